@@ -1,0 +1,46 @@
+"""The exceptions of the package, all under `UnrolledError`."""
+
+from __future__ import annotations
+
+__all__ = [
+    "CycleError",
+    "InvalidArgumentError",
+    "InvalidNetworkError",
+    "MemoryLimitError",
+    "NothingToCountError",
+    "SizeOverflowError",
+    "UnknownModelError",
+    "UnrolledError",
+]
+
+
+class UnrolledError(Exception):
+    """Base class of every error this package raises on purpose."""
+
+
+class InvalidArgumentError(UnrolledError, ValueError):
+    """An argument has a value the function cannot use."""
+
+
+class InvalidNetworkError(UnrolledError, ValueError):
+    """A layer, tensor or link of a network does not fit the others."""
+
+
+class SizeOverflowError(InvalidNetworkError, OverflowError):
+    """A size of a network does not fit into 64 bits."""
+
+
+class CycleError(InvalidNetworkError):
+    """The links of a network form a cycle; the message names its tensors."""
+
+
+class NothingToCountError(UnrolledError, ValueError):
+    """A network has no parameter, or no parameter with a context."""
+
+
+class MemoryLimitError(UnrolledError, MemoryError):
+    """An exact count would need more memory than `memory_limit` allows."""
+
+
+class UnknownModelError(UnrolledError, LookupError):
+    """No model of this name is known; the message lists those that are."""

@@ -1,0 +1,95 @@
+//! The one error type of the crate.
+
+use thiserror::Error;
+
+/// What can go wrong while a network is described or counted.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A tensor was declared with a name that is already taken.
+    #[error("tensor '{name}' is declared twice; give every tensor a name of its own")]
+    DuplicateTensor {
+        /// The name.
+        name: String,
+    },
+    /// An identifier that belongs to no tensor of this network.
+    #[error("no tensor has the identifier {id}; this network has {tensors} tensors")]
+    UnknownTensor {
+        /// The identifier given.
+        id: usize,
+        /// How many tensors there are.
+        tensors: usize,
+    },
+    /// A tensor whose shape cannot be: a zero size, or more elements than can be numbered.
+    #[error("tensor '{name}' of shape {shape:?}: {reason}")]
+    InvalidShape {
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        shape: Vec<u64>,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A number of elements beyond what 64 bits can hold.
+    #[error("{what} overflows 64 bits; use smaller sizes")]
+    SizeOverflow {
+        /// What was being sized.
+        what: String,
+    },
+    /// A link whose relations do not fit the two shapes.
+    #[error("link from '{from}' {from_shape:?} to '{to}' {to_shape:?}: {reason}")]
+    InvalidLink {
+        /// The earlier tensor.
+        from: String,
+        /// Its shape.
+        from_shape: Vec<u64>,
+        /// The later tensor.
+        to: String,
+        /// Its shape.
+        to_shape: Vec<u64>,
+        /// What does not fit.
+        reason: String,
+    },
+    /// The links form a cycle.
+    #[error("the network has a cycle: {}; a computational graph must be acyclic", path.join(" -> "))]
+    Cycle {
+        /// The tensors along the cycle, first one repeated at the end.
+        path: Vec<String>,
+    },
+    /// There is nothing to count.
+    #[error("{reason}")]
+    NothingToCount {
+        /// What is missing, and what to do.
+        reason: String,
+    },
+    /// An output that is computed from nothing.
+    #[error(
+        "output '{name}' is disconnected: no link leads to it; link it to the tensors it is computed from"
+    )]
+    DisconnectedOutput {
+        /// The output tensor.
+        name: String,
+    },
+    /// The count would need more memory than allowed.
+    #[error(
+        "counting needs about {needed} bytes at its peak, which exceeds memory_limit = {limit} bytes \
+         (tensor '{tensor}'); raise memory_limit, count in log space, or reduce the input size"
+    )]
+    MemoryLimit {
+        /// Bytes needed at the peak.
+        needed: u64,
+        /// Bytes allowed.
+        limit: u64,
+        /// The tensor being counted at the peak.
+        tensor: String,
+    },
+    /// The caller asked to stop.
+    #[error("counting was interrupted")]
+    Interrupted,
+    /// A broken invariant: a bug in this crate, never a property of the input.
+    #[error("internal error: {0}; please report it")]
+    Internal(String),
+}
+
+/// The result type of the crate.
+pub type Result<T> = std::result::Result<T, Error>;

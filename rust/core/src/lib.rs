@@ -1,0 +1,14 @@
+//! Context counts of deep-learning models, exactly and in log space, without unrolling them.
+//!
+//! A *context* of a parameter is a directed path from it to an output of the model's computational
+//! graph at the level of single scalars (A. G. Polat, F. Alpaslan, *The reusability prior*, Mach.
+//! Learn.: Sci. Technol. 2023, doi 10.1088/2632-2153/acc713). A [`Network`] lists tensors and the
+//! links between them.
+
+mod error;
+mod network;
+mod relation;
+
+pub use error::{Error, Result};
+pub use network::{Edge, Link, Network, Role, Tensor, TensorId};
+pub use relation::{AxisRelation, Relation, SparseRows, Window};

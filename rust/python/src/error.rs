@@ -1,0 +1,41 @@
+//! The one place where errors of the core become Python exceptions.
+
+use pyo3::exceptions::PyKeyboardInterrupt;
+use pyo3::import_exception;
+use pyo3::prelude::*;
+use unrolled_core::Error;
+
+import_exception!(unrolled.errors, CycleError);
+import_exception!(unrolled.errors, InvalidNetworkError);
+import_exception!(unrolled.errors, MemoryLimitError);
+import_exception!(unrolled.errors, NothingToCountError);
+import_exception!(unrolled.errors, SizeOverflowError);
+import_exception!(unrolled.errors, UnrolledError);
+
+/// A core error on its way to Python; wrappers need only `?`.
+pub(crate) struct CoreError(Error);
+
+impl From<Error> for CoreError {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl From<CoreError> for PyErr {
+    fn from(CoreError(error): CoreError) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::DuplicateTensor { .. }
+            | Error::UnknownTensor { .. }
+            | Error::InvalidShape { .. }
+            | Error::InvalidLink { .. }
+            | Error::DisconnectedOutput { .. } => InvalidNetworkError::new_err(message),
+            Error::SizeOverflow { .. } => SizeOverflowError::new_err(message),
+            Error::Cycle { .. } => CycleError::new_err(message),
+            Error::NothingToCount { .. } => NothingToCountError::new_err(message),
+            Error::MemoryLimit { .. } => MemoryLimitError::new_err(message),
+            Error::Interrupted => PyKeyboardInterrupt::new_err(message),
+            _ => UnrolledError::new_err(message),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The extension module `unrolled._core`: translates between Python and `unrolled-core`.
+
+mod enter;
+mod error;
+mod network;
+mod relation;
+
+/// Private extension module; import [`unrolled`](https://pypi.org/project/unrolled) instead.
+#[pyo3::pymodule]
+mod _core {
+    #[pymodule_export]
+    use crate::network::Network;
+    #[pymodule_export]
+    use crate::relation::Relation;
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+}

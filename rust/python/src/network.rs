@@ -1,0 +1,79 @@
+//! `Network`: describes a network to the core.
+
+use pyo3::prelude::*;
+use unrolled_core::{Network as CoreNetwork, Role, TensorId};
+
+use crate::error::CoreError;
+use crate::relation::Relation;
+
+type TensorRow = (String, Vec<u64>, &'static str, bool);
+type LinkRow = (usize, usize, Vec<Relation>);
+
+/// Tensors and links; tensors are identified by their position.
+#[pyclass(module = "unrolled._core", name = "Network")]
+#[derive(Clone, Default)]
+pub(crate) struct Network(pub(crate) CoreNetwork);
+
+#[pymethods]
+impl Network {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn add_input(&mut self, name: &str, shape: Vec<u64>) -> Result<usize, CoreError> {
+        Ok(self.0.add(name, &shape, Role::Input)?.0)
+    }
+
+    #[pyo3(signature = (name, shape, trainable=true))]
+    fn add_parameter(&mut self, name: &str, shape: Vec<u64>, trainable: bool) -> Result<usize, CoreError> {
+        Ok(self.0.add(name, &shape, Role::Parameter { trainable })?.0)
+    }
+
+    fn add_activation(&mut self, name: &str, shape: Vec<u64>) -> Result<usize, CoreError> {
+        Ok(self.0.add(name, &shape, Role::Activation)?.0)
+    }
+
+    fn link(&mut self, source: usize, target: usize, relations: Vec<PyRef<'_, Relation>>) -> Result<(), CoreError> {
+        let relations = relations.iter().map(|relation| relation.0.clone()).collect();
+        Ok(self.0.link(TensorId(source), TensorId(target), relations)?)
+    }
+
+    fn mark_output(&mut self, id: usize) -> Result<(), CoreError> {
+        Ok(self.0.mark_output(TensorId(id))?)
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.0.find(name).map(|id| id.0)
+    }
+
+    #[getter]
+    fn tensors(&self) -> Vec<TensorRow> {
+        let row = |tensor: &unrolled_core::Tensor| {
+            let (role, trainable) = match tensor.role {
+                Role::Input => ("input", false),
+                Role::Parameter { trainable } => ("parameter", trainable),
+                Role::Activation => ("activation", false),
+            };
+            (tensor.name.clone(), tensor.shape.clone(), role, trainable)
+        };
+        self.0.tensors().iter().map(row).collect()
+    }
+
+    #[getter]
+    fn links(&self) -> Vec<LinkRow> {
+        let row = |link: &unrolled_core::Link| {
+            (link.source.0, link.target.0, link.relations.iter().cloned().map(Relation).collect())
+        };
+        self.0.links().iter().map(row).collect()
+    }
+
+    #[getter]
+    fn outputs(&self) -> Vec<usize> {
+        self.0.outputs().iter().map(|id| id.0).collect()
+    }
+
+    fn copy(&self) -> Self {
+        self.clone()
+    }
+}
