@@ -3,12 +3,30 @@
 //! A *context* of a parameter is a directed path from it to an output of the model's computational
 //! graph at the level of single scalars (A. G. Polat, F. Alpaslan, *The reusability prior*, Mach.
 //! Learn.: Sci. Technol. 2023, doi 10.1088/2632-2153/acc713). A [`Network`] lists tensors and the
-//! links between them.
+//! links between them; [`count()`] gives the counts.
 
+mod axis_map;
+mod bound;
+mod engine;
 mod error;
+mod lanes;
+mod monitor;
 mod network;
+mod number;
+mod pass;
+mod progression;
 mod relation;
+mod runs;
+mod sliding;
+mod spectrum;
+mod sweep;
+mod tensor;
+mod transport;
 
 pub use error::{Error, Result};
+pub use monitor::{Hook, Monitor};
 pub use network::{Edge, Link, Network, Role, Tensor, TensorId};
+pub use number::Value;
 pub use relation::{AxisRelation, Relation, SparseRows, Window};
+pub use spectrum::{Counts, Level, ParameterCounts, SpectrumLevel};
+pub use sweep::{CountOptions, count};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::error::{Error, Result};
-use crate::relation::AxisRelation;
+use crate::relation::{AxisRelation, Relation};
 
 /// Identifies a tensor of one [`Network`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -285,6 +285,14 @@ fn check_link(
         let source = part.source_axes.iter().map(|&a| from.shape[a]).product();
         let target = part.target_axes.iter().map(|&a| to.shape[a]).product();
         part.relation.check(source, target)?;
+    }
+    let largest = |part: &AxisRelation| match &part.relation {
+        Relation::Sparse(rows) => rows.multiplicities.iter().copied().max().unwrap_or(1),
+        _ => 1,
+    };
+    let multiplicity = relations.iter().try_fold(1u64, |product, part| product.checked_mul(largest(part)));
+    if multiplicity.is_none_or(|product| product > 1 << 62) {
+        return Err("the number of parallel edges between two elements overflows 62 bits".into());
     }
     Ok(())
 }

@@ -220,7 +220,7 @@ impl Relation {
 }
 
 fn check_window(window: &Window) -> std::result::Result<(), String> {
-    const LARGEST: u64 = 1 << 40;
+    const LARGEST: u64 = 1 << 31;
     if window.size == 0 || window.stride == 0 || window.dilation == 0 {
         return Err(format!("size, stride and dilation of a window must be at least 1, got {window:?}"));
     }
@@ -244,6 +244,10 @@ impl SparseRows {
         }
         if self.multiplicities.len() != self.indices.len() || self.multiplicities.contains(&0) {
             return Err("'sparse' needs one multiplicity of at least 1 for every index".into());
+        }
+        let edges = self.multiplicities.iter().try_fold(0u64, |sum, &m| sum.checked_add(m));
+        if edges.is_none_or(|sum| sum > 1 << 62) {
+            return Err("'sparse' has more edges than fit into 62 bits".into());
         }
         match self.indices.iter().find(|&&i| i >= source) {
             Some(i) => Err(format!("'sparse' reads index {i} of an axis of length {source}")),

@@ -1,5 +1,6 @@
 //! The extension module `unrolled._core`: translates between Python and `unrolled-core`.
 
+mod counts;
 mod enter;
 mod error;
 mod network;
@@ -8,6 +9,8 @@ mod relation;
 /// Private extension module; import [`unrolled`](https://pypi.org/project/unrolled) instead.
 #[pyo3::pymodule]
 mod _core {
+    #[pymodule_export]
+    use crate::counts::{Counts, ParameterCounts, Spectrum};
     #[pymodule_export]
     use crate::network::Network;
     #[pymodule_export]

@@ -1,8 +1,12 @@
 //! `Network`: describes a network to the core.
 
-use pyo3::prelude::*;
-use unrolled_core::{Network as CoreNetwork, Role, TensorId};
+use std::sync::Arc;
 
+use pyo3::prelude::*;
+use unrolled_core::{CountOptions, Network as CoreNetwork, Role, TensorId, count};
+
+use crate::counts::Counts;
+use crate::enter::enter;
 use crate::error::CoreError;
 use crate::relation::Relation;
 
@@ -71,6 +75,20 @@ impl Network {
     #[getter]
     fn outputs(&self) -> Vec<usize> {
         self.0.outputs().iter().map(|id| id.0).collect()
+    }
+
+    #[pyo3(signature = (exact=true, *, memory_limit=None, trainable_only=false, progress=None))]
+    fn count(
+        &self,
+        py: Python<'_>,
+        exact: bool,
+        memory_limit: Option<u64>,
+        trainable_only: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Counts> {
+        let options = CountOptions { exact, trainable_only, memory_limit };
+        let counts = enter(py, progress, |monitor| count(&self.0, &options, monitor))?;
+        Ok(Counts { counts: Arc::new(counts), exact })
     }
 
     fn copy(&self) -> Self {

@@ -1,0 +1,360 @@
+//! The engine: carries counts through links, adds them up, keeps their runs short.
+
+use std::sync::Arc;
+
+use crate::axis_map::{AxisMap, Rows};
+use crate::error::{Error, Result};
+use crate::monitor::Monitor;
+use crate::number::Number;
+use crate::pass::{Base, Pass, RowMap, Scratch, Target};
+use crate::runs::Runs;
+use crate::tensor::{Arena, CountTensor};
+
+/// Works on count tensors, with pooled memory.
+pub(crate) struct Engine<'a, N: Number> {
+    pub(crate) arena: Arena<N::Lane>,
+    scratch: Scratch<N::Lane>,
+    monitor: &'a Monitor<'a>,
+}
+
+/// Counts on their way to a source: a tensor whose axes are the source's, and the maps still to be
+/// applied to some of them.
+pub(crate) struct Contribution<N: Number> {
+    pub(crate) tensor: CountTensor<N>,
+    pub(crate) maps: Vec<(usize, AxisMap)>,
+}
+
+impl<N: Number> Contribution<N> {
+    /// Runs along each axis once all maps are applied.
+    fn axes(&self) -> Vec<Runs> {
+        let mut axes = self.tensor.axes.clone();
+        for (axis, map) in &self.maps {
+            axes[*axis] = map.runs.clone();
+        }
+        axes
+    }
+}
+
+impl<'a, N: Number> Engine<'a, N> {
+    pub(crate) fn new(arena: Arena<N::Lane>, monitor: &'a Monitor<'a>) -> Self {
+        Self { arena, scratch: Scratch::new(), monitor }
+    }
+
+    /// Sets out on `steps` tensors.
+    pub(crate) fn start(&self, steps: usize) {
+        self.monitor.start(steps as u64);
+    }
+
+    /// Turns to the next tensor.
+    pub(crate) fn step(&mut self, tensor: &str) -> Result<()> {
+        self.arena.tensor.clear();
+        self.arena.tensor.push_str(tensor);
+        self.monitor.step()
+    }
+
+    /// Adds up two tensors of the same shape.
+    pub(crate) fn join(
+        &mut self,
+        collected: Option<CountTensor<N>>,
+        tensor: CountTensor<N>,
+    ) -> Result<CountTensor<N>> {
+        self.accumulate(collected, Contribution { tensor, maps: Vec::new() })
+    }
+
+    /// Adds a contribution to what has been collected.
+    pub(crate) fn accumulate(
+        &mut self,
+        collected: Option<CountTensor<N>>,
+        contribution: Contribution<N>,
+    ) -> Result<CountTensor<N>> {
+        let Some(collected) = collected else { return self.finish(contribution) };
+        let axes = contribution.axes();
+        let pairs = axes.iter().zip(&collected.axes);
+        let union: Vec<Runs> = pairs.map(|(a, b)| a.union(b)).collect();
+        if contribution.maps.is_empty() && union == axes && union != collected.axes {
+            // What arrives is the finer of the two: add the coarser to it.
+            let Contribution { tensor, .. } = contribution;
+            return self.accumulate(Some(tensor), Contribution { tensor: collected, maps: vec![] });
+        }
+        let collected = self.refine(collected, &union)?;
+        let mut maps = contribution.maps;
+        for (axis, (from, to)) in axes.iter().zip(&union).enumerate().filter(|(_, (a, b))| a != b) {
+            match maps.iter_mut().find(|(mapped, _)| *mapped == axis) {
+                Some((_, map)) => *map = map.clone().refined(to),
+                None => maps.push((axis, AxisMap::refinement(from, to))),
+            }
+        }
+        let contribution = self.reduce_maps(Contribution { maps, ..contribution })?;
+        self.add(collected, contribution)
+    }
+
+    /// Applies all maps of a contribution.
+    pub(crate) fn finish(&mut self, contribution: Contribution<N>) -> Result<CountTensor<N>> {
+        let Contribution { tensor, maps } = self.reduce_maps(contribution)?;
+        if maps.is_empty() {
+            return Ok(tensor);
+        }
+        self.map(tensor, &maps, 1, None)
+    }
+
+    /// Applies maps until the rest fits one pass: one along the lanes, one along an axis of rows.
+    fn reduce_maps(&mut self, contribution: Contribution<N>) -> Result<Contribution<N>> {
+        let Contribution { mut tensor, mut maps } = contribution;
+        maps.retain(|(axis, map)| {
+            if let Rows::Scale(weight) = map.rows {
+                tensor.axes[*axis] = map.runs.clone();
+                push_factor(&mut tensor.factors, weight);
+            } else if map.is_identity() {
+                tensor.axes[*axis] = map.runs.clone();
+            }
+            !matches!(map.rows, Rows::Scale(_) | Rows::Identity)
+        });
+        let growth = |tensor: &CountTensor<N>, axis: usize, map: &AxisMap| {
+            map.runs.len() as f64 / tensor.axes[axis].len() as f64
+        };
+        maps.sort_by(|(a, x), (b, y)| growth(&tensor, *b, y).total_cmp(&growth(&tensor, *a, x)));
+        while let Some((axis, map)) = maps.last() {
+            let lane_axis = lane_axis_of(&tensor, &maps);
+            let rows_mapped = maps.iter().filter(|(axis, _)| *axis != lane_axis).count();
+            let heavy = maps.iter().fold(1u64, |w, (_, m)| w.saturating_mul(m.rows.heaviest())) > N::HEADROOM;
+            let shrinks = maps.len() > 1 && growth(&tensor, *axis, map) <= 0.5;
+            if rows_mapped <= 1 && !shrinks && !heavy {
+                break;
+            }
+            let Some(step) = maps.pop() else { break };
+            tensor = self.map(tensor, &[step], 1, None)?;
+        }
+        Ok(Contribution { tensor, maps })
+    }
+
+    /// `collected + contribution`, whose runs agree.
+    fn add(&mut self, collected: CountTensor<N>, contribution: Contribution<N>) -> Result<CountTensor<N>> {
+        let collected = self.realise(collected)?;
+        let Contribution { mut tensor, maps } = contribution;
+        let mut scales = std::mem::take(&mut tensor.factors);
+        let last = match scales.last() {
+            Some(&scale) if scale <= N::MAX_SCALE => scales.pop().unwrap_or(1),
+            _ => 1,
+        };
+        if scales.is_empty() {
+            return self.map(tensor, &maps, last, Some(collected));
+        }
+        tensor.factors = scales;
+        let mapped = if maps.is_empty() { tensor } else { self.map(tensor, &maps, 1, None)? };
+        let realised = self.realise(mapped)?;
+        self.map(realised, &[], last, Some(collected))
+    }
+
+    /// Multiplies the factors into the counts.
+    fn realise(&mut self, mut tensor: CountTensor<N>) -> Result<CountTensor<N>> {
+        for factor in std::mem::take(&mut tensor.factors) {
+            tensor = self.multiply(tensor, factor)?;
+        }
+        Ok(tensor)
+    }
+
+    fn multiply(&mut self, tensor: CountTensor<N>, factor: u64) -> Result<CountTensor<N>> {
+        if factor <= N::MAX_SCALE {
+            return self.map(tensor, &[], factor, None);
+        }
+        let (high, low) = (factor / N::MAX_SCALE, factor % N::MAX_SCALE);
+        let upper = self.multiply(tensor.clone(), high)?;
+        let upper = self.multiply(upper, N::MAX_SCALE)?;
+        if low == 0 { Ok(upper) } else { self.map(tensor, &[], low, Some(upper)) }
+    }
+
+    fn refine(&mut self, tensor: CountTensor<N>, finer: &[Runs]) -> Result<CountTensor<N>> {
+        let pairs = tensor.axes.iter().zip(finer).enumerate().filter(|(_, (a, b))| a != b);
+        let maps = pairs.map(|(axis, (a, b))| (axis, AxisMap::refinement(a, b))).collect();
+        self.finish(Contribution { tensor, maps })
+    }
+
+    /// One pass: at most one map along the lanes and one along an axis of rows, times `scale`, plus
+    /// `collected`. Factors of `tensor` stay factors of the result; with `collected` it has none.
+    fn map(
+        &mut self,
+        tensor: CountTensor<N>,
+        maps: &[(usize, AxisMap)],
+        scale: u64,
+        collected: Option<CountTensor<N>>,
+    ) -> Result<CountTensor<N>> {
+        let varying = collected.as_ref().map_or(0, CountTensor::last_varying);
+        let lane_axis = lane_axis_of(&tensor, maps).max(varying);
+        let tensor = self.with_lanes(tensor, lane_axis)?;
+        let collected = collected.map(|c| self.with_lanes(c, lane_axis)).transpose()?;
+        let mut axes = tensor.axes.clone();
+        for (axis, map) in maps {
+            axes[*axis] = map.runs.clone();
+        }
+        let weight = maps.iter().fold(u128::from(scale), |weight, (_, map)| {
+            weight.saturating_mul(map.rows.heaviest().into())
+        });
+        let grown = tensor.bits + u64::from(128 - weight.max(1).leading_zeros());
+        let bits = collected.as_ref().map_or(grown, |c| grown.max(c.bits) + 1);
+        let low = collected.as_ref().map_or(tensor.low, |c| tensor.low.min(c.low));
+        let planes = (bits.div_ceil(N::RADIX_BITS) as usize).saturating_sub(low).max(1);
+
+        let (mut result, other, held) = match collected {
+            Some(mut c) if c.can_hold(low, planes) => {
+                let held = c.planes;
+                c.planes = planes;
+                (c, None, held)
+            }
+            other => (self.fresh(axes, lane_axis, low, planes, bits)?, other, 0),
+        };
+        result.factors.clone_from(&tensor.factors);
+        let target = Target {
+            lanes: result.lanes(),
+            stride: result.stride,
+            start: result.start,
+            low,
+            planes,
+        };
+        let lane_map = maps.iter().find(|(axis, _)| *axis == lane_axis);
+        let pass = Pass {
+            source: &tensor,
+            row_map: row_map_of(&tensor, maps.iter().find(|(axis, _)| *axis != lane_axis)),
+            lane_rows: lane_map.map_or(&Rows::Identity, |(_, map)| &map.rows),
+            scale,
+            base: match &other {
+                Some(other) => Base::Other(other),
+                None if held > 0 => Base::InPlace(held),
+                None => Base::Nothing,
+            },
+            target,
+        };
+        let shared = || Error::Internal("a result is shared before it is made".into());
+        let buffer = Arc::get_mut(&mut result.buffer).ok_or_else(shared)?;
+        pass.run(&mut buffer.lanes, &mut self.scratch, self.monitor)?;
+        if let Some(other) = other {
+            self.arena.give(other);
+        }
+        self.arena.give(tensor);
+        result.trim();
+        Ok(result)
+    }
+
+    /// A tensor with room for its counts, not yet written.
+    fn fresh(
+        &mut self,
+        axes: Vec<Runs>,
+        lane_axis: usize,
+        low: usize,
+        planes: usize,
+        bits: u64,
+    ) -> Result<CountTensor<N>> {
+        let overflow = || Error::SizeOverflow { what: format!("the counts of '{}'", self.arena.tensor) };
+        let cells = axes.iter().try_fold(1usize, |cells, runs| cells.checked_mul(runs.len()));
+        let buffer = self.arena.take(cells.ok_or_else(overflow)?, planes, bits)?;
+        let lanes = axes.get(lane_axis).map_or(1, Runs::len);
+        Ok(CountTensor {
+            axes,
+            lane_axis,
+            buffer: Arc::new(buffer),
+            stride: planes * lanes,
+            start: 0,
+            low,
+            planes,
+            bits,
+            factors: Vec::new(),
+        })
+    }
+
+    /// The same counts with `lane_axis` laid out in lanes; axes after it must have a single run.
+    pub(crate) fn with_lanes(&mut self, mut tensor: CountTensor<N>, lane_axis: usize) -> Result<CountTensor<N>> {
+        if tensor.cells() == 1 {
+            tensor.lane_axis = lane_axis;
+        }
+        if tensor.lane_axis == lane_axis {
+            return Ok(tensor);
+        }
+        let axes = tensor.axes.clone();
+        self.gather(tensor, axes, lane_axis, |cell| cell)
+    }
+
+    /// A tensor whose cell `c` (row-major over the runs of all axes) is cell `from(c)` of `tensor`.
+    pub(crate) fn gather(
+        &mut self,
+        tensor: CountTensor<N>,
+        axes: Vec<Runs>,
+        lane_axis: usize,
+        from: impl Fn(usize) -> usize,
+    ) -> Result<CountTensor<N>> {
+        let mut result = self.fresh(axes, lane_axis, tensor.low, tensor.planes, tensor.bits)?;
+        result.factors.clone_from(&tensor.factors);
+        let (lanes, stride, old_lanes) = (result.lanes(), result.stride, tensor.lanes());
+        let shared = || Error::Internal("a result is shared before it is made".into());
+        let buffer = Arc::get_mut(&mut result.buffer).ok_or_else(shared)?;
+        let rows = result.axes.iter().map(Runs::len).product::<usize>() / lanes;
+        for (row, out) in buffer.lanes.chunks_exact_mut(stride).enumerate().take(rows) {
+            self.monitor.breathe(stride as u64)?;
+            for lane in 0..lanes {
+                let cell = from(row * lanes + lane);
+                let digits = tensor.row(cell / old_lanes).iter().skip(cell % old_lanes);
+                for (to, &digit) in out.iter_mut().skip(lane).step_by(lanes).zip(digits.step_by(old_lanes)) {
+                    *to = digit;
+                }
+            }
+        }
+        self.arena.give(tensor);
+        Ok(result)
+    }
+
+    /// Joins neighbouring runs with equal counts, and lays out the last varying axis in lanes.
+    pub(crate) fn compact(&mut self, tensor: CountTensor<N>) -> Result<CountTensor<N>> {
+        if tensor.cells() == 1 {
+            return Ok(tensor);
+        }
+        let differing = tensor.differing();
+        if differing.iter().flatten().all(|&differs| differs) {
+            let lane_axis = tensor.last_varying();
+            return self.with_lanes(tensor, lane_axis);
+        }
+        let axes: Vec<Runs> = tensor.axes.iter().zip(&differing).map(|(runs, keep)| runs.merged(keep)).collect();
+        let kept: Vec<Vec<usize>> = differing
+            .iter()
+            .map(|keep| (0..keep.len()).filter(|&j| j == 0 || keep[j]).collect())
+            .collect();
+        let old: Vec<usize> = tensor.axes.iter().map(Runs::len).collect();
+        let new: Vec<usize> = axes.iter().map(Runs::len).collect();
+        let lane_axis = axes.iter().rposition(|runs| !runs.is_single()).unwrap_or(0);
+        self.gather(tensor, axes, lane_axis, |mut cell| {
+            let (mut from, mut step) = (0, 1);
+            for axis in (0..new.len()).rev() {
+                from += kept[axis][cell % new[axis]] * step;
+                cell /= new[axis];
+                step *= old[axis];
+            }
+            from
+        })
+    }
+}
+
+/// Multiplies `weight` into a list of factors, kept few.
+pub(crate) fn push_factor(factors: &mut Vec<u64>, weight: u64) {
+    match factors.last_mut().map(|last| (last.saturating_mul(weight), last)) {
+        Some((product, last)) if product <= 1 << 30 => *last = product,
+        _ if weight == 1 => {}
+        _ => factors.push(weight),
+    }
+}
+
+/// The axis that a pass with these maps lays out in lanes.
+fn lane_axis_of<N: Number>(tensor: &CountTensor<N>, maps: &[(usize, AxisMap)]) -> usize {
+    maps.iter().map(|(axis, _)| *axis).fold(tensor.lane_axis.max(tensor.last_varying()), usize::max)
+}
+
+fn row_map_of<'m, N: Number>(tensor: &CountTensor<N>, map: Option<&'m (usize, AxisMap)>) -> RowMap<'m> {
+    match map {
+        None => {
+            let rows = tensor.rows();
+            RowMap { rows: &Rows::Identity, inner: 1, from: rows, to: rows }
+        }
+        Some((axis, map)) => RowMap {
+            rows: &map.rows,
+            inner: tensor.axes[axis + 1..tensor.lane_axis].iter().map(Runs::len).product(),
+            from: tensor.axes[*axis].len(),
+            to: map.runs.len(),
+        },
+    }
+}

@@ -1,0 +1,101 @@
+//! Floating-point counts without overflow: a lane of radix 2^512 beside the plane it stands in.
+
+use super::{Number, Value, split_exponent};
+
+const RADIX: u32 = 512;
+/// 2^512 and its inverse.
+const TOP: f64 = f64::from_bits((1023 + RADIX as u64) << 52);
+const SHIFT: f64 = f64::from_bits((1023 - RADIX as u64) << 52);
+
+/// Counts in log space. Digits are sums of non-negative terms, so no relative precision is lost; a
+/// digit that reaches 2^512 moves up a plane as a whole.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Log;
+
+impl Number for Log {
+    type Lane = f64;
+    type Wide = f64;
+
+    const EXACT: bool = false;
+    const RADIX_BITS: u64 = RADIX as u64;
+    const HEADROOM: u64 = u64::MAX;
+    const MAX_SCALE: u64 = u64::MAX;
+    const ONE: f64 = 1.0;
+
+    #[inline(always)]
+    fn add(a: f64, b: f64) -> f64 {
+        a + b
+    }
+
+    #[inline(always)]
+    fn weigh(a: f64, weight: u64) -> f64 {
+        a * weight as f64
+    }
+
+    #[inline(always)]
+    fn settle<const ADD: bool, const SCALED: bool>(
+        out: &mut [f64],
+        mixed: &[f64],
+        scale: u64,
+        carry: &mut [f64],
+    ) {
+        let scale = scale as f64;
+        for ((out, &mixed), carry) in out.iter_mut().zip(mixed).zip(carry) {
+            let kept = if ADD { *out } else { 0.0 };
+            let scaled = if SCALED { mixed * scale } else { mixed };
+            let sum = scaled + *carry + kept;
+            *out = if sum < TOP { sum } else { 0.0 };
+            *carry = if sum < TOP { 0.0 } else { sum * SHIFT };
+        }
+    }
+
+    fn widen(sum: f64, lane: f64, weight: u64) -> f64 {
+        sum + lane * weight as f64
+    }
+
+    fn narrow(sum: f64) -> (f64, f64) {
+        if sum < TOP { (sum, 0.0) } else { (0.0, sum * SHIFT) }
+    }
+
+    fn bits(lane: f64) -> u64 {
+        if lane == 0.0 { 0 } else { split_exponent(lane).1.max(0) as u64 + 1 }
+    }
+
+    fn swallows(lane: f64) -> bool {
+        // One plane below is at most 2^512 of this one's units of 2^512.
+        lane >= (1u64 << 60) as f64
+    }
+
+    fn value(lanes: impl DoubleEndedIterator<Item = f64>, low: usize, factors: &[u64]) -> Value {
+        let (mut digits, mut top) = (0.0, 0);
+        for (plane, lane) in (low as i64..).zip(lanes).filter(|&(_, lane)| lane != 0.0) {
+            // Two planes further down nothing is left of a digit.
+            digits = if plane == top + 1 { lane + digits * SHIFT } else { lane };
+            top = plane;
+        }
+        let start = Value::scaled(digits, top * i64::from(RADIX));
+        factors.iter().fold(start, |product, &factor| {
+            Value::scaled(product.mantissa * factor as f64, product.exponent)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_move_up_as_a_whole() {
+        let (mut out, mut carry) = ([3.0], [0.0]);
+        Log::settle::<true, true>(&mut out, &[TOP / 2.0], 5, &mut carry);
+        assert_eq!((out[0], carry[0]), (0.0, 2.5));
+        let value = Log::value([0.0, 2.5].into_iter(), 1, &[4]);
+        assert_eq!((value.mantissa, value.exponent), (1.25, 1024 + 3));
+    }
+
+    #[test]
+    fn planes_add_up() {
+        let value = Log::value([TOP / 2.0, 1.0].into_iter(), 0, &[]);
+        assert_eq!((value.mantissa, value.exponent), (1.5, 512));
+    }
+}

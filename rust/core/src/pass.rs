@@ -1,0 +1,338 @@
+//! One pass over a count tensor: a map along one axis of rows, a map along the lanes, a scale, and
+//! the sum with what is there already, row by row and plane by plane.
+
+use crate::axis_map::Rows;
+use crate::error::{Error, Result};
+use crate::lanes::{LaneMap, Spare};
+use crate::monitor::Monitor;
+use crate::number::Number;
+use crate::sliding::{self, Class, Queue};
+use crate::tensor::CountTensor;
+
+/// A map along one of the axes that rows are numbered by.
+pub(crate) struct RowMap<'a> {
+    pub(crate) rows: &'a Rows,
+    /// Rows of the axes after the mapped one.
+    pub(crate) inner: usize,
+    /// Runs of the mapped axis in the source and in the result.
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+}
+
+/// What the result is added to.
+pub(crate) enum Base<'a, N: Number> {
+    Nothing,
+    /// The result's own buffer, which holds this many planes.
+    InPlace(usize),
+    Other(&'a CountTensor<N>),
+}
+
+/// Where a pass writes: rows of `stride` lanes, planes from lane `start` of a row on.
+#[derive(Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) lanes: usize,
+    pub(crate) stride: usize,
+    pub(crate) start: usize,
+    pub(crate) low: usize,
+    pub(crate) planes: usize,
+}
+
+/// See the module.
+pub(crate) struct Pass<'a, N: Number> {
+    pub(crate) source: &'a CountTensor<N>,
+    pub(crate) row_map: RowMap<'a>,
+    pub(crate) lane_rows: &'a Rows,
+    pub(crate) scale: u64,
+    pub(crate) base: Base<'a, N>,
+    pub(crate) target: Target,
+}
+
+/// Buffers that passes share.
+pub(crate) struct Scratch<L> {
+    mixer: Mixer<L>,
+    carry: Vec<L>,
+    queue: Queue<L>,
+}
+
+/// Buffers in which lanes are added up and mapped.
+struct Mixer<L> {
+    padded: Vec<L>,
+    mapped: Vec<L>,
+    spare: Spare<L>,
+}
+
+impl<L: Copy + Default> Scratch<L> {
+    pub(crate) fn new() -> Self {
+        let mixer = Mixer { padded: Vec::new(), mapped: Vec::new(), spare: Spare::new() };
+        Self { mixer, carry: Vec::new(), queue: Queue::new() }
+    }
+}
+
+/// The lanes that a row of the result is mixed from.
+#[derive(Clone, Copy)]
+enum Mix<'a, L> {
+    /// Weighted rows of the source: first lane of each row's first plane, and weight.
+    Rows(&'a [(usize, u64)]),
+    /// Rows that have been added up already.
+    Block(&'a [L]),
+}
+
+impl<N: Number> Pass<'_, N> {
+    /// Runs the pass; `out` is the buffer described by `target`.
+    pub(crate) fn run(
+        &self,
+        out: &mut [N::Lane],
+        scratch: &mut Scratch<N::Lane>,
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
+        let weight = self.row_map.rows.heaviest().saturating_mul(self.lane_rows.heaviest());
+        if weight > N::HEADROOM {
+            return self.run_wide(weight, out, monitor);
+        }
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || self.run_narrow(out, scratch, monitor),
+        )
+    }
+
+    #[inline(always)]
+    fn run_narrow(
+        &self,
+        out: &mut [N::Lane],
+        scratch: &mut Scratch<N::Lane>,
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
+        let lanes = LaneMap::new(self.lane_rows, self.source.lanes(), self.target.lanes);
+        let Scratch { mixer, carry, queue } = scratch;
+        mixer.prepare(&lanes, self.source.lanes(), self.target.lanes);
+        carry.resize(self.target.lanes, N::Lane::default());
+        let RowMap { rows, inner, from, to } = self.row_map;
+        let outer = self.source.rows() / (from * inner);
+        if let Some(classes) = sliding::classes(rows, from, to) {
+            for (o, q) in (0..outer).flat_map(|o| (0..inner).map(move |q| (o, q))) {
+                for class in &classes {
+                    self.slide(class, (o, q), out, &lanes, (mixer, carry, queue), monitor)?;
+                }
+            }
+            return Ok(());
+        }
+        let (mut entries, mut mix) = (Vec::new(), Vec::new());
+        for (o, j) in (0..outer).flat_map(|o| (0..to).map(move |j| (o, j))) {
+            rows.entries(j, from as u64, &mut entries);
+            monitor.breathe((inner * (entries.len() + 1) * self.target.stride) as u64)?;
+            for q in 0..inner {
+                mix.clear();
+                mix.extend(entries.iter().map(|&(run, weight)| {
+                    let row = (o * from + run as usize) * inner + q;
+                    (row * self.source.stride + self.source.start, weight)
+                }));
+                let row = (o * to + j) * inner + q;
+                self.row(Mix::Rows(&mix), row, out, &lanes, mixer, carry);
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows of the result that belong to one class of windows.
+    #[inline(always)]
+    fn slide(
+        &self,
+        class: &Class,
+        (o, q): (usize, usize),
+        out: &mut [N::Lane],
+        lanes: &LaneMap,
+        (mixer, carry, queue): (&mut Mixer<N::Lane>, &mut [N::Lane], &mut Queue<N::Lane>),
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
+        let RowMap { inner, from, to, .. } = self.row_map;
+        let width = self.source.planes * self.source.lanes();
+        let source_row =
+            |x: usize| self.source.row((o * from + class.first + class.step * x) * inner + q);
+        queue.reset();
+        for &window in &class.windows {
+            monitor.breathe((4 * self.target.stride) as u64)?;
+            let row = (o * to + window.to) * inner + q;
+            let mix = if window.low < window.high {
+                Mix::Block(queue.sum(window, width, source_row, N::add))
+            } else {
+                Mix::Rows(&[])
+            };
+            self.row(mix, row, out, lanes, mixer, carry);
+        }
+        Ok(())
+    }
+
+    /// One row of the result.
+    #[inline(always)]
+    fn row(
+        &self,
+        mix: Mix<'_, N::Lane>,
+        row: usize,
+        out: &mut [N::Lane],
+        lanes: &LaneMap,
+        mixer: &mut Mixer<N::Lane>,
+        carry: &mut [N::Lane],
+    ) {
+        let Target { lanes: width, stride, start, low, planes } = self.target;
+        let out = &mut out[row * stride + start..][..planes * width];
+        carry.fill(N::Lane::default());
+        for (plane, out) in (low..).zip(out.chunks_exact_mut(width)) {
+            let add = self.base_plane(row, plane, out);
+            let relative = plane.wrapping_sub(self.source.low);
+            if relative >= self.source.planes || matches!(mix, Mix::Rows([])) {
+                if carry.iter().all(|&rest| rest == N::Lane::default()) {
+                    if !add {
+                        out.fill(N::Lane::default());
+                    }
+                    continue;
+                }
+                mixer.mapped.fill(N::Lane::default());
+                match add {
+                    false => N::settle::<false, false>(out, &mixer.mapped, 1, carry),
+                    true => N::settle::<true, false>(out, &mixer.mapped, 1, carry),
+                }
+                continue;
+            }
+            let mixed = mixer.mixed(self.source, mix, relative, lanes);
+            match (add, self.scale == 1) {
+                (false, true) => N::settle::<false, false>(out, mixed, 1, carry),
+                (true, true) => N::settle::<true, false>(out, mixed, 1, carry),
+                (false, false) => N::settle::<false, true>(out, mixed, self.scale, carry),
+                (true, false) => N::settle::<true, true>(out, mixed, self.scale, carry),
+            }
+        }
+    }
+
+    /// Puts what the result is added to into `out`; whether there is anything.
+    #[inline(always)]
+    fn base_plane(&self, row: usize, plane: usize, out: &mut [N::Lane]) -> bool {
+        match &self.base {
+            Base::Nothing => false,
+            Base::InPlace(held) => plane < self.target.low + held,
+            Base::Other(base) => {
+                let kept = plane >= base.low && plane < base.low + base.planes;
+                if kept {
+                    let at = row * base.stride + base.start + (plane - base.low) * out.len();
+                    out.copy_from_slice(&base.buffer.lanes[at..at + out.len()]);
+                }
+                kept
+            }
+        }
+    }
+
+    /// The same for weights whose sums do not fit into a lane; adds to nothing and does not scale.
+    fn run_wide(&self, weight: u64, out: &mut [N::Lane], monitor: &Monitor<'_>) -> Result<()> {
+        if weight == u64::MAX {
+            let what = "the number of edges into one element".into();
+            return Err(Error::SizeOverflow { what });
+        }
+        debug_assert!(self.scale == 1 && matches!(self.base, Base::Nothing));
+        let width = self.target.lanes;
+        let RowMap { rows, inner, from, to } = self.row_map;
+        let outer = self.source.rows() / (from * inner);
+        let (mut entries, mut columns) = (Vec::new(), Vec::new());
+        for (o, j) in (0..outer).flat_map(|o| (0..to).map(move |j| (o, j))) {
+            rows.entries(j, from as u64, &mut entries);
+            for (q, lane) in (0..inner).flat_map(|q| (0..width).map(move |lane| (q, lane))) {
+                monitor.breathe((entries.len() * self.target.planes) as u64)?;
+                self.lane_rows.entries(lane, self.source.lanes() as u64, &mut columns);
+                let digits = |run: u32| self.source.row((o * from + run as usize) * inner + q);
+                self.wide_cell((o * to + j) * inner + q, lane, &entries, &columns, digits, out);
+            }
+        }
+        Ok(())
+    }
+
+    /// One cell of the result of a wide pass.
+    fn wide_cell<'r>(
+        &self,
+        row: usize,
+        lane: usize,
+        entries: &[(u32, u64)],
+        columns: &[(u32, u64)],
+        digits: impl Fn(u32) -> &'r [N::Lane],
+        out: &mut [N::Lane],
+    ) where
+        N::Lane: 'r,
+    {
+        let Target { lanes: width, stride, start, low, planes } = self.target;
+        let mut sum = N::Wide::default();
+        for plane in 0..planes {
+            let relative = (low + plane).wrapping_sub(self.source.low);
+            if relative < self.source.planes {
+                for &(run, height) in entries {
+                    let digits = &digits(run)[relative * self.source.lanes()..];
+                    for &(column, weight) in columns {
+                        sum = N::widen(sum, digits[column as usize], height * weight);
+                    }
+                }
+            }
+            (out[row * stride + start + plane * width + lane], sum) = N::narrow(sum);
+        }
+    }
+}
+
+impl<L: Copy + Default> Mixer<L> {
+    fn prepare(&mut self, lanes: &LaneMap, from: usize, to: usize) {
+        let (before, after) = lanes.margins();
+        self.padded.clear();
+        self.padded.resize(before + from + after, L::default());
+        self.mapped.resize(to, L::default());
+    }
+
+    /// Plane number `plane` of the source's planes, rows added up and lanes mapped.
+    #[inline(always)]
+    fn mixed<'s, N: Number<Lane = L>>(
+        &'s mut self,
+        source: &'s CountTensor<N>,
+        mix: Mix<'s, L>,
+        plane: usize,
+        lanes: &LaneMap,
+    ) -> &'s [L] {
+        let width = source.lanes();
+        let whole = |at: usize| &source.buffer.lanes[at + plane * width..][..width];
+        let alone = match mix {
+            Mix::Block(block) => Some(&block[plane * width..][..width]),
+            Mix::Rows(&[(at, 1)]) => Some(whole(at)),
+            Mix::Rows(_) => None,
+        };
+        let needs_margin = matches!(lanes, LaneMap::Band { .. });
+        if let Some(lane) = alone.filter(|_| !needs_margin) {
+            if matches!(lanes, LaneMap::Identity) {
+                return lane;
+            }
+            lanes.apply::<N>(lane, &mut self.mapped, &mut self.spare);
+            return &self.mapped;
+        }
+        let before = lanes.margins().0;
+        let sum = &mut self.padded[before..before + width];
+        match mix {
+            Mix::Block(_) | Mix::Rows(&[(_, 1)]) => sum.copy_from_slice(alone.unwrap_or_default()),
+            Mix::Rows(&[(a, 1), (b, 1)]) => {
+                for ((to, &a), &b) in sum.iter_mut().zip(whole(a)).zip(whole(b)) {
+                    *to = N::add(a, b);
+                }
+            }
+            Mix::Rows(&[(a, 1), (b, 1), (c, 1)]) => {
+                for (((to, &a), &b), &c) in
+                    sum.iter_mut().zip(whole(a)).zip(whole(b)).zip(whole(c))
+                {
+                    *to = N::add(N::add(a, b), c);
+                }
+            }
+            Mix::Rows(rows) => {
+                sum.fill(L::default());
+                for &(at, weight) in rows {
+                    for (to, &lane) in sum.iter_mut().zip(whole(at)) {
+                        *to = N::add(*to, N::weigh(lane, weight));
+                    }
+                }
+            }
+        }
+        if matches!(lanes, LaneMap::Identity) {
+            return &self.padded;
+        }
+        lanes.apply::<N>(&self.padded, &mut self.mapped, &mut self.spare);
+        &self.mapped
+    }
+}

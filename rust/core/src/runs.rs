@@ -1,0 +1,121 @@
+//! Run-length encoding of one axis: neighbouring indices with equal counts are stored once.
+
+/// The lengths of consecutive runs along an axis.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Runs {
+    lengths: Vec<u64>,
+    extent: u64,
+}
+
+impl Runs {
+    pub(crate) fn single(extent: u64) -> Self {
+        Self { lengths: vec![extent], extent }
+    }
+
+    /// Every index for itself.
+    pub(crate) fn unit(extent: usize) -> Self {
+        Self { lengths: vec![1; extent], extent: extent as u64 }
+    }
+
+    pub(crate) fn from_lengths(lengths: Vec<u64>) -> Self {
+        let extent = lengths.iter().sum();
+        Self { lengths, extent }
+    }
+
+    /// Number of runs.
+    pub(crate) fn len(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// Length of the axis.
+    pub(crate) fn extent(&self) -> u64 {
+        self.extent
+    }
+
+    pub(crate) fn lengths(&self) -> &[u64] {
+        &self.lengths
+    }
+
+    pub(crate) fn is_single(&self) -> bool {
+        self.lengths.len() == 1
+    }
+
+    pub(crate) fn is_unit(&self) -> bool {
+        self.extent == self.lengths.len() as u64
+    }
+
+    /// The index at which each run ends.
+    pub(crate) fn ends(&self) -> Vec<u64> {
+        self.lengths
+            .iter()
+            .scan(0, |end, &length| {
+                *end += length;
+                Some(*end)
+            })
+            .collect()
+    }
+
+    /// Runs with the breaks of both.
+    pub(crate) fn union(&self, other: &Self) -> Self {
+        if self == other || other.is_single() {
+            return self.clone();
+        }
+        if self.is_single() {
+            return other.clone();
+        }
+        let (a, b) = (self.ends(), other.ends());
+        let (mut i, mut j, mut at) = (0, 0, 0);
+        let mut lengths = Vec::with_capacity(a.len().max(b.len()));
+        while i < a.len() && j < b.len() {
+            let end = a[i].min(b[j]);
+            lengths.push(end - at);
+            at = end;
+            i += usize::from(a[i] == end);
+            j += usize::from(b[j] == end);
+        }
+        Self { lengths, extent: self.extent }
+    }
+
+    /// For every run of `finer`, the run of `self` that contains it.
+    pub(crate) fn index_of(&self, finer: &Self) -> Vec<u32> {
+        let ends = self.ends();
+        let (mut run, mut at) = (0, 0);
+        let locate = |&length: &u64| {
+            let here = run as u32;
+            at += length;
+            while run < ends.len() && ends[run] <= at {
+                run += 1;
+            }
+            here
+        };
+        finer.lengths.iter().map(locate).collect()
+    }
+
+    /// Joins each run to the one before it where `keep` is false; `keep[0]` is ignored.
+    pub(crate) fn merged(&self, keep: &[bool]) -> Self {
+        let mut lengths: Vec<u64> = Vec::new();
+        for (i, &length) in self.lengths.iter().enumerate() {
+            match lengths.last_mut() {
+                Some(last) if !keep[i] => *last += length,
+                _ => lengths.push(length),
+            }
+        }
+        Self { lengths, extent: self.extent }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn union_has_the_breaks_of_both() {
+        let a = Runs::from_lengths(vec![2, 3, 1]);
+        let b = Runs::from_lengths(vec![1, 4, 1]);
+        let both = a.union(&b);
+        assert_eq!(both.lengths(), [1, 1, 3, 1]);
+        assert_eq!(a.index_of(&both), [0, 0, 1, 2]);
+        assert_eq!(b.index_of(&both), [0, 1, 1, 2]);
+        assert_eq!(both.merged(&[true, false, true, true]).lengths(), [2, 3, 1]);
+    }
+}

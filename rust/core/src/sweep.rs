@@ -1,0 +1,225 @@
+//! The reverse sweep: from the outputs back to every parameter.
+
+use crate::bound;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::monitor::Monitor;
+use crate::network::{Link, Network, Role, TensorId};
+use crate::number::{Exact, Log, Number};
+use crate::relation::AxisRelation;
+use crate::spectrum::{Counts, ParameterCounts};
+use crate::tensor::{Arena, CountTensor};
+
+/// How to count.
+#[derive(Debug, Clone, Copy)]
+pub struct CountOptions {
+    /// Integers of unlimited size; else log space.
+    pub exact: bool,
+    /// Leave out parameters that training does not change.
+    pub trainable_only: bool,
+    /// Most bytes of counts held at once; by default most of what is free.
+    pub memory_limit: Option<u64>,
+}
+
+impl Default for CountOptions {
+    fn default() -> Self {
+        Self { exact: true, trainable_only: false, memory_limit: None }
+    }
+}
+
+/// Counts the contexts of every parameter.
+///
+/// One sweep over the tensors in reverse topological order; every link is applied once, transposed,
+/// axis by axis. Time and memory depend on how many distinct counts lie next to each other along
+/// the axes, not on the number of elements or edges.
+///
+/// # Errors
+/// A cycle, a disconnected output, no parameter, a count that needs more than
+/// `options.memory_limit`, or an interruption by the monitor's hook.
+///
+/// ```
+/// use unrolled_core::{AxisRelation, CountOptions, Monitor, Network, Relation, Role, count};
+/// let mut network = Network::new();
+/// let x = network.add("x", &[3], Role::Input)?;
+/// let w = network.add("w", &[3, 2], Role::Parameter { trainable: true })?;
+/// let y = network.add("y", &[2], Role::Activation)?;
+/// network.link(x, y, vec![AxisRelation::new(Relation::All, 0, 0)])?;
+/// network.link(w, y, vec![AxisRelation::each(0), AxisRelation::new(Relation::Same, 1, 0)])?;
+/// network.mark_output(y)?;
+/// let counts = count(&network, &CountOptions::default(), &Monitor::silent())?;
+/// assert_eq!(counts.total.exact, Some(6u32.into()));
+/// # Ok::<(), unrolled_core::Error>(())
+/// ```
+pub fn count(network: &Network, options: &CountOptions, monitor: &Monitor<'_>) -> Result<Counts> {
+    let limit = options.memory_limit.unwrap_or_else(bound::available_memory);
+    let plan = Plan::new(network, options)?;
+    if !options.exact {
+        let mut engine = Engine::<Log>::new(Arena::new(limit, Log::RADIX_BITS), monitor);
+        return plan.sweep(&mut engine);
+    }
+    if bound::most_bytes(network, &plan.order) > limit {
+        // Too large to be sure: rehearse in log space, which takes little, and see.
+        let mut engine = Engine::<Log>::new(Arena::new(limit, Exact::RADIX_BITS), monitor);
+        plan.sweep(&mut engine)?;
+        let (needed, tensor) = engine.arena.planned_peak();
+        if needed > limit {
+            return Err(Error::MemoryLimit { needed, limit, tensor: tensor.into() });
+        }
+    }
+    let mut engine = Engine::<Exact>::new(Arena::new(limit, Exact::RADIX_BITS), monitor);
+    plan.sweep(&mut engine)
+}
+
+/// What there is to do, whatever the number.
+struct Plan<'n> {
+    network: &'n Network,
+    order: Vec<TensorId>,
+    /// The links into each tensor, those from parameters first.
+    incoming: Vec<Vec<&'n Link>>,
+    /// Whether a tensor is a counted parameter.
+    counted: Vec<bool>,
+    /// Whether a tensor is, or depends on, a counted parameter.
+    matters: Vec<bool>,
+}
+
+impl<'n> Plan<'n> {
+    fn new(network: &'n Network, options: &CountOptions) -> Result<Self> {
+        let order = network.topological_order()?;
+        let mut incoming: Vec<Vec<&Link>> = vec![Vec::new(); network.tensors().len()];
+        for link in network.links() {
+            incoming[link.target.0].push(link);
+        }
+        let counted: Vec<bool> = network
+            .tensors()
+            .iter()
+            .map(|tensor| match tensor.role {
+                Role::Parameter { trainable } => trainable || !options.trainable_only,
+                _ => false,
+            })
+            .collect();
+        if !counted.contains(&true) {
+            let reason = "the network has no parameters to count; add layers with parameters";
+            return Err(Error::NothingToCount { reason: reason.into() });
+        }
+        if network.outputs().is_empty() {
+            let reason = "the network has no output; mark at least one tensor as output";
+            return Err(Error::NothingToCount { reason: reason.into() });
+        }
+        for &output in network.outputs() {
+            let tensor = network.tensor(output)?;
+            if tensor.role == Role::Activation && incoming[output.0].is_empty() {
+                return Err(Error::DisconnectedOutput { name: tensor.name.clone() });
+            }
+        }
+        let mut matters = counted.clone();
+        for &id in &order {
+            matters[id.0] |= incoming[id.0].iter().any(|link| matters[link.source.0]);
+        }
+        let is_parameter = |link: &&Link| counted[link.source.0];
+        for links in &mut incoming {
+            links.retain(|link| matters[link.source.0]);
+            // Stable, so that uses of one parameter stay together and in order.
+            links.sort_by_key(|link| (!is_parameter(link), is_parameter(link).then_some(link.source)));
+        }
+        Ok(Self { network, order, incoming, counted, matters })
+    }
+
+    fn sweep<N: Number>(&self, engine: &mut Engine<'_, N>) -> Result<Counts> {
+        let mut collected: Vec<Option<CountTensor<N>>> = vec![None; self.network.tensors().len()];
+        let mut weight_nodes = vec![0u64; collected.len()];
+        for &output in self.network.outputs() {
+            collected[output.0] = Some(CountTensor::ones(&self.network.tensor(output)?.shape));
+        }
+        engine.start(self.order.len());
+        for &id in self.order.iter().rev() {
+            engine.step(&self.network.tensor(id)?.name)?;
+            if self.counted[id.0] || !self.matters[id.0] {
+                continue;
+            }
+            let Some(counts) = collected[id.0].take() else { continue };
+            let counts = engine.compact(counts)?;
+            let parameters = self.incoming[id.0].partition_point(|link| self.counted[link.source.0]);
+            let (parameters, activations) = self.incoming[id.0].split_at(parameters);
+            self.collect_parameters(engine, &counts, parameters, &mut collected, &mut weight_nodes)?;
+            for link in activations {
+                let contribution = engine.carry(&counts, link, self.network)?;
+                let before = collected[link.source.0].take();
+                collected[link.source.0] = Some(engine.accumulate(before, contribution)?);
+            }
+            engine.arena.give(counts);
+        }
+        self.gather(engine, &mut collected, &weight_nodes)
+    }
+
+    /// Hands the counts of one tensor to the parameters it is computed from.
+    fn collect_parameters<N: Number>(
+        &self,
+        engine: &mut Engine<'_, N>,
+        counts: &CountTensor<N>,
+        links: &[&'n Link],
+        collected: &mut [Option<CountTensor<N>>],
+        weight_nodes: &mut [u64],
+    ) -> Result<()> {
+        // Scale, shift, mean and variance of a norm are linked alike: count once.
+        let mut alike: Vec<(Vec<&[AxisRelation]>, &[u64], CountTensor<N>, u64)> = Vec::new();
+        for place in links.chunk_by(|a, b| a.source == b.source) {
+            let source = place[0].source;
+            let shape = &self.network.tensor(source)?.shape[..];
+            let relations: Vec<&[AxisRelation]> = place.iter().map(|link| &link.relations[..]).collect();
+            let known = alike.iter().position(|known| known.0 == relations && known.1 == shape);
+            let at = match known {
+                Some(at) => at,
+                None => {
+                    let mut sum = None;
+                    for link in place {
+                        let contribution = engine.carry(counts, link, self.network)?;
+                        sum = Some(engine.accumulate(sum, contribution)?);
+                    }
+                    let Some(sum) = sum else { continue };
+                    let nodes = reached(&sum);
+                    alike.push((relations, shape, sum, nodes));
+                    alike.len() - 1
+                }
+            };
+            let (_, _, here, nodes) = &alike[at];
+            let overflow = || Error::SizeOverflow { what: "the number of weight nodes".into() };
+            weight_nodes[source.0] = weight_nodes[source.0].checked_add(*nodes).ok_or_else(overflow)?;
+            let before = collected[source.0].take();
+            collected[source.0] = Some(engine.join(before, here.clone())?);
+        }
+        for (_, _, tensor, _) in alike {
+            engine.arena.give(tensor);
+        }
+        Ok(())
+    }
+
+    fn gather<N: Number>(
+        &self,
+        engine: &mut Engine<'_, N>,
+        collected: &mut [Option<CountTensor<N>>],
+        weight_nodes: &[u64],
+    ) -> Result<Counts> {
+        let mut parameters = Vec::new();
+        for (index, tensor) in self.network.tensors().iter().enumerate() {
+            if !self.counted[index] {
+                continue;
+            }
+            let id = TensorId(index);
+            parameters.push(match collected[index].take() {
+                Some(counts) => {
+                    let counts = engine.compact(counts)?;
+                    ParameterCounts::collect(id, &counts, weight_nodes[index])
+                }
+                None => ParameterCounts::unreached(id, &tensor.shape),
+            });
+        }
+        Counts::new(parameters, N::EXACT, engine.arena.peak())
+    }
+}
+
+/// How many elements have a context.
+fn reached<N: Number>(counts: &CountTensor<N>) -> u64 {
+    let zero = N::Lane::default();
+    let reached = |&cell: &usize| counts.digits(cell).any(|digit| digit != zero);
+    (0..counts.cells()).filter(reached).map(|cell| counts.multiplicity(cell)).sum()
+}

@@ -1,0 +1,283 @@
+//! Count tensors: run-length encoded along every axis, digits in planes.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::number::{Number, Value};
+use crate::runs::Runs;
+
+/// The counts of one tensor.
+///
+/// A cell is one run of every axis. Cells are stored row by row; a row holds the cells along the
+/// lane axis, once for each plane: `[row][plane][lane]`. So carries run along planes while the
+/// lanes of a row are worked on side by side, and a row with all its planes is small and local.
+#[derive(Debug)]
+pub(crate) struct CountTensor<N: Number> {
+    /// Runs along each axis.
+    pub(crate) axes: Vec<Runs>,
+    /// The axis laid out in lanes; axes after it have a single run.
+    pub(crate) lane_axis: usize,
+    pub(crate) buffer: Arc<Buffer<N::Lane>>,
+    /// Lanes from one row to the next.
+    pub(crate) stride: usize,
+    /// Lanes of a row before its first plane in use.
+    pub(crate) start: usize,
+    /// Which plane the first one in use is.
+    pub(crate) low: usize,
+    /// Planes in use.
+    pub(crate) planes: usize,
+    /// Bits of the largest count, factors left out.
+    pub(crate) bits: u64,
+    /// The counts are those stored times the product of these.
+    pub(crate) factors: Vec<u64>,
+}
+
+impl<N: Number> Clone for CountTensor<N> {
+    fn clone(&self) -> Self {
+        Self {
+            axes: self.axes.clone(),
+            buffer: Arc::clone(&self.buffer),
+            factors: self.factors.clone(),
+            ..*self
+        }
+    }
+}
+
+impl<N: Number> CountTensor<N> {
+    /// Every element counts 1.
+    pub(crate) fn ones(shape: &[u64]) -> Self {
+        Self {
+            axes: shape.iter().map(|&n| Runs::single(n)).collect(),
+            lane_axis: 0,
+            buffer: Arc::new(Buffer { lanes: vec![N::ONE], planned: 0 }),
+            stride: 1,
+            start: 0,
+            low: 0,
+            planes: 1,
+            bits: 1,
+            factors: Vec::new(),
+        }
+    }
+
+    /// Cells along the lane axis.
+    pub(crate) fn lanes(&self) -> usize {
+        self.axes.get(self.lane_axis).map_or(1, Runs::len)
+    }
+
+    /// Cells along all the axes before.
+    pub(crate) fn rows(&self) -> usize {
+        self.axes.iter().take(self.lane_axis).map(Runs::len).product()
+    }
+
+    /// The last axis with several runs, or 0.
+    pub(crate) fn last_varying(&self) -> usize {
+        self.axes.iter().rposition(|runs| !runs.is_single()).unwrap_or(0)
+    }
+
+    /// The planes in use of a row, one after the other.
+    pub(crate) fn row(&self, row: usize) -> &[N::Lane] {
+        let from = row * self.stride + self.start;
+        &self.buffer.lanes[from..from + self.planes * self.lanes()]
+    }
+
+    /// The digits of cell `index` (row-major over the runs of all axes), lowest plane first.
+    pub(crate) fn digits(&self, index: usize) -> impl DoubleEndedIterator<Item = N::Lane> {
+        let lanes = self.lanes();
+        let (row, lane) = (index / lanes, index % lanes);
+        self.row(row).iter().skip(lane).step_by(lanes).copied()
+    }
+
+    /// The count of cell `index`.
+    pub(crate) fn value(&self, index: usize) -> Value {
+        N::value(self.digits(index), self.low, &self.factors)
+    }
+
+    /// Number of cells.
+    pub(crate) fn cells(&self) -> usize {
+        self.axes.iter().map(Runs::len).product()
+    }
+
+    /// How many elements cell `index` stands for.
+    pub(crate) fn multiplicity(&self, mut index: usize) -> u64 {
+        let mut product = 1;
+        for runs in self.axes.iter().rev() {
+            product *= runs.lengths()[index % runs.len()];
+            index /= runs.len();
+        }
+        product
+    }
+
+    /// Whether planes `low..low + planes` fit into the buffer, which nobody else uses.
+    pub(crate) fn can_hold(&self, low: usize, planes: usize) -> bool {
+        let room = (self.stride - self.start) / self.lanes();
+        low == self.low && planes <= room && Arc::strong_count(&self.buffer) == 1
+    }
+
+    /// Drops planes that hold nothing, and measures the largest count.
+    pub(crate) fn trim(&mut self) {
+        let (rows, lanes) = (self.rows(), self.lanes());
+        let largest = |tensor: &Self, plane: usize| {
+            let of_row = |row| tensor.row(row)[plane * lanes..(plane + 1) * lanes].iter().copied();
+            (0..rows).flat_map(of_row).fold(N::Lane::default(), |a, b| if b > a { b } else { a })
+        };
+        let mut top = largest(self, self.planes - 1);
+        while self.planes > 1 && top == N::Lane::default() {
+            self.planes -= 1;
+            top = largest(self, self.planes - 1);
+        }
+        self.bits = ((self.low + self.planes - 1) as u64) * N::RADIX_BITS + N::bits(top);
+        while self.planes > 1 && self.lowest_plane_is_lost() {
+            self.low += 1;
+            self.start += lanes;
+            self.planes -= 1;
+        }
+    }
+
+    /// Whether every count is so large that its digit in the lowest plane is lost in rounding.
+    fn lowest_plane_is_lost(&self) -> bool {
+        let lanes = self.lanes();
+        (0..self.rows()).all(|row| {
+            let (lowest, above) = self.row(row).split_at(lanes);
+            lowest.iter().enumerate().all(|(lane, &digit)| {
+                let higher = above.iter().skip(lane).step_by(lanes);
+                digit == N::Lane::default() || higher.copied().any(N::swallows)
+            })
+        })
+    }
+
+    /// For every axis, which runs differ from the one before.
+    pub(crate) fn differing(&self) -> Vec<Vec<bool>> {
+        let mut differing: Vec<Vec<bool>> = Vec::with_capacity(self.axes.len());
+        let mut inner = self.rows();
+        for (axis, runs) in self.axes.iter().enumerate() {
+            let n = runs.len();
+            if n == 1 {
+                differing.push(vec![true]);
+                continue;
+            }
+            if axis == self.lane_axis {
+                let differs = |lane: usize| {
+                    lane == 0
+                        || (0..self.rows()).any(|row| {
+                            self.row(row).chunks_exact(n).any(|plane| plane[lane] != plane[lane - 1])
+                        })
+                };
+                differing.push((0..n).map(differs).collect());
+                continue;
+            }
+            inner /= n;
+            let outer = self.rows() / (n * inner);
+            let differs = |j: usize| {
+                let same = |row: usize| self.row(row) == self.row(row - inner);
+                j == 0
+                    || !(0..outer).all(|o| (0..inner).all(|i| same((o * n + j) * inner + i)))
+            };
+            differing.push((0..n).map(differs).collect());
+        }
+        differing
+    }
+}
+
+/// Shorter buffers are not worth looking for among those returned.
+const POOLED: usize = 512;
+
+/// Lanes on loan from an [`Arena`].
+#[derive(Debug)]
+pub(crate) struct Buffer<L> {
+    pub(crate) lanes: Vec<L>,
+    /// Bytes this would take in the run that is planned for.
+    planned: u64,
+}
+
+/// Hands out buffers, takes them back, and watches how much is out.
+#[derive(Debug)]
+pub(crate) struct Arena<L> {
+    free: Vec<Vec<L>>,
+    limit: u64,
+    held: u64,
+    peak: u64,
+    planned: u64,
+    planned_peak: u64,
+    peak_tensor: String,
+    /// Bits a plane has in the run that is planned for.
+    planned_radix: u64,
+    /// The tensor being worked on, for messages.
+    pub(crate) tensor: String,
+}
+
+impl<L: Copy + Default> Arena<L> {
+    /// At most `limit` bytes; besides, adds up what planes of `planned_radix` bits would take.
+    pub(crate) fn new(limit: u64, planned_radix: u64) -> Self {
+        Self {
+            free: Vec::new(),
+            limit,
+            held: 0,
+            peak: 0,
+            planned: 0,
+            planned_peak: 0,
+            peak_tensor: String::new(),
+            planned_radix,
+            tensor: String::new(),
+        }
+    }
+
+    /// A buffer of at least `cells * planes` lanes with arbitrary contents, for counts of `bits`.
+    pub(crate) fn take(&mut self, cells: usize, planes: usize, bits: u64) -> Result<Buffer<L>> {
+        let overflow = || Error::SizeOverflow { what: format!("the counts of '{}'", self.tensor) };
+        let length = cells.checked_mul(planes).ok_or_else(overflow)?;
+        let planned = (cells as u64).saturating_mul(8 * bits.div_ceil(self.planned_radix).max(1));
+        let fits = |lanes: &Vec<L>| (length..=length.saturating_mul(4)).contains(&lanes.len());
+        let pooled = if length >= POOLED { self.free.len() } else { 0 };
+        let best = (0..pooled).filter(|&i| fits(&self.free[i])).min_by_key(|&i| self.free[i].len());
+        let lanes = match best {
+            Some(at) => self.free.swap_remove(at),
+            None => self.allocate(length)?,
+        };
+        self.planned = self.planned.saturating_add(planned);
+        if self.planned > self.planned_peak {
+            self.planned_peak = self.planned;
+            self.peak_tensor.clone_from(&self.tensor);
+        }
+        Ok(Buffer { lanes, planned })
+    }
+
+    fn allocate(&mut self, length: usize) -> Result<Vec<L>> {
+        let bytes = (length as u64).saturating_mul(size_of::<L>() as u64);
+        while self.held.saturating_add(bytes) > self.limit {
+            let Some(unused) = self.free.pop() else {
+                return Err(Error::MemoryLimit {
+                    needed: self.held.saturating_add(bytes),
+                    limit: self.limit,
+                    tensor: self.tensor.clone(),
+                });
+            };
+            self.held -= (unused.len() * size_of::<L>()) as u64;
+        }
+        self.held += bytes;
+        self.peak = self.peak.max(self.held);
+        Ok(vec![L::default(); length])
+    }
+
+    /// Takes a tensor's buffer back, if nobody else uses it.
+    pub(crate) fn give<N: Number<Lane = L>>(&mut self, tensor: CountTensor<N>) {
+        if let Ok(buffer) = Arc::try_unwrap(tensor.buffer) {
+            self.planned = self.planned.saturating_sub(buffer.planned);
+            if buffer.lanes.len() >= POOLED {
+                self.free.push(buffer.lanes);
+            } else if buffer.planned > 0 {
+                // The single lane of `CountTensor::ones` was never on loan.
+                self.held -= (buffer.lanes.len() * size_of::<L>()) as u64;
+            }
+        }
+    }
+
+    /// Most bytes held at once.
+    pub(crate) fn peak(&self) -> u64 {
+        self.peak
+    }
+
+    /// Most bytes the run that is planned for would hold at once, and where.
+    pub(crate) fn planned_peak(&self) -> (u64, &str) {
+        (self.planned_peak, &self.peak_tensor)
+    }
+}

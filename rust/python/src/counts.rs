@@ -1,0 +1,157 @@
+//! `Counts`, `ParameterCounts` and `Spectrum`: what was counted, as arrays.
+
+use std::sync::Arc;
+
+use num_bigint::BigUint;
+use numpy::{PyArray1, ToPyArray};
+use pyo3::exceptions::{PyIndexError, PyKeyError};
+use pyo3::prelude::*;
+use unrolled_core::{Counts as CoreCounts, Level, SpectrumLevel, Value};
+
+/// The counts of a whole network.
+#[pyclass(frozen, module = "unrolled._core", name = "Counts")]
+pub(crate) struct Counts {
+    pub(crate) counts: Arc<CoreCounts>,
+    pub(crate) exact: bool,
+}
+
+/// The counts of one parameter tensor.
+#[pyclass(frozen, module = "unrolled._core", name = "ParameterCounts")]
+pub(crate) struct ParameterCounts {
+    counts: Arc<CoreCounts>,
+    at: usize,
+}
+
+/// Distinct counts, rising.
+#[pyclass(frozen, module = "unrolled._core", name = "Spectrum")]
+pub(crate) struct Spectrum(Vec<SpectrumLevel>);
+
+#[pymethods]
+impl Counts {
+    #[getter]
+    fn exact(&self) -> bool {
+        self.exact
+    }
+
+    #[getter]
+    fn total(&self) -> Option<BigUint> {
+        self.counts.total.exact.clone()
+    }
+
+    #[getter]
+    fn log2_total(&self) -> f64 {
+        self.counts.total.log2()
+    }
+
+    #[getter]
+    fn total_scaled(&self) -> (f64, i64) {
+        (self.counts.total.mantissa, self.counts.total.exponent)
+    }
+
+    #[getter]
+    fn parameters(&self) -> Vec<usize> {
+        self.counts.parameters.iter().map(|parameter| parameter.tensor.0).collect()
+    }
+
+    #[getter]
+    fn peak_bytes(&self) -> u64 {
+        self.counts.peak_bytes
+    }
+
+    fn parameter(&self, id: usize) -> PyResult<ParameterCounts> {
+        let found = self.counts.parameters.binary_search_by_key(&id, |parameter| parameter.tensor.0);
+        let at = found.map_err(|_| PyKeyError::new_err(id))?;
+        Ok(ParameterCounts { counts: Arc::clone(&self.counts), at })
+    }
+
+    fn spectrum(&self, py: Python<'_>) -> Spectrum {
+        Spectrum(py.detach(|| self.counts.spectrum()))
+    }
+}
+
+impl ParameterCounts {
+    fn counted(&self) -> &unrolled_core::ParameterCounts {
+        &self.counts.parameters[self.at]
+    }
+}
+
+#[pymethods]
+impl ParameterCounts {
+    #[getter]
+    fn runs<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyArray1<u64>>> {
+        self.counted().runs.iter().map(|runs| runs.to_pyarray(py)).collect()
+    }
+
+    #[getter]
+    fn level_index<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u32>> {
+        self.counted().level_index.to_pyarray(py)
+    }
+
+    #[getter]
+    fn mantissas<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
+        column(py, &self.counted().levels, |level| level.value.mantissa)
+    }
+
+    #[getter]
+    fn exponents<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<i64>> {
+        column(py, &self.counted().levels, |level| level.value.exponent)
+    }
+
+    #[getter]
+    fn degeneracies<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u64>> {
+        column(py, &self.counted().levels, |level| level.degeneracy)
+    }
+
+    #[getter]
+    fn weight_nodes(&self) -> u64 {
+        self.counted().weight_nodes
+    }
+
+    fn exact(&self, level: usize) -> PyResult<Option<BigUint>> {
+        exact(self.counted().levels.get(level).map(|level: &Level| &level.value))
+    }
+}
+
+#[pymethods]
+impl Spectrum {
+    #[getter]
+    fn mantissas<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
+        column(py, &self.0, |row| row.level.value.mantissa)
+    }
+
+    #[getter]
+    fn exponents<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<i64>> {
+        column(py, &self.0, |row| row.level.value.exponent)
+    }
+
+    #[getter]
+    fn degeneracies<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u64>> {
+        column(py, &self.0, |row| row.level.degeneracy)
+    }
+
+    fn exact(&self, level: usize) -> PyResult<Option<BigUint>> {
+        exact(self.0.get(level).map(|row| &row.level.value))
+    }
+
+    fn owners(&self, level: usize) -> PyResult<Vec<(usize, u64)>> {
+        let row = self.0.get(level).ok_or_else(|| PyIndexError::new_err("no such level"))?;
+        Ok(row.owners.iter().map(|&(id, degeneracy)| (id.0, degeneracy)).collect())
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+}
+
+fn exact(value: Option<&Value>) -> PyResult<Option<BigUint>> {
+    let value = value.ok_or_else(|| PyIndexError::new_err("no such level"))?;
+    Ok(value.exact.clone())
+}
+
+fn column<'py, R, T: numpy::Element>(
+    py: Python<'py>,
+    rows: &[R],
+    of: impl Fn(&R) -> T,
+) -> Bound<'py, PyArray1<T>> {
+    PyArray1::from_iter(py, rows.iter().map(of))
+}
