@@ -61,7 +61,7 @@ impl Phase {
 }
 
 /// A relation's transposed action on given runs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AxisMap {
     /// Runs along the source axis.
     pub(crate) runs: Runs,

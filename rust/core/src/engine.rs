@@ -1,5 +1,6 @@
 //! The engine: carries counts through links, adds them up, keeps their runs short.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::axis_map::{AxisMap, Rows};
@@ -8,14 +9,27 @@ use crate::monitor::Monitor;
 use crate::number::Number;
 use crate::pass::{Base, Pass, RowMap, Scratch, Target};
 use crate::runs::Runs;
-use crate::tensor::{Arena, CountTensor};
+use crate::tensor::{Arena, CountTensor, padded};
 
 /// Works on count tensors, with pooled memory.
 pub(crate) struct Engine<'a, N: Number> {
     pub(crate) arena: Arena<N::Lane>,
     scratch: Scratch<N::Lane>,
     monitor: &'a Monitor<'a>,
+    recent: VecDeque<Reduction<N>>,
 }
+
+/// A sum over a tensor that may be asked for again: a convolution, the norm after it and the
+/// activation after that pass the same counts on, and all want their total.
+struct Reduction<N: Number> {
+    version: u64,
+    lane_axis: usize,
+    maps: Vec<(usize, AxisMap)>,
+    result: CountTensor<N>,
+}
+
+/// How many reductions are remembered.
+const REMEMBERED: usize = 8;
 
 /// Counts on their way to a source: a tensor whose axes are the source's, and the maps still to be
 /// applied to some of them.
@@ -37,7 +51,7 @@ impl<N: Number> Contribution<N> {
 
 impl<'a, N: Number> Engine<'a, N> {
     pub(crate) fn new(arena: Arena<N::Lane>, monitor: &'a Monitor<'a>) -> Self {
-        Self { arena, scratch: Scratch::new(), monitor }
+        Self { arena, scratch: Scratch::new(), monitor, recent: VecDeque::new() }
     }
 
     /// Sets out on `steps` tensors.
@@ -94,7 +108,39 @@ impl<'a, N: Number> Engine<'a, N> {
         if maps.is_empty() {
             return Ok(tensor);
         }
-        self.map(tensor, &maps, 1, None)
+        self.reduce(tensor, maps)
+    }
+
+    /// Applies maps that fit one pass, or remembers the result.
+    fn reduce(&mut self, tensor: CountTensor<N>, maps: Vec<(usize, AxisMap)>) -> Result<CountTensor<N>> {
+        let cells = |axes: &[Runs]| axes.iter().map(Runs::len).product::<usize>();
+        let mapped = maps.iter().map(|(_, map)| map.runs.len()).product::<usize>();
+        let before = maps.iter().map(|(axis, _)| tensor.axes[*axis].len()).product::<usize>();
+        if 4 * mapped > before || cells(&tensor.axes) < 16 {
+            return self.map(tensor, &maps, 1, None);
+        }
+        let (version, lane_axis) = (tensor.buffer.version, tensor.lane_axis);
+        let known = self.recent.iter().find(|known| {
+            known.version == version && known.lane_axis == lane_axis && known.maps == maps
+        });
+        if let Some(known) = known {
+            // The lengths of axes with a single run may differ, as do the factors.
+            let mut axes = tensor.axes.clone();
+            for (axis, map) in maps {
+                axes[axis] = map.runs;
+            }
+            let factors = tensor.factors.clone();
+            self.arena.give(tensor);
+            return Ok(CountTensor { axes, factors, ..known.result.clone() });
+        }
+        let result = self.map(tensor, &maps, 1, None)?;
+        if self.recent.len() == REMEMBERED {
+            if let Some(oldest) = self.recent.pop_front() {
+                self.arena.give(oldest.result);
+            }
+        }
+        self.recent.push_back(Reduction { version, lane_axis, maps, result: result.clone() });
+        Ok(result)
     }
 
     /// Applies maps until the rest fits one pass: one along the lanes, one along an axis of rows.
@@ -112,7 +158,10 @@ impl<'a, N: Number> Engine<'a, N> {
         let growth = |tensor: &CountTensor<N>, axis: usize, map: &AxisMap| {
             map.runs.len() as f64 / tensor.axes[axis].len() as f64
         };
-        maps.sort_by(|(a, x), (b, y)| growth(&tensor, *b, y).total_cmp(&growth(&tensor, *a, x)));
+        // What shrinks most comes last and is applied first; of equals, rows before lanes.
+        maps.sort_by(|(a, x), (b, y)| {
+            growth(&tensor, *b, y).total_cmp(&growth(&tensor, *a, x)).then(b.cmp(a))
+        });
         while let Some((axis, map)) = maps.last() {
             let lane_axis = lane_axis_of(&tensor, &maps);
             let rows_mapped = maps.iter().filter(|(axis, _)| *axis != lane_axis).count();
@@ -122,7 +171,7 @@ impl<'a, N: Number> Engine<'a, N> {
                 break;
             }
             let Some(step) = maps.pop() else { break };
-            tensor = self.map(tensor, &[step], 1, None)?;
+            tensor = self.reduce(tensor, vec![step])?;
         }
         Ok(Contribution { tensor, maps })
     }
@@ -205,6 +254,7 @@ impl<'a, N: Number> Engine<'a, N> {
         result.factors.clone_from(&tensor.factors);
         let target = Target {
             lanes: result.lanes(),
+            width: result.width(),
             stride: result.stride,
             start: result.start,
             low,
@@ -225,12 +275,14 @@ impl<'a, N: Number> Engine<'a, N> {
         };
         let shared = || Error::Internal("a result is shared before it is made".into());
         let buffer = Arc::get_mut(&mut result.buffer).ok_or_else(shared)?;
+        buffer.version = self.arena.new_version();
         pass.run(&mut buffer.lanes, &mut self.scratch, self.monitor)?;
         if let Some(other) = other {
             self.arena.give(other);
         }
         self.arena.give(tensor);
         result.trim();
+        result.compact = false;
         Ok(result)
     }
 
@@ -244,19 +296,21 @@ impl<'a, N: Number> Engine<'a, N> {
         bits: u64,
     ) -> Result<CountTensor<N>> {
         let overflow = || Error::SizeOverflow { what: format!("the counts of '{}'", self.arena.tensor) };
-        let cells = axes.iter().try_fold(1usize, |cells, runs| cells.checked_mul(runs.len()));
+        let width = padded(axes.get(lane_axis).map_or(1, Runs::len));
+        let mut rows = axes.iter().take(lane_axis);
+        let cells = rows.try_fold(width, |cells, runs| cells.checked_mul(runs.len()));
         let buffer = self.arena.take(cells.ok_or_else(overflow)?, planes, bits)?;
-        let lanes = axes.get(lane_axis).map_or(1, Runs::len);
         Ok(CountTensor {
             axes,
             lane_axis,
             buffer: Arc::new(buffer),
-            stride: planes * lanes,
+            stride: planes * width,
             start: 0,
             low,
             planes,
             bits,
             factors: Vec::new(),
+            compact: false,
         })
     }
 
@@ -282,16 +336,20 @@ impl<'a, N: Number> Engine<'a, N> {
     ) -> Result<CountTensor<N>> {
         let mut result = self.fresh(axes, lane_axis, tensor.low, tensor.planes, tensor.bits)?;
         result.factors.clone_from(&tensor.factors);
-        let (lanes, stride, old_lanes) = (result.lanes(), result.stride, tensor.lanes());
+        let (lanes, width, stride) = (result.lanes(), result.width(), result.stride);
+        let (old_lanes, old_width) = (tensor.lanes(), tensor.width());
         let shared = || Error::Internal("a result is shared before it is made".into());
         let buffer = Arc::get_mut(&mut result.buffer).ok_or_else(shared)?;
         let rows = result.axes.iter().map(Runs::len).product::<usize>() / lanes;
         for (row, out) in buffer.lanes.chunks_exact_mut(stride).enumerate().take(rows) {
             self.monitor.breathe(stride as u64)?;
+            if lanes < width {
+                out.fill(N::Lane::default());
+            }
             for lane in 0..lanes {
                 let cell = from(row * lanes + lane);
                 let digits = tensor.row(cell / old_lanes).iter().skip(cell % old_lanes);
-                for (to, &digit) in out.iter_mut().skip(lane).step_by(lanes).zip(digits.step_by(old_lanes)) {
+                for (to, &digit) in out.iter_mut().skip(lane).step_by(width).zip(digits.step_by(old_width)) {
                     *to = digit;
                 }
             }
@@ -300,15 +358,23 @@ impl<'a, N: Number> Engine<'a, N> {
         Ok(result)
     }
 
-    /// Joins neighbouring runs with equal counts, and lays out the last varying axis in lanes.
-    pub(crate) fn compact(&mut self, tensor: CountTensor<N>) -> Result<CountTensor<N>> {
-        if tensor.cells() == 1 {
+    /// Joins neighbouring runs with equal counts, and lays out the last varying axis in lanes. Unless
+    /// `fully`, single indices stay apart where little would be gained: they need no weights.
+    pub(crate) fn compact(&mut self, tensor: CountTensor<N>, fully: bool) -> Result<CountTensor<N>> {
+        if tensor.cells() == 1 || (tensor.compact && !fully) {
             return Ok(tensor);
         }
-        let differing = tensor.differing();
+        let mut differing = tensor.differing();
+        for (runs, keep) in tensor.axes.iter().zip(&mut differing) {
+            let merged = keep.iter().filter(|&&differs| differs).count();
+            if !fully && runs.is_unit() && 2 * merged > runs.len() {
+                keep.fill(true);
+            }
+        }
         if differing.iter().flatten().all(|&differs| differs) {
             let lane_axis = tensor.last_varying();
-            return self.with_lanes(tensor, lane_axis);
+            let tensor = self.with_lanes(tensor, lane_axis)?;
+            return Ok(CountTensor { compact: true, ..tensor });
         }
         let axes: Vec<Runs> = tensor.axes.iter().zip(&differing).map(|(runs, keep)| runs.merged(keep)).collect();
         let kept: Vec<Vec<usize>> = differing
@@ -318,7 +384,7 @@ impl<'a, N: Number> Engine<'a, N> {
         let old: Vec<usize> = tensor.axes.iter().map(Runs::len).collect();
         let new: Vec<usize> = axes.iter().map(Runs::len).collect();
         let lane_axis = axes.iter().rposition(|runs| !runs.is_single()).unwrap_or(0);
-        self.gather(tensor, axes, lane_axis, |mut cell| {
+        let merged = self.gather(tensor, axes, lane_axis, |mut cell| {
             let (mut from, mut step) = (0, 1);
             for axis in (0..new.len()).rev() {
                 from += kept[axis][cell % new[axis]] * step;
@@ -326,7 +392,8 @@ impl<'a, N: Number> Engine<'a, N> {
                 step *= old[axis];
             }
             from
-        })
+        })?;
+        Ok(CountTensor { compact: true, ..merged })
     }
 }
 

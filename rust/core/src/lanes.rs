@@ -2,6 +2,7 @@
 
 use crate::axis_map::{Phase, Rows};
 use crate::number::Number;
+use crate::vector::{add_three, add_to, add_two, copy, total};
 
 /// An axis map made ready to run over lanes.
 pub(crate) enum LaneMap {
@@ -76,22 +77,26 @@ impl LaneMap {
         }
     }
 
-    /// Maps `lanes`, which stand in `padded` from `margins().0` on, to `out`.
+    /// Maps the lanes in `padded`, after `margins().0` zeros, to the first `kept` lanes of `out`.
     #[inline(always)]
     pub(crate) fn apply<N: Number>(
         &self,
         padded: &[N::Lane],
+        kept: usize,
         out: &mut [N::Lane],
         spare: &mut Spare<N::Lane>,
     ) {
         match self {
-            Self::Identity => out.copy_from_slice(&padded[..out.len()]),
-            Self::Fill => out.fill(padded[0]),
+            Self::Identity => copy(&padded[..out.len()], out),
+            Self::Fill => out[..kept].fill(padded[0]),
             Self::Band { phases, before, .. } => {
                 if let [phase] = phases[..] {
                     shifted_sum::<N>(padded, *before, phase, out, spare);
+                    // Beyond the lanes kept, windows still reach back to the last ones.
+                    out[kept..].fill(N::Lane::default());
                     return;
                 }
+                let out = &mut out[..kept];
                 for (f, &phase) in phases.iter().enumerate().take(out.len()) {
                     let mut part = std::mem::take(&mut spare.phase);
                     part.resize((out.len() - f).div_ceil(phases.len()), N::Lane::default());
@@ -153,17 +158,9 @@ fn shifted_sum<N: Number>(
     let (step, n) = (phase.step as usize, out.len());
     let at = |u: usize| &padded[first + u * step..first + u * step + n];
     match phase.count {
-        1 => out.copy_from_slice(at(0)),
-        2 => {
-            for ((to, &a), &b) in out.iter_mut().zip(at(0)).zip(at(1)) {
-                *to = N::add(a, b);
-            }
-        }
-        3 => {
-            for (((to, &a), &b), &c) in out.iter_mut().zip(at(0)).zip(at(1)).zip(at(2)) {
-                *to = N::add(N::add(a, b), c);
-            }
-        }
+        1 => copy(at(0), out),
+        2 => add_two::<N>(at(0), at(1), out),
+        3 => add_three::<N>(at(0), at(1), at(2), out),
         count => doubling_sum::<N>(&padded[first..], count as usize, step, out, spare),
     }
 }
@@ -185,9 +182,8 @@ fn doubling_sum<N: Number>(
     let (mut width, mut shift) = (1, 0);
     loop {
         if count & width != 0 {
-            for (to, &sum) in out.iter_mut().zip(&spare.doubled[shift * step..]) {
-                *to = N::add(*to, sum);
-            }
+            let n = out.len();
+            add_to::<N>(&spare.doubled[shift * step..][..n], out);
             shift += width;
         }
         if 2 * width > count {
@@ -200,18 +196,4 @@ fn doubling_sum<N: Number>(
         std::mem::swap(&mut spare.doubled, &mut spare.doubling);
         width *= 2;
     }
-}
-
-/// The sum of some lanes, in eight strands so that it vectorises.
-#[inline(always)]
-pub(crate) fn total<N: Number>(lanes: &[N::Lane]) -> N::Lane {
-    let mut strands = [N::Lane::default(); 8];
-    let chunks = lanes.chunks_exact(8);
-    let rest = chunks.remainder().iter().fold(N::Lane::default(), |sum, &lane| N::add(sum, lane));
-    for chunk in chunks {
-        for (strand, &lane) in strands.iter_mut().zip(chunk) {
-            *strand = N::add(*strand, lane);
-        }
-    }
-    strands.into_iter().fold(rest, |sum, strand| N::add(sum, strand))
 }

@@ -22,6 +22,7 @@ mod spectrum;
 mod sweep;
 mod tensor;
 mod transport;
+mod vector;
 
 pub use error::{Error, Result};
 pub use monitor::{Hook, Monitor};

@@ -4,6 +4,7 @@
 use crate::axis_map::Rows;
 use crate::error::{Error, Result};
 use crate::lanes::{LaneMap, Spare};
+use crate::vector::{add_three, add_to, add_two, copy, settle};
 use crate::monitor::Monitor;
 use crate::number::Number;
 use crate::sliding::{self, Class, Queue};
@@ -31,6 +32,7 @@ pub(crate) enum Base<'a, N: Number> {
 #[derive(Clone, Copy)]
 pub(crate) struct Target {
     pub(crate) lanes: usize,
+    pub(crate) width: usize,
     pub(crate) stride: usize,
     pub(crate) start: usize,
     pub(crate) low: usize,
@@ -77,6 +79,24 @@ enum Mix<'a, L> {
     Block(&'a [L]),
 }
 
+/// A pass whose sums fit into lanes, to be compiled for every instruction set: everything it calls
+/// is inlined, so that all of it is vectorised.
+struct Narrow<'a, N: Number> {
+    pass: &'a Pass<'a, N>,
+    out: &'a mut [N::Lane],
+    scratch: &'a mut Scratch<N::Lane>,
+    monitor: &'a Monitor<'a>,
+}
+
+impl<N: Number> pulp::NullaryFnOnce for Narrow<'_, N> {
+    type Output = Result<()>;
+
+    #[inline(always)]
+    fn call(self) -> Result<()> {
+        self.pass.run_narrow(self.out, self.scratch, self.monitor)
+    }
+}
+
 impl<N: Number> Pass<'_, N> {
     /// Runs the pass; `out` is the buffer described by `target`.
     pub(crate) fn run(
@@ -89,10 +109,7 @@ impl<N: Number> Pass<'_, N> {
         if weight > N::HEADROOM {
             return self.run_wide(weight, out, monitor);
         }
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || self.run_narrow(out, scratch, monitor),
-        )
+        pulp::Arch::new().dispatch(Narrow { pass: self, out, scratch, monitor })
     }
 
     #[inline(always)]
@@ -104,10 +121,17 @@ impl<N: Number> Pass<'_, N> {
     ) -> Result<()> {
         let lanes = LaneMap::new(self.lane_rows, self.source.lanes(), self.target.lanes);
         let Scratch { mixer, carry, queue } = scratch;
-        mixer.prepare(&lanes, self.source.lanes(), self.target.lanes);
-        carry.resize(self.target.lanes, N::Lane::default());
+        mixer.prepare(&lanes, self.source.width(), self.target.width);
+        carry.clear();
+        carry.resize(self.target.width, N::Lane::default());
         let RowMap { rows, inner, from, to } = self.row_map;
         let outer = self.source.rows() / (from * inner);
+        if let Some(common) = sliding::common(rows, from) {
+            for (o, q) in (0..outer).flat_map(|o| (0..inner).map(move |q| (o, q))) {
+                self.nested(common, (o, q), out, &lanes, (mixer, carry, queue), monitor)?;
+            }
+            return Ok(());
+        }
         if let Some(classes) = sliding::classes(rows, from, to) {
             for (o, q) in (0..outer).flat_map(|o| (0..inner).map(move |q| (o, q))) {
                 for class in &classes {
@@ -145,7 +169,7 @@ impl<N: Number> Pass<'_, N> {
         monitor: &Monitor<'_>,
     ) -> Result<()> {
         let RowMap { inner, from, to, .. } = self.row_map;
-        let width = self.source.planes * self.source.lanes();
+        let width = self.source.planes * self.source.width();
         let source_row =
             |x: usize| self.source.row((o * from + class.first + class.step * x) * inner + q);
         queue.reset();
@@ -162,6 +186,39 @@ impl<N: Number> Pass<'_, N> {
         Ok(())
     }
 
+    /// The rows of the result, each the sum of the `common` rows and a few more.
+    #[inline(always)]
+    fn nested(
+        &self,
+        (first, last): (usize, usize),
+        (o, q): (usize, usize),
+        out: &mut [N::Lane],
+        lanes: &LaneMap,
+        (mixer, carry, queue): (&mut Mixer<N::Lane>, &mut [N::Lane], &mut Queue<N::Lane>),
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
+        let RowMap { rows, inner, from, to } = self.row_map;
+        let Rows::Ranges { low, high } = rows else { return Ok(()) };
+        let source_row = |x: usize| self.source.row((o * from + x) * inner + q);
+        let (middle, sum) = queue.buffers();
+        middle.clear();
+        middle.extend_from_slice(source_row(first));
+        for x in first + 1..last {
+            monitor.breathe(middle.len() as u64)?;
+            add_to::<N>(source_row(x), middle);
+        }
+        for j in 0..to {
+            sum.clear();
+            sum.extend_from_slice(middle);
+            for x in (low[j] as usize..first).chain(last..high[j] as usize) {
+                monitor.breathe(sum.len() as u64)?;
+                add_to::<N>(source_row(x), sum);
+            }
+            self.row(Mix::Block(sum), (o * to + j) * inner + q, out, lanes, mixer, carry);
+        }
+        Ok(())
+    }
+
     /// One row of the result.
     #[inline(always)]
     fn row(
@@ -173,7 +230,7 @@ impl<N: Number> Pass<'_, N> {
         mixer: &mut Mixer<N::Lane>,
         carry: &mut [N::Lane],
     ) {
-        let Target { lanes: width, stride, start, low, planes } = self.target;
+        let Target { lanes: kept, width, stride, start, low, planes } = self.target;
         let out = &mut out[row * stride + start..][..planes * width];
         carry.fill(N::Lane::default());
         for (plane, out) in (low..).zip(out.chunks_exact_mut(width)) {
@@ -188,17 +245,17 @@ impl<N: Number> Pass<'_, N> {
                 }
                 mixer.mapped.fill(N::Lane::default());
                 match add {
-                    false => N::settle::<false, false>(out, &mixer.mapped, 1, carry),
-                    true => N::settle::<true, false>(out, &mixer.mapped, 1, carry),
+                    false => settle::<N, false, false>(out, &mixer.mapped, 1, carry),
+                    true => settle::<N, true, false>(out, &mixer.mapped, 1, carry),
                 }
                 continue;
             }
-            let mixed = mixer.mixed(self.source, mix, relative, lanes);
+            let mixed = mixer.mixed(self.source, mix, relative, lanes, kept);
             match (add, self.scale == 1) {
-                (false, true) => N::settle::<false, false>(out, mixed, 1, carry),
-                (true, true) => N::settle::<true, false>(out, mixed, 1, carry),
-                (false, false) => N::settle::<false, true>(out, mixed, self.scale, carry),
-                (true, false) => N::settle::<true, true>(out, mixed, self.scale, carry),
+                (false, true) => settle::<N, false, false>(out, mixed, 1, carry),
+                (true, true) => settle::<N, true, false>(out, mixed, 1, carry),
+                (false, false) => settle::<N, false, true>(out, mixed, self.scale, carry),
+                (true, false) => settle::<N, true, true>(out, mixed, self.scale, carry),
             }
         }
     }
@@ -213,7 +270,7 @@ impl<N: Number> Pass<'_, N> {
                 let kept = plane >= base.low && plane < base.low + base.planes;
                 if kept {
                     let at = row * base.stride + base.start + (plane - base.low) * out.len();
-                    out.copy_from_slice(&base.buffer.lanes[at..at + out.len()]);
+                    copy(&base.buffer.lanes[at..at + out.len()], out);
                 }
                 kept
             }
@@ -227,15 +284,17 @@ impl<N: Number> Pass<'_, N> {
             return Err(Error::SizeOverflow { what });
         }
         debug_assert!(self.scale == 1 && matches!(self.base, Base::Nothing));
-        let width = self.target.lanes;
         let RowMap { rows, inner, from, to } = self.row_map;
         let outer = self.source.rows() / (from * inner);
         let (mut entries, mut columns) = (Vec::new(), Vec::new());
         for (o, j) in (0..outer).flat_map(|o| (0..to).map(move |j| (o, j))) {
             rows.entries(j, from as u64, &mut entries);
-            for (q, lane) in (0..inner).flat_map(|q| (0..width).map(move |lane| (q, lane))) {
+            for (q, lane) in (0..inner).flat_map(|q| (0..self.target.width).map(move |lane| (q, lane))) {
                 monitor.breathe((entries.len() * self.target.planes) as u64)?;
-                self.lane_rows.entries(lane, self.source.lanes() as u64, &mut columns);
+                columns.clear();
+                if lane < self.target.lanes {
+                    self.lane_rows.entries(lane, self.source.lanes() as u64, &mut columns);
+                }
                 let digits = |run: u32| self.source.row((o * from + run as usize) * inner + q);
                 self.wide_cell((o * to + j) * inner + q, lane, &entries, &columns, digits, out);
             }
@@ -255,13 +314,13 @@ impl<N: Number> Pass<'_, N> {
     ) where
         N::Lane: 'r,
     {
-        let Target { lanes: width, stride, start, low, planes } = self.target;
+        let Target { width, stride, start, low, planes, .. } = self.target;
         let mut sum = N::Wide::default();
         for plane in 0..planes {
             let relative = (low + plane).wrapping_sub(self.source.low);
             if relative < self.source.planes {
                 for &(run, height) in entries {
-                    let digits = &digits(run)[relative * self.source.lanes()..];
+                    let digits = &digits(run)[relative * self.source.width()..];
                     for &(column, weight) in columns {
                         sum = N::widen(sum, digits[column as usize], height * weight);
                     }
@@ -276,7 +335,8 @@ impl<L: Copy + Default> Mixer<L> {
     fn prepare(&mut self, lanes: &LaneMap, from: usize, to: usize) {
         let (before, after) = lanes.margins();
         self.padded.clear();
-        self.padded.resize(before + from + after, L::default());
+        self.padded.resize(before + from + after + to, L::default());
+        self.mapped.clear();
         self.mapped.resize(to, L::default());
     }
 
@@ -288,8 +348,9 @@ impl<L: Copy + Default> Mixer<L> {
         mix: Mix<'s, L>,
         plane: usize,
         lanes: &LaneMap,
+        kept: usize,
     ) -> &'s [L] {
-        let width = source.lanes();
+        let width = source.width();
         let whole = |at: usize| &source.buffer.lanes[at + plane * width..][..width];
         let alone = match mix {
             Mix::Block(block) => Some(&block[plane * width..][..width]),
@@ -301,38 +362,32 @@ impl<L: Copy + Default> Mixer<L> {
             if matches!(lanes, LaneMap::Identity) {
                 return lane;
             }
-            lanes.apply::<N>(lane, &mut self.mapped, &mut self.spare);
+            lanes.apply::<N>(lane, kept, &mut self.mapped, &mut self.spare);
             return &self.mapped;
         }
         let before = lanes.margins().0;
         let sum = &mut self.padded[before..before + width];
         match mix {
-            Mix::Block(_) | Mix::Rows(&[(_, 1)]) => sum.copy_from_slice(alone.unwrap_or_default()),
-            Mix::Rows(&[(a, 1), (b, 1)]) => {
-                for ((to, &a), &b) in sum.iter_mut().zip(whole(a)).zip(whole(b)) {
-                    *to = N::add(a, b);
-                }
-            }
-            Mix::Rows(&[(a, 1), (b, 1), (c, 1)]) => {
-                for (((to, &a), &b), &c) in
-                    sum.iter_mut().zip(whole(a)).zip(whole(b)).zip(whole(c))
-                {
-                    *to = N::add(N::add(a, b), c);
-                }
-            }
+            Mix::Block(_) | Mix::Rows(&[(_, 1)]) => copy(alone.unwrap_or_default(), sum),
+            Mix::Rows(&[(a, 1), (b, 1)]) => add_two::<N>(whole(a), whole(b), sum),
+            Mix::Rows(&[(a, 1), (b, 1), (c, 1)]) => add_three::<N>(whole(a), whole(b), whole(c), sum),
             Mix::Rows(rows) => {
                 sum.fill(L::default());
                 for &(at, weight) in rows {
-                    for (to, &lane) in sum.iter_mut().zip(whole(at)) {
-                        *to = N::add(*to, N::weigh(lane, weight));
+                    if weight == 1 {
+                        add_to::<N>(whole(at), sum);
+                    } else {
+                        for (to, &lane) in sum.iter_mut().zip(whole(at)) {
+                            *to = N::add(*to, N::weigh(lane, weight));
+                        }
                     }
                 }
             }
         }
         if matches!(lanes, LaneMap::Identity) {
-            return &self.padded;
+            return &self.padded[..width];
         }
-        lanes.apply::<N>(&self.padded, &mut self.mapped, &mut self.spare);
+        lanes.apply::<N>(&self.padded, kept, &mut self.mapped, &mut self.spare);
         &self.mapped
     }
 }

@@ -43,12 +43,7 @@ pub(crate) fn classes(rows: &Rows, from: usize, to: usize) -> Option<Vec<Class>>
             }
             Some(found)
         }
-        Rows::Ranges { low, high } => {
-            let width = |(l, h): (&u32, &u32)| (h - l) as usize;
-            let work: usize = low.iter().zip(high).map(width).sum();
-            if work <= 4 * (from + to) {
-                return None;
-            }
+        Rows::Ranges { low, high } if work(low, high) > 4 * (from + to) => {
             let window =
                 |j: usize| Window { to: j, low: low[j] as usize, high: high[j] as usize };
             let mut windows: Vec<Window> = (0..to).map(window).collect();
@@ -59,6 +54,20 @@ pub(crate) fn classes(rows: &Rows, from: usize, to: usize) -> Option<Vec<Class>>
         }
         _ => None,
     }
+}
+
+/// Rows that all ranges have in common, if it pays to add them up only once.
+pub(crate) fn common(rows: &Rows, from: usize) -> Option<(usize, usize)> {
+    let Rows::Ranges { low, high } = rows else { return None };
+    let first = low.iter().max().map_or(0, |&l| l as usize);
+    let last = high.iter().min().map_or(0, |&h| h as usize);
+    let beyond = low.len() * (from - last.saturating_sub(first).min(from));
+    (first + 8 < last && beyond <= 2 * from).then_some((first, last))
+}
+
+/// How many rows all ranges add up, one by one.
+fn work(low: &[u32], high: &[u32]) -> usize {
+    low.iter().zip(high).map(|(l, h)| (h - l) as usize).sum()
 }
 
 /// The two stacks.
@@ -82,6 +91,11 @@ impl<L: Copy + Default> Queue<L> {
             pivot: 0,
             reached: 0,
         }
+    }
+
+    /// Two buffers for other use.
+    pub(crate) fn buffers(&mut self) -> (&mut Vec<L>, &mut Vec<L>) {
+        (&mut self.recent, &mut self.sum)
     }
 
     /// Starts over.

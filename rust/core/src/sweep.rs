@@ -59,7 +59,8 @@ pub fn count(network: &Network, options: &CountOptions, monitor: &Monitor<'_>) -
     }
     if bound::most_bytes(network, &plan.order) > limit {
         // Too large to be sure: rehearse in log space, which takes little, and see.
-        let mut engine = Engine::<Log>::new(Arena::new(limit, Exact::RADIX_BITS), monitor);
+        let room = limit.max(bound::available_memory());
+        let mut engine = Engine::<Log>::new(Arena::new(room, Exact::RADIX_BITS), monitor);
         plan.sweep(&mut engine)?;
         let (needed, tensor) = engine.arena.planned_peak();
         if needed > limit {
@@ -137,7 +138,7 @@ impl<'n> Plan<'n> {
                 continue;
             }
             let Some(counts) = collected[id.0].take() else { continue };
-            let counts = engine.compact(counts)?;
+            let counts = engine.compact(counts, false)?;
             let parameters = self.incoming[id.0].partition_point(|link| self.counted[link.source.0]);
             let (parameters, activations) = self.incoming[id.0].split_at(parameters);
             self.collect_parameters(engine, &counts, parameters, &mut collected, &mut weight_nodes)?;
@@ -207,11 +208,22 @@ impl<'n> Plan<'n> {
             let id = TensorId(index);
             parameters.push(match collected[index].take() {
                 Some(counts) => {
-                    let counts = engine.compact(counts)?;
+                    let counts = engine.compact(counts, true)?;
                     ParameterCounts::collect(id, &counts, weight_nodes[index])
                 }
                 None => ParameterCounts::unreached(id, &tensor.shape),
             });
+        }
+        for parameter in &parameters {
+            let tensor = self.network.tensor(parameter.tensor)?;
+            let counted: u64 = parameter.levels.iter().map(|level| level.degeneracy).sum();
+            if counted != tensor.elements() {
+                return Err(Error::Internal(format!(
+                    "{counted} of the {} elements of '{}' were counted",
+                    tensor.elements(),
+                    tensor.name
+                )));
+            }
         }
         Counts::new(parameters, N::EXACT, engine.arena.peak())
     }

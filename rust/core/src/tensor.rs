@@ -6,11 +6,20 @@ use crate::error::{Error, Result};
 use crate::number::{Number, Value};
 use crate::runs::Runs;
 
+/// Lanes that are worked on together.
+pub(crate) const VECTOR: usize = 8;
+
+/// Lanes set aside for this many.
+pub(crate) fn padded(lanes: usize) -> usize {
+    if lanes == 1 { 1 } else { lanes.next_multiple_of(VECTOR) }
+}
+
 /// The counts of one tensor.
 ///
 /// A cell is one run of every axis. Cells are stored row by row; a row holds the cells along the
 /// lane axis, once for each plane: `[row][plane][lane]`. So carries run along planes while the
 /// lanes of a row are worked on side by side, and a row with all its planes is small and local.
+/// Several lanes are filled up with zeros to a multiple of [`VECTOR`].
 #[derive(Debug)]
 pub(crate) struct CountTensor<N: Number> {
     /// Runs along each axis.
@@ -30,6 +39,8 @@ pub(crate) struct CountTensor<N: Number> {
     pub(crate) bits: u64,
     /// The counts are those stored times the product of these.
     pub(crate) factors: Vec<u64>,
+    /// Whether runs are known to be as long as they are worth.
+    pub(crate) compact: bool,
 }
 
 impl<N: Number> Clone for CountTensor<N> {
@@ -49,19 +60,25 @@ impl<N: Number> CountTensor<N> {
         Self {
             axes: shape.iter().map(|&n| Runs::single(n)).collect(),
             lane_axis: 0,
-            buffer: Arc::new(Buffer { lanes: vec![N::ONE], planned: 0 }),
+            buffer: Arc::new(Buffer { lanes: vec![N::ONE], planned: 0, version: 0 }),
             stride: 1,
             start: 0,
             low: 0,
             planes: 1,
             bits: 1,
             factors: Vec::new(),
+            compact: true,
         }
     }
 
     /// Cells along the lane axis.
     pub(crate) fn lanes(&self) -> usize {
         self.axes.get(self.lane_axis).map_or(1, Runs::len)
+    }
+
+    /// Lanes of a plane, those that only fill it up included.
+    pub(crate) fn width(&self) -> usize {
+        padded(self.lanes())
     }
 
     /// Cells along all the axes before.
@@ -77,14 +94,14 @@ impl<N: Number> CountTensor<N> {
     /// The planes in use of a row, one after the other.
     pub(crate) fn row(&self, row: usize) -> &[N::Lane] {
         let from = row * self.stride + self.start;
-        &self.buffer.lanes[from..from + self.planes * self.lanes()]
+        &self.buffer.lanes[from..from + self.planes * self.width()]
     }
 
     /// The digits of cell `index` (row-major over the runs of all axes), lowest plane first.
     pub(crate) fn digits(&self, index: usize) -> impl DoubleEndedIterator<Item = N::Lane> {
         let lanes = self.lanes();
         let (row, lane) = (index / lanes, index % lanes);
-        self.row(row).iter().skip(lane).step_by(lanes).copied()
+        self.row(row).iter().skip(lane).step_by(self.width()).copied()
     }
 
     /// The count of cell `index`.
@@ -109,13 +126,13 @@ impl<N: Number> CountTensor<N> {
 
     /// Whether planes `low..low + planes` fit into the buffer, which nobody else uses.
     pub(crate) fn can_hold(&self, low: usize, planes: usize) -> bool {
-        let room = (self.stride - self.start) / self.lanes();
+        let room = (self.stride - self.start) / self.width();
         low == self.low && planes <= room && Arc::strong_count(&self.buffer) == 1
     }
 
     /// Drops planes that hold nothing, and measures the largest count.
     pub(crate) fn trim(&mut self) {
-        let (rows, lanes) = (self.rows(), self.lanes());
+        let (rows, lanes) = (self.rows(), self.width());
         let largest = |tensor: &Self, plane: usize| {
             let of_row = |row| tensor.row(row)[plane * lanes..(plane + 1) * lanes].iter().copied();
             (0..rows).flat_map(of_row).fold(N::Lane::default(), |a, b| if b > a { b } else { a })
@@ -135,7 +152,7 @@ impl<N: Number> CountTensor<N> {
 
     /// Whether every count is so large that its digit in the lowest plane is lost in rounding.
     fn lowest_plane_is_lost(&self) -> bool {
-        let lanes = self.lanes();
+        let lanes = self.width();
         (0..self.rows()).all(|row| {
             let (lowest, above) = self.row(row).split_at(lanes);
             lowest.iter().enumerate().all(|(lane, &digit)| {
@@ -159,7 +176,7 @@ impl<N: Number> CountTensor<N> {
                 let differs = |lane: usize| {
                     lane == 0
                         || (0..self.rows()).any(|row| {
-                            self.row(row).chunks_exact(n).any(|plane| plane[lane] != plane[lane - 1])
+                            self.row(row).chunks_exact(self.width()).any(|plane| plane[lane] != plane[lane - 1])
                         })
                 };
                 differing.push((0..n).map(differs).collect());
@@ -187,6 +204,16 @@ pub(crate) struct Buffer<L> {
     pub(crate) lanes: Vec<L>,
     /// Bytes this would take in the run that is planned for.
     planned: u64,
+    /// Tells contents apart: no two buffers with different contents share a version.
+    pub(crate) version: u64,
+}
+
+/// A length with some room, so that counts that grow by a plane still find a returned buffer.
+fn roomy(length: usize) -> usize {
+    if length < POOLED {
+        return length;
+    }
+    length.next_multiple_of(1 << (usize::BITS - length.leading_zeros()).saturating_sub(4))
 }
 
 /// Hands out buffers, takes them back, and watches how much is out.
@@ -201,6 +228,7 @@ pub(crate) struct Arena<L> {
     peak_tensor: String,
     /// Bits a plane has in the run that is planned for.
     planned_radix: u64,
+    versions: u64,
     /// The tensor being worked on, for messages.
     pub(crate) tensor: String,
 }
@@ -217,6 +245,7 @@ impl<L: Copy + Default> Arena<L> {
             planned_peak: 0,
             peak_tensor: String::new(),
             planned_radix,
+            versions: 0,
             tensor: String::new(),
         }
     }
@@ -231,14 +260,20 @@ impl<L: Copy + Default> Arena<L> {
         let best = (0..pooled).filter(|&i| fits(&self.free[i])).min_by_key(|&i| self.free[i].len());
         let lanes = match best {
             Some(at) => self.free.swap_remove(at),
-            None => self.allocate(length)?,
+            None => self.allocate(roomy(length))?,
         };
         self.planned = self.planned.saturating_add(planned);
         if self.planned > self.planned_peak {
             self.planned_peak = self.planned;
             self.peak_tensor.clone_from(&self.tensor);
         }
-        Ok(Buffer { lanes, planned })
+        Ok(Buffer { lanes, planned, version: self.new_version() })
+    }
+
+    /// A version for contents that are about to be written.
+    pub(crate) fn new_version(&mut self) -> u64 {
+        self.versions += 1;
+        self.versions
     }
 
     fn allocate(&mut self, length: usize) -> Result<Vec<L>> {

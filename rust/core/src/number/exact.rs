@@ -35,30 +35,26 @@ impl Number for Exact {
 
     #[inline(always)]
     fn settle<const ADD: bool, const SCALED: bool>(
-        out: &mut [u64],
-        mixed: &[u64],
+        held: u64,
+        mixed: u64,
         scale: u64,
-        carry: &mut [u64],
-    ) {
-        let scale = scale & 0xffff_ffff;
-        for ((out, &mixed), carry) in out.iter_mut().zip(mixed).zip(carry) {
-            let kept = if ADD { *out } else { 0 };
-            if SCALED {
-                let low = (mixed & 0xffff_ffff).wrapping_mul(scale);
-                let high = (mixed >> 32).wrapping_mul(scale);
-                let sum = low
-                    .wrapping_add((high & 0xffff) << 32)
-                    .wrapping_add(*carry)
-                    .wrapping_add(kept);
-                *out = sum & DIGIT;
-                *carry = (sum >> RADIX).wrapping_add(high >> 16);
-            } else {
-                let sum = mixed.wrapping_add(*carry);
-                // The carry of an unscaled sum is small, so only `kept` can still overflow a lane.
-                let digit = (sum & DIGIT).wrapping_add(kept);
-                *out = digit & DIGIT;
-                *carry = (sum >> RADIX).wrapping_add(digit >> RADIX);
-            }
+        carry: u64,
+    ) -> (u64, u64) {
+        let held = if ADD { held } else { 0 };
+        if SCALED {
+            let scale = scale & 0xffff_ffff;
+            let low = (mixed & 0xffff_ffff).wrapping_mul(scale);
+            let high = (mixed >> 32).wrapping_mul(scale);
+            let sum = low
+                .wrapping_add((high & 0xffff) << 32)
+                .wrapping_add(carry)
+                .wrapping_add(held);
+            (sum & DIGIT, (sum >> RADIX).wrapping_add(high >> 16))
+        } else {
+            // The carry of an unscaled sum is small, so only `held` can still overflow a lane.
+            let sum = mixed.wrapping_add(carry);
+            let digit = (sum & DIGIT).wrapping_add(held);
+            (digit & DIGIT, (sum >> RADIX).wrapping_add(digit >> RADIX))
         }
     }
 
@@ -109,10 +105,9 @@ mod tests {
             mixed in any::<u64>(), carry in 0u64..1 << 46, kept in 0..=DIGIT, scale in 1u64..=1 << 30,
         ) {
             let expected = u128::from(mixed) * u128::from(scale) + u128::from(carry) + u128::from(kept);
-            let (mut out, mut left) = ([kept], [carry]);
-            Exact::settle::<true, true>(&mut out, &[mixed], scale, &mut left);
-            prop_assert!(out[0] <= DIGIT && left[0] <= 1 << 47);
-            prop_assert_eq!((u128::from(left[0]) << RADIX) + u128::from(out[0]), expected);
+            let (out, left) = Exact::settle::<true, true>(kept, mixed, scale, carry);
+            prop_assert!(out <= DIGIT && left <= 1 << 47);
+            prop_assert_eq!((u128::from(left) << RADIX) + u128::from(out), expected);
         }
 
         #[test]
@@ -120,12 +115,10 @@ mod tests {
             mixed in 0..=u64::MAX - (1 << 48), carry in 0u64..1 << 47, kept in 0..=DIGIT,
         ) {
             let expected = u128::from(mixed) + u128::from(carry);
-            let (mut out, mut left) = ([kept], [carry]);
-            Exact::settle::<false, false>(&mut out, &[mixed], 1, &mut left);
-            prop_assert_eq!((u128::from(left[0]) << RADIX) + u128::from(out[0]), expected);
-            let (mut out, mut left) = ([kept], [carry]);
-            Exact::settle::<true, false>(&mut out, &[mixed], 1, &mut left);
-            prop_assert_eq!((u128::from(left[0]) << RADIX) + u128::from(out[0]), expected + u128::from(kept));
+            let (out, left) = Exact::settle::<false, false>(kept, mixed, 1, carry);
+            prop_assert_eq!((u128::from(left) << RADIX) + u128::from(out), expected);
+            let (out, left) = Exact::settle::<true, false>(kept, mixed, 1, carry);
+            prop_assert_eq!((u128::from(left) << RADIX) + u128::from(out), expected + u128::from(kept));
         }
 
         #[test]

@@ -34,19 +34,14 @@ impl Number for Log {
 
     #[inline(always)]
     fn settle<const ADD: bool, const SCALED: bool>(
-        out: &mut [f64],
-        mixed: &[f64],
+        held: f64,
+        mixed: f64,
         scale: u64,
-        carry: &mut [f64],
-    ) {
-        let scale = scale as f64;
-        for ((out, &mixed), carry) in out.iter_mut().zip(mixed).zip(carry) {
-            let kept = if ADD { *out } else { 0.0 };
-            let scaled = if SCALED { mixed * scale } else { mixed };
-            let sum = scaled + *carry + kept;
-            *out = if sum < TOP { sum } else { 0.0 };
-            *carry = if sum < TOP { 0.0 } else { sum * SHIFT };
-        }
+        carry: f64,
+    ) -> (f64, f64) {
+        let scaled = if SCALED { mixed * scale as f64 } else { mixed };
+        let sum = scaled + carry + if ADD { held } else { 0.0 };
+        if sum < TOP { (sum, 0.0) } else { (0.0, sum * SHIFT) }
     }
 
     fn widen(sum: f64, lane: f64, weight: u64) -> f64 {
@@ -86,9 +81,7 @@ mod tests {
 
     #[test]
     fn digits_move_up_as_a_whole() {
-        let (mut out, mut carry) = ([3.0], [0.0]);
-        Log::settle::<true, true>(&mut out, &[TOP / 2.0], 5, &mut carry);
-        assert_eq!((out[0], carry[0]), (0.0, 2.5));
+        assert_eq!(Log::settle::<true, true>(3.0, TOP / 2.0, 5, 0.0), (0.0, 2.5));
         let value = Log::value([0.0, 2.5].into_iter(), 1, &[4]);
         assert_eq!((value.mantissa, value.exponent), (1.25, 1024 + 3));
     }

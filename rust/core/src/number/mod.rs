@@ -102,14 +102,14 @@ pub(crate) trait Number: Copy + 'static {
     fn add(a: Self::Lane, b: Self::Lane) -> Self::Lane;
     fn weigh(a: Self::Lane, weight: u64) -> Self::Lane;
 
-    /// `out (+)= mixed * scale + carry`, leaving a digit in `out` and the rest in `carry`. Without
-    /// `ADD`, what `out` held is overwritten; without `SCALED`, the scale is 1.
+    /// `mixed * scale + carry`, plus `held` if `ADD`, as a digit and what is carried to the next
+    /// plane. Without `SCALED`, the scale is 1.
     fn settle<const ADD: bool, const SCALED: bool>(
-        out: &mut [Self::Lane],
-        mixed: &[Self::Lane],
+        held: Self::Lane,
+        mixed: Self::Lane,
         scale: u64,
-        carry: &mut [Self::Lane],
-    );
+        carry: Self::Lane,
+    ) -> (Self::Lane, Self::Lane);
 
     /// `sum + lane * weight`.
     fn widen(sum: Self::Wide, lane: Self::Lane, weight: u64) -> Self::Wide;
