@@ -1,5 +1,50 @@
 """Context counts of deep-learning models, exactly and in log space, without training them."""
 
+from unrolled import errors, models, quantities
 from unrolled._core import VERSION as __version__
+from unrolled._core import Relation
+from unrolled.analysis import Analysis, LayerSummary, analyze
+from unrolled.compare import Comparison, compare
+from unrolled.counts import Counts, Level, ParameterCounts, Spectrum, count
+from unrolled.errors import (
+    CycleError,
+    InvalidArgumentError,
+    InvalidNetworkError,
+    MemoryLimitError,
+    NothingToCountError,
+    SizeOverflowError,
+    UnknownModelError,
+    UnknownNameError,
+    UnrolledError,
+)
+from unrolled.network import Link, Network, Tensor
 
-__all__ = ["__version__"]
+__all__ = [
+    "Analysis",
+    "Comparison",
+    "Counts",
+    "CycleError",
+    "InvalidArgumentError",
+    "InvalidNetworkError",
+    "LayerSummary",
+    "Level",
+    "Link",
+    "MemoryLimitError",
+    "Network",
+    "NothingToCountError",
+    "ParameterCounts",
+    "Relation",
+    "SizeOverflowError",
+    "Spectrum",
+    "Tensor",
+    "UnknownModelError",
+    "UnknownNameError",
+    "UnrolledError",
+    "__version__",
+    "analyze",
+    "compare",
+    "count",
+    "errors",
+    "models",
+    "quantities",
+]

@@ -10,6 +10,7 @@ __all__ = [
     "NothingToCountError",
     "SizeOverflowError",
     "UnknownModelError",
+    "UnknownNameError",
     "UnrolledError",
 ]
 
@@ -44,3 +45,7 @@ class MemoryLimitError(UnrolledError, MemoryError):
 
 class UnknownModelError(UnrolledError, LookupError):
     """No model of this name is known; the message lists those that are."""
+
+
+class UnknownNameError(UnrolledError, LookupError):
+    """No counted parameter has this name; the message says which come near."""

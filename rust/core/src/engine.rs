@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::arena::Arena;
 use crate::axis_map::{AxisMap, Rows};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 use crate::number::Number;
 use crate::pass::{Base, Pass, RowMap, Scratch, Target};
 use crate::runs::Runs;
-use crate::tensor::{Arena, CountTensor, padded};
+use crate::tensor::{CountTensor, padded};
 
 /// Works on count tensors, with pooled memory.
 pub(crate) struct Engine<'a, N: Number> {

@@ -5,6 +5,7 @@
 //! Learn.: Sci. Technol. 2023, doi 10.1088/2632-2153/acc713). A [`Network`] lists tensors and the
 //! links between them; [`count()`] gives the counts.
 
+mod arena;
 mod axis_map;
 mod bound;
 mod engine;

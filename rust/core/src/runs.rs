@@ -1,30 +1,34 @@
 //! Run-length encoding of one axis: neighbouring indices with equal counts are stored once.
 
-/// The lengths of consecutive runs along an axis.
+use std::sync::Arc;
+
+/// The lengths of consecutive runs along an axis. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Runs {
-    lengths: Vec<u64>,
     extent: u64,
+    /// `None` for a single run.
+    lengths: Option<Arc<[u64]>>,
 }
 
 impl Runs {
     pub(crate) fn single(extent: u64) -> Self {
-        Self { lengths: vec![extent], extent }
+        Self { extent, lengths: None }
     }
 
     /// Every index for itself.
     pub(crate) fn unit(extent: usize) -> Self {
-        Self { lengths: vec![1; extent], extent: extent as u64 }
+        let lengths = (extent != 1).then(|| std::iter::repeat_n(1, extent).collect());
+        Self { extent: extent as u64, lengths }
     }
 
     pub(crate) fn from_lengths(lengths: Vec<u64>) -> Self {
         let extent = lengths.iter().sum();
-        Self { lengths, extent }
+        Self { extent, lengths: (lengths.len() != 1).then(|| lengths.into()) }
     }
 
     /// Number of runs.
     pub(crate) fn len(&self) -> usize {
-        self.lengths.len()
+        self.lengths.as_ref().map_or(1, |lengths| lengths.len())
     }
 
     /// Length of the axis.
@@ -33,20 +37,20 @@ impl Runs {
     }
 
     pub(crate) fn lengths(&self) -> &[u64] {
-        &self.lengths
+        self.lengths.as_deref().unwrap_or(std::slice::from_ref(&self.extent))
     }
 
     pub(crate) fn is_single(&self) -> bool {
-        self.lengths.len() == 1
+        self.lengths.is_none()
     }
 
     pub(crate) fn is_unit(&self) -> bool {
-        self.extent == self.lengths.len() as u64
+        self.extent == self.len() as u64
     }
 
     /// The index at which each run ends.
     pub(crate) fn ends(&self) -> Vec<u64> {
-        self.lengths
+        self.lengths()
             .iter()
             .scan(0, |end, &length| {
                 *end += length;
@@ -73,7 +77,7 @@ impl Runs {
             i += usize::from(a[i] == end);
             j += usize::from(b[j] == end);
         }
-        Self { lengths, extent: self.extent }
+        Self::from_lengths(lengths)
     }
 
     /// For every run of `finer`, the run of `self` that contains it.
@@ -88,19 +92,19 @@ impl Runs {
             }
             here
         };
-        finer.lengths.iter().map(locate).collect()
+        finer.lengths().iter().map(locate).collect()
     }
 
     /// Joins each run to the one before it where `keep` is false; `keep[0]` is ignored.
     pub(crate) fn merged(&self, keep: &[bool]) -> Self {
         let mut lengths: Vec<u64> = Vec::new();
-        for (i, &length) in self.lengths.iter().enumerate() {
+        for (i, &length) in self.lengths().iter().enumerate() {
             match lengths.last_mut() {
                 Some(last) if !keep[i] => *last += length,
                 _ => lengths.push(length),
             }
         }
-        Self { lengths, extent: self.extent }
+        Self::from_lengths(lengths)
     }
 }
 

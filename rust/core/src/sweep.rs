@@ -1,5 +1,6 @@
 //! The reverse sweep: from the outputs back to every parameter.
 
+use crate::arena::Arena;
 use crate::bound;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -8,7 +9,7 @@ use crate::network::{Link, Network, Role, TensorId};
 use crate::number::{Exact, Log, Number};
 use crate::relation::AxisRelation;
 use crate::spectrum::{Counts, ParameterCounts};
-use crate::tensor::{Arena, CountTensor};
+use crate::tensor::CountTensor;
 
 /// How to count.
 #[derive(Debug, Clone, Copy)]

@@ -1,5 +1,5 @@
-//! Sums of lanes, [`VECTOR`] at a time: rows are filled up to that, so nothing is left over but
-//! single lanes.
+//! Loops over lanes. All slices are cut to one length first: that is the form in which the compiler
+//! turns them into vector instructions without leftovers, rows being filled up to whole vectors.
 
 use crate::number::Number;
 use crate::tensor::VECTOR;
@@ -7,56 +7,40 @@ use crate::tensor::VECTOR;
 /// `out = from`.
 #[inline(always)]
 pub(crate) fn copy<L: Copy>(from: &[L], out: &mut [L]) {
-    let ((from, left), (out, over)) = (from.as_chunks::<VECTOR>(), out.as_chunks_mut::<VECTOR>());
-    for (out, from) in out.iter_mut().zip(from) {
-        *out = *from;
-    }
-    for (out, &from) in over.iter_mut().zip(left) {
-        *out = from;
+    let n = out.len();
+    let from = &from[..n];
+    for i in 0..n {
+        out[i] = from[i];
     }
 }
 
 /// `sum += a`.
 #[inline(always)]
 pub(crate) fn add_to<N: Number>(a: &[N::Lane], sum: &mut [N::Lane]) {
-    let ((a, last), (sum, over)) = (a.as_chunks::<VECTOR>(), sum.as_chunks_mut::<VECTOR>());
-    for (sum, a) in sum.iter_mut().zip(a) {
-        for (sum, &a) in sum.iter_mut().zip(a) {
-            *sum = N::add(*sum, a);
-        }
-    }
-    for (sum, &a) in over.iter_mut().zip(last) {
-        *sum = N::add(*sum, a);
+    let n = sum.len();
+    let a = &a[..n];
+    for i in 0..n {
+        sum[i] = N::add(sum[i], a[i]);
     }
 }
 
 /// `sum = a + b`.
 #[inline(always)]
 pub(crate) fn add_two<N: Number>(a: &[N::Lane], b: &[N::Lane], sum: &mut [N::Lane]) {
-    let ((a, a_last), (b, b_last)) = (a.as_chunks::<VECTOR>(), b.as_chunks::<VECTOR>());
-    let (sum, over) = sum.as_chunks_mut::<VECTOR>();
-    for ((sum, a), b) in sum.iter_mut().zip(a).zip(b) {
-        for ((sum, &a), &b) in sum.iter_mut().zip(a).zip(b) {
-            *sum = N::add(a, b);
-        }
-    }
-    for ((sum, &a), &b) in over.iter_mut().zip(a_last).zip(b_last) {
-        *sum = N::add(a, b);
+    let n = sum.len();
+    let (a, b) = (&a[..n], &b[..n]);
+    for i in 0..n {
+        sum[i] = N::add(a[i], b[i]);
     }
 }
 
 /// `sum = a + b + c`.
 #[inline(always)]
 pub(crate) fn add_three<N: Number>(a: &[N::Lane], b: &[N::Lane], c: &[N::Lane], sum: &mut [N::Lane]) {
-    let ((a, a_last), (b, b_last)) = (a.as_chunks::<VECTOR>(), b.as_chunks::<VECTOR>());
-    let ((c, c_last), (sum, over)) = (c.as_chunks::<VECTOR>(), sum.as_chunks_mut::<VECTOR>());
-    for (((sum, a), b), c) in sum.iter_mut().zip(a).zip(b).zip(c) {
-        for (((sum, &a), &b), &c) in sum.iter_mut().zip(a).zip(b).zip(c) {
-            *sum = N::add(N::add(a, b), c);
-        }
-    }
-    for (((sum, &a), &b), &c) in over.iter_mut().zip(a_last).zip(b_last).zip(c_last) {
-        *sum = N::add(N::add(a, b), c);
+    let n = sum.len();
+    let (a, b, c) = (&a[..n], &b[..n], &c[..n]);
+    for i in 0..n {
+        sum[i] = N::add(N::add(a[i], b[i]), c[i]);
     }
 }
 
@@ -64,20 +48,23 @@ pub(crate) fn add_three<N: Number>(a: &[N::Lane], b: &[N::Lane], c: &[N::Lane], 
 #[inline(always)]
 pub(crate) fn total<N: Number>(lanes: &[N::Lane]) -> N::Lane {
     let (chunks, rest) = lanes.as_chunks::<VECTOR>();
-    let rest = rest.iter().fold(N::Lane::default(), |sum, &lane| N::add(sum, lane));
+    let mut sum = N::Lane::default();
+    for &lane in rest {
+        sum = N::add(sum, lane);
+    }
     if chunks.is_empty() {
-        return rest;
+        return sum;
     }
     let mut strands = [N::Lane::default(); VECTOR];
     for chunk in chunks {
-        for (strand, &lane) in strands.iter_mut().zip(chunk) {
-            *strand = N::add(*strand, lane);
+        for lane in 0..VECTOR {
+            strands[lane] = N::add(strands[lane], chunk[lane]);
         }
     }
-    strands.into_iter().fold(rest, |sum, strand| N::add(sum, strand))
+    strands.into_iter().fold(sum, |sum, strand| N::add(sum, strand))
 }
 
-/// [`Number::settle`], vector by vector.
+/// [`Number::settle`], lane by lane: digits to `out`, the rest to `carry`.
 #[inline(always)]
 pub(crate) fn settle<N: Number, const ADD: bool, const SCALED: bool>(
     out: &mut [N::Lane],
@@ -85,14 +72,9 @@ pub(crate) fn settle<N: Number, const ADD: bool, const SCALED: bool>(
     scale: u64,
     carry: &mut [N::Lane],
 ) {
-    let ((out, over), (mixed, last)) = (out.as_chunks_mut::<VECTOR>(), mixed.as_chunks::<VECTOR>());
-    let (carry, carry_over) = carry.as_chunks_mut::<VECTOR>();
-    for ((out, mixed), carry) in out.iter_mut().zip(mixed).zip(carry) {
-        for ((out, &mixed), carry) in out.iter_mut().zip(mixed).zip(carry) {
-            (*out, *carry) = N::settle::<ADD, SCALED>(*out, mixed, scale, *carry);
-        }
-    }
-    for ((out, &mixed), carry) in over.iter_mut().zip(last).zip(carry_over) {
-        (*out, *carry) = N::settle::<ADD, SCALED>(*out, mixed, scale, *carry);
+    let n = out.len();
+    let (mixed, carry) = (&mixed[..n], &mut carry[..n]);
+    for i in 0..n {
+        (out[i], carry[i]) = N::settle::<ADD, SCALED>(out[i], mixed[i], scale, carry[i]);
     }
 }

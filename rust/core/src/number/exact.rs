@@ -3,6 +3,7 @@
 use num_bigint::BigUint;
 
 use super::{Number, Value};
+use crate::arena::Reserve;
 
 const RADIX: u32 = 48;
 const DIGIT: u64 = (1 << RADIX) - 1;
@@ -22,6 +23,11 @@ impl Number for Exact {
     // Both halves of a product, a digit and a carry then fit into 64 bits together.
     const MAX_SCALE: u64 = 1 << 30;
     const ONE: u64 = 1;
+
+    fn reserve() -> &'static Reserve<u64> {
+        static RESERVE: Reserve<u64> = Reserve::new();
+        &RESERVE
+    }
 
     #[inline(always)]
     fn add(a: u64, b: u64) -> u64 {

@@ -1,6 +1,7 @@
 //! Floating-point counts without overflow: a lane of radix 2^512 beside the plane it stands in.
 
 use super::{Number, Value, split_exponent};
+use crate::arena::Reserve;
 
 const RADIX: u32 = 512;
 /// 2^512 and its inverse.
@@ -21,6 +22,11 @@ impl Number for Log {
     const HEADROOM: u64 = u64::MAX;
     const MAX_SCALE: u64 = u64::MAX;
     const ONE: f64 = 1.0;
+
+    fn reserve() -> &'static Reserve<f64> {
+        static RESERVE: Reserve<f64> = Reserve::new();
+        &RESERVE
+    }
 
     #[inline(always)]
     fn add(a: f64, b: f64) -> f64 {

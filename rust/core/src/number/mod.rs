@@ -10,6 +10,8 @@ mod log;
 
 use num_bigint::BigUint;
 
+use crate::arena::Reserve;
+
 pub(crate) use exact::Exact;
 pub(crate) use log::Log;
 
@@ -87,6 +89,9 @@ pub(crate) trait Number: Copy + 'static {
     type Lane: Copy + Default + PartialEq + PartialOrd + Send + Sync + 'static;
     /// A sum of many weighted lanes.
     type Wide: Copy + Default;
+
+    /// Buffers kept from one count for the next.
+    fn reserve() -> &'static Reserve<Self::Lane>;
 
     /// Whether counts are integers without rounding.
     const EXACT: bool;

@@ -1,0 +1,220 @@
+"""The extension module: the counting core, `unrolled-core`, as seen from Python."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal, final
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["VERSION", "Counts", "Network", "ParameterCounts", "Relation", "Spectrum"]
+
+VERSION: Final[str]
+
+@final
+class Relation:
+    """One factor of a link: which indices of target axes read which indices of source axes.
+
+    In the definitions below ``i`` is an index of the source axis and ``o`` one of the target axis;
+    ``t`` counts the taps of a window. The source is the earlier tensor, the target the later.
+    """
+
+    @staticmethod
+    def same(source: int, target: int) -> Relation:
+        """``i = o``; the axes have equal lengths."""
+
+    @staticmethod
+    def sum(target: int) -> Relation:
+        """The axis is in the target only: all its indices read the same source element."""
+
+    @staticmethod
+    def each(source: int) -> Relation:
+        """The axis is in the source only: every index of it is read."""
+
+    @staticmethod
+    def all(source: int, target: int) -> Relation:
+        """Every target index reads every source index."""
+
+    @staticmethod
+    def window(
+        source: int, target: int, *, size: int, stride: int = 1, dilation: int = 1, padding: int = 0
+    ) -> Relation:
+        """``i = o * stride - padding + t * dilation`` for every tap in bounds."""
+
+    @staticmethod
+    def transposed_window(
+        source: int, target: int, *, size: int, stride: int = 1, dilation: int = 1, padding: int = 0
+    ) -> Relation:
+        """``o = i * stride - padding + t * dilation`` for every tap in bounds."""
+
+    @staticmethod
+    def taps(
+        source: int,
+        target: int,
+        *,
+        extent: int,
+        size: int,
+        stride: int = 1,
+        dilation: int = 1,
+        padding: int = 0,
+    ) -> Relation:
+        """``i`` is a tap of the window over `extent` positions, read at every ``o`` in bounds."""
+
+    @staticmethod
+    def transposed_taps(
+        source: int,
+        target: int,
+        *,
+        extent: int,
+        size: int,
+        stride: int = 1,
+        dilation: int = 1,
+        padding: int = 0,
+    ) -> Relation:
+        """``i`` is a tap of the transposed window of `extent` inputs, read where it hits ``o``."""
+
+    @staticmethod
+    def blocks(source: int, target: int, *, groups: int) -> Relation:
+        """Both axes fall into `groups` equal blocks; ``o`` reads its own block."""
+
+    @staticmethod
+    def slice(source: int, target: int, *, start: int = 0, step: int = 1) -> Relation:
+        """``i = start + step * o``; the step may be negative or zero."""
+
+    @staticmethod
+    def select(source: int, target: int, indices: npt.NDArray[np.int64]) -> Relation:
+        """``i = indices[o]``; -1 reads nothing."""
+
+    @staticmethod
+    def sparse(
+        source: int,
+        target: int,
+        offsets: npt.NDArray[np.int64],
+        indices: npt.NDArray[np.int64],
+        multiplicities: npt.NDArray[np.int64] | None = None,
+    ) -> Relation:
+        """``o`` reads ``indices[offsets[o]:offsets[o + 1]]``, with multiplicities if given."""
+
+    @staticmethod
+    def reshape(source_axes: Sequence[int], target_axes: Sequence[int]) -> Relation:
+        """Several axes on either side, equal in row-major order."""
+
+    @property
+    def kind(self) -> str:
+        """The name of the constructor."""
+
+    @property
+    def source_axes(self) -> list[int]:
+        """Axes of the source."""
+
+    @property
+    def target_axes(self) -> list[int]:
+        """Axes of the target."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The other arguments of the constructor, all of them, by name."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self, /) -> int: ...
+
+@final
+class Network:
+    """Tensors and links; tensors are identified by their position."""
+
+    def __new__(cls) -> Network: ...
+    def add_input(self, name: str, shape: Sequence[int]) -> int: ...
+    def add_parameter(self, name: str, shape: Sequence[int], trainable: bool = True) -> int: ...
+    def add_activation(self, name: str, shape: Sequence[int]) -> int: ...
+    def link(self, source: int, target: int, relations: Sequence[Relation]) -> None: ...
+    def mark_output(self, id: int) -> None: ...
+    def find(self, name: str) -> int | None: ...
+    def copy(self) -> Network: ...
+    @property
+    def tensors(
+        self,
+    ) -> list[tuple[str, list[int], Literal["input", "parameter", "activation"], bool]]: ...
+    @property
+    def links(self) -> list[tuple[int, int, list[Relation]]]: ...
+    @property
+    def outputs(self) -> list[int]: ...
+    def count(
+        self,
+        exact: bool = True,
+        *,
+        memory_limit: int | None = None,
+        trainable_only: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Counts:
+        """Contexts of every parameter; `progress` is called with links done and links in all."""
+
+@final
+class Counts:
+    """Contexts of every parameter of a network; a count is ``mantissa * 2**exponent``."""
+
+    @property
+    def exact(self) -> bool: ...
+    @property
+    def total(self) -> int | None:
+        """The total contexts Z if the run was exact."""
+
+    @property
+    def log2_total(self) -> float: ...
+    @property
+    def total_scaled(self) -> tuple[float, int]:
+        """Mantissa in [1, 2) and exponent of Z."""
+
+    @property
+    def parameters(self) -> list[int]:
+        """Identifiers of the tensors counted, in the order of declaration."""
+
+    @property
+    def peak_bytes(self) -> int:
+        """The largest number of bytes the counts took at any moment."""
+
+    def parameter(self, id: int) -> ParameterCounts: ...
+    def spectrum(self) -> Spectrum: ...
+
+@final
+class ParameterCounts:
+    """Contexts of the elements of one parameter; levels ascend by count, zero being a level."""
+
+    @property
+    def runs(self) -> list[npt.NDArray[np.uint64]]:
+        """For every axis the lengths of the runs of equal slices."""
+
+    @property
+    def level_index(self) -> npt.NDArray[np.uint32]:
+        """The level of every block of runs, row-major and flat."""
+
+    @property
+    def mantissas(self) -> npt.NDArray[np.float64]:
+        """Of every level, in [1, 2); 0 for a count of zero."""
+
+    @property
+    def exponents(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def degeneracies(self) -> npt.NDArray[np.uint64]:
+        """How many elements have each level."""
+
+    @property
+    def weight_nodes(self) -> int:
+        """Over all places of use, the elements that have a context through that place."""
+
+    def exact(self, level: int) -> int: ...
+
+@final
+class Spectrum:
+    """The distinct counts of all parameters, ascending, without zero."""
+
+    @property
+    def mantissas(self) -> npt.NDArray[np.float64]: ...
+    @property
+    def exponents(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def degeneracies(self) -> npt.NDArray[np.uint64]: ...
+    def exact(self, level: int) -> int: ...
+    def owners(self, level: int) -> list[tuple[int, int]]:
+        """The tensors that have this level, and how many of their elements do."""
+
+    def __len__(self) -> int: ...

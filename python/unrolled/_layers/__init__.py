@@ -1,0 +1,1 @@
+"""The layer methods of `unrolled.Network`, one mixin class a family."""

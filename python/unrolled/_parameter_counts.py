@@ -1,0 +1,233 @@
+"""Context counts of the elements of one parameter."""
+
+from __future__ import annotations
+
+import operator
+from math import prod
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from unrolled._spectrum import NOT_EXACT, Spectrum, Values, scaled_log2
+from unrolled.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from unrolled import _core
+
+__all__ = ["ParameterCounts"]
+
+LARGEST_ARRAY = 1 << 31
+"""Elements beyond which per-element arrays are refused: 16 GiB of float64."""
+
+
+class ParameterCounts:
+    """Context counts of the elements of one parameter tensor.
+
+    Equal neighbours are stored once, so this is small for any tensor. Get one by name from
+    `Counts`.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+    is_exact : bool
+        Whether the counts are integers; otherwise they are known in log space only.
+
+    Examples
+    --------
+    >>> import unrolled
+    >>> kernel = unrolled.count(unrolled.models.mlp([4], inputs=3, classes=2))["layer1/kernel"]
+    >>> kernel
+    ParameterCounts('layer1/kernel', shape=(3, 4), log2 counts 1 to 1)
+    >>> kernel[0, 0], kernel.total
+    (2, 24)
+    >>> kernel.log2()[0]
+    array([1., 1., 1., 1.])
+    """
+
+    def __init__(
+        self, name: str, shape: tuple[int, ...], core: _core.ParameterCounts, is_exact: bool
+    ) -> None:
+        self.name = name
+        self.shape = shape
+        self.is_exact = is_exact
+        self._core = core
+        self._runs = [np.asarray(runs, dtype=np.int64) for runs in core.runs]
+        lengths = [len(runs) for runs in self._runs]
+        self._level_index = np.asarray(core.level_index).reshape(lengths)
+        self._mantissas = np.asarray(core.mantissas)
+        self._degeneracies = np.asarray(core.degeneracies)
+        self._log2_levels = scaled_log2(self._mantissas, np.asarray(core.exponents))
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    @property
+    def minimum(self) -> int:
+        """The smallest count of an element, 0 for one that no output depends on.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the counts are known in log space only; see `log2_minimum`.
+        """
+        return self._exact(0)
+
+    @property
+    def maximum(self) -> int:
+        """The largest count of an element.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the counts are known in log space only; see `log2_maximum`.
+        """
+        return self._exact(len(self._mantissas) - 1)
+
+    @property
+    def log2_minimum(self) -> float:
+        """The smallest count in bits (log2), minus infinity for a count of zero."""
+        return float(self._log2_levels[0])
+
+    @property
+    def log2_maximum(self) -> float:
+        """The largest count in bits (log2), minus infinity for a count of zero."""
+        return float(self._log2_levels[-1])
+
+    @property
+    def total(self) -> int:
+        """Sum of the counts of all elements.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the counts are known in log space only.
+        """
+        numbers = self._degeneracies.tolist()
+        return sum(number * self._exact(level) for level, number in enumerate(numbers))
+
+    @property
+    def num_distinct(self) -> int:
+        """Number of distinct counts, zero included."""
+        return len(self._mantissas)
+
+    @property
+    def num_unreached(self) -> int:
+        """Number of elements without a context."""
+        return int(self._degeneracies[self._mantissas == 0].sum(dtype=np.uint64))
+
+    @property
+    def num_weight_nodes(self) -> int:
+        """Elements with a context, each counted once for every layer that uses it."""
+        return self._core.weight_nodes
+
+    def spectrum(self) -> Spectrum:
+        """Distinct counts of the elements that have a context, with their degeneracies."""
+        zeros = int(np.count_nonzero(self._mantissas == 0))
+        values = Values(
+            self._mantissas[zeros:],
+            np.asarray(self._core.exponents)[zeros:],
+            self._degeneracies[zeros:],
+        )
+        exact = (lambda level: self._exact(level + zeros)) if self.is_exact else None
+        numbers = values.degeneracies
+        return Spectrum(values, exact, lambda level: {self.name: int(numbers[level])})
+
+    @overload
+    def log2(self) -> npt.NDArray[np.float64]: ...
+    @overload
+    def log2(self, index: SupportsIndex | tuple[SupportsIndex, ...]) -> float: ...
+    def log2(
+        self, index: SupportsIndex | tuple[SupportsIndex, ...] | None = None
+    ) -> npt.NDArray[np.float64] | float:
+        """Counts in bits (log2), minus infinity for a count of zero.
+
+        Parameters
+        ----------
+        index : int or tuple of int, optional
+            One element; all of them by default.
+
+        Returns
+        -------
+        ndarray of float64, or float
+            An array of the shape of the parameter, or the one value.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Too many elements for one array, or no such element.
+        """
+        if index is not None:
+            return float(self._log2_levels[self._level_at(index)])
+        return self._expand(self._log2_levels)
+
+    def exact(self) -> npt.NDArray[np.object_]:
+        """Counts as Python integers.
+
+        Returns
+        -------
+        ndarray of object
+            Of the shape of the parameter; equal counts are one object.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Too many elements for one array, or counts known in log space only.
+        """
+        levels = np.empty(len(self._mantissas), dtype=object)
+        levels[:] = [self._exact(level) for level in range(len(levels))]
+        return self._expand(levels)
+
+    def __getitem__(self, index: SupportsIndex | tuple[SupportsIndex, ...]) -> int:
+        """The count of one element, by as many integers as the parameter has axes."""
+        return self._exact(self._level_at(index))
+
+    def __repr__(self) -> str:
+        if len(self._mantissas) == 0:
+            return f"ParameterCounts({self.name!r}, shape={self.shape})"
+        return (
+            f"ParameterCounts({self.name!r}, shape={self.shape}, "
+            f"log2 counts {self.log2_minimum:,.6g} to {self.log2_maximum:,.6g})"
+        )
+
+    def _exact(self, level: int) -> int:
+        if not self.is_exact:
+            raise InvalidArgumentError(f"parameter '{self.name}': {NOT_EXACT}")
+        return self._core.exact(level)
+
+    def _level_at(self, index: SupportsIndex | tuple[SupportsIndex, ...]) -> int:
+        """The level of the element at an index."""
+        indices = index if isinstance(index, tuple) else (index,)
+        try:
+            positions = [operator.index(position) for position in indices]
+        except TypeError:
+            positions = []
+        fits = len(positions) == len(indices) == len(self.shape) and all(
+            -length <= position < length
+            for position, length in zip(positions, self.shape, strict=True)
+        )
+        if not fits:
+            raise InvalidArgumentError(
+                f"parameter '{self.name}': no element {index!r}; expected {len(self.shape)} "
+                f"integers within shape {self.shape}"
+            )
+        runs = [
+            int(np.searchsorted(np.cumsum(run), position % length, side="right"))
+            for run, position, length in zip(self._runs, positions, self.shape, strict=True)
+        ]
+        return int(self._level_index[tuple(runs)])
+
+    def _expand(self, levels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """One value a level, spread over the elements."""
+        if self.size > LARGEST_ARRAY:
+            raise InvalidArgumentError(
+                f"parameter '{self.name}' has {self.size:,} elements, too many for one array; "
+                "use spectrum(), or index single elements"
+            )
+        array = np.asarray(levels[self._level_index], dtype=levels.dtype)
+        for axis, runs in enumerate(self._runs):
+            array = np.repeat(array, runs, axis=axis)
+        return array

@@ -1,0 +1,377 @@
+"""`analyze`: every quantity of one model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from unrolled import _tables, quantities
+from unrolled._spectrum import Spectrum, scaled_integer
+from unrolled.counts import Counts, ParameterCounts, count
+from unrolled.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from unrolled.network import Network
+
+__all__ = ["ATTRIBUTES", "Analysis", "LayerSummary", "analyze"]
+
+ATTRIBUTES = (
+    "num_parameters",
+    "num_unreached_parameters",
+    "num_weight_nodes",
+    "num_inputs",
+    "num_outputs",
+    "total_contexts",
+    "log2_total_contexts",
+    "expected_spread",
+    "entropy",
+    "total_surprisal",
+    "surprisal_estimate",
+    "spread_estimate",
+)
+"""The figures of an `Analysis`, in the order they are shown."""
+
+NARROW = 100
+
+
+class LayerSummary(NamedTuple):
+    """The parameters of one layer, taken together.
+
+    Attributes
+    ----------
+    name : str
+        What the names of its parameters have before the last ``/``.
+    shapes : tuple of tuple of int
+        Shape of each of its parameters, in the order of declaration.
+    num_parameters : int
+        Parameters with a context.
+    num_unreached_parameters : int
+        Parameters without one.
+    log2_minimum, log2_maximum : float
+        Smallest and largest count in bits (log2), among parameters with a context; NaN if none.
+    share_of_contexts : float
+        Part of the total contexts Z, in [0, 1]; what is below 1e-308 is 0.
+    share_of_spread : float
+        Part of the expected spread, in [0, 1]; NaN where that is zero.
+
+    Examples
+    --------
+    >>> import unrolled
+    >>> hidden, classifier = unrolled.analyze(
+    ...     unrolled.models.mlp([4], inputs=3, classes=2)).layers
+    >>> hidden.name, hidden.shapes, hidden.num_parameters, hidden.log2_maximum
+    ('layer1', ((3, 4), (4,)), 16, 1.0)
+    """
+
+    name: str
+    shapes: tuple[tuple[int, ...], ...]
+    num_parameters: int
+    num_unreached_parameters: int
+    log2_minimum: float
+    log2_maximum: float
+    share_of_contexts: float
+    share_of_spread: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Analysis:
+    """The quantities of one model. `analyze` makes one from a network.
+
+    Attributes
+    ----------
+    name : str
+        Name of the model.
+    spectrum : Spectrum
+        Distinct context counts with their degeneracies; all quantities follow from it.
+    num_inputs, num_outputs : int
+        Scalar inputs and outputs.
+    num_weight_nodes : int
+        A parameter that several layers share is one weight node for each.
+    num_unreached_parameters : int
+        Parameters without a context, which no other figure includes.
+    counts : Counts or None
+        Counts by parameter; None if the analysis was made of a spectrum alone.
+
+    Examples
+    --------
+    The first worked example of the publication, which has 8 parameters:
+
+    >>> from unrolled import Analysis, Spectrum
+    >>> example = Analysis(
+    ...     "example", Spectrum.from_counts([2, 2, 2, 2, 1, 1, 1, 1]),
+    ...     num_inputs=2, num_outputs=1, num_weight_nodes=8)
+    >>> example.total_contexts, round(example.expected_spread, 12)
+    (12, 0.666666666667)
+    """
+
+    name: str
+    spectrum: Spectrum
+    num_inputs: int = field(kw_only=True)
+    num_outputs: int = field(kw_only=True)
+    num_weight_nodes: int = field(kw_only=True)
+    num_unreached_parameters: int = field(default=0, kw_only=True)
+    counts: Counts | None = field(default=None, kw_only=True)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the contexts were counted as integers, not in log space."""
+        return self.spectrum.is_exact
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of parameters with a context, ``N_G``."""
+        return self.spectrum.num_parameters
+
+    @cached_property
+    def total_contexts(self) -> int | None:
+        """Total number of contexts, ``Z``; None if counted in log space."""
+        if not self.is_exact:
+            return None
+        return self.spectrum.total if self.counts is None else self.counts.total
+
+    @cached_property
+    def log2_total_contexts(self) -> float:
+        """``log2 Z`` in bits; see `quantities.log2_total_contexts`."""
+        if self.total_contexts is None:
+            return quantities.log2_total_contexts(self.spectrum)
+        mantissa, exponent = scaled_integer(self.total_contexts)
+        return exponent + math.log2(mantissa)
+
+    @cached_property
+    def expected_spread(self) -> float:
+        """``E[log2 C]`` in bits; see `quantities.expected_spread`."""
+        return quantities.expected_spread(self.spectrum)
+
+    @cached_property
+    def entropy(self) -> float:
+        """``H`` in bits; see `quantities.entropy`."""
+        return quantities.entropy(self.spectrum)
+
+    @cached_property
+    def total_surprisal(self) -> float:
+        """``S_G`` in bits; see `quantities.total_surprisal`."""
+        return quantities.total_surprisal(self.spectrum)
+
+    @cached_property
+    def surprisal_estimate(self) -> float:
+        """``P_G`` in bits; see `quantities.surprisal_estimate`."""
+        return self._estimate(quantities.surprisal_estimate)
+
+    @cached_property
+    def spread_estimate(self) -> float:
+        """``P'_G`` in bits; see `quantities.spread_estimate`."""
+        return self._estimate(quantities.spread_estimate)
+
+    @cached_property
+    def layers(self) -> tuple[LayerSummary, ...]:
+        """Summaries of the layers that have parameters, in the order of declaration.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the analysis was made of a spectrum alone.
+        """
+        if self.counts is None:
+            raise InvalidArgumentError(
+                f"'{self.name}' was analysed from a spectrum, which knows no layers; "
+                "analyze a Network or Counts instead"
+            )
+        groups: dict[str, list[ParameterCounts]] = {}
+        for name in self.counts:
+            layer = name.rpartition("/")[0] or name
+            groups.setdefault(layer, []).append(self.counts[name])
+        return tuple(self._summary(name, group) for name, group in groups.items())
+
+    def to_dict(self) -> dict[str, str | int | float | None]:
+        """The name and all figures, by the names of the attributes."""
+        return {"name": self.name} | {key: getattr(self, key) for key in ATTRIBUTES}
+
+    def summary(self) -> str:
+        """The figures of the model as text, one a line, with their units."""
+        lines = [f"{self.name}, counted {'exactly' if self.is_exact else 'in log space'}"]
+        for key in ATTRIBUTES:
+            value = getattr(self, key)
+            if key == "total_contexts" or (key == "num_unreached_parameters" and not value):
+                continue
+            text = f"{value:,}" if isinstance(value, int) else f"{value:,.6f} bits"
+            lines.append(f"  {LABELS[key]:<32} {text:>26}")
+        return "\n".join(lines)
+
+    def table(self, *, width: int | None = None) -> str:
+        """The `summary`, then one line a layer, as plain text.
+
+        A layer's line has the shape of its first parameter, the number of its parameters, their
+        smallest and largest count in bits (log2), and the layer's share of the total contexts
+        and of the expected spread.
+
+        Parameters
+        ----------
+        width : int, optional
+            Columns to fill at most: by default those of the terminal, or as many as it takes.
+        """
+        width = width or _tables.output_width()
+        if self.counts is None:
+            return self.summary()
+        columns = [
+            _tables.Column("layer", "left", folds=True),
+            _tables.Column("shape", "left"),
+            _tables.Column("parameters"),
+            _tables.Column("log2 C\nleast"),
+            _tables.Column("log2 C\nmost"),
+            _tables.Column("share\nof Z"),
+            _tables.Column("share\nof E"),
+        ]
+        decimals = 1 if width < NARROW else 3
+        rows = [_row(layer, decimals) for layer in self.layers]
+        notes = [
+            "C: contexts of one parameter. Z: contexts of all. E: expected spread. "
+            "Shape: of the layer's first parameter."
+        ]
+        if self.num_unreached_parameters:
+            notes.append(
+                f"{self.num_unreached_parameters:,} parameters reach no output and are left out."
+            )
+        return _tables.render(self.summary(), columns, rows, width=width, notes=notes)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        return (
+            f"Analysis({self.name!r}, {self.num_parameters:,} parameters, "
+            f"expected spread {self.expected_spread:,.6g} bits, entropy {self.entropy:,.6g} bits)"
+        )
+
+    def _estimate(self, formula: Callable[..., float]) -> float:
+        return formula(
+            self.spectrum,
+            num_inputs=self.num_inputs,
+            num_outputs=self.num_outputs,
+            num_weight_nodes=self.num_weight_nodes,
+        )
+
+    def _summary(self, name: str, parameters: Iterable[ParameterCounts]) -> LayerSummary:
+        parameters = list(parameters)
+        spectra = [spectrum for one in parameters if len(spectrum := one.spectrum())]
+        contexts = math.fsum(
+            value for spectrum in spectra for value in self._contexts(spectrum).tolist()
+        )
+        spread = math.fsum(
+            value
+            for spectrum in spectra
+            for value in (self._contexts(spectrum) * spectrum.log2_counts).tolist()
+        )
+        return LayerSummary(
+            name,
+            tuple(one.shape for one in parameters),
+            sum(spectrum.num_parameters for spectrum in spectra),
+            sum(one.num_unreached for one in parameters),
+            min((float(spectrum.log2_counts[0]) for spectrum in spectra), default=math.nan),
+            max((float(spectrum.log2_counts[-1]) for spectrum in spectra), default=math.nan),
+            contexts,
+            spread / self.expected_spread if self.expected_spread else math.nan,
+        )
+
+    def _contexts(self, spectrum: Spectrum) -> quantities.Floats:
+        """The part of all contexts that each level of a parameter has."""
+        logarithms = spectrum.log2_counts - self.log2_total_contexts
+        parts: quantities.Floats = spectrum.degeneracies.astype(np.float64) * np.exp2(logarithms)
+        return parts
+
+
+LABELS = {
+    "num_parameters": "parameters",
+    "num_unreached_parameters": "parameters that reach no output",
+    "num_weight_nodes": "weight nodes",
+    "num_inputs": "inputs",
+    "num_outputs": "outputs",
+    "log2_total_contexts": "log2 of the total contexts Z",
+    "expected_spread": "expected spread E[log2 C]",
+    "entropy": "entropy H",
+    "total_surprisal": "total surprisal S_G",
+    "surprisal_estimate": "surprisal estimate P_G",
+    "spread_estimate": "spread estimate P'_G",
+}
+
+
+def analyze(
+    model: Network | Counts,
+    *,
+    exact: bool = True,
+    trainable_only: bool = False,
+    memory_limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Analysis:
+    """Count the contexts of a model's parameters and work out its quantities.
+
+    Parameters
+    ----------
+    model : Network or Counts
+        With `Counts`, nothing is counted again and the options have no effect.
+    exact, trainable_only, memory_limit, progress
+        See `count`.
+
+    Returns
+    -------
+    Analysis
+
+    Raises
+    ------
+    NothingToCountError, MemoryLimitError
+        See `count`.
+    InvalidArgumentError
+        Something else than a network or counts.
+
+    References
+    ----------
+    A. G. Polat, F. Alpaslan, "The reusability prior: comparing deep learning models without
+    training", Mach. Learn.: Sci. Technol. (2023), doi 10.1088/2632-2153/acc713.
+
+    Examples
+    --------
+    >>> import unrolled
+    >>> result = unrolled.analyze(unrolled.models.mlp([4, 4], inputs=3, classes=2))
+    >>> result.num_parameters, result.num_weight_nodes, result.num_inputs, result.num_outputs
+    (46, 46, 3, 2)
+    >>> result.total_contexts, round(result.log2_total_contexts, 6)
+    (178, 7.475733)
+    >>> abs(result.entropy + result.expected_spread - result.log2_total_contexts) < 1e-12
+    True
+    """
+    counts = (
+        model
+        if isinstance(model, Counts)
+        else count(
+            model,
+            exact=exact,
+            trainable_only=trainable_only,
+            memory_limit=memory_limit,
+            progress=progress,
+        )
+    )
+    return Analysis(
+        counts.name,
+        counts.spectrum(),
+        num_inputs=counts.num_inputs,
+        num_outputs=counts.num_outputs,
+        num_weight_nodes=counts.num_weight_nodes,
+        num_unreached_parameters=counts.num_unreached_parameters,
+        counts=counts,
+    )
+
+
+def _row(layer: LayerSummary, decimals: int) -> list[str]:
+    return [
+        layer.name,
+        "x".join(map(str, layer.shapes[0])),
+        _tables.integer(layer.num_parameters),
+        _tables.bits(layer.log2_minimum, decimals),
+        _tables.bits(layer.log2_maximum, decimals),
+        _tables.share(layer.share_of_contexts, layer.num_parameters > 0),
+        _tables.share(layer.share_of_spread, layer.log2_maximum > 0),
+    ]

@@ -1,0 +1,223 @@
+"""`compare`: several models in one ranked table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from unrolled import _tables, models
+from unrolled._hints import did_you_mean
+from unrolled.analysis import Analysis, analyze
+from unrolled.counts import Counts
+from unrolled.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from unrolled.network import Network
+
+__all__ = ["SORT_KEYS", "Comparison", "compare"]
+
+SORT_KEYS = (
+    "spread_estimate",
+    "surprisal_estimate",
+    "name",
+    "num_parameters",
+    "num_weight_nodes",
+    "num_inputs",
+    "num_outputs",
+    "log2_total_contexts",
+    "expected_spread",
+    "entropy",
+    "total_surprisal",
+)
+"""What a comparison can be sorted by."""
+
+NARROW = 110
+
+
+class Figure(NamedTuple):
+    """A column of the table: an attribute, its heading and symbol, and how to write it."""
+
+    key: str
+    heading: str
+    symbol: str
+    decimals: int
+
+
+FIGURES = (
+    Figure("num_parameters", "parameters", "parameters", 0),
+    Figure("num_inputs", "inputs", "inputs", 0),
+    Figure("log2_total_contexts", "log2 of\ncontexts", "log2 Z", 3),
+    Figure("expected_spread", "expected\nspread", "spread", 3),
+    Figure("entropy", "entropy", "H", 3),
+    Figure("total_surprisal", "total\nsurprisal", "S_G", 0),
+    Figure("surprisal_estimate", "surprisal\nestimate", "P_G", 3),
+    Figure("spread_estimate", "spread\nestimate", "P'_G", 3),
+)
+
+
+class Comparison:
+    """Analyses of several models, sorted. What `compare` returns; a sequence of `Analysis`.
+
+    Attributes
+    ----------
+    analyses : tuple of Analysis
+        In the order of the ranking.
+    sort : str
+        The figure they are sorted by.
+    ascending : bool
+        Whether the smallest comes first.
+
+    Examples
+    --------
+    >>> import unrolled
+    >>> nets = [unrolled.models.mlp(4, depth=d, inputs=4, name=f"mlp{d}") for d in (1, 2)]
+    >>> ranking = unrolled.compare(nets, sort="entropy")
+    >>> [analysis.name for analysis in ranking]
+    ['mlp2', 'mlp1']
+    >>> print(ranking.table(width=80).splitlines()[4])
+    mlp2          90      4  10.04   4.69 5.35  730  4.81  4.30
+    """
+
+    def __init__(self, analyses: Iterable[Analysis], sort: str, ascending: bool | None) -> None:
+        if sort not in SORT_KEYS:
+            raise InvalidArgumentError(
+                f"cannot sort by {sort!r}{did_you_mean(str(sort), SORT_KEYS)} "
+                f"(sort keys: {', '.join(SORT_KEYS)})"
+            )
+        self.sort = sort
+        self.ascending = sort == "name" if ascending is None else bool(ascending)
+        self.analyses = tuple(
+            sorted(analyses, key=lambda one: getattr(one, sort), reverse=not self.ascending)
+        )
+
+    def to_dict(self) -> list[dict[str, str | int | float | None]]:
+        """`Analysis.to_dict` of each model, in the order of the ranking."""
+        return [analysis.to_dict() for analysis in self.analyses]
+
+    def table(self, *, width: int | None = None) -> str:
+        """The ranking as plain text, one line a model.
+
+        Parameters
+        ----------
+        width : int, optional
+            Columns to fill at most: by default those of the terminal, or as many as it takes.
+            Below 110, symbols stand for the headings and logarithms have fewer decimals.
+        """
+        width = width or _tables.output_width()
+        narrow = width < NARROW
+        columns = [_tables.Column("model", "left", folds=True)]
+        columns += [_tables.Column(one.symbol if narrow else one.heading) for one in FIGURES]
+        rows = [
+            [analysis.name] + [_cell(analysis, one, narrow) for one in FIGURES]
+            for analysis in self.analyses
+        ]
+        order = "smallest first" if self.ascending else "largest first"
+        title = f"Models by {self.sort.replace('_', ' ')}, {order}"
+        notes = [SYMBOLS if narrow else UNITS]
+        if not all(analysis.is_exact for analysis in self.analyses):
+            notes.append("Counted in log space.")
+        return _tables.render(title, columns, rows, width=width, notes=notes)
+
+    def __len__(self) -> int:
+        return len(self.analyses)
+
+    def __iter__(self) -> Iterator[Analysis]:
+        return iter(self.analyses)
+
+    def __getitem__(self, position: int) -> Analysis:
+        return self.analyses[position]
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        names = ", ".join(analysis.name for analysis in self.analyses)
+        return f"Comparison({len(self)} models by {self.sort}: {names})"
+
+
+SYMBOLS = (
+    "In bits: log2 Z, Z the total contexts; the expected spread; H, the entropy; S_G, the total "
+    "surprisal; P_G, the surprisal estimate; P'_G, the spread estimate."
+)
+UNITS = "Contexts: the total over all parameters. Spread, entropy, surprisal and estimates in bits."
+
+
+def compare(
+    models_to_compare: Iterable[Network | Counts | Analysis | str],
+    /,
+    *,
+    sort: str = "spread_estimate",
+    ascending: bool | None = None,
+    exact: bool = True,
+    trainable_only: bool = False,
+    memory_limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Comparison:
+    """Analyse several models and rank them.
+
+    Parameters
+    ----------
+    models_to_compare : iterable of Network, Counts, Analysis or str
+        A string is the name of a published model, as in `models.names`.
+    sort : str
+        The figure to rank by: one of the attributes of `Analysis`, or "name".
+    ascending : bool, optional
+        Smallest first. By default numbers come largest first, names in alphabetical order.
+    exact, trainable_only, memory_limit
+        See `count`.
+    progress : callable, optional
+        Called as ``progress(done, total)`` before each model and after the last.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    InvalidArgumentError
+        Nothing to compare, something that is no model, or an unknown `sort`.
+    UnknownModelError
+        A name that no published model has.
+
+    Examples
+    --------
+    >>> import unrolled
+    >>> wide, deep = (unrolled.models.mlp(4, depth=depth, inputs=4) for depth in (2, 4))
+    >>> wide.name, deep.name = "wide", "deep"
+    >>> unrolled.compare([wide, deep])
+    Comparison(2 models by spread_estimate: deep, wide)
+    """
+    if isinstance(models_to_compare, (str, bytes)) or not isinstance(models_to_compare, Iterable):
+        raise InvalidArgumentError(
+            f"compare() takes a list of models, got {type(models_to_compare).__name__} "
+            f"{models_to_compare!r}"
+        )
+    given = list(models_to_compare)
+    if not given:
+        raise InvalidArgumentError("nothing to compare: give at least one model")
+    Comparison([], sort, ascending)  # refuses an unknown sort before any counting
+    networks = [models.build(model) if isinstance(model, str) else model for model in given]
+    analyses = []
+    for position, model in enumerate(networks):
+        if progress is not None:
+            progress(position, len(networks))
+        analyses.append(
+            model
+            if isinstance(model, Analysis)
+            else analyze(
+                model, exact=exact, trainable_only=trainable_only, memory_limit=memory_limit
+            )
+        )
+    if progress is not None:
+        progress(len(networks), len(networks))
+    return Comparison(analyses, sort, ascending)
+
+
+def _cell(analysis: Analysis, figure: Figure, narrow: bool) -> str:
+    value = getattr(analysis, figure.key)
+    if isinstance(value, int):
+        return _tables.integer(value)
+    if figure.key == "total_surprisal" and narrow:
+        return f"{value:.3g}"
+    decimals = min(figure.decimals, 2) if narrow else figure.decimals
+    return f"{value:,.{decimals}f}" if decimals == 0 else _tables.bits(value, decimals)

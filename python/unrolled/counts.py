@@ -1,0 +1,227 @@
+"""Context counts of a network: `count`, and what it returns."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unrolled._hints import did_you_mean
+from unrolled._parameter_counts import ParameterCounts
+from unrolled._spectrum import NOT_EXACT, Level, Spectrum, Values
+from unrolled.errors import InvalidArgumentError, UnknownNameError
+
+if TYPE_CHECKING:
+    from unrolled import _core
+    from unrolled.network import Network
+
+__all__ = ["Counts", "Level", "ParameterCounts", "Spectrum", "count"]
+
+
+LARGEST_LIMIT = 1 << 62
+"""More bytes than any machine has; larger limits mean the same."""
+
+
+def count(
+    network: Network,
+    *,
+    exact: bool = True,
+    trainable_only: bool = False,
+    memory_limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Counts:
+    """Count the contexts of every parameter of a network.
+
+    A context of a parameter is a directed path from it to an output of the computational graph of
+    single scalars. One reverse sweep over the layers counts them all; the graph is never built.
+
+    Parameters
+    ----------
+    network : Network
+    exact : bool
+        True: integers of unlimited size. False: log space, with a relative error of the count near
+        machine precision; quicker, and small for any depth.
+    trainable_only : bool
+        Leave out parameters that training does not change, such as batch-norm statistics.
+    memory_limit : int, optional
+        Bytes an exact count may take; by default most of the memory that is free.
+    progress : callable, optional
+        Called as ``progress(done, total)`` while counting.
+
+    Returns
+    -------
+    Counts
+
+    Raises
+    ------
+    InvalidArgumentError
+        Something else than a network, or a `memory_limit` that is no number of bytes.
+    NothingToCountError
+        No parameter, or no output, or no parameter with a path to an output.
+    MemoryLimitError
+        An exact count would need more than `memory_limit`; the message says how much.
+
+    References
+    ----------
+    A. G. Polat, F. Alpaslan, "The reusability prior: comparing deep learning models without
+    training", Mach. Learn.: Sci. Technol. (2023), doi 10.1088/2632-2153/acc713, section 1.1.
+
+    Examples
+    --------
+    >>> import unrolled
+    >>> net = unrolled.models.mlp([4, 4], inputs=3, classes=2)
+    >>> counts = unrolled.count(net)
+    >>> counts
+    Counts('mlp', 46 parameters, log2 of the total contexts 7.47573)
+    >>> counts.total, counts["layer1/kernel"].maximum
+    (178, 8)
+    """
+    from unrolled.network import Network
+
+    if not isinstance(network, Network):
+        raise InvalidArgumentError(
+            f"count() takes a Network, got {type(network).__name__} {network!r}"
+        )
+    core = network._core.count(
+        bool(exact),
+        memory_limit=_checked_limit(memory_limit),
+        trainable_only=bool(trainable_only),
+        progress=progress,
+    )
+    return Counts(network, core)
+
+
+def _checked_limit(memory_limit: int | None) -> int | None:
+    if memory_limit is None:
+        return None
+    try:
+        limit = operator.index(memory_limit)
+    except TypeError:
+        limit = -1
+    if limit < 0:
+        raise InvalidArgumentError(
+            f"memory_limit must be a number of bytes or None, got {memory_limit!r}"
+        )
+    return min(limit, LARGEST_LIMIT)
+
+
+class Counts:
+    """Context counts of all parameters of a network, by name.
+
+    What `count` returns. A snapshot: layers added to the network later do not change it.
+
+    Attributes
+    ----------
+    name : str
+        Name of the network.
+    is_exact : bool
+        Whether the counts are integers; otherwise they are known in log space only.
+    names : tuple of str
+        The counted parameters in the order of declaration.
+    num_inputs, num_outputs : int
+        Scalar inputs and outputs of the network.
+
+    Examples
+    --------
+    >>> import unrolled
+    >>> counts = unrolled.count(unrolled.models.mlp([4], inputs=3, classes=2))
+    >>> list(counts)
+    ['layer1/kernel', 'layer1/bias', 'classifier/kernel', 'classifier/bias']
+    >>> counts.spectrum()
+    Spectrum(2 levels, 26 parameters, log2 counts 0 to 1)
+    """
+
+    def __init__(self, network: Network, core: _core.Counts) -> None:
+        self._core = core
+        self.name = network.name
+        self.is_exact = core.exact
+        self.num_inputs = network.num_inputs
+        self.num_outputs = network.num_outputs
+        tensors = network.tensors
+        self._tensors = {number: tensors[number] for number in core.parameters}
+        self._numbers = {tensor.name: number for number, tensor in self._tensors.items()}
+        self.names = tuple(self._numbers)
+
+    @property
+    def total(self) -> int:
+        """Total number of contexts, ``Z``.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the counts are known in log space only; see `log2_total`.
+        """
+        total = self._core.total
+        if total is None:
+            raise InvalidArgumentError(NOT_EXACT)
+        return total
+
+    @property
+    def log2_total(self) -> float:
+        """Total number of contexts in bits, ``log2 Z``."""
+        return self._core.log2_total
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of parameters with a context, ``N_G``."""
+        return self.spectrum().num_parameters
+
+    @cached_property
+    def num_unreached_parameters(self) -> int:
+        """Number of parameters without a context; no other figure includes them."""
+        return sum(tensor.size for tensor in self._tensors.values()) - self.num_parameters
+
+    @cached_property
+    def num_weight_nodes(self) -> int:
+        """Number of weight nodes: a tied parameter is one for every layer that uses it."""
+        return sum(self._core.parameter(number).weight_nodes for number in self._tensors)
+
+    @property
+    def peak_bytes(self) -> int:
+        """Bytes of counts the core held at its peak."""
+        return self._core.peak_bytes
+
+    def spectrum(self) -> Spectrum:
+        """Distinct counts of all parameters that have a context, with their degeneracies."""
+        return self._spectrum
+
+    @cached_property
+    def _spectrum(self) -> Spectrum:
+        core = self._core.spectrum()
+        values = Values(
+            np.asarray(core.mantissas),
+            np.asarray(core.exponents),
+            np.asarray(core.degeneracies),
+        )
+
+        def owners(level: int) -> dict[str, int]:
+            return {self._tensors[number].name: size for number, size in core.owners(level)}
+
+        return Spectrum(values, core.exact if self.is_exact else None, owners)
+
+    def __getitem__(self, name: str) -> ParameterCounts:
+        number = self._numbers.get(name) if isinstance(name, str) else None
+        if number is None:
+            hint = did_you_mean(str(name), self.names) or f"; they begin with '{self.names[0]}'"
+            raise UnknownNameError(f"'{self.name}' has no counted parameter {name!r}{hint}")
+        shape = self._tensors[number].shape
+        return ParameterCounts(name, shape, self._core.parameter(number), self.is_exact)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._numbers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        space = "" if self.is_exact else "in log space, "
+        return (
+            f"Counts({self.name!r}, {self.num_parameters:,} parameters, {space}"
+            f"log2 of the total contexts {self.log2_total:,.6g})"
+        )

@@ -1,0 +1,163 @@
+"""`Network`: describes a model, layer by layer, to the counting core."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import get_args
+
+from unrolled import _core
+from unrolled._hints import did_you_mean
+from unrolled._layers._base import Link, Semantics, Tensor
+from unrolled._layers.attention import Attention
+from unrolled._layers.convolution import Convolution
+from unrolled._layers.elementwise import Elementwise
+from unrolled._layers.movement import Movement
+from unrolled._layers.pooling import Pooling
+from unrolled.errors import InvalidArgumentError, InvalidNetworkError, UnknownNameError
+
+__all__ = ["Link", "Network", "Tensor"]
+
+
+class Network(Convolution, Pooling, Elementwise, Movement, Attention):
+    """A computational graph, described tensor by tensor.
+
+    Layer methods take `Tensor` handles, add tensors and links, and return the output. Shapes are
+    channels first and have no batch axis: ``(channels, height, width)`` for images,
+    ``(tokens, channels)`` for sequences. Passing the same parameter to several layers ties them.
+
+    Parameters
+    ----------
+    name : str
+        Shown in tables.
+    semantics : {"value", "dependency"}
+        Which edges normalisers have. "value": layer, group, instance and RMS norms and softmax
+        are transparent, one edge from each element. "dependency": they connect every element
+        with its whole normalised group.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Unknown semantics.
+
+    Examples
+    --------
+    >>> from unrolled import Network
+    >>> net = Network("tiny")
+    >>> x = net.input((3, 8, 8))
+    >>> x = net.activation(net.batch_norm(net.conv(x, 4, 3, use_bias=False)))
+    >>> net.output(net.dense(net.global_pool(x), 10, name="head"))
+    >>> net
+    Network('tiny', 174 parameters, 192 inputs, 10 outputs)
+
+    A layer of one's own is made of links; here one weight a channel:
+
+    >>> from unrolled import Relation
+    >>> weight = net.parameter("gain/weight", (4,))
+    >>> y = net.tensor("gain", x.shape)
+    >>> net.link(x, y, [Relation.same(0, 0), Relation.same(1, 1), Relation.same(2, 2)])
+    >>> net.link(weight, y, [Relation.same(0, 0), Relation.sum(1), Relation.sum(2)])
+    """
+
+    def __init__(self, name: str = "network", *, semantics: Semantics = "value") -> None:
+        if not isinstance(name, str) or not name:
+            raise InvalidArgumentError(f"a network's name must be a non-empty string, got {name!r}")
+        if semantics not in get_args(Semantics):
+            raise InvalidArgumentError(
+                f"semantics must be 'value' or 'dependency', got {semantics!r}"
+            )
+        self.name = name
+        self._semantics: Semantics = semantics
+        self._core = _core.Network()
+        self._tensors: list[Tensor] = []
+        self._numbers: dict[str, int] = {}
+
+    @property
+    def semantics(self) -> Semantics:
+        """Which edges normalisers have: "value" or "dependency"."""
+        return self._semantics
+
+    def output(self, *tensors: Tensor) -> None:
+        """Mark tensors as outputs: every element of them counts 1 for itself.
+
+        An output may feed further layers; its elements then count 1 plus what lies downstream.
+
+        Raises
+        ------
+        InvalidArgumentError
+            No tensor, or something else than tensors.
+        InvalidNetworkError
+            A tensor marked before, or of another network.
+        """
+        if not tensors:
+            raise InvalidArgumentError("output() needs at least one tensor")
+        self._own("output", *tensors)
+        marked = set(self._core.outputs)
+        for tensor in tensors:
+            if tensor.id in marked:
+                raise InvalidNetworkError(
+                    f"tensor '{tensor.name}' is marked as an output twice; mark it once"
+                )
+            marked.add(tensor.id)
+            self._core.mark_output(tensor.id)
+
+    def __getitem__(self, name: str) -> Tensor:
+        number = self._core.find(name) if isinstance(name, str) else None
+        if number is None:
+            near = did_you_mean(str(name), [tensor.name for tensor in self._tensors])
+            raise UnknownNameError(f"network '{self.name}' has no tensor named {name!r}{near}")
+        return self._tensors[number]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._core.find(name) is not None
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All tensors in the order of declaration."""
+        return tuple(self._tensors)
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        """The parameters in the order of declaration."""
+        return tuple([tensor for tensor in self._tensors if tensor.role == "parameter"])
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The inputs in the order of declaration."""
+        return tuple([tensor for tensor in self._tensors if tensor.role == "input"])
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """The outputs in the order they were marked."""
+        return tuple([self._tensors[number] for number in self._core.outputs])
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The links in the order of declaration."""
+        return tuple(
+            [
+                Link(self._tensors[source], self._tensors[target], tuple(relations))
+                for source, target, relations in self._core.links
+            ]
+        )
+
+    @property
+    def num_inputs(self) -> int:
+        """The number of scalar inputs, N_I."""
+        return sum(prod(tensor.shape) for tensor in self.inputs)
+
+    @property
+    def num_outputs(self) -> int:
+        """The number of scalar outputs."""
+        return sum(prod(tensor.shape) for tensor in self.outputs)
+
+    @property
+    def num_parameters(self) -> int:
+        """The number of scalar parameters, reached by an output or not."""
+        return sum(prod(tensor.shape) for tensor in self.parameters)
+
+    def __repr__(self) -> str:
+        semantics = "" if self._semantics == "value" else f", semantics={self._semantics!r}"
+        return (
+            f"Network({self.name!r}, {self.num_parameters:,} parameters, "
+            f"{self.num_inputs:,} inputs, {self.num_outputs:,} outputs{semantics})"
+        )

@@ -1,0 +1,266 @@
+"""The command line, through subprocesses where exits and streams matter."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+
+import unrolled
+from unrolled import _tables, cli, models
+from unrolled.analysis import ATTRIBUTES
+
+
+def command(*arguments, **options):
+    """Run ``python -m unrolled`` with captured output."""
+    return subprocess.run(
+        [sys.executable, "-m", "unrolled", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **options,
+    )
+
+
+def invoke(*arguments):
+    """The same within this process."""
+    return CliRunner().invoke(cli.main, list(arguments))
+
+
+def test_version():
+    result = command("--version")
+    assert result.returncode == 0
+    assert result.stdout == f"unrolled {unrolled.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["analyze", "-h"], ["compare", "-h"]])
+def test_help(arguments):
+    result = invoke(*arguments)
+    assert result.exit_code == 0
+    assert result.output.startswith("Usage: unrolled")
+
+
+def test_models_are_all_listed():
+    result = invoke("models")
+    assert result.exit_code == 0
+    _, table = result.output.split("---\n")
+    assert [line.split()[0] for line in table.splitlines()] == list(models.names())
+
+
+def test_analyze_prints_the_table():
+    result = invoke("analyze", "resnet18", "--size", "32")
+    expected = unrolled.analyze(models.resnet(18, size=32)).table()
+    assert result.exit_code == 0
+    assert result.output == expected + "\n"
+
+
+def test_analyze_options():
+    result = invoke("analyze", "resnet50", "--size", "64", "--padding", "same", "--json")
+    (record,) = json.loads(result.output)
+    assert record["num_inputs"] == 3 * 64 * 64
+    expected = unrolled.analyze(models.resnet(50, size=64, padding="same"))
+    assert record["total_contexts"] == str(expected.total_contexts)
+    assert expected.total_contexts != unrolled.analyze(models.resnet(50, size=64)).total_contexts
+
+
+def test_json_has_one_object_a_model():
+    result = command("compare", "resnet18", "efficientnetv2-b0", "--size", "32", "--json")
+    assert result.returncode == 0
+    assert result.stderr == ""
+    records = json.loads(result.stdout)
+    assert [record["name"] for record in records] == ["efficientnetv2-b0", "resnet18"]
+    for record in records:
+        analysis = unrolled.analyze(models.build(record["name"], size=32))
+        assert list(record) == ["name", *ATTRIBUTES]
+        for key in set(ATTRIBUTES) - {"total_contexts"}:
+            assert record[key] == getattr(analysis, key), key
+        assert int(record["total_contexts"]) == analysis.total_contexts
+        assert isinstance(record["total_contexts"], str)
+
+
+def test_log_space():
+    (exact,) = json.loads(invoke("analyze", "resnet18", "--size=32", "--json").output)
+    (in_log,) = json.loads(invoke("analyze", "resnet18", "--size=32", "--json", "--log").output)
+    assert in_log["total_contexts"] is None
+    assert in_log["expected_spread"] == pytest.approx(exact["expected_spread"], rel=1e-12)
+    assert "log space" in invoke("compare", "resnet18", "--size=32", "--log").output
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("--ascending", 1), ("--descending", -1)])
+def test_compare_sorts(direction, sign):
+    names = ["resnet18", "efficientnetv2-b0", "resnet34"]
+    result = invoke("compare", *names, "--size=128", "--sort=num_parameters", direction)
+    assert result.exit_code == 0
+    ranked = [line.split(" ")[0] for line in result.output.splitlines()]
+    ranked = [name for name in ranked if name in names]
+    assert ranked == ["efficientnetv2-b0", "resnet18", "resnet34"][::sign]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Missing command"),
+        (["analyse"], "No such command 'analyse'"),
+        (["analyze"], "Missing argument 'NAME'"),
+        (["compare"], "Missing argument 'NAMES...'"),
+        (["analyze", "resnet5"], "unknown model 'resnet5'; did you mean 'resnet50'"),
+        (["analyze", "zzz"], "unknown model 'zzz'; known are efficientnetv2-b0"),
+        (["compare", "resnet18", "zzz"], "'unrolled models' lists all"),
+        (["compare", "resnet18", "--sort", "entropi"], "did you mean 'entropy'"),
+        (["analyze", "resnet18", "--size", "0"], "size must be a positive integer, got 0"),
+        (["analyze", "resnet18", "--size", "-5"], "got -5"),
+        (["analyze", "resnet18", "--size", "x"], "'x' is not a valid integer"),
+        (["analyze", "resnet18", "--size", str(10**12)], "overflow"),
+        (["analyze", "resnet18", "--padding", "valid"], "'valid' is not one of"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(arguments, message):
+    result = command(*arguments)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_any_error_of_ours_is_caught(monkeypatch):
+    for kind in unrolled.errors.__all__:
+
+        def fail(*args, kind=kind, **options):
+            raise getattr(unrolled.errors, kind)(f"two lines\nabout {kind}")
+
+        monkeypatch.setattr(cli, "analyze", fail)
+        result = invoke("analyze", "resnet18", "--size=32")
+        assert result.exit_code == 2
+        assert result.stderr == f"error: two lines about {kind}\n"
+
+
+def test_interruption(monkeypatch):
+    def interrupt(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "analyze", interrupt)
+    result = invoke("analyze", "resnet18", "--size=32")
+    assert result.exit_code == 130
+    assert "Traceback" not in result.output
+
+
+def test_interruption_by_a_signal():
+    code = (
+        "from unrolled import cli\n"
+        "import time\n"
+        "def wait(*args, **options):\n"
+        "    print('waiting', flush=True)\n"
+        "    time.sleep(60)\n"
+        "cli.analyze = wait\n"
+        "cli.main(['analyze', 'resnet18', '--size=32'])\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "waiting\n"
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes a pipe as POSIX shells do")
+def test_a_closed_pipe_is_quiet():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as closed:
+        result = subprocess.run(
+            [sys.executable, "-m", "unrolled", "models"],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert result.stderr == ""
+
+
+def test_no_progress_bar_without_a_terminal():
+    result = command("analyze", "resnet18", "--size", "32")
+    assert result.returncode == 0
+    assert result.stderr == ""
+    assert result.stdout.isascii()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_progress_bar_on_a_terminal():
+    import pty
+
+    leading, following = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "unrolled", "analyze", "resnet18", "--size=32", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=following,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
+    ) as process:
+        os.close(following)
+        shown = b""
+        try:
+            while chunk := os.read(leading, 4096):
+                shown += chunk
+        except OSError:
+            pass  # The other end is closed.
+        output = process.stdout.read()
+    os.close(leading)
+    assert process.returncode == 0
+    assert b"Counting resnet18" in shown
+    assert json.loads(output)[0]["name"] == "resnet18"
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_tables_fit_the_columns_variable(columns):
+    result = command(
+        "compare",
+        "efficientnetv2-l",
+        "efficientnetv2-b0",
+        "--log",
+        env={**os.environ, "COLUMNS": columns},
+    )
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= int(columns)
+    # Nothing is folded: each model is one line with all its figures.
+    assert [len(line.split()) for line in lines if line.startswith("efficientnet")] == [9, 9]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (2**53, 2**53),
+        (-(2**53), -(2**53)),
+        (2**53 + 1, "9007199254740993"),
+        (-(2**53) - 1, "-9007199254740993"),
+        (2.5, 2.5),
+        (float("inf"), None),
+        (float("-inf"), None),
+        (float("nan"), None),
+        (None, None),
+        ("name", "name"),
+    ],
+)
+def test_json_values(value, expected):
+    assert cli.json_value(value) == expected
+
+
+@pytest.mark.parametrize("bits", [13_000, 14_283, 50_000, 200_000])
+def test_integers_beyond_the_limit_of_python_conversion(bits):
+    limit = sys.get_int_max_str_digits()
+    for number in (1 << bits, -(1 << bits) + 1, 10 ** (bits // 4), 7 * 10**9000 + 3):
+        digits = _tables.decimal_digits(number)
+        try:
+            sys.set_int_max_str_digits(0)
+            assert digits == str(number)
+        finally:
+            sys.set_int_max_str_digits(limit)

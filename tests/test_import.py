@@ -1,0 +1,58 @@
+"""`import unrolled` imports neither frameworks nor anything only some functions need."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = (
+    "click",
+    "jax",
+    "keras",
+    "matplotlib",
+    "networkx",
+    "onnx",
+    "pandas",
+    "rich",
+    "scipy",
+    "tensorflow",
+    "torch",
+)
+
+
+def imported_by(statement):
+    """Which of HEAVY a fresh interpreter has imported after a statement."""
+    code = f"{statement}\nimport sys\nprint(*(name for name in {HEAVY!r} if name in sys.modules))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    return result.stdout.split()
+
+
+def test_import_is_light():
+    assert imported_by("import unrolled") == []
+
+
+def test_building_and_counting_need_nothing_more():
+    statement = "import unrolled\nunrolled.analyze(unrolled.models.mlp([3], inputs=2)).entropy"
+    assert imported_by(statement) == []
+
+
+@pytest.mark.parametrize("name", ["rich", "click"])
+def test_the_test_would_notice(name):
+    assert name in imported_by(f"import unrolled, {name}")
+
+
+def test_public_names_are_there():
+    import unrolled
+
+    for name in unrolled.__all__:
+        assert getattr(unrolled, name) is not None, name
+
+
+def test_errors_have_one_base():
+    import unrolled
+
+    kinds = [getattr(unrolled.errors, name) for name in unrolled.errors.__all__]
+    assert all(issubclass(kind, unrolled.UnrolledError) for kind in kinds)
+    assert {kind.__name__ for kind in kinds} <= set(unrolled.__all__)
