@@ -1,48 +1,10 @@
 //! Memory for counts: handed out, taken back, watched.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::number::Number;
 use crate::tensor::CountTensor;
-
-/// Shorter buffers are not worth looking for among those returned.
-const POOLED: usize = 512;
-
-/// Lanes on loan from an [`Arena`].
-#[derive(Debug)]
-pub(crate) struct Buffer<L> {
-    pub(crate) lanes: Vec<L>,
-    /// Bytes this would take in the run that is planned for.
-    planned: u64,
-    /// Tells contents apart: no two buffers with different contents share a version.
-    pub(crate) version: u64,
-}
-
-/// A length with some room, so that counts that grow by a plane still find a returned buffer.
-fn roomy(length: usize) -> usize {
-    if length < POOLED {
-        return length;
-    }
-    length.next_multiple_of(1 << (usize::BITS - length.leading_zeros()).saturating_sub(4))
-}
-
-/// Hands out buffers, takes them back, and watches how much is out.
-#[derive(Debug)]
-pub(crate) struct Arena<L> {
-    free: Vec<Vec<L>>,
-    limit: u64,
-    held: u64,
-    peak: u64,
-    planned: u64,
-    planned_peak: u64,
-    peak_tensor: String,
-    /// Bits a plane has in the run that is planned for.
-    planned_radix: u64,
-    versions: u64,
-    /// The tensor being worked on, for messages.
-    pub(crate) tensor: String,
-}
 
 /// Most lanes that a [`Reserve`] keeps: 128 MiB.
 const KEPT: usize = 1 << 24;
@@ -57,30 +19,89 @@ impl<L> Reserve<L> {
         Self(Mutex::new(Vec::new()))
     }
 
-    fn take(&self) -> Vec<Vec<L>> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn lock(&self) -> MutexGuard<'_, Vec<Vec<L>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps `buffers`, the largest last, as far as there is room.
-    fn put(&self, mut buffers: Vec<Vec<L>>) {
-        buffers.sort_unstable_by_key(Vec::len);
+    /// Keeps as many of `buffers` as there is room for.
+    fn put(&self, buffers: Vec<Vec<L>>) {
+        let mut kept = self.lock();
+        kept.extend(buffers);
         let mut room = KEPT;
-        buffers.retain(|buffer| {
+        kept.retain(|buffer| {
             let fits = buffer.len() <= room;
             room -= if fits { buffer.len() } else { 0 };
             fits
         });
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = buffers;
+    }
+}
+
+/// Shorter buffers are not worth looking for among those returned.
+const POOLED: usize = 512;
+
+/// Lanes on loan from an [`Arena`].
+#[derive(Debug)]
+pub(crate) struct Buffer<L> {
+    pub(crate) lanes: Vec<L>,
+    /// Bytes asked for; none for a buffer that was never on loan.
+    bytes: u64,
+    /// Bytes this would take in the run that is planned for.
+    planned: u64,
+    /// Tells contents apart: no two buffers with different contents share a version.
+    pub(crate) version: u64,
+}
+
+impl<L> Buffer<L> {
+    /// Lanes that no arena watches.
+    pub(crate) fn alone(lanes: Vec<L>) -> Self {
+        Self { lanes, bytes: 0, planned: 0, version: 0 }
+    }
+}
+
+/// A length with some room, so that counts that grow by a plane still find a returned buffer.
+fn roomy(length: usize) -> usize {
+    if length < POOLED {
+        return length;
+    }
+    length.next_multiple_of(1 << (usize::BITS - length.leading_zeros()).saturating_sub(4))
+}
+
+/// Hands out buffers, takes them back, and watches how much is out.
+#[derive(Debug)]
+pub(crate) struct Arena<L: 'static> {
+    reserve: &'static Reserve<L>,
+    free: Vec<Vec<L>>,
+    limit: u64,
+    /// Bytes on loan or free.
+    held: u64,
+    loaned: u64,
+    peak: u64,
+    planned: u64,
+    planned_peak: u64,
+    peak_tensor: String,
+    /// Bits a plane has in the run that is planned for.
+    planned_radix: u64,
+    versions: u64,
+    /// The tensor being worked on, for messages.
+    pub(crate) tensor: String,
+}
+
+impl<L: 'static> Drop for Arena<L> {
+    fn drop(&mut self) {
+        self.reserve.put(std::mem::take(&mut self.free));
     }
 }
 
 impl<L: Copy + Default> Arena<L> {
     /// At most `limit` bytes; besides, adds up what planes of `planned_radix` bits would take.
-    pub(crate) fn new(limit: u64, planned_radix: u64) -> Self {
+    pub(crate) fn new(reserve: &'static Reserve<L>, limit: u64, planned_radix: u64) -> Self {
+        let free = std::mem::take(&mut *reserve.lock());
         Self {
-            free: Vec::new(),
+            held: free.iter().map(bytes_of).sum(),
+            reserve,
+            free,
             limit,
-            held: 0,
+            loaned: 0,
             peak: 0,
             planned: 0,
             planned_peak: 0,
@@ -94,21 +115,25 @@ impl<L: Copy + Default> Arena<L> {
     /// A buffer of at least `cells * planes` lanes with arbitrary contents, for counts of `bits`.
     pub(crate) fn take(&mut self, cells: usize, planes: usize, bits: u64) -> Result<Buffer<L>> {
         let overflow = || Error::SizeOverflow { what: format!("the counts of '{}'", self.tensor) };
-        let length = cells.checked_mul(planes).ok_or_else(overflow)?;
-        let planned = (cells as u64).saturating_mul(8 * bits.div_ceil(self.planned_radix).max(1));
-        let fits = |lanes: &Vec<L>| (length..=length.saturating_mul(4)).contains(&lanes.len());
+        let length = roomy(cells.checked_mul(planes).ok_or_else(overflow)?);
+        let fits = |lanes: &Vec<L>| (length..=length.saturating_mul(2)).contains(&lanes.len());
         let pooled = if length >= POOLED { self.free.len() } else { 0 };
         let best = (0..pooled).filter(|&i| fits(&self.free[i])).min_by_key(|&i| self.free[i].len());
         let lanes = match best {
             Some(at) => self.free.swap_remove(at),
-            None => self.allocate(roomy(length))?,
+            None => self.allocate(length)?,
         };
+        let bytes = (length * size_of::<L>()) as u64;
+        self.loaned += bytes;
+        self.peak = self.peak.max(self.loaned);
+        let cell_bytes = 8 * bits.div_ceil(self.planned_radix).max(1);
+        let planned = (cells as u64).saturating_mul(cell_bytes);
         self.planned = self.planned.saturating_add(planned);
         if self.planned > self.planned_peak {
             self.planned_peak = self.planned;
             self.peak_tensor.clone_from(&self.tensor);
         }
-        Ok(Buffer { lanes, planned, version: self.new_version() })
+        Ok(Buffer { lanes, bytes, planned, version: self.new_version() })
     }
 
     /// A version for contents that are about to be written.
@@ -122,38 +147,42 @@ impl<L: Copy + Default> Arena<L> {
         while self.held.saturating_add(bytes) > self.limit {
             let Some(unused) = self.free.pop() else {
                 return Err(Error::MemoryLimit {
-                    needed: self.held.saturating_add(bytes),
+                    needed: self.loaned.saturating_add(bytes),
                     limit: self.limit,
                     tensor: self.tensor.clone(),
                 });
             };
-            self.held -= (unused.len() * size_of::<L>()) as u64;
+            self.held -= bytes_of(&unused);
         }
         self.held += bytes;
-        self.peak = self.peak.max(self.held);
         Ok(vec![L::default(); length])
     }
 
     /// Takes a tensor's buffer back, if nobody else uses it.
     pub(crate) fn give<N: Number<Lane = L>>(&mut self, tensor: CountTensor<N>) {
-        if let Ok(buffer) = Arc::try_unwrap(tensor.buffer) {
-            self.planned = self.planned.saturating_sub(buffer.planned);
-            if buffer.lanes.len() >= POOLED {
-                self.free.push(buffer.lanes);
-            } else if buffer.planned > 0 {
-                // The single lane of `CountTensor::ones` was never on loan.
-                self.held -= (buffer.lanes.len() * size_of::<L>()) as u64;
-            }
+        let Some(buffer) = Arc::into_inner(tensor.buffer).filter(|buffer| buffer.bytes > 0) else {
+            return;
+        };
+        self.loaned -= buffer.bytes;
+        self.planned = self.planned.saturating_sub(buffer.planned);
+        if buffer.lanes.len() >= POOLED {
+            self.free.push(buffer.lanes);
+        } else {
+            self.held -= bytes_of(&buffer.lanes);
         }
     }
 
-    /// Most bytes held at once.
+    /// Most bytes on loan at once.
     pub(crate) fn peak(&self) -> u64 {
         self.peak
     }
 
-    /// Most bytes the run that is planned for would hold at once, and where.
+    /// Most bytes the run that is planned for would have on loan at once, and where.
     pub(crate) fn planned_peak(&self) -> (u64, &str) {
         (self.planned_peak, &self.peak_tensor)
     }
+}
+
+fn bytes_of<L>(lanes: &Vec<L>) -> u64 {
+    size_of_val(&lanes[..]) as u64
 }

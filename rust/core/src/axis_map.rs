@@ -176,7 +176,9 @@ impl AxisMap {
         let phases = window_phases(window, source);
         if target.is_unit() && target.len() > 1 {
             check_positions(target.extent())?;
-            return Ok(Self { runs: Runs::unit(source as usize), rows: Rows::Band(phases) });
+            let same = source == target.extent();
+            let runs = if same { target.clone() } else { Runs::unit(source as usize) };
+            return Ok(Self { runs, rows: Rows::Band(phases) });
         }
         let stride = phases.len() as u64;
         Self::from_progressions(source, target, |i| {

@@ -3,50 +3,53 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::network::{Link, Network, TensorId};
+use crate::network::{Network, TensorId};
 use crate::number::{Exact, Number};
 use crate::relation::{AxisRelation, Relation};
+use crate::sweep::Incoming;
 
 /// Bytes that all activations together would take with every element stored: more than any exact
 /// count of the network holds at once.
-pub(crate) fn most_bytes(network: &Network, order: &[TensorId]) -> u64 {
-    let mut bits = vec![f64::NEG_INFINITY; network.tensors().len()];
+pub(crate) fn most_bytes(network: &Network, order: &[TensorId], incoming: &Incoming<'_>) -> u64 {
+    // At most this many bits in a count of each tensor; 0 where nothing leads to an output.
+    let mut bits = vec![0u64; network.tensors().len()];
     for &output in network.outputs() {
-        bits[output.0] = 0.0;
+        bits[output.0] = 1;
     }
-    let mut incoming: Vec<Vec<&Link>> = vec![Vec::new(); bits.len()];
-    for link in network.links() {
-        incoming[link.target.0].push(link);
-    }
-    let mut bytes = 0.0;
+    let mut bytes = 0u64;
     for &id in order.iter().rev() {
-        if bits[id.0] == f64::NEG_INFINITY {
+        if bits[id.0] == 0 {
             continue;
         }
-        let planes = ((bits[id.0].max(0.0) + 2.0) / Exact::RADIX_BITS as f64).ceil();
-        bytes += 8.0 * planes * network.tensors()[id.0].elements() as f64;
-        for link in &incoming[id.0] {
-            let edges: f64 = link.relations.iter().map(|r| most_readers(r, network, link).log2()).sum();
-            let (a, b) = (bits[link.source.0], bits[id.0] + edges);
-            bits[link.source.0] = a.max(b) + (-(a - b).abs()).exp2().ln_1p() / std::f64::consts::LN_2;
+        let tensor = &network.tensors()[id.0];
+        let planes = bits[id.0].div_ceil(Exact::RADIX_BITS);
+        bytes = bytes.saturating_add(tensor.elements().saturating_mul(8 * planes));
+        for link in incoming.of(id) {
+            let readers = link.relations.iter().map(|part| most_readers(part, &tensor.shape));
+            let passed = bits[id.0] + readers.map(bit_length).sum::<u64>();
+            let known = &mut bits[link.source.0];
+            *known = if *known == 0 { passed } else { (*known).max(passed) + 1 };
         }
     }
-    bytes as u64
+    bytes
+}
+
+/// Bits that a count grows by when multiplied by `factor`, at most.
+fn bit_length(factor: u64) -> u64 {
+    u64::from(u64::BITS - factor.saturating_sub(1).leading_zeros())
 }
 
 /// At most how many target indices read one source index.
-fn most_readers(part: &AxisRelation, network: &Network, link: &Link) -> f64 {
-    let shape = &network.tensors()[link.target.0].shape;
+fn most_readers(part: &AxisRelation, shape: &[u64]) -> u64 {
     let extent: u64 = part.target_axes.iter().map(|&axis| shape[axis]).product();
-    let readers = match &part.relation {
+    match &part.relation {
         Relation::Same | Relation::Each | Relation::Reshape => 1,
         Relation::Window(window) | Relation::TransposedWindow(window) => window.size.min(extent),
         Relation::Slice { step, .. } if *step != 0 => 1,
         Relation::Blocks { groups } => extent / groups,
         Relation::Sparse(rows) => rows.multiplicities.iter().sum(),
         _ => extent,
-    };
-    readers as f64
+    }
 }
 
 /// Most of the memory that is free on this machine, in bytes; asked for again after a second.

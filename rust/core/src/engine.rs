@@ -3,13 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::arena::Arena;
 use crate::axis_map::{AxisMap, Rows};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 use crate::number::Number;
 use crate::pass::{Base, Pass, RowMap, Scratch, Target};
-use crate::runs::Runs;
+use crate::runs::{PerAxis, Runs};
 use crate::tensor::{CountTensor, padded};
 
 /// Works on count tensors, with pooled memory.
@@ -41,7 +43,7 @@ pub(crate) struct Contribution<N: Number> {
 
 impl<N: Number> Contribution<N> {
     /// Runs along each axis once all maps are applied.
-    fn axes(&self) -> Vec<Runs> {
+    fn axes(&self) -> PerAxis<Runs> {
         let mut axes = self.tensor.axes.clone();
         for (axis, map) in &self.maps {
             axes[*axis] = map.runs.clone();
@@ -85,7 +87,7 @@ impl<'a, N: Number> Engine<'a, N> {
         let Some(collected) = collected else { return self.finish(contribution) };
         let axes = contribution.axes();
         let pairs = axes.iter().zip(&collected.axes);
-        let union: Vec<Runs> = pairs.map(|(a, b)| a.union(b)).collect();
+        let union: PerAxis<Runs> = pairs.map(|(a, b)| a.union(b)).collect();
         if contribution.maps.is_empty() && union == axes && union != collected.axes {
             // What arrives is the finer of the two: add the coarser to it.
             let Contribution { tensor, .. } = contribution;
@@ -290,7 +292,7 @@ impl<'a, N: Number> Engine<'a, N> {
     /// A tensor with room for its counts, not yet written.
     fn fresh(
         &mut self,
-        axes: Vec<Runs>,
+        axes: PerAxis<Runs>,
         lane_axis: usize,
         low: usize,
         planes: usize,
@@ -310,7 +312,7 @@ impl<'a, N: Number> Engine<'a, N> {
             low,
             planes,
             bits,
-            factors: Vec::new(),
+            factors: SmallVec::new(),
             compact: false,
         })
     }
@@ -331,7 +333,7 @@ impl<'a, N: Number> Engine<'a, N> {
     pub(crate) fn gather(
         &mut self,
         tensor: CountTensor<N>,
-        axes: Vec<Runs>,
+        axes: PerAxis<Runs>,
         lane_axis: usize,
         from: impl Fn(usize) -> usize,
     ) -> Result<CountTensor<N>> {
@@ -377,13 +379,13 @@ impl<'a, N: Number> Engine<'a, N> {
             let tensor = self.with_lanes(tensor, lane_axis)?;
             return Ok(CountTensor { compact: true, ..tensor });
         }
-        let axes: Vec<Runs> = tensor.axes.iter().zip(&differing).map(|(runs, keep)| runs.merged(keep)).collect();
+        let axes: PerAxis<Runs> = tensor.axes.iter().zip(&differing).map(|(runs, keep)| runs.merged(keep)).collect();
         let kept: Vec<Vec<usize>> = differing
             .iter()
             .map(|keep| (0..keep.len()).filter(|&j| j == 0 || keep[j]).collect())
             .collect();
-        let old: Vec<usize> = tensor.axes.iter().map(Runs::len).collect();
-        let new: Vec<usize> = axes.iter().map(Runs::len).collect();
+        let old: PerAxis<usize> = tensor.axes.iter().map(Runs::len).collect();
+        let new: PerAxis<usize> = axes.iter().map(Runs::len).collect();
         let lane_axis = axes.iter().rposition(|runs| !runs.is_single()).unwrap_or(0);
         let merged = self.gather(tensor, axes, lane_axis, |mut cell| {
             let (mut from, mut step) = (0, 1);
@@ -399,7 +401,7 @@ impl<'a, N: Number> Engine<'a, N> {
 }
 
 /// Multiplies `weight` into a list of factors, kept few.
-pub(crate) fn push_factor(factors: &mut Vec<u64>, weight: u64) {
+pub(crate) fn push_factor(factors: &mut SmallVec<[u64; 2]>, weight: u64) {
     match factors.last_mut().map(|last| (last.saturating_mul(weight), last)) {
         Some((product, last)) if product <= 1 << 30 => *last = product,
         _ if weight == 1 => {}

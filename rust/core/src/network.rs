@@ -202,19 +202,24 @@ impl Network {
     /// [`Error::Cycle`] that names the tensors of one cycle.
     pub fn topological_order(&self) -> Result<Vec<TensorId>> {
         let mut waiting = vec![0usize; self.tensors.len()];
-        let mut successors = vec![Vec::new(); self.tensors.len()];
-        for link in &self.links {
+        // Links of each source, chained: the latest of a source, and the one before each.
+        let mut latest: Vec<Option<usize>> = vec![None; self.tensors.len()];
+        let mut before = Vec::with_capacity(self.links.len());
+        for (number, link) in self.links.iter().enumerate() {
             waiting[link.target.0] += 1;
-            successors[link.source.0].push(link.target.0);
+            before.push(latest[link.source.0].replace(number));
         }
         let mut order: Vec<usize> = (0..self.tensors.len()).filter(|&v| waiting[v] == 0).collect();
         let mut next = 0;
         while next < order.len() {
-            for &successor in &successors[order[next]] {
+            let mut at = latest[order[next]];
+            while let Some(number) = at {
+                let successor = self.links[number].target.0;
                 waiting[successor] -= 1;
                 if waiting[successor] == 0 {
                     order.push(successor);
                 }
+                at = before[number];
             }
             next += 1;
         }

@@ -7,7 +7,7 @@ use crate::lanes::{LaneMap, Spare};
 use crate::vector::{add_three, add_to, add_two, copy, settle};
 use crate::monitor::Monitor;
 use crate::number::Number;
-use crate::sliding::{self, Class, Queue};
+use crate::sliding::{self, Class, Middle, Queue};
 use crate::tensor::CountTensor;
 
 /// A map along one of the axes that rows are numbered by.
@@ -54,6 +54,9 @@ pub(crate) struct Scratch<L> {
     mixer: Mixer<L>,
     carry: Vec<L>,
     queue: Queue<L>,
+    middle: Middle<L>,
+    entries: Vec<(u32, u64)>,
+    mix: Vec<(usize, u64)>,
 }
 
 /// Buffers in which lanes are added up and mapped.
@@ -66,7 +69,7 @@ struct Mixer<L> {
 impl<L: Copy + Default> Scratch<L> {
     pub(crate) fn new() -> Self {
         let mixer = Mixer { padded: Vec::new(), mapped: Vec::new(), spare: Spare::new() };
-        Self { mixer, carry: Vec::new(), queue: Queue::new() }
+        Self { mixer, carry: Vec::new(), queue: Queue::new(), middle: Middle::new(), entries: Vec::new(), mix: Vec::new() }
     }
 }
 
@@ -120,15 +123,17 @@ impl<N: Number> Pass<'_, N> {
         monitor: &Monitor<'_>,
     ) -> Result<()> {
         let lanes = LaneMap::new(self.lane_rows, self.source.lanes(), self.target.lanes);
-        let Scratch { mixer, carry, queue } = scratch;
+        let Scratch { mixer, carry, queue, middle, entries, mix } = scratch;
         mixer.prepare(&lanes, self.source.width(), self.target.width);
         carry.clear();
         carry.resize(self.target.width, N::Lane::default());
         let RowMap { rows, inner, from, to } = self.row_map;
         let outer = self.source.rows() / (from * inner);
-        if let Some(common) = sliding::common(rows, from) {
+        let version = self.source.buffer.version;
+        if let Some(common) = middle.rows(rows, from, version) {
             for (o, q) in (0..outer).flat_map(|o| (0..inner).map(move |q| (o, q))) {
-                self.nested(common, (o, q), out, &lanes, (mixer, carry, queue), monitor)?;
+                self.add_up(common, (o, q), outer * inner == 1, middle, monitor)?;
+                self.nested(common, (o, q), out, &lanes, (mixer, carry, middle), monitor)?;
             }
             return Ok(());
         }
@@ -140,9 +145,8 @@ impl<N: Number> Pass<'_, N> {
             }
             return Ok(());
         }
-        let (mut entries, mut mix) = (Vec::new(), Vec::new());
         for (o, j) in (0..outer).flat_map(|o| (0..to).map(move |j| (o, j))) {
-            rows.entries(j, from as u64, &mut entries);
+            rows.entries(j, from as u64, entries);
             monitor.breathe((inner * (entries.len() + 1) * self.target.stride) as u64)?;
             for q in 0..inner {
                 mix.clear();
@@ -151,7 +155,7 @@ impl<N: Number> Pass<'_, N> {
                     (row * self.source.stride + self.source.start, weight)
                 }));
                 let row = (o * to + j) * inner + q;
-                self.row(Mix::Rows(&mix), row, out, &lanes, mixer, carry);
+                self.row(Mix::Rows(mix), row, out, &lanes, mixer, carry);
             }
         }
         Ok(())
@@ -186,7 +190,36 @@ impl<N: Number> Pass<'_, N> {
         Ok(())
     }
 
-    /// The rows of the result, each the sum of the `common` rows and a few more.
+    /// Adds up the rows `first..last`, unless that has been done; `alone` if there is one such sum.
+    #[inline(always)]
+    fn add_up(
+        &self,
+        (first, last): (usize, usize),
+        (o, q): (usize, usize),
+        alone: bool,
+        middle: &mut Middle<N::Lane>,
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
+        let RowMap { inner, from, .. } = self.row_map;
+        let version = if alone { self.source.buffer.version } else { 0 };
+        let known = (middle.version, middle.first, middle.last);
+        if alone && known == (version, first, last) {
+            return Ok(());
+        }
+        // Not known until it is complete.
+        middle.version = 0;
+        let source_row = |x: usize| self.source.row((o * from + x) * inner + q);
+        middle.sum.clear();
+        middle.sum.extend_from_slice(source_row(first));
+        for x in first + 1..last {
+            monitor.breathe(middle.sum.len() as u64)?;
+            add_to::<N>(source_row(x), &mut middle.sum);
+        }
+        (middle.version, middle.first, middle.last) = (version, first, last);
+        Ok(())
+    }
+
+    /// The rows of the result, each the sum of the middle rows and a few more.
     #[inline(always)]
     fn nested(
         &self,
@@ -194,27 +227,21 @@ impl<N: Number> Pass<'_, N> {
         (o, q): (usize, usize),
         out: &mut [N::Lane],
         lanes: &LaneMap,
-        (mixer, carry, queue): (&mut Mixer<N::Lane>, &mut [N::Lane], &mut Queue<N::Lane>),
+        (mixer, carry, middle): (&mut Mixer<N::Lane>, &mut [N::Lane], &Middle<N::Lane>),
         monitor: &Monitor<'_>,
     ) -> Result<()> {
         let RowMap { rows, inner, from, to } = self.row_map;
         let Rows::Ranges { low, high } = rows else { return Ok(()) };
         let source_row = |x: usize| self.source.row((o * from + x) * inner + q);
-        let (middle, sum) = queue.buffers();
-        middle.clear();
-        middle.extend_from_slice(source_row(first));
-        for x in first + 1..last {
-            monitor.breathe(middle.len() as u64)?;
-            add_to::<N>(source_row(x), middle);
-        }
+        let mut sum = Vec::with_capacity(middle.sum.len());
         for j in 0..to {
             sum.clear();
-            sum.extend_from_slice(middle);
+            sum.extend_from_slice(&middle.sum);
             for x in (low[j] as usize..first).chain(last..high[j] as usize) {
                 monitor.breathe(sum.len() as u64)?;
-                add_to::<N>(source_row(x), sum);
+                add_to::<N>(source_row(x), &mut sum);
             }
-            self.row(Mix::Block(sum), (o * to + j) * inner + q, out, lanes, mixer, carry);
+            self.row(Mix::Block(&sum), (o * to + j) * inner + q, out, lanes, mixer, carry);
         }
         Ok(())
     }

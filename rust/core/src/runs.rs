@@ -2,6 +2,11 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
+/// Something for each axis of a tensor; few tensors have more than four axes.
+pub(crate) type PerAxis<T> = SmallVec<[T; 4]>;
+
 /// The lengths of consecutive runs along an axis. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Runs {

@@ -56,13 +56,37 @@ pub(crate) fn classes(rows: &Rows, from: usize, to: usize) -> Option<Vec<Class>>
     }
 }
 
-/// Rows that all ranges have in common, if it pays to add them up only once.
-pub(crate) fn common(rows: &Rows, from: usize) -> Option<(usize, usize)> {
-    let Rows::Ranges { low, high } = rows else { return None };
-    let first = low.iter().max().map_or(0, |&l| l as usize);
-    let last = high.iter().min().map_or(0, |&h| h as usize);
-    let beyond = low.len() * (from - last.saturating_sub(first).min(from));
-    (first + 8 < last && beyond <= 2 * from).then_some((first, last))
+/// The sum of the middle rows of a tensor, which several of its reductions share: the total and
+/// the sums under the taps of a window differ in a few rows at the ends.
+pub(crate) struct Middle<L> {
+    /// The contents it was taken from, and which rows.
+    pub(crate) version: u64,
+    pub(crate) first: usize,
+    pub(crate) last: usize,
+    pub(crate) sum: Vec<L>,
+}
+
+impl<L> Middle<L> {
+    pub(crate) fn new() -> Self {
+        Self { version: 0, first: 0, last: 0, sum: Vec::new() }
+    }
+
+    /// The rows to add up once for the ranges of `rows`, if that pays: those that all ranges have
+    /// in common, or those known already if they differ little.
+    pub(crate) fn rows(&self, rows: &Rows, from: usize, version: u64) -> Option<(usize, usize)> {
+        let Rows::Ranges { low, high } = rows else { return None };
+        let first = low.iter().max().map_or(0, |&l| l as usize);
+        let last = high.iter().min().map_or(0, |&h| h as usize);
+        if last < first + 8 || low.len() * (from + first - last) > 2 * from {
+            return None;
+        }
+        let known = self.version == version && self.first >= first && self.last <= last;
+        if known && (self.first - first) + (last - self.last) <= 4 {
+            return Some((self.first, self.last));
+        }
+        // A total leaves out the ends, so that the window of the layer before can use it.
+        Some(if (first, last) == (0, from) { (1, from - 1) } else { (first, last) })
+    }
 }
 
 /// How many rows all ranges add up, one by one.
@@ -91,11 +115,6 @@ impl<L: Copy + Default> Queue<L> {
             pivot: 0,
             reached: 0,
         }
-    }
-
-    /// Two buffers for other use.
-    pub(crate) fn buffers(&mut self) -> (&mut Vec<L>, &mut Vec<L>) {
-        (&mut self.recent, &mut self.sum)
     }
 
     /// Starts over.

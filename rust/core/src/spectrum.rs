@@ -5,7 +5,7 @@ use num_bigint::BigUint;
 use crate::error::{Error, Result};
 use crate::network::TensorId;
 use crate::number::{Number, Value};
-use crate::runs::Runs;
+use crate::runs::{PerAxis, Runs};
 use crate::tensor::CountTensor;
 
 /// A distinct count and how many parameters have it.
@@ -22,8 +22,7 @@ pub struct Level {
 pub struct ParameterCounts {
     /// The parameter tensor.
     pub tensor: TensorId,
-    /// Lengths of the runs of equal counts along each axis.
-    pub runs: Vec<Vec<u64>>,
+    axes: PerAxis<Runs>,
     /// For every cell, row-major over the runs of all axes: its level.
     pub level_index: Vec<u32>,
     /// Distinct counts, rising; a count of zero is a level of its own.
@@ -59,6 +58,11 @@ impl ParameterCounts {
         counts: &CountTensor<N>,
         weight_nodes: u64,
     ) -> Self {
+        let axes = counts.axes.clone();
+        if counts.cells() == 1 {
+            let level = Level { value: counts.value(0), degeneracy: counts.multiplicity(0) };
+            return Self { tensor: id, axes, level_index: vec![0], levels: vec![level], weight_nodes };
+        }
         let cells: Vec<Value> = (0..counts.cells()).map(|cell| counts.value(cell)).collect();
         let mut order: Vec<usize> = (0..cells.len()).collect();
         order.sort_by(|&a, &b| cells[a].compare(&cells[b]));
@@ -72,8 +76,12 @@ impl ParameterCounts {
             }
             level_index[cell] = levels.len() as u32 - 1;
         }
-        let runs = counts.axes.iter().map(|runs| runs.lengths().to_vec()).collect();
-        Self { tensor: id, runs, level_index, levels, weight_nodes }
+        Self { tensor: id, axes, level_index, levels, weight_nodes }
+    }
+
+    /// Lengths of the runs of equal counts along each axis.
+    pub fn runs(&self) -> impl Iterator<Item = &[u64]> {
+        self.axes.iter().map(Runs::lengths)
     }
 
     /// A parameter of this shape that reaches no output.
@@ -81,7 +89,7 @@ impl ParameterCounts {
         let zero = Value { exact: Some(BigUint::ZERO), ..Value::scaled(0.0, 0) };
         Self {
             tensor: id,
-            runs: shape.iter().map(|&n| Runs::single(n).lengths().to_vec()).collect(),
+            axes: shape.iter().map(|&n| Runs::single(n)).collect(),
             level_index: vec![0],
             levels: vec![Level { value: zero, degeneracy: shape.iter().product() }],
             weight_nodes: 0,

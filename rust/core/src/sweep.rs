@@ -55,20 +55,20 @@ pub fn count(network: &Network, options: &CountOptions, monitor: &Monitor<'_>) -
     let limit = options.memory_limit.unwrap_or_else(bound::available_memory);
     let plan = Plan::new(network, options)?;
     if !options.exact {
-        let mut engine = Engine::<Log>::new(Arena::new(limit, Log::RADIX_BITS), monitor);
+        let mut engine = Engine::<Log>::new(Arena::new(Log::reserve(), limit, Log::RADIX_BITS), monitor);
         return plan.sweep(&mut engine);
     }
-    if bound::most_bytes(network, &plan.order) > limit {
+    if bound::most_bytes(network, &plan.order, &plan.incoming) > limit {
         // Too large to be sure: rehearse in log space, which takes little, and see.
         let room = limit.max(bound::available_memory());
-        let mut engine = Engine::<Log>::new(Arena::new(room, Exact::RADIX_BITS), monitor);
+        let mut engine = Engine::<Log>::new(Arena::new(Log::reserve(), room, Exact::RADIX_BITS), monitor);
         plan.sweep(&mut engine)?;
         let (needed, tensor) = engine.arena.planned_peak();
         if needed > limit {
             return Err(Error::MemoryLimit { needed, limit, tensor: tensor.into() });
         }
     }
-    let mut engine = Engine::<Exact>::new(Arena::new(limit, Exact::RADIX_BITS), monitor);
+    let mut engine = Engine::<Exact>::new(Arena::new(Exact::reserve(), limit, Exact::RADIX_BITS), monitor);
     plan.sweep(&mut engine)
 }
 
@@ -76,21 +76,46 @@ pub fn count(network: &Network, options: &CountOptions, monitor: &Monitor<'_>) -
 struct Plan<'n> {
     network: &'n Network,
     order: Vec<TensorId>,
-    /// The links into each tensor, those from parameters first.
-    incoming: Vec<Vec<&'n Link>>,
+    /// The links into each tensor that lead to counted parameters, those from parameters first.
+    incoming: Incoming<'n>,
     /// Whether a tensor is a counted parameter.
     counted: Vec<bool>,
     /// Whether a tensor is, or depends on, a counted parameter.
     matters: Vec<bool>,
 }
 
+/// Links sorted by target.
+pub(crate) struct Incoming<'n> {
+    links: Vec<&'n Link>,
+    /// The links of target `v` are `offsets[v]..offsets[v + 1]`.
+    offsets: Vec<usize>,
+}
+
+impl<'n> Incoming<'n> {
+    fn new(links: Vec<&'n Link>, tensors: usize) -> Self {
+        let mut offsets = Vec::with_capacity(tensors + 1);
+        let mut at = 0;
+        for target in 0..tensors {
+            offsets.push(at);
+            at += links[at..].iter().take_while(|link| link.target.0 == target).count();
+        }
+        offsets.push(at);
+        Self { links, offsets }
+    }
+
+    pub(crate) fn of(&self, target: TensorId) -> &[&'n Link] {
+        &self.links[self.offsets[target.0]..self.offsets[target.0 + 1]]
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Link) -> bool) {
+        self.links.retain(|link| keep(link));
+        *self = Self::new(std::mem::take(&mut self.links), self.offsets.len() - 1);
+    }
+}
+
 impl<'n> Plan<'n> {
     fn new(network: &'n Network, options: &CountOptions) -> Result<Self> {
         let order = network.topological_order()?;
-        let mut incoming: Vec<Vec<&Link>> = vec![Vec::new(); network.tensors().len()];
-        for link in network.links() {
-            incoming[link.target.0].push(link);
-        }
         let counted: Vec<bool> = network
             .tensors()
             .iter()
@@ -109,20 +134,20 @@ impl<'n> Plan<'n> {
         }
         for &output in network.outputs() {
             let tensor = network.tensor(output)?;
-            if tensor.role == Role::Activation && incoming[output.0].is_empty() {
+            if tensor.role == Role::Activation && !network.links().iter().any(|l| l.target == output) {
                 return Err(Error::DisconnectedOutput { name: tensor.name.clone() });
             }
         }
+        let is_parameter = |link: &Link| counted[link.source.0];
+        // Uses of one parameter stand together, and parameters first.
+        let mut links: Vec<&Link> = network.links().iter().collect();
+        links.sort_by_key(|link| (link.target, !is_parameter(link), is_parameter(link).then_some(link.source)));
         let mut matters = counted.clone();
+        let mut incoming = Incoming::new(links, network.tensors().len());
         for &id in &order {
-            matters[id.0] |= incoming[id.0].iter().any(|link| matters[link.source.0]);
+            matters[id.0] |= incoming.of(id).iter().any(|link| matters[link.source.0]);
         }
-        let is_parameter = |link: &&Link| counted[link.source.0];
-        for links in &mut incoming {
-            links.retain(|link| matters[link.source.0]);
-            // Stable, so that uses of one parameter stay together and in order.
-            links.sort_by_key(|link| (!is_parameter(link), is_parameter(link).then_some(link.source)));
-        }
+        incoming.retain(|link| matters[link.source.0]);
         Ok(Self { network, order, incoming, counted, matters })
     }
 
@@ -140,8 +165,9 @@ impl<'n> Plan<'n> {
             }
             let Some(counts) = collected[id.0].take() else { continue };
             let counts = engine.compact(counts, false)?;
-            let parameters = self.incoming[id.0].partition_point(|link| self.counted[link.source.0]);
-            let (parameters, activations) = self.incoming[id.0].split_at(parameters);
+            let incoming = self.incoming.of(id);
+            let parameters = incoming.partition_point(|link| self.counted[link.source.0]);
+            let (parameters, activations) = incoming.split_at(parameters);
             self.collect_parameters(engine, &counts, parameters, &mut collected, &mut weight_nodes)?;
             for link in activations {
                 let contribution = engine.carry(&counts, link, self.network)?;

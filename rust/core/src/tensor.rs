@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::arena::Buffer;
 use crate::number::{Number, Value};
-use crate::runs::Runs;
+use crate::runs::{PerAxis, Runs};
 
 /// Lanes that are worked on together.
 pub(crate) const VECTOR: usize = 8;
@@ -23,7 +25,7 @@ pub(crate) fn padded(lanes: usize) -> usize {
 #[derive(Debug)]
 pub(crate) struct CountTensor<N: Number> {
     /// Runs along each axis.
-    pub(crate) axes: Vec<Runs>,
+    pub(crate) axes: PerAxis<Runs>,
     /// The axis laid out in lanes; axes after it have a single run.
     pub(crate) lane_axis: usize,
     pub(crate) buffer: Arc<Buffer<N::Lane>>,
@@ -38,7 +40,7 @@ pub(crate) struct CountTensor<N: Number> {
     /// Bits of the largest count, factors left out.
     pub(crate) bits: u64,
     /// The counts are those stored times the product of these.
-    pub(crate) factors: Vec<u64>,
+    pub(crate) factors: SmallVec<[u64; 2]>,
     /// Whether runs are known to be as long as they are worth.
     pub(crate) compact: bool,
 }
@@ -66,7 +68,7 @@ impl<N: Number> CountTensor<N> {
             low: 0,
             planes: 1,
             bits: 1,
-            factors: Vec::new(),
+            factors: SmallVec::new(),
             compact: true,
         }
     }

@@ -1,25 +1,34 @@
 //! Carrying counts backwards through a link: from the axes of its target to those of its source.
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::axis_map::{AxisMap, Compiled, MAX_RUNS};
 use crate::engine::{Contribution, Engine};
 use crate::error::{Error, Result};
 use crate::network::{Link, Network, Tensor};
 use crate::number::Number;
 use crate::relation::{AxisRelation, Relation};
-use crate::runs::Runs;
+use crate::runs::{PerAxis, Runs};
 use crate::tensor::CountTensor;
 
-/// The part of a link that concerns one group of axes, size-one axes told apart.
+/// The part of a link that concerns one axis of either side.
+#[derive(Clone, Copy)]
 struct Part<'r> {
     relation: &'r Relation,
-    source_axes: Vec<usize>,
-    target_axes: Vec<usize>,
+    source: Option<usize>,
+    target: Option<usize>,
+}
+
+/// A link axis by axis. A reshape that only adds or drops axes of length one is no reshape.
+struct Parts<'r> {
+    single: SmallVec<[Part<'r>; 6]>,
+    reshapes: Vec<&'r AxisRelation>,
 }
 
 /// Where the runs of some source axes come from in the target.
 struct Regrouped {
-    source_axes: Vec<usize>,
-    target_axes: Vec<usize>,
+    source_axes: PerAxis<usize>,
+    target_axes: PerAxis<usize>,
     runs: Vec<Runs>,
     /// For each cell over `runs`, the cell over the runs of the target axes.
     cells: Vec<u32>,
@@ -41,19 +50,15 @@ impl<N: Number> Engine<'_, N> {
             to_shape: target.shape.clone(),
             reason,
         };
-        let parts: Vec<Part<'_>> =
-            link.relations.iter().flat_map(|relation| parts(relation, source, target)).collect();
+        let parts = Parts::of(link, source, target);
         let mut tensor = self.prepare(counts.clone(), &parts)?;
         let (mut sums, mut maps) = (Vec::new(), Vec::new());
-        for part in &parts {
-            let (Some(&axis), false) = (part.target_axes.first(), *part.relation == Relation::Reshape)
-            else {
-                continue;
-            };
-            let extent = part.source_axes.first().map_or(1, |&a| source.shape[a]);
+        for part in &parts.single {
+            let Some(axis) = part.target else { continue };
+            let extent = part.source.map_or(1, |a| source.shape[a]);
             let map = AxisMap::compile(part.relation, &tensor.axes[axis], extent).map_err(invalid)?;
-            match part.source_axes.first() {
-                Some(&to) => maps.push((axis, to, map)),
+            match part.source {
+                Some(to) => maps.push((axis, to, map)),
                 None => sums.push((axis, map)),
             }
         }
@@ -74,11 +79,11 @@ impl<N: Number> Engine<'_, N> {
 
     /// Tells apart all indices of axes under a window whose runs are short anyway: shifted sums
     /// over single indices are cheaper than weighted rows.
-    fn prepare(&mut self, tensor: CountTensor<N>, parts: &[Part<'_>]) -> Result<CountTensor<N>> {
+    fn prepare(&mut self, tensor: CountTensor<N>, parts: &Parts<'_>) -> Result<CountTensor<N>> {
         let mut maps = Vec::new();
-        for part in parts {
-            if let (Relation::Window(_) | Relation::TransposedWindow(_), &[axis]) =
-                (part.relation, &part.target_axes[..])
+        for part in &parts.single {
+            if let (Relation::Window(_) | Relation::TransposedWindow(_), Some(axis)) =
+                (part.relation, part.target)
             {
                 let runs = &tensor.axes[axis];
                 if runs.len() > 1 && !runs.is_unit() && runs.extent() <= 4 * runs.len() as u64 {
@@ -94,15 +99,15 @@ impl<N: Number> Engine<'_, N> {
     fn relabel(
         &mut self,
         tensor: CountTensor<N>,
-        parts: &[Part<'_>],
+        parts: &Parts<'_>,
         source: &Tensor,
     ) -> Result<CountTensor<N>> {
         let target_lanes = tensor.last_varying();
         let mut tensor = self.with_lanes(tensor, target_lanes)?;
-        let mut axes: Vec<Runs> = source.shape.iter().map(|&n| Runs::single(n)).collect();
+        let mut axes: PerAxis<Runs> = source.shape.iter().map(|&n| Runs::single(n)).collect();
         let mut lane_axis = 0;
-        for part in parts {
-            if let (&[to], &[from]) = (&part.source_axes[..], &part.target_axes[..]) {
+        for part in &parts.single {
+            if let (Some(to), Some(from)) = (part.source, part.target) {
                 axes[to] = tensor.axes[from].clone();
                 if from == target_lanes && !axes[to].is_single() {
                     lane_axis = to;
@@ -118,17 +123,23 @@ impl<N: Number> Engine<'_, N> {
     fn rearrange(
         &mut self,
         tensor: CountTensor<N>,
-        parts: &[Part<'_>],
+        parts: &Parts<'_>,
         source: &Tensor,
     ) -> std::result::Result<CountTensor<N>, std::result::Result<Error, String>> {
-        let mut axes: Vec<Runs> = source.shape.iter().map(|&n| Runs::single(n)).collect();
+        let mut axes: PerAxis<Runs> = source.shape.iter().map(|&n| Runs::single(n)).collect();
         let mut groups = Vec::new();
-        for part in parts.iter().filter(|part| !part.target_axes.is_empty() && !part.source_axes.is_empty()) {
-            let group = regroup(&tensor, part, source).map_err(Err)?;
+        for part in &parts.single {
+            if let (Some(to), Some(from)) = (part.source, part.target) {
+                groups.push(Regrouped::alone(to, from, &tensor.axes[from]));
+            }
+        }
+        for reshape in &parts.reshapes {
+            groups.push(regroup(&tensor, reshape, source).map_err(Err)?);
+        }
+        for group in &groups {
             for (&axis, runs) in group.source_axes.iter().zip(&group.runs) {
                 axes[axis] = runs.clone();
             }
-            groups.push(group);
         }
         let lengths: Vec<usize> = axes.iter().map(Runs::len).collect();
         let old_steps = steps(&tensor.axes.iter().map(Runs::len).collect::<Vec<_>>());
@@ -141,7 +152,7 @@ impl<N: Number> Engine<'_, N> {
                 });
                 let mut inside = group.cells[flat] as usize;
                 for &axis in group.target_axes.iter().rev() {
-                    let n = tensor_len(&tensor.axes, axis);
+                    let n = tensor.axes[axis].len();
                     from += inside % n * old_steps[axis];
                     inside /= n;
                 }
@@ -156,10 +167,6 @@ impl<N: Number> Engine<'_, N> {
     }
 }
 
-fn tensor_len(axes: &[Runs], axis: usize) -> usize {
-    axes[axis].len()
-}
-
 /// Cells between neighbours along each axis.
 fn steps(lengths: &[usize]) -> Vec<usize> {
     let mut steps = vec![1; lengths.len()];
@@ -169,44 +176,66 @@ fn steps(lengths: &[usize]) -> Vec<usize> {
     steps
 }
 
-/// A relation as parts; a reshape that only adds or drops axes of length one is no reshape.
-fn parts<'r>(relation: &'r AxisRelation, source: &Tensor, target: &Tensor) -> Vec<Part<'r>> {
-    let part = |relation, source_axes: &[usize], target_axes: &[usize]| Part {
-        relation,
-        source_axes: source_axes.to_vec(),
-        target_axes: target_axes.to_vec(),
-    };
-    let whole = part(&relation.relation, &relation.source_axes, &relation.target_axes);
-    if relation.relation != Relation::Reshape {
-        return vec![whole];
+impl<'r> Parts<'r> {
+    fn of(link: &'r Link, source: &Tensor, target: &Tensor) -> Self {
+        let mut parts = Self { single: SmallVec::new(), reshapes: Vec::new() };
+        for relation in &link.relations {
+            if relation.relation != Relation::Reshape {
+                parts.single.push(Part {
+                    relation: &relation.relation,
+                    source: relation.source_axes.first().copied(),
+                    target: relation.target_axes.first().copied(),
+                });
+            } else if !parts.renames(relation, source, target) {
+                parts.reshapes.push(relation);
+            }
+        }
+        parts
     }
-    let long = |tensor: &Tensor, axes: &[usize]| -> Vec<usize> {
-        axes.iter().copied().filter(|&axis| tensor.shape[axis] > 1).collect()
-    };
-    let (from, to) = (long(source, &whole.source_axes), long(target, &whole.target_axes));
-    let lengths = |tensor: &Tensor, axes: &[usize]| -> Vec<u64> {
-        axes.iter().map(|&axis| tensor.shape[axis]).collect()
-    };
-    if lengths(source, &from) != lengths(target, &to) {
-        return vec![whole];
+
+    /// Takes a reshape for a renaming of axes, if it is one.
+    fn renames(&mut self, relation: &AxisRelation, source: &Tensor, target: &Tensor) -> bool {
+        let long = |tensor: &Tensor, axes: &[usize]| -> PerAxis<usize> {
+            axes.iter().copied().filter(|&axis| tensor.shape[axis] > 1).collect()
+        };
+        let (from, to) = (long(source, &relation.source_axes), long(target, &relation.target_axes));
+        let equal = |(&s, &t): (&usize, &usize)| source.shape[s] == target.shape[t];
+        if from.len() != to.len() || !from.iter().zip(&to).all(equal) {
+            return false;
+        }
+        let pairs = from.iter().zip(&to).map(|(&s, &t)| (Some(s), Some(t)));
+        let dropped = relation.target_axes.iter().filter(|axis| !to.contains(axis));
+        for (source, target) in pairs.chain(dropped.map(|&t| (None, Some(t)))) {
+            let relation = if source.is_some() { &Relation::Same } else { &Relation::Sum };
+            self.single.push(Part { relation, source, target });
+        }
+        true
     }
-    let pairs = from.iter().zip(&to).map(|(&s, &t)| part(&Relation::Same, &[s], &[t]));
-    let dropped = whole.target_axes.iter().filter(|axis| !to.contains(axis));
-    pairs.chain(dropped.map(|&t| part(&Relation::Sum, &[], &[t]))).collect()
+}
+
+impl Regrouped {
+    /// A single axis whose runs stay.
+    fn alone(source: usize, target: usize, runs: &Runs) -> Self {
+        Self {
+            source_axes: smallvec![source],
+            target_axes: smallvec![target],
+            runs: vec![runs.clone()],
+            cells: (0..runs.len() as u32).collect(),
+        }
+    }
 }
 
 /// Whether varying axes keep their order and nothing that varies is reshaped.
 fn is_in_order<N: Number>(
     tensor: &CountTensor<N>,
-    parts: &[Part<'_>],
+    parts: &Parts<'_>,
     maps: &[(usize, usize, AxisMap)],
 ) -> bool {
-    let reshaped = parts.iter().filter(|part| *part.relation == Relation::Reshape);
     let varies = |axis: &usize| !tensor.axes[*axis].is_single();
-    if reshaped.flat_map(|part| &part.target_axes).any(varies) {
+    if parts.reshapes.iter().flat_map(|part| &part.target_axes).any(varies) {
         return false;
     }
-    let mut varying: Vec<(usize, usize)> = maps
+    let mut varying: PerAxis<(usize, usize)> = maps
         .iter()
         .filter(|(axis, _, map)| varies(axis) || !map.runs.is_single())
         .map(|&(axis, to, _)| (axis, to))
@@ -215,14 +244,15 @@ fn is_in_order<N: Number>(
     varying.is_sorted_by_key(|&(_, to)| to)
 }
 
-/// The runs of a part's source axes, each cell of which lies in one cell of its target axes.
-fn regroup<N: Number>(tensor: &CountTensor<N>, part: &Part<'_>, source: &Tensor) -> Compiled<Regrouped> {
-    let target: Vec<&Runs> = part.target_axes.iter().map(|&axis| &tensor.axes[axis]).collect();
-    let (source_axes, target_axes) = (part.source_axes.clone(), part.target_axes.clone());
-    if *part.relation != Relation::Reshape {
-        let cells = (0..target[0].len() as u32).collect();
-        return Ok(Regrouped { source_axes, target_axes, runs: vec![target[0].clone()], cells });
-    }
+/// The runs of a reshape's source axes, each cell of which lies in one cell of its target axes.
+fn regroup<N: Number>(
+    tensor: &CountTensor<N>,
+    reshape: &AxisRelation,
+    source: &Tensor,
+) -> Compiled<Regrouped> {
+    let target: Vec<&Runs> = reshape.target_axes.iter().map(|&axis| &tensor.axes[axis]).collect();
+    let source_axes: PerAxis<usize> = reshape.source_axes[..].into();
+    let target_axes: PerAxis<usize> = reshape.target_axes[..].into();
     let flat = flatten(&target)?;
     let ends: Vec<u64> = flat
         .iter()

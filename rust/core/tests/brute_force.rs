@@ -37,7 +37,7 @@ fn by_elements(network: &Network) -> Vec<Vec<BigUint>> {
 fn expanded(counts: &Counts, at: usize) -> Vec<(BigUint, f64)> {
     let parameter = &counts.parameters[at];
     let mut cells: Vec<usize> = vec![0];
-    for runs in &parameter.runs {
+    for runs in parameter.runs() {
         cells = cells
             .iter()
             .flat_map(|&cell| {

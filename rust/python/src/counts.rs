@@ -79,7 +79,7 @@ impl ParameterCounts {
 impl ParameterCounts {
     #[getter]
     fn runs<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyArray1<u64>>> {
-        self.counted().runs.iter().map(|runs| runs.to_pyarray(py)).collect()
+        self.counted().runs().map(|runs| runs.to_pyarray(py)).collect()
     }
 
     #[getter]
