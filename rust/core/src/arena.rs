@@ -118,9 +118,9 @@ impl<L: Copy + Default> Arena<L> {
         let length = roomy(cells.checked_mul(planes).ok_or_else(overflow)?);
         let fits = |lanes: &Vec<L>| (length..=length.saturating_mul(2)).contains(&lanes.len());
         let pooled = if length >= POOLED { self.free.len() } else { 0 };
-        let best = (0..pooled).filter(|&i| fits(&self.free[i])).min_by_key(|&i| self.free[i].len());
-        let lanes = match best {
-            Some(at) => self.free.swap_remove(at),
+        // The one returned last is the one most likely still in the cache.
+        let lanes = match self.free[..pooled].iter().rposition(fits) {
+            Some(at) => self.free.remove(at),
             None => self.allocate(length)?,
         };
         let bytes = (length * size_of::<L>()) as u64;

@@ -96,13 +96,16 @@ impl LaneMap {
                     out[kept..].fill(N::Lane::default());
                     return;
                 }
+                if let [even, odd] = phases[..] {
+                    interleaved_sum::<N>(padded, *before, (even, odd), &mut out[..kept], spare);
+                    return;
+                }
                 let out = &mut out[..kept];
                 for (f, &phase) in phases.iter().enumerate().take(out.len()) {
                     let mut part = std::mem::take(&mut spare.phase);
                     part.resize((out.len() - f).div_ceil(phases.len()), N::Lane::default());
                     shifted_sum::<N>(padded, *before, phase, &mut part, spare);
-                    let stride = phases.len();
-                    for (to, &sum) in out[f..].iter_mut().step_by(stride).zip(&part) {
+                    for (to, &sum) in out[f..].iter_mut().step_by(phases.len()).zip(&part) {
                         *to = sum;
                     }
                     spare.phase = part;
@@ -131,14 +134,40 @@ impl LaneMap {
 /// Scratch space of lane maps.
 pub(crate) struct Spare<L> {
     phase: Vec<L>,
+    other: Vec<L>,
     doubled: Vec<L>,
     doubling: Vec<L>,
 }
 
 impl<L> Spare<L> {
     pub(crate) fn new() -> Self {
-        Self { phase: Vec::new(), doubled: Vec::new(), doubling: Vec::new() }
+        Self { phase: Vec::new(), other: Vec::new(), doubled: Vec::new(), doubling: Vec::new() }
     }
+}
+
+/// The sums of two phases, in turn.
+#[inline(always)]
+fn interleaved_sum<N: Number>(
+    padded: &[N::Lane],
+    before: usize,
+    (even, odd): (Phase, Phase),
+    out: &mut [N::Lane],
+    spare: &mut Spare<N::Lane>,
+) {
+    let half = out.len().div_ceil(2);
+    let (mut first, mut second) = (std::mem::take(&mut spare.phase), std::mem::take(&mut spare.other));
+    first.resize(half, N::Lane::default());
+    second.resize(half, N::Lane::default());
+    shifted_sum::<N>(padded, before, even, &mut first, spare);
+    shifted_sum::<N>(padded, before, odd, &mut second, spare);
+    let (pairs, last) = out.as_chunks_mut::<2>();
+    for ((pair, &a), &b) in pairs.iter_mut().zip(&first).zip(&second) {
+        *pair = [a, b];
+    }
+    if let ([last], Some(&sum)) = (last, first.last()) {
+        *last = sum;
+    }
+    (spare.phase, spare.other) = (first, second);
 }
 
 /// `out[m] = sum of padded[before + offset + m + u * step] for u < count`.
