@@ -5,7 +5,14 @@ import math
 import pytest
 
 import unrolled
-from unrolled import Analysis, InvalidArgumentError, Network, Spectrum, models
+from unrolled import (
+    Analysis,
+    InvalidArgumentError,
+    InvalidNetworkError,
+    Network,
+    Spectrum,
+    models,
+)
 from unrolled.analysis import ATTRIBUTES
 
 
@@ -158,6 +165,16 @@ def test_a_spectrum_alone_has_no_layers():
     with pytest.raises(InvalidArgumentError, match="numbers"):
         analysis.layers  # noqa: B018
     assert analysis.table() == analysis.summary()
+
+
+def test_without_an_input_there_are_no_estimates():
+    net = Network("dreaming")
+    net.output(net.activation(net.parameter("w", 3)))
+    analysis = unrolled.analyze(net)
+    assert analysis.total_contexts == 3
+    for name in ("surprisal_estimate", "spread_estimate"):
+        with pytest.raises(InvalidNetworkError, match=r"'dreaming'.*input"):
+            getattr(analysis, name)
 
 
 def test_what_is_no_model():

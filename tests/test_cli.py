@@ -188,6 +188,22 @@ def test_a_closed_pipe_is_quiet():
     assert result.stderr == ""
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a disk that is always full")
+def test_a_full_disk_is_one_line():
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "unrolled", "models"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: cannot write the output: ")
+    assert result.stderr.count("\n") == 1
+
+
 def test_no_progress_bar_without_a_terminal():
     result = command("analyze", "resnet18", "--size", "32")
     assert result.returncode == 0

@@ -34,6 +34,11 @@ def test_every_sort_key(key, ascending):
     assert values == sorted(values, reverse=not ascending)
 
 
+def test_total_contexts_rank_in_log_space_too():
+    ranked = unrolled.compare(networks(), sort="total_contexts", exact=False)
+    assert names(ranked) == ["mlp12", "mlp2", "mlp1"]
+
+
 def test_names_are_alphabetical_by_default():
     assert names(unrolled.compare(networks(), sort="name")) == ["mlp1", "mlp12", "mlp2"]
 
@@ -48,8 +53,7 @@ def test_sequence_of_analyses(comparison):
     assert len(comparison) == 3
     assert comparison[0].name == "mlp12"
     assert comparison.to_dict() == [analysis.to_dict() for analysis in comparison]
-    assert "mlp12, mlp2, mlp1" in repr(comparison)
-    assert str(comparison) == comparison.table()
+    assert repr(comparison) == str(comparison) == comparison.table()
 
 
 @pytest.mark.parametrize("exact", [True, False])
@@ -74,15 +78,31 @@ def test_table_fits_and_is_ascii(comparison, width):
         assert row[-1] == f"{analysis.spread_estimate:.{decimals}f}"
 
 
-def test_table_says_how_it_is_sorted():
-    text = unrolled.compare(networks(), sort="entropy", ascending=True).table()
-    assert text.startswith("Models by entropy, smallest first")
+def test_a_narrow_table_loses_no_digit(comparison):
+    rows = [line.split() for line in comparison.table(width=40).splitlines()]
+    assert [row for row in rows if row and row[0].startswith("mlp")] == [
+        line.split() for line in comparison.table(width=80).splitlines() if line.startswith("mlp")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "title"),
+    [("entropy", "Models by entropy,"), ("num_inputs", "Models by number of inputs,")],
+)
+def test_table_says_how_it_is_sorted(key, title):
+    text = unrolled.compare(networks(), sort=key, ascending=True).table()
+    assert text.startswith(f"{title} smallest first")
 
 
 def test_progress_is_reported_for_each_model():
     steps = []
     unrolled.compare(networks(), progress=lambda done, total: steps.append((done, total)))
     assert steps == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_progress_that_cannot_be_called():
+    with pytest.raises(InvalidArgumentError, match=r"progress must be a function.*got int 3"):
+        unrolled.compare(networks(), progress=3)
 
 
 @pytest.mark.parametrize("given", ["resnet50", b"x", 3, None])

@@ -13,6 +13,7 @@ from unrolled import (
     MemoryLimitError,
     Network,
     NothingToCountError,
+    SizeOverflowError,
     Spectrum,
     UnknownNameError,
     _parameter_counts,
@@ -253,10 +254,16 @@ def test_memory_limit(counts):
     assert unrolled.count(net, memory_limit=2**70).num_parameters == net.num_parameters
 
 
+@pytest.mark.parametrize("progress", [3, "bar"])
+def test_progress_that_cannot_be_called(progress):
+    with pytest.raises(InvalidArgumentError, match="progress must be a function"):
+        unrolled.count(small_network(), progress=progress)
+
+
 def test_nothing_to_count():
     net = Network("empty")
     net.output(net.activation(net.input((3,))))
-    with pytest.raises(NothingToCountError):
+    with pytest.raises(NothingToCountError, match=r"network 'empty': .*no parameters"):
         unrolled.count(net)
 
 
@@ -305,6 +312,16 @@ def test_spectrum_of_a_mapping():
 def test_spectrum_refuses_what_is_no_count(numbers):
     with pytest.raises(InvalidArgumentError, match="counts are"):
         Spectrum.from_counts(numbers)
+
+
+@pytest.mark.parametrize("counts", [{1: 2**64}, {1: 2**63, 2: 2**63}])
+def test_more_parameters_than_64_bits_can_number(counts):
+    with pytest.raises(SizeOverflowError, match=f"{2**64} parameters"):
+        Spectrum.from_counts(counts)
+
+
+def test_most_parameters_that_64_bits_can_number():
+    assert Spectrum.from_counts({1: 2**63, 2: 2**63 - 1}).num_parameters == 2**64 - 1
 
 
 @pytest.mark.parametrize("level", [2, -3])

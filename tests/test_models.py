@@ -185,6 +185,7 @@ def test_unknown_model(build, message):
         (lambda: models.efficientnet_v2("b0", padding="full"), "padding must be one of"),
         (lambda: models.efficientnet_v2("b0", classes=0), "classes.*got 0"),
         (lambda: models.resnet(49), "depth must be one of 18, .*got 49"),
+        (lambda: models.resnet([50]), r"depth must be one of 18, .*got \[50\]"),
         (lambda: models.resnet(50, variant="v2"), "variant must be one of"),
         (lambda: models.resnet(50, padding="valid"), "padding must be one of"),
         (lambda: models.mlp(4), "needs depth="),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from unrolled import Relation
@@ -173,6 +174,21 @@ ERRORS: dict[str, Case] = {
         InvalidArgumentError,
         "'c'.*at least one",
     ),
+    "something else to concatenate": (
+        lambda n, x: n.concat(5, name="c"),  # type: ignore[arg-type]
+        InvalidArgumentError,
+        "'c'.*at least one.*int 5",
+    ),
+    "indices that are none": (
+        lambda n, x: n.select(x, 0, 3, name="s"),  # type: ignore[arg-type]
+        InvalidArgumentError,
+        "'s'.*sequence of indices.*int 3",
+    ),
+    "a large array instead of a tensor": (
+        lambda n, x: n.dense(x, 9, kernel=np.zeros((99, 9)), name="d"),  # type: ignore[arg-type]
+        InvalidArgumentError,
+        r"'d'.*expected a Tensor.*ndarray .{,120}$",
+    ),
     "axis out of range": (
         lambda n, x: n.softmax(x, axis=3, name="s"),
         InvalidNetworkError,
@@ -262,6 +278,11 @@ ERRORS: dict[str, Case] = {
         lambda n, x: n.activation(x, name=3),  # type: ignore[arg-type]
         InvalidArgumentError,
         "non-empty string, got 3",
+    ),
+    "name that breaks the line": (
+        lambda n, x: n.activation(x, name="two\nlines"),
+        InvalidArgumentError,
+        r"printable.*two\\nlines",
     ),
     "tensor of another network": (
         lambda n, x: n.add(x, foreign(), name="sum"),
@@ -353,6 +374,11 @@ ERRORS: dict[str, Case] = {
         lambda n, x: n.link(x, "t", []),  # type: ignore[arg-type]
         InvalidArgumentError,
         "expected a Tensor.*str 't'",
+    ),
+    "link from no tensor": (
+        lambda n, x: n.link(None, n.tensor("t", 4), []),  # type: ignore[arg-type]
+        InvalidArgumentError,
+        "^layer 't': expected a Tensor.*NoneType None",
     ),
     "unknown name": (
         lambda n, x: n["inputs"],

@@ -1,10 +1,20 @@
-"""Endings for error messages about names nobody knows."""
+"""Parts of error messages: what was given, and what may have been meant."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["did_you_mean"]
+__all__ = ["described", "did_you_mean"]
+
+LONGEST_DESCRIPTION = 100
+
+
+def described(value: object) -> str:
+    """The type of a value and the value itself, on one line and not too long."""
+    text = " ".join(repr(value).split())
+    if len(text) > LONGEST_DESCRIPTION:
+        text = f"{text[:LONGEST_DESCRIPTION]}..."
+    return f"{type(value).__name__} {text}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

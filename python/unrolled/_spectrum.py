@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from unrolled.errors import InvalidArgumentError
+from unrolled._hints import described
+from unrolled.errors import InvalidArgumentError, SizeOverflowError
 
 __all__ = ["NOT_EXACT", "Level", "Spectrum", "Values", "scaled_integer", "scaled_log2"]
 
@@ -88,6 +89,8 @@ class Spectrum:
         ------
         InvalidArgumentError
             A count or degeneracy that is not an integer, or is negative.
+        SizeOverflowError
+            More parameters than 64 bits can number.
 
         Examples
         --------
@@ -96,9 +99,15 @@ class Spectrum:
         """
         if isinstance(counts, Mapping):
             tally = {_natural(count): _natural(number) for count, number in counts.items()}
-        else:
+        elif isinstance(counts, Iterable):
             tally = Counter(_natural(count) for count in counts)
+        else:
+            raise InvalidArgumentError(
+                f"expected counts, or their degeneracies by count; got {described(counts)}"
+            )
         levels = sorted(count for count, number in tally.items() if count > 0 and number > 0)
+        if (number := sum(tally[count] for count in levels)) >= 1 << 64:
+            raise SizeOverflowError(f"{number} parameters are more than 64 bits can number")
         scaled = [scaled_integer(count) for count in levels]
         values = Values(
             np.array([mantissa for mantissa, _ in scaled], dtype=np.float64),
@@ -210,7 +219,10 @@ class Spectrum:
         )
 
     def _level(self, level: int) -> int:
-        position = operator.index(level)
+        try:
+            position = operator.index(level)
+        except TypeError:
+            raise InvalidArgumentError(f"a level is an integer, got {described(level)}") from None
         if not -len(self) <= position < len(self):
             raise InvalidArgumentError(
                 f"no level {level}: the spectrum has {len(self)} levels, numbered from 0"
@@ -238,9 +250,7 @@ def _natural(number: object) -> int:
     try:
         value = operator.index(number)  # type: ignore[arg-type]
     except TypeError:
-        raise InvalidArgumentError(
-            f"counts are integers, got {type(number).__name__} {number!r}"
-        ) from None
+        raise InvalidArgumentError(f"counts are integers, got {described(number)}") from None
     if value < 0:
         raise InvalidArgumentError(f"counts are not negative, got {value}")
     return value

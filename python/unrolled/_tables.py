@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Column", "bits", "decimal_digits", "integer", "output_width", "render", "share"]
 
 UNLIMITED_WIDTH = 500
+NARROWEST_FOLD = 12
 DIGITS_PER_CHUNK = 4000
 
 
@@ -75,15 +76,17 @@ def render(
     rows: Sequence[Sequence[str]],
     *,
     width: int | None,
-    footer: Sequence[str] | None = None,
     notes: Sequence[str] = (),
 ) -> str:
-    """A table as text: at most `width` columns wide, in plain ASCII, no trailing blanks."""
+    """A table as text, in plain ASCII, no trailing blanks.
+
+    At most `width` columns wide, unless digits would have to be cut off.
+    """
     from rich.console import Console
 
     console = Console(
         file=StringIO(),
-        width=width or output_width(),
+        width=max(width or output_width(), _least_width(columns, rows)),
         color_system=None,
         force_terminal=False,
         highlight=False,
@@ -91,27 +94,32 @@ def render(
         emoji=False,
     )
     with console.capture() as capture:
-        console.print(title, end="\n\n")
-        console.print(_table(columns, rows, footer))
+        console.print(_table(columns, rows))
         for note in notes:
             console.print(note)
     lines = [line.rstrip() for line in capture.get().splitlines()]
-    return "\n".join(lines)
+    return "\n".join([title, "", *lines])
 
 
-def _table(
-    columns: Sequence[Column], rows: Sequence[Sequence[str]], footer: Sequence[str] | None
-) -> Table:
+def _least_width(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> int:
+    """The width below which a column that does not fold would lose characters."""
+    widths = []
+    for at, column in enumerate(columns):
+        cells = [*column.heading.split("\n"), *[row[at] for row in rows]]
+        widest = max(map(len, cells))
+        widths.append(min(widest, NARROWEST_FOLD) if column.folds else widest)
+    return sum(widths) + len(widths) - 1
+
+
+def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Table:
     from rich import box
     from rich.table import Table
 
     rules = box.Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
-    table = Table(box=rules, show_edge=False, padding=0, show_footer=footer is not None)
-    feet = footer or [""] * len(columns)
-    for column, foot in zip(columns, feet, strict=True):
+    table = Table(box=rules, show_edge=False, padding=0)
+    for column in columns:
         table.add_column(
             column.heading,
-            foot,
             justify=column.justify,
             no_wrap=not column.folds,
             overflow="fold",

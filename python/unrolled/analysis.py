@@ -13,7 +13,7 @@ import numpy as np
 from unrolled import _tables, quantities
 from unrolled._spectrum import Spectrum, scaled_integer
 from unrolled.counts import Counts, ParameterCounts, count
-from unrolled.errors import InvalidArgumentError
+from unrolled.errors import InvalidArgumentError, InvalidNetworkError
 
 if TYPE_CHECKING:
     from unrolled.network import Network
@@ -159,12 +159,24 @@ class Analysis:
 
     @cached_property
     def surprisal_estimate(self) -> float:
-        """``P_G`` in bits; see `quantities.surprisal_estimate`."""
+        """``P_G`` in bits; see `quantities.surprisal_estimate`.
+
+        Raises
+        ------
+        InvalidNetworkError
+            The model has no input.
+        """
         return self._estimate(quantities.surprisal_estimate)
 
     @cached_property
     def spread_estimate(self) -> float:
-        """``P'_G`` in bits; see `quantities.spread_estimate`."""
+        """``P'_G`` in bits; see `quantities.spread_estimate`.
+
+        Raises
+        ------
+        InvalidNetworkError
+            The model has no input.
+        """
         return self._estimate(quantities.spread_estimate)
 
     @cached_property
@@ -248,6 +260,11 @@ class Analysis:
         )
 
     def _estimate(self, formula: Callable[..., float]) -> float:
+        if self.num_inputs == 0:
+            raise InvalidNetworkError(
+                f"network '{self.name}': without an input there are no performance estimates; "
+                "declare one with Network.input"
+            )
         return formula(
             self.spectrum,
             num_inputs=self.num_inputs,

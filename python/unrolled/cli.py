@@ -57,6 +57,8 @@ class Program(click.Group):
             fail(str(error))
         except click.ClickException as error:
             fail(f"{error.format_message()} Try 'unrolled --help'.")
+        except OSError as error:  # A full disk, for example; click ends quietly if a pipe closes.
+            fail(f"cannot write the output: {error.strerror or error}")
         except (click.Abort, KeyboardInterrupt):
             sys.exit(EXIT_INTERRUPTED)
         sys.exit(0)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from unrolled import _tables, models
-from unrolled._hints import did_you_mean
-from unrolled.analysis import Analysis, analyze
-from unrolled.counts import Counts
+from unrolled._hints import described, did_you_mean
+from unrolled.analysis import ATTRIBUTES, Analysis, analyze
+from unrolled.counts import Counts, check_progress
 from unrolled.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -16,20 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SORT_KEYS", "Comparison", "compare"]
 
-SORT_KEYS = (
-    "spread_estimate",
-    "surprisal_estimate",
-    "name",
-    "num_parameters",
-    "num_weight_nodes",
-    "num_inputs",
-    "num_outputs",
-    "log2_total_contexts",
-    "expected_spread",
-    "entropy",
-    "total_surprisal",
-)
-"""What a comparison can be sorted by."""
+SORT_KEYS = (*reversed(ATTRIBUTES), "name")
+"""What a comparison can be sorted by, the default first."""
 
 NARROW = 110
 
@@ -86,8 +74,10 @@ class Comparison:
             )
         self.sort = sort
         self.ascending = sort == "name" if ascending is None else bool(ascending)
+        # In log space the total is known by its logarithm only, which has the same order.
+        key = "log2_total_contexts" if sort == "total_contexts" else sort
         self.analyses = tuple(
-            sorted(analyses, key=lambda one: getattr(one, sort), reverse=not self.ascending)
+            sorted(analyses, key=lambda one: getattr(one, key), reverse=not self.ascending)
         )
 
     def to_dict(self) -> list[dict[str, str | int | float | None]]:
@@ -112,7 +102,8 @@ class Comparison:
             for analysis in self.analyses
         ]
         order = "smallest first" if self.ascending else "largest first"
-        title = f"Models by {self.sort.replace('_', ' ')}, {order}"
+        figure = self.sort.replace("num_", "number of ").replace("_", " ")
+        title = f"Models by {figure}, {order}"
         notes = [SYMBOLS if narrow else UNITS]
         if not all(analysis.is_exact for analysis in self.analyses):
             notes.append("Counted in log space.")
@@ -127,12 +118,8 @@ class Comparison:
     def __getitem__(self, position: int) -> Analysis:
         return self.analyses[position]
 
-    def __str__(self) -> str:
-        return self.table()
-
     def __repr__(self) -> str:
-        names = ", ".join(analysis.name for analysis in self.analyses)
-        return f"Comparison({len(self)} models by {self.sort}: {names})"
+        return self.table()
 
 
 SYMBOLS = (
@@ -185,17 +172,24 @@ def compare(
     >>> wide, deep = (unrolled.models.mlp(4, depth=depth, inputs=4) for depth in (2, 4))
     >>> wide.name, deep.name = "wide", "deep"
     >>> unrolled.compare([wide, deep])
-    Comparison(2 models by spread_estimate: deep, wide)
+    Models by spread estimate, largest first
+    <BLANKLINE>
+                             log2 of expected             total surprisal   spread
+    model parameters inputs contexts   spread entropy surprisal  estimate estimate
+    ------------------------------------------------------------------------------
+    deep         130      4   14.057    8.661   5.396     1,322     5.198    5.125
+    wide          90      4   10.036    4.688   5.349       730     4.812    4.299
+    Contexts: ...
     """
     if isinstance(models_to_compare, (str, bytes)) or not isinstance(models_to_compare, Iterable):
         raise InvalidArgumentError(
-            f"compare() takes a list of models, got {type(models_to_compare).__name__} "
-            f"{models_to_compare!r}"
+            f"compare() takes a list of models, got {described(models_to_compare)}"
         )
     given = list(models_to_compare)
     if not given:
         raise InvalidArgumentError("nothing to compare: give at least one model")
     Comparison([], sort, ascending)  # refuses an unknown sort before any counting
+    check_progress(progress)
     networks = [models.build(model) if isinstance(model, str) else model for model in given]
     analyses = []
     for position, model in enumerate(networks):

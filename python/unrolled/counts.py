@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unrolled._hints import did_you_mean
+from unrolled._hints import described, did_you_mean
 from unrolled._parameter_counts import ParameterCounts
 from unrolled._spectrum import NOT_EXACT, Level, Spectrum, Values
-from unrolled.errors import InvalidArgumentError, UnknownNameError
+from unrolled.errors import InvalidArgumentError, UnknownNameError, UnrolledError
 
 if TYPE_CHECKING:
     from unrolled import _core
@@ -58,7 +58,10 @@ def count(
     Raises
     ------
     InvalidArgumentError
-        Something else than a network, or a `memory_limit` that is no number of bytes.
+        Something else than a network, a `memory_limit` that is no number of bytes, or a
+        `progress` that cannot be called.
+    InvalidNetworkError
+        An output that nothing leads to, or a cycle (`CycleError`).
     NothingToCountError
         No parameter, or no output, or no parameter with a path to an output.
     MemoryLimitError
@@ -82,16 +85,29 @@ def count(
     from unrolled.network import Network
 
     if not isinstance(network, Network):
-        raise InvalidArgumentError(
-            f"count() takes a Network, got {type(network).__name__} {network!r}"
+        hint = "; unrolled.models.build() makes one of a name" if isinstance(network, str) else ""
+        raise InvalidArgumentError(f"count() takes a Network, got {described(network)}{hint}")
+    limit = _checked_limit(memory_limit)
+    check_progress(progress)
+    try:
+        core = network._core.count(
+            bool(exact),
+            memory_limit=limit,
+            trainable_only=bool(trainable_only),
+            progress=progress,
         )
-    core = network._core.count(
-        bool(exact),
-        memory_limit=_checked_limit(memory_limit),
-        trainable_only=bool(trainable_only),
-        progress=progress,
-    )
+    except UnrolledError as error:
+        # The core knows the tensors but not the name of the network, of which there may be several.
+        raise type(error)(f"network '{network.name}': {error}") from None
     return Counts(network, core)
+
+
+def check_progress(progress: object) -> None:
+    """Refuse what cannot be called before anything is counted."""
+    if progress is not None and not callable(progress):
+        raise InvalidArgumentError(
+            f"progress must be a function of (done, total), got {described(progress)}"
+        )
 
 
 def _checked_limit(memory_limit: int | None) -> int | None:

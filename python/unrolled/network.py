@@ -59,8 +59,10 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
     """
 
     def __init__(self, name: str = "network", *, semantics: Semantics = "value") -> None:
-        if not isinstance(name, str) or not name:
-            raise InvalidArgumentError(f"a network's name must be a non-empty string, got {name!r}")
+        if not isinstance(name, str) or not name or not name.isprintable():
+            raise InvalidArgumentError(
+                f"a network's name must be a printable, non-empty string, got {name!r}"
+            )
         if semantics not in get_args(Semantics):
             raise InvalidArgumentError(
                 f"semantics must be 'value' or 'dependency', got {semantics!r}"

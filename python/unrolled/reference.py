@@ -24,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from unrolled._core import Relation
-from unrolled.errors import CycleError, NothingToCountError
+from unrolled._hints import described
+from unrolled.errors import CycleError, InvalidArgumentError, NothingToCountError
 from unrolled.network import Network
 
 __all__ = ["Graph", "Index", "Node", "contexts", "count", "expand", "multiplicity"]
@@ -53,6 +54,8 @@ def count(network: Network) -> dict[str, npt.NDArray[np.object_]]:
 
     Raises
     ------
+    InvalidArgumentError
+        Something else than a network.
     CycleError
         The links form a cycle.
     NothingToCountError
@@ -71,6 +74,8 @@ def count(network: Network) -> dict[str, npt.NDArray[np.object_]]:
     >>> counts["conv/kernel"].tolist(), counts["dense/kernel"].tolist()
     ([[[2, 2]]], [[1], [1]])
     """
+    if not isinstance(network, Network):
+        raise InvalidArgumentError(f"expected a Network, got {described(network)}")
     if not network.parameters:
         raise NothingToCountError(f"network '{network.name}' has no parameter to count")
     outputs = [

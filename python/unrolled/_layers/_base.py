@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from unrolled._core import Network as Core
 from unrolled._core import Relation
+from unrolled._hints import described
 from unrolled._layers._shared import checked_shape
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError, SizeOverflowError
 
@@ -158,15 +159,14 @@ class Builder:
         InvalidNetworkError
             Relations that do not fit the two shapes, or tensors of another network.
         """
-        where = f"link to '{target.name}'" if isinstance(target, Tensor) else "link"
-        self._own(where, source)
-        self._own(where, target)
+        layer = target.name if isinstance(target, Tensor) else "link"
+        self._own(layer, source, target)
         try:
             self._core.link(source.id, target.id, list(relations))
         except TypeError as error:
             raise InvalidArgumentError(
-                f"{where} from '{source.name}': expected a sequence of unrolled.Relation, "
-                f"got {relations!r}"
+                f"layer '{layer}': a link from '{source.name}' needs a sequence of "
+                f"unrolled.Relation, got {described(relations)}"
             ) from error
 
     def _layer(self, kind: str, name: str | None) -> str:
@@ -179,8 +179,10 @@ class Builder:
                 name = f"{kind}_{number}"
                 if find(name) is None:
                     return name
-        if not isinstance(name, str) or not name:
-            raise InvalidArgumentError(f"a name must be a non-empty string, got {name!r}")
+        if not isinstance(name, str) or not name or not name.isprintable():
+            raise InvalidArgumentError(
+                f"a name must be a printable, non-empty string, got {name!r}"
+            )
         if find(name) is not None:
             raise InvalidNetworkError(
                 f"layer '{name}': the network has a tensor of this name already; "
@@ -193,8 +195,7 @@ class Builder:
         for tensor in tensors:
             if not isinstance(tensor, Tensor):
                 raise InvalidArgumentError(
-                    f"layer '{layer}': expected a Tensor of this network, "
-                    f"got {type(tensor).__name__} {tensor!r}"
+                    f"layer '{layer}': expected a Tensor of this network, got {described(tensor)}"
                 )
             if tensor.network is not self:
                 raise InvalidNetworkError(

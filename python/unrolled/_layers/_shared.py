@@ -72,7 +72,7 @@ def integer(layer: str, what: str, value: Any, least: int = 1) -> int:
         )
     if number > LARGEST_LENGTH:
         raise SizeOverflowError(
-            f"layer '{layer}': {what} = {number} overflows 64 bits; use smaller sizes"
+            f"layer '{layer}': {what} {number} overflows 64 bits; use smaller sizes"
         )
     return number
 
@@ -80,8 +80,8 @@ def integer(layer: str, what: str, value: Any, least: int = 1) -> int:
 def checked_shape(layer: str, shape: int | Iterable[int]) -> tuple[int, ...]:
     """A shape as a tuple of positive ints; an int means one axis."""
     if isinstance(shape, str) or not isinstance(shape, Iterable):
-        return (integer(layer, "a shape", shape),)
-    return tuple([integer(layer, "a length in a shape", length) for length in shape])
+        return (integer(layer, "a shape that is no sequence", shape),)
+    return tuple([integer(layer, "a length", length) for length in shape])
 
 
 def per_axis(layer: str, what: str, value: Any, axes: int, least: int = 1) -> tuple[int, ...]:

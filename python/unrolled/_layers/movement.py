@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from unrolled._core import Relation
+from unrolled._hints import described
 from unrolled._layers._base import Builder, Tensor
 from unrolled._layers._shared import (
     LARGEST_WINDOW,
@@ -23,12 +24,12 @@ from unrolled.errors import InvalidArgumentError, InvalidNetworkError
 class Movement(Builder):
     """Layer methods that move elements."""
 
-    def concat(self, xs: Sequence[Tensor], axis: int = 0, *, name: str | None = None) -> Tensor:
+    def concat(self, xs: Iterable[Tensor], axis: int = 0, *, name: str | None = None) -> Tensor:
         """Join tensors along an axis.
 
         Parameters
         ----------
-        xs : sequence of Tensor
+        xs : iterable of Tensor
             Of equal shapes but for the length of `axis`; a tensor may occur several times.
         axis : int
         name : str, optional
@@ -49,23 +50,24 @@ class Movement(Builder):
         (12, 7, 7)
         """
         layer = self._layer("concat", name)
-        if isinstance(xs, Tensor) or not xs:
+        parts = tuple(xs) if isinstance(xs, Iterable) else ()
+        if not parts:
             raise InvalidArgumentError(
-                f"layer '{layer}': expected a sequence of at least one tensor, got {xs!r}"
+                f"layer '{layer}': expected a sequence of at least one tensor, got {described(xs)}"
             )
-        self._own(layer, *xs)
-        shape = list(xs[0].shape)
+        self._own(layer, *parts)
+        shape = list(parts[0].shape)
         axis = axis_of(layer, axis, len(shape))
-        for x in xs:
+        for x in parts:
             if (*x.shape[:axis], *x.shape[axis + 1 :]) != (*shape[:axis], *shape[axis + 1 :]):
                 raise InvalidNetworkError(
-                    f"layer '{layer}': cannot join shapes {xs[0].shape} and {x.shape} along axis "
-                    f"{axis}; all other lengths must be equal"
+                    f"layer '{layer}': cannot join shapes {parts[0].shape} and {x.shape} along "
+                    f"axis {axis}; all other lengths must be equal"
                 )
-        shape[axis] = sum(x.shape[axis] for x in xs)
+        shape[axis] = sum(x.shape[axis] for x in parts)
         y = self._new(layer, tuple(shape))
         start = 0
-        for x in xs:
+        for x in parts:
             self._core.link(x.id, y.id, _shifted(len(shape), {axis: start}))
             start += x.shape[axis]
         return y
@@ -159,7 +161,7 @@ class Movement(Builder):
         )
 
     def select(
-        self, x: Tensor, axis: int, indices: Sequence[int], *, name: str | None = None
+        self, x: Tensor, axis: int, indices: Iterable[int], *, name: str | None = None
     ) -> Tensor:
         """Read constant indices of an axis: a gather, a channel shuffle.
 
@@ -167,12 +169,14 @@ class Movement(Builder):
         ----------
         x : Tensor
         axis : int
-        indices : sequence of int
+        indices : iterable of int
             Counted from the end if negative; may repeat.
         name : str, optional
 
         Raises
         ------
+        InvalidArgumentError
+            Indices that are not integers, or too far below zero.
         InvalidNetworkError
             No index, or one out of range; an axis out of range.
 
@@ -187,11 +191,15 @@ class Movement(Builder):
         self._own(layer, x)
         axis = axis_of(layer, axis, len(x.shape))
         length = x.shape[axis]
+        if not isinstance(indices, Iterable):
+            raise InvalidArgumentError(
+                f"layer '{layer}': expected a sequence of indices, got {described(indices)}"
+            )
         chosen = [integer(layer, "an index", i, least=-length) for i in indices]
         if not chosen or max(chosen) >= length:
             raise InvalidNetworkError(
                 f"layer '{layer}': at least one index is needed, each between {-length} and "
-                f"{length - 1}, got {indices!r}"
+                f"{length - 1}, got {chosen}"
             )
         picks = np.array([i % length for i in chosen], dtype=np.int64)
         return self._read(layer, x, {axis: (len(chosen), Relation.select(axis, axis, picks))})

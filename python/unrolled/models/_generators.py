@@ -15,7 +15,7 @@ __all__ = ["cnn", "mlp"]
 
 Residual: TypeAlias = Literal["vanilla", "dense"]
 RESIDUALS = ("vanilla", "dense")
-Project: TypeAlias = "Callable[[Tensor, Tensor, str], Tensor]"
+Project: TypeAlias = "Callable[[Network, Tensor, Tensor, str], Tensor]"
 
 
 def mlp(
@@ -93,10 +93,7 @@ def mlp(
         x = net.dense(x, units[number - 1], use_bias=use_bias and not batch_norm, name=layer)
         return net.batch_norm(x, name=f"{layer}.norm") if batch_norm else x
 
-    def project(source: Tensor, target: Tensor, layer: str) -> Tensor:
-        return net.dense(source, target.shape[-1], use_bias=False, name=layer)
-
-    x = _stack(net, x, len(units), hidden, project, skip, residual)
+    x = _stack(net, x, len(units), hidden, _dense_projection, skip, residual)
     if classes is not None:
         x = net.dense(x, positive("mlp: classes", classes), name="classifier")
     net.output(x)
@@ -203,33 +200,31 @@ def cnn(
         )
         return net.batch_norm(x, name=f"{layer}.norm") if batch_norm else x
 
-    def project(source: Tensor, target: Tensor, layer: str) -> Tensor:
-        strides = [
-            -(-before // after)
-            for before, after in zip(source.shape[1:], target.shape[1:], strict=True)
-        ]
-        y = net.conv(
-            source,
-            target.shape[0],
-            1,
-            stride=tuple(strides),
-            padding="valid",
-            use_bias=False,
-            name=layer,
-        )
-        if y.shape != target.shape:
-            raise InvalidNetworkError(
-                f"layer '{layer}': no stride makes {source.shape[1:]} into {target.shape[1:]}; "
-                "choose sizes, strides and padding that do, or no skip connection here"
-            )
-        return y
-
-    x = _stack(net, x, layers, hidden, project, skip, residual)
+    x = _stack(net, x, layers, hidden, _strided_projection, skip, residual)
     if classes is not None:
         x = net.global_pool(x, name="pool") if head == "pool" else net.flatten(x, name="flatten")
         x = net.dense(x, positive("cnn: classes", classes), name="classifier")
     net.output(x)
     return net
+
+
+def _dense_projection(net: Network, source: Tensor, target: Tensor, layer: str) -> Tensor:
+    return net.dense(source, target.shape[-1], use_bias=False, name=layer)
+
+
+def _strided_projection(net: Network, source: Tensor, target: Tensor, layer: str) -> Tensor:
+    """A 1 x 1 convolution with the stride between two image sizes."""
+    sizes = zip(source.shape[1:], target.shape[1:], strict=True)
+    strides = tuple([-(-before // after) for before, after in sizes])
+    y = net.conv(
+        source, target.shape[0], 1, stride=strides, padding="valid", use_bias=False, name=layer
+    )
+    if y.shape != target.shape:
+        raise InvalidNetworkError(
+            f"layer '{layer}': no stride makes {source.shape[1:]} into {target.shape[1:]}; "
+            "choose sizes, strides and padding that do, or no skip connection here"
+        )
+    return y
 
 
 def _stack(
@@ -255,7 +250,7 @@ def _stack(
         for source in sources:
             z = outputs[source]
             layer = f"layer{number}.skip{source}"
-            skipped.append(z if z.shape == y.shape else project(z, y, layer))
+            skipped.append(z if z.shape == y.shape else project(net, z, y, layer))
         outputs.append(net.add(y, *skipped, name=f"layer{number}.add") if skipped else y)
     return outputs[-1]
 

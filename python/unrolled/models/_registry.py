@@ -41,7 +41,14 @@ def names() -> tuple[str, ...]:
 
 
 def describe() -> tuple[ModelInfo, ...]:
-    """All published models, with the size of their input and a description."""
+    """All published models, with the size of their input and a description.
+
+    Examples
+    --------
+    >>> from unrolled import models
+    >>> models.describe()[0]
+    ModelInfo(name='efficientnetv2-b0', size=224, description='EfficientNetV2-B0 (Tan and Le 2021)')
+    """
     efficientnets = [
         ModelInfo(
             EFFICIENTNET + variant,

@@ -79,13 +79,13 @@ def resnet(
     """
     from unrolled.network import Network
 
-    if depth not in BLOCKS:
+    if depth not in tuple(BLOCKS):  # A tuple takes what cannot be hashed, too.
         raise InvalidArgumentError(
             f"resnet: depth must be one of {', '.join(map(str, BLOCKS))}; got {depth!r}"
         )
     one_of("resnet: variant", variant, VARIANTS)
     one_of("resnet: padding", padding, PADDINGS)
-    net = Network(f"resnet{depth}" + ("" if variant == "v1" else f"-{variant}"))
+    net = Network(f"resnet{int(depth)}" + ("" if variant == "v1" else f"-{variant}"))
     x = image(net, 3, size)
     x = conv_norm(net, x, WIDTH, 7, stride=2, padding=padding, name="stem")
     x = net.max_pool(x, 3, stride=2, padding=padding, name="stem.pool")
