@@ -154,6 +154,30 @@ impl AxisMap {
         Self { runs: finer.clone(), rows: Rows::Sparse { offsets, entries } }
     }
 
+    /// This map after `first`, which starts from an axis of `start` runs.
+    pub(crate) fn after(self, first: &Self, start: usize) -> Self {
+        if matches!(self.rows, Rows::Identity) {
+            return first.clone();
+        }
+        let (mut offsets, mut entries) = (vec![0], Vec::new());
+        let (mut row, mut inner, mut sum) = (Vec::new(), Vec::new(), vec![0u64; start]);
+        for j in 0..self.runs.len() {
+            self.rows.entries(j, first.runs.len() as u64, &mut row);
+            for &(run, outer_weight) in &row {
+                first.rows.entries(run as usize, start as u64, &mut inner);
+                for &(from, weight) in &inner {
+                    let total = &mut sum[from as usize];
+                    *total = total.saturating_add(outer_weight.saturating_mul(weight));
+                }
+            }
+            entries.extend((0..).zip(sum.iter_mut()).filter(|(_, weight)| **weight > 0).map(
+                |(from, weight)| (from, std::mem::take(weight)),
+            ));
+            offsets.push(entries.len() as u32);
+        }
+        Self { runs: self.runs, rows: Rows::Sparse { offsets, entries } }
+    }
+
     /// Whether nothing is computed: at most a relabelling of runs.
     pub(crate) fn is_identity(&self) -> bool {
         matches!(self.rows, Rows::Identity | Rows::Scale(1))
@@ -173,6 +197,9 @@ impl AxisMap {
 
     fn window(window: &Window, target: &Runs, source: u64) -> Compiled {
         check_positions(source)?;
+        if window.keeps() && source == target.extent() {
+            return Ok(Self { runs: target.clone(), rows: Rows::Identity });
+        }
         let phases = window_phases(window, source);
         if target.is_unit() && target.len() > 1 {
             check_positions(target.extent())?;

@@ -36,9 +36,16 @@ const REMEMBERED: usize = 8;
 
 /// Counts on their way to a source: a tensor whose axes are the source's, and the maps still to be
 /// applied to some of them.
+#[derive(Clone)]
 pub(crate) struct Contribution<N: Number> {
     pub(crate) tensor: CountTensor<N>,
     pub(crate) maps: Vec<(usize, AxisMap)>,
+}
+
+impl<N: Number> From<CountTensor<N>> for Contribution<N> {
+    fn from(tensor: CountTensor<N>) -> Self {
+        Self { tensor, maps: Vec::new() }
+    }
 }
 
 impl<N: Number> Contribution<N> {
@@ -75,7 +82,7 @@ impl<'a, N: Number> Engine<'a, N> {
         collected: Option<CountTensor<N>>,
         tensor: CountTensor<N>,
     ) -> Result<CountTensor<N>> {
-        self.accumulate(collected, Contribution { tensor, maps: Vec::new() })
+        self.accumulate(collected, tensor.into())
     }
 
     /// Adds a contribution to what has been collected.
@@ -91,7 +98,7 @@ impl<'a, N: Number> Engine<'a, N> {
         if contribution.maps.is_empty() && union == axes && union != collected.axes {
             // What arrives is the finer of the two: add the coarser to it.
             let Contribution { tensor, .. } = contribution;
-            return self.accumulate(Some(tensor), Contribution { tensor: collected, maps: vec![] });
+            return self.accumulate(Some(tensor), collected.into());
         }
         let collected = self.refine(collected, &union)?;
         let mut maps = contribution.maps;

@@ -54,6 +54,17 @@ pub struct Link {
     pub relations: Vec<AxisRelation>,
 }
 
+impl Link {
+    /// Whether the link mixes neighbouring indices of an axis.
+    pub(crate) fn mixes(&self) -> bool {
+        self.relations.iter().any(|part| match &part.relation {
+            Relation::Same | Relation::All | Relation::Each | Relation::Sum => false,
+            Relation::Window(window) => !window.keeps(),
+            _ => true,
+        })
+    }
+}
+
 /// A computational graph, tensor by tensor.
 ///
 /// ```

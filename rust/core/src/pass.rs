@@ -4,10 +4,10 @@
 use crate::axis_map::Rows;
 use crate::error::{Error, Result};
 use crate::lanes::{LaneMap, Spare};
-use crate::vector::{add_three, add_to, add_two, copy, settle};
+use crate::vector::{add_three, add_to, add_two, add_weighted, copy, settle, weigh};
 use crate::monitor::Monitor;
 use crate::number::Number;
-use crate::sliding::{self, Class, Middle, Queue};
+use crate::sliding::{self, Class, Middle, Nested, Queue};
 use crate::tensor::CountTensor;
 
 /// A map along one of the axes that rows are numbered by.
@@ -130,10 +130,10 @@ impl<N: Number> Pass<'_, N> {
         let RowMap { rows, inner, from, to } = self.row_map;
         let outer = self.source.rows() / (from * inner);
         let version = self.source.buffer.version;
-        if let Some(common) = middle.rows(rows, from, version) {
+        if let Some(plan) = middle.plan(rows, from, to, version) {
             for (o, q) in (0..outer).flat_map(|o| (0..inner).map(move |q| (o, q))) {
-                self.add_up(common, (o, q), outer * inner == 1, middle, monitor)?;
-                self.nested(common, (o, q), out, &lanes, (mixer, carry, middle), monitor)?;
+                self.add_up((plan.first, plan.last), (o, q), outer * inner == 1, middle, monitor)?;
+                self.nested(&plan, (o, q), out, &lanes, (mixer, carry, middle), monitor)?;
             }
             return Ok(());
         }
@@ -223,23 +223,25 @@ impl<N: Number> Pass<'_, N> {
     #[inline(always)]
     fn nested(
         &self,
-        (first, last): (usize, usize),
+        plan: &Nested,
         (o, q): (usize, usize),
         out: &mut [N::Lane],
         lanes: &LaneMap,
         (mixer, carry, middle): (&mut Mixer<N::Lane>, &mut [N::Lane], &Middle<N::Lane>),
         monitor: &Monitor<'_>,
     ) -> Result<()> {
-        let RowMap { rows, inner, from, to } = self.row_map;
-        let Rows::Ranges { low, high } = rows else { return Ok(()) };
-        let source_row = |x: usize| self.source.row((o * from + x) * inner + q);
+        let RowMap { inner, from, to, .. } = self.row_map;
         let mut sum = Vec::with_capacity(middle.sum.len());
-        for j in 0..to {
+        for (j, (weight, others)) in plan.results.iter().enumerate() {
             sum.clear();
             sum.extend_from_slice(&middle.sum);
-            for x in (low[j] as usize..first).chain(last..high[j] as usize) {
+            if *weight != 1 {
+                weigh::<N>(*weight, &mut sum);
+            }
+            for &(run, weight) in others {
                 monitor.breathe(sum.len() as u64)?;
-                add_to::<N>(source_row(x), &mut sum);
+                let row = self.source.row((o * from + run as usize) * inner + q);
+                add_weighted::<N>(row, weight, &mut sum);
             }
             self.row(Mix::Block(&sum), (o * to + j) * inner + q, out, lanes, mixer, carry);
         }
@@ -401,13 +403,7 @@ impl<L: Copy + Default> Mixer<L> {
             Mix::Rows(rows) => {
                 sum.fill(L::default());
                 for &(at, weight) in rows {
-                    if weight == 1 {
-                        add_to::<N>(whole(at), sum);
-                    } else {
-                        for (to, &lane) in sum.iter_mut().zip(whole(at)) {
-                            *to = N::add(*to, N::weigh(lane, weight));
-                        }
-                    }
+                    add_weighted::<N>(whole(at), weight, sum);
                 }
             }
         }

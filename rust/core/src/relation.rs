@@ -20,6 +20,11 @@ pub struct Window {
 }
 
 impl Window {
+    /// Whether every window covers just the position of its own number.
+    pub(crate) fn keeps(&self) -> bool {
+        self.size == 1 && self.stride == 1 && self.padding == 0
+    }
+
     /// The position that tap `t` of window `o` covers, or `None` if it is not below `extent`.
     #[must_use]
     pub fn position(&self, o: u64, t: u64, extent: u64) -> Option<u64> {

@@ -66,27 +66,63 @@ pub(crate) struct Middle<L> {
     pub(crate) sum: Vec<L>,
 }
 
+/// A reduction in terms of the sum of the rows `first..last`: for each result the weight of that
+/// sum, and what else it adds up.
+pub(crate) struct Nested {
+    pub(crate) first: usize,
+    pub(crate) last: usize,
+    pub(crate) results: Vec<(u64, Vec<(u32, u64)>)>,
+}
+
 impl<L> Middle<L> {
     pub(crate) fn new() -> Self {
         Self { version: 0, first: 0, last: 0, sum: Vec::new() }
     }
 
-    /// The rows to add up once for the ranges of `rows`, if that pays: those that all ranges have
-    /// in common, or those known already if they differ little.
-    pub(crate) fn rows(&self, rows: &Rows, from: usize, version: u64) -> Option<(usize, usize)> {
-        let Rows::Ranges { low, high } = rows else { return None };
-        let first = low.iter().max().map_or(0, |&l| l as usize);
-        let last = high.iter().min().map_or(0, |&h| h as usize);
-        if last < first + 8 || low.len() * (from + first - last) > 2 * from {
+    /// Plans the reduction `rows` of `from` rows to `to`, if most of each result is one sum over
+    /// the middle; preferably one that is known already.
+    pub(crate) fn plan(&self, rows: &Rows, from: usize, to: usize, version: u64) -> Option<Nested> {
+        if 4 * to > from || from < 8 || !matches!(rows, Rows::Ranges { .. } | Rows::Sparse { .. }) {
             return None;
         }
-        let known = self.version == version && self.first >= first && self.last <= last;
-        if known && (self.first - first) + (last - self.last) <= 4 {
-            return Some((self.first, self.last));
+        let mut results = Vec::with_capacity(to);
+        let (mut first, mut last) = (0, from);
+        for j in 0..to {
+            let mut row = Vec::new();
+            rows.entries(j, from as u64, &mut row);
+            let (weight, start, end) = plateau(&row, from);
+            (first, last) = (first.max(start), last.min(end));
+            results.push((weight, row));
         }
-        // A total leaves out the ends, so that the window of the layer before can use it.
-        Some(if (first, last) == (0, from) { (1, from - 1) } else { (first, last) })
+        let known = self.version == version && self.first >= first && self.last <= last;
+        if known && (self.first - first) + (last.saturating_sub(self.last)) <= 4 {
+            (first, last) = (self.first, self.last);
+        } else if (first, last) == (0, from) {
+            // Leave out the ends, so that the window of the layer before can use the sum.
+            (first, last) = (1, from - 1);
+        }
+        let beyond: usize = results.iter().map(|(_, row)| row.len()).sum();
+        if last < first + 4 || beyond.saturating_sub(to * (last - first)) > 2 * from {
+            return None;
+        }
+        for (_, row) in &mut results {
+            row.retain(|&(run, _)| !(first..last).contains(&(run as usize)));
+        }
+        Some(Nested { first, last, results })
     }
+}
+
+/// The weight of a row at the centre of `from`, and the range around it that has that weight.
+fn plateau(row: &[(u32, u64)], from: usize) -> (u64, usize, usize) {
+    let centre = from / 2;
+    let at = row.partition_point(|&(run, _)| (run as usize) < centre);
+    let Some(&(run, weight)) = row.get(at).filter(|entry| entry.0 as usize == centre) else {
+        return (0, centre, centre);
+    };
+    let same = |offset: usize, &(other, w): &(u32, u64)| w == weight && other.abs_diff(run) as usize == offset;
+    let below = (1..).zip(row[..at].iter().rev()).take_while(|&(n, entry)| same(n, entry)).count();
+    let above = (1..).zip(&row[at + 1..]).take_while(|&(n, entry)| same(n, entry)).count();
+    (weight, centre - below, centre + above + 1)
 }
 
 /// How many rows all ranges add up, one by one.

@@ -2,7 +2,7 @@
 
 use crate::arena::Arena;
 use crate::bound;
-use crate::engine::Engine;
+use crate::engine::{Contribution, Engine};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 use crate::network::{Link, Network, Role, TensorId};
@@ -82,6 +82,9 @@ struct Plan<'n> {
     counted: Vec<bool>,
     /// Whether a tensor is, or depends on, a counted parameter.
     matters: Vec<bool>,
+    /// Whether only sums over a tensor's counts are wanted, so that maps on the way to it may wait
+    /// and become part of the sums.
+    summed: Vec<bool>,
 }
 
 /// Links sorted by target.
@@ -148,14 +151,15 @@ impl<'n> Plan<'n> {
             matters[id.0] |= incoming.of(id).iter().any(|link| matters[link.source.0]);
         }
         incoming.retain(|link| matters[link.source.0]);
-        Ok(Self { network, order, incoming, counted, matters })
+        let summed = only_summed(network, &order, &incoming, &counted);
+        Ok(Self { network, order, incoming, counted, matters, summed })
     }
 
     fn sweep<N: Number>(&self, engine: &mut Engine<'_, N>) -> Result<Counts> {
-        let mut collected: Vec<Option<CountTensor<N>>> = vec![None; self.network.tensors().len()];
+        let mut collected: Vec<Option<Contribution<N>>> = vec![None; self.network.tensors().len()];
         let mut weight_nodes = vec![0u64; collected.len()];
         for &output in self.network.outputs() {
-            collected[output.0] = Some(CountTensor::ones(&self.network.tensor(output)?.shape));
+            collected[output.0] = Some(CountTensor::ones(&self.network.tensor(output)?.shape).into());
         }
         engine.start(self.order.len());
         for &id in self.order.iter().rev() {
@@ -164,17 +168,26 @@ impl<'n> Plan<'n> {
                 continue;
             }
             let Some(counts) = collected[id.0].take() else { continue };
-            let counts = engine.compact(counts, false)?;
+            let counts = if counts.maps.is_empty() {
+                engine.compact(counts.tensor, false)?.into()
+            } else {
+                counts
+            };
             let incoming = self.incoming.of(id);
             let parameters = incoming.partition_point(|link| self.counted[link.source.0]);
             let (parameters, activations) = incoming.split_at(parameters);
             self.collect_parameters(engine, &counts, parameters, &mut collected, &mut weight_nodes)?;
             for link in activations {
+                let source = link.source.0;
                 let contribution = engine.carry(&counts, link, self.network)?;
-                let before = collected[link.source.0].take();
-                collected[link.source.0] = Some(engine.accumulate(before, contribution)?);
+                collected[source] = Some(if self.summed[source] {
+                    contribution
+                } else {
+                    let before = collected[source].take().map(|before| before.tensor);
+                    engine.accumulate(before, contribution)?.into()
+                });
             }
-            engine.arena.give(counts);
+            engine.arena.give(counts.tensor);
         }
         self.gather(engine, &mut collected, &weight_nodes)
     }
@@ -183,9 +196,9 @@ impl<'n> Plan<'n> {
     fn collect_parameters<N: Number>(
         &self,
         engine: &mut Engine<'_, N>,
-        counts: &CountTensor<N>,
+        counts: &Contribution<N>,
         links: &[&'n Link],
-        collected: &mut [Option<CountTensor<N>>],
+        collected: &mut [Option<Contribution<N>>],
         weight_nodes: &mut [u64],
     ) -> Result<()> {
         // Scale, shift, mean and variance of a norm are linked alike: count once.
@@ -212,8 +225,8 @@ impl<'n> Plan<'n> {
             let (_, _, here, nodes) = &alike[at];
             let overflow = || Error::SizeOverflow { what: "the number of weight nodes".into() };
             weight_nodes[source.0] = weight_nodes[source.0].checked_add(*nodes).ok_or_else(overflow)?;
-            let before = collected[source.0].take();
-            collected[source.0] = Some(engine.join(before, here.clone())?);
+            let before = collected[source.0].take().map(|before| before.tensor);
+            collected[source.0] = Some(engine.join(before, here.clone())?.into());
         }
         for (_, _, tensor, _) in alike {
             engine.arena.give(tensor);
@@ -224,7 +237,7 @@ impl<'n> Plan<'n> {
     fn gather<N: Number>(
         &self,
         engine: &mut Engine<'_, N>,
-        collected: &mut [Option<CountTensor<N>>],
+        collected: &mut [Option<Contribution<N>>],
         weight_nodes: &[u64],
     ) -> Result<Counts> {
         let mut parameters = Vec::new();
@@ -235,7 +248,7 @@ impl<'n> Plan<'n> {
             let id = TensorId(index);
             parameters.push(match collected[index].take() {
                 Some(counts) => {
-                    let counts = engine.compact(counts, true)?;
+                    let counts = engine.compact(counts.tensor, true)?;
                     ParameterCounts::collect(id, &counts, weight_nodes[index])
                 }
                 None => ParameterCounts::unreached(id, &tensor.shape),
@@ -254,6 +267,33 @@ impl<'n> Plan<'n> {
         }
         Counts::new(parameters, N::EXACT, engine.arena.peak())
     }
+}
+
+/// For every tensor, whether its counts come over a single link and go on to sums only: to
+/// parameters, and over at most one link that mixes indices to tensors of which the same is true.
+/// (Over several, applying one map after the other costs less than their product.)
+fn only_summed(
+    network: &Network,
+    order: &[TensorId],
+    incoming: &Incoming<'_>,
+    counted: &[bool],
+) -> Vec<bool> {
+    let mut readers = vec![0usize; counted.len()];
+    for link in network.links() {
+        readers[link.source.0] += 1;
+    }
+    for output in network.outputs() {
+        readers[output.0] += 1;
+    }
+    // Mixing links on the longest way to the last sums; `None` if there is more than one.
+    let mut mixing = vec![None; counted.len()];
+    for &id in order.iter().filter(|id| readers[id.0] == 1) {
+        let sources = incoming.of(id.to_owned()).iter().filter(|link| !counted[link.source.0]);
+        let beyond = |link: &&Link| Some(mixing[link.source.0]? + usize::from(link.mixes()));
+        let longest = sources.map(beyond).try_fold(0, |longest, length| Some(longest.max(length?)));
+        mixing[id.0] = longest.filter(|&length| length <= 1);
+    }
+    mixing.iter().map(Option::is_some).collect()
 }
 
 /// How many elements have a context.

@@ -35,10 +35,11 @@ struct Regrouped {
 }
 
 impl<N: Number> Engine<'_, N> {
-    /// What `link` hands to its source when its target counts `counts`.
+    /// What `link` hands to its source when its target counts `counts`. Maps that wait in `counts`
+    /// are followed by those of the link.
     pub(crate) fn carry(
         &mut self,
-        counts: &CountTensor<N>,
+        counts: &Contribution<N>,
         link: &Link,
         network: &Network,
     ) -> Result<Contribution<N>> {
@@ -51,12 +52,24 @@ impl<N: Number> Engine<'_, N> {
             reason,
         };
         let parts = Parts::of(link, source, target);
-        let mut tensor = self.prepare(counts.clone(), &parts)?;
+        let (mut tensor, mut waiting) = (counts.tensor.clone(), &counts.maps[..]);
+        if !waiting.is_empty() && !parts.reshapes.is_empty() {
+            tensor = self.finish(counts.clone())?;
+            waiting = &[];
+        }
+        if waiting.is_empty() {
+            tensor = self.prepare(tensor, &parts)?;
+        }
         let (mut sums, mut maps) = (Vec::new(), Vec::new());
         for part in &parts.single {
             let Some(axis) = part.target else { continue };
             let extent = part.source.map_or(1, |a| source.shape[a]);
-            let map = AxisMap::compile(part.relation, &tensor.axes[axis], extent).map_err(invalid)?;
+            let before = waiting.iter().find(|(mapped, _)| *mapped == axis).map(|(_, map)| map);
+            let runs = before.map_or(&tensor.axes[axis], |map| &map.runs);
+            let mut map = AxisMap::compile(part.relation, runs, extent).map_err(invalid)?;
+            if let Some(before) = before {
+                map = map.after(before, tensor.axes[axis].len());
+            }
             match part.source {
                 Some(to) => maps.push((axis, to, map)),
                 None => sums.push((axis, map)),

@@ -24,6 +24,27 @@ pub(crate) fn add_to<N: Number>(a: &[N::Lane], sum: &mut [N::Lane]) {
     }
 }
 
+/// `sum += a * weight`.
+#[inline(always)]
+pub(crate) fn add_weighted<N: Number>(a: &[N::Lane], weight: u64, sum: &mut [N::Lane]) {
+    if weight == 1 {
+        return add_to::<N>(a, sum);
+    }
+    let n = sum.len();
+    let a = &a[..n];
+    for i in 0..n {
+        sum[i] = N::add(sum[i], N::weigh(a[i], weight));
+    }
+}
+
+/// `sum *= weight`.
+#[inline(always)]
+pub(crate) fn weigh<N: Number>(weight: u64, sum: &mut [N::Lane]) {
+    for lane in sum {
+        *lane = N::weigh(*lane, weight);
+    }
+}
+
 /// `sum = a + b`.
 #[inline(always)]
 pub(crate) fn add_two<N: Number>(a: &[N::Lane], b: &[N::Lane], sum: &mut [N::Lane]) {
