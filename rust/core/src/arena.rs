@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
-use crate::number::Number;
+use crate::number::{Exact, Number};
 use crate::tensor::CountTensor;
 
 /// Most lanes that a [`Reserve`] keeps: 128 MiB.
@@ -126,8 +126,8 @@ impl<L: Copy + Default> Arena<L> {
         let bytes = (length * size_of::<L>()) as u64;
         self.loaned += bytes;
         self.peak = self.peak.max(self.loaned);
-        let cell_bytes = 8 * bits.div_ceil(self.planned_radix).max(1);
-        let planned = (cells as u64).saturating_mul(cell_bytes);
+        let planes = usize::try_from(bits.div_ceil(self.planned_radix).max(1)).unwrap_or(usize::MAX);
+        let planned = (roomy(cells.saturating_mul(planes)) as u64).saturating_mul(8);
         self.planned = self.planned.saturating_add(planned);
         if self.planned > self.planned_peak {
             self.planned_peak = self.planned;
@@ -148,6 +148,8 @@ impl<L: Copy + Default> Arena<L> {
             let Some(unused) = self.free.pop() else {
                 return Err(Error::MemoryLimit {
                     needed: self.loaned.saturating_add(bytes),
+                    complete: false,
+                    exact: self.planned_radix == Exact::RADIX_BITS,
                     limit: self.limit,
                     tensor: self.tensor.clone(),
                 });

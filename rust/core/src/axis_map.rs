@@ -178,11 +178,6 @@ impl AxisMap {
         Self { runs: self.runs, rows: Rows::Sparse { offsets, entries } }
     }
 
-    /// Whether nothing is computed: at most a relabelling of runs.
-    pub(crate) fn is_identity(&self) -> bool {
-        matches!(self.rows, Rows::Identity | Rows::Scale(1))
-    }
-
     fn total(target: &Runs, source: u64) -> Self {
         let rows = if target.is_single() {
             Rows::Scale(target.extent())

@@ -50,12 +50,8 @@ impl<N: Number> From<CountTensor<N>> for Contribution<N> {
 
 impl<N: Number> Contribution<N> {
     /// Runs along each axis once all maps are applied.
-    fn axes(&self) -> PerAxis<Runs> {
-        let mut axes = self.tensor.axes.clone();
-        for (axis, map) in &self.maps {
-            axes[*axis] = map.runs.clone();
-        }
-        axes
+    fn axes(&self) -> Arc<[Runs]> {
+        mapped(&self.tensor.axes, &self.maps)
     }
 }
 
@@ -93,8 +89,8 @@ impl<'a, N: Number> Engine<'a, N> {
     ) -> Result<CountTensor<N>> {
         let Some(collected) = collected else { return self.finish(contribution) };
         let axes = contribution.axes();
-        let pairs = axes.iter().zip(&collected.axes);
-        let union: PerAxis<Runs> = pairs.map(|(a, b)| a.union(b)).collect();
+        let pairs = axes.iter().zip(collected.axes.iter());
+        let union: Arc<[Runs]> = pairs.map(|(a, b)| a.union(b)).collect();
         if contribution.maps.is_empty() && union == axes && union != collected.axes {
             // What arrives is the finer of the two: add the coarser to it.
             let Contribution { tensor, .. } = contribution;
@@ -102,7 +98,7 @@ impl<'a, N: Number> Engine<'a, N> {
         }
         let collected = self.refine(collected, &union)?;
         let mut maps = contribution.maps;
-        for (axis, (from, to)) in axes.iter().zip(&union).enumerate().filter(|(_, (a, b))| a != b) {
+        for (axis, (from, to)) in axes.iter().zip(union.iter()).enumerate().filter(|(_, (a, b))| a != b) {
             match maps.iter_mut().find(|(mapped, _)| *mapped == axis) {
                 Some((_, map)) => *map = map.clone().refined(to),
                 None => maps.push((axis, AxisMap::refinement(from, to))),
@@ -124,9 +120,9 @@ impl<'a, N: Number> Engine<'a, N> {
     /// Applies maps that fit one pass, or remembers the result.
     fn reduce(&mut self, tensor: CountTensor<N>, maps: Vec<(usize, AxisMap)>) -> Result<CountTensor<N>> {
         let cells = |axes: &[Runs]| axes.iter().map(Runs::len).product::<usize>();
-        let mapped = maps.iter().map(|(_, map)| map.runs.len()).product::<usize>();
+        let after = maps.iter().map(|(_, map)| map.runs.len()).product::<usize>();
         let before = maps.iter().map(|(axis, _)| tensor.axes[*axis].len()).product::<usize>();
-        if 4 * mapped > before || cells(&tensor.axes) < 16 {
+        if 4 * after > before || cells(&tensor.axes) < 16 {
             return self.map(tensor, &maps, 1, None);
         }
         let (version, lane_axis) = (tensor.buffer.version, tensor.lane_axis);
@@ -135,10 +131,7 @@ impl<'a, N: Number> Engine<'a, N> {
         });
         if let Some(known) = known {
             // The lengths of axes with a single run may differ, as do the factors.
-            let mut axes = tensor.axes.clone();
-            for (axis, map) in maps {
-                axes[axis] = map.runs;
-            }
+            let axes = mapped(&tensor.axes, &maps);
             let factors = tensor.factors.clone();
             self.arena.give(tensor);
             return Ok(CountTensor { axes, factors, ..known.result.clone() });
@@ -157,13 +150,14 @@ impl<'a, N: Number> Engine<'a, N> {
     fn reduce_maps(&mut self, contribution: Contribution<N>) -> Result<Contribution<N>> {
         let Contribution { mut tensor, mut maps } = contribution;
         maps.retain(|(axis, map)| {
-            if let Rows::Scale(weight) = map.rows {
-                tensor.axes[*axis] = map.runs.clone();
-                push_factor(&mut tensor.factors, weight);
-            } else if map.is_identity() {
-                tensor.axes[*axis] = map.runs.clone();
+            let plain = matches!(map.rows, Rows::Scale(_) | Rows::Identity);
+            if plain && tensor.axes[*axis] != map.runs {
+                Arc::make_mut(&mut tensor.axes)[*axis] = map.runs.clone();
             }
-            !matches!(map.rows, Rows::Scale(_) | Rows::Identity)
+            if let Rows::Scale(weight) = map.rows {
+                push_factor(&mut tensor.factors, weight);
+            }
+            !plain
         });
         let growth = |tensor: &CountTensor<N>, axis: usize, map: &AxisMap| {
             map.runs.len() as f64 / tensor.axes[axis].len() as f64
@@ -241,10 +235,7 @@ impl<'a, N: Number> Engine<'a, N> {
         let lane_axis = lane_axis_of(&tensor, maps).max(varying);
         let tensor = self.with_lanes(tensor, lane_axis)?;
         let collected = collected.map(|c| self.with_lanes(c, lane_axis)).transpose()?;
-        let mut axes = tensor.axes.clone();
-        for (axis, map) in maps {
-            axes[*axis] = map.runs.clone();
-        }
+        let axes = mapped(&tensor.axes, maps);
         let weight = maps.iter().fold(u128::from(scale), |weight, (_, map)| {
             weight.saturating_mul(map.rows.heaviest().into())
         });
@@ -299,7 +290,7 @@ impl<'a, N: Number> Engine<'a, N> {
     /// A tensor with room for its counts, not yet written.
     fn fresh(
         &mut self,
-        axes: PerAxis<Runs>,
+        axes: Arc<[Runs]>,
         lane_axis: usize,
         low: usize,
         planes: usize,
@@ -340,7 +331,7 @@ impl<'a, N: Number> Engine<'a, N> {
     pub(crate) fn gather(
         &mut self,
         tensor: CountTensor<N>,
-        axes: PerAxis<Runs>,
+        axes: Arc<[Runs]>,
         lane_axis: usize,
         from: impl Fn(usize) -> usize,
     ) -> Result<CountTensor<N>> {
@@ -386,7 +377,7 @@ impl<'a, N: Number> Engine<'a, N> {
             let tensor = self.with_lanes(tensor, lane_axis)?;
             return Ok(CountTensor { compact: true, ..tensor });
         }
-        let axes: PerAxis<Runs> = tensor.axes.iter().zip(&differing).map(|(runs, keep)| runs.merged(keep)).collect();
+        let axes: Arc<[Runs]> = tensor.axes.iter().zip(&differing).map(|(runs, keep)| runs.merged(keep)).collect();
         let kept: Vec<Vec<usize>> = differing
             .iter()
             .map(|keep| (0..keep.len()).filter(|&j| j == 0 || keep[j]).collect())
@@ -405,6 +396,17 @@ impl<'a, N: Number> Engine<'a, N> {
         })?;
         Ok(CountTensor { compact: true, ..merged })
     }
+}
+
+/// Runs along each axis once `maps` are applied.
+fn mapped(axes: &Arc<[Runs]>, maps: &[(usize, AxisMap)]) -> Arc<[Runs]> {
+    let mut axes = Arc::clone(axes);
+    for (axis, map) in maps {
+        if axes[*axis] != map.runs {
+            Arc::make_mut(&mut axes)[*axis] = map.runs.clone();
+        }
+    }
+    axes
 }
 
 /// Multiplies `weight` into a list of factors, kept few.

@@ -72,16 +72,24 @@ pub enum Error {
     },
     /// The count would need more memory than allowed.
     #[error(
-        "counting needs about {needed} bytes at its peak, which exceeds memory_limit = {limit} bytes \
-         (tensor '{tensor}'); raise memory_limit, count in log space, or reduce the input size"
+        "counting needs {} {}, at tensor '{tensor}', but memory_limit is {}; raise memory_limit, \
+         {}use smaller inputs",
+        if *.complete { "about" } else { "more than" },
+        bytes(*.needed),
+        bytes(*.limit),
+        if *.exact { "count in log space or " } else { "" }
     )]
     MemoryLimit {
-        /// Bytes needed at the peak.
+        /// Bytes needed at the peak, or when the count was given up.
         needed: u64,
+        /// Whether `needed` is the peak of the whole count.
+        complete: bool,
         /// Bytes allowed.
         limit: u64,
         /// The tensor being counted at the peak.
         tensor: String,
+        /// Whether the count was exact.
+        exact: bool,
     },
     /// The caller asked to stop.
     #[error("counting was interrupted")]
@@ -93,3 +101,18 @@ pub enum Error {
 
 /// The result type of the crate.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// Bytes for people, rounded up in the last place shown.
+fn bytes(count: u64) -> String {
+    let units = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    let mut value = count as f64;
+    let mut name = "bytes";
+    for unit in units {
+        if value < 1000.0 {
+            break;
+        }
+        value /= 1000.0;
+        name = unit;
+    }
+    if name == "bytes" { format!("{count} bytes") } else { format!("{:.1} {name}", (value * 10.0).ceil() / 10.0) }
+}

@@ -19,6 +19,13 @@ pub struct Window {
     pub padding: i64,
 }
 
+impl std::fmt::Display for Window {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { size, stride, dilation, padding } = self;
+        write!(f, "size={size}, stride={stride}, dilation={dilation}, padding={padding}")
+    }
+}
+
 impl Window {
     /// Whether every window covers just the position of its own number.
     pub(crate) fn keeps(&self) -> bool {
@@ -227,10 +234,10 @@ impl Relation {
 fn check_window(window: &Window) -> std::result::Result<(), String> {
     const LARGEST: u64 = 1 << 31;
     if window.size == 0 || window.stride == 0 || window.dilation == 0 {
-        return Err(format!("size, stride and dilation of a window must be at least 1, got {window:?}"));
+        return Err(format!("size, stride and dilation of a window must be at least 1, got {window}"));
     }
     if window.size.max(window.stride).max(window.dilation).max(window.padding.unsigned_abs()) > LARGEST {
-        return Err(format!("a window this large cannot be counted: {window:?}"));
+        return Err(format!("a window this large cannot be counted: {window}"));
     }
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! What a count gives: the counts of every parameter, and the spectrum of distinct counts.
 
+use std::sync::Arc;
+
 use num_bigint::BigUint;
 
 use crate::error::{Error, Result};
 use crate::network::TensorId;
 use crate::number::{Number, Value};
-use crate::runs::{PerAxis, Runs};
+use crate::runs::Runs;
 use crate::tensor::CountTensor;
 
 /// A distinct count and how many parameters have it.
@@ -22,7 +24,7 @@ pub struct Level {
 pub struct ParameterCounts {
     /// The parameter tensor.
     pub tensor: TensorId,
-    axes: PerAxis<Runs>,
+    axes: Arc<[Runs]>,
     /// For every cell, row-major over the runs of all axes: its level.
     pub level_index: Vec<u32>,
     /// Distinct counts, rising; a count of zero is a level of its own.

@@ -54,22 +54,16 @@ impl Default for CountOptions {
 pub fn count(network: &Network, options: &CountOptions, monitor: &Monitor<'_>) -> Result<Counts> {
     let limit = options.memory_limit.unwrap_or_else(bound::available_memory);
     let plan = Plan::new(network, options)?;
-    if !options.exact {
-        let mut engine = Engine::<Log>::new(Arena::new(Log::reserve(), limit, Log::RADIX_BITS), monitor);
-        return plan.sweep(&mut engine);
-    }
     if bound::most_bytes(network, &plan.order, &plan.incoming) > limit {
-        // Too large to be sure: rehearse in log space, which takes little, and see.
-        let room = limit.max(bound::available_memory());
-        let mut engine = Engine::<Log>::new(Arena::new(Log::reserve(), room, Exact::RADIX_BITS), monitor);
-        plan.sweep(&mut engine)?;
-        let (needed, tensor) = engine.arena.planned_peak();
-        if needed > limit {
-            return Err(Error::MemoryLimit { needed, limit, tensor: tensor.into() });
-        }
+        plan.rehearse(limit, options.exact, monitor)?;
     }
-    let mut engine = Engine::<Exact>::new(Arena::new(Exact::reserve(), limit, Exact::RADIX_BITS), monitor);
-    plan.sweep(&mut engine)
+    if options.exact {
+        let arena = Arena::new(Exact::reserve(), limit, Exact::RADIX_BITS);
+        plan.sweep(&mut Engine::<Exact>::new(arena, monitor))
+    } else {
+        let arena = Arena::new(Log::reserve(), limit, Log::RADIX_BITS);
+        plan.sweep(&mut Engine::<Log>::new(arena, monitor))
+    }
 }
 
 /// What there is to do, whatever the number.
@@ -153,6 +147,20 @@ impl<'n> Plan<'n> {
         incoming.retain(|link| matters[link.source.0]);
         let summed = only_summed(network, &order, &incoming, &counted);
         Ok(Self { network, order, incoming, counted, matters, summed })
+    }
+
+    /// Goes through the count in log space, which takes little memory, to see how much it takes.
+    fn rehearse(&self, limit: u64, exact: bool, monitor: &Monitor<'_>) -> Result<()> {
+        let radix = if exact { Exact::RADIX_BITS } else { Log::RADIX_BITS };
+        let room = limit.max(bound::available_memory());
+        let mut engine = Engine::<Log>::new(Arena::new(Log::reserve(), room, radix), monitor);
+        self.sweep(&mut engine)?;
+        let (needed, tensor) = engine.arena.planned_peak();
+        if needed > limit {
+            let tensor = tensor.into();
+            return Err(Error::MemoryLimit { needed, complete: true, limit, tensor, exact });
+        }
+        Ok(())
     }
 
     fn sweep<N: Number>(&self, engine: &mut Engine<'_, N>) -> Result<Counts> {

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use crate::arena::Buffer;
 use crate::number::{Number, Value};
-use crate::runs::{PerAxis, Runs};
+use crate::runs::Runs;
 
 /// Lanes that are worked on together.
 pub(crate) const VECTOR: usize = 8;
@@ -25,7 +25,7 @@ pub(crate) fn padded(lanes: usize) -> usize {
 #[derive(Debug)]
 pub(crate) struct CountTensor<N: Number> {
     /// Runs along each axis.
-    pub(crate) axes: PerAxis<Runs>,
+    pub(crate) axes: Arc<[Runs]>,
     /// The axis laid out in lanes; axes after it have a single run.
     pub(crate) lane_axis: usize,
     pub(crate) buffer: Arc<Buffer<N::Lane>>,
@@ -48,7 +48,7 @@ pub(crate) struct CountTensor<N: Number> {
 impl<N: Number> Clone for CountTensor<N> {
     fn clone(&self) -> Self {
         Self {
-            axes: self.axes.clone(),
+            axes: Arc::clone(&self.axes),
             buffer: Arc::clone(&self.buffer),
             factors: self.factors.clone(),
             ..*self

@@ -127,7 +127,7 @@ impl<N: Number> Engine<'_, N> {
                 }
             }
         }
-        tensor.axes = axes;
+        tensor.axes = axes[..].into();
         tensor.lane_axis = lane_axis;
         Ok(tensor)
     }
@@ -174,7 +174,7 @@ impl<N: Number> Engine<'_, N> {
         };
         let lane_axis = axes.iter().rposition(|runs| !runs.is_single()).unwrap_or(0);
         let old = tensor.clone();
-        let result = self.gather(old, axes, lane_axis, lookup).map_err(Ok);
+        let result = self.gather(old, axes[..].into(), lane_axis, lookup).map_err(Ok);
         self.arena.give(tensor);
         result
     }

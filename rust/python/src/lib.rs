@@ -3,6 +3,7 @@
 mod counts;
 mod enter;
 mod error;
+mod natural;
 mod network;
 mod relation;
 

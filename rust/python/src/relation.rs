@@ -1,11 +1,12 @@
 //! `Relation`: an axis relation together with the axes it relates.
 
-use numpy::{PyArray1, PyReadonlyArray1};
+use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use unrolled_core::{AxisRelation, Relation as CoreRelation, SparseRows, Window};
 
 use crate::error::InvalidNetworkError;
+use crate::natural::{Natural, Whole, Wholes};
 
 /// One factor of a link: which indices of target axes read which indices of source axes.
 #[pyclass(frozen, eq, hash, module = "unrolled", name = "Relation")]
@@ -14,110 +15,126 @@ pub(crate) struct Relation(pub(crate) AxisRelation);
 
 #[pymethods]
 impl Relation {
+    /// Index ``i`` of the source axis is read by index ``i`` of the target axis.
     #[staticmethod]
-    fn same(source: usize, target: usize) -> Self {
-        Self(AxisRelation::new(CoreRelation::Same, source, target))
+    fn same(source: Natural, target: Natural) -> Self {
+        Self(AxisRelation::new(CoreRelation::Same, source.index(), target.index()))
     }
 
+    /// The target axis is not in the source: every index of it reads the same element.
     #[staticmethod]
-    fn sum(target: usize) -> Self {
-        Self(AxisRelation::sum(target))
+    fn sum(target: Natural) -> Self {
+        Self(AxisRelation::sum(target.index()))
     }
 
+    /// The source axis is not in the target: every index of it is read alike.
     #[staticmethod]
-    fn each(source: usize) -> Self {
-        Self(AxisRelation::each(source))
+    fn each(source: Natural) -> Self {
+        Self(AxisRelation::each(source.index()))
     }
 
+    /// Every index of the target axis reads every index of the source axis.
     #[staticmethod]
-    fn all(source: usize, target: usize) -> Self {
-        Self(AxisRelation::new(CoreRelation::All, source, target))
+    fn all(source: Natural, target: Natural) -> Self {
+        Self(AxisRelation::new(CoreRelation::All, source.index(), target.index()))
     }
 
+    /// Target index ``o`` reads ``o * stride - padding + t * dilation`` for ``t < size``, in bounds.
     #[staticmethod]
-    #[pyo3(signature = (source, target, *, size, stride=1, dilation=1, padding=0))]
+    #[pyo3(signature = (source, target, *, size, stride=Natural(1), dilation=Natural(1), padding=Whole(0)), text_signature = "(source, target, *, size, stride=1, dilation=1, padding=0)")]
     fn window(
-        source: usize,
-        target: usize,
-        size: u64,
-        stride: u64,
-        dilation: u64,
-        padding: i64,
+        source: Natural,
+        target: Natural,
+        size: Natural,
+        stride: Natural,
+        dilation: Natural,
+        padding: Whole,
     ) -> Self {
-        let window = Window { size, stride, dilation, padding };
-        Self(AxisRelation::new(CoreRelation::Window(window), source, target))
+        let window = window(size, stride, dilation, padding);
+        Self(AxisRelation::new(CoreRelation::Window(window), source.index(), target.index()))
     }
 
+    /// Source index ``i`` is read by ``i * stride - padding + t * dilation`` for ``t < size``, in bounds.
     #[staticmethod]
-    #[pyo3(signature = (source, target, *, size, stride=1, dilation=1, padding=0))]
+    #[pyo3(signature = (source, target, *, size, stride=Natural(1), dilation=Natural(1), padding=Whole(0)), text_signature = "(source, target, *, size, stride=1, dilation=1, padding=0)")]
     fn transposed_window(
-        source: usize,
-        target: usize,
-        size: u64,
-        stride: u64,
-        dilation: u64,
-        padding: i64,
+        source: Natural,
+        target: Natural,
+        size: Natural,
+        stride: Natural,
+        dilation: Natural,
+        padding: Whole,
     ) -> Self {
-        let window = Window { size, stride, dilation, padding };
-        Self(AxisRelation::new(CoreRelation::TransposedWindow(window), source, target))
+        let window = window(size, stride, dilation, padding);
+        Self(AxisRelation::new(CoreRelation::TransposedWindow(window), source.index(), target.index()))
     }
 
+    /// The source axis are the taps of a window over ``extent`` positions, each used where in bounds.
     #[staticmethod]
-    #[pyo3(signature = (source, target, *, extent, size, stride=1, dilation=1, padding=0))]
+    #[pyo3(signature = (source, target, *, extent, size, stride=Natural(1), dilation=Natural(1), padding=Whole(0)), text_signature = "(source, target, *, extent, size, stride=1, dilation=1, padding=0)")]
     fn taps(
-        source: usize,
-        target: usize,
-        extent: u64,
-        size: u64,
-        stride: u64,
-        dilation: u64,
-        padding: i64,
+        source: Natural,
+        target: Natural,
+        extent: Natural,
+        size: Natural,
+        stride: Natural,
+        dilation: Natural,
+        padding: Whole,
     ) -> Self {
-        let window = Window { size, stride, dilation, padding };
-        Self(AxisRelation::new(CoreRelation::Taps { window, extent }, source, target))
+        let window = window(size, stride, dilation, padding);
+        Self(AxisRelation::new(CoreRelation::Taps { window, extent: extent.0 }, source.index(), target.index()))
     }
 
+    /// The source axis are the taps of a transposed window with ``extent`` inputs.
     #[staticmethod]
-    #[pyo3(signature = (source, target, *, extent, size, stride=1, dilation=1, padding=0))]
+    #[pyo3(signature = (source, target, *, extent, size, stride=Natural(1), dilation=Natural(1), padding=Whole(0)), text_signature = "(source, target, *, extent, size, stride=1, dilation=1, padding=0)")]
     fn transposed_taps(
-        source: usize,
-        target: usize,
-        extent: u64,
-        size: u64,
-        stride: u64,
-        dilation: u64,
-        padding: i64,
+        source: Natural,
+        target: Natural,
+        extent: Natural,
+        size: Natural,
+        stride: Natural,
+        dilation: Natural,
+        padding: Whole,
     ) -> Self {
-        let window = Window { size, stride, dilation, padding };
-        Self(AxisRelation::new(CoreRelation::TransposedTaps { window, extent }, source, target))
+        let window = window(size, stride, dilation, padding);
+        Self(AxisRelation::new(CoreRelation::TransposedTaps { window, extent: extent.0 }, source.index(), target.index()))
     }
 
+    /// Both axes fall into ``groups`` equal blocks; a target index reads its own block.
     #[staticmethod]
     #[pyo3(signature = (source, target, *, groups))]
-    fn blocks(source: usize, target: usize, groups: u64) -> Self {
-        Self(AxisRelation::new(CoreRelation::Blocks { groups }, source, target))
+    fn blocks(source: Natural, target: Natural, groups: Natural) -> Self {
+        Self(AxisRelation::new(CoreRelation::Blocks { groups: groups.0 }, source.index(), target.index()))
     }
 
+    /// Target index ``o`` reads source index ``start + step * o``.
     #[staticmethod]
-    #[pyo3(signature = (source, target, *, start=0, step=1))]
-    fn slice(source: usize, target: usize, start: u64, step: i64) -> Self {
-        Self(AxisRelation::new(CoreRelation::Slice { start, step }, source, target))
+    #[pyo3(signature = (source, target, *, start=Natural(0), step=Whole(1)), text_signature = "(source, target, *, start=0, step=1)")]
+    fn slice(source: Natural, target: Natural, start: Natural, step: Whole) -> Self {
+        Self(AxisRelation::new(CoreRelation::Slice { start: start.0, step: step.0 }, source.index(), target.index()))
     }
 
+    /// Target index ``o`` reads source index ``indices[o]``; -1 reads nothing.
     #[staticmethod]
-    fn select(source: usize, target: usize, indices: PyReadonlyArray1<'_, i64>) -> Self {
-        let indices = indices.as_array().iter().map(|&i| u64::try_from(i).ok()).collect();
-        Self(AxisRelation::new(CoreRelation::Select { indices }, source, target))
+    fn select(source: Natural, target: Natural, indices: Wholes) -> PyResult<Self> {
+        if let Some(index) = indices.0.iter().find(|&&index| index < -1) {
+            let message = format!("'select' reads index {index}; use -1 for nothing, 0 and up for indices");
+            return Err(InvalidNetworkError::new_err(message));
+        }
+        let indices = indices.0.iter().map(|&index| u64::try_from(index).ok()).collect();
+        Ok(Self(AxisRelation::new(CoreRelation::Select { indices }, source.index(), target.index())))
     }
 
+    /// Target index ``o`` reads ``indices[offsets[o]:offsets[o + 1]]``, with multiplicities.
     #[staticmethod]
     #[pyo3(signature = (source, target, offsets, indices, multiplicities=None))]
     fn sparse(
-        source: usize,
-        target: usize,
-        offsets: PyReadonlyArray1<'_, i64>,
-        indices: PyReadonlyArray1<'_, i64>,
-        multiplicities: Option<PyReadonlyArray1<'_, i64>>,
+        source: Natural,
+        target: Natural,
+        offsets: Wholes,
+        indices: Wholes,
+        multiplicities: Option<Wholes>,
     ) -> PyResult<Self> {
         let indices = naturals("indices", &indices)?;
         let multiplicities = match multiplicities {
@@ -125,12 +142,17 @@ impl Relation {
             None => vec![1; indices.len()],
         };
         let rows = SparseRows { offsets: naturals("offsets", &offsets)?, indices, multiplicities };
-        Ok(Self(AxisRelation::new(CoreRelation::Sparse(rows), source, target)))
+        Ok(Self(AxisRelation::new(CoreRelation::Sparse(rows), source.index(), target.index())))
     }
 
+    /// Several axes on either side, equal element by element in row-major order.
     #[staticmethod]
-    fn reshape(source_axes: Vec<usize>, target_axes: Vec<usize>) -> Self {
-        Self(AxisRelation::reshape(source_axes, target_axes))
+    fn reshape(source_axes: Wholes, target_axes: Wholes) -> PyResult<Self> {
+        let axes = |name: &str, axes: &Wholes| -> PyResult<Vec<usize>> {
+            Ok(naturals(name, axes)?.into_iter().map(|axis| Natural(axis).index()).collect())
+        };
+        let (source, target) = (axes("source axes", &source_axes)?, axes("target axes", &target_axes)?);
+        Ok(Self(AxisRelation::reshape(source, target)))
     }
 
     #[getter]
@@ -192,7 +214,11 @@ impl Relation {
     }
 }
 
-fn naturals(name: &str, values: &PyReadonlyArray1<'_, i64>) -> PyResult<Vec<u64>> {
-    let checked: Result<Vec<u64>, _> = values.as_array().iter().map(|&v| u64::try_from(v)).collect();
-    checked.map_err(|_| InvalidNetworkError::new_err(format!("'sparse' {name} must not be negative")))
+fn window(size: Natural, stride: Natural, dilation: Natural, padding: Whole) -> Window {
+    Window { size: size.0, stride: stride.0, dilation: dilation.0, padding: padding.0 }
+}
+
+fn naturals(name: &str, values: &Wholes) -> PyResult<Vec<u64>> {
+    let checked: Result<Vec<u64>, _> = values.0.iter().map(|&value| u64::try_from(value)).collect();
+    checked.map_err(|_| InvalidNetworkError::new_err(format!("the {name} of a relation must not be negative")))
 }

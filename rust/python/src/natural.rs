@@ -1,0 +1,57 @@
+//! Arguments that must be whole numbers, with errors that say so.
+
+use numpy::PyReadonlyArray1;
+use pyo3::prelude::*;
+
+use crate::error::InvalidNetworkError;
+
+/// A whole number, at least 0.
+#[derive(Clone, Copy)]
+pub(crate) struct Natural(pub(crate) u64);
+
+/// A whole number of either sign.
+#[derive(Clone, Copy)]
+pub(crate) struct Whole(pub(crate) i64);
+
+/// Whole numbers: an array, or anything that yields integers.
+pub(crate) struct Wholes(pub(crate) Vec<i64>);
+
+impl Natural {
+    /// The number as an index.
+    pub(crate) fn index(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Natural {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        value.extract().map(Self).map_err(|_| refused(value, "a whole number from 0 to 2**64 - 1"))
+    }
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Whole {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        value.extract().map(Self).map_err(|_| refused(value, "a whole number of at most 63 bits"))
+    }
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Wholes {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(array) = value.extract::<PyReadonlyArray1<'_, i64>>() {
+            return Ok(Self(array.as_array().to_vec()));
+        }
+        value.extract().map(Self).map_err(|_| refused(value, "a one-dimensional sequence of integers"))
+    }
+}
+
+fn refused(value: Borrowed<'_, '_, PyAny>, expected: &str) -> PyErr {
+    let shown = value.repr().map_or_else(|_| "an object".into(), |text| text.to_string());
+    let shown = if shown.len() > 60 { value.get_type().to_string() } else { shown };
+    InvalidNetworkError::new_err(format!("a relation needs {expected}, got {shown}"))
+}
