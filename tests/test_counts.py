@@ -1,6 +1,7 @@
 """`count` and what it returns, against the element-level graph and plain integers."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -246,12 +247,36 @@ def test_memory_limit_that_is_no_number_of_bytes(limit):
         unrolled.count(small_network(), memory_limit=limit)
 
 
-def test_memory_limit(counts):
+def bytes_in(message):
+    """The sizes named in a message: what counting needs, and the limit."""
+    units = {"bytes": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+    found = re.findall(rf"([\d.]+) ({'|'.join(units)})\b", message)
+    return [float(number) * units[unit] for number, unit in found]
+
+
+def test_memory_limit():
     net = models.efficientnet_v2("b0", size=64)
-    peak = unrolled.count(net).peak_bytes
-    with pytest.raises(MemoryLimitError, match=f"memory_limit = {peak // 4}"):
-        unrolled.count(net, memory_limit=peak // 4)
-    assert unrolled.count(net, memory_limit=2**70).num_parameters == net.num_parameters
+    counted = unrolled.count(net)
+    limit = counted.peak_bytes // 4
+    with pytest.raises(MemoryLimitError, match="'efficientnetv2-b0'.*at tensor 'stage") as refusal:
+        unrolled.count(net, memory_limit=limit)
+    needed, stated = bytes_in(str(refusal.value))
+    # Rounded up to a tenth of a unit.
+    assert limit <= stated <= limit + 100
+    assert needed > limit
+    # What counting needs is estimated; half as much again must do.
+    assert unrolled.count(net, memory_limit=int(1.5 * needed)).total == counted.total
+    assert unrolled.count(net, memory_limit=2**70).total == counted.total
+
+
+def test_memory_limit_in_log_space():
+    net = models.efficientnet_v2("b0", size=64)
+    limit = unrolled.count(net).peak_bytes // 4
+    assert unrolled.count(net, exact=False, memory_limit=limit).num_parameters == net.num_parameters
+    with pytest.raises(MemoryLimitError, match="use smaller inputs") as refusal:
+        unrolled.count(net, exact=False, memory_limit=1000)
+    assert bytes_in(str(refusal.value))[0] > 1000
+    assert "log space" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("progress", [3, "bar"])

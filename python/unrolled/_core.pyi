@@ -1,7 +1,7 @@
 """The extension module: the counting core, `unrolled-core`, as seen from Python."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal, final
+from typing import Any, Final, Literal, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,8 @@ import numpy.typing as npt
 __all__ = ["VERSION", "Counts", "Network", "ParameterCounts", "Relation", "Spectrum"]
 
 VERSION: Final[str]
+
+_Integers: TypeAlias = Sequence[int] | npt.NDArray[np.int64]
 
 @final
 class Relation:
@@ -81,21 +83,21 @@ class Relation:
         """``i = start + step * o``; the step may be negative or zero."""
 
     @staticmethod
-    def select(source: int, target: int, indices: npt.NDArray[np.int64]) -> Relation:
+    def select(source: int, target: int, indices: _Integers) -> Relation:
         """``i = indices[o]``; -1 reads nothing."""
 
     @staticmethod
     def sparse(
         source: int,
         target: int,
-        offsets: npt.NDArray[np.int64],
-        indices: npt.NDArray[np.int64],
-        multiplicities: npt.NDArray[np.int64] | None = None,
+        offsets: _Integers,
+        indices: _Integers,
+        multiplicities: _Integers | None = None,
     ) -> Relation:
         """``o`` reads ``indices[offsets[o]:offsets[o + 1]]``, with multiplicities if given."""
 
     @staticmethod
-    def reshape(source_axes: Sequence[int], target_axes: Sequence[int]) -> Relation:
+    def reshape(source_axes: _Integers, target_axes: _Integers) -> Relation:
         """Several axes on either side, equal in row-major order."""
 
     @property

@@ -16,7 +16,7 @@ from unrolled.errors import InvalidArgumentError, UnknownNameError, UnrolledErro
 
 if TYPE_CHECKING:
     from unrolled import _core
-    from unrolled.network import Network
+    from unrolled.network import Network, Tensor
 
 __all__ = ["Counts", "Level", "ParameterCounts", "Spectrum", "count"]
 
@@ -82,7 +82,7 @@ def count(
     >>> counts.total, counts["layer1/kernel"].maximum
     (178, 8)
     """
-    from unrolled.network import Network
+    from unrolled.network import Network, Tensor
 
     if not isinstance(network, Network):
         hint = "; unrolled.models.build() makes one of a name" if isinstance(network, str) else ""
@@ -135,10 +135,8 @@ class Counts:
         Name of the network.
     is_exact : bool
         Whether the counts are integers; otherwise they are known in log space only.
-    names : tuple of str
-        The counted parameters in the order of declaration.
-    num_inputs, num_outputs : int
-        Scalar inputs and outputs of the network.
+    num_outputs : int
+        Scalar outputs of the network.
 
     Examples
     --------
@@ -154,12 +152,27 @@ class Counts:
         self._core = core
         self.name = network.name
         self.is_exact = core.exact
-        self.num_inputs = network.num_inputs
         self.num_outputs = network.num_outputs
-        tensors = network.tensors
-        self._tensors = {number: tensors[number] for number in core.parameters}
-        self._numbers = {tensor.name: number for number, tensor in self._tensors.items()}
-        self.names = tuple(self._numbers)
+        # Tables are made when asked for: counting must not wait for them.
+        self._all_tensors = network.tensors
+
+    @cached_property
+    def num_inputs(self) -> int:
+        """Number of scalar inputs of the network, ``N_I``."""
+        return sum(tensor.size for tensor in self._all_tensors if tensor.role == "input")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The counted parameters in the order of declaration."""
+        return tuple(self._numbers)
+
+    @cached_property
+    def _tensors(self) -> dict[int, Tensor]:
+        return {number: self._all_tensors[number] for number in self._core.parameters}
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {tensor.name: number for number, tensor in self._tensors.items()}
 
     @property
     def total(self) -> int:

@@ -97,7 +97,7 @@ impl<L: Copy + Default> Arena<L> {
     pub(crate) fn new(reserve: &'static Reserve<L>, limit: u64, planned_radix: u64) -> Self {
         let free = std::mem::take(&mut *reserve.lock());
         Self {
-            held: free.iter().map(bytes_of).sum(),
+            held: free.iter().map(|lanes| bytes_of(lanes)).sum(),
             reserve,
             free,
             limit,
@@ -126,7 +126,8 @@ impl<L: Copy + Default> Arena<L> {
         let bytes = (length * size_of::<L>()) as u64;
         self.loaned += bytes;
         self.peak = self.peak.max(self.loaned);
-        let planes = usize::try_from(bits.div_ceil(self.planned_radix).max(1)).unwrap_or(usize::MAX);
+        let planes =
+            usize::try_from(bits.div_ceil(self.planned_radix).max(1)).unwrap_or(usize::MAX);
         let planned = (roomy(cells.saturating_mul(planes)) as u64).saturating_mul(8);
         self.planned = self.planned.saturating_add(planned);
         if self.planned > self.planned_peak {
@@ -185,6 +186,6 @@ impl<L: Copy + Default> Arena<L> {
     }
 }
 
-fn bytes_of<L>(lanes: &Vec<L>) -> u64 {
-    size_of_val(&lanes[..]) as u64
+fn bytes_of<L>(lanes: &[L]) -> u64 {
+    size_of_val(lanes) as u64
 }

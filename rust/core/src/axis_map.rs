@@ -117,9 +117,9 @@ impl AxisMap {
                 check_positions(target.extent())?;
                 Self::scattered(target, source, |o| at(o).map(|i| (i, 1)).into_iter())
             }
-            Relation::Select { indices } => Self::scattered(target, source, |o| {
-                indices[o as usize].map(|i| (i, 1)).into_iter()
-            }),
+            Relation::Select { indices } => {
+                Self::scattered(target, source, |o| indices[o as usize].map(|i| (i, 1)).into_iter())
+            }
             Relation::Sparse(rows) => Self::scattered(target, source, |o| rows.row(o)),
             Relation::Reshape => Err("a reshape has no map of a single axis".into()),
         }
@@ -170,9 +170,12 @@ impl AxisMap {
                     *total = total.saturating_add(outer_weight.saturating_mul(weight));
                 }
             }
-            entries.extend((0..).zip(sum.iter_mut()).filter(|(_, weight)| **weight > 0).map(
-                |(from, weight)| (from, std::mem::take(weight)),
-            ));
+            entries.extend(
+                (0..)
+                    .zip(sum.iter_mut())
+                    .filter(|(_, weight)| **weight > 0)
+                    .map(|(from, weight)| (from, std::mem::take(weight))),
+            );
             offsets.push(entries.len() as u32);
         }
         Self { runs: self.runs, rows: Rows::Sparse { offsets, entries } }
@@ -212,8 +215,7 @@ impl AxisMap {
 
     fn transposed_window(window: &Window, target: &Runs, source: u64) -> Compiled {
         check_positions(source)?;
-        let phase =
-            Phase { offset: -window.padding, step: window.dilation, count: window.size };
+        let phase = Phase { offset: -window.padding, step: window.dilation, count: window.size };
         if window.stride == 1 && target.is_unit() && target.len() > 1 {
             let runs = Runs::unit(source as usize);
             return Ok(Self { runs, rows: Rows::Band(vec![phase]) });
@@ -320,7 +322,8 @@ impl Rows {
 
     /// The largest sum of weights of a row, saturating.
     pub(crate) fn heaviest(&self) -> u64 {
-        let sum = |row: &[(u32, u64)]| row.iter().fold(0u64, |sum, entry| sum.saturating_add(entry.1));
+        let sum =
+            |row: &[(u32, u64)]| row.iter().fold(0u64, |sum, entry| sum.saturating_add(entry.1));
         match self {
             Self::Identity => 1,
             Self::Scale(weight) => *weight,
@@ -393,9 +396,10 @@ mod tests {
     use crate::relation::SparseRows;
 
     fn any_relation() -> impl Strategy<Value = (Relation, u64, u64)> {
-        let window = (1u64..5, 1u64..4, 1u64..4, -3i64..5).prop_map(
-            |(size, stride, dilation, padding)| Window { size, stride, dilation, padding },
-        );
+        let window =
+            (1u64..5, 1u64..4, 1u64..4, -3i64..5).prop_map(|(size, stride, dilation, padding)| {
+                Window { size, stride, dilation, padding }
+            });
         let lengths = || (1u64..9, 1u64..9);
         prop_oneof![
             (1u64..9).prop_map(|n| (Relation::Same, n, n)),
@@ -403,19 +407,32 @@ mod tests {
             (1u64..9).prop_map(|n| (Relation::Each, n, 1)),
             lengths().prop_map(|(i, o)| (Relation::All, i, o)),
             (window.clone(), lengths()).prop_map(|(w, (i, o))| (Relation::Window(w), i, o)),
-            (window.clone(), lengths()).prop_map(|(w, (i, o))| (Relation::TransposedWindow(w), i, o)),
+            (window.clone(), lengths()).prop_map(|(w, (i, o))| (
+                Relation::TransposedWindow(w),
+                i,
+                o
+            )),
             (window.clone(), lengths()).prop_map(|(window, (extent, o))| {
                 (Relation::Taps { window, extent }, window.size, o)
             }),
             (window, lengths()).prop_map(|(window, (extent, o))| {
                 (Relation::TransposedTaps { window, extent }, window.size, o)
             }),
-            (1u64..4, 1u64..4, 1u64..4)
-                .prop_map(|(groups, i, o)| (Relation::Blocks { groups }, groups * i, groups * o)),
-            (0u64..3, 0i64..3, 1u64..4)
-                .prop_map(|(start, step, o)| (Relation::Slice { start, step }, 9, o)),
-            (5u64..9, -2i64..0, 1u64..4)
-                .prop_map(|(start, step, o)| (Relation::Slice { start, step }, 9, o)),
+            (1u64..4, 1u64..4, 1u64..4).prop_map(|(groups, i, o)| (
+                Relation::Blocks { groups },
+                groups * i,
+                groups * o
+            )),
+            (0u64..3, 0i64..3, 1u64..4).prop_map(|(start, step, o)| (
+                Relation::Slice { start, step },
+                9,
+                o
+            )),
+            (5u64..9, -2i64..0, 1u64..4).prop_map(|(start, step, o)| (
+                Relation::Slice { start, step },
+                9,
+                o
+            )),
             prop::collection::vec(prop::option::of(0u64..6), 1..8).prop_map(|indices| {
                 let o = indices.len() as u64;
                 (Relation::Select { indices }, 6, o)

@@ -11,14 +11,14 @@ use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 use crate::number::Number;
 use crate::pass::{Base, Pass, RowMap, Scratch, Target};
-use crate::runs::{PerAxis, Runs};
+use crate::runs::Runs;
 use crate::tensor::{CountTensor, padded};
 
 /// Works on count tensors, with pooled memory.
 pub(crate) struct Engine<'a, N: Number> {
     pub(crate) arena: Arena<N::Lane>,
     scratch: Scratch<N::Lane>,
-    monitor: &'a Monitor<'a>,
+    pub(crate) monitor: &'a Monitor<'a>,
     recent: VecDeque<Reduction<N>>,
 }
 
@@ -49,6 +49,27 @@ impl<N: Number> From<CountTensor<N>> for Contribution<N> {
 }
 
 impl<N: Number> Contribution<N> {
+    /// The same with scales made factors, so that only maps between several runs are left.
+    pub(crate) fn absorbed(self) -> Self {
+        let Self { mut tensor, mut maps } = self;
+        maps.retain(|(axis, map)| {
+            let plain = matches!(map.rows, Rows::Scale(_) | Rows::Identity);
+            if plain && tensor.axes[*axis] != map.runs {
+                Arc::make_mut(&mut tensor.axes)[*axis] = map.runs.clone();
+            }
+            if let Rows::Scale(weight) = map.rows {
+                push_factor(&mut tensor.factors, weight);
+            }
+            !plain
+        });
+        Self { tensor, maps }
+    }
+
+    /// Whether no map makes fewer runs of many: such maps had better be applied at once.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.maps.iter().all(|(axis, map)| 2 * map.runs.len() > self.tensor.axes[*axis].len())
+    }
+
     /// Runs along each axis once all maps are applied.
     fn axes(&self) -> Arc<[Runs]> {
         mapped(&self.tensor.axes, &self.maps)
@@ -98,7 +119,9 @@ impl<'a, N: Number> Engine<'a, N> {
         }
         let collected = self.refine(collected, &union)?;
         let mut maps = contribution.maps;
-        for (axis, (from, to)) in axes.iter().zip(union.iter()).enumerate().filter(|(_, (a, b))| a != b) {
+        for (axis, (from, to)) in
+            axes.iter().zip(union.iter()).enumerate().filter(|(_, (a, b))| a != b)
+        {
             match maps.iter_mut().find(|(mapped, _)| *mapped == axis) {
                 Some((_, map)) => *map = map.clone().refined(to),
                 None => maps.push((axis, AxisMap::refinement(from, to))),
@@ -118,7 +141,11 @@ impl<'a, N: Number> Engine<'a, N> {
     }
 
     /// Applies maps that fit one pass, or remembers the result.
-    fn reduce(&mut self, tensor: CountTensor<N>, maps: Vec<(usize, AxisMap)>) -> Result<CountTensor<N>> {
+    fn reduce(
+        &mut self,
+        tensor: CountTensor<N>,
+        maps: Vec<(usize, AxisMap)>,
+    ) -> Result<CountTensor<N>> {
         let cells = |axes: &[Runs]| axes.iter().map(Runs::len).product::<usize>();
         let after = maps.iter().map(|(_, map)| map.runs.len()).product::<usize>();
         let before = maps.iter().map(|(axis, _)| tensor.axes[*axis].len()).product::<usize>();
@@ -137,10 +164,10 @@ impl<'a, N: Number> Engine<'a, N> {
             return Ok(CountTensor { axes, factors, ..known.result.clone() });
         }
         let result = self.map(tensor, &maps, 1, None)?;
-        if self.recent.len() == REMEMBERED {
-            if let Some(oldest) = self.recent.pop_front() {
-                self.arena.give(oldest.result);
-            }
+        if self.recent.len() == REMEMBERED
+            && let Some(oldest) = self.recent.pop_front()
+        {
+            self.arena.give(oldest.result);
         }
         self.recent.push_back(Reduction { version, lane_axis, maps, result: result.clone() });
         Ok(result)
@@ -148,17 +175,7 @@ impl<'a, N: Number> Engine<'a, N> {
 
     /// Applies maps until the rest fits one pass: one along the lanes, one along an axis of rows.
     fn reduce_maps(&mut self, contribution: Contribution<N>) -> Result<Contribution<N>> {
-        let Contribution { mut tensor, mut maps } = contribution;
-        maps.retain(|(axis, map)| {
-            let plain = matches!(map.rows, Rows::Scale(_) | Rows::Identity);
-            if plain && tensor.axes[*axis] != map.runs {
-                Arc::make_mut(&mut tensor.axes)[*axis] = map.runs.clone();
-            }
-            if let Rows::Scale(weight) = map.rows {
-                push_factor(&mut tensor.factors, weight);
-            }
-            !plain
-        });
+        let Contribution { mut tensor, mut maps } = contribution.absorbed();
         let growth = |tensor: &CountTensor<N>, axis: usize, map: &AxisMap| {
             map.runs.len() as f64 / tensor.axes[axis].len() as f64
         };
@@ -169,7 +186,8 @@ impl<'a, N: Number> Engine<'a, N> {
         while let Some((axis, map)) = maps.last() {
             let lane_axis = lane_axis_of(&tensor, &maps);
             let rows_mapped = maps.iter().filter(|(axis, _)| *axis != lane_axis).count();
-            let heavy = maps.iter().fold(1u64, |w, (_, m)| w.saturating_mul(m.rows.heaviest())) > N::HEADROOM;
+            let heavy = maps.iter().fold(1u64, |w, (_, m)| w.saturating_mul(m.rows.heaviest()))
+                > N::HEADROOM;
             let shrinks = maps.len() > 1 && growth(&tensor, *axis, map) <= 0.5;
             if rows_mapped <= 1 && !shrinks && !heavy {
                 break;
@@ -181,7 +199,11 @@ impl<'a, N: Number> Engine<'a, N> {
     }
 
     /// `collected + contribution`, whose runs agree.
-    fn add(&mut self, collected: CountTensor<N>, contribution: Contribution<N>) -> Result<CountTensor<N>> {
+    fn add(
+        &mut self,
+        collected: CountTensor<N>,
+        contribution: Contribution<N>,
+    ) -> Result<CountTensor<N>> {
         let collected = self.realise(collected)?;
         let Contribution { mut tensor, maps } = contribution;
         let mut scales = std::mem::take(&mut tensor.factors);
@@ -288,7 +310,7 @@ impl<'a, N: Number> Engine<'a, N> {
     }
 
     /// A tensor with room for its counts, not yet written.
-    fn fresh(
+    pub(crate) fn fresh(
         &mut self,
         axes: Arc<[Runs]>,
         lane_axis: usize,
@@ -296,7 +318,8 @@ impl<'a, N: Number> Engine<'a, N> {
         planes: usize,
         bits: u64,
     ) -> Result<CountTensor<N>> {
-        let overflow = || Error::SizeOverflow { what: format!("the counts of '{}'", self.arena.tensor) };
+        let overflow =
+            || Error::SizeOverflow { what: format!("the counts of '{}'", self.arena.tensor) };
         let width = padded(axes.get(lane_axis).map_or(1, Runs::len));
         let mut rows = axes.iter().take(lane_axis);
         let cells = rows.try_fold(width, |cells, runs| cells.checked_mul(runs.len()));
@@ -313,88 +336,6 @@ impl<'a, N: Number> Engine<'a, N> {
             factors: SmallVec::new(),
             compact: false,
         })
-    }
-
-    /// The same counts with `lane_axis` laid out in lanes; axes after it must have a single run.
-    pub(crate) fn with_lanes(&mut self, mut tensor: CountTensor<N>, lane_axis: usize) -> Result<CountTensor<N>> {
-        if tensor.cells() == 1 {
-            tensor.lane_axis = lane_axis;
-        }
-        if tensor.lane_axis == lane_axis {
-            return Ok(tensor);
-        }
-        let axes = tensor.axes.clone();
-        self.gather(tensor, axes, lane_axis, |cell| cell)
-    }
-
-    /// A tensor whose cell `c` (row-major over the runs of all axes) is cell `from(c)` of `tensor`.
-    pub(crate) fn gather(
-        &mut self,
-        tensor: CountTensor<N>,
-        axes: Arc<[Runs]>,
-        lane_axis: usize,
-        from: impl Fn(usize) -> usize,
-    ) -> Result<CountTensor<N>> {
-        let mut result = self.fresh(axes, lane_axis, tensor.low, tensor.planes, tensor.bits)?;
-        result.factors.clone_from(&tensor.factors);
-        let (lanes, width, stride) = (result.lanes(), result.width(), result.stride);
-        let (old_lanes, old_width) = (tensor.lanes(), tensor.width());
-        let shared = || Error::Internal("a result is shared before it is made".into());
-        let buffer = Arc::get_mut(&mut result.buffer).ok_or_else(shared)?;
-        let rows = result.axes.iter().map(Runs::len).product::<usize>() / lanes;
-        for (row, out) in buffer.lanes.chunks_exact_mut(stride).enumerate().take(rows) {
-            self.monitor.breathe(stride as u64)?;
-            if lanes < width {
-                out.fill(N::Lane::default());
-            }
-            for lane in 0..lanes {
-                let cell = from(row * lanes + lane);
-                let digits = tensor.row(cell / old_lanes).iter().skip(cell % old_lanes);
-                for (to, &digit) in out.iter_mut().skip(lane).step_by(width).zip(digits.step_by(old_width)) {
-                    *to = digit;
-                }
-            }
-        }
-        self.arena.give(tensor);
-        Ok(result)
-    }
-
-    /// Joins neighbouring runs with equal counts, and lays out the last varying axis in lanes. Unless
-    /// `fully`, single indices stay apart where little would be gained: they need no weights.
-    pub(crate) fn compact(&mut self, tensor: CountTensor<N>, fully: bool) -> Result<CountTensor<N>> {
-        if tensor.cells() == 1 || (tensor.compact && !fully) {
-            return Ok(tensor);
-        }
-        let mut differing = tensor.differing();
-        for (runs, keep) in tensor.axes.iter().zip(&mut differing) {
-            let merged = keep.iter().filter(|&&differs| differs).count();
-            if !fully && runs.is_unit() && 2 * merged > runs.len() {
-                keep.fill(true);
-            }
-        }
-        if differing.iter().flatten().all(|&differs| differs) {
-            let lane_axis = tensor.last_varying();
-            let tensor = self.with_lanes(tensor, lane_axis)?;
-            return Ok(CountTensor { compact: true, ..tensor });
-        }
-        let axes: Arc<[Runs]> = tensor.axes.iter().zip(&differing).map(|(runs, keep)| runs.merged(keep)).collect();
-        let kept: Vec<Vec<usize>> = differing
-            .iter()
-            .map(|keep| (0..keep.len()).filter(|&j| j == 0 || keep[j]).collect())
-            .collect();
-        let old: PerAxis<usize> = tensor.axes.iter().map(Runs::len).collect();
-        let new: PerAxis<usize> = axes.iter().map(Runs::len).collect();
-        let lane_axis = axes.iter().rposition(|runs| !runs.is_single()).unwrap_or(0);
-        let merged = self.gather(tensor, axes, lane_axis, |mut cell| {
-            let (mut from, mut step) = (0, 1);
-            for axis in (0..new.len()).rev() {
-                from += kept[axis][cell % new[axis]] * step;
-                cell /= new[axis];
-                step *= old[axis];
-            }
-            from
-        })?;
-        Ok(CountTensor { compact: true, ..merged })
     }
 }
 
@@ -423,7 +364,10 @@ fn lane_axis_of<N: Number>(tensor: &CountTensor<N>, maps: &[(usize, AxisMap)]) -
     maps.iter().map(|(axis, _)| *axis).fold(tensor.lane_axis.max(tensor.last_varying()), usize::max)
 }
 
-fn row_map_of<'m, N: Number>(tensor: &CountTensor<N>, map: Option<&'m (usize, AxisMap)>) -> RowMap<'m> {
+fn row_map_of<'m, N: Number>(
+    tensor: &CountTensor<N>,
+    map: Option<&'m (usize, AxisMap)>,
+) -> RowMap<'m> {
     match map {
         None => {
             let rows = tensor.rows();

@@ -114,5 +114,9 @@ fn bytes(count: u64) -> String {
         value /= 1000.0;
         name = unit;
     }
-    if name == "bytes" { format!("{count} bytes") } else { format!("{:.1} {name}", (value * 10.0).ceil() / 10.0) }
+    if name == "bytes" {
+        format!("{count} bytes")
+    } else {
+        format!("{:.1} {name}", (value * 10.0).ceil() / 10.0)
+    }
 }

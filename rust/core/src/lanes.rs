@@ -23,7 +23,9 @@ impl LaneMap {
     pub(crate) fn new(rows: &Rows, from: usize, to: usize) -> Self {
         match rows {
             Rows::Identity | Rows::Scale(1) => Self::Identity,
-            Rows::Band(phases) => Self::band(phases, from, to).unwrap_or_else(|| Self::sparse(rows, from, to)),
+            Rows::Band(phases) => {
+                Self::band(phases, from, to).unwrap_or_else(|| Self::sparse(rows, from, to))
+            }
             Rows::Ranges { low, high } => {
                 let first = low.iter().max().map_or(0, |&l| l as usize);
                 let last = high.iter().min().map_or(0, |&h| h as usize);
@@ -34,7 +36,9 @@ impl LaneMap {
                 }
             }
             Rows::Sparse { entries, .. }
-                if from == 1 && entries.len() == to && entries.iter().all(|&entry| entry == (0, 1)) =>
+                if from == 1
+                    && entries.len() == to
+                    && entries.iter().all(|&entry| entry == (0, 1)) =>
             {
                 Self::Fill
             }
@@ -155,7 +159,8 @@ fn interleaved_sum<N: Number>(
     spare: &mut Spare<N::Lane>,
 ) {
     let half = out.len().div_ceil(2);
-    let (mut first, mut second) = (std::mem::take(&mut spare.phase), std::mem::take(&mut spare.other));
+    let (mut first, mut second) =
+        (std::mem::take(&mut spare.phase), std::mem::take(&mut spare.other));
     first.resize(half, N::Lane::default());
     second.resize(half, N::Lane::default());
     shifted_sum::<N>(padded, before, even, &mut first, spare);

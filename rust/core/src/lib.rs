@@ -11,6 +11,8 @@ mod bound;
 mod engine;
 mod error;
 mod lanes;
+mod layout;
+mod mixer;
 mod monitor;
 mod network;
 mod number;

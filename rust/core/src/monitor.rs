@@ -20,7 +20,7 @@ pub struct Monitor<'a> {
 }
 
 impl<'a> Monitor<'a> {
-    /// Calls `hook` after every step, and within long ones.
+    /// Calls `hook` every few steps, within long ones, and after the last.
     #[must_use]
     pub fn new(hook: &'a Hook<'a>) -> Self {
         Self { hook: Some(hook), ..Self::silent() }
@@ -41,7 +41,7 @@ impl<'a> Monitor<'a> {
     /// One step is done.
     pub(crate) fn step(&self) -> Result<()> {
         self.steps.set(self.steps.get() + 1);
-        self.call()
+        if self.steps == self.total { self.call() } else { self.breathe(PATIENCE / 16) }
     }
 
     /// `lanes` more have been worked on within a step.

@@ -286,7 +286,9 @@ fn check_link(
         ("target", to.shape.len(), all_axes(relations, |r| &r.target_axes)),
     ] {
         if axes != (0..rank).collect::<Vec<_>>() {
-            return Err(format!("the relations cover the {side} axes {axes:?}, not each of {rank} once"));
+            return Err(format!(
+                "the relations cover the {side} axes {axes:?}, not each of {rank} once"
+            ));
         }
     }
     for part in relations {
@@ -306,7 +308,8 @@ fn check_link(
         Relation::Sparse(rows) => rows.multiplicities.iter().copied().max().unwrap_or(1),
         _ => 1,
     };
-    let multiplicity = relations.iter().try_fold(1u64, |product, part| product.checked_mul(largest(part)));
+    let multiplicity =
+        relations.iter().try_fold(1u64, |product, part| product.checked_mul(largest(part)));
     if multiplicity.is_none_or(|product| product > 1 << 62) {
         return Err("the number of parallel edges between two elements overflows 62 bits".into());
     }
@@ -324,15 +327,14 @@ fn element_sources(link: &Link, from: &Tensor, to: &Tensor, o: u64) -> Vec<(u64,
     let at = unravel(o, &to.shape);
     let mut found = vec![(0u64, 1u64)];
     for part in &link.relations {
-        let lengths = |shape: &[u64], axes: &[usize]| axes.iter().map(|&a| shape[a]).collect::<Vec<_>>();
-        let (inner, outer) = (lengths(&from.shape, &part.source_axes), lengths(&to.shape, &part.target_axes));
+        let lengths =
+            |shape: &[u64], axes: &[usize]| axes.iter().map(|&a| shape[a]).collect::<Vec<_>>();
+        let (inner, outer) =
+            (lengths(&from.shape, &part.source_axes), lengths(&to.shape, &part.target_axes));
         let index = part.target_axes.iter().fold(0, |flat, &a| flat * to.shape[a] + at[a]);
         let sources = part.relation.sources(index, inner.iter().product(), outer.iter().product());
-        let steps: Vec<u64> = part
-            .source_axes
-            .iter()
-            .map(|&axis| from.shape[axis + 1..].iter().product())
-            .collect();
+        let steps: Vec<u64> =
+            part.source_axes.iter().map(|&axis| from.shape[axis + 1..].iter().product()).collect();
         found = found
             .iter()
             .flat_map(|&(flat, multiplicity)| {

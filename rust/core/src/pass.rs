@@ -3,12 +3,13 @@
 
 use crate::axis_map::Rows;
 use crate::error::{Error, Result};
-use crate::lanes::{LaneMap, Spare};
-use crate::vector::{add_three, add_to, add_two, add_weighted, copy, settle, weigh};
+use crate::lanes::LaneMap;
+use crate::mixer::{Mix, Mixer};
 use crate::monitor::Monitor;
 use crate::number::Number;
 use crate::sliding::{self, Class, Middle, Nested, Queue};
 use crate::tensor::CountTensor;
+use crate::vector::{add_to, add_weighted, copy, settle, weigh};
 
 /// A map along one of the axes that rows are numbered by.
 pub(crate) struct RowMap<'a> {
@@ -59,27 +60,17 @@ pub(crate) struct Scratch<L> {
     mix: Vec<(usize, u64)>,
 }
 
-/// Buffers in which lanes are added up and mapped.
-struct Mixer<L> {
-    padded: Vec<L>,
-    mapped: Vec<L>,
-    spare: Spare<L>,
-}
-
 impl<L: Copy + Default> Scratch<L> {
     pub(crate) fn new() -> Self {
-        let mixer = Mixer { padded: Vec::new(), mapped: Vec::new(), spare: Spare::new() };
-        Self { mixer, carry: Vec::new(), queue: Queue::new(), middle: Middle::new(), entries: Vec::new(), mix: Vec::new() }
+        Self {
+            mixer: Mixer::new(),
+            carry: Vec::new(),
+            queue: Queue::new(),
+            middle: Middle::new(),
+            entries: Vec::new(),
+            mix: Vec::new(),
+        }
     }
-}
-
-/// The lanes that a row of the result is mixed from.
-#[derive(Clone, Copy)]
-enum Mix<'a, L> {
-    /// Weighted rows of the source: first lane of each row's first plane, and weight.
-    Rows(&'a [(usize, u64)]),
-    /// Rows that have been added up already.
-    Block(&'a [L]),
 }
 
 /// A pass whose sums fit into lanes, to be compiled for every instruction set: everything it calls
@@ -123,28 +114,43 @@ impl<N: Number> Pass<'_, N> {
         monitor: &Monitor<'_>,
     ) -> Result<()> {
         let lanes = LaneMap::new(self.lane_rows, self.source.lanes(), self.target.lanes);
-        let Scratch { mixer, carry, queue, middle, entries, mix } = scratch;
-        mixer.prepare(&lanes, self.source.width(), self.target.width);
-        carry.clear();
-        carry.resize(self.target.width, N::Lane::default());
+        scratch.mixer.prepare(&lanes, self.source.width(), self.target.width);
+        scratch.carry.clear();
+        scratch.carry.resize(self.target.width, N::Lane::default());
         let RowMap { rows, inner, from, to } = self.row_map;
         let outer = self.source.rows() / (from * inner);
-        let version = self.source.buffer.version;
-        if let Some(plan) = middle.plan(rows, from, to, version) {
-            for (o, q) in (0..outer).flat_map(|o| (0..inner).map(move |q| (o, q))) {
-                self.add_up((plan.first, plan.last), (o, q), outer * inner == 1, middle, monitor)?;
-                self.nested(&plan, (o, q), out, &lanes, (mixer, carry, middle), monitor)?;
+        let places = || (0..outer).flat_map(|o| (0..inner).map(move |q| (o, q)));
+        if let Some(plan) = scratch.middle.plan(rows, from, to, self.source.buffer.version) {
+            for place in places() {
+                let alone = outer * inner == 1;
+                self.add_up((plan.first, plan.last), place, alone, &mut scratch.middle, monitor)?;
+                self.nested(&plan, place, out, &lanes, scratch, monitor)?;
             }
             return Ok(());
         }
         if let Some(classes) = sliding::classes(rows, from, to) {
-            for (o, q) in (0..outer).flat_map(|o| (0..inner).map(move |q| (o, q))) {
+            for place in places() {
                 for class in &classes {
-                    self.slide(class, (o, q), out, &lanes, (mixer, carry, queue), monitor)?;
+                    self.slide(class, place, out, &lanes, scratch, monitor)?;
                 }
             }
             return Ok(());
         }
+        self.each_row(outer, out, &lanes, scratch, monitor)
+    }
+
+    /// Every row of the result from its own few rows of the source.
+    #[inline(always)]
+    fn each_row(
+        &self,
+        outer: usize,
+        out: &mut [N::Lane],
+        lanes: &LaneMap,
+        scratch: &mut Scratch<N::Lane>,
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
+        let Scratch { mixer, carry, entries, mix, .. } = scratch;
+        let RowMap { rows, inner, from, to } = self.row_map;
         for (o, j) in (0..outer).flat_map(|o| (0..to).map(move |j| (o, j))) {
             rows.entries(j, from as u64, entries);
             monitor.breathe((inner * (entries.len() + 1) * self.target.stride) as u64)?;
@@ -155,7 +161,7 @@ impl<N: Number> Pass<'_, N> {
                     (row * self.source.stride + self.source.start, weight)
                 }));
                 let row = (o * to + j) * inner + q;
-                self.row(Mix::Rows(mix), row, out, &lanes, mixer, carry);
+                self.row(Mix::Rows(mix), row, out, lanes, mixer, carry);
             }
         }
         Ok(())
@@ -169,9 +175,10 @@ impl<N: Number> Pass<'_, N> {
         (o, q): (usize, usize),
         out: &mut [N::Lane],
         lanes: &LaneMap,
-        (mixer, carry, queue): (&mut Mixer<N::Lane>, &mut [N::Lane], &mut Queue<N::Lane>),
+        scratch: &mut Scratch<N::Lane>,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
+        let Scratch { mixer, carry, queue, .. } = scratch;
         let RowMap { inner, from, to, .. } = self.row_map;
         let width = self.source.planes * self.source.width();
         let source_row =
@@ -227,9 +234,10 @@ impl<N: Number> Pass<'_, N> {
         (o, q): (usize, usize),
         out: &mut [N::Lane],
         lanes: &LaneMap,
-        (mixer, carry, middle): (&mut Mixer<N::Lane>, &mut [N::Lane], &Middle<N::Lane>),
+        scratch: &mut Scratch<N::Lane>,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
+        let Scratch { mixer, carry, middle, .. } = scratch;
         let RowMap { inner, from, to, .. } = self.row_map;
         let mut sum = Vec::with_capacity(middle.sum.len());
         for (j, (weight, others)) in plan.results.iter().enumerate() {
@@ -318,7 +326,9 @@ impl<N: Number> Pass<'_, N> {
         let (mut entries, mut columns) = (Vec::new(), Vec::new());
         for (o, j) in (0..outer).flat_map(|o| (0..to).map(move |j| (o, j))) {
             rows.entries(j, from as u64, &mut entries);
-            for (q, lane) in (0..inner).flat_map(|q| (0..self.target.width).map(move |lane| (q, lane))) {
+            for (q, lane) in
+                (0..inner).flat_map(|q| (0..self.target.width).map(move |lane| (q, lane)))
+            {
                 monitor.breathe((entries.len() * self.target.planes) as u64)?;
                 columns.clear();
                 if lane < self.target.lanes {
@@ -357,60 +367,5 @@ impl<N: Number> Pass<'_, N> {
             }
             (out[row * stride + start + plane * width + lane], sum) = N::narrow(sum);
         }
-    }
-}
-
-impl<L: Copy + Default> Mixer<L> {
-    fn prepare(&mut self, lanes: &LaneMap, from: usize, to: usize) {
-        let (before, after) = lanes.margins();
-        self.padded.clear();
-        self.padded.resize(before + from + after + to, L::default());
-        self.mapped.clear();
-        self.mapped.resize(to, L::default());
-    }
-
-    /// Plane number `plane` of the source's planes, rows added up and lanes mapped.
-    #[inline(always)]
-    fn mixed<'s, N: Number<Lane = L>>(
-        &'s mut self,
-        source: &'s CountTensor<N>,
-        mix: Mix<'s, L>,
-        plane: usize,
-        lanes: &LaneMap,
-        kept: usize,
-    ) -> &'s [L] {
-        let width = source.width();
-        let whole = |at: usize| &source.buffer.lanes[at + plane * width..][..width];
-        let alone = match mix {
-            Mix::Block(block) => Some(&block[plane * width..][..width]),
-            Mix::Rows(&[(at, 1)]) => Some(whole(at)),
-            Mix::Rows(_) => None,
-        };
-        let needs_margin = matches!(lanes, LaneMap::Band { .. });
-        if let Some(lane) = alone.filter(|_| !needs_margin) {
-            if matches!(lanes, LaneMap::Identity) {
-                return lane;
-            }
-            lanes.apply::<N>(lane, kept, &mut self.mapped, &mut self.spare);
-            return &self.mapped;
-        }
-        let before = lanes.margins().0;
-        let sum = &mut self.padded[before..before + width];
-        match mix {
-            Mix::Block(_) | Mix::Rows(&[(_, 1)]) => copy(alone.unwrap_or_default(), sum),
-            Mix::Rows(&[(a, 1), (b, 1)]) => add_two::<N>(whole(a), whole(b), sum),
-            Mix::Rows(&[(a, 1), (b, 1), (c, 1)]) => add_three::<N>(whole(a), whole(b), whole(c), sum),
-            Mix::Rows(rows) => {
-                sum.fill(L::default());
-                for &(at, weight) in rows {
-                    add_weighted::<N>(whole(at), weight, sum);
-                }
-            }
-        }
-        if matches!(lanes, LaneMap::Identity) {
-            return &self.padded[..width];
-        }
-        lanes.apply::<N>(&self.padded, kept, &mut self.mapped, &mut self.spare);
-        &self.mapped
     }
 }

@@ -50,13 +50,7 @@ pub(crate) fn transposed_tap_range(
 
 /// Appends `(run, how many)` for the runs, given by their `ends`, that the progression
 /// `first, first + step, ...` of `count` indices meets.
-pub(crate) fn overlap(
-    ends: &[u64],
-    first: u64,
-    count: u64,
-    step: u64,
-    row: &mut Vec<(u32, u64)>,
-) {
+pub(crate) fn overlap(ends: &[u64], first: u64, count: u64, step: u64, row: &mut Vec<(u32, u64)>) {
     let mut done = 0;
     let mut run = ends.partition_point(|&end| end <= first);
     while done < count && run < ends.len() {

@@ -153,7 +153,8 @@ impl Relation {
                 Ok(())
             }
             Self::Blocks { groups } => {
-                if *groups == 0 || source % groups != 0 || target % groups != 0 {
+                let divides = |length: u64| length.is_multiple_of(*groups);
+                if *groups == 0 || !divides(source) || !divides(target) {
                     return Err(format!(
                         "lengths {source} and {target} do not divide into {groups} equal groups"
                     ));
@@ -178,7 +179,9 @@ impl Relation {
                     ));
                 }
                 match indices.iter().flatten().find(|&&i| i >= source) {
-                    Some(i) => Err(format!("'select' reads index {i} of an axis of length {source}")),
+                    Some(i) => {
+                        Err(format!("'select' reads index {i} of an axis of length {source}"))
+                    }
                     None => Ok(()),
                 }
             }
@@ -204,9 +207,10 @@ impl Relation {
                 .filter(|&i| (0..window.size).any(|t| window.position(i, t, o + 1) == Some(o)))
                 .map(once)
                 .collect(),
-            Self::Taps { window, extent } => {
-                (0..window.size).filter(|&t| window.position(o, t, *extent).is_some()).map(once).collect()
-            }
+            Self::Taps { window, extent } => (0..window.size)
+                .filter(|&t| window.position(o, t, *extent).is_some())
+                .map(once)
+                .collect(),
             Self::TransposedTaps { window, extent } => (0..window.size)
                 .filter(|&t| (0..*extent).any(|i| window.position(i, t, o + 1) == Some(o)))
                 .map(once)
@@ -234,9 +238,13 @@ impl Relation {
 fn check_window(window: &Window) -> std::result::Result<(), String> {
     const LARGEST: u64 = 1 << 31;
     if window.size == 0 || window.stride == 0 || window.dilation == 0 {
-        return Err(format!("size, stride and dilation of a window must be at least 1, got {window}"));
+        return Err(format!(
+            "size, stride and dilation of a window must be at least 1, got {window}"
+        ));
     }
-    if window.size.max(window.stride).max(window.dilation).max(window.padding.unsigned_abs()) > LARGEST {
+    if window.size.max(window.stride).max(window.dilation).max(window.padding.unsigned_abs())
+        > LARGEST
+    {
         return Err(format!("a window this large cannot be counted: {window}"));
     }
     Ok(())

@@ -44,8 +44,7 @@ pub(crate) fn classes(rows: &Rows, from: usize, to: usize) -> Option<Vec<Class>>
             Some(found)
         }
         Rows::Ranges { low, high } if work(low, high) > 4 * (from + to) => {
-            let window =
-                |j: usize| Window { to: j, low: low[j] as usize, high: high[j] as usize };
+            let window = |j: usize| Window { to: j, low: low[j] as usize, high: high[j] as usize };
             let mut windows: Vec<Window> = (0..to).map(window).collect();
             if low.first() > low.last() || high.first() > high.last() {
                 windows.reverse();
@@ -119,7 +118,9 @@ fn plateau(row: &[(u32, u64)], from: usize) -> (u64, usize, usize) {
     let Some(&(run, weight)) = row.get(at).filter(|entry| entry.0 as usize == centre) else {
         return (0, centre, centre);
     };
-    let same = |offset: usize, &(other, w): &(u32, u64)| w == weight && other.abs_diff(run) as usize == offset;
+    let same = |offset: usize, &(other, w): &(u32, u64)| {
+        w == weight && other.abs_diff(run) as usize == offset
+    };
     let below = (1..).zip(row[..at].iter().rev()).take_while(|&(n, entry)| same(n, entry)).count();
     let above = (1..).zip(&row[at + 1..]).take_while(|&(n, entry)| same(n, entry)).count();
     (weight, centre - below, centre + above + 1)

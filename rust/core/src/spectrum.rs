@@ -63,7 +63,13 @@ impl ParameterCounts {
         let axes = counts.axes.clone();
         if counts.cells() == 1 {
             let level = Level { value: counts.value(0), degeneracy: counts.multiplicity(0) };
-            return Self { tensor: id, axes, level_index: vec![0], levels: vec![level], weight_nodes };
+            return Self {
+                tensor: id,
+                axes,
+                level_index: vec![0],
+                levels: vec![level],
+                weight_nodes,
+            };
         }
         let cells: Vec<Value> = (0..counts.cells()).map(|cell| counts.value(cell)).collect();
         let mut order: Vec<usize> = (0..cells.len()).collect();
@@ -73,7 +79,9 @@ impl ParameterCounts {
         for cell in order {
             let degeneracy = counts.multiplicity(cell);
             match levels.last_mut() {
-                Some(level) if level.value.compare(&cells[cell]).is_eq() => level.degeneracy += degeneracy,
+                Some(level) if level.value.compare(&cells[cell]).is_eq() => {
+                    level.degeneracy += degeneracy
+                }
                 _ => levels.push(Level { value: cells[cell].clone(), degeneracy }),
             }
             level_index[cell] = levels.len() as u32 - 1;
@@ -100,7 +108,11 @@ impl ParameterCounts {
 }
 
 impl Counts {
-    pub(crate) fn new(parameters: Vec<ParameterCounts>, exact: bool, peak_bytes: u64) -> Result<Self> {
+    pub(crate) fn new(
+        parameters: Vec<ParameterCounts>,
+        exact: bool,
+        peak_bytes: u64,
+    ) -> Result<Self> {
         let levels = || parameters.iter().flat_map(|parameter| &parameter.levels);
         let elements = levels().try_fold(0u64, |sum, level| sum.checked_add(level.degeneracy));
         let nodes = parameters.iter().try_fold(0u64, |sum, p| sum.checked_add(p.weight_nodes));

@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 use crate::network::{Link, Network, Role, TensorId};
 use crate::number::{Exact, Log, Number};
-use crate::relation::AxisRelation;
 use crate::spectrum::{Counts, ParameterCounts};
 use crate::tensor::CountTensor;
 
@@ -110,6 +109,27 @@ impl<'n> Incoming<'n> {
     }
 }
 
+/// What a parameter receives in one place; scale, shift, mean and variance of a norm are linked
+/// alike, and counted once.
+struct Alike<'p, N: Number> {
+    /// The links from the parameter to the place.
+    place: &'p [&'p Link],
+    shape: &'p [u64],
+    sum: CountTensor<N>,
+    /// How many elements have a context here.
+    nodes: u64,
+}
+
+impl<N: Number> Alike<'_, N> {
+    /// Whether a parameter of this shape, linked so, receives the same.
+    fn suits(&self, place: &[&Link], shape: &[u64]) -> bool {
+        let relations = |(a, b): (&&Link, &&Link)| a.relations == b.relations;
+        self.shape == shape
+            && self.place.len() == place.len()
+            && self.place.iter().zip(place).all(relations)
+    }
+}
+
 impl<'n> Plan<'n> {
     fn new(network: &'n Network, options: &CountOptions) -> Result<Self> {
         let order = network.topological_order()?;
@@ -131,14 +151,18 @@ impl<'n> Plan<'n> {
         }
         for &output in network.outputs() {
             let tensor = network.tensor(output)?;
-            if tensor.role == Role::Activation && !network.links().iter().any(|l| l.target == output) {
+            if tensor.role == Role::Activation
+                && !network.links().iter().any(|l| l.target == output)
+            {
                 return Err(Error::DisconnectedOutput { name: tensor.name.clone() });
             }
         }
         let is_parameter = |link: &Link| counted[link.source.0];
         // Uses of one parameter stand together, and parameters first.
         let mut links: Vec<&Link> = network.links().iter().collect();
-        links.sort_by_key(|link| (link.target, !is_parameter(link), is_parameter(link).then_some(link.source)));
+        links.sort_by_key(|link| {
+            (link.target, !is_parameter(link), is_parameter(link).then_some(link.source))
+        });
         let mut matters = counted.clone();
         let mut incoming = Incoming::new(links, network.tensors().len());
         for &id in &order {
@@ -167,7 +191,8 @@ impl<'n> Plan<'n> {
         let mut collected: Vec<Option<Contribution<N>>> = vec![None; self.network.tensors().len()];
         let mut weight_nodes = vec![0u64; collected.len()];
         for &output in self.network.outputs() {
-            collected[output.0] = Some(CountTensor::ones(&self.network.tensor(output)?.shape).into());
+            collected[output.0] =
+                Some(CountTensor::ones(&self.network.tensor(output)?.shape).into());
         }
         engine.start(self.order.len());
         for &id in self.order.iter().rev() {
@@ -184,11 +209,17 @@ impl<'n> Plan<'n> {
             let incoming = self.incoming.of(id);
             let parameters = incoming.partition_point(|link| self.counted[link.source.0]);
             let (parameters, activations) = incoming.split_at(parameters);
-            self.collect_parameters(engine, &counts, parameters, &mut collected, &mut weight_nodes)?;
+            self.collect_parameters(
+                engine,
+                &counts,
+                parameters,
+                &mut collected,
+                &mut weight_nodes,
+            )?;
             for link in activations {
                 let source = link.source.0;
-                let contribution = engine.carry(&counts, link, self.network)?;
-                collected[source] = Some(if self.summed[source] {
+                let contribution = engine.carry(&counts, link, self.network)?.absorbed();
+                collected[source] = Some(if self.summed[source] && contribution.may_wait() {
                     contribution
                 } else {
                     let before = collected[source].take().map(|before| before.tensor);
@@ -209,14 +240,11 @@ impl<'n> Plan<'n> {
         collected: &mut [Option<Contribution<N>>],
         weight_nodes: &mut [u64],
     ) -> Result<()> {
-        // Scale, shift, mean and variance of a norm are linked alike: count once.
-        let mut alike: Vec<(Vec<&[AxisRelation]>, &[u64], CountTensor<N>, u64)> = Vec::new();
+        let mut known: Vec<Alike<'_, N>> = Vec::new();
         for place in links.chunk_by(|a, b| a.source == b.source) {
             let source = place[0].source;
             let shape = &self.network.tensor(source)?.shape[..];
-            let relations: Vec<&[AxisRelation]> = place.iter().map(|link| &link.relations[..]).collect();
-            let known = alike.iter().position(|known| known.0 == relations && known.1 == shape);
-            let at = match known {
+            let at = match known.iter().position(|alike| alike.suits(place, shape)) {
                 Some(at) => at,
                 None => {
                     let mut sum = None;
@@ -225,23 +253,23 @@ impl<'n> Plan<'n> {
                         sum = Some(engine.accumulate(sum, contribution)?);
                     }
                     let Some(sum) = sum else { continue };
-                    let nodes = reached(&sum);
-                    alike.push((relations, shape, sum, nodes));
-                    alike.len() - 1
+                    known.push(Alike { place, shape, nodes: reached(&sum), sum });
+                    known.len() - 1
                 }
             };
-            let (_, _, here, nodes) = &alike[at];
             let overflow = || Error::SizeOverflow { what: "the number of weight nodes".into() };
-            weight_nodes[source.0] = weight_nodes[source.0].checked_add(*nodes).ok_or_else(overflow)?;
+            let nodes = weight_nodes[source.0].checked_add(known[at].nodes);
+            weight_nodes[source.0] = nodes.ok_or_else(overflow)?;
             let before = collected[source.0].take().map(|before| before.tensor);
-            collected[source.0] = Some(engine.join(before, here.clone())?.into());
+            collected[source.0] = Some(engine.join(before, known[at].sum.clone())?.into());
         }
-        for (_, _, tensor, _) in alike {
-            engine.arena.give(tensor);
+        for alike in known {
+            engine.arena.give(alike.sum);
         }
         Ok(())
     }
 
+    /// Sorts what was collected at the parameters.
     fn gather<N: Number>(
         &self,
         engine: &mut Engine<'_, N>,

@@ -178,7 +178,9 @@ impl<N: Number> CountTensor<N> {
                 let differs = |lane: usize| {
                     lane == 0
                         || (0..self.rows()).any(|row| {
-                            self.row(row).chunks_exact(self.width()).any(|plane| plane[lane] != plane[lane - 1])
+                            self.row(row)
+                                .chunks_exact(self.width())
+                                .any(|plane| plane[lane] != plane[lane - 1])
                         })
                 };
                 differing.push((0..n).map(differs).collect());
@@ -188,8 +190,7 @@ impl<N: Number> CountTensor<N> {
             let outer = self.rows() / (n * inner);
             let differs = |j: usize| {
                 let same = |row: usize| self.row(row) == self.row(row - inner);
-                j == 0
-                    || !(0..outer).all(|o| (0..inner).all(|i| same((o * n + j) * inner + i)))
+                j == 0 || !(0..outer).all(|o| (0..inner).all(|i| same((o * n + j) * inner + i)))
             };
             differing.push((0..n).map(differs).collect());
         }

@@ -100,7 +100,10 @@ impl<N: Number> Engine<'_, N> {
             {
                 let runs = &tensor.axes[axis];
                 if runs.len() > 1 && !runs.is_unit() && runs.extent() <= 4 * runs.len() as u64 {
-                    maps.push((axis, AxisMap::refinement(runs, &Runs::unit(runs.extent() as usize))));
+                    maps.push((
+                        axis,
+                        AxisMap::refinement(runs, &Runs::unit(runs.extent() as usize)),
+                    ));
                 }
             }
         }
@@ -283,10 +286,13 @@ fn regroup<N: Number>(
         if (starts.len() as u64).saturating_mul(runs.len() as u64) > MAX_RUNS {
             return Err(format!("the reshape scatters counts into more than {MAX_RUNS} runs"));
         }
-        let firsts: Vec<u64> = runs.ends().iter().zip(runs.lengths()).map(|(e, n)| (e - n) * inner).collect();
-        starts = starts.iter().flat_map(|start| firsts.iter().map(move |first| start + first)).collect();
+        let firsts: Vec<u64> =
+            runs.ends().iter().zip(runs.lengths()).map(|(e, n)| (e - n) * inner).collect();
+        starts =
+            starts.iter().flat_map(|start| firsts.iter().map(move |first| start + first)).collect();
     }
-    let cells = starts.iter().map(|start| flat[ends.partition_point(|end| end <= start)].1).collect();
+    let cells =
+        starts.iter().map(|start| flat[ends.partition_point(|end| end <= start)].1).collect();
     Ok(Regrouped { source_axes, target_axes, runs, cells })
 }
 

@@ -7,10 +7,8 @@ use crate::tensor::VECTOR;
 /// `out = from`.
 #[inline(always)]
 pub(crate) fn copy<L: Copy>(from: &[L], out: &mut [L]) {
-    let n = out.len();
-    let from = &from[..n];
-    for i in 0..n {
-        out[i] = from[i];
+    for (out, &lane) in out.iter_mut().zip(from) {
+        *out = lane;
     }
 }
 
@@ -57,7 +55,12 @@ pub(crate) fn add_two<N: Number>(a: &[N::Lane], b: &[N::Lane], sum: &mut [N::Lan
 
 /// `sum = a + b + c`.
 #[inline(always)]
-pub(crate) fn add_three<N: Number>(a: &[N::Lane], b: &[N::Lane], c: &[N::Lane], sum: &mut [N::Lane]) {
+pub(crate) fn add_three<N: Number>(
+    a: &[N::Lane],
+    b: &[N::Lane],
+    c: &[N::Lane],
+    sum: &mut [N::Lane],
+) {
     let n = sum.len();
     let (a, b, c) = (&a[..n], &b[..n], &c[..n]);
     for i in 0..n {

@@ -1,4 +1,5 @@
 //! The engine against element-level counting on random networks.
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 use std::collections::HashMap;
 
@@ -64,7 +65,8 @@ struct Step {
 
 fn step(source: u64) -> impl Strategy<Value = Step> {
     let windows = (1u64..8, 1u64..4, 1u64..3, -1i64..4);
-    let both = move |relation, target| Step { relation, source: Some(source), target: Some(target) };
+    let both =
+        move |relation, target| Step { relation, source: Some(source), target: Some(target) };
     prop_oneof![
         3 => Just(both(Relation::Same, source)),
         1 => (1u64..5).prop_map(move |n| both(Relation::All, n)),
@@ -163,8 +165,9 @@ fn build(layers: &[Layer], shape: &[u64]) -> Network {
         if *skip {
             let same = |id: &&TensorId| network.tensor(**id).unwrap().shape == next;
             if let Some(&before) = older.iter().find(same) {
-                let relations =
-                    (0..next.len()).map(|axis| AxisRelation::new(Relation::Same, axis, axis)).collect();
+                let relations = (0..next.len())
+                    .map(|axis| AxisRelation::new(Relation::Same, axis, axis))
+                    .collect();
                 network.link(before, to, relations).unwrap();
             }
         }
@@ -193,7 +196,8 @@ fn build(layers: &[Layer], shape: &[u64]) -> Network {
 fn networks() -> impl Strategy<Value = Network> {
     let grow = |(layers, shape): (Vec<Layer>, Vec<u64>)| {
         let last = build(&layers, &shape);
-        let id = TensorId(last.tensors().iter().rposition(|t| t.role == Role::Activation).unwrap_or(0));
+        let id =
+            TensorId(last.tensors().iter().rposition(|t| t.role == Role::Activation).unwrap_or(0));
         let now = last.tensor(id).unwrap().shape.clone();
         (Just((layers, shape)), layer(now)).prop_map(|((mut layers, shape), next)| {
             layers.push(next);

@@ -59,7 +59,8 @@ impl Counts {
     }
 
     fn parameter(&self, id: usize) -> PyResult<ParameterCounts> {
-        let found = self.counts.parameters.binary_search_by_key(&id, |parameter| parameter.tensor.0);
+        let found =
+            self.counts.parameters.binary_search_by_key(&id, |parameter| parameter.tensor.0);
         let at = found.map_err(|_| PyKeyError::new_err(id))?;
         Ok(ParameterCounts { counts: Arc::clone(&self.counts), at })
     }

@@ -46,7 +46,10 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Wholes {
         if let Ok(array) = value.extract::<PyReadonlyArray1<'_, i64>>() {
             return Ok(Self(array.as_array().to_vec()));
         }
-        value.extract().map(Self).map_err(|_| refused(value, "a one-dimensional sequence of integers"))
+        value
+            .extract()
+            .map(Self)
+            .map_err(|_| refused(value, "a one-dimensional sequence of integers"))
     }
 }
 

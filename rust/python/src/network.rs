@@ -30,7 +30,12 @@ impl Network {
     }
 
     #[pyo3(signature = (name, shape, trainable=true))]
-    fn add_parameter(&mut self, name: &str, shape: Vec<u64>, trainable: bool) -> Result<usize, CoreError> {
+    fn add_parameter(
+        &mut self,
+        name: &str,
+        shape: Vec<u64>,
+        trainable: bool,
+    ) -> Result<usize, CoreError> {
         Ok(self.0.add(name, &shape, Role::Parameter { trainable })?.0)
     }
 
@@ -38,7 +43,12 @@ impl Network {
         Ok(self.0.add(name, &shape, Role::Activation)?.0)
     }
 
-    fn link(&mut self, source: usize, target: usize, relations: Vec<PyRef<'_, Relation>>) -> Result<(), CoreError> {
+    fn link(
+        &mut self,
+        source: usize,
+        target: usize,
+        relations: Vec<PyRef<'_, Relation>>,
+    ) -> Result<(), CoreError> {
         let relations = relations.iter().map(|relation| relation.0.clone()).collect();
         Ok(self.0.link(TensorId(source), TensorId(target), relations)?)
     }

@@ -66,7 +66,11 @@ impl Relation {
         padding: Whole,
     ) -> Self {
         let window = window(size, stride, dilation, padding);
-        Self(AxisRelation::new(CoreRelation::TransposedWindow(window), source.index(), target.index()))
+        Self(AxisRelation::new(
+            CoreRelation::TransposedWindow(window),
+            source.index(),
+            target.index(),
+        ))
     }
 
     /// The source axis are the taps of a window over ``extent`` positions, each used where in bounds.
@@ -82,7 +86,11 @@ impl Relation {
         padding: Whole,
     ) -> Self {
         let window = window(size, stride, dilation, padding);
-        Self(AxisRelation::new(CoreRelation::Taps { window, extent: extent.0 }, source.index(), target.index()))
+        Self(AxisRelation::new(
+            CoreRelation::Taps { window, extent: extent.0 },
+            source.index(),
+            target.index(),
+        ))
     }
 
     /// The source axis are the taps of a transposed window with ``extent`` inputs.
@@ -98,32 +106,49 @@ impl Relation {
         padding: Whole,
     ) -> Self {
         let window = window(size, stride, dilation, padding);
-        Self(AxisRelation::new(CoreRelation::TransposedTaps { window, extent: extent.0 }, source.index(), target.index()))
+        Self(AxisRelation::new(
+            CoreRelation::TransposedTaps { window, extent: extent.0 },
+            source.index(),
+            target.index(),
+        ))
     }
 
     /// Both axes fall into ``groups`` equal blocks; a target index reads its own block.
     #[staticmethod]
     #[pyo3(signature = (source, target, *, groups))]
     fn blocks(source: Natural, target: Natural, groups: Natural) -> Self {
-        Self(AxisRelation::new(CoreRelation::Blocks { groups: groups.0 }, source.index(), target.index()))
+        Self(AxisRelation::new(
+            CoreRelation::Blocks { groups: groups.0 },
+            source.index(),
+            target.index(),
+        ))
     }
 
     /// Target index ``o`` reads source index ``start + step * o``.
     #[staticmethod]
     #[pyo3(signature = (source, target, *, start=Natural(0), step=Whole(1)), text_signature = "(source, target, *, start=0, step=1)")]
     fn slice(source: Natural, target: Natural, start: Natural, step: Whole) -> Self {
-        Self(AxisRelation::new(CoreRelation::Slice { start: start.0, step: step.0 }, source.index(), target.index()))
+        Self(AxisRelation::new(
+            CoreRelation::Slice { start: start.0, step: step.0 },
+            source.index(),
+            target.index(),
+        ))
     }
 
     /// Target index ``o`` reads source index ``indices[o]``; -1 reads nothing.
     #[staticmethod]
     fn select(source: Natural, target: Natural, indices: Wholes) -> PyResult<Self> {
         if let Some(index) = indices.0.iter().find(|&&index| index < -1) {
-            let message = format!("'select' reads index {index}; use -1 for nothing, 0 and up for indices");
+            let message =
+                format!("'select' reads index {index}; use -1 for nothing, 0 and up for indices");
             return Err(InvalidNetworkError::new_err(message));
         }
         let indices = indices.0.iter().map(|&index| u64::try_from(index).ok()).collect();
-        Ok(Self(AxisRelation::new(CoreRelation::Select { indices }, source.index(), target.index())))
+        Ok(Self(AxisRelation::new(
+            CoreRelation::Select { indices },
+            source.index(),
+            target.index(),
+        )))
     }
 
     /// Target index ``o`` reads ``indices[offsets[o]:offsets[o + 1]]``, with multiplicities.
@@ -151,7 +176,8 @@ impl Relation {
         let axes = |name: &str, axes: &Wholes| -> PyResult<Vec<usize>> {
             Ok(naturals(name, axes)?.into_iter().map(|axis| Natural(axis).index()).collect())
         };
-        let (source, target) = (axes("source axes", &source_axes)?, axes("target axes", &target_axes)?);
+        let (source, target) =
+            (axes("source axes", &source_axes)?, axes("target axes", &target_axes)?);
         Ok(Self(AxisRelation::reshape(source, target)))
     }
 
@@ -180,8 +206,11 @@ impl Relation {
             arguments.set_item("padding", window.padding)
         };
         match &self.0.relation {
-            CoreRelation::Window(window) | CoreRelation::TransposedWindow(window) => windowed(window)?,
-            CoreRelation::Taps { window, extent } | CoreRelation::TransposedTaps { window, extent } => {
+            CoreRelation::Window(window) | CoreRelation::TransposedWindow(window) => {
+                windowed(window)?
+            }
+            CoreRelation::Taps { window, extent }
+            | CoreRelation::TransposedTaps { window, extent } => {
                 windowed(window)?;
                 arguments.set_item("extent", extent)?;
             }
@@ -200,7 +229,10 @@ impl Relation {
                     ("indices", &rows.indices),
                     ("multiplicities", &rows.multiplicities),
                 ] {
-                    arguments.set_item(name, PyArray1::from_iter(py, values.iter().map(|&v| v as i64)))?;
+                    arguments.set_item(
+                        name,
+                        PyArray1::from_iter(py, values.iter().map(|&v| v as i64)),
+                    )?;
                 }
             }
             _ => {}
@@ -220,5 +252,7 @@ fn window(size: Natural, stride: Natural, dilation: Natural, padding: Whole) -> 
 
 fn naturals(name: &str, values: &Wholes) -> PyResult<Vec<u64>> {
     let checked: Result<Vec<u64>, _> = values.0.iter().map(|&value| u64::try_from(value)).collect();
-    checked.map_err(|_| InvalidNetworkError::new_err(format!("the {name} of a relation must not be negative")))
+    checked.map_err(|_| {
+        InvalidNetworkError::new_err(format!("the {name} of a relation must not be negative"))
+    })
 }

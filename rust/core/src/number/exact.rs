@@ -51,10 +51,8 @@ impl Number for Exact {
             let scale = scale & 0xffff_ffff;
             let low = (mixed & 0xffff_ffff).wrapping_mul(scale);
             let high = (mixed >> 32).wrapping_mul(scale);
-            let sum = low
-                .wrapping_add((high & 0xffff) << 32)
-                .wrapping_add(carry)
-                .wrapping_add(held);
+            let sum =
+                low.wrapping_add((high & 0xffff) << 32).wrapping_add(carry).wrapping_add(held);
             (sum & DIGIT, (sum >> RADIX).wrapping_add(high >> 16))
         } else {
             // The carry of an unscaled sum is small, so only `held` can still overflow a lane.

@@ -128,5 +128,9 @@ pub(crate) trait Number: Copy + 'static {
     fn swallows(lane: Self::Lane) -> bool;
 
     /// The count of the digits `lanes`, the first of which is in plane `low`, times `factors`.
-    fn value(lanes: impl DoubleEndedIterator<Item = Self::Lane>, low: usize, factors: &[u64]) -> Value;
+    fn value(
+        lanes: impl DoubleEndedIterator<Item = Self::Lane>,
+        low: usize,
+        factors: &[u64],
+    ) -> Value;
 }
