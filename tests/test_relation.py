@@ -118,7 +118,8 @@ def test_lists_are_counted_as_the_definition_says() -> None:
     net.link(weight, picked, [Relation.select(0, 0, [2, -1, 0, 2])])
     net.link(picked, mixed, [Relation.sparse(0, 0, [0, 2, 3], [0, 1, 3], [5, 1, 7])])
     net.output(mixed)
-    # weight[2] is read at 0, with 5 edges to an output, and at 3, with 7; weight[0] at 2, with none.
+    # weight[2] is read at 0, which has 5 edges to an output, and at 3, which has 7; weight[0] at 2,
+    # which has none.
     counts = unrolled.count(net)["weight"].exact().tolist()
     assert counts == reference.count(net)["weight"].tolist() == [0, 0, 12]
 
@@ -156,7 +157,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         r"one-dimensional.*got array\(\[\[1\]\]\)",
     ),
     "array of fractions": (
-        lambda: Relation.select(0, 0, np.array([0.5])),  # type: ignore[arg-type]
+        lambda: Relation.select(0, 0, np.array([0.5])),
         r"integers, got array\(\[0\.5\]\)",
     ),
     "negative offset": (lambda: Relation.sparse(0, 0, [0, -1], [0]), "offsets.*negative"),
@@ -179,5 +180,6 @@ def test_refused(case: tuple[Callable[[], Any], str]) -> None:
 
 
 def test_long_arguments_are_not_repeated_in_messages() -> None:
-    with pytest.raises(InvalidNetworkError, match=r"got <class 'list'>$"):
+    with pytest.raises(InvalidNetworkError, match="got <class 'list'>") as refusal:
         Relation.select(0, 0, [*range(1000), "x"])  # type: ignore[list-item]
+    assert len(str(refusal.value)) < 200

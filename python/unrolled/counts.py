@@ -65,7 +65,7 @@ def count(
     NothingToCountError
         No parameter, or no output, or no parameter with a path to an output.
     MemoryLimitError
-        An exact count would need more than `memory_limit`; the message says how much.
+        The count would need more than `memory_limit`; the message says how much.
 
     References
     ----------
@@ -82,7 +82,7 @@ def count(
     >>> counts.total, counts["layer1/kernel"].maximum
     (178, 8)
     """
-    from unrolled.network import Network, Tensor
+    from unrolled.network import Network
 
     if not isinstance(network, Network):
         hint = "; unrolled.models.build() makes one of a name" if isinstance(network, str) else ""

@@ -40,7 +40,7 @@ class NothingToCountError(UnrolledError, ValueError):
 
 
 class MemoryLimitError(UnrolledError, MemoryError):
-    """An exact count would need more memory than `memory_limit` allows."""
+    """A count would need more memory than `memory_limit` allows."""
 
 
 class UnknownModelError(UnrolledError, LookupError):

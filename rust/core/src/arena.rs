@@ -63,7 +63,8 @@ fn roomy(length: usize) -> usize {
     if length < POOLED {
         return length;
     }
-    length.next_multiple_of(1 << (usize::BITS - length.leading_zeros()).saturating_sub(4))
+    let step = 1 << (usize::BITS - length.leading_zeros()).saturating_sub(4);
+    length.checked_next_multiple_of(step).unwrap_or(length)
 }
 
 /// Hands out buffers, takes them back, and watches how much is out.
@@ -116,7 +117,8 @@ impl<L: Copy + Default> Arena<L> {
     pub(crate) fn take(&mut self, cells: usize, planes: usize, bits: u64) -> Result<Buffer<L>> {
         let overflow = || Error::SizeOverflow { what: format!("the counts of '{}'", self.tensor) };
         let length = roomy(cells.checked_mul(planes).ok_or_else(overflow)?);
-        let fits = |lanes: &Vec<L>| (length..=length.saturating_mul(2)).contains(&lanes.len());
+        let fits =
+            |lanes: &Vec<L>| (length..=length.saturating_add(length / 4)).contains(&lanes.len());
         let pooled = if length >= POOLED { self.free.len() } else { 0 };
         // The one returned last is the one most likely still in the cache.
         let lanes = match self.free[..pooled].iter().rposition(fits) {
@@ -126,19 +128,34 @@ impl<L: Copy + Default> Arena<L> {
         let bytes = (length * size_of::<L>()) as u64;
         self.loaned += bytes;
         self.peak = self.peak.max(self.loaned);
-        let planes =
-            usize::try_from(bits.div_ceil(self.planned_radix).max(1)).unwrap_or(usize::MAX);
-        let planned = (roomy(cells.saturating_mul(planes)) as u64).saturating_mul(8);
+        let planned = self.plan(cells, bits);
         self.planned = self.planned.saturating_add(planned);
-        if self.planned > self.planned_peak {
-            self.planned_peak = self.planned;
-            self.peak_tensor.clone_from(&self.tensor);
-        }
         Ok(Buffer { lanes, bytes, planned, version: self.new_version() })
     }
 
+    /// Plans for counts of `bits` in a buffer that is written again in place. In the run that is
+    /// planned for they may have outgrown it, and need another beside it for a while.
+    pub(crate) fn rewrite(&mut self, buffer: &mut Buffer<L>, cells: usize, bits: u64) {
+        let planned = self.plan(cells, bits);
+        self.planned = self.planned.saturating_add(planned).saturating_sub(buffer.planned);
+        buffer.planned = planned;
+        buffer.version = self.new_version();
+    }
+
+    /// Bytes for counts of `bits` in the run that is planned for, on top of what is planned.
+    fn plan(&mut self, cells: usize, bits: u64) -> u64 {
+        let planes = usize::try_from(bits.div_ceil(self.planned_radix).max(1));
+        let lanes = roomy(cells.saturating_mul(planes.unwrap_or(usize::MAX)));
+        let planned = (lanes as u64).saturating_mul(8);
+        if self.planned.saturating_add(planned) > self.planned_peak {
+            self.planned_peak = self.planned.saturating_add(planned);
+            self.peak_tensor.clone_from(&self.tensor);
+        }
+        planned
+    }
+
     /// A version for contents that are about to be written.
-    pub(crate) fn new_version(&mut self) -> u64 {
+    fn new_version(&mut self) -> u64 {
         self.versions += 1;
         self.versions
     }

@@ -11,6 +11,9 @@ use crate::runs::Runs;
 /// Most runs along one axis; beyond this the description itself would not fit.
 pub(crate) const MAX_RUNS: u64 = 1 << 24;
 
+/// Most entries of compressed rows.
+const MAX_ENTRIES: u64 = 1 << 28;
+
 /// A compiled map, or the reason why there is none.
 pub(crate) type Compiled<T = AxisMap> = Result<T, String>;
 
@@ -264,7 +267,7 @@ impl AxisMap {
         for j in 0..source {
             let (first, count, step) = progression(j);
             overlap(&ends, first, count, step, &mut builder.row);
-            builder.push();
+            builder.push()?;
         }
         Ok(builder.finish(target))
     }
@@ -295,7 +298,7 @@ impl AxisMap {
                     _ => builder.row.push((run, multiplicity)),
                 }
             }
-            builder.push();
+            builder.push()?;
         }
         Ok(builder.finish(target))
     }
@@ -351,7 +354,7 @@ struct SparseBuilder {
 
 impl SparseBuilder {
     /// Appends `row` and clears it.
-    fn push(&mut self) {
+    fn push(&mut self) -> Compiled<()> {
         let start = self.offsets.last().copied().unwrap_or(0) as usize;
         match self.lengths.last_mut() {
             Some(last) if self.entries[start..] == self.row[..] => *last += 1,
@@ -362,6 +365,10 @@ impl SparseBuilder {
             }
         }
         self.row.clear();
+        if self.entries.len() as u64 > MAX_ENTRIES {
+            return Err(format!("the axis needs more than {MAX_ENTRIES} sums of unequal counts"));
+        }
+        Ok(())
     }
 
     fn finish(mut self, target: &Runs) -> AxisMap {

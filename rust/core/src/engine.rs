@@ -65,9 +65,12 @@ impl<N: Number> Contribution<N> {
         Self { tensor, maps }
     }
 
-    /// Whether no map makes fewer runs of many: such maps had better be applied at once.
+    /// Whether the maps had better be applied later, as part of sums: none makes fewer runs of many,
+    /// and weights stay small enough for the sums to fit into lanes.
     pub(crate) fn may_wait(&self) -> bool {
-        self.maps.iter().all(|(axis, map)| 2 * map.runs.len() > self.tensor.axes[*axis].len())
+        self.maps.iter().all(|(axis, map)| {
+            2 * map.runs.len() > self.tensor.axes[*axis].len() && map.rows.heaviest() <= 8
+        })
     }
 
     /// Runs along each axis once all maps are applied.
@@ -297,8 +300,11 @@ impl<'a, N: Number> Engine<'a, N> {
             target,
         };
         let shared = || Error::Internal("a result is shared before it is made".into());
+        let rows = result.rows();
         let buffer = Arc::get_mut(&mut result.buffer).ok_or_else(shared)?;
-        buffer.version = self.arena.new_version();
+        if held > 0 {
+            self.arena.rewrite(buffer, rows.saturating_mul(target.width), bits);
+        }
         pass.run(&mut buffer.lanes, &mut self.scratch, self.monitor)?;
         if let Some(other) = other {
             self.arena.give(other);

@@ -73,11 +73,11 @@ pub enum Error {
     /// The count would need more memory than allowed.
     #[error(
         "counting needs {} {}, at tensor '{tensor}', but memory_limit is {}; raise memory_limit, \
-         {}use smaller inputs",
+         {}or use smaller inputs",
         if *.complete { "about" } else { "more than" },
         bytes(*.needed),
         bytes(*.limit),
-        if *.exact { "count in log space or " } else { "" }
+        if *.exact { "count in log space " } else { "" }
     )]
     MemoryLimit {
         /// Bytes needed at the peak, or when the count was given up.

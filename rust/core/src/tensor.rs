@@ -136,8 +136,13 @@ impl<N: Number> CountTensor<N> {
     pub(crate) fn trim(&mut self) {
         let (rows, lanes) = (self.rows(), self.width());
         let largest = |tensor: &Self, plane: usize| {
-            let of_row = |row| tensor.row(row)[plane * lanes..(plane + 1) * lanes].iter().copied();
-            (0..rows).flat_map(of_row).fold(N::Lane::default(), |a, b| if b > a { b } else { a })
+            let mut top = N::Lane::default();
+            for row in 0..rows {
+                for &lane in &tensor.row(row)[plane * lanes..(plane + 1) * lanes] {
+                    top = if lane > top { lane } else { top };
+                }
+            }
+            top
         };
         let mut top = largest(self, self.planes - 1);
         while self.planes > 1 && top == N::Lane::default() {
