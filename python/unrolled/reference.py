@@ -212,7 +212,7 @@ def multiplicity(relation: Relation, i: int, o: int, source_length: int, target_
         case "sparse":
             row = range(a["offsets"][o], a["offsets"][o + 1])
             return sum(int(a["multiplicities"][at]) for at in row if a["indices"][at] == i)
-    raise NotImplementedError(f"no definition of the relation '{relation.kind}'")
+    raise InvalidArgumentError(f"no definition of the relation '{relation.kind}'")
 
 
 def _edges(

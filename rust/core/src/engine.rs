@@ -6,11 +6,12 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::arena::Arena;
-use crate::axis_map::{AxisMap, Rows};
+use crate::axis_map::AxisMap;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 use crate::number::Number;
 use crate::pass::{Base, Pass, RowMap, Scratch, Target};
+use crate::rows::Rows;
 use crate::runs::Runs;
 use crate::tensor::{CountTensor, padded};
 

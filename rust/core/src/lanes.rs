@@ -1,7 +1,7 @@
 //! Lane maps: an axis map applied along the lanes of one plane.
 
-use crate::axis_map::{Phase, Rows};
 use crate::number::Number;
+use crate::rows::{Phase, Rows};
 use crate::vector::{add_three, add_to, add_two, copy, total};
 
 /// An axis map made ready to run over lanes.

@@ -19,6 +19,7 @@ mod number;
 mod pass;
 mod progression;
 mod relation;
+mod rows;
 mod runs;
 mod sliding;
 mod spectrum;

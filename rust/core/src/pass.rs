@@ -1,12 +1,12 @@
 //! One pass over a count tensor: a map along one axis of rows, a map along the lanes, a scale, and
 //! the sum with what is there already, row by row and plane by plane.
 
-use crate::axis_map::Rows;
 use crate::error::{Error, Result};
 use crate::lanes::LaneMap;
 use crate::mixer::{Mix, Mixer};
 use crate::monitor::Monitor;
 use crate::number::Number;
+use crate::rows::Rows;
 use crate::sliding::{self, Class, Middle, Nested, Queue};
 use crate::tensor::CountTensor;
 use crate::vector::{add_to, add_weighted, copy, settle, weigh};

@@ -1,7 +1,7 @@
 //! Arithmetic progressions of target indices: who reads a given source index.
 
-use crate::axis_map::Phase;
 use crate::relation::Window;
+use crate::rows::Phase;
 
 /// For a convolution: the target indices that read source index `i`, one [`Phase`] for every
 /// residue of `i` modulo the stride (as far as `source` indices need them).

@@ -5,7 +5,7 @@
 //! whatever the size of the window, and nothing is ever subtracted, which floating point could not
 //! afford.
 
-use crate::axis_map::Rows;
+use crate::rows::Rows;
 
 /// Windows over the rows `first, first + step, ...`.
 pub(crate) struct Class {

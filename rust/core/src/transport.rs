@@ -2,12 +2,13 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::axis_map::{AxisMap, Compiled, MAX_RUNS};
+use crate::axis_map::{AxisMap, MAX_RUNS};
 use crate::engine::{Contribution, Engine};
 use crate::error::{Error, Result};
 use crate::network::{Link, Network, Tensor};
 use crate::number::Number;
 use crate::relation::{AxisRelation, Relation};
+use crate::rows::Compiled;
 use crate::runs::{PerAxis, Runs};
 use crate::tensor::CountTensor;
 
