@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from graph_table import Table
+
 SMOKE = pytest.StashKey[bool]()
 BOARD = pytest.StashKey["Board"]()
 
@@ -20,6 +22,10 @@ class Board:
     seconds: dict[str, dict[str, float]] = field(default_factory=dict)
     answers: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    tables: dict[str, Table] = field(default_factory=dict)
+
+    def table(self, title: str) -> Table:
+        return self.tables.setdefault(title, Table(title))
 
     def agree(self, case: str, answer: Any) -> None:
         """Every side of a case must give the same answer (floats: to 1e-12 relative)."""
@@ -36,11 +42,17 @@ class Board:
                 ratio = f"{seconds / base:10.2f} x" if seconds != base else " " * 12
                 yield f"{case:44} {side:14} {1e3 * seconds:12.3f} ms {ratio}"
         yield from self.notes
+        for table in self.tables.values():
+            yield ""
+            yield from table.lines()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--smoke", action="store_true", help="small sizes, one round: only that the benchmarks run"
+    )
+    parser.addoption(
+        "--huge", action="store_true", help="graphs of 10^8 edges too: minutes, and 8 GB of memory"
     )
 
 

@@ -5,18 +5,22 @@ from unrolled._core import VERSION as __version__
 from unrolled._core import Relation
 from unrolled.analysis import Analysis, LayerSummary, analyze
 from unrolled.compare import Comparison, compare
-from unrolled.counts import Counts, Level, ParameterCounts, Spectrum, count
+from unrolled.counts import Counts, GraphCounts, Level, ParameterCounts, Spectrum, count
 from unrolled.errors import (
     CycleError,
+    GraphFileError,
     InvalidArgumentError,
+    InvalidGraphError,
     InvalidNetworkError,
     MemoryLimitError,
+    MissingPackageError,
     NothingToCountError,
     SizeOverflowError,
     UnknownModelError,
     UnknownNameError,
     UnrolledError,
 )
+from unrolled.graph import Graph
 from unrolled.network import Link, Network, Tensor
 
 __all__ = [
@@ -24,12 +28,17 @@ __all__ = [
     "Comparison",
     "Counts",
     "CycleError",
+    "Graph",
+    "GraphCounts",
+    "GraphFileError",
     "InvalidArgumentError",
+    "InvalidGraphError",
     "InvalidNetworkError",
     "LayerSummary",
     "Level",
     "Link",
     "MemoryLimitError",
+    "MissingPackageError",
     "Network",
     "NothingToCountError",
     "ParameterCounts",

@@ -6,11 +6,24 @@ from typing import Any, Final, Literal, TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["VERSION", "Counts", "Network", "ParameterCounts", "Relation", "Spectrum"]
+__all__ = [
+    "VERSION",
+    "Counts",
+    "Graph",
+    "GraphCounts",
+    "GraphSpectrum",
+    "Network",
+    "ParameterCounts",
+    "Relation",
+    "Spectrum",
+]
 
 VERSION: Final[str]
 
 _Integers: TypeAlias = Sequence[int] | npt.NDArray[np.int64]
+_Indices: TypeAlias = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
+_Progress: TypeAlias = Callable[[int, int], None] | None
+_Count: TypeAlias = tuple[float, int, int | None]
 
 @final
 class Relation:
@@ -140,6 +153,11 @@ class Network:
     def links(self) -> list[tuple[int, int, list[Relation]]]: ...
     @property
     def outputs(self) -> list[int]: ...
+    def unroll(
+        self, memory_limit: int | None = None, progress: _Progress = None
+    ) -> tuple[Graph, list[tuple[int, int]]]:
+        """The graph of all elements, and the tensors with the node of their first element."""
+
     def count(
         self,
         exact: bool = True,
@@ -219,4 +237,112 @@ class Spectrum:
     def owners(self, level: int) -> list[tuple[int, int]]:
         """The tensors that have this level, and how many of their elements do."""
 
+    def __len__(self) -> int: ...
+
+@final
+class Graph:
+    """Successor lists; `roles` has outputs, inputs and parameters as ids, or labels, or None."""
+
+    @staticmethod
+    def from_edges(
+        sources: _Indices,
+        targets: _Indices,
+        multiplicity: npt.NDArray[np.uint64] | None,
+        num_nodes: int | None,
+        roles: dict[str, Any],
+        threads: int = 0,
+        progress: _Progress = None,
+    ) -> Graph: ...
+    @staticmethod
+    def from_csr(
+        indptr: _Indices,
+        indices: _Indices,
+        multiplicity: npt.NDArray[np.uint64] | None,
+        roles: dict[str, Any],
+        threads: int = 0,
+        progress: _Progress = None,
+    ) -> Graph: ...
+    @staticmethod
+    def from_file(
+        path: str,
+        indptr: _Indices,
+        indices_at: int,
+        wide: bool,
+        multiplicity_at: int | None,
+        rank: npt.NDArray[np.uint32] | None,
+        roles: dict[str, Any],
+        progress: _Progress = None,
+    ) -> Graph:
+        """Lists in a file, from these bytes on; indices have 64 bits if `wide`, else 32."""
+
+    @property
+    def num_nodes(self) -> int: ...
+    @property
+    def num_edges(self) -> int: ...
+    @property
+    def indptr(self) -> _Indices: ...
+    @property
+    def indices(self) -> _Indices | None:
+        """None if they are in a file."""
+
+    @property
+    def multiplicity(self) -> npt.NDArray[np.uint64] | None: ...
+    @property
+    def outputs(self) -> npt.NDArray[np.uint32]: ...
+    @property
+    def rank(self) -> npt.NDArray[np.uint32] | None:
+        """The number of every node in the sorted lists, if that is another one."""
+
+    def sorted_lists(
+        self,
+    ) -> tuple[_Indices, _Indices, npt.NDArray[np.uint64] | None] | None:
+        """The lists in topological order; None if they are in a file."""
+
+    def inputs(self) -> npt.NDArray[np.uint32]: ...
+    def parameters(self) -> npt.NDArray[np.int64]:
+        """The label of the parameter that each node is, or -1."""
+
+    def count(
+        self,
+        exact: bool,
+        towards: str,
+        parameters_only: bool,
+        threads: int,
+        memory_limit: int | None,
+        progress: _Progress,
+    ) -> GraphCounts:
+        """Paths of every node, `towards` "outputs", "inputs" or "both"; 0 threads: one a core."""
+
+@final
+class GraphCounts:
+    """Counts of the nodes of a graph, each as mantissa, exponent and, if exact, integer."""
+
+    @property
+    def exact(self) -> bool: ...
+    @property
+    def peak_bytes(self) -> int: ...
+    def value(self, node: int) -> _Count: ...
+    def group(self, label: int) -> _Count: ...
+    def log2(self) -> npt.NDArray[np.float64]: ...
+    def spectrum(self) -> GraphSpectrum: ...
+
+@final
+class GraphSpectrum:
+    """The distinct counts of all parameters of a graph, ascending, without zero."""
+
+    @property
+    def mantissas(self) -> npt.NDArray[np.float64]: ...
+    @property
+    def exponents(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def degeneracies(self) -> npt.NDArray[np.uint64]: ...
+    @property
+    def num_parameters(self) -> int:
+        """Of all parameters, with a path or without one."""
+
+    @property
+    def num_weight_nodes(self) -> int: ...
+    @property
+    def total(self) -> _Count: ...
+    def exact(self, level: int) -> int: ...
     def __len__(self) -> int: ...

@@ -12,10 +12,11 @@ import numpy as np
 
 from unrolled import _tables, quantities
 from unrolled._spectrum import Spectrum, scaled_integer
-from unrolled.counts import Counts, ParameterCounts, count
-from unrolled.errors import InvalidArgumentError, InvalidNetworkError
+from unrolled.counts import Counts, GraphCounts, ParameterCounts, count
+from unrolled.errors import InvalidArgumentError, InvalidNetworkError, NothingToCountError
 
 if TYPE_CHECKING:
+    from unrolled.graph import Graph
     from unrolled.network import Network
 
 __all__ = ["ATTRIBUTES", "Analysis", "LayerSummary", "analyze"]
@@ -35,6 +36,9 @@ ATTRIBUTES = (
     "spread_estimate",
 )
 """The figures of an `Analysis`, in the order they are shown."""
+
+ESTIMATES = ("surprisal_estimate", "spread_estimate")
+"""Those that need an input."""
 
 NARROW = 100
 
@@ -94,8 +98,8 @@ class Analysis:
         A parameter that several layers share is one weight node for each.
     num_unreached_parameters : int
         Parameters without a context, which no other figure includes.
-    counts : Counts or None
-        Counts by parameter; None if the analysis was made of a spectrum alone.
+    counts : Counts, GraphCounts or None
+        Counts by parameter, or by node; None if the analysis was made of a spectrum alone.
 
     Examples
     --------
@@ -115,7 +119,7 @@ class Analysis:
     num_outputs: int = field(kw_only=True)
     num_weight_nodes: int = field(kw_only=True)
     num_unreached_parameters: int = field(default=0, kw_only=True)
-    counts: Counts | None = field(default=None, kw_only=True)
+    counts: Counts | GraphCounts | None = field(default=None, kw_only=True)
 
     @property
     def is_exact(self) -> bool:
@@ -186,11 +190,12 @@ class Analysis:
         Raises
         ------
         InvalidArgumentError
-            If the analysis was made of a spectrum alone.
+            If the analysis was made of a graph, or of a spectrum alone.
         """
-        if self.counts is None:
+        if not isinstance(self.counts, Counts):
+            what = "spectrum" if self.counts is None else "graph"
             raise InvalidArgumentError(
-                f"'{self.name}' was analysed from a spectrum, which knows no layers; "
+                f"'{self.name}' was analysed from a {what}, which knows no layers; "
                 "analyze a Network or Counts instead"
             )
         groups: dict[str, list[ParameterCounts]] = {}
@@ -200,15 +205,22 @@ class Analysis:
         return tuple(self._summary(name, group) for name, group in groups.items())
 
     def to_dict(self) -> dict[str, str | int | float | None]:
-        """The name and all figures, by the names of the attributes."""
-        return {"name": self.name} | {key: getattr(self, key) for key in ATTRIBUTES}
+        """The name and all figures, by the names of the attributes.
+
+        Without an input, estimates are None.
+        """
+        missing = ESTIMATES if self.num_inputs == 0 else ()
+        return {"name": self.name} | {
+            key: None if key in missing else getattr(self, key) for key in ATTRIBUTES
+        }
 
     def summary(self) -> str:
         """The figures of the model as text, one a line, with their units."""
         lines = [f"{self.name}, counted {'exactly' if self.is_exact else 'in log space'}"]
-        for key in ATTRIBUTES:
-            value = getattr(self, key)
-            if key == "total_contexts" or (key == "num_unreached_parameters" and not value):
+        for key, value in self.to_dict().items():
+            if key in ("name", "total_contexts") or value is None:
+                continue
+            if key == "num_unreached_parameters" and not value:
                 continue
             text = f"{value:,}" if isinstance(value, int) else f"{value:,.6f} bits"
             lines.append(f"  {LABELS[key]:<32} {text:>26}")
@@ -227,7 +239,7 @@ class Analysis:
             Columns to fill at most: by default those of the terminal, or as many as it takes.
         """
         width = width or _tables.output_width()
-        if self.counts is None:
+        if not isinstance(self.counts, Counts):
             return self.summary()
         columns = [
             _tables.Column("layer", "left", folds=True),
@@ -262,8 +274,8 @@ class Analysis:
     def _estimate(self, formula: Callable[..., float]) -> float:
         if self.num_inputs == 0:
             raise InvalidNetworkError(
-                f"network '{self.name}': without an input there are no performance estimates; "
-                "declare one with Network.input"
+                f"'{self.name}': without an input there are no performance estimates; "
+                "declare one with Network.input, or with the inputs of a Graph"
             )
         return formula(
             self.spectrum,
@@ -317,10 +329,11 @@ LABELS = {
 
 
 def analyze(
-    model: Network | Counts,
+    model: Network | Graph | Counts | GraphCounts,
     *,
     exact: bool = True,
     trainable_only: bool = False,
+    threads: int | None = None,
     memory_limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Analysis:
@@ -328,10 +341,10 @@ def analyze(
 
     Parameters
     ----------
-    model : Network or Counts
-        With `Counts`, nothing is counted again and the options have no effect.
-    exact, trainable_only, memory_limit, progress
-        See `count`.
+    model : Network, Graph, Counts or GraphCounts
+        With counts, nothing is counted again and the options have no effect.
+    exact, trainable_only, threads, memory_limit, progress
+        See `count`. Of a graph, only the counts of parameters are kept.
 
     Returns
     -------
@@ -342,7 +355,7 @@ def analyze(
     NothingToCountError, MemoryLimitError
         See `count`.
     InvalidArgumentError
-        Something else than a network or counts.
+        Something else than a network, a graph or counts towards the outputs.
 
     References
     ----------
@@ -360,25 +373,61 @@ def analyze(
     >>> abs(result.entropy + result.expected_spread - result.log2_total_contexts) < 1e-12
     True
     """
-    counts = (
-        model
-        if isinstance(model, Counts)
-        else count(
-            model,
-            exact=exact,
-            trainable_only=trainable_only,
-            memory_limit=memory_limit,
-            progress=progress,
-        )
-    )
+    counts = _counts(model, exact, trainable_only, threads, memory_limit, progress)
+    spectrum = counts.spectrum()
+    if isinstance(counts, GraphCounts):
+        if counts.towards != "outputs":
+            raise InvalidArgumentError(
+                f"'{counts.name}' was counted with other paths; analysis needs those from "
+                "parameters to outputs"
+            )
+        if not len(spectrum):
+            raise NothingToCountError(
+                f"graph '{counts.name}': no parameter leads to an output; say which nodes are "
+                "parameters, and which are outputs"
+            )
     return Analysis(
         counts.name,
-        counts.spectrum(),
+        spectrum,
         num_inputs=counts.num_inputs,
         num_outputs=counts.num_outputs,
         num_weight_nodes=counts.num_weight_nodes,
         num_unreached_parameters=counts.num_unreached_parameters,
         counts=counts,
+    )
+
+
+def _counts(
+    model: Network | Graph | Counts | GraphCounts,
+    exact: bool,
+    trainable_only: bool,
+    threads: int | None,
+    memory_limit: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> Counts | GraphCounts:
+    if isinstance(model, (Counts, GraphCounts)):
+        return model
+    from unrolled.graph import Graph
+
+    if isinstance(model, Graph):
+        if trainable_only:
+            raise InvalidArgumentError("trainable_only is for networks; a graph has no statistics")
+        return count(
+            model,
+            exact=exact,
+            nodes="parameters",
+            threads=threads,
+            memory_limit=memory_limit,
+            progress=progress,
+        )
+    if threads is not None:
+        raise InvalidArgumentError("threads are for graphs; a network is counted by one")
+    return count(
+        model,
+        exact=exact,
+        trainable_only=trainable_only,
+        memory_limit=memory_limit,
+        progress=progress,
     )
 
 

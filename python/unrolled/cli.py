@@ -12,9 +12,12 @@ from typing import Any, NoReturn
 import click
 
 from unrolled import __version__, _tables, models
+from unrolled._graph_readers import is_graph_file, read_graph
 from unrolled.analysis import analyze
 from unrolled.compare import SORT_KEYS, compare
-from unrolled.errors import UnrolledError
+from unrolled.errors import InvalidArgumentError, UnrolledError
+from unrolled.graph import Graph
+from unrolled.network import Network
 
 __all__ = ["main"]
 
@@ -84,15 +87,35 @@ def main() -> None:
 
 
 @main.command("analyze")
-@click.argument("name")
+@click.argument("name", metavar="MODEL")
+@click.option("--threads", type=int, metavar="N", help="Of a graph. [default: one a core]")
+@click.option("--mmap", is_flag=True, help="Leave the edges of an .npz file where they are.")
 @model_options
 def analyze_command(
-    name: str, size: int | None, padding: Any, log_space: bool, as_json: bool
+    name: str,
+    threads: int | None,
+    mmap: bool,
+    size: int | None,
+    padding: Any,
+    log_space: bool,
+    as_json: bool,
 ) -> None:
-    """Analyze the model NAME: its figures, then a table of its layers."""
+    """Analyze MODEL: its figures, then a table of its layers.
+
+    MODEL is the name of a published model, or a file with a graph: .npz as saved by Graph.save,
+    .csv with the columns source, target and maybe multiplicity, or .graphml.
+    """
     with progress_bar(f"Counting {name}") as progress:
-        network = models.build(name, size=size, padding=padding)
-        analysis = analyze(network, exact=not log_space, progress=progress)
+        model: Network | Graph
+        if is_graph_file(name):
+            if size is not None:
+                raise InvalidArgumentError("--size is for published models, not for files")
+            model = read_graph(name, mmap=mmap, threads=threads, progress=progress)
+        elif threads is not None or mmap:
+            raise InvalidArgumentError(f"--threads and --mmap are for graphs, not for {name}")
+        else:
+            model = models.build(name, size=size, padding=padding)
+        analysis = analyze(model, exact=not log_space, threads=threads, progress=progress)
     click.echo(to_json([analysis]) if as_json else analysis.table())
 
 
@@ -120,9 +143,14 @@ def compare_command(
     log_space: bool,
     as_json: bool,
 ) -> None:
-    """Compare the models NAMES in one ranked table."""
+    """Compare the models NAMES, or files with graphs, in one ranked table."""
     with progress_bar("Counting") as progress:
-        networks = [models.build(name, size=size, padding=padding) for name in names]
+        networks = [
+            read_graph(name)
+            if is_graph_file(name)
+            else models.build(name, size=size, padding=padding)
+            for name in names
+        ]
         comparison = compare(
             networks, sort=sort, ascending=ascending, exact=not log_space, progress=progress
         )

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from unrolled import _tables, models
 from unrolled._hints import described, did_you_mean
 from unrolled.analysis import ATTRIBUTES, Analysis, analyze
-from unrolled.counts import Counts, check_progress
+from unrolled.counts import Counts, GraphCounts, check_progress
 from unrolled.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
+    from unrolled.graph import Graph
     from unrolled.network import Network
 
 __all__ = ["SORT_KEYS", "Comparison", "compare"]
@@ -130,7 +131,7 @@ UNITS = "Contexts: the total over all parameters. Spread, entropy, surprisal and
 
 
 def compare(
-    models_to_compare: Iterable[Network | Counts | Analysis | str],
+    models_to_compare: Iterable[Network | Graph | Counts | GraphCounts | Analysis | str],
     /,
     *,
     sort: str = "spread_estimate",
@@ -144,7 +145,7 @@ def compare(
 
     Parameters
     ----------
-    models_to_compare : iterable of Network, Counts, Analysis or str
+    models_to_compare : iterable of Network, Graph, Counts, GraphCounts, Analysis or str
         A string is the name of a published model, as in `models.names`.
     sort : str
         The figure to rank by: one of the attributes of `Analysis`, or "name".

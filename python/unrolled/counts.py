@@ -1,51 +1,101 @@
-"""Context counts of a network: `count`, and what it returns."""
+"""`count`, and what it returns for a network."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeGuard, overload
 
 import numpy as np
 
+from unrolled._graph_counts import GraphCounts, Towards
 from unrolled._hints import described, did_you_mean
 from unrolled._parameter_counts import ParameterCounts
 from unrolled._spectrum import NOT_EXACT, Level, Spectrum, Values
-from unrolled.errors import InvalidArgumentError, UnknownNameError, UnrolledError
+from unrolled.errors import (
+    InvalidArgumentError,
+    MemoryLimitError,
+    NothingToCountError,
+    UnknownNameError,
+    UnrolledError,
+)
 
 if TYPE_CHECKING:
     from unrolled import _core
+    from unrolled.graph import Graph
     from unrolled.network import Network, Tensor
 
-__all__ = ["Counts", "Level", "ParameterCounts", "Spectrum", "count"]
+__all__ = ["Counts", "GraphCounts", "Level", "ParameterCounts", "Spectrum", "count"]
 
 
 LARGEST_LIMIT = 1 << 62
 """More bytes than any machine has; larger limits mean the same."""
 
 
+@overload
 def count(
-    network: Network,
+    model: Network,
     *,
     exact: bool = True,
     trainable_only: bool = False,
     memory_limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Counts:
-    """Count the contexts of every parameter of a network.
+) -> Counts: ...
 
-    A context of a parameter is a directed path from it to an output of the computational graph of
-    single scalars. One reverse sweep over the layers counts them all; the graph is never built.
+
+@overload
+def count(
+    model: Graph,
+    *,
+    exact: bool = True,
+    towards: Literal["outputs", "inputs"] = "outputs",
+    through: bool = False,
+    nodes: Literal["all", "parameters"] = "all",
+    threads: int | None = None,
+    memory_limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> GraphCounts: ...
+
+
+def count(
+    model: Network | Graph,
+    *,
+    exact: bool = True,
+    trainable_only: bool = False,
+    towards: Literal["outputs", "inputs"] = "outputs",
+    through: bool = False,
+    nodes: Literal["all", "parameters"] = "all",
+    threads: int | None = None,
+    memory_limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Counts | GraphCounts:
+    """Count the contexts of every parameter of a network, or of every node of a graph.
+
+    A context is a directed path to an output of the computational graph of single scalars. One
+    reverse sweep counts them all: over the layers of a network, whose graph is never built, or over
+    the edges of a graph.
 
     Parameters
     ----------
-    network : Network
+    model : Network or Graph
     exact : bool
         True: integers of unlimited size. False: log space, with a relative error of the count near
         machine precision; quicker, and small for any depth.
     trainable_only : bool
-        Leave out parameters that training does not change, such as batch-norm statistics.
+        Networks only. Leave out parameters that training does not change, such as batch-norm
+        statistics.
+    towards : {"outputs", "inputs"}
+        Graphs only. "outputs": paths from every node to the outputs. "inputs": paths from the
+        inputs to every node; of a graph without inputs, from all nodes without a predecessor.
+    through : bool
+        Graphs only. Count the paths from inputs to outputs that lead through every node.
+    nodes : {"all", "parameters"}
+        Graphs only. With "parameters", exact counts of other nodes (towards "inputs", of other
+        nodes than outputs) are let go as soon as nothing reads them: memory then follows the width
+        of the graph, not its length.
+    threads : int, optional
+        Graphs only. By default one a core. Counts do not depend on it.
     memory_limit : int, optional
         Bytes an exact count may take; by default most of the memory that is free.
     progress : callable, optional
@@ -53,17 +103,17 @@ def count(
 
     Returns
     -------
-    Counts
+    Counts or GraphCounts
 
     Raises
     ------
     InvalidArgumentError
-        Something else than a network, a `memory_limit` that is no number of bytes, or a
-        `progress` that cannot be called.
+        Something else than a network or graph, an option that is not for it, a `memory_limit` that
+        is no number of bytes, or a `progress` that cannot be called.
     InvalidNetworkError
         An output that nothing leads to, or a cycle (`CycleError`).
     NothingToCountError
-        No parameter, or no output, or no parameter with a path to an output.
+        No parameter, or no output, or no parameter with a path to an output; a graph without nodes.
     MemoryLimitError
         The count would need more than `memory_limit`; the message says how much.
 
@@ -81,16 +131,34 @@ def count(
     Counts('mlp', 46 parameters, log2 of the total contexts 7.47573)
     >>> counts.total, counts["layer1/kernel"].maximum
     (178, 8)
+
+    The nodes of a graph have counts each:
+
+    >>> diamond = unrolled.Graph.from_edges([0, 0, 1, 2], [1, 2, 3, 3])
+    >>> unrolled.count(diamond)[0], unrolled.count(diamond, towards="inputs")[3]
+    (2, 2)
     """
+    limit = checked_limit(memory_limit)
+    check_progress(progress)
+    if _is_graph(model):
+        if trainable_only:
+            raise InvalidArgumentError("trainable_only is for networks; a graph has no statistics")
+        options = _GraphOptions(towards, through, nodes, threads)
+        return _count_graph(model, bool(exact), options, limit, progress)
     from unrolled.network import Network
 
-    if not isinstance(network, Network):
-        hint = "; unrolled.models.build() makes one of a name" if isinstance(network, str) else ""
-        raise InvalidArgumentError(f"count() takes a Network, got {described(network)}{hint}")
-    limit = _checked_limit(memory_limit)
-    check_progress(progress)
+    if not isinstance(model, Network):
+        hint = "; unrolled.models.build() makes one of a name" if isinstance(model, str) else ""
+        raise InvalidArgumentError(
+            f"count() takes a Network or a Graph, got {described(model)}{hint}"
+        )
+    if (towards, through, nodes, threads) != ("outputs", False, "all", None):
+        raise InvalidArgumentError(
+            "towards, through, nodes and threads are for graphs; Network.unroll() makes one of a "
+            "small network"
+        )
     try:
-        core = network._core.count(
+        core = model._core.count(
             bool(exact),
             memory_limit=limit,
             trainable_only=bool(trainable_only),
@@ -98,8 +166,47 @@ def count(
         )
     except UnrolledError as error:
         # The core knows the tensors but not the name of the network, of which there may be several.
-        raise type(error)(f"network '{network.name}': {error}") from None
-    return Counts(network, core)
+        raise type(error)(f"network '{model.name}': {error}") from None
+    return Counts(model, core)
+
+
+class _GraphOptions(NamedTuple):
+    towards: str
+    through: bool
+    nodes: str
+    threads: int | None
+
+
+def _is_graph(model: object) -> TypeGuard[Graph]:
+    from unrolled.graph import Graph
+
+    return isinstance(model, Graph)
+
+
+def _count_graph(
+    graph: Graph,
+    exact: bool,
+    options: _GraphOptions,
+    limit: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> GraphCounts:
+    from unrolled.graph import checked_threads
+
+    towards, through, nodes, threads = options
+    if towards not in ("outputs", "inputs"):
+        raise InvalidArgumentError(f"towards must be 'outputs' or 'inputs', got {towards!r}")
+    if nodes not in ("all", "parameters"):
+        raise InvalidArgumentError(f"nodes must be 'all' or 'parameters', got {nodes!r}")
+    if through and towards != "outputs":
+        raise InvalidArgumentError("through=True counts from inputs to outputs; leave out towards")
+    direction: Towards = "both" if through else "outputs" if towards == "outputs" else "inputs"
+    try:
+        core = graph._core.count(
+            exact, direction, nodes == "parameters", checked_threads(threads), limit, progress
+        )
+    except (MemoryLimitError, NothingToCountError) as error:
+        raise type(error)(f"graph '{graph.name}': {error}") from None
+    return GraphCounts(graph, core, direction)
 
 
 def check_progress(progress: object) -> None:
@@ -110,7 +217,7 @@ def check_progress(progress: object) -> None:
         )
 
 
-def _checked_limit(memory_limit: int | None) -> int | None:
+def checked_limit(memory_limit: int | None) -> int | None:
     if memory_limit is None:
         return None
     try:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unrolled._graph_names import Names
+
 __all__ = [
     "CycleError",
+    "GraphFileError",
     "InvalidArgumentError",
+    "InvalidGraphError",
     "InvalidNetworkError",
     "MemoryLimitError",
+    "MissingPackageError",
     "NothingToCountError",
     "SizeOverflowError",
     "UnknownModelError",
@@ -27,16 +36,50 @@ class InvalidNetworkError(UnrolledError, ValueError):
     """A layer, tensor or link of a network does not fit the others."""
 
 
+class InvalidGraphError(UnrolledError, ValueError):
+    """Arrays or attributes that describe no graph; the message says where."""
+
+
+class GraphFileError(UnrolledError, ValueError):
+    """A file that holds no graph, or one that was damaged."""
+
+
 class SizeOverflowError(InvalidNetworkError, OverflowError):
-    """A size of a network does not fit into 64 bits."""
+    """A size does not fit into 64 bits."""
 
 
-class CycleError(InvalidNetworkError):
-    """The links of a network form a cycle; the message names its tensors."""
+class CycleError(InvalidNetworkError, InvalidGraphError):
+    """The links of a network, or the edges of a graph, form a cycle; the message names it.
+
+    Attributes
+    ----------
+    nodes : tuple
+        Of a graph: the nodes along the cycle, the first repeated at the end.
+    """
+
+    def __init__(self, message: str, nodes: Sequence[Hashable] = ()) -> None:
+        super().__init__(message)
+        self.nodes = tuple(nodes)
+
+    def renamed(self, names: Names) -> CycleError:
+        """The same error with the names of the nodes."""
+        nodes = [names[node] for node in self.nodes if isinstance(node, int)]
+        shown = [repr(node) for node in nodes]
+        if len(shown) > LONGEST_CYCLE:
+            half = LONGEST_CYCLE // 2
+            shown[half:-half] = [f"({len(shown) - 2 * half} more)"]
+        return CycleError(
+            f"the graph has a cycle: {' -> '.join(shown)}; counting paths needs an acyclic graph",
+            nodes,
+        )
+
+
+LONGEST_CYCLE = 20
+"""Nodes of a cycle that are shown."""
 
 
 class NothingToCountError(UnrolledError, ValueError):
-    """A network has no parameter, or no parameter with a context."""
+    """A network or graph has no parameter, or no parameter with a context."""
 
 
 class MemoryLimitError(UnrolledError, MemoryError):
@@ -48,4 +91,8 @@ class UnknownModelError(UnrolledError, LookupError):
 
 
 class UnknownNameError(UnrolledError, LookupError):
-    """No counted parameter has this name; the message says which come near."""
+    """Nothing that was counted, and no node, has this name; the message says which come near."""
+
+
+class MissingPackageError(UnrolledError, ImportError):
+    """An optional package is not installed; the message says how to install it."""

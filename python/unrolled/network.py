@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from unrolled import _core
 from unrolled._hints import did_you_mean
@@ -14,6 +15,9 @@ from unrolled._layers.elementwise import Elementwise
 from unrolled._layers.movement import Movement
 from unrolled._layers.pooling import Pooling
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError, UnknownNameError
+
+if TYPE_CHECKING:
+    from unrolled.graph import Graph
 
 __all__ = ["Link", "Network", "Tensor"]
 
@@ -141,6 +145,53 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
                 for source, target, relations in self._core.links
             ]
         )
+
+    def unroll(
+        self,
+        *,
+        memory_limit: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Graph:
+        """Expand a small network into an explicit graph, one node for every element of a tensor.
+
+        Nodes are named by the tensor and the index of the element. Elements of parameters are
+        parameters of their own, those of inputs and outputs are inputs and outputs. Time and
+        memory grow with the number of edges between elements.
+
+        Parameters
+        ----------
+        memory_limit : int, optional
+            Bytes the graph may take; by default most of the memory that is free.
+        progress : callable, optional
+            Called as ``progress(done, total)`` now and then.
+
+        Raises
+        ------
+        MemoryLimitError
+            The graph would need more.
+        CycleError
+            The links form a cycle.
+
+        Examples
+        --------
+        >>> import unrolled
+        >>> net = unrolled.models.mlp([2], inputs=2, classes=1)
+        >>> graph = net.unroll()
+        >>> graph
+        Graph('mlp', 14 nodes, 15 edges, 1 output)
+        >>> unrolled.count(graph)["layer1/kernel", (0, 1)]
+        1
+        """
+        from unrolled._graph_names import TensorNames, TensorPlace
+        from unrolled.counts import check_progress, checked_limit
+        from unrolled.graph import Graph
+
+        check_progress(progress)
+        limit = checked_limit(memory_limit)
+        core, starts = self._core.unroll(memory_limit=limit, progress=progress)
+        tensors = [(self._tensors[number], start) for number, start in starts]
+        places = [TensorPlace(start, tensor.name, tensor.shape) for tensor, start in tensors]
+        return Graph(core, self.name, TensorNames(places))
 
     @property
     def num_inputs(self) -> int:

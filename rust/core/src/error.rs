@@ -91,6 +91,41 @@ pub enum Error {
         /// Whether the count was exact.
         exact: bool,
     },
+    /// Arrays that describe no graph.
+    #[error("{reason}")]
+    InvalidGraph {
+        /// What came, and what was expected.
+        reason: String,
+    },
+    /// The edges of a graph form a cycle.
+    #[error("the graph has a cycle: {}; counting paths needs an acyclic graph", shortened(nodes))]
+    GraphCycle {
+        /// The nodes along the cycle, the first repeated at the end.
+        nodes: Vec<usize>,
+    },
+    /// A graph, or counts in it, would need more memory than allowed.
+    #[error(
+        "{what} needs about {}, but the memory limit is {}; raise memory_limit, count in log space \
+         or ask for the counts of parameters only",
+        bytes(*.needed),
+        bytes(*.limit)
+    )]
+    GraphMemory {
+        /// What was about to be done.
+        what: String,
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// A file that is not what was written, or cannot be read.
+    #[error("{path}: {reason}")]
+    GraphFile {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The caller asked to stop.
     #[error("counting was interrupted")]
     Interrupted,
@@ -101,6 +136,19 @@ pub enum Error {
 
 /// The result type of the crate.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// The nodes of a cycle, without the middle of a long one.
+fn shortened(nodes: &[usize]) -> String {
+    const SHOWN: usize = 10;
+    let text =
+        |nodes: &[usize]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" -> ");
+    if nodes.len() <= 2 * SHOWN {
+        return text(nodes);
+    }
+    let left_out = nodes.len() - 2 * SHOWN;
+    let (head, tail) = (&nodes[..SHOWN], &nodes[nodes.len() - SHOWN..]);
+    format!("{} -> ({left_out} more) -> {}", text(head), text(tail))
+}
 
 /// Bytes for people, rounded up in the last place shown.
 fn bytes(count: u64) -> String {

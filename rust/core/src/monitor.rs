@@ -44,6 +44,18 @@ impl<'a> Monitor<'a> {
         if self.steps == self.total { self.call() } else { self.breathe(PATIENCE / 16) }
     }
 
+    /// Many short steps are done at once.
+    pub(crate) fn advance(&self, steps: u64) -> Result<()> {
+        self.steps.set(self.total.get().min(self.steps.get().saturating_add(steps)));
+        self.breathe(steps)
+    }
+
+    /// The last step is done, and maybe some before it were found to be unnecessary.
+    pub(crate) fn finish(&self) -> Result<()> {
+        self.steps.set(self.total.get());
+        self.call()
+    }
+
     /// `lanes` more have been worked on within a step.
     pub(crate) fn breathe(&self, lanes: u64) -> Result<()> {
         let work = self.work.get().saturating_add(lanes);

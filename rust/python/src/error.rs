@@ -6,6 +6,8 @@ use pyo3::prelude::*;
 use unrolled_core::Error;
 
 import_exception!(unrolled.errors, CycleError);
+import_exception!(unrolled.errors, GraphFileError);
+import_exception!(unrolled.errors, InvalidGraphError);
 import_exception!(unrolled.errors, InvalidNetworkError);
 import_exception!(unrolled.errors, MemoryLimitError);
 import_exception!(unrolled.errors, NothingToCountError);
@@ -32,8 +34,13 @@ impl From<CoreError> for PyErr {
             | Error::DisconnectedOutput { .. } => InvalidNetworkError::new_err(message),
             Error::SizeOverflow { .. } => SizeOverflowError::new_err(message),
             Error::Cycle { .. } => CycleError::new_err(message),
+            Error::GraphCycle { nodes } => CycleError::new_err((message, nodes)),
+            Error::InvalidGraph { .. } => InvalidGraphError::new_err(message),
+            Error::GraphFile { .. } => GraphFileError::new_err(message),
             Error::NothingToCount { .. } => NothingToCountError::new_err(message),
-            Error::MemoryLimit { .. } => MemoryLimitError::new_err(message),
+            Error::MemoryLimit { .. } | Error::GraphMemory { .. } => {
+                MemoryLimitError::new_err(message)
+            }
             Error::Interrupted => PyKeyboardInterrupt::new_err(message),
             _ => UnrolledError::new_err(message),
         }

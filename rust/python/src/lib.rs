@@ -3,6 +3,8 @@
 mod counts;
 mod enter;
 mod error;
+mod graph;
+mod graph_counts;
 mod natural;
 mod network;
 mod relation;
@@ -16,6 +18,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod _core {
     #[pymodule_export]
     use crate::counts::{Counts, ParameterCounts, Spectrum};
+    #[pymodule_export]
+    use crate::graph::Graph;
+    #[pymodule_export]
+    use crate::graph_counts::{GraphCounts, GraphSpectrum};
     #[pymodule_export]
     use crate::network::Network;
     #[pymodule_export]

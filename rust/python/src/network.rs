@@ -8,6 +8,7 @@ use unrolled_core::{CountOptions, Network as CoreNetwork, Role, TensorId, count}
 use crate::counts::Counts;
 use crate::enter::enter;
 use crate::error::CoreError;
+use crate::graph::{Graph, unroll};
 use crate::relation::Relation;
 
 type TensorRow = (String, Vec<u64>, &'static str, bool);
@@ -85,6 +86,16 @@ impl Network {
     #[getter]
     fn outputs(&self) -> Vec<usize> {
         self.0.outputs().iter().map(|id| id.0).collect()
+    }
+
+    #[pyo3(signature = (memory_limit=None, progress=None))]
+    fn unroll(
+        &self,
+        py: Python<'_>,
+        memory_limit: Option<u64>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<(Graph, Vec<(usize, u64)>)> {
+        unroll(py, &self.0, memory_limit, progress)
     }
 
     #[pyo3(signature = (exact=true, *, memory_limit=None, trainable_only=false, progress=None))]

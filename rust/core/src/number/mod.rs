@@ -16,7 +16,7 @@ pub(crate) use exact::Exact;
 pub(crate) use log::Log;
 
 /// A count taken out of its planes.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Value {
     /// The count is `mantissa * 2^exponent` with the mantissa in `[1, 2)`, or 0 for no context.
     /// Exact counts are rounded to nearest.

@@ -1,0 +1,99 @@
+"""Arrays of integers as the core takes them, with errors that say what is wrong with others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unrolled._hints import described
+from unrolled.errors import InvalidGraphError
+
+__all__ = ["Unsigned", "integers", "multiplicities", "node_ids", "refuse_negative", "unsigned"]
+
+Unsigned = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
+
+NARROW = (np.dtype(np.int32), np.dtype(np.uint32))
+WIDE = (np.dtype(np.int64), np.dtype(np.uint64))
+
+
+def integers(values: Any, what: str) -> npt.NDArray[np.integer[Any]]:
+    """One-dimensional array of integers of any width; `what` names it in errors.
+
+    Raises
+    ------
+    InvalidGraphError
+        Anything else: floats, booleans, objects, more dimensions.
+    """
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidGraphError(f"{what} must be an array of integers: {error}") from None
+    if array.size == 0 and array.ndim == 1 and array.dtype == np.float64:
+        array = array.astype(np.int64)  # what NumPy makes of an empty list
+    if array.dtype.kind not in "iu":
+        hint = "; convert them with .astype(int)" if array.dtype.kind == "f" else ""
+        raise InvalidGraphError(
+            f"{what} must be integers, got dtype {array.dtype} "
+            f"({described(values) if array.ndim == 0 else f'shape {array.shape}'}){hint}"
+        )
+    if array.ndim != 1:
+        raise InvalidGraphError(f"{what} must have one dimension, got shape {array.shape}")
+    return array
+
+
+def unsigned(values: Any, what: str) -> Unsigned:
+    """Integers as the core reads them: native, without gaps, 32 or 64 bits, sign bit ignored.
+
+    Shares memory with `values` wherever the dtype allows; a negative number becomes one that no
+    graph has, which the core refuses.
+    """
+    array = integers(values, what)
+    # With 2**31 nodes and more, a negative 32-bit number could pass for one of them; ids that
+    # large need 64 bits anyway.
+    if array.dtype in NARROW and array.dtype.isnative:
+        return np.ascontiguousarray(array).view(np.uint32)
+    if array.dtype in WIDE and array.dtype.isnative:
+        return np.ascontiguousarray(array).view(np.uint64)
+    return np.ascontiguousarray(
+        array, dtype=np.int64 if array.dtype.kind == "i" else np.uint64
+    ).view(np.uint64)
+
+
+def multiplicities(values: Any) -> npt.NDArray[np.uint64] | None:
+    """Multiplicities as unsigned integers of 64 bits; None stays None."""
+    if values is None:
+        return None
+    array = integers(values, "multiplicity")
+    refuse_negative(array, "multiplicity", least=1)
+    return np.ascontiguousarray(array, dtype=np.uint64)
+
+
+def refuse_negative(array: npt.NDArray[Any], what: str, least: int = 0) -> None:
+    """Say which number is too small."""
+    if array.size and array.min() < least:
+        at = int(np.argmax(array < least))
+        raise InvalidGraphError(f"{what}[{at}] is {array[at]}; it must be at least {least}")
+
+
+def node_ids(values: Any, what: str, nodes: int) -> npt.NDArray[np.uint32] | None:
+    """Ascending ids of the nodes that an array of ids, or a boolean mask, names."""
+    if values is None:
+        return None
+    array = np.asarray(values)
+    if array.dtype == np.bool_:
+        if array.shape != (nodes,):
+            raise InvalidGraphError(
+                f"{what}: a mask must have one entry for each of the {nodes} nodes, "
+                f"got shape {array.shape}"
+            )
+        return np.flatnonzero(array).astype(np.uint32)
+    array = integers(values, what)
+    refuse_negative(array, what)
+    if array.size and array.max() >= nodes:
+        at = int(np.argmax(array >= nodes))
+        raise InvalidGraphError(
+            f"{what}[{at}] is {array[at]}, but there are {nodes} nodes, numbered from 0"
+        )
+    return np.unique(array).astype(np.uint32)

@@ -1,0 +1,115 @@
+"""Graphs of the files that the shell takes: arrays, tables of edges, GraphML."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from unrolled._graph_names import TableNames
+from unrolled.errors import CycleError, GraphFileError, InvalidGraphError
+from unrolled.graph import Graph
+
+__all__ = ["SUFFIXES", "is_graph_file", "read_graph"]
+
+SUFFIXES = (".npz", ".csv", ".graphml")
+Progress = Callable[[int, int], None] | None
+
+
+def is_graph_file(name: str) -> bool:
+    """Whether a name is that of a file of a graph, there or not."""
+    return Path(name).suffix.lower() in SUFFIXES
+
+
+def read_graph(
+    name: str, *, mmap: bool = False, threads: int | None = None, progress: Progress = None
+) -> Graph:
+    """Read a graph of a file; see `SUFFIXES`.
+
+    Raises
+    ------
+    GraphFileError
+        A file that cannot be read, or holds something else.
+    InvalidGraphError, CycleError
+        Edges that form no graph.
+    """
+    path = Path(name)
+    try:
+        match path.suffix.lower():
+            case ".npz":
+                return Graph.load(path, mmap=mmap, progress=progress)
+            case ".csv":
+                return _read_csv(path, threads, progress)
+            case ".graphml":
+                return _read_graphml(path, threads, progress)
+    except OSError as error:
+        raise GraphFileError(f"{path}: cannot be read: {error.strerror or error}") from error
+    raise GraphFileError(f"{path}: expected a file that ends with {', '.join(SUFFIXES)}")
+
+
+def _read_csv(path: Path, threads: int | None, progress: Progress) -> Graph:
+    """Two or three columns: source, target, multiplicity; ids, or names."""
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = [row for row in csv.reader(stream) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise GraphFileError(f"{path}: not a table of edges: {error}") from error
+    if rows and [cell.strip().lower() for cell in rows[0][:2]] == ["source", "target"]:
+        del rows[0]
+    width = len(rows[0]) if rows else 2
+    for line, row in enumerate(rows, start=1):
+        if len(row) != width or width not in (2, 3):
+            raise GraphFileError(
+                f"{path}: edge {line} has {len(row)} columns; expected source, target and, "
+                "in all lines or none, a multiplicity"
+            )
+    columns = list(zip(*rows, strict=True)) or [(), ()]
+    times = _whole(columns[2]) if width == 3 else None
+    if width == 3 and times is None:
+        raise GraphFileError(f"{path}: the third column must be multiplicities, integers from 1")
+    sources, targets = _whole(columns[0]), _whole(columns[1])
+    label = path.stem
+    if sources is not None and targets is not None:
+        return Graph.from_edges(
+            sources, targets, multiplicity=times, name=label, threads=threads, progress=progress
+        )
+    names = list(dict.fromkeys(cell for pair in zip(*columns[:2], strict=True) for cell in pair))
+    number = {name: node for node, name in enumerate(names)}
+    starts, ends = ([number[cell] for cell in column] for column in columns[:2])
+    table = TableNames(names)
+    try:
+        graph = Graph.from_edges(
+            starts, ends, multiplicity=times, name=label, threads=threads, progress=progress
+        )
+    except CycleError as error:
+        raise error.renamed(table) from None
+    return Graph(graph._core, label, table)
+
+
+def _whole(column: tuple[str, ...]) -> np.ndarray[tuple[int], np.dtype[np.int64]] | None:
+    """The cells as integers, or None if they are not."""
+    try:
+        return np.array(list(map(int, column)), dtype=np.int64)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _read_graphml(path: Path, threads: int | None, progress: Progress) -> Graph:
+    import networkx as nx
+
+    try:
+        graph = nx.read_graphml(path)
+    except OSError:
+        raise
+    except Exception as error:  # XML and what NetworkX makes of it fail in many ways
+        raise GraphFileError(f"{path}: not GraphML: {error}") from error
+    try:
+        return Graph.from_networkx(
+            graph, name=graph.name or path.stem, threads=threads, progress=progress
+        )
+    except CycleError:
+        raise
+    except InvalidGraphError as error:
+        raise InvalidGraphError(f"{path}: {error}") from None

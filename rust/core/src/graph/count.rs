@@ -1,0 +1,314 @@
+//! Counting in a graph: which sweeps are made, with which widths, within which memory.
+
+use std::sync::Arc;
+
+use crate::bound::available_memory;
+use crate::error::{Error, Result};
+use crate::graph::chunks::{CHUNK, digits, nodes_of};
+use crate::graph::counts::{GraphCounts, Side, Store};
+use crate::graph::csr::with_indices;
+use crate::graph::drive::drive;
+use crate::graph::exact_sweep::ExactSweep;
+use crate::graph::file::{FileSource, Turned};
+use crate::graph::kept::Kept;
+use crate::graph::log_sweep::LogSweep;
+use crate::graph::marks::Marks;
+use crate::graph::order::reversed;
+use crate::graph::scaled::Scaled;
+use crate::graph::source::{Memory, Source};
+use crate::graph::survey::{Numbering, Survey, survey};
+use crate::graph::team::Team;
+use crate::graph::{Graph, Lists};
+use crate::monitor::Monitor;
+
+/// Bits of counts that are not worth a sweep in log space to be bounded better.
+const CHEAP: u32 = 8 * 56;
+
+/// How a graph is counted.
+#[derive(Debug, Clone)]
+pub struct GraphCountOptions {
+    /// Integers of unlimited size; otherwise log space.
+    pub exact: bool,
+    /// Where paths lead.
+    pub towards: Towards,
+    /// Which counts are kept.
+    pub kinds: Kinds,
+    /// Threads that count; 0 for one a core. The counts do not depend on it.
+    pub threads: usize,
+    /// Bytes that counts may take; most of what is free by default.
+    pub memory_limit: Option<u64>,
+}
+
+impl Default for GraphCountOptions {
+    fn default() -> Self {
+        Self {
+            exact: true,
+            towards: Towards::Outputs,
+            kinds: Kinds::All,
+            threads: 0,
+            memory_limit: None,
+        }
+    }
+}
+
+/// Where the paths lead that are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Towards {
+    /// From every node to the outputs.
+    Outputs,
+    /// From the inputs to every node.
+    Inputs,
+    /// From the inputs to the outputs, through every node.
+    Both,
+}
+
+/// Nodes whose counts are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kinds {
+    /// All.
+    All,
+    /// Parameters only: memory of exact counts follows the width of the graph, not its length.
+    Parameters,
+}
+
+/// One count of one direction.
+struct Job<'j> {
+    survey: &'j Survey,
+    ends: &'j Marks,
+    /// Marks in the numbering of the sweep; `None` keeps all.
+    wanted: Option<Marks>,
+    weighted: bool,
+    exact: bool,
+    limit: u64,
+    team: &'j Team,
+    monitor: &'j Monitor<'j>,
+}
+
+impl Graph<'_> {
+    /// Counts the paths of every node.
+    ///
+    /// # Errors
+    /// [`Error::NothingToCount`] for a graph without nodes; [`Error::GraphMemory`];
+    /// [`Error::Interrupted`]; [`Error::GraphFile`] if a file cannot be read;
+    /// [`Error::InvalidGraph`] if lists were changed after they were checked.
+    pub fn count(&self, options: &GraphCountOptions, monitor: &Monitor<'_>) -> Result<GraphCounts> {
+        if self.nodes() == 0 {
+            let reason = "the graph has no nodes; add edges, or say how many nodes there are";
+            return Err(Error::NothingToCount { reason: reason.into() });
+        }
+        let team = Team::new(options.threads);
+        let limit = options.memory_limit.unwrap_or_else(available_memory);
+        let mut sides = Vec::with_capacity(2);
+        if options.towards != Towards::Inputs {
+            sides.push(self.to_outputs(options, limit, &team, monitor)?);
+        }
+        if options.towards != Towards::Outputs {
+            sides.push(self.out_of_inputs(options, limit, &team, monitor)?);
+        }
+        Ok(GraphCounts::new(Arc::clone(self.frame()), sides, options.towards, options.exact))
+    }
+
+    fn to_outputs(
+        &self,
+        options: &GraphCountOptions,
+        limit: u64,
+        team: &Team,
+        monitor: &Monitor<'_>,
+    ) -> Result<Side> {
+        let frame = self.frame();
+        let ranked;
+        let ends = if frame.rank.is_none() {
+            &frame.outputs
+        } else {
+            ranked = self.placed(frame.outputs.iter(), false);
+            &ranked
+        };
+        let job = Job {
+            survey: &frame.survey,
+            ends,
+            wanted: self.wanted(options, false, monitor)?,
+            weighted: self.is_weighted(),
+            exact: options.exact,
+            limit,
+            team,
+            monitor,
+        };
+        let lists = match &frame.renumbered {
+            Some(csr) => &Lists::Memory(csr.borrowed()),
+            None => &self.lists,
+        };
+        let store = match lists {
+            Lists::Memory(csr) => with_indices!(&csr.targets, targets => {
+                let multiplicity = csr.multiplicity();
+                job.count(&mut Memory { offsets: &csr.offsets, targets, multiplicity })
+            }),
+            Lists::File(file) => file.with_source(|source| match source {
+                FileSource::Narrow(mut source) => job.count(&mut source),
+                FileSource::Wide(mut source) => job.count(&mut source),
+            }),
+        }?;
+        Ok(Side { store, flipped: false })
+    }
+
+    fn out_of_inputs(
+        &self,
+        options: &GraphCountOptions,
+        limit: u64,
+        team: &Team,
+        monitor: &Monitor<'_>,
+    ) -> Result<Side> {
+        let frame = self.frame();
+        let inputs = self.input_marks(monitor)?;
+        let ends = if inputs.count() > 0 {
+            self.placed(inputs.iter(), true)
+        } else {
+            self.placed(self.sources(monitor)?.iter(), true)
+        };
+        let wanted = self.wanted(options, true, monitor)?;
+        let weighted = self.is_weighted();
+        let job = |survey: &Survey, count: &mut dyn FnMut(Job<'_>) -> Result<Store>| {
+            let (exact, ends, wanted) = (options.exact, &ends, wanted.clone());
+            count(Job { survey, ends, wanted, weighted, exact, limit, team, monitor })
+        };
+        let store = match (&frame.renumbered, &self.lists) {
+            (None, Lists::File(file)) => file.with_source(|source| match source {
+                FileSource::Narrow(source) => {
+                    let mut source = Turned::new(source)?;
+                    let survey = rising(&mut source, monitor)?;
+                    job(&survey, &mut |job| job.count(&mut source))
+                }
+                FileSource::Wide(source) => {
+                    let mut source = Turned::new(source)?;
+                    let survey = rising(&mut source, monitor)?;
+                    job(&survey, &mut |job| job.count(&mut source))
+                }
+            }),
+            (renumbered, lists) => {
+                let csr = match (renumbered, lists) {
+                    (Some(csr), _) => csr,
+                    (None, Lists::Memory(csr)) => csr,
+                    (None, Lists::File(file)) => return Err(file.not_topological()),
+                };
+                let csr = reversed(csr, team, monitor)?;
+                with_indices!(&csr.targets, targets => {
+                    let multiplicity = csr.multiplicity();
+                    let mut source = Memory { offsets: &csr.offsets, targets, multiplicity };
+                    let survey = rising(&mut source, monitor)?;
+                    job(&survey, &mut |job| job.count(&mut source))
+                })
+            }
+        }?;
+        Ok(Side { store, flipped: true })
+    }
+
+    /// Marks nodes at their places in the sweep.
+    fn placed(&self, nodes: impl Iterator<Item = usize>, flipped: bool) -> Marks {
+        let mut marks = Marks::none(self.nodes());
+        for node in nodes {
+            let place = self.rank(node);
+            marks.mark(if flipped { self.nodes() - 1 - place } else { place });
+        }
+        marks
+    }
+
+    /// The nodes whose counts are kept, at their places in the sweep; `None` for all.
+    fn wanted(
+        &self,
+        options: &GraphCountOptions,
+        flipped: bool,
+        monitor: &Monitor<'_>,
+    ) -> Result<Option<Marks>> {
+        match (options.kinds, options.exact) {
+            (Kinds::Parameters, true) if options.towards == Towards::Inputs => {
+                Ok(Some(self.placed(self.frame().outputs.iter(), flipped)))
+            }
+            (Kinds::Parameters, true) => {
+                let nodes = self.parameters(monitor)?.nodes.iter().map(|&node| node as usize);
+                Ok(Some(self.placed(nodes, flipped)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn is_weighted(&self) -> bool {
+        match &self.lists {
+            Lists::Memory(csr) => csr.multiplicity.is_some(),
+            Lists::File(file) => file.has_multiplicity(),
+        }
+    }
+}
+
+fn rising<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<Survey> {
+    match survey(source, monitor)? {
+        Numbering::Topological(survey) => Ok(survey),
+        Numbering::Other => Err(crate::graph::source::changed()),
+    }
+}
+
+impl Job<'_> {
+    fn count<S: Source>(self, source: &mut S) -> Result<Store> {
+        let steps = (source.nodes() + source.edges()) as u64;
+        let cheap = !self.weighted && self.survey.bits.iter().all(|&bits| bits <= CHEAP);
+        // In log space, counts below 2^53 are exact.
+        let small = !self.weighted && self.survey.bits.iter().all(|&bits| bits <= 53);
+        if self.exact && cheap && !small {
+            self.monitor.start(steps);
+            let widths = self.survey.bits.iter().map(|&bits| digits(bits.into())).collect();
+            return self.exactly(source, widths, 0);
+        }
+        self.monitor.start(if self.exact && !small { 2 * steps } else { steps });
+        self.check_memory("counting in log space", 8 * source.nodes() as u64)?;
+        let mut sweep = LogSweep::new(source.nodes(), self.ends);
+        drive(source, self.survey, self.team, self.monitor, &mut sweep)?;
+        let scaled = sweep.scaled;
+        if !self.exact || scaled.is_exact() {
+            self.monitor.finish()?;
+            return Ok(Store::scaled(scaled));
+        }
+        let widths = widths(&scaled, source.nodes(), self.monitor)?;
+        let peak = scaled.bytes();
+        drop(scaled);
+        self.exactly(source, widths, peak)
+    }
+
+    fn exactly<S: Source>(
+        mut self,
+        source: &mut S,
+        widths: Vec<usize>,
+        before: u64,
+    ) -> Result<Store> {
+        let kept = match self.wanted.take() {
+            Some(wanted) => Some(Kept::plan(source, wanted, self.monitor)?),
+            None => None,
+        };
+        let bytes = |&digits: &usize| 8 * (CHUNK * digits) as u64;
+        let needed = match &kept {
+            Some(kept) => kept.peak(&widths),
+            None => widths.iter().map(bytes).sum(),
+        };
+        self.check_memory("counting exactly", needed)?;
+        let mut sweep = ExactSweep::new(source.nodes(), &widths, self.ends, kept);
+        drive(source, self.survey, self.team, self.monitor, &mut sweep)?;
+        self.monitor.finish()?;
+        Ok(Store::exact(sweep, needed.max(before)))
+    }
+
+    fn check_memory(&self, what: &str, needed: u64) -> Result<()> {
+        if needed > self.limit {
+            let (what, limit) = (what.into(), self.limit);
+            return Err(Error::GraphMemory { what, needed, limit });
+        }
+        Ok(())
+    }
+}
+
+/// Digits of every chunk's rows.
+fn widths(scaled: &Scaled, nodes: usize, monitor: &Monitor<'_>) -> Result<Vec<usize>> {
+    let mut widths = Vec::with_capacity(nodes.div_ceil(CHUNK));
+    for chunk in 0..nodes.div_ceil(CHUNK) {
+        let bits = nodes_of(chunk, nodes).map(|node| scaled.bits(node)).max();
+        widths.push(digits(bits.unwrap_or(0)));
+        monitor.breathe(CHUNK as u64)?;
+    }
+    Ok(widths)
+}

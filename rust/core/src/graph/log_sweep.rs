@@ -1,0 +1,295 @@
+//! Counting in log space.
+//!
+//! A node's count is the plain sum of its successors' numbers as long as all of them have the scale
+//! of the epoch that is being counted, which is almost always so. Only lists that reach beyond it,
+//! or to a straggler, are added up with the scales looked up.
+
+use std::ops::Range;
+
+use crate::error::Result;
+use crate::graph::batches::Batches;
+use crate::graph::csr::Index;
+use crate::graph::drive::Sweep;
+use crate::graph::marks::Marks;
+use crate::graph::run::{Place, Together, run};
+use crate::graph::scaled::{
+    Epoch, LARGE, Latest, MOST, Numbers, SMALL, Scaled, Straggler, View, scaled_down,
+};
+use crate::graph::source::{Rows, changed};
+use crate::graph::team::{Team, parts};
+use crate::monitor::Monitor;
+
+/// Stragglers in a row after which the scale is theirs.
+const PATIENCE: u32 = 64;
+/// Edges of one part of a wide piece, about.
+const PART: usize = 1 << 13;
+
+/// See the module.
+pub(crate) struct LogSweep<'a> {
+    pub(crate) scaled: Scaled,
+    outputs: &'a Marks,
+    /// The latest straggler that was not in a wide range, and how many came one after the other.
+    before: usize,
+    streak: u32,
+}
+
+/// A count as it is put down.
+enum Count {
+    Fits(f64),
+    Apart { mantissa: f64, exponent: i32 },
+}
+
+impl<'a> LogSweep<'a> {
+    pub(crate) fn new(nodes: usize, outputs: &'a Marks) -> Self {
+        Self { scaled: Scaled::new(nodes), outputs, before: usize::MAX, streak: 0 }
+    }
+}
+
+impl<I: Index> Sweep<I> for LogSweep<'_> {
+    fn narrow(&mut self, rows: &Rows<'_, I>, range: Range<usize>) -> Result<()> {
+        let mut batches = Batches::new(rows, range.end);
+        let mut end = range.end;
+        while end > range.start {
+            // As long as one epoch lasts.
+            let epoch = self.scaled.epoch();
+            let latest = Latest::new(&self.scaled.epochs);
+            let one = epoch.one();
+            let mut next = None;
+            batches.forget();
+            while end > range.start && next.is_none() {
+                if rows.multiplicity.is_none() {
+                    let mut place = Together::new(&mut self.scaled.values, epoch.end);
+                    end = run(rows, range.start..end, &mut place, self.outputs, one);
+                    if end == range.start {
+                        break;
+                    }
+                    batches.move_to(end);
+                }
+                let numbers = latest.numbers(&self.scaled.values, 0);
+                let length = batches.sums(numbers, range.start).ok_or_else(changed)?;
+                for back in 0..length {
+                    let node = end - 1 - back;
+                    let output = self.outputs.has(node);
+                    let sum = batches.sum(back) + if output { one } else { 0.0 };
+                    if fits(sum, output) {
+                        self.scaled.values[node] = sum;
+                        if sum >= LARGE {
+                            next = Some(epoch.exponent + 1);
+                        }
+                    } else {
+                        next = self.count_mixed(epoch, rows, node)?.or(next);
+                    }
+                }
+                end -= length;
+            }
+            if let Some(exponent) = next {
+                self.scaled.start_epoch(end, exponent);
+            }
+        }
+        Ok(())
+    }
+
+    fn wide(
+        &mut self,
+        rows: &Rows<'_, I>,
+        range: Range<usize>,
+        team: &Team,
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
+        let epoch = self.scaled.epoch();
+        let pieces =
+            if team.threads() == 1 { 1 } else { rows.edges(range.start, range.end) / PART };
+        let ranges = parts(range.clone(), pieces, 1);
+        let mut found: Vec<Found> = ranges.iter().map(|_| Found::default()).collect();
+        let (open, done) = self.scaled.values.split_at_mut(range.end);
+        let view = View::new(done, range.end, &self.scaled.epochs, &self.scaled.stragglers);
+        let mut rest = &mut open[range.start..];
+        let mut tasks = Vec::with_capacity(ranges.len());
+        for (range, found) in ranges.iter().zip(&mut found) {
+            let (values, later) = rest.split_at_mut(range.len());
+            rest = later;
+            tasks.push(Wide {
+                view,
+                epoch,
+                rows,
+                range: range.clone(),
+                values,
+                found,
+                outputs: self.outputs,
+            });
+        }
+        team.each(tasks.into_iter(), monitor, |_| 0, Wide::count)?;
+        self.settle(range, epoch, found);
+        Ok(())
+    }
+}
+
+/// A part of [`Sweep::wide`].
+struct Wide<'w, 'r, I> {
+    view: View<'w>,
+    epoch: Epoch,
+    rows: &'w Rows<'r, I>,
+    range: Range<usize>,
+    values: &'w mut [f64],
+    found: &'w mut Found,
+    outputs: &'w Marks,
+}
+
+impl<I: Index> Wide<'_, '_, I> {
+    fn count(self) -> Result<()> {
+        let Self { view, epoch, rows, range, values, found, outputs } = self;
+        let mut batches = Batches::new(rows, range.end);
+        let (numbers, one) = (view.numbers(), epoch.one());
+        let mut end = range.end;
+        while end > range.start {
+            if rows.multiplicity.is_none() {
+                let mut place = Aside { numbers, values, first: range.start };
+                end = run(rows, range.start..end, &mut place, outputs, one);
+                if end == range.start {
+                    break;
+                }
+                batches.move_to(end);
+            }
+            let length = batches.sums(numbers, range.start).ok_or_else(changed)?;
+            for node in (end - length..end).rev() {
+                let output = outputs.has(node);
+                let sum = batches.sum(end - 1 - node) + if output { one } else { 0.0 };
+                let count = if fits(sum, output) {
+                    Count::Fits(sum)
+                } else {
+                    mixed(view, epoch, rows, node, output).ok_or_else(changed)?
+                };
+                match count {
+                    Count::Fits(value) => {
+                        values[node - range.start] = value;
+                        found.largest = found.largest.max(value);
+                    }
+                    Count::Apart { mantissa, exponent } => {
+                        found.apart.push(Straggler { node: node as u32, exponent, mantissa });
+                    }
+                }
+            }
+            end -= length;
+        }
+        // Found from the last to the first, settled in the order of the parts.
+        found.apart.reverse();
+        Ok(())
+    }
+}
+
+/// What the parts of a wide piece leave to be settled.
+#[derive(Default)]
+struct Found {
+    largest: f64,
+    apart: Vec<Straggler>,
+}
+
+/// Numbers of nodes behind a wide piece, and sums in it.
+struct Aside<'p, 'v> {
+    numbers: Numbers<'v>,
+    values: &'p mut [f64],
+    /// The node of the first of `values`.
+    first: usize,
+}
+
+impl Place for Aside<'_, '_> {
+    #[inline(always)]
+    fn read(&self, node: usize) -> Option<f64> {
+        self.numbers.get(node)
+    }
+
+    #[inline(always)]
+    fn write(&mut self, node: usize, sum: f64) {
+        if let Some(value) = self.values.get_mut(node.wrapping_sub(self.first)) {
+            *value = sum;
+        }
+    }
+}
+
+impl LogSweep<'_> {
+    /// Counts a node whose sum does not fit; the exponent of the next epoch, if one must begin.
+    #[cold]
+    fn count_mixed<I: Index>(
+        &mut self,
+        epoch: Epoch,
+        rows: &Rows<'_, I>,
+        node: usize,
+    ) -> Result<Option<i32>> {
+        let output = self.outputs.has(node);
+        match mixed(self.scaled.view(0), epoch, rows, node, output).ok_or_else(changed)? {
+            Count::Fits(value) => {
+                self.scaled.values[node] = value;
+                Ok((value >= LARGE).then_some(epoch.exponent + 1))
+            }
+            Count::Apart { mantissa, exponent } => {
+                self.scaled.set_apart(Straggler { node: node as u32, exponent, mantissa });
+                self.streak = if self.before == node + 1 { self.streak + 1 } else { 1 };
+                self.before = node;
+                let enough = self.streak >= PATIENCE;
+                self.streak = if enough { 0 } else { self.streak };
+                Ok(enough.then_some(exponent))
+            }
+        }
+    }
+
+    fn settle(&mut self, range: Range<usize>, epoch: Epoch, found: Vec<Found>) {
+        let largest = found.iter().map(|part| part.largest).fold(0.0, f64::max);
+        let apart: Vec<Straggler> = found.into_iter().flat_map(|part| part.apart).collect();
+        for &straggler in &apart {
+            self.scaled.set_apart(straggler);
+        }
+        if largest >= LARGE {
+            self.scaled.start_epoch(range.start, epoch.exponent + 1);
+        } else if let Some(last) = apart.last().filter(|_| 2 * apart.len() > range.len()) {
+            self.scaled.start_epoch(range.start, last.exponent);
+        }
+    }
+}
+
+/// Whether a sum can be put down in the scale of the epoch. Numbers that are missing make it not a
+/// number; and what is lost of an output's own context must not be all there is.
+#[inline(always)]
+fn fits(sum: f64, output: bool) -> bool {
+    (SMALL..MOST).contains(&sum) || (sum == 0.0 && !output)
+}
+
+/// The count of a node whose successors have several scales.
+#[cold]
+fn mixed<I: Index>(
+    view: View<'_>,
+    epoch: Epoch,
+    rows: &Rows<'_, I>,
+    node: usize,
+    output: bool,
+) -> Option<Count> {
+    let row = rows.row(node)?;
+    let times = rows.times(node);
+    let mut top = if output { Some(0) } else { None };
+    for id in row {
+        let (value, exponent) = view.get(id.position())?;
+        if value > 0.0 {
+            top = top.max(Some(exponent));
+        }
+    }
+    let Some(top) = top else { return Some(Count::Fits(0.0)) };
+    let mut sum = if output { scaled_down(1.0, -top) } else { 0.0 };
+    for (at, id) in row.iter().enumerate() {
+        let (value, exponent) = view.get(id.position())?;
+        let weight = times.map_or(Some(1.0), |times| times.get(at).map(|&times| times as f64))?;
+        sum += scaled_down(value * weight, exponent - top);
+    }
+    let here = match epoch.exponent - top {
+        steps @ 0.. => scaled_down(sum, -steps),
+        // A larger scale than the epoch's: fits if the number is small enough.
+        -1 if sum < 1.0 => sum * LARGE,
+        _ => f64::NAN,
+    };
+    if here >= SMALL {
+        return Some(Count::Fits(here));
+    }
+    Some(if sum >= LARGE {
+        Count::Apart { mantissa: scaled_down(sum, -1), exponent: top + 1 }
+    } else {
+        Count::Apart { mantissa: sum, exponent: top }
+    })
+}

@@ -1,0 +1,62 @@
+//! A set of nodes, one bit each.
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Marks {
+    words: Vec<u64>,
+    nodes: usize,
+}
+
+impl Marks {
+    pub(crate) fn none(nodes: usize) -> Self {
+        Self { words: vec![0; nodes.div_ceil(64)], nodes }
+    }
+
+    /// Marks `node`; whether it was marked before.
+    pub(crate) fn mark(&mut self, node: usize) -> bool {
+        let (word, bit) = (&mut self.words[node / 64], 1 << (node % 64));
+        let before = *word & bit != 0;
+        *word |= bit;
+        before
+    }
+
+    pub(crate) fn clear(&mut self, node: usize) {
+        self.words[node / 64] &= !(1 << (node % 64));
+    }
+
+    /// Whether `node` is marked; nodes beyond the end are not.
+    #[inline(always)]
+    pub(crate) fn has(&self, node: usize) -> bool {
+        self.words.get(node / 64).is_some_and(|word| word >> (node % 64) & 1 == 1)
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.words.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// All other nodes.
+    pub(crate) fn inverted(mut self) -> Self {
+        for word in &mut self.words {
+            *word = !*word;
+        }
+        if let (Some(last), rest @ 1..) = (self.words.last_mut(), self.nodes % 64) {
+            *last &= (1 << rest) - 1;
+        }
+        self
+    }
+
+    /// The marked nodes, rising.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {
+        self.words.iter().enumerate().flat_map(|(at, &word)| {
+            let mut rest = word;
+            std::iter::from_fn(move || {
+                if rest == 0 {
+                    return None;
+                }
+                let bit = rest.trailing_zeros() as usize;
+                rest &= rest - 1;
+                Some(64 * at + bit)
+            })
+        })
+    }
+}

@@ -1,0 +1,232 @@
+//! Counts in log space: one floating-point number a node, of a scale that ranges of nodes share.
+
+use crate::number::split_exponent;
+
+/// A scale is `2^(RADIX * exponent)`.
+pub(crate) const RADIX: i32 = 512;
+/// Numbers at least as large as this call for the next scale.
+pub(crate) const LARGE: f64 = power(RADIX);
+/// Numbers smaller than this are kept apart: they lose precision when they are scaled down.
+pub(crate) const SMALL: f64 = power(-400);
+
+/// Numbers from this on do not fit into a scale, not even for a while.
+pub(crate) const MOST: f64 = power(RADIX + 256);
+
+/// `2^exponent`, a normal number.
+const fn power(exponent: i32) -> f64 {
+    f64::from_bits(((exponent + 1023) as u64) << 52)
+}
+
+/// Nodes before `end`, and from the end of the next epoch on, share a scale.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Epoch {
+    pub(crate) end: usize,
+    pub(crate) exponent: i32,
+}
+
+impl Epoch {
+    /// The number of a single path; 0 where that is too small to matter.
+    #[inline(always)]
+    pub(crate) fn one(self) -> f64 {
+        if self.exponent == 0 { 1.0 } else { 0.0 }
+    }
+}
+
+/// A count that does not fit into the scale of its epoch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Straggler {
+    pub(crate) node: u32,
+    pub(crate) exponent: i32,
+    pub(crate) mantissa: f64,
+}
+
+/// Counts of nodes: `values[v]` times the scale of the epoch; not a number for stragglers, whose
+/// place in the table is in its bits. Epochs come from the last nodes to the first.
+#[derive(Debug)]
+pub(crate) struct Scaled {
+    pub(crate) values: Vec<f64>,
+    pub(crate) epochs: Vec<Epoch>,
+    pub(crate) stragglers: Vec<Straggler>,
+}
+
+/// What marks a straggler, and the place in the table below it.
+const MARK: u64 = 0x7ff8 << 48;
+const PLACE: u64 = (1 << 48) - 1;
+/// A count that is not there yet: not a number, and in no table.
+const NOT_YET: f64 = f64::from_bits(MARK | PLACE);
+
+impl Scaled {
+    pub(crate) fn new(nodes: usize) -> Self {
+        let epochs = vec![Epoch { end: nodes, exponent: 0 }];
+        Self { values: vec![NOT_YET; nodes], epochs, stragglers: Vec::new() }
+    }
+
+    /// The count of `node` as a number and its scale.
+    pub(crate) fn get(&self, node: usize) -> Option<(f64, i32)> {
+        self.view(0).get(node)
+    }
+
+    /// The counts of the nodes from `base` on.
+    #[inline(always)]
+    pub(crate) fn view(&self, base: usize) -> View<'_> {
+        View {
+            values: self.values.get(base..).unwrap_or_default(),
+            base,
+            epochs: &self.epochs,
+            stragglers: &self.stragglers,
+        }
+    }
+
+    /// The epoch that is being counted.
+    #[inline(always)]
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epochs.last().copied().unwrap_or(Epoch { end: 0, exponent: 0 })
+    }
+
+    /// Nodes before `end` belong to a new epoch.
+    pub(crate) fn start_epoch(&mut self, end: usize, exponent: i32) {
+        self.epochs.push(Epoch { end, exponent });
+    }
+
+    /// Puts a count into the table.
+    pub(crate) fn set_apart(&mut self, straggler: Straggler) {
+        self.values[straggler.node as usize] =
+            f64::from_bits(MARK | (self.stragglers.len() as u64 & PLACE));
+        self.stragglers.push(straggler);
+    }
+
+    /// Number of bits of a count, or one more; its relative error is far below the margin.
+    pub(crate) fn bits(&self, node: usize) -> u64 {
+        const MARGIN: f64 = 1.0 + 1e-6;
+        match self.get(node) {
+            Some((mantissa, exponent)) if mantissa > 0.0 => {
+                let (_, shift) = split_exponent(mantissa * MARGIN);
+                (i64::from(exponent) * i64::from(RADIX) + shift + 1).max(1) as u64
+            }
+            _ => 0,
+        }
+    }
+
+    /// Whether all counts are below 2^53, so that they are exact.
+    pub(crate) fn is_exact(&self) -> bool {
+        const MOST: f64 = power(53);
+        self.epochs.len() == 1 && self.values.iter().all(|&value| value < MOST)
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.values.len() * size_of::<f64>() + self.stragglers.len() * size_of::<Straggler>())
+            as u64
+    }
+}
+
+/// Counts that are there already, of the nodes from `base` on.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'v> {
+    values: &'v [f64],
+    base: usize,
+    epochs: &'v [Epoch],
+    stragglers: &'v [Straggler],
+}
+
+impl<'v> View<'v> {
+    pub(crate) fn new(
+        values: &'v [f64],
+        base: usize,
+        epochs: &'v [Epoch],
+        stragglers: &'v [Straggler],
+    ) -> Self {
+        Self { values, base, epochs, stragglers }
+    }
+
+    /// The numbers in the scale of the latest epoch.
+    pub(crate) fn numbers(&self) -> Numbers<'v> {
+        Latest::new(self.epochs).numbers(self.values, self.base)
+    }
+
+    /// The count of `node` as a number and its scale; `None` if there is no such node.
+    pub(crate) fn get(&self, node: usize) -> Option<(f64, i32)> {
+        let value = *self.values.get(node.wrapping_sub(self.base))?;
+        if value.is_nan() {
+            let place = (value.to_bits() & PLACE) as usize;
+            return self.stragglers.get(place).map(|apart| (apart.mantissa, apart.exponent));
+        }
+        let after = self.epochs.partition_point(|epoch| epoch.end > node);
+        Some((value, self.epochs.get(after.wrapping_sub(1))?.exponent))
+    }
+}
+
+/// Where the latest two epochs are, and how their scales compare.
+#[derive(Clone, Copy)]
+pub(crate) struct Latest {
+    end: usize,
+    previous_end: usize,
+    /// What a number of the epoch before is worth in the scale of the latest.
+    factor: f64,
+}
+
+impl Latest {
+    pub(crate) fn new(epochs: &[Epoch]) -> Self {
+        let (epoch, before) = match epochs {
+            [.., before, epoch] => (*epoch, *before),
+            [epoch] => (*epoch, *epoch),
+            [] => return Self { end: 0, previous_end: 0, factor: f64::NAN },
+        };
+        let factor = match before.exponent - epoch.exponent {
+            1 => LARGE,
+            steps @ ..=0 => scaled_down(1.0, steps),
+            _ => f64::NAN,
+        };
+        Self { end: epoch.end, previous_end: before.end, factor }
+    }
+
+    /// The numbers of the latest epochs among `values`, which are those of the nodes from `base` on.
+    #[inline(always)]
+    pub(crate) fn numbers<'v>(&self, values: &'v [f64], base: usize) -> Numbers<'v> {
+        let current = values.get(..self.end.wrapping_sub(base)).unwrap_or(values);
+        Numbers { current, base, values, latest: *self }
+    }
+}
+
+/// Numbers of nodes, in the scale of the latest epoch.
+#[derive(Clone, Copy)]
+pub(crate) struct Numbers<'v> {
+    current: &'v [f64],
+    base: usize,
+    values: &'v [f64],
+    latest: Latest,
+}
+
+impl<'v> Numbers<'v> {
+    /// The number of a node of the latest epoch; `None` if it is of another.
+    #[inline(always)]
+    pub(crate) fn get(&self, node: usize) -> Option<f64> {
+        self.current.get(node.wrapping_sub(self.base)).copied()
+    }
+
+    /// The numbers of `length` nodes from `node` on, all of the latest epoch.
+    #[inline(always)]
+    pub(crate) fn sequence(&self, node: usize, length: usize) -> Option<&'v [f64]> {
+        let start = node.wrapping_sub(self.base);
+        self.current.get(start..start.wrapping_add(length))
+    }
+
+    /// The number of a node of one of both epochs; not a number for stragglers.
+    #[inline(always)]
+    pub(crate) fn across(&self, node: usize) -> Option<f64> {
+        if node < self.latest.end {
+            return self.get(node);
+        }
+        let value = self.values.get(node.wrapping_sub(self.base))?;
+        (node < self.latest.previous_end).then_some(value * self.latest.factor)
+    }
+}
+
+/// `value * 2^(RADIX * steps)` for `steps <= 0`.
+pub(crate) fn scaled_down(value: f64, steps: i32) -> f64 {
+    match steps {
+        0 => value,
+        -1 => value * power(-RADIX),
+        -2 => value * power(-RADIX) * power(-RADIX),
+        _ => 0.0,
+    }
+}

@@ -1,0 +1,291 @@
+//! Counts of the parameters of a graph: their sum, and the distinct ones.
+
+use std::cmp::Ordering;
+
+use num_bigint::BigUint;
+
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::graph::chunks::{DIGIT, DIGIT_BITS, integer};
+use crate::graph::count::Towards;
+use crate::graph::counts::GraphCounts;
+use crate::graph::roles::Parameters;
+use crate::monitor::Monitor;
+use crate::number::{Value, split_exponent};
+
+/// Distinct counts of the parameters, rising, without zero.
+///
+/// A count is `mantissas[i] * 2^exponents[i]`, and `degeneracies[i]` parameters have it.
+#[derive(Debug, Clone, Default)]
+pub struct GraphSpectrum {
+    /// In [1, 2).
+    pub mantissas: Vec<f64>,
+    /// To base 2.
+    pub exponents: Vec<i64>,
+    /// How many parameters have each count.
+    pub degeneracies: Vec<u64>,
+    /// Number of all parameters, with a path or without one.
+    pub parameters: u64,
+    /// Nodes that are parameters and have a path; a tied parameter has several.
+    pub weight_nodes: u64,
+    /// The sum of all counts.
+    pub total: Value,
+    integers: Integers,
+}
+
+/// Where the integers of a spectrum are to be had from.
+#[derive(Debug, Clone, Default)]
+enum Integers {
+    #[default]
+    None,
+    /// They are counts of these nodes.
+    Nodes(Vec<u32>),
+    Sums(Vec<BigUint>),
+}
+
+/// The counts of all parameters.
+struct Entries {
+    near: Vec<(f64, i64)>,
+    integers: Integers,
+    weight_nodes: u64,
+}
+
+impl GraphCounts {
+    /// Distinct counts of the parameters of `graph`, which must be the one that was counted; of its
+    /// outputs, if paths were counted from the inputs.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`], and what a file may give.
+    pub fn spectrum(&self, graph: &Graph<'_>, monitor: &Monitor<'_>) -> Result<GraphSpectrum> {
+        let outputs;
+        let parameters = if self.towards() == Towards::Inputs {
+            outputs = Parameters::untied(&self.frame.outputs);
+            &outputs
+        } else {
+            graph.parameters(monitor)?
+        };
+        let entries = self.entries(parameters, monitor)?;
+        monitor.breathe(parameters.nodes.len() as u64)?;
+        let mut order: Vec<u32> = (0..entries.near.len() as u32).collect();
+        order.retain(|&entry| entries.near[entry as usize].0 > 0.0);
+        order.sort_unstable_by(|&a, &b| self.compare(&entries, a, b));
+        let mut spectrum = GraphSpectrum {
+            parameters: entries.near.len() as u64,
+            weight_nodes: entries.weight_nodes,
+            total: self.total(parameters, &entries),
+            ..GraphSpectrum::default()
+        };
+        let mut representatives = Vec::new();
+        let mut latest = None;
+        for entry in order {
+            let same = |latest| self.compare(&entries, latest, entry) == Ordering::Equal;
+            match spectrum.degeneracies.last_mut().filter(|_| latest.is_some_and(same)) {
+                Some(degeneracy) => *degeneracy += 1,
+                None => {
+                    let (mantissa, exponent) = entries.near[entry as usize];
+                    spectrum.mantissas.push(mantissa);
+                    spectrum.exponents.push(exponent);
+                    spectrum.degeneracies.push(1);
+                    representatives.push(entry as usize);
+                    latest = Some(entry);
+                }
+            }
+        }
+        spectrum.integers = match entries.integers {
+            Integers::None => Integers::None,
+            Integers::Nodes(nodes) => {
+                Integers::Nodes(representatives.into_iter().map(|entry| nodes[entry]).collect())
+            }
+            Integers::Sums(mut sums) => Integers::Sums(
+                representatives.into_iter().map(|entry| std::mem::take(&mut sums[entry])).collect(),
+            ),
+        };
+        Ok(spectrum)
+    }
+
+    /// The integer of a level of a spectrum of these counts; `None` in log space or if there is no
+    /// such level.
+    #[must_use]
+    pub fn level(&self, spectrum: &GraphSpectrum, level: usize) -> Option<BigUint> {
+        match &spectrum.integers {
+            Integers::None => None,
+            Integers::Nodes(nodes) => nodes.get(level).map(|&node| self.integer(node as usize)),
+            Integers::Sums(sums) => sums.get(level).cloned(),
+        }
+    }
+
+    /// The count of the parameter that has `label`: of an untied one, the number of its node.
+    ///
+    /// # Errors
+    /// [`Error::InvalidGraph`] if there is none, and what [`GraphCounts::value`] gives.
+    pub fn group(&self, graph: &Graph<'_>, label: i64, monitor: &Monitor<'_>) -> Result<Value> {
+        let parameters = graph.parameters(monitor)?;
+        let Some(place) = parameters.place(label) else {
+            let reason = format!("there is no parameter with the label {label}");
+            return Err(Error::InvalidGraph { reason });
+        };
+        let nodes = match &parameters.groups {
+            None => vec![parameters.nodes[place]],
+            Some(groups) => {
+                let mine = groups.iter().zip(&parameters.nodes);
+                mine.filter(|(group, _)| **group as usize == place).map(|(_, &node)| node).collect()
+            }
+        };
+        let values = nodes.iter().map(|&node| self.value(node as usize));
+        let values = values.collect::<Result<Vec<Value>>>()?;
+        if self.is_exact() {
+            return Ok(Value::integer(values.into_iter().filter_map(|value| value.exact).sum()));
+        }
+        let (mantissa, exponent) =
+            values.iter().fold((0.0, 0), |sum, value| plus(sum, (value.mantissa, value.exponent)));
+        Ok(Value { mantissa, exponent, exact: None })
+    }
+
+    fn entries(&self, parameters: &Parameters, monitor: &Monitor<'_>) -> Result<Entries> {
+        let mut near = vec![(0.0, 0); parameters.len()];
+        let mut weight_nodes = 0;
+        // Sums and products are worked out as integers; other counts stay where they are.
+        let worked_out = parameters.groups.is_some() || self.towards() == Towards::Both;
+        let mut sums =
+            vec![BigUint::ZERO; if self.is_exact() && worked_out { near.len() } else { 0 }];
+        for (at, &node) in parameters.nodes.iter().enumerate() {
+            let place = parameters.groups.as_ref().map_or(at, |groups| groups[at] as usize);
+            let count = self.near(node as usize);
+            weight_nodes += u64::from(count.0 > 0.0);
+            match sums.get_mut(place) {
+                Some(sum) => *sum += self.integer(node as usize),
+                None => near[place] = plus(near[place], count),
+            }
+            if at % 1024 == 0 {
+                monitor.breathe(1024 * 64)?;
+            }
+        }
+        for (near, sum) in near.iter_mut().zip(&sums) {
+            let value = Value::integer(sum.clone());
+            *near = (value.mantissa, value.exponent);
+        }
+        let integers = match (self.is_exact(), worked_out) {
+            (false, _) => Integers::None,
+            (true, false) => Integers::Nodes(parameters.nodes.clone()),
+            (true, true) => Integers::Sums(sums),
+        };
+        Ok(Entries { near, integers, weight_nodes })
+    }
+
+    fn compare(&self, entries: &Entries, a: u32, b: u32) -> Ordering {
+        let (a, b) = (a as usize, b as usize);
+        let key = |entry: usize| (entries.near[entry].1, entries.near[entry].0);
+        let ((e, m), (f, n)) = (key(a), key(b));
+        e.cmp(&f).then(m.total_cmp(&n)).then_with(|| match &entries.integers {
+            Integers::None => Ordering::Equal,
+            Integers::Sums(sums) => sums[a].cmp(&sums[b]),
+            Integers::Nodes(nodes) => {
+                let rows = (self.row(nodes[a] as usize), self.row(nodes[b] as usize));
+                // Without rows, counts are below 2^53 and their nearest numbers exact.
+                let (Some(x), Some(y)) = rows else { return Ordering::Equal };
+                x.len().cmp(&y.len()).then_with(|| x.iter().rev().cmp(y.iter().rev()))
+            }
+        })
+    }
+
+    fn total(&self, parameters: &Parameters, entries: &Entries) -> Value {
+        match &entries.integers {
+            Integers::Sums(sums) => Value::integer(sums.iter().sum()),
+            Integers::Nodes(nodes) => Value::integer(self.sum(nodes)),
+            Integers::None => {
+                let nodes = parameters.nodes.iter();
+                let (mantissa, exponent) = nodes
+                    .fold(Sum::default(), |sum, &node| sum.plus(self.near(node as usize)))
+                    .value();
+                Value { mantissa, exponent, exact: None }
+            }
+        }
+    }
+
+    /// The sum of the counts of nodes, digit by digit.
+    fn sum(&self, nodes: &[u32]) -> BigUint {
+        let mut wide: Vec<u128> = Vec::new();
+        let mut sum = BigUint::ZERO;
+        for &node in nodes {
+            match self.row(node as usize) {
+                None => sum += self.integer(node as usize),
+                Some(row) => {
+                    wide.resize(wide.len().max(row.len()), 0);
+                    for (wide, &digit) in wide.iter_mut().zip(row) {
+                        *wide += u128::from(digit);
+                    }
+                }
+            }
+        }
+        let mut carry = 0;
+        let mut digits = Vec::with_capacity(wide.len() + 2);
+        for wide in wide.into_iter().chain([0, 0]) {
+            let with_carry = wide + carry;
+            digits.push(with_carry as u64 & DIGIT);
+            carry = with_carry >> DIGIT_BITS;
+        }
+        sum + integer(&digits)
+    }
+}
+
+/// A compensated sum of scaled numbers.
+#[derive(Default)]
+struct Sum {
+    high: (f64, i64),
+    low: f64,
+}
+
+impl Sum {
+    fn plus(mut self, term: (f64, i64)) -> Self {
+        let before = self.high;
+        self.high = plus(before, term);
+        if term.0 == 0.0 || before.0 == 0.0 {
+            self.low *= power(before.1 - self.high.1);
+            return self;
+        }
+        // All at the scale of the sum: what the rounding took away.
+        let scale = self.high.1;
+        let (a, b) = (before.0 * power(before.1 - scale), term.0 * power(term.1 - scale));
+        let (large, small) = if a >= b { (a, b) } else { (b, a) };
+        self.low = self.low * power(before.1 - scale) + ((large - self.high.0) + small);
+        self
+    }
+
+    fn value(self) -> (f64, i64) {
+        let (mantissa, shift) = split_exponent(self.high.0 + self.low);
+        (mantissa, if mantissa == 0.0 { 0 } else { self.high.1 + shift })
+    }
+}
+
+/// The sum of two scaled numbers, normalised.
+fn plus(a: (f64, i64), b: (f64, i64)) -> (f64, i64) {
+    if a.0 == 0.0 || b.0 == 0.0 {
+        return if a.0 == 0.0 { b } else { a };
+    }
+    let top = a.1.max(b.1);
+    let (mantissa, shift) = split_exponent(a.0 * power(a.1 - top) + b.0 * power(b.1 - top));
+    (mantissa, top + shift)
+}
+
+/// `2^exponent` for exponents up to 0; 0 where it does not matter any more.
+fn power(exponent: i64) -> f64 {
+    if exponent < -1000 { 0.0 } else { 2f64.powi(exponent as i32) }
+}
+
+impl Graph<'_> {
+    /// Refuses to analyse a graph in which no parameter leads to an output.
+    ///
+    /// # Errors
+    /// [`Error::NothingToCount`].
+    pub fn require_paths(&self, spectrum: &GraphSpectrum) -> Result<()> {
+        if spectrum.degeneracies.is_empty() {
+            let reason = if spectrum.parameters == 0 {
+                "the graph has no parameters; say which nodes are parameters"
+            } else {
+                "no parameter of the graph leads to an output; mark the outputs they are used for"
+            };
+            return Err(Error::NothingToCount { reason: reason.into() });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,175 @@
+//! What is worth knowing of a graph before it is counted: whether its numbering is topological
+//! already, which nodes can be counted side by side, and how large counts can get.
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::graph::csr::Index;
+use crate::graph::source::{Rows, Source, changed};
+use crate::monitor::Monitor;
+
+/// Edges that make it worth waking a second thread.
+const WIDE: usize = 1 << 15;
+/// Nodes looked at between two looks at the monitor.
+const PIECE: usize = 1 << 16;
+/// Nodes that share one bound, as a power of two; also the nodes of a chunk of exact counts.
+pub(crate) const CHUNK_BITS: u32 = 8;
+
+/// See the module. Of a graph all of whose edges go from a smaller number to a larger.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Survey {
+    /// Ranges of nodes with many edges and none of them inside, from the last nodes to the first.
+    pub(crate) wide: Vec<Range<usize>>,
+    /// Ranges of nodes without an edge inside that the whole graph falls into: no path has more
+    /// nodes.
+    pub(crate) depth: u64,
+    /// For every chunk of nodes, bits that no count in it exceeds if all multiplicities are 1.
+    pub(crate) bits: Vec<u32>,
+    pub(crate) edges: usize,
+}
+
+/// What a look at the numbering finds.
+pub(crate) enum Numbering {
+    Topological(Survey),
+    /// Some edge does not go up; all nodes are in range.
+    Other,
+}
+
+/// The block that is being put together: nodes from the latest one seen to before `end`.
+struct State {
+    survey: Survey,
+    end: usize,
+    degree: usize,
+    /// Bits of the counts behind the block, and of those in it.
+    growth: f64,
+    bits: u32,
+}
+
+enum Stop {
+    Beyond(usize),
+    Falling,
+    Changed,
+}
+
+/// Looks at all edges once.
+///
+/// # Errors
+/// [`Error::InvalidGraph`] for an edge to a node that there is not, [`Error::Interrupted`], and
+/// what the source may give.
+pub(crate) fn survey<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<Numbering> {
+    let nodes = source.nodes();
+    let mut state =
+        State { survey: Survey::default(), end: nodes, degree: 0, growth: 0.0, bits: 1 };
+    state.survey.bits = vec![0; nodes.div_ceil(1 << CHUNK_BITS)];
+    state.survey.edges = source.edges();
+    monitor.start(source.edges() as u64);
+    let mut rising = true;
+    let mut end = nodes;
+    while end > 0 {
+        let (first, rows) = source.before(end)?;
+        while end > first {
+            let start = first.max(end.saturating_sub(PIECE));
+            let task = Look { rows: &rows, range: start..end, nodes, state: &mut state, rising };
+            match pulp::Arch::new().dispatch(task) {
+                Ok(()) => {}
+                Err(Stop::Falling) => {
+                    // Once more from here, now for the range alone.
+                    rising = false;
+                    continue;
+                }
+                Err(Stop::Beyond(node)) => return Err(beyond(&rows, node, nodes)),
+                Err(Stop::Changed) => return Err(changed()),
+            }
+            monitor.advance(rows.edges(start, end) as u64)?;
+            end = start;
+        }
+        if end == 0 {
+            state.close(0, &rows);
+        }
+    }
+    if !rising {
+        return Ok(Numbering::Other);
+    }
+    monitor.finish()?;
+    Ok(Numbering::Topological(state.survey))
+}
+
+fn beyond<I: Index>(rows: &Rows<'_, I>, node: usize, nodes: usize) -> Error {
+    let row = rows.row(node).unwrap_or_default();
+    let id = row.iter().map(|id| id.position()).find(|&id| id >= nodes).unwrap_or(nodes);
+    let reason = format!("node {node} has successor {id}, but there are {nodes} nodes, from 0");
+    Error::InvalidGraph { reason }
+}
+
+impl State {
+    /// The block begins with `start`; the next one ends before it.
+    #[cold]
+    fn close<I: Index>(&mut self, start: usize, rows: &Rows<'_, I>) {
+        if rows.edges(start, self.end) >= WIDE {
+            self.survey.wide.push(start..self.end);
+        }
+        self.survey.depth += 1;
+        self.growth += ((self.degree + 1) as f64).log2();
+        (self.end, self.degree) = (start, 0);
+        self.bound();
+    }
+
+    /// A count is at most the degree times the largest behind the block, and 1 for an output.
+    fn bound(&mut self) {
+        self.bits = (self.growth + ((self.degree + 1) as f64).log2()) as u32 + 1;
+    }
+}
+
+/// Looks at a piece of the nodes, compiled for every instruction set.
+struct Look<'l, 'r, I> {
+    rows: &'l Rows<'r, I>,
+    range: Range<usize>,
+    nodes: usize,
+    state: &'l mut State,
+    rising: bool,
+}
+
+impl<I: Index + Ord> pulp::NullaryFnOnce for Look<'_, '_, I> {
+    type Output = std::result::Result<(), Stop>;
+
+    #[inline(always)]
+    fn call(self) -> Self::Output {
+        let Self { rows, range, nodes, state, rising } = self;
+        for node in range.rev() {
+            let row = rows.row(node).ok_or(Stop::Changed)?;
+            let (least, most) = extremes(row);
+            if most.is_some_and(|most| most.position() >= nodes) {
+                return Err(Stop::Beyond(node));
+            }
+            if !rising {
+                continue;
+            }
+            if let Some(least) = least.map(Index::position) {
+                if least <= node {
+                    return Err(Stop::Falling);
+                }
+                if least < state.end {
+                    state.close(node + 1, rows);
+                }
+            }
+            if row.len() > state.degree {
+                state.degree = row.len();
+                state.bound();
+            }
+            let chunk = &mut state.survey.bits[node >> CHUNK_BITS];
+            *chunk = (*chunk).max(state.bits);
+        }
+        Ok(())
+    }
+}
+
+#[inline(always)]
+fn extremes<I: Index + Ord>(row: &[I]) -> (Option<I>, Option<I>) {
+    let Some(&first) = row.first() else { return (None, None) };
+    let (mut least, mut most) = (first, first);
+    for &id in row {
+        least = least.min(id);
+        most = most.max(id);
+    }
+    (Some(least), Some(most))
+}
