@@ -28,6 +28,9 @@ def integers(values: Any, what: str) -> npt.NDArray[np.integer[Any]]:
     """
     try:
         array = np.asarray(values)
+        if array.dtype.kind in "fO" and array.ndim == 1 and _are_integers(values):
+            # NumPy takes integers beyond 63 bits for something else.
+            array = np.array(values, dtype=np.uint64)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidGraphError(f"{what} must be an array of integers: {error}") from None
     if array.size == 0 and array.ndim == 1 and array.dtype == np.float64:
@@ -43,6 +46,10 @@ def integers(values: Any, what: str) -> npt.NDArray[np.integer[Any]]:
     return array
 
 
+def _are_integers(values: Any) -> bool:
+    return isinstance(values, (list, tuple)) and all(type(value) is int for value in values)
+
+
 def unsigned(values: Any, what: str) -> Unsigned:
     """Integers as the core reads them: native, without gaps, 32 or 64 bits, sign bit ignored.
 
@@ -53,9 +60,9 @@ def unsigned(values: Any, what: str) -> Unsigned:
     # With 2**31 nodes and more, a negative 32-bit number could pass for one of them; ids that
     # large need 64 bits anyway.
     if array.dtype in NARROW and array.dtype.isnative:
-        return np.ascontiguousarray(array).view(np.uint32)
+        return np.require(array, requirements=["C", "A"]).view(np.uint32)
     if array.dtype in WIDE and array.dtype.isnative:
-        return np.ascontiguousarray(array).view(np.uint64)
+        return np.require(array, requirements=["C", "A"]).view(np.uint64)
     return np.ascontiguousarray(
         array, dtype=np.int64 if array.dtype.kind == "i" else np.uint64
     ).view(np.uint64)
@@ -67,7 +74,7 @@ def multiplicities(values: Any) -> npt.NDArray[np.uint64] | None:
         return None
     array = integers(values, "multiplicity")
     refuse_negative(array, "multiplicity", least=1)
-    return np.ascontiguousarray(array, dtype=np.uint64)
+    return np.require(array, dtype=np.uint64, requirements=["C", "A"])
 
 
 def refuse_negative(array: npt.NDArray[Any], what: str, least: int = 0) -> None:

@@ -266,6 +266,7 @@ class Graph:
     def from_file(
         path: str,
         indptr: _Indices,
+        num_edges: int,
         indices_at: int,
         wide: bool,
         multiplicity_at: int | None,

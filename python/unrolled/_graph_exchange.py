@@ -16,6 +16,8 @@ from unrolled._hints import described
 from unrolled.errors import InvalidGraphError, SizeOverflowError
 
 if TYPE_CHECKING:
+    import networkx as nx
+
     from unrolled.graph import Graph
 
 __all__ = ["coalesced", "lists_of_matrix", "parts_of_networkx", "to_networkx", "to_scipy"]
@@ -106,9 +108,8 @@ def parts_of_networkx(graph: Any, multiplicity: str, kind: str, parameter: str) 
 
 def _times(times: list[Any], attribute: str) -> npt.NDArray[np.uint64] | None:
     try:
-        array = np.array(times) if times else np.ones(0, dtype=np.int64)
-        return None if array.dtype.kind in "iu" and (array == 1).all() else multiplicities(array)
-    except InvalidGraphError as error:
+        return None if all(one == 1 for one in set(times)) else multiplicities(times)
+    except (InvalidGraphError, TypeError) as error:
         raise InvalidGraphError(
             f"edge attribute '{attribute}' must be an integer from 1 to 2**64 - 1: {error}"
         ) from None
@@ -132,7 +133,12 @@ def _roles_of_networkx(
     ties = graph.nodes(data=parameter)
     for node, (value, (_, tie)) in enumerate(zip(kinds, ties, strict=True)):
         if value == "parameter":
-            labels[node] = node if tie is None else known.setdefault(tie, node)
+            try:
+                labels[node] = node if tie is None else known.setdefault(tie, node)
+            except TypeError:
+                raise InvalidGraphError(
+                    f"node {names[node]!r} has {parameter} {described(tie)}; it must be hashable"
+                ) from None
     return (
         np.array([value == "output" for value in kinds], dtype=bool),
         np.array([value == "input" for value in kinds], dtype=bool),
@@ -142,14 +148,15 @@ def _roles_of_networkx(
 
 def coalesced(graph: Graph) -> Lists:
     """Successor lists in which every successor comes once, ascending."""
-    degrees = np.diff(graph.indptr.astype(np.int64))
+    starts = graph.indptr.astype(np.int64)
+    degrees = starts[1:] - starts[:-1]
     sources = np.repeat(np.arange(graph.num_nodes, dtype=np.int64), degrees)
     targets = graph.indices.astype(np.int64)
     order = np.lexsort((targets, sources))
     sources, targets = sources[order], targets[order]
     first = np.ones(len(order), dtype=bool)
     first[1:] = (sources[1:] != sources[:-1]) | (targets[1:] != targets[:-1])
-    starts = np.flatnonzero(first)
+    starts = np.flatnonzero(first).astype(np.int64)
     given = graph.multiplicity
     times = np.ones(len(order), dtype=np.uint64) if given is None else given[order]
     sums = np.add.reduceat(times, starts) if len(starts) else times
@@ -183,12 +190,12 @@ def to_scipy(graph: Graph) -> Any:
     return sparse.csr_array((data, lists.indices, lists.indptr), shape=shape)
 
 
-def to_networkx(graph: Graph) -> Any:
+def to_networkx(graph: Graph) -> nx.DiGraph[Any]:
     """See `Graph.to_networkx`."""
     import networkx as nx
 
     names = graph.names or range(graph.num_nodes)
-    result = nx.DiGraph(name=graph.name)
+    result: nx.DiGraph[Any] = nx.DiGraph(name=graph.name)
     kinds = dict.fromkeys(range(graph.num_nodes), "operation")
     labels = graph.parameters
     kinds.update(dict.fromkeys(np.flatnonzero(labels >= 0).tolist(), "parameter"))
@@ -202,7 +209,7 @@ def to_networkx(graph: Graph) -> Any:
         if int(labels[node]) in shared:
             result.nodes[names[node]]["parameter"] = int(labels[node])
     lists = coalesced(graph)
-    degrees = np.diff(lists.indptr.astype(np.int64))
+    degrees = lists.indptr[1:] - lists.indptr[:-1]
     sources = np.repeat(np.arange(graph.num_nodes), degrees).tolist()
     times = [1] * len(sources) if lists.multiplicity is None else lists.multiplicity.tolist()
     result.add_edges_from(

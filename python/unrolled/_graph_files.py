@@ -130,6 +130,7 @@ def _load(
         core = _core.Graph.from_file(
             path,
             indptr,
+            indices.length,
             indices.start,
             indices.dtype.itemsize == 8,
             None if times is None else times.start,

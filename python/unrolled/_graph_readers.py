@@ -6,8 +6,6 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from unrolled._graph_names import TableNames
 from unrolled.errors import CycleError, GraphFileError, InvalidGraphError
 from unrolled.graph import Graph
@@ -52,11 +50,11 @@ def read_graph(
 def _read_csv(path: Path, threads: int | None, progress: Progress) -> Graph:
     """Two or three columns: source, target, multiplicity; ids, or names."""
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = [row for row in csv.reader(stream) if row]
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(stream) if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise GraphFileError(f"{path}: not a table of edges: {error}") from error
-    if rows and [cell.strip().lower() for cell in rows[0][:2]] == ["source", "target"]:
+    if rows and _is_header(rows[0], rows[1:]):
         del rows[0]
     width = len(rows[0]) if rows else 2
     for line, row in enumerate(rows, start=1):
@@ -65,13 +63,13 @@ def _read_csv(path: Path, threads: int | None, progress: Progress) -> Graph:
                 f"{path}: edge {line} has {len(row)} columns; expected source, target and, "
                 "in all lines or none, a multiplicity"
             )
+        if not all(row):
+            raise GraphFileError(f"{path}: edge {line} has an empty cell: {','.join(row)}")
     columns = list(zip(*rows, strict=True)) or [(), ()]
-    times = _whole(columns[2]) if width == 3 else None
-    if width == 3 and times is None:
-        raise GraphFileError(f"{path}: the third column must be multiplicities, integers from 1")
-    sources, targets = _whole(columns[0]), _whole(columns[1])
+    times = _multiplicities(path, columns[2]) if width == 3 else None
     label = path.stem
-    if sources is not None and targets is not None:
+    if all(_is_integer(cell) for column in columns[:2] for cell in column):
+        sources, targets = ([int(cell) for cell in column] for column in columns[:2])
         return Graph.from_edges(
             sources, targets, multiplicity=times, name=label, threads=threads, progress=progress
         )
@@ -88,12 +86,25 @@ def _read_csv(path: Path, threads: int | None, progress: Progress) -> Graph:
     return Graph(graph._core, label, table)
 
 
-def _whole(column: tuple[str, ...]) -> np.ndarray[tuple[int], np.dtype[np.int64]] | None:
-    """The cells as integers, or None if they are not."""
-    try:
-        return np.array(list(map(int, column)), dtype=np.int64)
-    except (ValueError, OverflowError):
-        return None
+def _is_header(first: list[str], others: list[list[str]]) -> bool:
+    """The line says so, or it is the only one that does not have numbers where others have them."""
+    if [cell.lower() for cell in first[:2]] == ["source", "target"]:
+        return True
+    numeric = [all(map(_is_integer, row[:2])) for row in others]
+    return bool(numeric) and all(numeric) and not any(map(_is_integer, first[:2]))
+
+
+def _is_integer(cell: str) -> bool:
+    return cell.removeprefix("-").isdecimal() and cell.isascii()
+
+
+def _multiplicities(path: Path, column: tuple[str, ...]) -> list[int]:
+    for line, cell in enumerate(column, start=1):
+        if not _is_integer(cell):
+            raise GraphFileError(
+                f"{path}: edge {line} has the multiplicity {cell!r}; it must be an integer from 1"
+            )
+    return [int(cell) for cell in column]
 
 
 def _read_graphml(path: Path, threads: int | None, progress: Progress) -> Graph:

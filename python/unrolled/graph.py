@@ -264,7 +264,7 @@ class Graph:
     @classmethod
     def from_networkx(
         cls,
-        graph: nx.DiGraph[Any],
+        graph: nx.Graph[Any],
         *,
         multiplicity: str = "multiplicity",
         kind: str = "kind",
@@ -414,36 +414,46 @@ class Graph:
     @property
     def indptr(self) -> Unsigned:
         """Where each successor list begins, shape ``(nodes + 1,)``, read-only."""
-        self._require_memory()
+        if self._core.indices is None:
+            raise self._in_file()
         return _read_only(self._core.indptr)
 
     @property
     def indices(self) -> Unsigned:
         """The successors of all nodes, shape ``(edges,)``, read-only."""
-        self._require_memory()
-        return _read_only(self._core.indices)
+        indices = self._core.indices
+        if indices is None:
+            raise self._in_file()
+        return _read_only(indices)
 
     @property
     def multiplicity(self) -> npt.NDArray[np.uint64] | None:
         """Multiplicity of each edge, shape ``(edges,)``, read-only; None if all are 1."""
-        self._require_memory()
+        if self._core.indices is None:
+            raise self._in_file()
         times = self._core.multiplicity
         return None if times is None else _read_only(times)
 
-    @cached_property
+    @property
     def outputs(self) -> npt.NDArray[np.int64]:
         """Ids of the outputs, ascending, read-only."""
-        return _read_only(self._core.outputs.astype(np.int64))
+        return self._roles[0]
 
-    @cached_property
+    @property
     def inputs(self) -> npt.NDArray[np.int64]:
         """Ids of the inputs, ascending, read-only."""
-        return _read_only(self._core.inputs().astype(np.int64))
+        return self._roles[1]
 
-    @cached_property
+    @property
     def parameters(self) -> npt.NDArray[np.int64]:
         """Label of the parameter that each node is, shape ``(nodes,)``; -1 for none; read-only."""
-        return _read_only(self._core.parameters())
+        return self._roles[2]
+
+    @cached_property
+    def _roles(self) -> tuple[npt.NDArray[np.int64], ...]:
+        core = self._core
+        arrays = (core.outputs, core.inputs(), core.parameters())
+        return tuple(_read_only(array.astype(np.int64)) for array in arrays)
 
     @property
     def names(self) -> tuple[Hashable, ...] | None:
@@ -491,14 +501,12 @@ class Graph:
             raise UnknownNameError(f"'{self.name}' has no node named {described(node)}{example}")
         return found
 
-    def _require_memory(self) -> None:
-        if self._core.indices is None:
-            raise InvalidGraphError(
-                f"the edges of '{self.name}' are in its file; load it without mmap to see them"
-            )
+    def _in_file(self) -> InvalidGraphError:
+        return InvalidGraphError(
+            f"the edges of '{self.name}' are in its file; load it without mmap to see them"
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        self._require_memory()
         arrays = (self.indptr, self.indices, self.outputs, self.parameters, self.multiplicity)
         return (_restored, (arrays, self.inputs, self.name, self._names))
 

@@ -14,7 +14,12 @@ from unrolled._layers.convolution import Convolution
 from unrolled._layers.elementwise import Elementwise
 from unrolled._layers.movement import Movement
 from unrolled._layers.pooling import Pooling
-from unrolled.errors import InvalidArgumentError, InvalidNetworkError, UnknownNameError
+from unrolled.errors import (
+    InvalidArgumentError,
+    InvalidNetworkError,
+    UnknownNameError,
+    UnrolledError,
+)
 
 if TYPE_CHECKING:
     from unrolled.graph import Graph
@@ -188,7 +193,10 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
 
         check_progress(progress)
         limit = checked_limit(memory_limit)
-        core, starts = self._core.unroll(memory_limit=limit, progress=progress)
+        try:
+            core, starts = self._core.unroll(memory_limit=limit, progress=progress)
+        except UnrolledError as error:
+            raise type(error)(f"network '{self.name}': {error}") from None
         tensors = [(self._tensors[number], start) for number, start in starts]
         places = [TensorPlace(start, tensor.name, tensor.shape) for tensor, start in tensors]
         return Graph(core, self.name, TensorNames(places))

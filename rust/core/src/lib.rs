@@ -32,8 +32,9 @@ mod vector;
 
 pub use error::{Error, Result};
 pub use graph::{
-    Csr, FileLists, Frame, Graph, GraphCountOptions, GraphCounts, GraphSpectrum, Indices, Kinds,
-    Lists, MOST_NODES, ParameterNodes, Roles, Towards, Unrolled, from_edges, unroll,
+    Csr, FileLists, FilePlace, Frame, Graph, GraphCountOptions, GraphCounts, GraphSpectrum,
+    Indices, Kinds, Lists, MOST_NODES, ParameterNodes, Roles, Towards, Unrolled, from_edges,
+    unroll,
 };
 pub use monitor::{Hook, Monitor};
 pub use network::{Edge, Link, Network, Role, Tensor, TensorId};

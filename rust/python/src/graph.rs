@@ -7,8 +7,8 @@ use std::sync::Arc;
 use numpy::{Element, PyArray1, PyArrayMethods, PyReadonlyArray1, ToPyArray};
 use pyo3::prelude::*;
 use unrolled_core::{
-    Csr, FileLists, Frame, Graph as CoreGraph, GraphCountOptions, Indices, Kinds, Lists, Monitor,
-    ParameterNodes, Roles, Towards, from_edges,
+    Csr, FileLists, FilePlace, Frame, Graph as CoreGraph, GraphCountOptions, Indices, Kinds, Lists,
+    Monitor, ParameterNodes, Roles, Towards, from_edges,
 };
 
 use crate::enter::enter;
@@ -16,6 +16,8 @@ use crate::error::{CoreError, InvalidGraphError};
 use crate::graph_counts::GraphCounts;
 
 type Progress = Option<Py<PyAny>>;
+/// Offsets, targets, multiplicities.
+type SortedLists = (Py<PyAny>, Py<PyAny>, Option<Py<PyArray1<u64>>>);
 
 /// A directed acyclic graph. Arrays are shared with Python, not copied.
 #[pyclass(frozen, module = "unrolled._core", name = "Graph")]
@@ -34,7 +36,7 @@ pub(crate) enum IndexArray {
 /// The arrays of a graph.
 enum Arrays {
     Memory { offsets: IndexArray, targets: IndexArray, multiplicity: Option<Py<PyArray1<u64>>> },
-    File { path: PathBuf, offsets: IndexArray, targets: u64, wide: bool, multiplicity: Option<u64> },
+    File { place: FilePlace, offsets: IndexArray, edges: usize },
 }
 
 /// Arrays that are being read.
@@ -123,14 +125,13 @@ impl Arrays {
                     Csr::new(offsets, targets, times).map_err(CoreError::from)?
                 }))
             }
-            Self::File { path, offsets, targets, wide, multiplicity } => {
+            Self::File { place, offsets, edges } => {
                 let offsets = offsets.read(py)?;
-                let (path, offsets) = (path.clone(), offsets.indices()?);
+                let (place, offsets) = (place.clone(), offsets.indices()?);
                 job(Lists::File(if trusted {
-                    FileLists::trusted(path, offsets, *targets, *wide, *multiplicity)
+                    FileLists::trusted(place, offsets)
                 } else {
-                    FileLists::new(path, offsets, *targets, *wide, *multiplicity)
-                        .map_err(CoreError::from)?
+                    FileLists::new(place, offsets, *edges).map_err(CoreError::from)?
                 }))
             }
         }
@@ -221,12 +222,13 @@ impl Graph {
     }
 
     #[staticmethod]
-    #[pyo3(signature = (path, indptr, indices_at, wide, multiplicity_at, rank, roles, progress=None))]
+    #[pyo3(signature = (path, indptr, num_edges, indices_at, wide, multiplicity_at, rank, roles, progress=None))]
     #[expect(clippy::too_many_arguments, reason = "the arguments of a Python function")]
     fn from_file(
         py: Python<'_>,
         path: PathBuf,
         indptr: IndexArray,
+        num_edges: usize,
         indices_at: u64,
         wide: bool,
         multiplicity_at: Option<u64>,
@@ -234,8 +236,9 @@ impl Graph {
         roles: RoleArrays<'_>,
         progress: Progress,
     ) -> PyResult<Self> {
-        let (targets, multiplicity) = (indices_at, multiplicity_at);
-        let arrays = Arrays::File { path, offsets: indptr, targets, wide, multiplicity };
+        let place = FilePlace::open(&path, indices_at, wide, multiplicity_at);
+        let place = place.map_err(CoreError::from)?;
+        let arrays = Arrays::File { place, offsets: indptr, edges: num_edges };
         let rank = rank.map(|rank| rank.as_array().to_vec());
         arrays.finish(py, roles.roles(), rank, 1, progress)
     }
@@ -294,10 +297,7 @@ impl Graph {
     }
 
     /// The lists in topological order; `None` if they are in a file.
-    fn sorted_lists(
-        &self,
-        py: Python<'_>,
-    ) -> Option<(Py<PyAny>, Py<PyAny>, Option<Py<PyArray1<u64>>>)> {
+    fn sorted_lists(&self, py: Python<'_>) -> Option<SortedLists> {
         let own = match (&self.lists, self.frame.sorted()) {
             (Arrays::File { .. }, _) => return None,
             (lists, None) => lists,
@@ -319,7 +319,6 @@ impl Graph {
     }
 
     #[pyo3(signature = (exact, towards, parameters_only, threads, memory_limit, progress))]
-    #[expect(clippy::too_many_arguments, reason = "the arguments of a Python function")]
     fn count(
         slf: Bound<'_, Self>,
         exact: bool,

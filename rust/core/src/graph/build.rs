@@ -81,7 +81,7 @@ pub fn from_edges<'a>(
     monitor.start(3 * edges as u64);
     let (most, sorted) = survey(sources, &team, monitor)?;
     let (most_target, _) = survey(targets, &team, monitor)?;
-    let needed = if edges == 0 { 0 } else { most.max(most_target) as u64 + 1 };
+    let needed = if edges == 0 { 0 } else { (most.max(most_target) as u64).saturating_add(1) };
     let nodes = nodes.unwrap_or(needed);
     check_nodes(nodes)?;
     if nodes < needed {

@@ -14,6 +14,7 @@ use crate::graph::kept::Kept;
 use crate::graph::log_sweep::LogSweep;
 use crate::graph::marks::Marks;
 use crate::graph::order::reversed;
+use crate::graph::roles::marked;
 use crate::graph::scaled::Scaled;
 use crate::graph::source::{Memory, Source};
 use crate::graph::survey::{Numbering, Survey, survey};
@@ -99,13 +100,25 @@ impl Graph<'_> {
         let team = Team::new(options.threads);
         let limit = options.memory_limit.unwrap_or_else(available_memory);
         let mut sides = Vec::with_capacity(2);
+        monitor.plan(match options.towards {
+            Towards::Outputs => 1,
+            // Turning the edges round and looking at them again are stages of their own.
+            Towards::Inputs => 3,
+            Towards::Both => 4,
+        });
         if options.towards != Towards::Inputs {
             sides.push(self.to_outputs(options, limit, &team, monitor)?);
         }
         if options.towards != Towards::Outputs {
             sides.push(self.out_of_inputs(options, limit, &team, monitor)?);
         }
-        Ok(GraphCounts::new(Arc::clone(self.frame()), sides, options.towards, options.exact))
+        monitor.complete()?;
+        let kept = match options.kinds {
+            Kinds::All => None,
+            Kinds::Parameters => Some(self.kept(options.towards, monitor)?),
+        };
+        let frame = Arc::clone(self.frame());
+        Ok(GraphCounts::new(frame, sides, options.towards, options.exact, kept))
     }
 
     fn to_outputs(
@@ -218,16 +231,18 @@ impl Graph<'_> {
         flipped: bool,
         monitor: &Monitor<'_>,
     ) -> Result<Option<Marks>> {
-        match (options.kinds, options.exact) {
-            (Kinds::Parameters, true) if options.towards == Towards::Inputs => {
-                Ok(Some(self.placed(self.frame().outputs.iter(), flipped)))
-            }
-            (Kinds::Parameters, true) => {
-                let nodes = self.parameters(monitor)?.nodes.iter().map(|&node| node as usize);
-                Ok(Some(self.placed(nodes, flipped)))
-            }
-            _ => Ok(None),
+        if options.kinds == Kinds::All || !options.exact {
+            return Ok(None);
         }
+        Ok(Some(self.placed(self.kept(options.towards, monitor)?.iter(), flipped)))
+    }
+
+    /// The nodes whose counts are kept if not all are.
+    fn kept(&self, towards: Towards, monitor: &Monitor<'_>) -> Result<Marks> {
+        if towards == Towards::Inputs {
+            return Ok(self.frame().outputs.clone());
+        }
+        marked(&self.parameters(monitor)?.nodes, self.nodes(), "parameter")
     }
 
     fn is_weighted(&self) -> bool {
@@ -262,7 +277,6 @@ impl Job<'_> {
         drive(source, self.survey, self.team, self.monitor, &mut sweep)?;
         let scaled = sweep.scaled;
         if !self.exact || scaled.is_exact() {
-            self.monitor.finish()?;
             return Ok(Store::scaled(scaled));
         }
         let widths = widths(&scaled, source.nodes(), self.monitor)?;
@@ -289,7 +303,6 @@ impl Job<'_> {
         self.check_memory("counting exactly", needed)?;
         let mut sweep = ExactSweep::new(source.nodes(), &widths, self.ends, kept);
         drive(source, self.survey, self.team, self.monitor, &mut sweep)?;
-        self.monitor.finish()?;
         Ok(Store::exact(sweep, needed.max(before)))
     }
 

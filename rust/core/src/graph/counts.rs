@@ -10,6 +10,7 @@ use crate::graph::chunks::{CHUNK, Chunk, DIGIT_BITS, integer, trimmed};
 use crate::graph::count::Towards;
 use crate::graph::exact_sweep::ExactSweep;
 use crate::graph::kept::Kept;
+use crate::graph::marks::Marks;
 use crate::graph::scaled::{RADIX, Scaled};
 use crate::graph::team::{Team, parts};
 use crate::monitor::Monitor;
@@ -54,13 +55,6 @@ impl Store {
             Numbers::Scaled(_) => None,
             Numbers::Chunks(chunks) => chunks.get(place / CHUNK)?.row(place),
             Numbers::Kept(kept) => kept.row(place),
-        }
-    }
-
-    fn has(&self, place: usize) -> bool {
-        match &self.numbers {
-            Numbers::Kept(kept) => kept.row(place).is_some(),
-            _ => true,
         }
     }
 
@@ -115,11 +109,19 @@ pub struct GraphCounts {
     sides: Vec<Side>,
     towards: Towards,
     exact: bool,
+    /// The nodes whose counts are to be had; `None` for all.
+    kept: Option<Marks>,
 }
 
 impl GraphCounts {
-    pub(crate) fn new(frame: Arc<Frame>, sides: Vec<Side>, towards: Towards, exact: bool) -> Self {
-        Self { frame, sides, towards, exact }
+    pub(crate) fn new(
+        frame: Arc<Frame>,
+        sides: Vec<Side>,
+        towards: Towards,
+        exact: bool,
+        kept: Option<Marks>,
+    ) -> Self {
+        Self { frame, sides, towards, exact, kept }
     }
 
     /// Whether counts are integers.
@@ -199,7 +201,7 @@ impl GraphCounts {
     }
 
     fn has(&self, node: usize) -> bool {
-        self.sides.iter().all(|side| side.store.has(self.place(side, node)))
+        self.kept.as_ref().is_none_or(|kept| kept.has(node))
     }
 
     /// The count as `mantissa * 2^exponent` with the mantissa in [1, 2), or zeros.

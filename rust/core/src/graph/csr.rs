@@ -216,9 +216,14 @@ impl<'a> Csr<'a> {
 pub(crate) fn check_offsets(offsets: &Indices<'_>, edges: usize) -> Result<()> {
     let invalid = |reason: String| Err(Error::InvalidGraph { reason });
     if offsets.is_empty() || offsets.get(0) != 0 {
-        return invalid(
-            "indptr must begin with 0; it has one entry more than there are nodes".into(),
-        );
+        let found = if offsets.is_empty() {
+            "is empty".into()
+        } else {
+            format!("begins with {}", offsets.get(0))
+        };
+        return invalid(format!(
+            "indptr {found}; it must begin with 0 and have one entry more than there are nodes"
+        ));
     }
     let nodes = offsets.len() - 1;
     check_nodes(nodes as u64)?;

@@ -18,7 +18,12 @@ const WIDE_NODES: usize = 1 << 16;
 /// What is done with the nodes.
 pub(crate) trait Sweep<I: Index> {
     /// Counts the nodes of `range`, one after the other.
-    fn narrow(&mut self, rows: &Rows<'_, I>, range: Range<usize>) -> Result<()>;
+    fn narrow(
+        &mut self,
+        rows: &Rows<'_, I>,
+        range: Range<usize>,
+        monitor: &Monitor<'_>,
+    ) -> Result<()>;
 
     /// Counts the nodes of `range`, none of which reads another. What comes out must not depend on
     /// the number of threads.
@@ -59,7 +64,7 @@ pub(crate) fn drive<S: Source>(
             if side_by_side {
                 sweep.wide(&rows, piece, team, monitor)?;
             } else {
-                sweep.narrow(&rows, piece)?;
+                sweep.narrow(&rows, piece, monitor)?;
             }
             monitor.advance(steps as u64)?;
         }

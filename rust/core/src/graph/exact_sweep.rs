@@ -72,7 +72,12 @@ impl<'a> ExactSweep<'a> {
 }
 
 impl<I: Index> Sweep<I> for ExactSweep<'_> {
-    fn narrow(&mut self, rows: &Rows<'_, I>, range: Range<usize>) -> Result<()> {
+    fn narrow(
+        &mut self,
+        rows: &Rows<'_, I>,
+        range: Range<usize>,
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
         let mut end = range.end;
         while end > range.start {
             let start = Self::start_of_chunk(end).max(range.start);
@@ -81,6 +86,7 @@ impl<I: Index> Sweep<I> for ExactSweep<'_> {
             let place = InPlace { chunks: &mut self.chunks, chunk };
             fill(place, rows, start..end, self.outputs)?;
             self.close(start);
+            monitor.breathe((rows.edges(start, end) * self.chunks[chunk].digits) as u64)?;
             end = start;
         }
         Ok(())
@@ -97,11 +103,11 @@ impl<I: Index> Sweep<I> for ExactSweep<'_> {
         let last =
             if range.end == self.nodes { range.end.div_ceil(CHUNK) } else { range.end / CHUNK };
         if team.threads() == 1 || last <= first + 1 {
-            return self.narrow(rows, range);
+            return self.narrow(rows, range, monitor);
         }
         // Chunks that are only partly in the range come before and after those that are wholly so.
         let whole = first * CHUNK..range.end.min(last * CHUNK);
-        self.narrow(rows, whole.end..range.end)?;
+        self.narrow(rows, whole.end..range.end, monitor)?;
         (first..last).for_each(|chunk| self.open(chunk));
         let (open, done) = self.chunks.split_at_mut(last);
         let tasks = open[first..].iter_mut().zip(first..last);
@@ -117,7 +123,7 @@ impl<I: Index> Sweep<I> for ExactSweep<'_> {
             },
         )?;
         self.close(whole.start);
-        self.narrow(rows, range.start..whole.start)
+        self.narrow(rows, range.start..whole.start, monitor)
     }
 }
 

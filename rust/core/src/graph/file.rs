@@ -1,8 +1,10 @@
 //! Successor lists in a file: only where each list begins is held in memory.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::error::{Error, Result};
 use crate::graph::csr::{Index, Indices, check_offsets};
@@ -16,7 +18,16 @@ const STRETCH: usize = 1 << 20;
 pub struct FileLists<'a> {
     /// Where every list begins, and the number of edges.
     pub(crate) offsets: Indices<'a>,
+    place: FilePlace,
+}
+
+/// The file, and where in it arrays are.
+#[derive(Debug, Clone)]
+pub struct FilePlace {
     path: PathBuf,
+    file: Arc<File>,
+    /// Size and time of the latest change, when the file was opened.
+    state: (u64, Option<SystemTime>),
     targets: Array,
     /// Bytes before the multiplicities, 64 bits each.
     multiplicity: Option<u64>,
@@ -31,34 +42,47 @@ struct Array {
     wide: bool,
 }
 
-impl<'a> FileLists<'a> {
-    /// Lists in the file at `path`: targets from byte `targets` on, of 64 bits if `wide`, else 32;
-    /// multiplicities of 64 bits from byte `multiplicity` on.
+impl FilePlace {
+    /// Opens the file at `path`, which has targets from byte `targets` on, of 64 bits if `wide`,
+    /// else 32; multiplicities of 64 bits from byte `multiplicity` on.
     ///
     /// # Errors
-    /// [`Error::InvalidGraph`] if `offsets` are none.
-    pub fn new(
-        path: PathBuf,
-        offsets: Indices<'a>,
-        targets: u64,
-        wide: bool,
-        multiplicity: Option<u64>,
-    ) -> Result<Self> {
-        let edges = offsets.get(offsets.len().saturating_sub(1));
+    /// [`Error::GraphFile`] if the file cannot be opened.
+    pub fn open(path: &Path, targets: u64, wide: bool, multiplicity: Option<u64>) -> Result<Self> {
+        let opened = File::open(path).and_then(|file| Ok((state(&file.metadata()?), file)));
+        let (state, file) = opened.map_err(|error| failed(path, &error))?;
+        let targets = Array { start: targets, wide };
+        Ok(Self { path: path.into(), file: Arc::new(file), state, targets, multiplicity })
+    }
+
+    fn broken(&self, reason: &str) -> Error {
+        Error::GraphFile { path: self.path.display().to_string(), reason: reason.into() }
+    }
+}
+
+fn failed(path: &Path, error: &io::Error) -> Error {
+    let reason = format!("cannot be read: {error}");
+    Error::GraphFile { path: path.display().to_string(), reason }
+}
+
+fn state(metadata: &Metadata) -> (u64, Option<SystemTime>) {
+    (metadata.len(), metadata.modified().ok())
+}
+
+impl<'a> FileLists<'a> {
+    /// Lists of `edges` targets in a file.
+    ///
+    /// # Errors
+    /// [`Error::InvalidGraph`] if `offsets` are none, or end with another number.
+    pub fn new(place: FilePlace, offsets: Indices<'a>, edges: usize) -> Result<Self> {
         check_offsets(&offsets, edges)?;
-        Ok(Self::trusted(path, offsets, targets, wide, multiplicity))
+        Ok(Self::trusted(place, offsets))
     }
 
     /// Lists that passed [`FileLists::new`] before.
     #[must_use]
-    pub fn trusted(
-        path: PathBuf,
-        offsets: Indices<'a>,
-        targets: u64,
-        wide: bool,
-        multiplicity: Option<u64>,
-    ) -> Self {
-        Self { offsets, path, targets: Array { start: targets, wide }, multiplicity }
+    pub fn trusted(place: FilePlace, offsets: Indices<'a>) -> Self {
+        Self { offsets, place }
     }
 
     pub(crate) fn nodes(&self) -> usize {
@@ -66,45 +90,29 @@ impl<'a> FileLists<'a> {
     }
 
     pub(crate) fn has_multiplicity(&self) -> bool {
-        self.multiplicity.is_some()
+        self.place.multiplicity.is_some()
     }
 
-    /// Runs `job` with a reader of the file.
+    /// Runs `job` with a reader of the file, unless that was written to since it was opened.
     pub(crate) fn with_source<T>(
         &self,
         job: impl FnOnce(FileSource<'_>) -> Result<T>,
     ) -> Result<T> {
-        let file = File::open(&self.path).map_err(|error| self.failed(&error))?;
-        job(if self.targets.wide {
-            FileSource::Wide(Reader {
-                lists: self,
-                file,
-                targets: vec![],
-                multiplicity: vec![],
-                bytes: vec![],
-            })
+        let place = &self.place;
+        let metadata = place.file.metadata().map_err(|error| failed(&place.path, &error))?;
+        if state(&metadata) != place.state {
+            return Err(place.broken("was changed since it was loaded; load it again"));
+        }
+        job(if place.targets.wide {
+            FileSource::Wide(Reader::new(self))
         } else {
-            FileSource::Narrow(Reader {
-                lists: self,
-                file,
-                targets: vec![],
-                multiplicity: vec![],
-                bytes: vec![],
-            })
+            FileSource::Narrow(Reader::new(self))
         })
-    }
-
-    fn failed(&self, error: &std::io::Error) -> Error {
-        self.broken(&format!("cannot be read: {error}"))
-    }
-
-    fn broken(&self, reason: &str) -> Error {
-        Error::GraphFile { path: self.path.display().to_string(), reason: reason.into() }
     }
 
     /// The error for lists that would have to be sorted first.
     pub(crate) fn not_topological(&self) -> Error {
-        self.broken(
+        self.place.broken(
             "its nodes are not in topological order, so its edges cannot be read in order; load it \
              into memory and save it again, which sorts it",
         )
@@ -120,7 +128,6 @@ pub(crate) enum FileSource<'f> {
 /// Reads lists stretch by stretch.
 pub(crate) struct Reader<'f, I> {
     lists: &'f FileLists<'f>,
-    file: File,
     targets: Vec<I>,
     multiplicity: Vec<u64>,
     bytes: Vec<u8>,
@@ -148,7 +155,11 @@ impl Stored for u64 {
     }
 }
 
-impl<I: Stored> Reader<'_, I> {
+impl<'f, I: Stored> Reader<'f, I> {
+    fn new(lists: &'f FileLists<'f>) -> Self {
+        Self { lists, targets: Vec::new(), multiplicity: Vec::new(), bytes: Vec::new() }
+    }
+
     /// Fills `into` with the integers `first..first + count` of an array.
     fn read<T: Stored>(
         &mut self,
@@ -157,16 +168,35 @@ impl<I: Stored> Reader<'_, I> {
         count: usize,
         into: fn(&mut Self) -> &mut Vec<T>,
     ) -> Result<()> {
+        let place = &self.lists.place;
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.resize(count * T::BYTES, 0);
-        let from = SeekFrom::Start(start + (first * T::BYTES) as u64);
-        let done = self.file.seek(from).and_then(|_| self.file.read_exact(&mut bytes));
+        read_exact_at(&place.file, &mut bytes, start + (first * T::BYTES) as u64)
+            .map_err(|error| failed(&place.path, &error))?;
         let values = into(self);
         values.clear();
         T::decode(&bytes, values);
         self.bytes = bytes;
-        done.map_err(|error| self.lists.failed(&error))
+        Ok(())
     }
+}
+
+#[cfg(unix)]
+fn read_exact_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, at)
+}
+
+#[cfg(windows)]
+fn read_exact_at(file: &File, mut bytes: &mut [u8], mut at: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let read = std::os::windows::fs::FileExt::seek_read(file, bytes, at)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        bytes = &mut bytes[read..];
+        at += read as u64;
+    }
+    Ok(())
 }
 
 impl<I: Stored> Source for Reader<'_, I> {
@@ -185,14 +215,14 @@ impl<I: Stored> Source for Reader<'_, I> {
         let first = stretch(offsets, end, STRETCH);
         let (first_edge, last_edge) = (offsets.get(first), offsets.get(end));
         let count = last_edge - first_edge;
-        self.read(self.lists.targets.start, first_edge, count, |reader| &mut reader.targets)?;
-        if let Some(start) = self.lists.multiplicity {
+        self.read(self.lists.place.targets.start, first_edge, count, |reader| &mut reader.targets)?;
+        if let Some(start) = self.lists.place.multiplicity {
             self.read(start, first_edge, count, |reader| &mut reader.multiplicity)?;
             if self.multiplicity.contains(&0) {
-                return Err(self.lists.broken("a multiplicity is 0; the file is damaged"));
+                return Err(self.lists.place.broken("a multiplicity is 0; the file is damaged"));
             }
         }
-        let multiplicity = self.lists.multiplicity.map(|_| &self.multiplicity[..]);
+        let multiplicity = self.lists.place.multiplicity.map(|_| &self.multiplicity[..]);
         Ok((first, Rows { offsets, first_edge, targets: &self.targets, multiplicity }))
     }
 }

@@ -46,7 +46,7 @@ impl<'a> LogSweep<'a> {
 }
 
 impl<I: Index> Sweep<I> for LogSweep<'_> {
-    fn narrow(&mut self, rows: &Rows<'_, I>, range: Range<usize>) -> Result<()> {
+    fn narrow(&mut self, rows: &Rows<'_, I>, range: Range<usize>, _: &Monitor<'_>) -> Result<()> {
         let mut batches = Batches::new(rows, range.end);
         let mut end = range.end;
         while end > range.start {

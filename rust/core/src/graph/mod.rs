@@ -29,7 +29,7 @@ pub use build::from_edges;
 pub use count::{GraphCountOptions, Kinds, Towards};
 pub use counts::GraphCounts;
 pub use csr::{Csr, Indices, MOST_NODES};
-pub use file::FileLists;
+pub use file::{FileLists, FilePlace};
 pub use roles::{ParameterNodes, Roles};
 pub use spectrum::GraphSpectrum;
 pub use unroll::{Unrolled, unroll};
@@ -106,6 +106,7 @@ impl<'a> Graph<'a> {
         threads: usize,
         monitor: &Monitor<'_>,
     ) -> Result<Self> {
+        monitor.plan(3);
         let team = Team::new(threads);
         let nodes = lists.nodes();
         check_rank(rank.as_deref(), nodes)?;
@@ -139,6 +140,7 @@ impl<'a> Graph<'a> {
                 (Some(rank), Some(csr), survey)
             }
         };
+        monitor.complete()?;
         let frame = Frame {
             nodes,
             survey,

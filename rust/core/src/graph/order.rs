@@ -193,7 +193,7 @@ impl<I: Index> Turned<'_, I> {
             let middle = low.midpoint(high);
             if self.csr.offsets.get(middle + 1) <= edge { low = middle + 1 } else { high = middle }
         }
-        low
+        low.min(self.last as usize)
     }
 }
 
