@@ -7,12 +7,8 @@
 use crate::graph::csr::Index;
 use crate::graph::run::{LONG, WORTH_COMPARING, same, strands};
 use crate::graph::scaled::Numbers;
+use crate::graph::shifted::{MOST, shifted};
 use crate::graph::source::Rows;
-
-/// Nodes of a batch, at most.
-const MOST: usize = 64;
-/// Nodes that are compared at once.
-const STEP: usize = 8;
 
 /// See the module.
 pub(crate) struct Batches<'b, 'r, I> {
@@ -69,7 +65,7 @@ impl<'b, 'r, I: Index> Batches<'b, 'r, I> {
         } else {
             if self.start.wrapping_sub(before) == length && follows(row, self.rows.targets, before)
             {
-                let nodes = self.alike(numbers, row.len(), first);
+                let nodes = self.alike(numbers, first);
                 if nodes > 0 {
                     return Some(nodes);
                 }
@@ -86,46 +82,8 @@ impl<'b, 'r, I: Index> Batches<'b, 'r, I> {
     /// Sums up for the next nodes if they have the list of the next one, shifted by one for each;
     /// says how many, which may be none.
     #[inline(never)]
-    fn alike(&mut self, numbers: Numbers<'_>, degree: usize, first: usize) -> usize {
-        pulp::Arch::new().dispatch(Alike { batches: self, numbers, degree, first })
-    }
-
-    /// How many of the next nodes have the list `row` of the next one, shifted by one for each: a
-    /// multiple of [`STEP`], and none leads to another.
-    #[inline(always)]
-    fn shifted(&self, row: &[I], first: usize) -> usize {
-        let least = row.iter().map(|id| id.position()).min().unwrap_or(0);
-        let nodes = (self.last + 1 - first).min(MOST).min(least.saturating_sub(self.last));
-        let most = nodes / STEP * STEP;
-        let mut length = 0;
-        // The last node of a step is compared with the node behind it as well.
-        while length < most && self.step_is_shifted(self.last - length, length > 0, row.len()) {
-            length += STEP;
-        }
-        length
-    }
-
-    /// Whether the [`STEP`] nodes up to `last`, and maybe one more, have lists of this length, each
-    /// shifted by one from the next.
-    #[inline(always)]
-    fn step_is_shifted(&self, last: usize, one_more: bool, degree: usize) -> bool {
-        let first = last + 1 - STEP;
-        let nodes = STEP + usize::from(one_more);
-        let start = self.rows.start(first);
-        for node in 1..=nodes {
-            if self.rows.start(first + node).wrapping_sub(start) != node * degree {
-                return false;
-            }
-        }
-        let Some(all) = self.rows.targets.get(start..start.wrapping_add(nodes * degree)) else {
-            return false;
-        };
-        let (lower, upper) = (&all[..all.len() - degree], &all[degree..]);
-        let mut shifted = true;
-        for at in 0..lower.len().min(upper.len()) {
-            shifted &= upper[at].follows(lower[at]);
-        }
-        shifted
+    fn alike(&mut self, numbers: Numbers<'_>, first: usize) -> usize {
+        pulp::Arch::new().dispatch(Alike { batches: self, numbers, first })
     }
 
     /// Sums of the `length` nodes up to `last`, whose lists are shifted; whether all numbers are
@@ -164,7 +122,6 @@ impl<'b, 'r, I: Index> Batches<'b, 'r, I> {
 struct Alike<'a, 'b, 'r, I> {
     batches: &'a mut Batches<'b, 'r, I>,
     numbers: Numbers<'a>,
-    degree: usize,
     first: usize,
 }
 
@@ -173,10 +130,9 @@ impl<I: Index> pulp::NullaryFnOnce for Alike<'_, '_, '_, I> {
 
     #[inline(always)]
     fn call(self) -> usize {
-        let Self { batches, numbers, degree, first } = self;
+        let Self { batches, numbers, first } = self;
         let (last, rows) = (batches.last, batches.rows);
-        let Some(row) = rows.targets.get(batches.start..batches.start + degree) else { return 0 };
-        let nodes = batches.shifted(row, first);
+        let nodes = shifted(rows, first, last);
         if nodes == 0 || !batches.in_sequence(numbers, last, nodes) {
             return 0;
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::bound::available_memory;
 use crate::error::{Error, Result};
+use crate::graph::careful::{CarefulSweep, is_doubtful};
 use crate::graph::chunks::{CHUNK, digits, nodes_of};
 use crate::graph::counts::{GraphCounts, Side, Store};
 use crate::graph::csr::with_indices;
@@ -276,8 +277,17 @@ impl Job<'_> {
         let mut sweep = LogSweep::new(source.nodes(), self.ends);
         drive(source, self.survey, self.team, self.monitor, &mut sweep)?;
         let scaled = sweep.scaled;
-        if !self.exact || scaled.is_exact() {
+        if scaled.is_exact() {
             return Ok(Store::scaled(scaled));
+        }
+        if !self.exact {
+            if !is_doubtful(&scaled, self.survey) {
+                return Ok(Store::scaled(scaled));
+            }
+            drop(scaled);
+            let mut sweep = CarefulSweep::new(source.nodes(), self.ends);
+            drive(source, self.survey, self.team, self.monitor, &mut sweep)?;
+            return Ok(Store::scaled(sweep.scaled));
         }
         let widths = widths(&scaled, source.nodes(), self.monitor)?;
         let peak = scaled.bytes();
@@ -319,8 +329,7 @@ impl Job<'_> {
 fn widths(scaled: &Scaled, nodes: usize, monitor: &Monitor<'_>) -> Result<Vec<usize>> {
     let mut widths = Vec::with_capacity(nodes.div_ceil(CHUNK));
     for chunk in 0..nodes.div_ceil(CHUNK) {
-        let bits = nodes_of(chunk, nodes).map(|node| scaled.bits(node)).max();
-        widths.push(digits(bits.unwrap_or(0)));
+        widths.push(digits(scaled.most_bits(nodes_of(chunk, nodes))));
         monitor.breathe(CHUNK as u64)?;
     }
     Ok(widths)

@@ -9,6 +9,7 @@ use crate::graph::csr::Index;
 use crate::graph::drive::Sweep;
 use crate::graph::kept::Kept;
 use crate::graph::marks::Marks;
+use crate::graph::shifted::{MOST, STEP, shifted};
 use crate::graph::source::{Rows, changed};
 use crate::graph::survey::CHUNK_BITS;
 use crate::graph::team::Team;
@@ -19,7 +20,7 @@ const BATCH: usize = 128;
 /// Digits added up at once in rows wider than that.
 const GROUP: usize = 16;
 /// Successor lists at least this long are compared with the list before.
-const WORTH_COMPARING: usize = 8;
+const WORTH_COMPARING: usize = 16;
 
 /// See the module.
 pub(crate) struct ExactSweep<'a> {
@@ -238,27 +239,98 @@ impl<P: Place, I: Index> Fill<'_, '_, P, I> {
     fn plain<const W: usize>(mut self) -> Result<()> {
         let mut latest: &[I] = &[];
         let mut latest_sum = [0u64; W];
-        for node in self.range.clone().rev() {
+        let mut end = self.range.end;
+        while end > self.range.start {
+            let node = end - 1;
             let row = self.rows.row(node).ok_or_else(changed)?;
-            let comparable = row.len() >= WORTH_COMPARING;
-            if !(comparable && same(row, latest)) {
-                latest_sum = self.settled::<W>(row)?;
-                latest = if comparable { row } else { &[] };
+            if self.may_be_shifted(row, node) {
+                let nodes = shifted(self.rows, self.range.start, node);
+                if nodes > 0 && self.in_sequence::<W>(node + 1 - nodes, nodes)? {
+                    end -= nodes;
+                    continue;
+                }
             }
-            let mut carry = u64::from(self.outputs.has(node));
-            let place = self.place.row(node);
-            if carry == 0 {
-                place.copy_from_slice(&latest_sum);
-                continue;
-            }
-            for (digit, sum) in place.iter_mut().zip(latest_sum) {
-                let sum = sum.wrapping_add(carry);
-                *digit = sum & DIGIT;
-                carry = sum >> DIGIT_BITS;
+            let sum = if row.len() < WORTH_COMPARING {
+                self.settled::<W>(row)?
+            } else {
+                if !same(row, latest) {
+                    (latest, latest_sum) = (row, self.settled::<W>(row)?);
+                }
+                latest_sum
+            };
+            self.put_down(node, sum)?;
+            end = node;
+        }
+        Ok(())
+    }
+
+    /// Writes the settled sum of a node, with the path of its own if it is an output.
+    #[inline(always)]
+    fn put_down<const W: usize>(&mut self, node: usize, mut sum: [u64; W]) -> Result<()> {
+        if self.outputs.has(node) {
+            let mut carry = 1;
+            for digit in &mut sum {
+                let with_carry = digit.wrapping_add(carry);
+                *digit = with_carry & DIGIT;
+                carry = with_carry >> DIGIT_BITS;
             }
             no_carry(carry)?;
         }
+        if let Some(place) = self.place.row(node).first_chunk_mut::<W>() {
+            *place = sum;
+        }
         Ok(())
+    }
+
+    /// Whether the node before could have the same list, shifted by one, and so more.
+    #[inline(always)]
+    fn may_be_shifted(&self, row: &[I], node: usize) -> bool {
+        if node < self.range.start + STEP || !(WORTH_COMPARING..=BATCH).contains(&row.len()) {
+            return false;
+        }
+        let before = self.rows.row(node - 1).unwrap_or_default();
+        let firsts = row.first().zip(before.first());
+        before.len() == row.len() && firsts.is_some_and(|(id, other)| id.follows(*other))
+    }
+
+    /// Counts `length` nodes from `first` on, whose lists are shifted; whether all rows read are as
+    /// wide as theirs.
+    #[inline(always)]
+    fn in_sequence<const W: usize>(&mut self, first: usize, length: usize) -> Result<bool> {
+        let mut all = [[0u64; W]; MOST];
+        let sums = &mut all.as_flattened_mut()[..length.min(MOST) * W];
+        let (done, first_chunk) = self.place.done();
+        for id in self.rows.row(first).ok_or_else(changed)? {
+            let mut node = id.position();
+            let mut rest = &mut sums[..];
+            while !rest.is_empty() {
+                let chunk = done.get((node >> CHUNK_BITS).wrapping_sub(first_chunk));
+                let chunk = chunk.ok_or_else(changed)?;
+                if chunk.digits != W || chunk.rows.len() != CHUNK * W {
+                    return Ok(false);
+                }
+                let rows = &chunk.rows[(node % CHUNK) * W..];
+                let here = rows.len().min(rest.len());
+                let (part, later) = rest.split_at_mut(here);
+                let rows = &rows[..here];
+                for at in 0..part.len().min(rows.len()) {
+                    part[at] = part[at].wrapping_add(rows[at]);
+                }
+                rest = later;
+                node += here / W;
+            }
+        }
+        for (node, sum) in all[..length.min(MOST)].iter_mut().enumerate().rev() {
+            let mut carry = 0;
+            for digit in &mut *sum {
+                let with_carry = digit.wrapping_add(carry);
+                *digit = with_carry & DIGIT;
+                carry = with_carry >> DIGIT_BITS;
+            }
+            no_carry(carry)?;
+            self.put_down(first + node, *sum)?;
+        }
+        Ok(true)
     }
 
     /// The sum over a row with its carries settled.
@@ -268,7 +340,7 @@ impl<P: Place, I: Index> Fill<'_, '_, P, I> {
         if row.len() > BATCH {
             let mut wide = [0u128; W];
             for batch in row.chunks(BATCH) {
-                let sums = add_up::<W, I>(done, first, batch, 0).ok_or_else(changed)?;
+                let sums = add_rows::<W, I>(done, first, batch).ok_or_else(changed)?;
                 for (wide, sum) in wide.iter_mut().zip(sums) {
                     *wide += u128::from(sum);
                 }
@@ -277,7 +349,7 @@ impl<P: Place, I: Index> Fill<'_, '_, P, I> {
             settle(&wide, &mut sums, 0)?;
             return Ok(sums);
         }
-        let mut sums = add_up::<W, I>(done, first, row, 0).ok_or_else(changed)?;
+        let mut sums = add_rows::<W, I>(done, first, row).ok_or_else(changed)?;
         let mut carry = 0;
         for sum in &mut sums {
             let with_carry = sum.wrapping_add(carry);
@@ -354,11 +426,29 @@ fn same<I: Index>(row: &[I], other: &[I]) -> bool {
 #[inline(always)]
 fn read<I: Index>(done: &[Chunk], first: usize, id: I) -> Option<&[u64]> {
     let chunk = done.get((id.position() >> CHUNK_BITS).wrapping_sub(first))?;
-    let start = (id.position() % CHUNK) * chunk.digits;
-    chunk.rows.get(start..start + chunk.digits)
+    let start = (id.position() % CHUNK).wrapping_mul(chunk.digits);
+    chunk.rows.get(start..start.wrapping_add(chunk.digits))
 }
 
-/// Digits `at..at + W` of the rows of `ids`, each added up without carries.
+/// The rows of `ids`, of `W` digits or fewer, each digit added up without carries.
+#[inline(always)]
+fn add_rows<const W: usize, I: Index>(done: &[Chunk], first: usize, ids: &[I]) -> Option<[u64; W]> {
+    let mut sums = [0u64; W];
+    for &id in ids {
+        let chunk = done.get((id.position() >> CHUNK_BITS).wrapping_sub(first))?;
+        // Checked against a constant length, the place within the chunk needs no check.
+        let Some(rows) = chunk.rows.get(..CHUNK * W).filter(|_| chunk.digits == W) else {
+            return add_up(done, first, ids, 0);
+        };
+        let start = (id.position() % CHUNK) * W;
+        for digit in 0..W {
+            sums[digit] = sums[digit].wrapping_add(rows[start + digit]);
+        }
+    }
+    Some(sums)
+}
+
+/// Digits `at..at + W` of the rows of `ids`, whatever their widths, each added up without carries.
 #[inline(always)]
 fn add_up<const W: usize, I: Index>(
     done: &[Chunk],
@@ -368,15 +458,14 @@ fn add_up<const W: usize, I: Index>(
 ) -> Option<[u64; W]> {
     let mut sums = [0u64; W];
     for &id in ids {
-        let row = read(done, first, id)?;
-        if let Some(part) = row.get(at..at + W) {
-            for digit in 0..W {
-                sums[digit] = sums[digit].wrapping_add(part[digit]);
-            }
-        } else if let Some(part) = row.get(at..) {
-            for (sum, digit) in sums.iter_mut().zip(part) {
-                *sum = sum.wrapping_add(*digit);
-            }
+        let row = read(done, first, id)?.get(at..).unwrap_or_default();
+        let mut part = [0u64; W];
+        match row.first_chunk::<W>() {
+            Some(digits) => part = *digits,
+            None => part[..row.len()].copy_from_slice(row),
+        }
+        for digit in 0..W {
+            sums[digit] = sums[digit].wrapping_add(part[digit]);
         }
     }
     Some(sums)

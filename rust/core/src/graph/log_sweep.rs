@@ -34,7 +34,7 @@ pub(crate) struct LogSweep<'a> {
 }
 
 /// A count as it is put down.
-enum Count {
+pub(crate) enum Count {
     Fits(f64),
     Apart { mantissa: f64, exponent: i32 },
 }
@@ -278,6 +278,11 @@ fn mixed<I: Index>(
         let weight = times.map_or(Some(1.0), |times| times.get(at).map(|&times| times as f64))?;
         sum += scaled_down(value * weight, exponent - top);
     }
+    Some(placed(sum, top, epoch))
+}
+
+/// How a sum at the scale `top` is put down.
+pub(crate) fn placed(sum: f64, top: i32, epoch: Epoch) -> Count {
     let here = match epoch.exponent - top {
         steps @ 0.. => scaled_down(sum, -steps),
         // A larger scale than the epoch's: fits if the number is small enough.
@@ -285,11 +290,10 @@ fn mixed<I: Index>(
         _ => f64::NAN,
     };
     if here >= SMALL {
-        return Some(Count::Fits(here));
-    }
-    Some(if sum >= LARGE {
+        Count::Fits(here)
+    } else if sum >= LARGE {
         Count::Apart { mantissa: scaled_down(sum, -1), exponent: top + 1 }
     } else {
         Count::Apart { mantissa: sum, exponent: top }
-    })
+    }
 }

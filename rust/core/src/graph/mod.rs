@@ -2,6 +2,7 @@
 
 mod batches;
 mod build;
+mod careful;
 mod chunks;
 mod count;
 mod counts;
@@ -16,6 +17,7 @@ mod order;
 mod roles;
 mod run;
 mod scaled;
+mod shifted;
 mod source;
 mod spectrum;
 mod survey;

@@ -107,6 +107,20 @@ impl Scaled {
         }
     }
 
+    /// The largest of [`Scaled::bits`] of some nodes.
+    pub(crate) fn most_bits(&self, nodes: std::ops::Range<usize>) -> u64 {
+        let values = self.values.get(nodes.clone()).unwrap_or_default();
+        let largest = values.iter().enumerate().fold((0, 0.0), |(at, largest), (node, &value)| {
+            if value > largest { (node, value) } else { (at, largest) }
+        });
+        let in_one =
+            !self.epochs.iter().any(|epoch| nodes.start < epoch.end && epoch.end < nodes.end);
+        if in_one && !values.iter().any(|value| value.is_nan()) {
+            return self.bits(nodes.start + largest.0);
+        }
+        nodes.map(|node| self.bits(node)).max().unwrap_or(0)
+    }
+
     /// Whether all counts are below 2^53, so that they are exact.
     pub(crate) fn is_exact(&self) -> bool {
         const MOST: f64 = power(53);

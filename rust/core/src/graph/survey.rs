@@ -25,6 +25,8 @@ pub(crate) struct Survey {
     pub(crate) depth: u64,
     /// For every chunk of nodes, bits that no count in it exceeds if all multiplicities are 1.
     pub(crate) bits: Vec<u32>,
+    /// For every chunk, how many of these ranges its nodes are in, or are behind it.
+    pub(crate) depths: Vec<u32>,
     pub(crate) edges: usize,
 }
 
@@ -61,6 +63,7 @@ pub(crate) fn survey<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result
     let mut state =
         State { survey: Survey::default(), end: nodes, degree: 0, growth: 0.0, bits: 1 };
     state.survey.bits = vec![0; nodes.div_ceil(1 << CHUNK_BITS)];
+    state.survey.depths = vec![0; nodes.div_ceil(1 << CHUNK_BITS)];
     state.survey.edges = source.edges();
     monitor.start(source.edges() as u64);
     let mut rising = true;
@@ -158,6 +161,8 @@ impl<I: Index + Ord> pulp::NullaryFnOnce for Look<'_, '_, I> {
             }
             let chunk = &mut state.survey.bits[node >> CHUNK_BITS];
             *chunk = (*chunk).max(state.bits);
+            state.survey.depths[node >> CHUNK_BITS] =
+                u32::try_from(state.survey.depth).unwrap_or(u32::MAX - 1) + 1;
         }
         Ok(())
     }
