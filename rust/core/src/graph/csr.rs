@@ -12,9 +12,6 @@ pub const MOST_NODES: usize = u32::MAX as usize - 1;
 pub(crate) trait Index: Copy + Ord + Send + Sync + 'static {
     /// As a position; what does not fit becomes one that no array has.
     fn position(self) -> usize;
-
-    /// Whether this is the number after `other`.
-    fn follows(self, other: Self) -> bool;
 }
 
 impl Index for u32 {
@@ -22,22 +19,12 @@ impl Index for u32 {
     fn position(self) -> usize {
         self as usize
     }
-
-    #[inline(always)]
-    fn follows(self, other: Self) -> bool {
-        self == other.wrapping_add(1)
-    }
 }
 
 impl Index for u64 {
     #[inline(always)]
     fn position(self) -> usize {
         usize::try_from(self).unwrap_or(usize::MAX)
-    }
-
-    #[inline(always)]
-    fn follows(self, other: Self) -> bool {
-        self == other.wrapping_add(1)
     }
 }
 

@@ -9,7 +9,6 @@ use crate::graph::csr::Index;
 use crate::graph::drive::Sweep;
 use crate::graph::kept::Kept;
 use crate::graph::marks::Marks;
-use crate::graph::shifted::{MOST, STEP, shifted};
 use crate::graph::source::{Rows, changed};
 use crate::graph::survey::CHUNK_BITS;
 use crate::graph::team::Team;
@@ -239,17 +238,8 @@ impl<P: Place, I: Index> Fill<'_, '_, P, I> {
     fn plain<const W: usize>(mut self) -> Result<()> {
         let mut latest: &[I] = &[];
         let mut latest_sum = [0u64; W];
-        let mut end = self.range.end;
-        while end > self.range.start {
-            let node = end - 1;
+        for node in self.range.clone().rev() {
             let row = self.rows.row(node).ok_or_else(changed)?;
-            if self.may_be_shifted(row, node) {
-                let nodes = shifted(self.rows, self.range.start, node);
-                if nodes > 0 && self.in_sequence::<W>(node + 1 - nodes, nodes)? {
-                    end -= nodes;
-                    continue;
-                }
-            }
             let sum = if row.len() < WORTH_COMPARING {
                 self.settled::<W>(row)?
             } else {
@@ -259,7 +249,6 @@ impl<P: Place, I: Index> Fill<'_, '_, P, I> {
                 latest_sum
             };
             self.put_down(node, sum)?;
-            end = node;
         }
         Ok(())
     }
@@ -280,57 +269,6 @@ impl<P: Place, I: Index> Fill<'_, '_, P, I> {
             *place = sum;
         }
         Ok(())
-    }
-
-    /// Whether the node before could have the same list, shifted by one, and so more.
-    #[inline(always)]
-    fn may_be_shifted(&self, row: &[I], node: usize) -> bool {
-        if node < self.range.start + STEP || !(WORTH_COMPARING..=BATCH).contains(&row.len()) {
-            return false;
-        }
-        let before = self.rows.row(node - 1).unwrap_or_default();
-        let firsts = row.first().zip(before.first());
-        before.len() == row.len() && firsts.is_some_and(|(id, other)| id.follows(*other))
-    }
-
-    /// Counts `length` nodes from `first` on, whose lists are shifted; whether all rows read are as
-    /// wide as theirs.
-    #[inline(always)]
-    fn in_sequence<const W: usize>(&mut self, first: usize, length: usize) -> Result<bool> {
-        let mut all = [[0u64; W]; MOST];
-        let sums = &mut all.as_flattened_mut()[..length.min(MOST) * W];
-        let (done, first_chunk) = self.place.done();
-        for id in self.rows.row(first).ok_or_else(changed)? {
-            let mut node = id.position();
-            let mut rest = &mut sums[..];
-            while !rest.is_empty() {
-                let chunk = done.get((node >> CHUNK_BITS).wrapping_sub(first_chunk));
-                let chunk = chunk.ok_or_else(changed)?;
-                if chunk.digits != W || chunk.rows.len() != CHUNK * W {
-                    return Ok(false);
-                }
-                let rows = &chunk.rows[(node % CHUNK) * W..];
-                let here = rows.len().min(rest.len());
-                let (part, later) = rest.split_at_mut(here);
-                let rows = &rows[..here];
-                for at in 0..part.len().min(rows.len()) {
-                    part[at] = part[at].wrapping_add(rows[at]);
-                }
-                rest = later;
-                node += here / W;
-            }
-        }
-        for (node, sum) in all[..length.min(MOST)].iter_mut().enumerate().rev() {
-            let mut carry = 0;
-            for digit in &mut *sum {
-                let with_carry = digit.wrapping_add(carry);
-                *digit = with_carry & DIGIT;
-                carry = with_carry >> DIGIT_BITS;
-            }
-            no_carry(carry)?;
-            self.put_down(first + node, *sum)?;
-        }
-        Ok(true)
     }
 
     /// The sum over a row with its carries settled.

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::error::Result;
-use crate::graph::batches::Batches;
+use crate::graph::across::Across;
 use crate::graph::csr::Index;
 use crate::graph::drive::Sweep;
 use crate::graph::marks::Marks;
@@ -47,15 +47,14 @@ impl<'a> LogSweep<'a> {
 
 impl<I: Index> Sweep<I> for LogSweep<'_> {
     fn narrow(&mut self, rows: &Rows<'_, I>, range: Range<usize>, _: &Monitor<'_>) -> Result<()> {
-        let mut batches = Batches::new(rows, range.end);
         let mut end = range.end;
         while end > range.start {
             // As long as one epoch lasts.
             let epoch = self.scaled.epoch();
             let latest = Latest::new(&self.scaled.epochs);
             let one = epoch.one();
+            let mut across = Across::new();
             let mut next = None;
-            batches.forget();
             while end > range.start && next.is_none() {
                 if rows.multiplicity.is_none() {
                     let mut place = Together::new(&mut self.scaled.values, epoch.end);
@@ -63,24 +62,18 @@ impl<I: Index> Sweep<I> for LogSweep<'_> {
                     if end == range.start {
                         break;
                     }
-                    batches.move_to(end);
                 }
+                end -= 1;
+                let output = self.outputs.has(end);
                 let numbers = latest.numbers(&self.scaled.values, 0);
-                let length = batches.sums(numbers, range.start).ok_or_else(changed)?;
-                for back in 0..length {
-                    let node = end - 1 - back;
-                    let output = self.outputs.has(node);
-                    let sum = batches.sum(back) + if output { one } else { 0.0 };
-                    if fits(sum, output) {
-                        self.scaled.values[node] = sum;
-                        if sum >= LARGE {
-                            next = Some(epoch.exponent + 1);
-                        }
-                    } else {
-                        next = self.count_mixed(epoch, rows, node)?.or(next);
-                    }
+                let sum = across.sum(numbers, rows, end).ok_or_else(changed)?;
+                let sum = sum + if output { one } else { 0.0 };
+                if fits(sum, output) {
+                    self.scaled.values[end] = sum;
+                    next = (sum >= LARGE).then_some(epoch.exponent + 1);
+                } else {
+                    next = self.count_mixed(epoch, rows, end)?;
                 }
-                end -= length;
             }
             if let Some(exponent) = next {
                 self.scaled.start_epoch(end, exponent);
@@ -138,8 +131,8 @@ struct Wide<'w, 'r, I> {
 impl<I: Index> Wide<'_, '_, I> {
     fn count(self) -> Result<()> {
         let Self { view, epoch, rows, range, values, found, outputs } = self;
-        let mut batches = Batches::new(rows, range.end);
         let (numbers, one) = (view.numbers(), epoch.one());
+        let mut across = Across::new();
         let mut end = range.end;
         while end > range.start {
             if rows.multiplicity.is_none() {
@@ -148,28 +141,25 @@ impl<I: Index> Wide<'_, '_, I> {
                 if end == range.start {
                     break;
                 }
-                batches.move_to(end);
             }
-            let length = batches.sums(numbers, range.start).ok_or_else(changed)?;
-            for node in (end - length..end).rev() {
-                let output = outputs.has(node);
-                let sum = batches.sum(end - 1 - node) + if output { one } else { 0.0 };
-                let count = if fits(sum, output) {
-                    Count::Fits(sum)
-                } else {
-                    mixed(view, epoch, rows, node, output).ok_or_else(changed)?
-                };
-                match count {
-                    Count::Fits(value) => {
-                        values[node - range.start] = value;
-                        found.largest = found.largest.max(value);
-                    }
-                    Count::Apart { mantissa, exponent } => {
-                        found.apart.push(Straggler { node: node as u32, exponent, mantissa });
-                    }
+            end -= 1;
+            let output = outputs.has(end);
+            let sum = across.sum(numbers, rows, end).ok_or_else(changed)?;
+            let sum = sum + if output { one } else { 0.0 };
+            let count = if fits(sum, output) {
+                Count::Fits(sum)
+            } else {
+                mixed(view, epoch, rows, end, output).ok_or_else(changed)?
+            };
+            match count {
+                Count::Fits(value) => {
+                    values[end - range.start] = value;
+                    found.largest = found.largest.max(value);
+                }
+                Count::Apart { mantissa, exponent } => {
+                    found.apart.push(Straggler { node: end as u32, exponent, mantissa });
                 }
             }
-            end -= length;
         }
         // Found from the last to the first, settled in the order of the parts.
         found.apart.reverse();

@@ -1,6 +1,6 @@
 //! Explicit graphs: one node for every scalar, successor lists, and counts for every node.
 
-mod batches;
+mod across;
 mod build;
 mod careful;
 mod chunks;
@@ -17,7 +17,6 @@ mod order;
 mod roles;
 mod run;
 mod scaled;
-mod shifted;
 mod source;
 mod spectrum;
 mod survey;

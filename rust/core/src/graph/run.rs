@@ -50,8 +50,7 @@ impl Place for Together<'_> {
 }
 
 /// Counts nodes from the last of `range` on, and returns the end of those that are left. It stops at
-/// a sum that is out of the ordinary, for which numbers of other scales may be needed, and at a long
-/// list that could be that of the node behind it, shifted by one.
+/// a sum that is out of the ordinary, for which numbers of other scales may be needed.
 pub(crate) fn run<I: Index>(
     rows: &Rows<'_, I>,
     range: Range<usize>,
@@ -85,9 +84,6 @@ fn tight<O: Index, I: Index>(
             let Some(sum) = strands(row, |id| place.read(id)) else { return node + 1 };
             sum
         } else {
-            if shifted(row, latest) {
-                return node + 1;
-            }
             if !same(row, latest) {
                 let Some(sum) = strands(row, |id| place.read(id)) else { return node + 1 };
                 (latest, latest_sum) = (row, sum);
@@ -104,13 +100,6 @@ fn tight<O: Index, I: Index>(
         stop = start;
     }
     range.start
-}
-
-/// Whether a list could be that of the node behind it, shifted by one.
-#[inline(always)]
-fn shifted<I: Index>(row: &[I], behind: &[I]) -> bool {
-    let firsts = row.first().zip(behind.first());
-    row.len() == behind.len() && firsts.is_some_and(|(id, behind)| behind.follows(*id))
 }
 
 /// Whether two lists are the same; they mostly differ in their first entry, or not at all.

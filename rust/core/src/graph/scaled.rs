@@ -217,13 +217,6 @@ impl<'v> Numbers<'v> {
         self.current.get(node.wrapping_sub(self.base)).copied()
     }
 
-    /// The numbers of `length` nodes from `node` on, all of the latest epoch.
-    #[inline(always)]
-    pub(crate) fn sequence(&self, node: usize, length: usize) -> Option<&'v [f64]> {
-        let start = node.wrapping_sub(self.base);
-        self.current.get(start..start.wrapping_add(length))
-    }
-
     /// The number of a node of one of both epochs; not a number for stragglers.
     #[inline(always)]
     pub(crate) fn across(&self, node: usize) -> Option<f64> {

@@ -1,0 +1,49 @@
+//! Sums over successor lists that the innermost loop leaves: with multiplicities, or across scales.
+
+use crate::graph::csr::Index;
+use crate::graph::run::{same, strands};
+use crate::graph::scaled::Numbers;
+use crate::graph::source::Rows;
+
+/// See the module.
+pub(crate) struct Across<'r, I> {
+    /// The latest list, and its sum: where a layer begins in another scale, all its lists do.
+    latest: &'r [I],
+    latest_sum: f64,
+}
+
+impl<'r, I: Index> Across<'r, I> {
+    pub(crate) fn new() -> Self {
+        Self { latest: &[], latest_sum: 0.0 }
+    }
+
+    /// The sum of a node's list in the scale of the latest epoch; not a number if some of its
+    /// numbers are neither of that nor of the epoch before. `None` if the list leads nowhere.
+    pub(crate) fn sum(
+        &mut self,
+        numbers: Numbers<'_>,
+        rows: &Rows<'r, I>,
+        node: usize,
+    ) -> Option<f64> {
+        let row = rows.row(node)?;
+        if let Some(times) = rows.times(node) {
+            return Some(weighted(numbers, row, times));
+        }
+        if !same(row, self.latest) {
+            let sum = strands(row, |id| numbers.across(id)).unwrap_or(f64::NAN);
+            (self.latest, self.latest_sum) = (row, sum);
+        }
+        Some(self.latest_sum)
+    }
+}
+
+/// The sum of the numbers in `row`, each taken some times.
+fn weighted<I: Index>(numbers: Numbers<'_>, row: &[I], times: &[u64]) -> f64 {
+    let terms = row.iter().zip(times);
+    let mut sum = 0.0;
+    for (id, &times) in terms {
+        let Some(value) = numbers.across(id.position()) else { return f64::NAN };
+        sum += value * times as f64;
+    }
+    sum
+}
