@@ -187,7 +187,8 @@ impl Latest {
         };
         let factor = match before.exponent - epoch.exponent {
             1 => LARGE,
-            steps @ ..=0 => scaled_down(1.0, steps),
+            steps @ -1..=0 => scaled_down(1.0, steps),
+            // Too far away for one factor: a number scaled down to nothing would pass for no path.
             _ => f64::NAN,
         };
         Self { end: epoch.end, previous_end: before.end, factor }
