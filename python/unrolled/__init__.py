@@ -18,14 +18,17 @@ from unrolled.errors import (
     UnrolledError,
 )
 from unrolled.network import Link, Network, Tensor
+from unrolled.sharing import Configuration, Layer
 
 __all__ = [
     "Analysis",
     "Comparison",
+    "Configuration",
     "Counts",
     "CycleError",
     "InvalidArgumentError",
     "InvalidNetworkError",
+    "Layer",
     "LayerSummary",
     "Level",
     "Link",

@@ -14,6 +14,7 @@ from unrolled._layers.elementwise import Elementwise
 from unrolled._layers.movement import Movement
 from unrolled._layers.pooling import Pooling
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError, UnknownNameError
+from unrolled.sharing import Layer, SharingKey, layers, merged, sharing_groups
 
 __all__ = ["Link", "Network", "Tensor"]
 
@@ -141,6 +142,65 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
                 for source, target, relations in self._core.links
             ]
         )
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers that have parameters, in the order of declaration."""
+        return layers(self)
+
+    def share(self, by: SharingKey = "configuration", *, name: str | None = None) -> Network:
+        """Aggressive parameter sharing: a new network in which alike layers are tied.
+
+        The layers of a group use the parameters of its first, all under their own names otherwise.
+        Inputs, outputs and links stay; N_G gets smaller, the number of weight nodes does not.
+
+        Parameters
+        ----------
+        by : "configuration", "stage", callable, or dict of str to list of str
+            "configuration": convolutions and dense layers of equal `Configuration` share, as
+            published: equal kernel, stride, input and output channels, depthwise or not. Norms
+            stay as they are. "stage": the same, but only within a stage (the part of the name
+            before the first dot). A function takes a `Layer` and returns a key, or None for a
+            layer that shares with none; layers with equal keys share. A dict has the names of
+            the layers of each group. The last two may tie any layers whose parameters have equal
+            names and shapes.
+        name : str, optional
+            Of the new network; by default that of this one with " (shared)".
+
+        Returns
+        -------
+        Network
+
+        Raises
+        ------
+        InvalidArgumentError
+            Something else than these, a function that fails or returns something that cannot be
+            hashed, a layer in two groups, or names without stages.
+        InvalidNetworkError
+            Layers of a group whose parameters differ.
+        UnknownNameError
+            A layer of a dict that the network does not have.
+
+        References
+        ----------
+        A. G. Polat, F. Alpaslan, "The reusability prior: comparing deep learning models without
+        training", Mach. Learn.: Sci. Technol. (2023), doi 10.1088/2632-2153/acc713.
+
+        Examples
+        --------
+        >>> from unrolled import analyze, models
+        >>> net = models.mlp(16, depth=4, inputs=16)
+        >>> shared = net.share()
+        >>> shared
+        Network('mlp (shared)', 442 parameters, 16 inputs, 10 outputs)
+        >>> analyze(shared).num_weight_nodes == analyze(net).num_parameters
+        True
+        >>> net.share({"ends": ["layer1", "layer4"]}).num_parameters
+        986
+        """
+        groups = sharing_groups(self, by)
+        name = f"{self.name} (shared)" if name is None else name
+        return merged(self, groups.values(), name)
 
     @property
     def num_inputs(self) -> int:
