@@ -107,6 +107,11 @@ class Comparison:
         notes = [SYMBOLS if narrow else UNITS]
         if not all(analysis.is_exact for analysis in self.analyses):
             notes.append("Counted in log space.")
+        notes += [
+            f"Estimates of {one.name} are lower bounds for inputs of {'{} x {}'.format(*bound)}."
+            for one in self.analyses
+            if (bound := one.input_size)
+        ]
         return _tables.render(title, columns, rows, width=width, notes=notes)
 
     def __len__(self) -> int:

@@ -159,7 +159,12 @@ class Counts:
     @cached_property
     def num_inputs(self) -> int:
         """Number of scalar inputs of the network, ``N_I``."""
-        return sum(tensor.size for tensor in self._all_tensors if tensor.role == "input")
+        return sum(tensor.size for tensor in self.inputs)
+
+    @cached_property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The inputs of the network in the order of declaration."""
+        return tuple(tensor for tensor in self._all_tensors if tensor.role == "input")
 
     @cached_property
     def names(self) -> tuple[str, ...]:

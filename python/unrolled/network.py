@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import get_args
 
@@ -73,6 +74,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         self._core = _core.Network()
         self._tensors: list[Tensor] = []
         self._numbers: dict[str, int] = {}
+        self._recipe: Callable[[int | Sequence[int]], Network] | None = None
 
     @property
     def semantics(self) -> Semantics:
@@ -200,7 +202,52 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         """
         groups = sharing_groups(self, by)
         name = f"{self.name} (shared)" if name is None else name
-        return merged(self, groups.values(), name)
+        shared = merged(self, groups.values(), name)
+        if self._recipe is not None:
+            shared._recipe = lambda size: self.resized(size).share(by)
+        return shared
+
+    def resized(self, size: int | Sequence[int]) -> Network:
+        """The same model, built again for another size of the input image.
+
+        Parameters
+        ----------
+        size : int or (height, width)
+            In pixels; one number is the side of a square.
+
+        Raises
+        ------
+        InvalidArgumentError
+            A size that is not positive.
+        InvalidNetworkError
+            A network that `unrolled.models` did not build, or that was changed since: links do not
+            say how they would be for another size.
+
+        Examples
+        --------
+        >>> from unrolled import models
+        >>> models.resnet(18, size=32).resized((64, 32))
+        Network('resnet18', 11,699,112 parameters, 6,144 inputs, 1,000 outputs)
+        """
+        if self._recipe is None or not self.is_resizable:
+            raise InvalidNetworkError(
+                f"network '{self.name}' cannot be built for another size: only networks of "
+                "unrolled.models that were not changed since can; build it anew"
+            )
+        resized = self._recipe(size)
+        resized.name, resized._recipe = self.name, self._recipe
+        return resized
+
+    @property
+    def is_resizable(self) -> bool:
+        """Whether `resized` can build it: `unrolled.models` did, and nothing was changed since."""
+        if self._recipe is None:
+            return False
+        return self._content() == self._recipe(self.inputs[0].shape[1:])._content()
+
+    def _content(self) -> tuple[object, ...]:
+        """What two networks that count alike have in common."""
+        return self._semantics, self._core.tensors, self._core.links, self._core.outputs
 
     @property
     def num_inputs(self) -> int:
