@@ -1,7 +1,9 @@
 """The command line, through subprocesses where exits and streams matter."""
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -66,6 +68,69 @@ def test_analyze_options():
     expected = unrolled.analyze(models.resnet(50, size=64, padding="same"))
     assert record["total_contexts"] == str(expected.total_contexts)
     assert expected.total_contexts != unrolled.analyze(models.resnet(50, size=64)).total_contexts
+
+
+@pytest.mark.parametrize("by", ["configuration", "stage"])
+def test_share(by):
+    result = invoke("compare", "resnet18", "--size", "32", "--share", by, "--json")
+    (record,) = json.loads(result.output)
+    expected = unrolled.analyze(models.resnet(18, size=32).share(by))
+    assert record["name"] == "resnet18 (shared)"
+    assert record["num_parameters"] == expected.num_parameters
+    assert record["num_weight_nodes"] == expected.num_weight_nodes > expected.num_parameters
+
+
+def test_analyze_plots(tmp_path):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "figures.png"
+    result = invoke("analyze", "resnet18", "--size", "32", "--plot", str(path))
+    assert result.exit_code == 0
+    assert result.output.startswith("resnet18, counted exactly")
+    assert path.read_bytes().startswith(b"\x89PNG")
+    result = invoke("analyze", "resnet18", "--size", "32", "--plot", str(tmp_path / "figures"))
+    assert result.exit_code == 2
+    assert "must end in the suffix of an image" in result.stderr
+
+
+def test_report(tmp_path):
+    pytest.importorskip("bokeh")
+    path = tmp_path / "report.html"
+    names = ("resnet18", "resnet34")
+    result = invoke(
+        "report", *names, "--size", "32", "-o", str(path), "--title", "T & U", "--date", "May"
+    )
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    comparison = unrolled.compare(models.build(name, size=32) for name in names)
+    assert path.read_text() == unrolled.report.render(comparison, title="T & U", date="May")
+
+
+def test_report_that_cannot_be_written(tmp_path):
+    pytest.importorskip("bokeh")
+    path = tmp_path / "none" / "report.html"
+    result = invoke("report", "resnet18", "--size", "32", "-o", str(path))
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"error: cannot write the output to {path}: No such file or directory\n"
+    )
+
+
+def test_terminals_get_a_drawn_table(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    comparison = unrolled.compare([models.resnet(18, size=32)])
+    cli.show(comparison, comparison, as_json=False)
+    drawn = sys.stdout.getvalue()
+    assert "\x1b[1m" in drawn
+    assert "\N{BOX DRAWINGS LIGHT HORIZONTAL}" in drawn
+    plain = re.sub(r"\x1b\[\d*m", "", drawn).replace("\N{BOX DRAWINGS LIGHT HORIZONTAL}", "-")
+    lines = [line.rstrip() for line in plain.splitlines()]
+    assert lines == comparison.table(width=80).splitlines()
 
 
 def test_json_has_one_object_a_model():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Integral
@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from unrolled import _tables, quantities
+from unrolled import _html, _tables, quantities
 from unrolled._spectrum import Spectrum, scaled_integer
 from unrolled.counts import Counts, ParameterCounts, count
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from rich.console import Console, ConsoleOptions, RenderableType
+
     from unrolled.network import Network
 
 __all__ = ["ATTRIBUTES", "Analysis", "LayerSummary", "analyze"]
@@ -37,6 +41,15 @@ ATTRIBUTES = (
 )
 """The figures of an `Analysis`, in the order they are shown."""
 
+HEADINGS = (
+    "layer",
+    "shape",
+    "parameters",
+    "log2 C\nleast",
+    "log2 C\nmost",
+    "share\nof Z",
+    "share\nof E",
+)
 NARROW = 100
 
 
@@ -235,19 +248,44 @@ class Analysis:
             Columns to fill at most: by default those of the terminal, or as many as it takes.
         """
         width = width or _tables.output_width()
+        return self.summary() if self.counts is None else self._sheet(width).text(width)
+
+    def plot(self) -> tuple[Figure, Sequence[Axes]]:
+        """Draw contexts along the depth, the spectrum, and shares of the spread by layer.
+
+        Returns
+        -------
+        figure, axes
+            Of matplotlib: one axes a panel, only the spectrum if the analysis has no counts. See
+            `plot` for single panels.
+
+        Raises
+        ------
+        MissingPackageError
+            matplotlib is not installed.
+        """
+        from unrolled import plot
+
+        return plot.overview(self)
+
+    def _repr_html_(self) -> str:
+        return _html.analysis(self)
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        """The table as rich draws it in a terminal."""
         if self.counts is None:
-            return self.summary()
-        columns = [
-            _tables.Column("layer", "left", folds=True),
-            _tables.Column("shape", "left"),
-            _tables.Column("parameters"),
-            _tables.Column("log2 C\nleast"),
-            _tables.Column("log2 C\nmost"),
-            _tables.Column("share\nof Z"),
-            _tables.Column("share\nof E"),
+            return iter([self.summary()])
+        return self._sheet(options.max_width).drawn()
+
+    def _sheet(self, width: int) -> _tables.Sheet:
+        folding, *others = HEADINGS
+        columns = [_tables.Column(folding, "left", folds=True)]
+        columns += [
+            _tables.Column(heading, "left" if heading == "shape" else "right") for heading in others
         ]
-        decimals = 1 if width < NARROW else 3
-        rows = [_row(layer, decimals) for layer in self.layers]
+        rows = [layer_row(layer, 1 if width < NARROW else 3) for layer in self.layers]
         notes = [
             "C: contexts of one parameter. Z: contexts of all. E: expected spread. "
             "Shape: of the layer's first parameter."
@@ -256,7 +294,7 @@ class Analysis:
             notes.append(
                 f"{self.num_unreached_parameters:,} parameters reach no output and are left out."
             )
-        return _tables.render(self.summary(), columns, rows, width=width, notes=notes)
+        return _tables.Sheet(self.summary(), columns, rows, notes)
 
     def __str__(self) -> str:
         return self.summary()
@@ -449,7 +487,8 @@ def larger_image(counts: Counts, size: int | Sequence[int]) -> tuple[int, int, i
     return channels, height, width
 
 
-def _row(layer: LayerSummary, decimals: int) -> list[str]:
+def layer_row(layer: LayerSummary, decimals: int) -> list[str]:
+    """The cells of a layer in the table, by `HEADINGS`."""
     return [
         layer.name,
         "x".join(map(str, layer.shapes[0])),

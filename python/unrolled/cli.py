@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 import sys
@@ -12,9 +13,10 @@ from typing import Any, NoReturn
 import click
 
 from unrolled import __version__, _tables, models
-from unrolled.analysis import analyze
-from unrolled.compare import SORT_KEYS, compare
+from unrolled.analysis import Analysis, analyze
+from unrolled.compare import SORT_KEYS, Comparison, compare
 from unrolled.errors import UnrolledError
+from unrolled.network import Network
 
 __all__ = ["main"]
 
@@ -38,12 +40,35 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
             show_default=True,
             help="Half the kernel on both sides, or as Keras does it.",
         ),
+        click.option(
+            "--share",
+            type=click.Choice(["configuration", "stage"]),
+            help="Tie convolutions and dense layers of equal configuration: all, or by stage.",
+        ),
         click.option("--log", "log_space", is_flag=True, help="Count in log space, not exactly."),
-        click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects."),
     ]
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def sorting_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of commands that rank."""
+    command = click.option(
+        "--ascending/--descending",
+        default=None,
+        help="Smallest or largest first. [default: descending; names ascending]",
+    )(command)
+    return click.option(
+        "--sort",
+        metavar="KEY",
+        default=SORT_KEYS[0],
+        show_default=True,
+        help=f"Figure to rank by, one of: {', '.join(SORT_KEYS)}.",
+    )(command)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 
 
 class Program(click.Group):
@@ -58,7 +83,8 @@ class Program(click.Group):
         except click.ClickException as error:
             fail(f"{error.format_message()} Try 'unrolled --help'.")
         except OSError as error:  # A full disk, for example; click ends quietly if a pipe closes.
-            fail(f"cannot write the output: {error.strerror or error}")
+            where = f" to {error.filename}" if error.filename else ""
+            fail(f"cannot write the output{where}: {error.strerror or error}")
         except (click.Abort, KeyboardInterrupt):
             sys.exit(EXIT_INTERRUPTED)
         sys.exit(0)
@@ -86,47 +112,78 @@ def main() -> None:
 @main.command("analyze")
 @click.argument("name")
 @model_options
+@json_option
+@click.option("--plot", metavar="FILE", help="Draw figures into an image: .png, .svg, .pdf, ...")
 def analyze_command(
-    name: str, size: int | None, padding: Any, log_space: bool, as_json: bool
+    name: str, log_space: bool, as_json: bool, plot: str | None, **model: Any
 ) -> None:
     """Analyze the model NAME: its figures, then a table of its layers."""
     with progress_bar(f"Counting {name}") as progress:
-        network = models.build(name, size=size, padding=padding)
-        analysis = analyze(network, exact=not log_space, progress=progress)
-    click.echo(to_json([analysis]) if as_json else analysis.table())
+        analysis = analyze(built(name, **model), exact=not log_space, progress=progress)
+    if plot is not None:
+        from unrolled.plot import save
+
+        save(analysis.plot()[0], plot)
+    show([analysis], analysis, as_json)
 
 
 @main.command("compare")
 @click.argument("names", nargs=-1, required=True)
-@click.option(
-    "--sort",
-    metavar="KEY",
-    default=SORT_KEYS[0],
-    show_default=True,
-    help=f"Figure to rank by, one of: {', '.join(SORT_KEYS)}.",
-)
-@click.option(
-    "--ascending/--descending",
-    default=None,
-    help="Smallest or largest first. [default: descending; names ascending]",
-)
+@sorting_options
 @model_options
-def compare_command(
-    names: Sequence[str],
-    sort: str,
-    ascending: bool | None,
-    size: int | None,
-    padding: Any,
-    log_space: bool,
-    as_json: bool,
-) -> None:
+@json_option
+def compare_command(names: Sequence[str], as_json: bool, **options: Any) -> None:
     """Compare the models NAMES in one ranked table."""
+    comparison = compared(names, **options)
+    show(comparison, comparison, as_json)
+
+
+@main.command("report")
+@click.argument("names", nargs=-1, required=True)
+@click.option("-o", "--output", metavar="FILE", required=True, help="The HTML file to write.")
+@click.option("--title", help="Heading of the report.")
+@click.option("--date", metavar="TEXT", help="Date to show. [default: today]")
+@sorting_options
+@model_options
+def report_command(
+    names: Sequence[str], output: str, title: str | None, date: str | None, **options: Any
+) -> None:
+    """Write a report on the models NAMES as one HTML file."""
+    from unrolled import report
+
+    comparison = compared(names, **options)
+    date = datetime.date.today().isoformat() if date is None else date
+    path = report.write(comparison, output, title=title, date=date)
+    click.echo(f"Wrote {path}", err=True)
+
+
+def built(name: str, *, size: int | None, padding: Any, share: Any) -> Network:
+    """A published model with the options of `model_options`."""
+    network = models.build(name, size=size, padding=padding)
+    return network if share is None else network.share(share)
+
+
+def compared(
+    names: Sequence[str], *, sort: str, ascending: bool | None, log_space: bool, **model: Any
+) -> Comparison:
+    """A ranking of published models."""
     with progress_bar("Counting") as progress:
-        networks = [models.build(name, size=size, padding=padding) for name in names]
-        comparison = compare(
+        networks = [built(name, **model) for name in names]
+        return compare(
             networks, sort=sort, ascending=ascending, exact=not log_space, progress=progress
         )
-    click.echo(to_json(comparison) if as_json else comparison.table())
+
+
+def show(analyses: Any, result: Analysis | Comparison, as_json: bool) -> None:
+    """JSON, or the table: drawn in a terminal, plain ASCII elsewhere."""
+    if as_json:
+        click.echo(to_json(analyses))
+    elif sys.stdout.isatty():
+        from rich.console import Console
+
+        Console(highlight=False, width=_tables.output_width()).print(result)
+    else:
+        click.echo(result.table())
 
 
 @main.command("models")

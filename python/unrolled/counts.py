@@ -137,6 +137,8 @@ class Counts:
         Whether the counts are integers; otherwise they are known in log space only.
     num_outputs : int
         Scalar outputs of the network.
+    semantics : {"value", "dependency"}
+        Which edges normalisers had.
 
     Examples
     --------
@@ -153,6 +155,7 @@ class Counts:
         self.name = network.name
         self.is_exact = core.exact
         self.num_outputs = network.num_outputs
+        self.semantics = network.semantics
         # Tables are made when asked for: counting must not wait for them.
         self._all_tensors = network.tensors
 

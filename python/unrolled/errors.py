@@ -7,6 +7,7 @@ __all__ = [
     "InvalidArgumentError",
     "InvalidNetworkError",
     "MemoryLimitError",
+    "MissingPackageError",
     "NothingToCountError",
     "SizeOverflowError",
     "UnknownModelError",
@@ -41,6 +42,10 @@ class NothingToCountError(UnrolledError, ValueError):
 
 class MemoryLimitError(UnrolledError, MemoryError):
     """A count would need more memory than `memory_limit` allows."""
+
+
+class MissingPackageError(UnrolledError, ImportError):
+    """A function needs a package that is not installed; the message says how to install it."""
 
 
 class UnknownModelError(UnrolledError, LookupError):
