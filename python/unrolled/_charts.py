@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from unrolled import _tables
 from unrolled._optional import import_optional
 from unrolled.plot import histogram
 
@@ -56,10 +57,13 @@ def estimates(analyses: Sequence[Analysis], styles: Sequence[Look]) -> Chart:
         f"number of parameters, N_G{' [millions]' if millions else ''}", "estimate [bits]",
         x_axis_type="log", tooltips=[
             ("model", "$name"), ("parameters", "@parameters{0,0}"),
-            ("@what", "@y{0.0000} bits"),
+            ("estimate", "@what = @y{0.0000} bits"),
         ],
     )  # fmt: skip
-    figure.xaxis.formatter = _models().NumeralTickFormatter(format="0,0.[00]")
+    figure.xaxis.formatter = _models().NumeralTickFormatter(format="0,0.[00000]")
+    # Bokeh's own ticks may be one or two where the axis spans less than two decades.
+    decades = range(-6, 20)
+    figure.xaxis.ticker = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
     for one, look in zip(analyses, styles, strict=True):
         for what, symbol, marker in (
             ("spread_estimate", "P'_G", "circle"),
@@ -90,8 +94,7 @@ def contexts(analyses: Sequence[Analysis], styles: Sequence[Look]) -> Chart:
             ("log2 C", "@least{0.000} to @y{0.000} bits"), ("share of E", "@share"),
         ],
     )  # fmt: skip
-    from unrolled._tables import share
-
+    points = []
     for one, look in zip(analyses, styles, strict=True):
         if one.counts is None:
             continue
@@ -102,12 +105,17 @@ def contexts(analyses: Sequence[Analysis], styles: Sequence[Look]) -> Chart:
             "least": _rounded(layer.log2_minimum for layer in layers),
             "name": [layer.name for layer in layers],
             "parameters": [layer.num_parameters for layer in layers],
-            "share": [share(layer.share_of_spread, layer.log2_maximum > 0) for layer in layers],
+            "share": [
+                _tables.share(layer.share_of_spread, layer.log2_maximum > 0) for layer in layers
+            ],
         }
         source = _source(data)
         line = {"line_color": look.color, "line_dash": look.dash, "line_width": 1.8}
         figure.line("x", "y", source=source, name=look.key, **line)
-        figure.scatter("x", "y", source=source, name=look.key, size=4, color=look.color)
+        points.append(
+            figure.scatter("x", "y", source=source, name=look.key, size=4, color=look.color)
+        )
+    figure.hover.renderers = points  # Lines lie under the points, and would tell the same twice.
     caption = (
         "The most contexts a parameter of each layer has, in bits (log2 C), over the position of "
         "the layer."
@@ -195,6 +203,7 @@ def _figure(x_label: str, y_label: str, **options: Any) -> Any:
         **options,
     )
     figure.toolbar.logo = None
+    figure.x_range.only_visible = figure.y_range.only_visible = True
     for axis in figure.axis:
         axis.axis_label_text_font_style = "normal"
     return figure

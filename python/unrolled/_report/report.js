@@ -9,6 +9,7 @@
   const colors = {
     light: { text: "#1f2328", line: "#d1d9e0" },
     dark: { text: "#e6e8eb", line: "#3a424b" },
+    print: { text: "#000000", line: "#d1d9e0" },
   };
   const models = () =>
     Bokeh.documents.flatMap((one) => one.roots()).flatMap((root) => [...root.references()]);
@@ -29,7 +30,7 @@
   const dark = matchMedia("screen and (prefers-color-scheme: dark)");
   const follow = () => paint(dark.matches ? colors.dark : colors.light);
   dark.addEventListener("change", follow);
-  addEventListener("beforeprint", () => paint(colors.light));
+  addEventListener("beforeprint", () => paint(colors.print));
   addEventListener("afterprint", follow);
 
   for (const box of document.querySelectorAll("fieldset input")) {
