@@ -6,7 +6,15 @@ from typing import Any, Final, Literal, TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["VERSION", "Counts", "Network", "ParameterCounts", "Relation", "Spectrum"]
+__all__ = [
+    "VERSION",
+    "Counts",
+    "Network",
+    "ParameterCounts",
+    "Relation",
+    "Spectrum",
+    "boltzmann_sums",
+]
 
 VERSION: Final[str]
 
@@ -220,3 +228,11 @@ class Spectrum:
         """The tensors that have this level, and how many of their elements do."""
 
     def __len__(self) -> int: ...
+
+def boltzmann_sums(
+    energies: npt.NDArray[np.float64],
+    log_weights: npt.NDArray[np.float64],
+    log_states: float,
+    betas: Sequence[float],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Logarithm of the total weight, mean and variance of the energy, at every `betas`."""

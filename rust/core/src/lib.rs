@@ -9,6 +9,7 @@ mod arena;
 mod axis_map;
 mod bound;
 mod engine;
+mod ensemble;
 mod error;
 mod lanes;
 mod layout;
@@ -28,6 +29,7 @@ mod tensor;
 mod transport;
 mod vector;
 
+pub use ensemble::{BoltzmannSums, boltzmann_sums};
 pub use error::{Error, Result};
 pub use monitor::{Hook, Monitor};
 pub use network::{Edge, Link, Network, Role, Tensor, TensorId};
