@@ -158,6 +158,25 @@ class Network:
     ) -> Counts:
         """Contexts of every parameter; `progress` is called with links done and links in all."""
 
+    def length_sums(
+        self,
+        exact: bool = True,
+        *,
+        memory_limit: int | None = None,
+        trainable_only: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Counts:
+        """Along an axis before those of a parameter: contexts, their lengths, and the squares."""
+
+    def extreme_lengths(
+        self,
+        longest: bool,
+        *,
+        trainable_only: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Counts:
+        """Length of the shortest or longest context of every parameter plus one, 0 for none."""
+
 @final
 class Counts:
     """Contexts of every parameter of a network; a count is ``mantissa * 2**exponent``."""

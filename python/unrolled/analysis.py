@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from unrolled import _html, _tables, quantities
+from unrolled._lengths import Moments
 from unrolled._spectrum import Spectrum, scaled_integer
 from unrolled.counts import Counts, ParameterCounts, count
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
@@ -72,6 +73,9 @@ class LayerSummary(NamedTuple):
         Part of the total contexts Z, in [0, 1]; what is below 1e-308 is 0.
     share_of_spread : float
         Part of the expected spread, in [0, 1]; NaN where that is zero.
+    mean_length : float
+        Mean length of the layer's contexts in links; NaN if lengths were not counted, or there are
+        no contexts.
 
     Examples
     --------
@@ -90,6 +94,7 @@ class LayerSummary(NamedTuple):
     log2_maximum: float
     share_of_contexts: float
     share_of_spread: float
+    mean_length: float = math.nan
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -201,6 +206,30 @@ class Analysis:
         return self._estimate(quantities.spread_estimate)
 
     @cached_property
+    def mean_length(self) -> float:
+        """Mean length of all contexts in links; see `ParameterCounts.mean_length`.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Lengths were not counted.
+        """
+        return self._lengths.mean
+
+    @cached_property
+    def length_variance(self) -> float:
+        """Variance of the length over all contexts; errors as for `mean_length`."""
+        return self._lengths.variance
+
+    @cached_property
+    def _lengths(self) -> Moments:
+        if self.counts is None or not self.counts.has_lengths:
+            raise InvalidArgumentError(
+                f"'{self.name}' was analysed without lengths; use analyze(network, lengths=True)"
+            )
+        return Moments.total([(self.counts[name].length_moments, 1) for name in self.counts])
+
+    @cached_property
     def layers(self) -> tuple[LayerSummary, ...]:
         """Summaries of the layers that have parameters, in the order of declaration.
 
@@ -233,6 +262,8 @@ class Analysis:
                 continue
             text = f"{value:,}" if isinstance(value, int) else f"{value:,.6f} bits"
             lines.append(f"  {LABELS[key]:<32} {text:>26}")
+        if self.counts is not None and self.counts.has_lengths:
+            lines.append(f"  {'mean length of a context':<32} {self.mean_length:>20,.6f} links")
         return "\n".join(lines + self._bounds())
 
     def table(self, *, width: int | None = None) -> str:
@@ -342,6 +373,9 @@ class Analysis:
             for spectrum in spectra
             for value in (self._contexts(spectrum) * spectrum.log2_counts).tolist()
         )
+        mean_length = math.nan
+        if self.counts is not None and self.counts.has_lengths:
+            mean_length = Moments.total([(one.length_moments, 1) for one in parameters]).mean
         return LayerSummary(
             name,
             tuple(one.shape for one in parameters),
@@ -351,6 +385,7 @@ class Analysis:
             max((float(spectrum.log2_counts[-1]) for spectrum in spectra), default=math.nan),
             contexts,
             spread / self.expected_spread if self.expected_spread else math.nan,
+            mean_length,
         )
 
     def _contexts(self, spectrum: Spectrum) -> quantities.Floats:
@@ -381,6 +416,7 @@ def analyze(
     input_size: int | Sequence[int] | None = None,
     exact: bool = True,
     trainable_only: bool = False,
+    lengths: bool = False,
     memory_limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Analysis:
@@ -396,7 +432,7 @@ def analyze(
         the larger input. `Analysis.true_value` has what counting at that size gives, if
         `unrolled.models` built the network. The bound on the surprisal estimate is not strict:
         from 224 to 225 pixels, that of ResNet-18 is 24.4962 and the true value 24.4958.
-    exact, trainable_only, memory_limit, progress
+    exact, trainable_only, lengths, memory_limit, progress
         See `count`.
 
     Returns
@@ -438,6 +474,7 @@ def analyze(
     options: dict[str, Any] = {
         "exact": exact,
         "trainable_only": trainable_only,
+        "lengths": lengths,
         "memory_limit": memory_limit,
     }
     counts = model if isinstance(model, Counts) else count(model, progress=progress, **options)

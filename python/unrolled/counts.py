@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unrolled._hints import described, did_you_mean
+from unrolled._lengths import LengthCounts, Lengths
 from unrolled._parameter_counts import ParameterCounts
 from unrolled._spectrum import NOT_EXACT, Level, Spectrum, Values
 from unrolled.errors import InvalidArgumentError, UnknownNameError, UnrolledError
@@ -30,6 +31,7 @@ def count(
     *,
     exact: bool = True,
     trainable_only: bool = False,
+    lengths: bool = False,
     memory_limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Counts:
@@ -46,6 +48,9 @@ def count(
         machine precision; quicker, and small for any depth.
     trainable_only : bool
         Leave out parameters that training does not change, such as batch-norm statistics.
+    lengths : bool
+        Count the lengths of the contexts as well: their sums, the sums of their squares, the
+        shortest and the longest. See `ParameterCounts.mean_length`. Several times the work.
     memory_limit : int, optional
         Bytes an exact count may take; by default most of the memory that is free.
     progress : callable, optional
@@ -89,17 +94,52 @@ def count(
         raise InvalidArgumentError(f"count() takes a Network, got {described(network)}{hint}")
     limit = _checked_limit(memory_limit)
     check_progress(progress)
+    trainable_only = bool(trainable_only)
+    phases = _Phases(progress, 4 if lengths else 1)
+    core, length_counts = network._core, None
     try:
-        core = network._core.count(
+        counts = core.count(
             bool(exact),
             memory_limit=limit,
-            trainable_only=bool(trainable_only),
-            progress=progress,
+            trainable_only=trainable_only,
+            progress=phases.next(),
         )
+        if lengths:
+            length_counts = LengthCounts(
+                core.length_sums(
+                    bool(exact),
+                    memory_limit=limit,
+                    trainable_only=trainable_only,
+                    progress=phases.next(),
+                ),
+                *[
+                    core.extreme_lengths(
+                        longest, trainable_only=trainable_only, progress=phases.next()
+                    )
+                    for longest in (False, True)
+                ],
+            )
     except UnrolledError as error:
         # The core knows the tensors but not the name of the network, of which there may be several.
         raise type(error)(f"network '{network.name}': {error}") from None
-    return Counts(network, core)
+    return Counts(network, counts, length_counts)
+
+
+class _Phases:
+    """Reports several sweeps as one, each an equal part of it."""
+
+    def __init__(self, progress: Callable[[int, int], None] | None, number: int) -> None:
+        self._progress = progress
+        self._number = number
+        self._phase = -1
+
+    def next(self) -> Callable[[int, int], None] | None:
+        """What to report the next sweep to."""
+        self._phase += 1
+        if self._progress is None or self._number == 1:
+            return self._progress
+        progress, phase = self._progress, self._phase
+        return lambda done, total: progress(phase * total + done, self._number * total)
 
 
 def check_progress(progress: object) -> None:
@@ -150,8 +190,11 @@ class Counts:
     Spectrum(2 levels, 26 parameters, log2 counts 0 to 1)
     """
 
-    def __init__(self, network: Network, core: _core.Counts) -> None:
+    def __init__(
+        self, network: Network, core: _core.Counts, lengths: LengthCounts | None = None
+    ) -> None:
         self._core = core
+        self._lengths = lengths
         self.name = network.name
         self.is_exact = core.exact
         self.num_outputs = network.num_outputs
@@ -217,6 +260,11 @@ class Counts:
         return sum(self._core.parameter(number).weight_nodes for number in self._tensors)
 
     @property
+    def has_lengths(self) -> bool:
+        """Whether the lengths of the contexts were counted as well."""
+        return self._lengths is not None
+
+    @property
     def peak_bytes(self) -> int:
         """Bytes of counts the core held at its peak."""
         return self._core.peak_bytes
@@ -244,8 +292,11 @@ class Counts:
         if number is None:
             hint = did_you_mean(str(name), self.names) or f"; they begin with '{self.names[0]}'"
             raise UnknownNameError(f"'{self.name}' has no counted parameter {name!r}{hint}")
-        shape = self._tensors[number].shape
-        return ParameterCounts(name, shape, self._core.parameter(number), self.is_exact)
+        shape, counted = self._tensors[number].shape, self._lengths
+        lengths = None
+        if counted is not None:
+            lengths = partial(Lengths, counted, number, is_exact=self.is_exact)
+        return ParameterCounts(name, shape, self._core.parameter(number), self.is_exact, lengths)
 
     def __contains__(self, name: object) -> bool:
         return name in self._numbers

@@ -13,6 +13,7 @@ mod ensemble;
 mod error;
 mod lanes;
 mod layout;
+mod lengths;
 mod mixer;
 mod monitor;
 mod network;
@@ -31,6 +32,7 @@ mod vector;
 
 pub use ensemble::{BoltzmannSums, boltzmann_sums};
 pub use error::{Error, Result};
+pub use lengths::{extreme_lengths, length_sums};
 pub use monitor::{Hook, Monitor};
 pub use network::{Edge, Link, Network, Role, Tensor, TensorId};
 pub use number::Value;
