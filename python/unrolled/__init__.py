@@ -3,9 +3,11 @@
 from unrolled import errors, models, quantities
 from unrolled._core import VERSION as __version__
 from unrolled._core import Relation
+from unrolled._sweep import TemperatureSweep
 from unrolled.analysis import Analysis, LayerSummary, analyze
 from unrolled.compare import Comparison, compare
 from unrolled.counts import Counts, Level, ParameterCounts, Spectrum, count
+from unrolled.ensemble import DensityOfStates, EnergyLevel, Ensemble, Prior, PriorLevel
 from unrolled.errors import (
     CycleError,
     InvalidArgumentError,
@@ -27,6 +29,9 @@ __all__ = [
     "Configuration",
     "Counts",
     "CycleError",
+    "DensityOfStates",
+    "EnergyLevel",
+    "Ensemble",
     "InvalidArgumentError",
     "InvalidNetworkError",
     "Layer",
@@ -38,9 +43,12 @@ __all__ = [
     "Network",
     "NothingToCountError",
     "ParameterCounts",
+    "Prior",
+    "PriorLevel",
     "Relation",
     "SizeOverflowError",
     "Spectrum",
+    "TemperatureSweep",
     "Tensor",
     "UnknownModelError",
     "UnknownNameError",

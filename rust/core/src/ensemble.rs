@@ -10,7 +10,7 @@ const BLOCK: usize = 1024;
 const NONE: [f64; BLOCK] = [0.0; BLOCK];
 /// Sums kept side by side, so that they vectorise.
 const STRANDS: usize = 16;
-/// The product of inverse temperature and range of energies up to which weights are written as
+/// The product of inverse temperature and largest energy up to which weights are written as
 /// `1 + x` with `x` small.
 const HOT: f64 = 0.5;
 
@@ -95,6 +95,7 @@ impl pulp::NullaryFnOnce for Sweep<'_> {
     #[inline(always)]
     fn call(self) -> Self::Output {
         let (low, high) = ends(self.energies);
+        let largest = high.max(-low);
         let heaviest = ends(self.log_weights).1;
         let mut partials: Vec<Option<Partial>> = vec![None; self.betas.len()];
         let mut block =
@@ -105,14 +106,14 @@ impl pulp::NullaryFnOnce for Sweep<'_> {
             block.fill(energies, log_weights, heaviest);
             for (partial, &beta) in partials.iter_mut().zip(self.betas) {
                 self.monitor.breathe(BLOCK as u64)?;
-                let is_hot = beta.abs() * (high - low) <= HOT;
+                let is_hot = beta.abs() * largest <= HOT;
                 let sum = if is_hot { block.hot(beta, heaviest) } else { block.sum(beta) };
                 *partial = Some(partial.map_or(sum, |before| before.join(sum)));
             }
         }
         let finish = |(partial, &beta): (Option<Partial>, &f64)| {
             let partial = partial.ok_or_else(|| Error::Internal("no level".into()))?;
-            let is_hot = beta.abs() * (high - low) <= HOT;
+            let is_hot = beta.abs() * largest <= HOT;
             Ok(partial.finish(is_hot.then_some(self.log_states)))
         };
         partials.into_iter().zip(self.betas).map(finish).collect()
