@@ -166,6 +166,34 @@ def test_compare_sorts(direction, sign):
     assert ranked == ["efficientnetv2-b0", "resnet18", "resnet34"][::sign]
 
 
+def test_thermo_prints_a_sweep(tmp_path):
+    image = tmp_path / "curves.png"
+    result = invoke("thermo", "resnet18", "--size=32", "--temperatures=-1:1:5", f"--plot={image}")
+    assert result.exit_code == 0
+    ensemble = unrolled.Ensemble.from_counts(unrolled.count(models.resnet(18, size=32)))
+    sweep = ensemble.sweep([-1.0, -0.5, "0-", "0+", 0.5, 1.0])
+    assert result.output == f"resnet18\n{sweep.table()}\n"
+    assert image.read_bytes().startswith(b"\x89PNG")
+
+
+def test_thermo_json():
+    options = ["--size=32", "--unit=bits", "--json"]
+    (record,) = json.loads(invoke("thermo", "resnet18", "--temperatures", "-1", *options).output)
+    analysis = unrolled.analyze(models.resnet(18, size=32))
+    assert (record["name"], record["unit"], record["temperature"]) == ("resnet18", "bits", [-1.0])
+    assert record["energy"] == [pytest.approx(analysis.expected_spread, rel=1e-13)]
+    assert record["entropy"] == [pytest.approx(analysis.entropy, rel=1e-13)]
+    # The published range steps by 0.1 across zero, which stands for both its limits.
+    (record,) = json.loads(
+        invoke("thermo", "resnet18", "--temperatures", "-3:3:61", *options).output
+    )
+    assert len(record["temperature"]) == 62
+    assert record["beta"].count(None) == 2
+    (record,) = json.loads(invoke("thermo", "resnet18", "--temperatures=1,0+,inf", *options).output)
+    assert record["energy"][1] == 0.0
+    assert record["beta"] == [1.0, None, 0.0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -182,6 +210,11 @@ def test_compare_sorts(direction, sign):
         (["analyze", "resnet18", "--size", "x"], "'x' is not a valid integer"),
         (["analyze", "resnet18", "--size", str(10**12)], "overflow"),
         (["analyze", "resnet18", "--padding", "valid"], "'valid' is not one of"),
+        (["thermo", "resnet18", "--temperatures", "1:2"], "expected FIRST:LAST:NUMBER"),
+        (["thermo", "resnet18", "--temperatures", "1,cold"], "or a list of numbers, got '1,cold'"),
+        (["thermo", "resnet18", "--size=32", "--temperatures", "nan"], "T must be numbers"),
+        (["thermo", "resnet18", "--size=32", "--temperatures", "1:2:0"], "got list []"),
+        (["thermo", "resnet18", "--unit", "joules"], "'joules' is not one of"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(arguments, message):

@@ -7,6 +7,7 @@ from unrolled._sweep import TemperatureSweep
 from unrolled.analysis import Analysis, LayerSummary, analyze
 from unrolled.compare import Comparison, compare
 from unrolled.counts import Counts, Level, ParameterCounts, Spectrum, count
+from unrolled.divergence import Divergence, divergence
 from unrolled.ensemble import DensityOfStates, EnergyLevel, Ensemble, Prior, PriorLevel
 from unrolled.errors import (
     CycleError,
@@ -30,6 +31,7 @@ __all__ = [
     "Counts",
     "CycleError",
     "DensityOfStates",
+    "Divergence",
     "EnergyLevel",
     "Ensemble",
     "InvalidArgumentError",
@@ -57,6 +59,7 @@ __all__ = [
     "analyze",
     "compare",
     "count",
+    "divergence",
     "errors",
     "models",
     "quantities",

@@ -11,10 +11,13 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import click
+import numpy as np
 
 from unrolled import __version__, _tables, models
 from unrolled.analysis import Analysis, analyze
 from unrolled.compare import SORT_KEYS, Comparison, compare
+from unrolled.counts import count
+from unrolled.ensemble import Ensemble
 from unrolled.errors import UnrolledError
 from unrolled.network import Network
 
@@ -184,6 +187,70 @@ def show(analyses: Any, result: Analysis | Comparison, as_json: bool) -> None:
         Console(highlight=False, width=_tables.output_width()).print(result)
     else:
         click.echo(result.table())
+
+
+@main.command("thermo")
+@click.argument("name")
+@click.option(
+    "--temperatures",
+    metavar="FIRST:LAST:NUMBER",
+    default="-3:3:61",
+    show_default=True,
+    help="Equally spaced, or a list such as -1,0-,0+,1,inf. T = 0 stands for its two limits.",
+)
+@click.option(
+    "--unit", type=click.Choice(["nats", "bits"]), default="nats", show_default=True, help="Of all."
+)
+@model_options
+@json_option
+@click.option("--plot", metavar="FILE", help="Draw the curves into an image: .png, .svg, .pdf, ...")
+def thermo_command(
+    name: str,
+    temperatures: str,
+    unit: Any,
+    log_space: bool,
+    as_json: bool,
+    plot: str | None,
+    **model: Any,
+) -> None:
+    """Sweep the temperature of the model NAME: Z, F, U, S and C_v at each."""
+    given = parsed_temperatures(temperatures)
+    with progress_bar(f"Counting {name}") as progress:
+        counts = count(built(name, **model), exact=not log_space, progress=progress)
+    ensemble = Ensemble.from_counts(counts, unit=unit)
+    sweep = ensemble.sweep(given)
+    if plot is not None:
+        from unrolled.plot import save
+
+        save(ensemble.plot(given)[0], plot)
+    if as_json:
+        columns = {key: list(map(json_value, column)) for key, column in sweep.to_dict().items()}
+        record = {"name": counts.name, "unit": unit, **columns}
+        click.echo(json.dumps([record], indent=2, allow_nan=False))
+    else:
+        click.echo(f"{counts.name}\n{sweep.table()}")
+
+
+def parsed_temperatures(text: str) -> list[float | str]:
+    """Numbers out of ``first:last:number`` or a list; 0 becomes its two limits."""
+    first, *others = text.split(":")
+    try:
+        if others:
+            last, number = others
+            values = np.linspace(float(first), float(last), int(number)).tolist()
+            step = abs(float(last) - float(first)) / max(int(number) - 1, 1)
+            # Steps of 0.1 and the like miss zero by a rounding error.
+            values = [0.0 if abs(value) < 1e-9 * step else value for value in values]
+        else:
+            parts = [part.strip() for part in text.split(",")]
+            values = [part if part in ("0+", "0-") else float(part) for part in parts]
+    except ValueError:
+        raise click.BadParameter(
+            f"expected FIRST:LAST:NUMBER or a list of numbers, got '{text}'.",
+            param_hint="'--temperatures'",
+        ) from None
+    limits = ["0+", "0-"] if others and float(first) > 0 else ["0-", "0+"]
+    return [one for value in values for one in (limits if value == 0 else [value])]
 
 
 @main.command("models")
