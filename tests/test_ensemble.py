@@ -506,6 +506,13 @@ def test_plot(tmp_path):
     x, y = axes["entropy"].lines[0].get_data()
     at = int(np.flatnonzero(x == 0.0)[0])
     assert math.isnan(y[at])  # the curve breaks where T changes sign
+    limits, panels = Ensemble([0.0, 1.0]).plot([-1.0, "0-", "0+", 1.0])
+    x, y = panels["energy"].lines[0].get_data()
+    assert x.tolist() == [-1.0, 0.0, 0.0, 0.0, 1.0]
+    assert y[1] == 1.0
+    assert math.isnan(y[2])
+    assert y[3] == 0.0
+    pyplot.close(limits)
     figure.savefig(tmp_path / "out.png")
     assert (tmp_path / "out.png").stat().st_size > 10_000
     pyplot.close(figure)

@@ -25,6 +25,8 @@ PANELS = {
     "entropy": ("entropy", "$S$"),
     "heat_capacity": ("heat capacity", "$C_v$"),
 }
+MARKS = {0.0: "-", -1.0: ":"}
+"""Temperatures that are marked: where curves break, and the published setting."""
 WIDE = 1000.0
 """Logarithms of Z beyond which their axis is logarithmic itself: they grow as 1/T."""
 MANY_LEVELS = 2000
@@ -56,16 +58,17 @@ def _figure() -> tuple[Figure, list[Axes]]:
 def _draw(axes: dict[str, Axes], sweep: TemperatureSweep) -> None:
     """The curves."""
     temperatures = sweep["temperature"]
-    order = np.argsort(temperatures, kind="stable")
+    # The limit from below comes before the one from above.
+    order = np.lexsort((~np.signbit(temperatures), temperatures))
     for name, (title, symbol) in PANELS.items():
         x, y = _broken(temperatures[order], sweep[name][order])
         if name == "log_partition" and sweep.unit == "bits":
             symbol = r"$\log_2 Z$"
         panel = axes[name]
         panel.plot(x, y, color=COLOR, marker="." if len(x) < 40 else "")
-        panel.axvline(0.0, color="0.8", linewidth=0.8, zorder=0)
-        # The published setting.
-        panel.axvline(-1.0, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
+        for at, style in MARKS.items():
+            if temperatures.min() <= at <= temperatures.max():
+                panel.axvline(at, color="0.6", linewidth=0.8, linestyle=style, zorder=0)
         panel.set(title=title, xlabel="temperature $T$", ylabel=f"{symbol} [{sweep.unit}]")
         panel.margins(x=0.02)
         if name == "log_partition" and np.nanmax(np.abs(y), initial=0.0) > WIDE:
@@ -77,7 +80,7 @@ def _broken(temperatures: Floats, values: Floats) -> tuple[Floats, Floats]:
     finite = np.where(np.isfinite(values), values, np.nan)
     shown = np.isfinite(temperatures)
     x, y = temperatures[shown], finite[shown]
-    at = int(np.searchsorted(x, 0.0))
+    at = int(np.count_nonzero(np.signbit(x)))
     return np.insert(x, at, 0.0), np.insert(y, at, np.nan)
 
 
