@@ -51,11 +51,12 @@ def to_pandas(comparison: Comparison) -> pandas.DataFrame:
 
 def to_csv(comparison: Comparison) -> str:
     """See `Comparison.to_csv`."""
+    from unrolled.analysis import ATTRIBUTES
+
     text = StringIO()
-    rows = comparison.to_dict()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, ["name", *ATTRIBUTES], lineterminator="\n")
     writer.writeheader()
-    for row in rows:
+    for row in comparison.to_dict():
         # Python refuses to write integers of more than 4300 digits.
         writer.writerow(
             {

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
+from uuid import uuid4
 
 __all__ = ["write", "write_with"]
 
@@ -29,7 +30,7 @@ def write_with(path: str | os.PathLike[str], fill: Callable[[BinaryIO], object])
         with target.open("wb") as file:
             fill(file)
         return path
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = target.with_name(f".{uuid4().hex}.part")
     try:
         with part.open("xb") as file:
             fill(file)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from unrolled import _tables
+from unrolled._layer_summary import HEADINGS, layer_row
 
 if TYPE_CHECKING:
     from unrolled.analysis import Analysis
@@ -66,8 +67,6 @@ def comparison(ranking: Comparison) -> str:
 
 def analysis(result: Analysis) -> str:
     """For notebooks: the figures, and at most `MOST_ROWS` layers."""
-    from unrolled.analysis import HEADINGS, layer_row
-
     title, *lines = result.summary().splitlines()
     figures = [line.strip().rsplit("  ", 1) for line in lines if line.startswith("  ")]
     text = table(title, ["figure", "value"], [[name.strip(), value] for name, value in figures])

@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from numbers import Integral
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unrolled import _html, _tables, quantities
+from unrolled._larger_inputs import larger_image
+from unrolled._layer_summary import HEADINGS, LayerSummary, layer_row
 from unrolled._lengths import Moments
 from unrolled._spectrum import Spectrum, scaled_integer
 from unrolled.counts import Counts, ParameterCounts, count
@@ -42,59 +43,7 @@ ATTRIBUTES = (
 )
 """The figures of an `Analysis`, in the order they are shown."""
 
-HEADINGS = (
-    "layer",
-    "shape",
-    "parameters",
-    "log2 C\nleast",
-    "log2 C\nmost",
-    "share\nof Z",
-    "share\nof E",
-)
 NARROW = 100
-
-
-class LayerSummary(NamedTuple):
-    """The parameters of one layer, taken together.
-
-    Attributes
-    ----------
-    name : str
-        What the names of its parameters have before the last ``/``.
-    shapes : tuple of tuple of int
-        Shape of each of its parameters, in the order of declaration.
-    num_parameters : int
-        Parameters with a context.
-    num_unreached_parameters : int
-        Parameters without one.
-    log2_minimum, log2_maximum : float
-        Smallest and largest count in bits (log2), among parameters with a context; NaN if none.
-    share_of_contexts : float
-        Part of the total contexts Z, in [0, 1]; what is below 1e-308 is 0.
-    share_of_spread : float
-        Part of the expected spread, in [0, 1]; NaN where that is zero.
-    mean_length : float
-        Mean length of the layer's contexts in links; NaN if lengths were not counted, or there are
-        no contexts.
-
-    Examples
-    --------
-    >>> import unrolled
-    >>> hidden, classifier = unrolled.analyze(
-    ...     unrolled.models.mlp([4], inputs=3, classes=2)).layers
-    >>> hidden.name, hidden.shapes, hidden.num_parameters, hidden.log2_maximum
-    ('layer1', ((3, 4), (4,)), 16, 1.0)
-    """
-
-    name: str
-    shapes: tuple[tuple[int, ...], ...]
-    num_parameters: int
-    num_unreached_parameters: int
-    log2_minimum: float
-    log2_maximum: float
-    share_of_contexts: float
-    share_of_spread: float
-    mean_length: float = math.nan
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -499,39 +448,3 @@ def analyze(
         input_size=(sides[0], sides[1]),
         true_value=true_value,
     )
-
-
-def larger_image(counts: Counts, size: int | Sequence[int]) -> tuple[int, int, int]:
-    """The shape of an image input with sides at least as long as those of the model's own."""
-    shapes = [tensor.shape for tensor in counts.inputs]
-    if len(shapes) != 1 or len(shapes[0]) != 3:
-        raise InvalidNetworkError(
-            f"network '{counts.name}': input_size needs one input of shape (channels, height, "
-            f"width), got {', '.join(map(str, shapes)) or 'none'}"
-        )
-    channels, *own = shapes[0]
-    sides = list(size) if isinstance(size, Sequence) else [size, size]
-    if len(sides) != 2 or not all(isinstance(side, Integral) for side in sides):
-        raise InvalidArgumentError(
-            f"input_size must be one side or (height, width) in pixels, got {size!r}"
-        )
-    height, width = (int(side) for side in sides)
-    if height < own[0] or width < own[1]:
-        raise InvalidArgumentError(
-            f"network '{counts.name}': the bound is for inputs of at least the {own[0]} x {own[1]} "
-            f"pixels counted, got {height} x {width}; build the model for that size instead"
-        )
-    return channels, height, width
-
-
-def layer_row(layer: LayerSummary, decimals: int) -> list[str]:
-    """The cells of a layer in the table, by `HEADINGS`."""
-    return [
-        layer.name,
-        "x".join(map(str, layer.shapes[0])),
-        _tables.integer(layer.num_parameters),
-        _tables.bits(layer.log2_minimum, decimals),
-        _tables.bits(layer.log2_maximum, decimals),
-        _tables.share(layer.share_of_contexts, layer.num_parameters > 0),
-        _tables.share(layer.share_of_spread, layer.log2_maximum > 0),
-    ]

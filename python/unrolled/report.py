@@ -17,6 +17,7 @@ import numpy as np
 
 from unrolled import _charts, _files, _html, _tables
 from unrolled._hints import described
+from unrolled._layer_summary import HEADINGS, layer_row
 from unrolled._optional import import_optional
 from unrolled.errors import InvalidArgumentError
 
@@ -224,8 +225,6 @@ def _facts(analyses: Sequence[Analysis]) -> str:
 
 def _model(analysis: Analysis, style: _charts.Look, safe: Any) -> dict[str, Any]:
     """What the template shows of one model."""
-    from unrolled.analysis import HEADINGS, layer_row
-
     layers = summary = ""
     if analysis.counts is not None:
         rows = [layer_row(layer, 3) for layer in analysis.layers]
