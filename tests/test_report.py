@@ -184,7 +184,33 @@ def test_one_parameter_has_no_finite_estimate():
     net.output(net.dense(net.input((1,)), 1, use_bias=False))
     text = report.render(unrolled.compare([net], sort="surprisal_estimate"))
     assert "<td>-inf" in text
-    assert "NaN" not in text[text.index('id="charts"') : text.index("</script>")]
+    json.loads(
+        re.search(r'id="charts">(.*?)</script>', text)[1],
+        parse_constant=lambda name: pytest.fail(name),
+    )
+
+
+def test_temperature_sweep(page, comparison):
+    """The published setting is in the table, and the curves break at T = 0."""
+    one = comparison[0]
+    cells = page.texts["tbody"]
+    at = [place for place, text in enumerate(cells) if text == one.name]
+    row = next(cells[place : place + 6] for place in at if cells[place + 1] == "-1")
+    figures = (one.log2_total_contexts, one.expected_spread, one.entropy)
+    assert row[2:5] == [f"{value:,.3f}" for value in figures]
+    content = json.dumps(charts(page)["document"])
+    temperatures = re.search(r'"temperature", \[([^]]*)\]', content)[1]
+    assert temperatures.count("nan") == 1
+    assert "-0.1, {" in temperatures
+    assert "}, 0.1" in temperatures
+
+
+def test_temperatures_of_one_s_own(comparison):
+    text = report.render(comparison, temperatures=[3.25, -7.125])
+    assert '["temperature",[-7.125,{"type":"number","value":"nan"},3.25]]' in text
+    for wrong in ([0], [], ["hot"]):
+        with pytest.raises(InvalidArgumentError):
+            report.render(comparison, temperatures=wrong)
 
 
 def test_nothing_to_report(comparison):

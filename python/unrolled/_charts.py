@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,9 +15,20 @@ from unrolled._optional import import_optional
 from unrolled.plot import histogram
 
 if TYPE_CHECKING:
+    from unrolled._sweep import TemperatureSweep
     from unrolled.analysis import Analysis
 
-__all__ = ["Chart", "Look", "contexts", "embedded", "estimates", "library", "looks", "spectra"]
+__all__ = [
+    "Chart",
+    "Look",
+    "contexts",
+    "embedded",
+    "estimates",
+    "library",
+    "looks",
+    "spectra",
+    "temperatures",
+]
 
 HEIGHT = 330
 COLORS = ("#2a87c8", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6fd1", "#808080")
@@ -147,6 +159,47 @@ def spectra(analyses: Sequence[Analysis], styles: Sequence[Look]) -> Chart:
     return Chart("chart-spectra", caption, figure)
 
 
+def temperatures(sweeps: Sequence[TemperatureSweep], styles: Sequence[Look]) -> list[Chart]:
+    """Four quantities of every model against the temperature, with a gap at T = 0."""
+    columns = {
+        "free_energy": "free energy, F",
+        "energy": "expected energy, U",
+        "entropy": "entropy, S",
+        "heat_capacity": "heat capacity, C_v",
+    }
+    sources = [_sweep_source(sweep, columns) for sweep in sweeps]
+    charts = []
+    for column, label in columns.items():
+        figure = _figure(
+            "temperature, T", f"{label} [bits]", tooltips=[
+                ("model", "$name"), ("T", "@temperature{0.000}"),
+                (label, f"@{column}{{0.0000}} bits"),
+            ],
+        )  # fmt: skip
+        figure.add_layout(_models().Span(location=-1, dimension="height", line_dash="dotted"))
+        for source, look in zip(sources, styles, strict=True):
+            line = {"line_color": look.color, "line_dash": look.dash, "line_width": 1.8}
+            figure.line("temperature", column, source=source, name=look.key, **line)
+        caption = (
+            f"The {label}, in bits, of each model against the temperature T. The dotted line is "
+            "the published setting, T = -1."
+        )
+        charts.append(Chart(f"chart-{column.replace('_', '-')}", caption, figure))
+    return charts
+
+
+def _sweep_source(sweep: TemperatureSweep, columns: Iterable[str]) -> Any:
+    """A sweep in the order of its temperatures, with a line of nothing at T = 0."""
+    order = np.argsort(sweep["temperature"], kind="stable")
+    gap = int(np.searchsorted(sweep["temperature"][order], 0.0))
+    return _source(
+        {
+            name: _rounded(np.insert(sweep[name][order], gap, np.nan))
+            for name in ("temperature", *columns)
+        }
+    )
+
+
 def embedded(charts: Iterable[Chart]) -> str:
     """All charts as JSON that may stand in a script element, and that depends on nothing else.
 
@@ -217,6 +270,6 @@ def _models() -> Any:
     return import_optional("bokeh.models", "report")
 
 
-def _rounded(values: Iterable[float]) -> list[float | None]:
+def _rounded(values: Iterable[float]) -> list[float]:
     """Short numbers; what is not finite is not drawn."""
-    return [round(float(one), DECIMALS) if np.isfinite(one) else None for one in values]
+    return [round(float(one), DECIMALS) if np.isfinite(one) else math.nan for one in values]

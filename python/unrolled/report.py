@@ -19,16 +19,20 @@ from unrolled import _charts, _files, _html, _tables
 from unrolled._hints import described
 from unrolled._layer_summary import HEADINGS, layer_row
 from unrolled._optional import import_optional
+from unrolled.ensemble import Ensemble
 from unrolled.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from unrolled.analysis import Analysis
     from unrolled.compare import Comparison
 
 __all__ = ["render", "write"]
 
+STEPS = (*(tenth / 10 for tenth in range(1, 21)), *(half / 2 for half in range(5, 41)))
+TEMPERATURES = (*(-step for step in reversed(STEPS)), *STEPS)
+LISTED_TEMPERATURES = (-20, -5, -1, -0.5, 0.5, 1, 5, 20)
 FORMULAS = (
     ("log2 Z", "logarithm of the total contexts, Z = sum C", "bits"),
     ("spread", "expected spread, E[log2 C] = sum p log2 C with p = C / Z", "bits"),
@@ -36,6 +40,11 @@ FORMULAS = (
     ("S_G", "total surprisal, -sum log2 p over the parameters", "bits"),
     ("P_G", "surprisal estimate, log2(S_G N_I / |G|)", "bits"),
     ("P'_G", "spread estimate, log2(N_G (E[log2 C] + 1) N_I / |G|)", "bits"),
+    (
+        "F, U, S, C_v",
+        "free energy U - T S, mean energy, entropy, dU / dT, at temperature T",
+        "bits",
+    ),
     ("N_G, N_I, |G|", "parameters with a context; inputs; inputs, outputs and weight nodes", ""),
 )
 
@@ -79,6 +88,7 @@ def render(
     *,
     title: str | None = None,
     date: datetime.date | str | None = None,
+    temperatures: Iterable[float] = TEMPERATURES,
 ) -> str:
     """The report of a comparison as the text of an HTML page.
 
@@ -91,6 +101,8 @@ def render(
         By default the number of models and what they are ranked by.
     date : date or str, optional
         Shown as given; by default the report has none.
+    temperatures : iterable of float
+        For the charts of `Ensemble.sweep`; by default from -20 to 20, without 0.
 
     Returns
     -------
@@ -99,7 +111,8 @@ def render(
     Raises
     ------
     InvalidArgumentError
-        Nothing to report, or a title or date that is no text.
+        Nothing to report, a title or date that is no text, or temperatures that `Ensemble.sweep`
+        does not take.
     MissingPackageError
         Bokeh or Jinja2 is not installed.
 
@@ -124,7 +137,7 @@ def render(
         (parts / f"report.{kind}").read_text("utf-8") for kind in ("html", "css", "js")
     )
     styles = _charts.looks([one.name for one in comparison])
-    sections = _sections(comparison, styles)
+    sections = _sections(comparison, styles, temperatures)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return str(
         environment.from_string(template).render(
@@ -150,8 +163,13 @@ def render(
     )
 
 
-def _sections(comparison: Comparison, styles: Sequence[_charts.Look]) -> list[Section]:
+def _sections(
+    comparison: Comparison, styles: Sequence[_charts.Look], temperatures: Iterable[float]
+) -> list[Section]:
     analyses = comparison.analyses
+    ensembles = [Ensemble.from_counts(one.spectrum, unit="bits") for one in analyses]
+    wanted = list(temperatures)
+    sweeps = [ensemble.sweep(wanted) for ensemble in ensembles]
     return [
         Section(
             "estimates",
@@ -172,7 +190,28 @@ def _sections(comparison: Comparison, styles: Sequence[_charts.Look]) -> list[Se
             "parameters have each.",
             [_charts.spectra(analyses, styles)],
         ),
+        Section(
+            "temperature",
+            "Temperature",
+            "The parameters as states of energy E = log2 C, in equilibrium at a temperature T. At "
+            "T = -1, the published setting, U is the expected spread, S the entropy H, and F is "
+            "log2 Z.",
+            _charts.temperatures(sweeps, styles),
+            _sweep_table(comparison, ensembles),
+        ),
     ]
+
+
+def _sweep_table(comparison: Comparison, ensembles: Sequence[Ensemble]) -> str:
+    """A few temperatures of each model."""
+    columns = ("temperature", "free_energy", "energy", "entropy", "heat_capacity")
+    rows = []
+    for one, ensemble in zip(comparison, ensembles, strict=True):
+        sweep = ensemble.sweep(LISTED_TEMPERATURES)
+        for temperature, *values in zip(*(sweep[name].tolist() for name in columns), strict=True):
+            rows.append([one.name, f"{temperature:g}", *(f"{value:,.3f}" for value in values)])
+    headings = ["model", "T", "F [bits]", "U [bits]", "S [bits]", "C_v [bits]"]
+    return _html.table("Quantities at a few temperatures", headings, rows)
 
 
 def _title(comparison: Comparison) -> str:

@@ -21,6 +21,8 @@
           axis_label_text_color: text, major_label_text_color: text, axis_line_color: line,
           major_tick_line_color: line, minor_tick_line_color: null,
         });
+      } else if (model.type === "Span") {
+        model.line_color = text;
       } else if (model.type === "Grid") {
         model.setv({ grid_line_color: line, grid_line_alpha: 0.6 });
       }
