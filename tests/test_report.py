@@ -103,7 +103,7 @@ def test_tables_are_accessible(page):
     assert sum(tag == "caption" for tag, _ in page.tags) == tables > 3
     assert all("scope" in attrs for tag, attrs in page.tags if tag == "th")
     for tag, attrs in page.tags:
-        if attrs.get("role") in ("img", "region"):
+        if attrs.get("role") in ("group", "region"):
             assert attrs["aria-label"], tag
 
 
@@ -229,6 +229,11 @@ def test_written_whole(comparison, tmp_path):
     path = comparison.save(tmp_path / "report.html", title="Ranking")
     assert path.read_text() == report.render(comparison, title="Ranking")
     assert os.listdir(tmp_path) == ["report.html"]
+
+
+def test_the_licence_of_the_library_is_kept(text):
+    assert "Copyright (c) Anaconda" in text
+    assert "Redistributions in binary form must reproduce" in text
 
 
 # In a browser.

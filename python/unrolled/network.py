@@ -161,11 +161,11 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         by : "configuration", "stage", callable, or dict of str to list of str
             "configuration": convolutions and dense layers of equal `Configuration` share, as
             published: equal kernel, stride, input and output channels, depthwise or not. Norms
-            stay as they are. "stage": the same, but only within a stage (the part of the name
-            before the first dot). A function takes a `Layer` and returns a key, or None for a
-            layer that shares with none; layers with equal keys share. A dict has the names of
-            the layers of each group. The last two may tie any layers whose parameters have equal
-            names and shapes.
+            stay as they are; projections of one attention may be alike, and then share.
+            "stage": the same, but only within a stage, the part of the name before the first dot.
+            A function takes a `Layer` and returns a key, or None for a layer that shares with
+            none; layers with equal keys share. A dict has the names of the layers of each group.
+            The last two may tie any layers whose parameters have equal names and shapes.
         name : str, optional
             Of the new network; by default that of this one with " (shared)".
 
