@@ -208,8 +208,9 @@ def embedded(charts: Iterable[Chart]) -> str:
     """
     document = import_optional("bokeh.document", "report").Document()
     charts = list(charts)
-    for chart in charts:
-        document.add_root(chart.figure)
+    with document.models.freeze():  # Looks for the models of all charts once, not after each.
+        for chart in charts:
+            document.add_root(chart.figure)
     numbers: dict[str, str] = {}
     content = _renumbered(document.to_json(deferred=False), numbers)
     content["title"] = ""
