@@ -50,7 +50,7 @@ def count(
         Leave out parameters that training does not change, such as batch-norm statistics.
     lengths : bool
         Count the lengths of the contexts as well: their sums, the sums of their squares, the
-        shortest and the longest. See `ParameterCounts.mean_length`. Several times the work.
+        shortest and the longest; see `ParameterCounts.mean_length`. About ten times the work.
     memory_limit : int, optional
         Bytes an exact count may take; by default most of the memory that is free.
     progress : callable, optional

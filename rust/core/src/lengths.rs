@@ -10,7 +10,7 @@ use crate::bound;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::monitor::Monitor;
-use crate::network::{Network, Role};
+use crate::network::{Network, Role, Tensor, TensorId};
 use crate::number::{Number, Steps};
 use crate::relation::{AxisRelation, Relation, SparseRows};
 use crate::spectrum::Counts;
@@ -70,32 +70,51 @@ pub fn extreme_lengths(
     }
 }
 
-/// The network whose counts are the sums over lengths. Tensors keep their identifiers; every output
-/// leads to one more tensor, where the paths have length zero.
+/// The network whose counts are the sums over lengths. Tensors keep their identifiers. Before every
+/// tensor that is computed there is one more, which all its links lead to: the step is taken once,
+/// between the two. Every output leads to one more tensor, too, where paths have length zero.
 fn with_moments(network: &Network) -> Result<Network> {
     let mut larger = Network::new();
     for tensor in network.tensors() {
         larger.add(&tensor.name, &beneath(3, &tensor.shape), tensor.role)?;
     }
+    let mut before: Vec<Option<TensorId>> = vec![None; network.tensors().len()];
     for link in network.links() {
+        let target = network.tensor(link.target)?;
+        let entrance = match before[link.target.0] {
+            Some(entrance) => entrance,
+            None => {
+                let entrance = beside(&mut larger, target, "before", 3)?;
+                larger.link(entrance, link.target, alike(one_step(), target))?;
+                *before[link.target.0].insert(entrance)
+            }
+        };
         let mut relations: Vec<AxisRelation> = link.relations.iter().map(shifted).collect();
-        relations.push(AxisRelation::new(one_step(), 0, 0));
-        larger.link(link.source, link.target, relations)?;
+        relations.push(AxisRelation::new(Relation::Same, 0, 0));
+        larger.link(link.source, entrance, relations)?;
     }
     for &output in network.outputs() {
         let tensor = network.tensor(output)?;
-        let mut name = format!("{}, end", tensor.name);
-        while larger.find(&name).is_some() {
-            name.push('.');
-        }
-        let end = larger.add(&name, &beneath(1, &tensor.shape), Role::Activation)?;
-        let first = AxisRelation::new(Relation::Slice { start: 0, step: 1 }, 0, 0);
-        let same =
-            (1..=tensor.shape.len()).map(|axis| AxisRelation::new(Relation::Same, axis, axis));
-        larger.link(output, end, std::iter::once(first).chain(same).collect())?;
+        let end = beside(&mut larger, tensor, "end", 1)?;
+        larger.link(output, end, alike(Relation::Slice { start: 0, step: 1 }, tensor))?;
         larger.mark_output(end)?;
     }
     Ok(larger)
+}
+
+/// One more tensor for `tensor`, with an axis of this length before its own.
+fn beside(larger: &mut Network, tensor: &Tensor, what: &str, length: u64) -> Result<TensorId> {
+    let mut name = format!("{}, {what}", tensor.name);
+    while larger.find(&name).is_some() {
+        name.push('.');
+    }
+    larger.add(&name, &beneath(length, &tensor.shape), Role::Activation)
+}
+
+/// A relation of the first axes, all others being the same.
+fn alike(first: Relation, tensor: &Tensor) -> Vec<AxisRelation> {
+    let same = (1..=tensor.shape.len()).map(|axis| AxisRelation::new(Relation::Same, axis, axis));
+    std::iter::once(AxisRelation::new(first, 0, 0)).chain(same).collect()
 }
 
 /// Which sums at the source of a link each sum at its target enters into, and how often.
