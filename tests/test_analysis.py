@@ -178,7 +178,7 @@ def test_without_an_input_there_are_no_estimates():
 
 
 def test_what_is_no_model():
-    with pytest.raises(InvalidArgumentError, match="takes a Network, got int 3"):
+    with pytest.raises(InvalidArgumentError, match="takes a Network or a Graph, got int 3"):
         unrolled.analyze(3)
 
 

@@ -1,7 +1,9 @@
 """The command line, through subprocesses where exits and streams matter."""
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -68,6 +70,69 @@ def test_analyze_options():
     assert expected.total_contexts != unrolled.analyze(models.resnet(50, size=64)).total_contexts
 
 
+@pytest.mark.parametrize("by", ["configuration", "stage"])
+def test_share(by):
+    result = invoke("compare", "resnet18", "--size", "32", "--share", by, "--json")
+    (record,) = json.loads(result.output)
+    expected = unrolled.analyze(models.resnet(18, size=32).share(by))
+    assert record["name"] == "resnet18 (shared)"
+    assert record["num_parameters"] == expected.num_parameters
+    assert record["num_weight_nodes"] == expected.num_weight_nodes > expected.num_parameters
+
+
+def test_analyze_plots(tmp_path):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "figures.png"
+    result = invoke("analyze", "resnet18", "--size", "32", "--plot", str(path))
+    assert result.exit_code == 0
+    assert result.output.startswith("resnet18, counted exactly")
+    assert path.read_bytes().startswith(b"\x89PNG")
+    result = invoke("analyze", "resnet18", "--size", "32", "--plot", str(tmp_path / "figures"))
+    assert result.exit_code == 2
+    assert "must end in the suffix of an image" in result.stderr
+
+
+def test_report(tmp_path):
+    pytest.importorskip("bokeh")
+    path = tmp_path / "report.html"
+    names = ("resnet18", "resnet34")
+    result = invoke(
+        "report", *names, "--size", "32", "-o", str(path), "--title", "T & U", "--date", "May"
+    )
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    comparison = unrolled.compare(models.build(name, size=32) for name in names)
+    assert path.read_text() == unrolled.report.render(comparison, title="T & U", date="May")
+
+
+def test_report_that_cannot_be_written(tmp_path):
+    pytest.importorskip("bokeh")
+    path = tmp_path / "none" / "report.html"
+    result = invoke("report", "resnet18", "--size", "32", "-o", str(path))
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"error: cannot write the output to {path}: No such file or directory\n"
+    )
+
+
+def test_terminals_get_a_drawn_table(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    comparison = unrolled.compare([models.resnet(18, size=32)])
+    cli.show(comparison, comparison, as_json=False)
+    drawn = sys.stdout.getvalue()
+    assert "\x1b[1m" in drawn
+    assert "\N{BOX DRAWINGS LIGHT HORIZONTAL}" in drawn
+    plain = re.sub(r"\x1b\[\d*m", "", drawn).replace("\N{BOX DRAWINGS LIGHT HORIZONTAL}", "-")
+    lines = [line.rstrip() for line in plain.splitlines()]
+    assert lines == comparison.table(width=80).splitlines()
+
+
 def test_json_has_one_object_a_model():
     result = command("compare", "resnet18", "efficientnetv2-b0", "--size", "32", "--json")
     assert result.returncode == 0
@@ -101,12 +166,40 @@ def test_compare_sorts(direction, sign):
     assert ranked == ["efficientnetv2-b0", "resnet18", "resnet34"][::sign]
 
 
+def test_thermo_prints_a_sweep(tmp_path):
+    image = tmp_path / "curves.png"
+    result = invoke("thermo", "resnet18", "--size=32", "--temperatures=-1:1:5", f"--plot={image}")
+    assert result.exit_code == 0
+    ensemble = unrolled.Ensemble.from_counts(unrolled.count(models.resnet(18, size=32)))
+    sweep = ensemble.sweep([-1.0, -0.5, "0-", "0+", 0.5, 1.0])
+    assert result.output == f"resnet18\n{sweep.table()}\n"
+    assert image.read_bytes().startswith(b"\x89PNG")
+
+
+def test_thermo_json():
+    options = ["--size=32", "--unit=bits", "--json"]
+    (record,) = json.loads(invoke("thermo", "resnet18", "--temperatures", "-1", *options).output)
+    analysis = unrolled.analyze(models.resnet(18, size=32))
+    assert (record["name"], record["unit"], record["temperature"]) == ("resnet18", "bits", [-1.0])
+    assert record["energy"] == [pytest.approx(analysis.expected_spread, rel=1e-13)]
+    assert record["entropy"] == [pytest.approx(analysis.entropy, rel=1e-13)]
+    # The published range steps by 0.1 across zero, which stands for both its limits.
+    (record,) = json.loads(
+        invoke("thermo", "resnet18", "--temperatures", "-3:3:61", *options).output
+    )
+    assert len(record["temperature"]) == 62
+    assert record["beta"].count(None) == 2
+    (record,) = json.loads(invoke("thermo", "resnet18", "--temperatures=1,0+,inf", *options).output)
+    assert record["energy"][1] == 0.0
+    assert record["beta"] == [1.0, None, 0.0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "Missing command"),
         (["analyse"], "No such command 'analyse'"),
-        (["analyze"], "Missing argument 'NAME'"),
+        (["analyze"], "Missing argument 'MODEL'"),
         (["compare"], "Missing argument 'NAMES...'"),
         (["analyze", "resnet5"], "unknown model 'resnet5'; did you mean 'resnet50'"),
         (["analyze", "zzz"], "unknown model 'zzz'; known are efficientnetv2-b0"),
@@ -117,6 +210,11 @@ def test_compare_sorts(direction, sign):
         (["analyze", "resnet18", "--size", "x"], "'x' is not a valid integer"),
         (["analyze", "resnet18", "--size", str(10**12)], "overflow"),
         (["analyze", "resnet18", "--padding", "valid"], "'valid' is not one of"),
+        (["thermo", "resnet18", "--temperatures", "1:2"], "expected FIRST:LAST:NUMBER"),
+        (["thermo", "resnet18", "--temperatures", "1,cold"], "or a list of numbers, got '1,cold'"),
+        (["thermo", "resnet18", "--size=32", "--temperatures", "nan"], "T must be numbers"),
+        (["thermo", "resnet18", "--size=32", "--temperatures", "1:2:0"], "got list []"),
+        (["thermo", "resnet18", "--unit", "joules"], "'joules' is not one of"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(arguments, message):

@@ -237,7 +237,9 @@ def test_arrays_of_absurd_size_are_refused(counts, monkeypatch):
 
 
 def test_what_is_no_network():
-    with pytest.raises(InvalidArgumentError, match="takes a Network, got str 'resnet50'"):
+    with pytest.raises(
+        InvalidArgumentError, match="takes a Network or a Graph, got str 'resnet50'"
+    ):
         unrolled.count("resnet50")
 
 

@@ -16,7 +16,9 @@ from click.testing import CliRunner
 import unrolled
 from unrolled import cli
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 MODULES = sorted(
     module.name
@@ -31,8 +33,8 @@ def run(example: doctest.DocTest) -> None:
     assert not results.failed, "".join(report)
 
 
-def fenced_blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+def fenced_blocks(language: str, page: Path = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("name", ["unrolled", *MODULES])
@@ -56,18 +58,21 @@ def test_public_function_has_an_example(name: str) -> None:
     assert any(found.examples for found in finder.find(getattr(unrolled, name), name))
 
 
-def test_readme_python() -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # All blocks are one session: later ones use the names of earlier ones. What is not Python
     # becomes empty lines, so that a failure is reported with its line.
     fence, lines = None, []
-    for line in README.read_text().splitlines():
+    for line in page.read_text().splitlines():
         if line.startswith("```"):
             fence = line.removeprefix("```") or None
             lines.append("")
         else:
             lines.append(line if fence == "python" else "")
-    example = doctest.DocTestParser().get_doctest("\n".join(lines), {}, "README.md", str(README), 0)
-    assert len(example.examples) >= len(fenced_blocks("python")) > 0
+    example = doctest.DocTestParser().get_doctest("\n".join(lines), {}, page.name, str(page), 0)
+    assert len(example.examples) >= len(fenced_blocks("python", page)) > 0
+    monkeypatch.chdir(tmp_path)  # Files the examples write.
+    monkeypatch.setenv("MPLBACKEND", "agg")
     run(example)
 
 

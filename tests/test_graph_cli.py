@@ -409,3 +409,85 @@ def test_interruption(tmp_path):
     assert process.returncode == 130
     assert output == ""
     assert "Traceback" not in errors
+
+
+# Other commands.
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A graph with the counts above, inputs not named, in a file."""
+    path = tmp_path / "graph.npz"
+    sources, targets, times = zip(*numbered(), strict=True)
+    unrolled.Graph.from_edges(sources, targets, multiplicity=times).save(path)
+    return path
+
+
+@pytest.mark.parametrize("options", [[], ["--mmap"], ["--threads=1"], ["--log"]])
+def test_thermo(saved, options):
+    """At T = -1 the partition function is the number of all contexts."""
+    result = invoke("thermo", saved, "--temperatures=-1,inf", "--unit=bits", "--json", *options)
+    assert result.exit_code == 0, result.output
+    (record,) = json.loads(result.output)
+    assert record["name"] == "graph"
+    assert record["log_partition"] == pytest.approx([math.log2(TOTAL), 1])
+    assert record["energy"] == pytest.approx(
+        [sum(COUNTS[node] / TOTAL * math.log2(COUNTS[node]) for node in "ab"), math.log2(24) / 2]
+    )
+
+
+def test_thermo_of_a_table(tmp_path):
+    result = invoke("thermo", write(tmp_path / "edges.csv", ROWS), "--temperatures=-1")
+    assert result.exit_code == 0
+    assert result.output.startswith("edges\n")
+
+
+def test_compare_with_a_model(saved):
+    result = invoke("compare", saved, "resnet18", "--size", "32", "--json")
+    assert result.exit_code == 0, result.output
+    model, graph = json.loads(result.output)
+    assert (model["name"], model["num_inputs"]) == ("resnet18", 3072)
+    check(graph)
+    assert graph["spread_estimate"] is graph["surprisal_estimate"] is None
+    table = invoke("compare", saved, "resnet18", "--size", "32", "--ascending").output
+    assert table.index("\nresnet18") < table.index("\ngraph")
+
+
+def test_report(saved, tmp_path):
+    pytest.importorskip("bokeh")
+    result = invoke("report", saved, "resnet18", "--size=32", "-o", tmp_path / "x.html")
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "x.html").read_text()
+    assert "the parts on layers are without graph." in text
+    assert "resnet18: 41 layers" in text
+
+
+def test_plots(saved, tmp_path):
+    pytest.importorskip("matplotlib")
+    for command_name in ("analyze", "thermo"):
+        path = tmp_path / f"{command_name}.png"
+        result = invoke(command_name, saved, "--plot", path)
+        assert result.exit_code == 0, result.output
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["analyze", option] for option in ("--size=32", "--padding=same", "--share=stage")),
+        ["thermo", "--size=32"],
+        ["compare", "--share=configuration"],
+        ["report", "-o", "x.html", "--size=32"],
+    ],
+)
+def test_options_of_models(saved, arguments):
+    result = invoke(*arguments, saved)
+    assert result.exit_code == 2
+    assert "--size, --padding and --share are for published models" in result.stderr
+
+
+def test_options_of_graphs():
+    for command_name in ("analyze", "thermo"):
+        result = invoke(command_name, "resnet18", "--mmap")
+        assert result.exit_code == 2
+        assert "--threads and --mmap are for graphs, not for resnet18" in result.stderr

@@ -6,8 +6,10 @@ import sys
 import pytest
 
 HEAVY = (
+    "bokeh",
     "click",
     "jax",
+    "jinja2",
     "keras",
     "matplotlib",
     "networkx",

@@ -3,9 +3,12 @@
 from unrolled import errors, models, quantities
 from unrolled._core import VERSION as __version__
 from unrolled._core import Relation
+from unrolled._sweep import TemperatureSweep
 from unrolled.analysis import Analysis, LayerSummary, analyze
 from unrolled.compare import Comparison, compare
 from unrolled.counts import Counts, GraphCounts, Level, ParameterCounts, Spectrum, count
+from unrolled.divergence import Divergence, divergence
+from unrolled.ensemble import DensityOfStates, EnergyLevel, Ensemble, Prior, PriorLevel
 from unrolled.errors import (
     CycleError,
     GraphFileError,
@@ -22,18 +25,25 @@ from unrolled.errors import (
 )
 from unrolled.graph import Graph
 from unrolled.network import Link, Network, Tensor
+from unrolled.sharing import Configuration, Layer
 
 __all__ = [
     "Analysis",
     "Comparison",
+    "Configuration",
     "Counts",
     "CycleError",
+    "DensityOfStates",
+    "Divergence",
+    "EnergyLevel",
+    "Ensemble",
     "Graph",
     "GraphCounts",
     "GraphFileError",
     "InvalidArgumentError",
     "InvalidGraphError",
     "InvalidNetworkError",
+    "Layer",
     "LayerSummary",
     "Level",
     "Link",
@@ -42,9 +52,12 @@ __all__ = [
     "Network",
     "NothingToCountError",
     "ParameterCounts",
+    "Prior",
+    "PriorLevel",
     "Relation",
     "SizeOverflowError",
     "Spectrum",
+    "TemperatureSweep",
     "Tensor",
     "UnknownModelError",
     "UnknownNameError",
@@ -53,6 +66,7 @@ __all__ = [
     "analyze",
     "compare",
     "count",
+    "divergence",
     "errors",
     "models",
     "quantities",

@@ -16,6 +16,7 @@ __all__ = [
     "ParameterCounts",
     "Relation",
     "Spectrum",
+    "boltzmann_sums",
 ]
 
 VERSION: Final[str]
@@ -167,6 +168,25 @@ class Network:
         progress: Callable[[int, int], None] | None = None,
     ) -> Counts:
         """Contexts of every parameter; `progress` is called with links done and links in all."""
+
+    def length_sums(
+        self,
+        exact: bool = True,
+        *,
+        memory_limit: int | None = None,
+        trainable_only: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Counts:
+        """Along an axis before those of a parameter: contexts, their lengths, and the squares."""
+
+    def extreme_lengths(
+        self,
+        longest: bool,
+        *,
+        trainable_only: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Counts:
+        """Length of the shortest or longest context of every parameter plus one, 0 for none."""
 
 @final
 class Counts:
@@ -347,3 +367,11 @@ class GraphSpectrum:
     def total(self) -> _Count: ...
     def exact(self, level: int) -> int: ...
     def __len__(self) -> int: ...
+
+def boltzmann_sums(
+    energies: npt.NDArray[np.float64],
+    log_weights: npt.NDArray[np.float64],
+    log_states: float,
+    betas: Sequence[float],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Logarithm of the total weight, mean and variance of the energy, at every `betas`."""

@@ -1,4 +1,4 @@
-"""Packages that only some functions need."""
+"""Packages that only some functions need: import them, or say how to install them."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ from unrolled.errors import MissingPackageError
 __all__ = ["import_optional"]
 
 
-def import_optional(module: str, extra: str) -> Any:
-    """Import a module of an optional package.
+def import_optional(name: str, extra: str) -> Any:
+    """A module of a package that comes with one of the extras.
 
     Parameters
     ----------
-    module : str
-        Its dotted name.
+    name : str
+        Of the module, such as "matplotlib.pyplot".
     extra : str
         The extra of this package that installs it.
 
     Raises
     ------
     MissingPackageError
-        It is not installed; the message says how to install it.
+        The package is not installed. What goes wrong inside an installed one is not hidden.
     """
+    package = name.partition(".")[0]
     try:
-        return import_module(module)
-    except ImportError:
-        package = module.partition(".")[0]
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != package:
+            raise
         raise MissingPackageError(
-            f"this needs {package}, which is not installed: pip install 'unrolled[{extra}]'"
+            f"this needs {package}, which is not installed: pip install 'unrolled[{extra}]'",
+            name=package,
         ) from None

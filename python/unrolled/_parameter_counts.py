@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
@@ -13,7 +14,10 @@ from unrolled._spectrum import NOT_EXACT, Spectrum, Values, scaled_log2
 from unrolled.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from unrolled import _core
+    from unrolled._lengths import Lengths, Moments
 
 __all__ = ["ParameterCounts"]
 
@@ -47,15 +51,21 @@ class ParameterCounts:
     """
 
     def __init__(
-        self, name: str, shape: tuple[int, ...], core: _core.ParameterCounts, is_exact: bool
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        core: _core.ParameterCounts,
+        is_exact: bool,
+        lengths: Callable[[], Lengths] | None = None,
     ) -> None:
         self.name = name
         self.shape = shape
         self.is_exact = is_exact
         self._core = core
+        self._make_lengths = lengths
         self._runs = [np.asarray(runs, dtype=np.int64) for runs in core.runs]
-        lengths = [len(runs) for runs in self._runs]
-        self._level_index = np.asarray(core.level_index).reshape(lengths)
+        cells = [len(runs) for runs in self._runs]
+        self._level_index = np.asarray(core.level_index).reshape(cells)
         self._mantissas = np.asarray(core.mantissas)
         self._degeneracies = np.asarray(core.degeneracies)
         self._log2_levels = scaled_log2(self._mantissas, np.asarray(core.exponents))
@@ -181,6 +191,146 @@ class ParameterCounts:
         levels[:] = [self._exact(level) for level in range(len(levels))]
         return self._expand(levels)
 
+    @overload
+    def mean_length(self) -> npt.NDArray[np.float64]: ...
+    @overload
+    def mean_length(self, index: SupportsIndex | tuple[SupportsIndex, ...]) -> float: ...
+    def mean_length(
+        self, index: SupportsIndex | tuple[SupportsIndex, ...] | None = None
+    ) -> npt.NDArray[np.float64] | float:
+        """Mean length of the contexts of each element: its depth, seen from the outputs.
+
+        The length of a path is the number of its links, that is of edges of the graph of single
+        elements, functions and movements of elements included. Formula ``sum of lengths / C``; NaN
+        for an element without a context.
+
+        Parameters
+        ----------
+        index : int or tuple of int, optional
+            One element; all of them by default.
+
+        Returns
+        -------
+        ndarray of float64, or float
+            An array of the shape of the parameter, or the one value.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Counted without ``lengths=True``; too many elements for one array, or no such element.
+
+        Examples
+        --------
+        >>> import unrolled
+        >>> net = unrolled.Network()
+        >>> x = net.dense(net.input((2,)), 2, name="first")
+        >>> net.output(net.dense(net.activation(x), 1, name="second"))
+        >>> counts = unrolled.count(net, lengths=True)
+        >>> counts["first/bias"].mean_length().tolist(), counts["second/bias"].mean_length(0)
+        ([3.0, 3.0], 1.0)
+        """
+        return self._of_lengths(lambda one: one.mean, index)
+
+    @overload
+    def length_variance(self) -> npt.NDArray[np.float64]: ...
+    @overload
+    def length_variance(self, index: SupportsIndex | tuple[SupportsIndex, ...]) -> float: ...
+    def length_variance(
+        self, index: SupportsIndex | tuple[SupportsIndex, ...] | None = None
+    ) -> npt.NDArray[np.float64] | float:
+        """Variance of the length over the contexts of each element.
+
+        Formula ``sum of squares of lengths / C - mean**2``, exact before one rounding if counted
+        exactly. In log space the error is about 1e-13 of the square of the mean length. Parameters,
+        results and errors are those of `mean_length`.
+        """
+        return self._of_lengths(lambda one: one.variance, index)
+
+    def length_sums(self) -> npt.NDArray[np.object_]:
+        """Sums of the lengths of the contexts of each element, as Python integers.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Counted without ``lengths=True`` or in log space; too many elements for one array.
+        """
+        return self._exact_sums(lambda one: one.lengths)
+
+    def squared_length_sums(self) -> npt.NDArray[np.object_]:
+        """Sums of the squares of these lengths, as Python integers; errors as `length_sums`."""
+        return self._exact_sums(lambda one: one.squares)
+
+    @property
+    def shortest_length(self) -> int | None:
+        """Length of the shortest context of any element; None without a context.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Counted without ``lengths=True``.
+        """
+        return self._lengths.shortest
+
+    @property
+    def longest_length(self) -> int | None:
+        """Length of the longest context of any element; None without a context.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Counted without ``lengths=True``.
+        """
+        return self._lengths.longest
+
+    @property
+    def length_moments(self) -> Moments:
+        """Contexts, lengths and squared lengths of all elements together."""
+        return self._lengths.total
+
+    def levels_with_depth(self) -> list[tuple[tuple[float, int, int], float | None]]:
+        """Mantissa, exponent and degeneracy of each level that has contexts, and its mean length.
+
+        The mean length is None if lengths were not counted; otherwise it tells levels apart, too.
+        """
+        if self._make_lengths is None:
+            spectrum = self.spectrum()
+            columns = (spectrum.mantissas, spectrum.exponents, spectrum.degeneracies)
+            rows = zip(*(column.tolist() for column in columns), strict=True)
+            return [(row, None) for row in rows]
+        pairs = zip(self._lengths.moments, self._lengths.degeneracies, strict=True)
+        return [((*one.scaled, number), one.mean) for one, number in pairs if one.contexts]
+
+    @cached_property
+    def _lengths(self) -> Lengths:
+        if self._make_lengths is None:
+            raise InvalidArgumentError(
+                f"parameter '{self.name}' was counted without lengths; use "
+                "count(network, lengths=True)"
+            )
+        return self._make_lengths()
+
+    def _of_lengths(
+        self,
+        figure: Callable[[Moments], float],
+        index: SupportsIndex | tuple[SupportsIndex, ...] | None,
+    ) -> npt.NDArray[np.float64] | float:
+        lengths = self._lengths
+        if index is not None:
+            self._level_at(index)  # refuses what is no index
+            indices = index if isinstance(index, tuple) else (index,)
+            return figure(lengths.at(tuple(map(operator.index, indices))))
+        self._check_size()
+        return lengths.expand(np.array([figure(one) for one in lengths.moments]))
+
+    def _exact_sums(self, sums: Callable[[Moments], int | float]) -> npt.NDArray[np.object_]:
+        if not self.is_exact:
+            raise InvalidArgumentError(f"parameter '{self.name}': {NOT_EXACT}")
+        lengths = self._lengths
+        self._check_size()
+        levels = np.empty(len(lengths.moments), dtype=object)
+        levels[:] = [sums(one) for one in lengths.moments]
+        return lengths.expand(levels)
+
     def __getitem__(self, index: SupportsIndex | tuple[SupportsIndex, ...]) -> int:
         """The count of one element, by as many integers as the parameter has axes."""
         return self._exact(self._level_at(index))
@@ -222,12 +372,15 @@ class ParameterCounts:
 
     def _expand(self, levels: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """One value a level, spread over the elements."""
+        self._check_size()
+        array = np.asarray(levels[self._level_index], dtype=levels.dtype)
+        for axis, runs in enumerate(self._runs):
+            array = np.repeat(array, runs, axis=axis)
+        return array
+
+    def _check_size(self) -> None:
         if self.size > LARGEST_ARRAY:
             raise InvalidArgumentError(
                 f"parameter '{self.name}' has {self.size:,} elements, too many for one array; "
                 "use spectrum(), or index single elements"
             )
-        array = np.asarray(levels[self._level_index], dtype=levels.dtype)
-        for axis, runs in enumerate(self._runs):
-            array = np.repeat(array, runs, axis=axis)
-        return array

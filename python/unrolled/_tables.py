@@ -6,14 +6,28 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
-__all__ = ["Column", "bits", "decimal_digits", "integer", "output_width", "render", "share"]
+__all__ = [
+    "MISSING",
+    "Column",
+    "Sheet",
+    "bits",
+    "decimal_digits",
+    "integer",
+    "output_width",
+    "render",
+    "share",
+]
+
+MISSING = "-"
+"""Stands for a figure that there is not."""
 
 UNLIMITED_WIDTH = 500
 NARROWEST_FOLD = 12
@@ -26,6 +40,29 @@ class Column(NamedTuple):
     heading: str
     justify: Literal["left", "right"] = "right"
     folds: bool = False
+
+
+class Sheet(NamedTuple):
+    """A table with what stands above and below it, as plain text or drawn by rich."""
+
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+
+    def text(self, width: int | None) -> str:
+        """See `render`."""
+        return render(self.title, self.columns, self.rows, width=width, notes=self.notes)
+
+    def drawn(self) -> Iterator[RenderableType]:
+        """With bold headings and proper lines, for terminals."""
+        from rich.text import Text
+
+        heading, *figures = self.title.split("\n")
+        yield Text(heading, style="bold")
+        yield from (Text(line) for line in [*figures, ""])
+        yield _table(self.columns, self.rows, rule="\N{BOX DRAWINGS LIGHT HORIZONTAL}")
+        yield from (Text(note, style="dim") for note in self.notes)
 
 
 def integer(number: int) -> str:
@@ -44,7 +81,7 @@ def share(fraction: float, is_positive: bool) -> str:
     NaN, the share of nothing, is ``-``.
     """
     if math.isnan(fraction):
-        return "-"
+        return MISSING
     return "<0.01%" if is_positive and fraction < 5e-5 else f"{100.0 * fraction:.2f}%"
 
 
@@ -111,12 +148,13 @@ def _least_width(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> in
     return sum(widths) + len(widths) - 1
 
 
-def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Table:
+def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, rule: str = "-") -> Table:
     from rich import box
     from rich.table import Table
 
-    rules = box.Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
-    table = Table(box=rules, show_edge=False, padding=0)
+    line = f" {rule}{rule} "
+    rules = box.Box(f"    \n    \n{line}\n    \n    \n{line}\n    \n    \n", ascii=rule == "-")
+    table = Table(box=rules, show_edge=False, padding=0, header_style="bold")
     for column in columns:
         table.add_column(
             column.heading,

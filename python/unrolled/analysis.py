@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unrolled import _tables, quantities
+from unrolled import _html, _tables, quantities
+from unrolled._larger_inputs import larger_image
+from unrolled._layer_summary import HEADINGS, LayerSummary, layer_row
+from unrolled._lengths import Moments
 from unrolled._spectrum import Spectrum, scaled_integer
 from unrolled.counts import Counts, GraphCounts, ParameterCounts, count
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError, NothingToCountError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from rich.console import Console, ConsoleOptions, RenderableType
+
     from unrolled.graph import Graph
     from unrolled.network import Network
 
-__all__ = ["ATTRIBUTES", "Analysis", "LayerSummary", "analyze"]
+__all__ = ["ATTRIBUTES", "ESTIMATES", "Analysis", "LayerSummary", "analyze", "figure_of"]
 
 ATTRIBUTES = (
     "num_parameters",
@@ -38,48 +45,9 @@ ATTRIBUTES = (
 """The figures of an `Analysis`, in the order they are shown."""
 
 ESTIMATES = ("surprisal_estimate", "spread_estimate")
-"""Those that need an input."""
+"""Those of them that need an input."""
 
 NARROW = 100
-
-
-class LayerSummary(NamedTuple):
-    """The parameters of one layer, taken together.
-
-    Attributes
-    ----------
-    name : str
-        What the names of its parameters have before the last ``/``.
-    shapes : tuple of tuple of int
-        Shape of each of its parameters, in the order of declaration.
-    num_parameters : int
-        Parameters with a context.
-    num_unreached_parameters : int
-        Parameters without one.
-    log2_minimum, log2_maximum : float
-        Smallest and largest count in bits (log2), among parameters with a context; NaN if none.
-    share_of_contexts : float
-        Part of the total contexts Z, in [0, 1]; what is below 1e-308 is 0.
-    share_of_spread : float
-        Part of the expected spread, in [0, 1]; NaN where that is zero.
-
-    Examples
-    --------
-    >>> import unrolled
-    >>> hidden, classifier = unrolled.analyze(
-    ...     unrolled.models.mlp([4], inputs=3, classes=2)).layers
-    >>> hidden.name, hidden.shapes, hidden.num_parameters, hidden.log2_maximum
-    ('layer1', ((3, 4), (4,)), 16, 1.0)
-    """
-
-    name: str
-    shapes: tuple[tuple[int, ...], ...]
-    num_parameters: int
-    num_unreached_parameters: int
-    log2_minimum: float
-    log2_maximum: float
-    share_of_contexts: float
-    share_of_spread: float
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -100,6 +68,11 @@ class Analysis:
         Parameters without a context, which no other figure includes.
     counts : Counts, GraphCounts or None
         Counts by parameter, or by node; None if the analysis was made of a spectrum alone.
+    input_size : tuple of int or None
+        Height and width of a larger input, for which the estimates are the published lower
+        bounds; `num_inputs` is that of the larger input, all else was counted at the own size.
+    true_value : Analysis or None
+        The same model, built and counted at `input_size`, where that is possible.
 
     Examples
     --------
@@ -120,6 +93,8 @@ class Analysis:
     num_weight_nodes: int = field(kw_only=True)
     num_unreached_parameters: int = field(default=0, kw_only=True)
     counts: Counts | GraphCounts | None = field(default=None, kw_only=True)
+    input_size: tuple[int, int] | None = field(default=None, kw_only=True)
+    true_value: Analysis | None = field(default=None, kw_only=True)
 
     @property
     def is_exact(self) -> bool:
@@ -184,6 +159,39 @@ class Analysis:
         return self._estimate(quantities.spread_estimate)
 
     @cached_property
+    def mean_length(self) -> float:
+        """Mean length of all contexts in links; see `ParameterCounts.mean_length`.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Lengths were not counted.
+        """
+        return self._lengths.mean
+
+    @cached_property
+    def length_variance(self) -> float:
+        """Variance of the length over all contexts; errors as for `mean_length`."""
+        return self._lengths.variance
+
+    @cached_property
+    def _lengths(self) -> Moments:
+        if not isinstance(self.counts, Counts) or not self.counts.has_lengths:
+            raise InvalidArgumentError(
+                f"'{self.name}' was analysed without lengths; use analyze(network, lengths=True)"
+            )
+        return Moments.total([(self.counts[name].length_moments, 1) for name in self.counts])
+
+    @property
+    def _has_lengths(self) -> bool:
+        return isinstance(self.counts, Counts) and self.counts.has_lengths
+
+    @property
+    def has_layers(self) -> bool:
+        """Whether there are `layers`: not if it was made of a graph, or of a spectrum alone."""
+        return isinstance(self.counts, Counts)
+
+    @cached_property
     def layers(self) -> tuple[LayerSummary, ...]:
         """Summaries of the layers that have parameters, in the order of declaration.
 
@@ -209,10 +217,7 @@ class Analysis:
 
         Without an input, estimates are None.
         """
-        missing = ESTIMATES if self.num_inputs == 0 else ()
-        return {"name": self.name} | {
-            key: None if key in missing else getattr(self, key) for key in ATTRIBUTES
-        }
+        return {"name": self.name} | {key: figure_of(self, key) for key in ATTRIBUTES}
 
     def summary(self) -> str:
         """The figures of the model as text, one a line, with their units."""
@@ -224,7 +229,9 @@ class Analysis:
                 continue
             text = f"{value:,}" if isinstance(value, int) else f"{value:,.6f} bits"
             lines.append(f"  {LABELS[key]:<32} {text:>26}")
-        return "\n".join(lines)
+        if self._has_lengths:
+            lines.append(f"  {'mean length of a context':<32} {self.mean_length:>20,.6f} links")
+        return "\n".join(lines + self._bounds())
 
     def table(self, *, width: int | None = None) -> str:
         """The `summary`, then one line a layer, as plain text.
@@ -239,19 +246,46 @@ class Analysis:
             Columns to fill at most: by default those of the terminal, or as many as it takes.
         """
         width = width or _tables.output_width()
-        if not isinstance(self.counts, Counts):
-            return self.summary()
-        columns = [
-            _tables.Column("layer", "left", folds=True),
-            _tables.Column("shape", "left"),
-            _tables.Column("parameters"),
-            _tables.Column("log2 C\nleast"),
-            _tables.Column("log2 C\nmost"),
-            _tables.Column("share\nof Z"),
-            _tables.Column("share\nof E"),
+        return self._sheet(width).text(width) if self.has_layers else self.summary()
+
+    def plot(self) -> tuple[Figure, Sequence[Axes]]:
+        """Draw contexts along the depth, the spectrum, and shares of the spread by layer.
+
+        Returns
+        -------
+        figure, axes
+            Of matplotlib: one axes a panel, only the spectrum if the analysis knows no layers. See
+            `plot` for single panels.
+
+        Raises
+        ------
+        MissingPackageError
+            matplotlib is not installed.
+        """
+        from unrolled import plot
+
+        return plot.overview(self)
+
+    def _repr_html_(self) -> str:
+        return _html.analysis(self)
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        """The table as rich draws it in a terminal."""
+        if not self.has_layers:
+            from rich.text import Text
+
+            return iter([Text(self.summary())])  # Not as markup: it has brackets.
+        return self._sheet(options.max_width).drawn()
+
+    def _sheet(self, width: int) -> _tables.Sheet:
+        folding, *others = HEADINGS
+        columns = [_tables.Column(folding, "left", folds=True)]
+        columns += [
+            _tables.Column(heading, "left" if heading == "shape" else "right") for heading in others
         ]
-        decimals = 1 if width < NARROW else 3
-        rows = [_row(layer, decimals) for layer in self.layers]
+        rows = [layer_row(layer, 1 if width < NARROW else 3) for layer in self.layers]
         notes = [
             "C: contexts of one parameter. Z: contexts of all. E: expected spread. "
             "Shape: of the layer's first parameter."
@@ -260,7 +294,7 @@ class Analysis:
             notes.append(
                 f"{self.num_unreached_parameters:,} parameters reach no output and are left out."
             )
-        return _tables.render(self.summary(), columns, rows, width=width, notes=notes)
+        return _tables.Sheet(self.summary(), columns, rows, notes)
 
     def __str__(self) -> str:
         return self.summary()
@@ -270,6 +304,19 @@ class Analysis:
             f"Analysis({self.name!r}, {self.num_parameters:,} parameters, "
             f"expected spread {self.expected_spread:,.6g} bits, entropy {self.entropy:,.6g} bits)"
         )
+
+    def _bounds(self) -> list[str]:
+        """What the summary says about a larger input."""
+        if self.input_size is None:
+            return []
+        height, width = self.input_size
+        lines = [f"Estimates are lower bounds for inputs of {height} x {width}, as published."]
+        if self.true_value is not None:
+            lines[0] += " Counted there:"
+            for key in ("surprisal_estimate", "spread_estimate"):
+                text = f"{getattr(self.true_value, key):,.6f} bits"
+                lines.append(f"  {LABELS[key]:<32} {text:>26}")
+        return lines
 
     def _estimate(self, formula: Callable[..., float]) -> float:
         if self.num_inputs == 0:
@@ -295,6 +342,9 @@ class Analysis:
             for spectrum in spectra
             for value in (self._contexts(spectrum) * spectrum.log2_counts).tolist()
         )
+        mean_length = math.nan
+        if self._has_lengths:
+            mean_length = Moments.total([(one.length_moments, 1) for one in parameters]).mean
         return LayerSummary(
             name,
             tuple(one.shape for one in parameters),
@@ -304,6 +354,7 @@ class Analysis:
             max((float(spectrum.log2_counts[-1]) for spectrum in spectra), default=math.nan),
             contexts,
             spread / self.expected_spread if self.expected_spread else math.nan,
+            mean_length,
         )
 
     def _contexts(self, spectrum: Spectrum) -> quantities.Floats:
@@ -311,6 +362,13 @@ class Analysis:
         logarithms = spectrum.log2_counts - self.log2_total_contexts
         parts: quantities.Floats = spectrum.degeneracies.astype(np.float64) * np.exp2(logarithms)
         return parts
+
+
+def figure_of(analysis: Analysis, key: str) -> Any:
+    """One of `ATTRIBUTES`, or the name; None if it is an estimate and there is no input."""
+    if key in ESTIMATES and analysis.num_inputs == 0:
+        return None
+    return getattr(analysis, key)
 
 
 LABELS = {
@@ -331,8 +389,10 @@ LABELS = {
 def analyze(
     model: Network | Graph | Counts | GraphCounts,
     *,
+    input_size: int | Sequence[int] | None = None,
     exact: bool = True,
     trainable_only: bool = False,
+    lengths: bool = False,
     threads: int | None = None,
     memory_limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -343,7 +403,13 @@ def analyze(
     ----------
     model : Network, Graph, Counts or GraphCounts
         With counts, nothing is counted again and the options have no effect.
-    exact, trainable_only, threads, memory_limit, progress
+    input_size : int or (height, width), optional
+        Of a larger input in pixels. The two estimates are then the published lower bounds: all
+        is counted at the model's own size, and only ``N_I``, also within ``|G|``, is that of
+        the larger input. `Analysis.true_value` has what counting at that size gives, if
+        `unrolled.models` built the network. The bound on the surprisal estimate is not strict:
+        from 224 to 225 pixels, that of ResNet-18 is 24.4962 and the true value 24.4958.
+    exact, trainable_only, lengths, threads, memory_limit, progress
         See `count`. Of a graph, only the counts of parameters are kept.
 
     Returns
@@ -355,12 +421,16 @@ def analyze(
     NothingToCountError, MemoryLimitError
         See `count`.
     InvalidArgumentError
-        Something else than a network, a graph or counts towards the outputs.
+        Something else than a network, a graph or counts towards the outputs, an option that is not
+        for it, or an `input_size` smaller than the own one.
+    InvalidNetworkError
+        An `input_size` for a model without exactly one image as its input.
 
     References
     ----------
     A. G. Polat, F. Alpaslan, "The reusability prior: comparing deep learning models without
-    training", Mach. Learn.: Sci. Technol. (2023), doi 10.1088/2632-2153/acc713.
+    training", Mach. Learn.: Sci. Technol. (2023), doi 10.1088/2632-2153/acc713. The lower bound is
+    that of the program published with it.
 
     Examples
     --------
@@ -372,21 +442,38 @@ def analyze(
     (178, 7.475733)
     >>> abs(result.entropy + result.expected_spread - result.log2_total_contexts) < 1e-12
     True
+
+    What is known at 32 pixels about 48, and what is true:
+
+    >>> bound = unrolled.analyze(unrolled.models.resnet(18, size=32), input_size=48)
+    >>> round(bound.spread_estimate, 3), round(bound.true_value.spread_estimate, 3)
+    (20.145, 20.238)
     """
-    counts = _counts(model, exact, trainable_only, threads, memory_limit, progress)
+    from unrolled.graph import Graph
+    from unrolled.network import Network
+
+    if input_size is not None and isinstance(model, (Graph, GraphCounts)):
+        raise InvalidArgumentError("input_size is for networks; the inputs of a graph are no image")
+    counts: Counts | GraphCounts
+    options: dict[str, Any] = {
+        "exact": exact,
+        "trainable_only": trainable_only,
+        "lengths": lengths,
+        "memory_limit": memory_limit,
+        "progress": progress,
+    }
+    if isinstance(model, Graph):
+        counts = count(model, nodes="parameters", threads=threads, **options)
+    elif isinstance(model, (Counts, GraphCounts)):
+        counts = model
+    elif threads is not None:
+        raise InvalidArgumentError("threads are for graphs; a network is counted by one")
+    else:
+        counts = count(model, **options)
     spectrum = counts.spectrum()
     if isinstance(counts, GraphCounts):
-        if counts.towards != "outputs":
-            raise InvalidArgumentError(
-                f"'{counts.name}' was counted with other paths; analysis needs those from "
-                "parameters to outputs"
-            )
-        if not len(spectrum):
-            raise NothingToCountError(
-                f"graph '{counts.name}': no parameter leads to an output; say which nodes are "
-                "parameters, and which are outputs"
-            )
-    return Analysis(
+        _check_graph(counts)
+    own = Analysis(
         counts.name,
         spectrum,
         num_inputs=counts.num_inputs,
@@ -395,49 +482,29 @@ def analyze(
         num_unreached_parameters=counts.num_unreached_parameters,
         counts=counts,
     )
-
-
-def _counts(
-    model: Network | Graph | Counts | GraphCounts,
-    exact: bool,
-    trainable_only: bool,
-    threads: int | None,
-    memory_limit: int | None,
-    progress: Callable[[int, int], None] | None,
-) -> Counts | GraphCounts:
-    if isinstance(model, (Counts, GraphCounts)):
-        return model
-    from unrolled.graph import Graph
-
-    if isinstance(model, Graph):
-        if trainable_only:
-            raise InvalidArgumentError("trainable_only is for networks; a graph has no statistics")
-        return count(
-            model,
-            exact=exact,
-            nodes="parameters",
-            threads=threads,
-            memory_limit=memory_limit,
-            progress=progress,
-        )
-    if threads is not None:
-        raise InvalidArgumentError("threads are for graphs; a network is counted by one")
-    return count(
-        model,
-        exact=exact,
-        trainable_only=trainable_only,
-        memory_limit=memory_limit,
-        progress=progress,
+    if input_size is None or isinstance(counts, GraphCounts):
+        return own
+    channels, *sides = larger_image(counts, input_size)
+    true_value = None
+    if isinstance(model, Network) and model.is_resizable:
+        true_value = analyze(model.resized(sides), **options)
+    return replace(
+        own,
+        num_inputs=channels * sides[0] * sides[1],
+        input_size=(sides[0], sides[1]),
+        true_value=true_value,
     )
 
 
-def _row(layer: LayerSummary, decimals: int) -> list[str]:
-    return [
-        layer.name,
-        "x".join(map(str, layer.shapes[0])),
-        _tables.integer(layer.num_parameters),
-        _tables.bits(layer.log2_minimum, decimals),
-        _tables.bits(layer.log2_maximum, decimals),
-        _tables.share(layer.share_of_contexts, layer.num_parameters > 0),
-        _tables.share(layer.share_of_spread, layer.log2_maximum > 0),
-    ]
+def _check_graph(counts: GraphCounts) -> None:
+    """Refuse counts that have nothing to analyse."""
+    if counts.towards != "outputs":
+        raise InvalidArgumentError(
+            f"'{counts.name}' was counted with other paths; analysis needs those from "
+            "parameters to outputs"
+        )
+    if not len(counts.spectrum()):
+        raise NothingToCountError(
+            f"graph '{counts.name}': no parameter leads to an output; say which nodes are "
+            "parameters, and which are outputs"
+        )

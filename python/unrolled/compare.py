@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from unrolled import _tables, models
+from unrolled import _exports, _html, _tables, models
 from unrolled._hints import described, did_you_mean
-from unrolled.analysis import ATTRIBUTES, Analysis, analyze
+from unrolled.analysis import ATTRIBUTES, Analysis, analyze, figure_of
 from unrolled.counts import Counts, GraphCounts, check_progress
 from unrolled.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as MatplotlibFigure
+    from rich.console import Console, ConsoleOptions, RenderableType
+
     from unrolled.graph import Graph
     from unrolled.network import Network
 
@@ -24,28 +31,33 @@ NARROW = 110
 
 
 class Figure(NamedTuple):
-    """A column of the table: an attribute, its heading and symbol, and how to write it."""
+    """A column of a table: an attribute, its heading, symbol, unit, and how to write it."""
 
     key: str
     heading: str
     symbol: str
     decimals: int
+    unit: str = ""
+    latex: str = ""
 
 
 FIGURES = (
-    Figure("num_parameters", "parameters", "parameters", 0),
-    Figure("num_inputs", "inputs", "inputs", 0),
-    Figure("log2_total_contexts", "log2 of\ncontexts", "log2 Z", 3),
-    Figure("expected_spread", "expected\nspread", "spread", 3),
-    Figure("entropy", "entropy", "H", 3),
-    Figure("total_surprisal", "total\nsurprisal", "S_G", 0),
-    Figure("surprisal_estimate", "surprisal\nestimate", "P_G", 3),
-    Figure("spread_estimate", "spread\nestimate", "P'_G", 3),
+    Figure("num_parameters", "parameters", "parameters", 0, latex="$N_G$"),
+    Figure("num_inputs", "inputs", "inputs", 0, latex="$N_I$"),
+    Figure("log2_total_contexts", "log2 of\ncontexts", "log2 Z", 3, "bits", r"$\log_2 Z$"),
+    Figure("expected_spread", "expected\nspread", "spread", 3, "bits", r"$E[\log_2 C]$"),
+    Figure("entropy", "entropy", "H", 3, "bits", "$H$"),
+    Figure("total_surprisal", "total\nsurprisal", "S_G", 0, "bits", "$S_G$"),
+    Figure("surprisal_estimate", "surprisal\nestimate", "P_G", 3, "bits", "$P_G$"),
+    Figure("spread_estimate", "spread\nestimate", "P'_G", 3, "bits", "$P'_G$"),
 )
 
 
 class Comparison:
     """Analyses of several models, sorted. What `compare` returns; a sequence of `Analysis`.
+
+    Models without an input have no estimates: a dash in tables, and the last places if sorted by
+    one.
 
     Attributes
     ----------
@@ -77,9 +89,10 @@ class Comparison:
         self.ascending = sort == "name" if ascending is None else bool(ascending)
         # In log space the total is known by its logarithm only, which has the same order.
         key = "log2_total_contexts" if sort == "total_contexts" else sort
-        self.analyses = tuple(
-            sorted(analyses, key=lambda one: getattr(one, key), reverse=not self.ascending)
-        )
+        given = list(analyses)
+        has_figure = [one for one in given if figure_of(one, key) is not None]
+        has_figure.sort(key=lambda one: getattr(one, key), reverse=not self.ascending)
+        self.analyses = (*has_figure, *(one for one in given if figure_of(one, key) is None))
 
     def to_dict(self) -> list[dict[str, str | int | float | None]]:
         """`Analysis.to_dict` of each model, in the order of the ranking."""
@@ -94,21 +107,141 @@ class Comparison:
             Columns to fill at most: by default those of the terminal, or as many as it takes.
             Below 110, symbols stand for the headings and logarithms have fewer decimals.
         """
-        width = width or _tables.output_width()
+        return self._sheet(width or _tables.output_width()).text(width)
+
+    @property
+    def title(self) -> str:
+        """What the ranking is by, and in which order."""
+        order = "smallest first" if self.ascending else "largest first"
+        figure = self.sort.replace("num_", "number of ").replace("_", " ")
+        return f"Models by {figure}, {order}"
+
+    @property
+    def notes(self) -> list[str]:
+        """What is special about the figures of some models."""
+        notes = []
+        if not all(analysis.is_exact for analysis in self.analyses):
+            notes.append("Counted in log space.")
+        if not all(analysis.num_inputs for analysis in self.analyses):
+            notes.append("-: without an input there are no estimates.")
+        return notes + [
+            f"Estimates of {one.name} are lower bounds for inputs of {'{} x {}'.format(*bound)}."
+            for one in self.analyses
+            if (bound := one.input_size)
+        ]
+
+    def _sheet(self, width: int) -> _tables.Sheet:
         narrow = width < NARROW
         columns = [_tables.Column("model", "left", folds=True)]
         columns += [_tables.Column(one.symbol if narrow else one.heading) for one in FIGURES]
         rows = [
-            [analysis.name] + [_cell(analysis, one, narrow) for one in FIGURES]
+            [analysis.name] + [cell(analysis, one, narrow) for one in FIGURES]
             for analysis in self.analyses
         ]
-        order = "smallest first" if self.ascending else "largest first"
-        figure = self.sort.replace("num_", "number of ").replace("_", " ")
-        title = f"Models by {figure}, {order}"
-        notes = [SYMBOLS if narrow else UNITS]
-        if not all(analysis.is_exact for analysis in self.analyses):
-            notes.append("Counted in log space.")
-        return _tables.render(title, columns, rows, width=width, notes=notes)
+        return _tables.Sheet(self.title, columns, rows, [SYMBOLS if narrow else UNITS, *self.notes])
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        """The table as rich draws it in a terminal."""
+        return self._sheet(options.max_width).drawn()
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """All figures, one row a model, with its name as index.
+
+        Total contexts are Python integers, None if counted in log space.
+
+        Raises
+        ------
+        MissingPackageError
+            pandas is not installed.
+        """
+        return _exports.to_pandas(self)
+
+    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
+        """All figures as comma-separated values, unrounded; written to a file if one is given.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        """
+        return _exports.written(path, _exports.to_csv(self))
+
+    def to_markdown(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The ranking as a Markdown table; written to a file if one is given.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+
+        Examples
+        --------
+        >>> import unrolled
+        >>> print(unrolled.compare([unrolled.models.mlp(4, depth=1, inputs=4)]).to_markdown())
+        | model | parameters | inputs | log2 Z (bits) | spread (bits) | H (bits) | ...
+        |:---|---:|---:|---:|---:|---:|---:|---:|---:|
+        | mlp | 70 | 4 | 7.966 | 2.658 | 5.308 | 491 | 4.548 | 3.608 |
+        <BLANKLINE>
+        """
+        return _exports.written(path, _exports.to_markdown(self))
+
+    def to_latex(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The ranking as a LaTeX tabular for the package booktabs; written to a file if given.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        """
+        return _exports.written(path, _exports.to_latex(self))
+
+    def plot(self) -> tuple[MatplotlibFigure, Axes]:
+        """Draw the ranking; see `plot.ranking`.
+
+        Returns
+        -------
+        figure, axes
+            Of matplotlib.
+
+        Raises
+        ------
+        MissingPackageError
+            matplotlib is not installed.
+        """
+        from unrolled import plot
+
+        return plot.ranking(self)
+
+    def save(self, path: str | os.PathLike[str], **options: Any) -> Path:
+        """Write a file of the kind its suffix says; see the methods for each of them.
+
+        Parameters
+        ----------
+        path : str or path
+            ``.html`` for the report (`report.write`), ``.csv``, ``.md``, ``.tex``, or a kind of
+            image, such as ``.png``, ``.svg`` or ``.pdf``.
+        **options
+            For the report: ``title``, ``date``, ``temperatures``.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        InvalidArgumentError
+            An unknown suffix, or options for something else than a report.
+        MissingPackageError
+            A package that the kind of file needs is not installed.
+        OSError
+            The file cannot be written.
+        """
+        return _exports.save(self, Path(path), options)
+
+    def _repr_html_(self) -> str:
+        return _html.comparison(self)
 
     def __len__(self) -> int:
         return len(self.analyses)
@@ -208,8 +341,11 @@ def compare(
     return Comparison(analyses, sort, ascending)
 
 
-def _cell(analysis: Analysis, figure: Figure, narrow: bool) -> str:
-    value = getattr(analysis, figure.key)
+def cell(analysis: Analysis, figure: Figure, narrow: bool = False) -> str:
+    """One figure of a model as text; a dash if it has none."""
+    value = figure_of(analysis, figure.key)
+    if value is None:
+        return _tables.MISSING
     if isinstance(value, int):
         return _tables.integer(value)
     if figure.key == "total_surprisal" and narrow:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeGuard, overload
 
 import numpy as np
 
 from unrolled._graph_counts import GraphCounts, Towards
 from unrolled._hints import described, did_you_mean
+from unrolled._lengths import LengthCounts, Lengths
 from unrolled._parameter_counts import ParameterCounts
 from unrolled._spectrum import NOT_EXACT, Level, Spectrum, Values
 from unrolled.errors import (
@@ -39,6 +40,7 @@ def count(
     *,
     exact: bool = True,
     trainable_only: bool = False,
+    lengths: bool = False,
     memory_limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Counts: ...
@@ -63,6 +65,7 @@ def count(
     *,
     exact: bool = True,
     trainable_only: bool = False,
+    lengths: bool = False,
     towards: Literal["outputs", "inputs"] = "outputs",
     through: bool = False,
     nodes: Literal["all", "parameters"] = "all",
@@ -85,6 +88,10 @@ def count(
     trainable_only : bool
         Networks only. Leave out parameters that training does not change, such as batch-norm
         statistics.
+    lengths : bool
+        Networks only. Count the lengths of the contexts as well: their sums, the sums of their
+        squares, the shortest and the longest; see `ParameterCounts.mean_length`. About ten times
+        the work.
     towards : {"outputs", "inputs"}
         Graphs only. "outputs": paths from every node to the outputs. "inputs": paths from the
         inputs to every node; of a graph without inputs, from all nodes without a predecessor.
@@ -143,6 +150,10 @@ def count(
     if _is_graph(model):
         if trainable_only:
             raise InvalidArgumentError("trainable_only is for networks; a graph has no statistics")
+        if lengths:
+            raise InvalidArgumentError(
+                "lengths are for networks; leave out lengths=True to count the paths of a graph"
+            )
         options = _GraphOptions(towards, through, nodes, threads)
         return _count_graph(model, bool(exact), options, limit, progress)
     from unrolled.network import Network
@@ -157,17 +168,45 @@ def count(
             "towards, through, nodes and threads are for graphs; Network.unroll() makes one of a "
             "small network"
         )
+    return _count_network(model, bool(exact), bool(trainable_only), bool(lengths), limit, progress)
+
+
+def _count_network(
+    network: Network,
+    exact: bool,
+    trainable_only: bool,
+    lengths: bool,
+    limit: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> Counts:
+    phases = _Phases(progress, 4 if lengths else 1)
+    core, length_counts = network._core, None
     try:
-        core = model._core.count(
-            bool(exact),
+        counts = core.count(
+            exact,
             memory_limit=limit,
-            trainable_only=bool(trainable_only),
-            progress=progress,
+            trainable_only=trainable_only,
+            progress=phases.next(),
         )
+        if lengths:
+            length_counts = LengthCounts(
+                core.length_sums(
+                    exact,
+                    memory_limit=limit,
+                    trainable_only=trainable_only,
+                    progress=phases.next(),
+                ),
+                *[
+                    core.extreme_lengths(
+                        longest, trainable_only=trainable_only, progress=phases.next()
+                    )
+                    for longest in (False, True)
+                ],
+            )
     except UnrolledError as error:
         # The core knows the tensors but not the name of the network, of which there may be several.
-        raise type(error)(f"network '{model.name}': {error}") from None
-    return Counts(model, core)
+        raise type(error)(f"network '{network.name}': {error}") from None
+    return Counts(network, counts, length_counts)
 
 
 class _GraphOptions(NamedTuple):
@@ -209,6 +248,23 @@ def _count_graph(
     return GraphCounts(graph, core, direction)
 
 
+class _Phases:
+    """Reports several sweeps as one, each an equal part of it."""
+
+    def __init__(self, progress: Callable[[int, int], None] | None, number: int) -> None:
+        self._progress = progress
+        self._number = number
+        self._phase = -1
+
+    def next(self) -> Callable[[int, int], None] | None:
+        """What to report the next sweep to."""
+        self._phase += 1
+        if self._progress is None or self._number == 1:
+            return self._progress
+        progress, phase = self._progress, self._phase
+        return lambda done, total: progress(phase * total + done, self._number * total)
+
+
 def check_progress(progress: object) -> None:
     """Refuse what cannot be called before anything is counted."""
     if progress is not None and not callable(progress):
@@ -244,6 +300,8 @@ class Counts:
         Whether the counts are integers; otherwise they are known in log space only.
     num_outputs : int
         Scalar outputs of the network.
+    semantics : {"value", "dependency"}
+        Which edges normalisers had.
 
     Examples
     --------
@@ -255,18 +313,27 @@ class Counts:
     Spectrum(2 levels, 26 parameters, log2 counts 0 to 1)
     """
 
-    def __init__(self, network: Network, core: _core.Counts) -> None:
+    def __init__(
+        self, network: Network, core: _core.Counts, lengths: LengthCounts | None = None
+    ) -> None:
         self._core = core
+        self._lengths = lengths
         self.name = network.name
         self.is_exact = core.exact
         self.num_outputs = network.num_outputs
+        self.semantics = network.semantics
         # Tables are made when asked for: counting must not wait for them.
         self._all_tensors = network.tensors
 
     @cached_property
     def num_inputs(self) -> int:
         """Number of scalar inputs of the network, ``N_I``."""
-        return sum(tensor.size for tensor in self._all_tensors if tensor.role == "input")
+        return sum(tensor.size for tensor in self.inputs)
+
+    @cached_property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The inputs of the network in the order of declaration."""
+        return tuple(tensor for tensor in self._all_tensors if tensor.role == "input")
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -316,6 +383,11 @@ class Counts:
         return sum(self._core.parameter(number).weight_nodes for number in self._tensors)
 
     @property
+    def has_lengths(self) -> bool:
+        """Whether the lengths of the contexts were counted as well."""
+        return self._lengths is not None
+
+    @property
     def peak_bytes(self) -> int:
         """Bytes of counts the core held at its peak."""
         return self._core.peak_bytes
@@ -343,8 +415,11 @@ class Counts:
         if number is None:
             hint = did_you_mean(str(name), self.names) or f"; they begin with '{self.names[0]}'"
             raise UnknownNameError(f"'{self.name}' has no counted parameter {name!r}{hint}")
-        shape = self._tensors[number].shape
-        return ParameterCounts(name, shape, self._core.parameter(number), self.is_exact)
+        shape, counted = self._tensors[number].shape, self._lengths
+        lengths = None
+        if counted is not None:
+            lengths = partial(Lengths, counted, number, is_exact=self.is_exact)
+        return ParameterCounts(name, shape, self._core.parameter(number), self.is_exact, lengths)
 
     def __contains__(self, name: object) -> bool:
         return name in self._numbers

@@ -86,13 +86,13 @@ class MemoryLimitError(UnrolledError, MemoryError):
     """A count would need more memory than `memory_limit` allows."""
 
 
+class MissingPackageError(UnrolledError, ImportError):
+    """A function needs a package that is not installed; the message says how to install it."""
+
+
 class UnknownModelError(UnrolledError, LookupError):
     """No model of this name is known; the message lists those that are."""
 
 
 class UnknownNameError(UnrolledError, LookupError):
     """Nothing that was counted, and no node, has this name; the message says which come near."""
-
-
-class MissingPackageError(UnrolledError, ImportError):
-    """An optional package is not installed; the message says how to install it."""

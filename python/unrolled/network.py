@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import TYPE_CHECKING, get_args
 
@@ -20,6 +20,7 @@ from unrolled.errors import (
     UnknownNameError,
     UnrolledError,
 )
+from unrolled.sharing import Layer, SharingKey, layers, merged, sharing_groups
 
 if TYPE_CHECKING:
     from unrolled.graph import Graph
@@ -81,6 +82,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         self._core = _core.Network()
         self._tensors: list[Tensor] = []
         self._numbers: dict[str, int] = {}
+        self._recipe: Callable[[int | Sequence[int]], Network] | None = None
 
     @property
     def semantics(self) -> Semantics:
@@ -200,6 +202,110 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         tensors = [(self._tensors[number], start) for number, start in starts]
         places = [TensorPlace(start, tensor.name, tensor.shape) for tensor, start in tensors]
         return Graph(core, self.name, TensorNames(places))
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers that have parameters, in the order of declaration."""
+        return layers(self)
+
+    def share(self, by: SharingKey = "configuration", *, name: str | None = None) -> Network:
+        """Aggressive parameter sharing: a new network in which alike layers are tied.
+
+        The layers of a group use the parameters of its first, all under their own names otherwise.
+        Inputs, outputs and links stay; N_G gets smaller, the number of weight nodes does not.
+
+        Parameters
+        ----------
+        by : "configuration", "stage", callable, or dict of str to list of str
+            "configuration": convolutions and dense layers of equal `Configuration` share, as
+            published: equal kernel, stride, input and output channels, depthwise or not. Norms
+            stay as they are; projections of one attention may be alike, and then share.
+            "stage": the same, but only within a stage, the part of the name before the first dot.
+            A function takes a `Layer` and returns a key, or None for a layer that shares with
+            none; layers with equal keys share. A dict has the names of the layers of each group.
+            The last two may tie any layers whose parameters have equal names and shapes.
+        name : str, optional
+            Of the new network; by default that of this one with " (shared)".
+
+        Returns
+        -------
+        Network
+
+        Raises
+        ------
+        InvalidArgumentError
+            Something else than these, a function that fails or returns something that cannot be
+            hashed, a layer in two groups, or names without stages.
+        InvalidNetworkError
+            Layers of a group whose parameters differ.
+        UnknownNameError
+            A layer of a dict that the network does not have.
+
+        References
+        ----------
+        A. G. Polat, F. Alpaslan, "The reusability prior: comparing deep learning models without
+        training", Mach. Learn.: Sci. Technol. (2023), doi 10.1088/2632-2153/acc713.
+
+        Examples
+        --------
+        >>> from unrolled import analyze, models
+        >>> net = models.mlp(16, depth=4, inputs=16)
+        >>> shared = net.share()
+        >>> shared
+        Network('mlp (shared)', 442 parameters, 16 inputs, 10 outputs)
+        >>> analyze(shared).num_weight_nodes == analyze(net).num_parameters
+        True
+        >>> net.share({"ends": ["layer1", "layer4"]}).num_parameters
+        986
+        """
+        groups = sharing_groups(self, by)
+        name = f"{self.name} (shared)" if name is None else name
+        shared = merged(self, groups.values(), name)
+        if self._recipe is not None:
+            shared._recipe = lambda size: self.resized(size).share(by)
+        return shared
+
+    def resized(self, size: int | Sequence[int]) -> Network:
+        """The same model, built again for another size of the input image.
+
+        Parameters
+        ----------
+        size : int or (height, width)
+            In pixels; one number is the side of a square.
+
+        Raises
+        ------
+        InvalidArgumentError
+            A size that is not positive.
+        InvalidNetworkError
+            A network that `unrolled.models` did not build, or that was changed since: links do not
+            say how they would be for another size.
+
+        Examples
+        --------
+        >>> from unrolled import models
+        >>> models.resnet(18, size=32).resized((64, 32))
+        Network('resnet18', 11,699,112 parameters, 6,144 inputs, 1,000 outputs)
+        """
+        if self._recipe is None or not self.is_resizable:
+            raise InvalidNetworkError(
+                f"network '{self.name}' cannot be built for another size: only networks of "
+                "unrolled.models that were not changed since can; build it anew"
+            )
+        resized = self._recipe(size)
+        resized.name, resized._recipe = self.name, self._recipe
+        return resized
+
+    @property
+    def is_resizable(self) -> bool:
+        """Whether `resized` can build it: `unrolled.models` did, and nothing was changed since."""
+        if self._recipe is None:
+            return False
+        return self._content() == self._recipe(self.inputs[0].shape[1:])._content()
+
+    def _content(self) -> tuple[object, ...]:
+        """What two networks that count alike have in common."""
+        return self._semantics, self._core.tensors, self._core.links, self._core.outputs
 
     @property
     def num_inputs(self) -> int:

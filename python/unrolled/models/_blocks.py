@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from functools import wraps
 from operator import index
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias
 
 from unrolled.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from unrolled.network import Network, Tensor
 
-__all__ = ["ImageSize", "Padding", "classifier", "conv_norm", "image", "one_of", "positive"]
+__all__ = [
+    "ImageSize",
+    "Padding",
+    "classifier",
+    "conv_norm",
+    "image",
+    "one_of",
+    "positive",
+    "resizable",
+]
 
 Padding: TypeAlias = Literal["symmetric", "same", "valid"]
 ImageSize: TypeAlias = int | Sequence[int]
+Arguments = ParamSpec("Arguments")
+
+
+def resizable(model: Callable[Arguments, Network]) -> Callable[Arguments, Network]:
+    """Let the networks a function builds be built again for another ``size``."""
+
+    @wraps(model)
+    def build(*args: Arguments.args, **options: Arguments.kwargs) -> Network:
+        net = model(*args, **options)
+        kept_args, kept = deepcopy((args, options))
+
+        def recipe(size: ImageSize) -> Network:
+            return model(*kept_args, **{**kept, "size": size})  # type: ignore[arg-type]
+
+        net._recipe = recipe
+        return net
+
+    return build
 
 
 def image(net: Network, channels: int, size: ImageSize) -> Tensor:

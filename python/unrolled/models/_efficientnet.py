@@ -5,7 +5,15 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from unrolled.models._blocks import ImageSize, Padding, classifier, conv_norm, image, one_of
+from unrolled.models._blocks import (
+    ImageSize,
+    Padding,
+    classifier,
+    conv_norm,
+    image,
+    one_of,
+    resizable,
+)
 
 if TYPE_CHECKING:
     from unrolled.network import Network, Tensor
@@ -85,6 +93,7 @@ VARIANTS = {
 EfficientNetVariant = Literal["b0", "b1", "b2", "b3", "s", "m", "l"]
 
 
+@resizable
 def efficientnet_v2(
     variant: EfficientNetVariant = "b0",
     *,

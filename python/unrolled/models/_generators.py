@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
-from unrolled.models._blocks import ImageSize, Padding, image, one_of, positive
+from unrolled.models._blocks import ImageSize, Padding, image, one_of, positive, resizable
 
 if TYPE_CHECKING:
     from unrolled.network import Network, Tensor
@@ -100,6 +100,7 @@ def mlp(
     return net
 
 
+@resizable
 def cnn(
     channels: int | Sequence[int],
     *,

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from unrolled.errors import InvalidArgumentError
-from unrolled.models._blocks import ImageSize, Padding, classifier, conv_norm, image, one_of
+from unrolled.models._blocks import (
+    ImageSize,
+    Padding,
+    classifier,
+    conv_norm,
+    image,
+    one_of,
+    resizable,
+)
 
 if TYPE_CHECKING:
     from unrolled.network import Network, Tensor
@@ -29,6 +37,7 @@ PADDINGS = ("symmetric", "same")
 VARIANTS = ("v1", "v1.5")
 
 
+@resizable
 def resnet(
     depth: Literal[18, 34, 50, 101, 152] = 50,
     *,

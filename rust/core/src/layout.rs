@@ -59,6 +59,18 @@ impl<N: Number> Engine<'_, N> {
         Ok(result)
     }
 
+    /// The same one link earlier.
+    pub(crate) fn step_back(&mut self, tensor: CountTensor<N>) -> Result<CountTensor<N>> {
+        let (axes, lane_axis, compact) = (tensor.axes.clone(), tensor.lane_axis, tensor.compact);
+        let mut result = self.gather(tensor, axes, lane_axis, |cell| cell)?;
+        let shared = || Error::Internal("a result is shared before it is made".into());
+        let buffer = Arc::get_mut(&mut result.buffer).ok_or_else(shared)?;
+        for lane in &mut buffer.lanes {
+            *lane = N::step(*lane);
+        }
+        Ok(CountTensor { compact, ..result })
+    }
+
     /// Joins neighbouring runs with equal counts, and lays out the last varying axis in lanes. Unless
     /// `fully`, single indices stay apart where little would be gained: they need no weights.
     pub(crate) fn compact(

@@ -10,10 +10,12 @@ mod arena;
 mod axis_map;
 mod bound;
 mod engine;
+mod ensemble;
 mod error;
 mod graph;
 mod lanes;
 mod layout;
+mod lengths;
 mod mixer;
 mod monitor;
 mod network;
@@ -30,12 +32,14 @@ mod tensor;
 mod transport;
 mod vector;
 
+pub use ensemble::{BoltzmannSums, boltzmann_sums};
 pub use error::{Error, Result};
 pub use graph::{
     Csr, FileLists, FilePlace, Frame, Graph, GraphCountOptions, GraphCounts, GraphSpectrum,
     Indices, Kinds, Lists, MOST_NODES, ParameterNodes, Roles, Towards, Unrolled, from_edges,
     unroll,
 };
+pub use lengths::{extreme_lengths, length_sums};
 pub use monitor::{Hook, Monitor};
 pub use network::{Edge, Link, Network, Role, Tensor, TensorId};
 pub use number::Value;

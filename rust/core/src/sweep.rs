@@ -66,7 +66,7 @@ pub fn count(network: &Network, options: &CountOptions, monitor: &Monitor<'_>) -
 }
 
 /// What there is to do, whatever the number.
-struct Plan<'n> {
+pub(crate) struct Plan<'n> {
     network: &'n Network,
     order: Vec<TensorId>,
     /// The links into each tensor that lead to counted parameters, those from parameters first.
@@ -131,7 +131,7 @@ impl<N: Number> Alike<'_, N> {
 }
 
 impl<'n> Plan<'n> {
-    fn new(network: &'n Network, options: &CountOptions) -> Result<Self> {
+    pub(crate) fn new(network: &'n Network, options: &CountOptions) -> Result<Self> {
         let order = network.topological_order()?;
         let counted: Vec<bool> = network
             .tensors()
@@ -187,7 +187,7 @@ impl<'n> Plan<'n> {
         Ok(())
     }
 
-    fn sweep<N: Number>(&self, engine: &mut Engine<'_, N>) -> Result<Counts> {
+    pub(crate) fn sweep<N: Number>(&self, engine: &mut Engine<'_, N>) -> Result<Counts> {
         let mut collected: Vec<Option<Contribution<N>>> = vec![None; self.network.tensors().len()];
         let mut weight_nodes = vec![0u64; collected.len()];
         for &output in self.network.outputs() {
@@ -201,11 +201,14 @@ impl<'n> Plan<'n> {
                 continue;
             }
             let Some(counts) = collected[id.0].take() else { continue };
-            let counts = if counts.maps.is_empty() {
+            let mut counts = if counts.maps.is_empty() {
                 engine.compact(counts.tensor, false)?.into()
             } else {
                 counts
             };
+            if N::TAKES_STEPS {
+                counts.tensor = engine.step_back(counts.tensor)?;
+            }
             let incoming = self.incoming.of(id);
             let parameters = incoming.partition_point(|link| self.counted[link.source.0]);
             let (parameters, activations) = incoming.split_at(parameters);

@@ -1,6 +1,7 @@
 //! The extension module `unrolled._core`: translates between Python and `unrolled-core`.
 
 mod counts;
+mod ensemble;
 mod enter;
 mod error;
 mod graph;
@@ -18,6 +19,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod _core {
     #[pymodule_export]
     use crate::counts::{Counts, ParameterCounts, Spectrum};
+    #[pymodule_export]
+    use crate::ensemble::boltzmann_sums;
     #[pymodule_export]
     use crate::graph::Graph;
     #[pymodule_export]

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use unrolled_core::{CountOptions, Network as CoreNetwork, Role, TensorId, count};
+use unrolled_core::{
+    CountOptions, Network as CoreNetwork, Role, TensorId, count, extreme_lengths, length_sums,
+};
 
 use crate::counts::Counts;
 use crate::enter::enter;
@@ -110,6 +112,34 @@ impl Network {
         let options = CountOptions { exact, trainable_only, memory_limit };
         let counts = enter(py, progress, |monitor| count(&self.0, &options, monitor))?;
         Ok(Counts { counts: Arc::new(counts), exact })
+    }
+
+    #[pyo3(signature = (exact=true, *, memory_limit=None, trainable_only=false, progress=None))]
+    fn length_sums(
+        &self,
+        py: Python<'_>,
+        exact: bool,
+        memory_limit: Option<u64>,
+        trainable_only: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Counts> {
+        let options = CountOptions { exact, trainable_only, memory_limit };
+        let counts = enter(py, progress, |monitor| length_sums(&self.0, &options, monitor))?;
+        Ok(Counts { counts: Arc::new(counts), exact })
+    }
+
+    #[pyo3(signature = (longest, *, trainable_only=false, progress=None))]
+    fn extreme_lengths(
+        &self,
+        py: Python<'_>,
+        longest: bool,
+        trainable_only: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Counts> {
+        let options = CountOptions { trainable_only, ..CountOptions::default() };
+        let counts =
+            enter(py, progress, |monitor| extreme_lengths(&self.0, longest, &options, monitor))?;
+        Ok(Counts { counts: Arc::new(counts), exact: false })
     }
 
     fn copy(&self) -> Self {

@@ -7,6 +7,7 @@
 
 mod exact;
 mod log;
+mod steps;
 
 use num_bigint::BigUint;
 
@@ -14,6 +15,7 @@ use crate::arena::Reserve;
 
 pub(crate) use exact::Exact;
 pub(crate) use log::Log;
+pub(crate) use steps::Steps;
 
 /// A count taken out of its planes.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -123,6 +125,13 @@ pub(crate) trait Number: Copy + 'static {
 
     /// Number of bits of a digit; 0 for zero.
     fn bits(lane: Self::Lane) -> u64;
+
+    /// Whether a lane changes from the target of a link to its source.
+    const TAKES_STEPS: bool = false;
+    /// How it does.
+    fn step(lane: Self::Lane) -> Self::Lane {
+        lane
+    }
 
     /// Whether planes below `lane`, the digit of the highest plane, are lost in its rounding.
     fn swallows(lane: Self::Lane) -> bool;
