@@ -38,7 +38,7 @@ format:
     .venv/bin/ruff format
     cargo fmt --all
 
-# benchmarks against the peer (a minute or two)
+# benchmarks against the peers (a quarter of an hour; -k chooses)
 bench *arguments:
     .venv/bin/pytest benches {{ arguments }}
 
