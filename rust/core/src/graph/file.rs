@@ -291,20 +291,21 @@ impl<I: Stored> Source for Turned<'_, I> {
         self.targets.resize(count, 0);
         self.multiplicity.clear();
         self.multiplicity.resize(if weighted { count } else { 0 }, 0);
+        // Filled from their ends, lists come in the order that they have in memory.
         let mut next: Vec<usize> =
-            (first..end).map(|node| self.offsets.get(node) - first_edge).collect();
+            (first..end).map(|node| self.offsets.get(node + 1) - first_edge).collect();
         let mut last = nodes;
         while last > 0 {
             let (start, rows) = self.reader.before(last)?;
             for node in (start..last).rev() {
-                for (at, id) in rows.row(node).ok_or_else(changed)?.iter().enumerate() {
+                for (at, id) in rows.row(node).ok_or_else(changed)?.iter().enumerate().rev() {
                     let flipped = nodes.checked_sub(id.position() + 1).ok_or_else(changed)?;
                     let Some(place) = next.get_mut(flipped.wrapping_sub(first)) else { continue };
+                    *place = place.checked_sub(1).ok_or_else(changed)?;
                     *self.targets.get_mut(*place).ok_or_else(changed)? = (nodes - 1 - node) as u32;
                     if let Some(times) = rows.times(node) {
                         *self.multiplicity.get_mut(*place).ok_or_else(changed)? = times[at];
                     }
-                    *place += 1;
                 }
             }
             last = start;
