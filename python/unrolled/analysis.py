@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
 
     from unrolled.graph import Graph
+    from unrolled.importers import Provenance
     from unrolled.network import Network
 
 __all__ = ["ATTRIBUTES", "ESTIMATES", "Analysis", "LayerSummary", "analyze", "figure_of"]
@@ -100,6 +101,11 @@ class Analysis:
     def is_exact(self) -> bool:
         """Whether the contexts were counted as integers, not in log space."""
         return self.spectrum.is_exact
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """How the network was imported, if it was."""
+        return self.counts.provenance if isinstance(self.counts, Counts) else None
 
     @property
     def num_parameters(self) -> int:

@@ -302,6 +302,8 @@ class Counts:
         Scalar outputs of the network.
     semantics : {"value", "dependency"}
         Which edges normalisers had.
+    provenance : Provenance or None
+        How the network was imported, if it was.
 
     Examples
     --------
@@ -322,6 +324,7 @@ class Counts:
         self.is_exact = core.exact
         self.num_outputs = network.num_outputs
         self.semantics = network.semantics
+        self.provenance = network.provenance
         # Tables are made when asked for: counting must not wait for them.
         self._all_tensors = network.tensors
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ __all__ = [
     "GraphFileError",
     "InvalidArgumentError",
     "InvalidGraphError",
+    "InvalidModelError",
     "InvalidNetworkError",
     "MemoryLimitError",
     "MissingPackageError",
@@ -21,6 +22,7 @@ __all__ = [
     "UnknownModelError",
     "UnknownNameError",
     "UnrolledError",
+    "UnsupportedOperatorError",
 ]
 
 
@@ -38,6 +40,24 @@ class InvalidNetworkError(UnrolledError, ValueError):
 
 class InvalidGraphError(UnrolledError, ValueError):
     """Arrays or attributes that describe no graph; the message says where."""
+
+
+class InvalidModelError(UnrolledError, ValueError):
+    """A model that cannot be read: damaged, contradictory, too large, or without known shapes."""
+
+
+class UnsupportedOperatorError(UnrolledError, NotImplementedError):
+    """A model has operators without a rule.
+
+    Attributes
+    ----------
+    operators : dict of str to list of str
+        The operators, and the names of the nodes where they were met.
+    """
+
+    def __init__(self, message: str, operators: Mapping[str, Sequence[str]] | None = None) -> None:
+        super().__init__(message)
+        self.operators = {name: list(nodes) for name, nodes in (operators or {}).items()}
 
 
 class GraphFileError(UnrolledError, ValueError):

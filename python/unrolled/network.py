@@ -24,6 +24,7 @@ from unrolled.sharing import Layer, SharingKey, layers, merged, sharing_groups
 
 if TYPE_CHECKING:
     from unrolled.graph import Graph
+    from unrolled.importers import Provenance
 
 __all__ = ["Link", "Network", "Tensor"]
 
@@ -83,11 +84,17 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         self._tensors: list[Tensor] = []
         self._numbers: dict[str, int] = {}
         self._recipe: Callable[[int | Sequence[int]], Network] | None = None
+        self._provenance: Provenance | None = None
 
     @property
     def semantics(self) -> Semantics:
         """Which edges normalisers have: "value" or "dependency"."""
         return self._semantics
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """How it was imported; None if it was built with layers."""
+        return self._provenance
 
     def output(self, *tensors: Tensor) -> None:
         """Mark tensors as outputs: every element of them counts 1 for itself.
@@ -261,6 +268,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         groups = sharing_groups(self, by)
         name = f"{self.name} (shared)" if name is None else name
         shared = merged(self, groups.values(), name)
+        shared._provenance = self._provenance
         if self._recipe is not None:
             shared._recipe = lambda size: self.resized(size).share(by)
         return shared

@@ -1,0 +1,80 @@
+"""Where a network comes from, and what was made of it on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Provenance"]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a network was imported; `Network.provenance` and `Analysis.provenance`.
+
+    Attributes
+    ----------
+    source : str
+        A file, or what kind of object.
+    framework : str
+        Such as "onnx".
+    version : str
+        Of the framework or format, as far as it is known.
+    semantics : {"value", "dependency"}
+        Which edges normalisers have.
+    input_shapes : dict of str to tuple of int
+    operators : dict of str to int
+        How often each operator was met, those that were worked out beforehand included.
+    parameters : dict of str to int
+        Scalars of each parameter, by name, in the order they were met.
+    skipped : dict of str to str
+        What is no parameter though it might seem one, and why.
+
+    Examples
+    --------
+    >>> from unrolled.importers import Provenance
+    >>> print(Provenance("tiny.onnx", "onnx", "1.17", "value", {"x": (1, 3)}, {"Gemm": 1}))
+    tiny.onnx (onnx 1.17), value semantics
+    inputs: x (1, 3)
+    operators: Gemm
+    parameters: 0 scalars in 0 tensors
+    """
+
+    source: str
+    framework: str
+    version: str
+    semantics: str
+    input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    operators: Mapping[str, int] = field(default_factory=dict)
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain dicts, lists, strings and integers, for JSON."""
+        return {
+            "source": self.source,
+            "framework": self.framework,
+            "version": self.version,
+            "semantics": self.semantics,
+            "input_shapes": {name: list(shape) for name, shape in self.input_shapes.items()},
+            "operators": dict(self.operators),
+            "parameters": dict(self.parameters),
+            "skipped": dict(self.skipped),
+        }
+
+    def __str__(self) -> str:
+        inputs = ", ".join(f"{name} {shape}" for name, shape in self.input_shapes.items())
+        operators = ", ".join(
+            f"{number} {name}" if number > 1 else name
+            for name, number in sorted(self.operators.items())
+        )
+        lines = [
+            f"{self.source} ({self.framework} {self.version}), {self.semantics} semantics",
+            f"inputs: {inputs}",
+            f"operators: {operators}",
+            f"parameters: {sum(self.parameters.values()):,} scalars in "
+            f"{len(self.parameters):,} tensors",
+        ]
+        lines += [f"skipped {name}: {reason}" for name, reason in self.skipped.items()]
+        return "\n".join(lines)

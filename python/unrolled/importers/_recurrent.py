@@ -1,0 +1,238 @@
+"""Recurrent layers, unrolled over time with tied weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from unrolled._core import Relation
+from unrolled.errors import InvalidModelError
+from unrolled.importers._base import Link
+from unrolled.importers._products import Products
+from unrolled.importers._values import Constant, Operand, Value
+
+__all__ = ["Recurrent"]
+
+Part: TypeAlias = Operand | tuple[Operand, int] | None
+"""Of a state: an operand, or units of one that begin at an index."""
+
+LONGEST_SEQUENCE = 65_536
+"""Steps that are unrolled."""
+
+
+class Recurrent(Products):
+    """The part of `Tracer` for recurrent layers.
+
+    Inputs have the shape ``(time, batch, in)``, states ``(1, batch, units)``. Weights are a kernel
+    of shape ``(gates * units, in)``, a recurrent kernel of ``(gates * units, units)``, and any
+    number of biases of ``(gates * units,)``. A state that is zero has no edge, and neither has a
+    weight that multiplies it.
+    """
+
+    def lstm(
+        self,
+        x: Operand,
+        weights: Sequence[Operand],
+        hidden: Operand | None = None,
+        cell: Operand | None = None,
+        *,
+        order: str = "iofc",
+        peepholes: Operand | None = None,
+        reverse: bool = False,
+    ) -> tuple[Operand, Operand, Operand]:
+        """Long short-term memory in one direction.
+
+        Parameters
+        ----------
+        x : Operand
+        weights : sequence of Operand
+            With four gates.
+        hidden, cell : Operand, optional
+            States before the first step; zero by default.
+        order : str
+            Of the gates: input, output, forget, and c for what is new in the cell.
+        peepholes : Operand, shape ``(3 * units,)``, optional
+            From the cell to the gates i, o and f.
+        reverse : bool
+            Whether time runs backwards.
+
+        Returns
+        -------
+        states, hidden, cell : Operand
+            Hidden states of all steps, shape ``(time, batch, units)``; the last states.
+        """
+        units = weights[1].shape[1]
+        given = self._from_inputs(x, weights)
+        states: list[Operand] = []
+        hole: dict[str, Operand] = {}
+        if peepholes is not None:
+            hole = dict(zip("iof", self.split(peepholes, 0, [units] * 3), strict=True))
+        for step in self._steps(x, reverse):
+            gates = self._gates(given, step, weights[1], hidden)
+            part = {gate: (gates, at * units) for at, gate in enumerate(order)}
+            parts: list[Part] = [part["i"], part["c"]]
+            parts += [self._peep(hole, gate, cell) for gate in "if"]
+            parts += [cell, part["f"]] if isinstance(cell, Value) else []
+            cell = self._state(units, parts)
+            hidden = self._state(units, [cell, part["o"], self._peep(hole, "o", cell)])
+            states.append(hidden)
+        assert hidden is not None
+        assert cell is not None
+        return self.concat(states[::-1] if reverse else states, 0), hidden, cell
+
+    def gru(
+        self,
+        x: Operand,
+        weights: Sequence[Operand],
+        hidden: Operand | None = None,
+        *,
+        recurrent_bias: Operand | None = None,
+        order: str = "zrh",
+        reset_after: bool = True,
+        reverse: bool = False,
+    ) -> tuple[Operand, Operand]:
+        """Gated recurrent units in one direction.
+
+        Parameters
+        ----------
+        x, weights, hidden, reverse
+            As for `lstm`, with three gates.
+        recurrent_bias : Operand, shape ``(3 * units,)``, optional
+            Added to the product with the recurrent kernel.
+        order : str
+            Of the gates: update z, reset r, candidate h.
+        reset_after : bool
+            Whether the reset gate multiplies after the product with the recurrent kernel.
+
+        Returns
+        -------
+        states, hidden : Operand
+        """
+        units = weights[1].shape[1]
+        given = self._from_inputs(x, weights)
+        kernels = dict(zip(order, self.split(weights[1], 0, [units] * 3), strict=True))
+        biases: dict[str, Operand] = {}
+        if recurrent_bias is not None:
+            biases = dict(zip(order, self.split(recurrent_bias, 0, [units] * 3), strict=True))
+        states: list[Operand] = []
+        for step in self._steps(x, reverse):
+            now = self.slice(given, 0, step, 1)
+            part = {gate: (now, at * units) for at, gate in enumerate(order)}
+            past = {gate: self._recurrent(hidden, kernels[gate], biases.get(gate)) for gate in "zr"}
+            update = self._state(units, [part["z"], past["z"]])
+            reset = self._state(units, [part["r"], past["r"]])
+            if reset_after:
+                product = self._recurrent(hidden, kernels["h"], biases.get("h"))
+                gated = [product, reset] if isinstance(product, Value) else []
+            else:
+                held = self._state(units, [hidden, reset]) if isinstance(hidden, Value) else None
+                product = self._recurrent(held, kernels["h"], biases.get("h"))
+                gated = [product] if isinstance(product, Value) else []
+            candidate = self._state(units, [part["h"], *gated])
+            # (1 - update) * candidate + update * hidden
+            kept = [update, hidden] if isinstance(hidden, Value) else []
+            hidden = self._state(units, [update, candidate, *kept])
+            states.append(hidden)
+        assert hidden is not None
+        return self.concat(states[::-1] if reverse else states, 0), hidden
+
+    def rnn(
+        self,
+        x: Operand,
+        weights: Sequence[Operand],
+        hidden: Operand | None = None,
+        *,
+        reverse: bool = False,
+    ) -> tuple[Operand, Operand]:
+        """A plain recurrent layer in one direction; as for `lstm`, with one gate.
+
+        Returns
+        -------
+        states, hidden : Operand
+        """
+        given = self._from_inputs(x, weights)
+        states: list[Operand] = []
+        for step in self._steps(x, reverse):
+            hidden = self._gates(given, step, weights[1], hidden)
+            states.append(hidden)
+        assert hidden is not None
+        return self.concat(states[::-1] if reverse else states, 0), hidden
+
+    def _steps(self, x: Operand, reverse: bool) -> range:
+        length = x.shape[0]
+        if length > LONGEST_SEQUENCE:
+            raise InvalidModelError(
+                f"{self.name}: {length:,} steps are too many to unroll; at most "
+                f"{LONGEST_SEQUENCE:,} are"
+            )
+        return range(length - 1, -1, -1) if reverse else range(length)
+
+    def _from_inputs(self, x: Operand, weights: Sequence[Operand]) -> Operand:
+        """What the gates of all steps get from inputs and biases."""
+        kernel, recurrent, *biases = weights
+        rows = kernel.shape[0]
+        fits = x.rank == 3 and kernel.rank == recurrent.rank == 2 and kernel.shape[1] == x.shape[2]
+        if not fits or recurrent.shape[0] != rows or any(b.shape != (rows,) for b in biases):
+            shapes = ", ".join([str(weight.shape) for weight in weights])
+            raise InvalidModelError(
+                f"{self.name}: weights of shapes {shapes} do not fit inputs of shape {x.shape}"
+            )
+        shape = (*x.shape[:2], rows)
+        links: list[Link] = []
+        if isinstance(x, Value):
+            links.append((x, [Relation.same(0, 0), Relation.same(1, 1), Relation.all(2, 2)]))
+        if isinstance(kernel, Value):
+            relations = [Relation.sum(0), Relation.sum(1), Relation.same(0, 2), Relation.each(1)]
+            links.append((kernel, relations))
+        for bias in biases:
+            if isinstance(bias, Value):
+                links.append((bias, [Relation.sum(0), Relation.sum(1), Relation.same(0, 2)]))
+        return self.emit(shape, links) if links else Constant(shape)
+
+    def _gates(self, given: Operand, step: int, kernel: Operand, hidden: Operand | None) -> Operand:
+        """The gates of a step: its part of `given`, and recurrent kernel times hidden state."""
+        shape = (1, *given.shape[1:])
+        links = self._recurrent_links(kernel, hidden)
+        if isinstance(given, Value):
+            now = [Relation.slice(0, 0, start=step), Relation.same(1, 1), Relation.same(2, 2)]
+            links.append((given, now))
+        return self.emit(shape, links) if links else Constant(shape)
+
+    def _recurrent(
+        self, hidden: Operand | None, kernel: Operand, bias: Operand | None
+    ) -> Operand | None:
+        links = self._recurrent_links(kernel, hidden)
+        batch = 1 if hidden is None else hidden.shape[1]
+        if isinstance(bias, Value):
+            links.append((bias, [Relation.sum(0), Relation.sum(1), Relation.same(0, 2)]))
+        return self.emit((1, batch, kernel.shape[0]), links) if links else None
+
+    def _recurrent_links(self, kernel: Operand, hidden: Operand | None) -> list[Link]:
+        links: list[Link] = []
+        if isinstance(hidden, Value):
+            links.append((hidden, [Relation.same(0, 0), Relation.same(1, 1), Relation.all(2, 2)]))
+            if isinstance(kernel, Value):
+                relations = [Relation.same(0, 2), Relation.each(1)]
+                links.append((kernel, [Relation.sum(0), Relation.sum(1), *relations]))
+        return links
+
+    def _peep(self, hole: dict[str, Operand], gate: str, cell: Operand | None) -> Operand | None:
+        """A peephole's product with the cell."""
+        if gate not in hole or not isinstance(cell, Value):
+            return None
+        return self.multiply(hole[gate], cell)
+
+    def _state(self, units: int, parts: Sequence[Part]) -> Operand:
+        """A function of states, and of parts of gates that begin at the index given with them."""
+        links: list[Link] = []
+        batch = 1
+        for part in parts:
+            value, start = part if isinstance(part, tuple) else (part, None)
+            if value is None:
+                continue
+            batch = max(batch, value.shape[1])
+            if isinstance(value, Value):
+                last = Relation.same(2, 2) if start is None else Relation.slice(2, 2, start=start)
+                rows = (Relation.same if value.shape[1] == batch else Relation.all)(1, 1)
+                links.append((value, [Relation.same(0, 0), rows, last]))
+        return self.emit((1, batch, units), links) if links else Constant((1, batch, units))
