@@ -132,6 +132,10 @@ class Movement(Base):
             start += x.shape[axis]
         return self.emit(shape, links)
 
+    def stack(self, operands: Sequence[Operand], axis: int = 0) -> Operand:
+        """Tensors of one shape along a new axis."""
+        return self.concat([self.unsqueeze(x, [axis]) for x in operands], axis)
+
     def slice(self, x: Operand, axis: int, start: int, length: int, step: int = 1) -> Operand:
         """`length` positions along an axis, from `start` on, `step` apart."""
         axis %= x.rank

@@ -133,7 +133,7 @@ def clip(tracer: Tracer, node: Node) -> Operand:
     bounds = [node.optional(1), node.optional(2)]
     if isinstance(x, Constant):
         low, high = node.constant(1), node.constant(2)
-        limits = [None if bound is None else bound.array for bound in (low, high)]
+        limits: list[Any] = [None if bound is None else bound.array for bound in (low, high)]
         if limits == [None, None]:
             limits = [node.attribute("min"), node.attribute("max")]
         known = limits != [None, None] or not any(bounds)
@@ -212,7 +212,7 @@ def reduction(tracer: Tracer, node: Node) -> Operand:
     if not axes:
         if node.attribute("noop_with_empty_axes", 0):
             return tracer.pointwise(x)
-        axes = range(x.rank)
+        axes = list(range(x.rank))
     axes = checked_axes(node, axes, x.rank)
     y = tracer.reduce(x, axes, keepdims=keepdims)
     function = REDUCTIONS[node.operator]

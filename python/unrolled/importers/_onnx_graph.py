@@ -151,10 +151,14 @@ class Walk:
             is_parameter, self._skipped[name] = False, "named as a constant"
         elif name in self._parameters:
             is_parameter = True
-        elif is_parameter and constant.size == 1 and constant.array is not None:
-            if MADE_UP.match(name):
-                self._skipped[name] = "a single number under a name that an exporter made up"
-                is_parameter = False
+        elif (
+            is_parameter
+            and constant.size == 1
+            and constant.array is not None
+            and MADE_UP.match(name)
+        ):
+            self._skipped[name] = "a single number under a name that an exporter made up"
+            is_parameter = False
         if constant.size == 0:
             is_parameter = False
         if not is_parameter:
@@ -279,8 +283,8 @@ class Walk:
     def _read(self, scope: Scope, name: str, reader: str, operator: str) -> Any:
         if name not in scope:
             raise InvalidModelError(
-                f"{self._source}: node '{reader}' ({operator}) reads '{name}', which nothing before "
-                "it computes; the nodes form a cycle, are out of order, or one is missing"
+                f"{self._source}: node '{reader}' ({operator}) reads '{name}', which nothing "
+                "before it computes; the nodes form a cycle, are out of order, or one is missing"
             )
         return scope[name]
 
@@ -293,10 +297,11 @@ class Walk:
     def _check(self, output: str, result: Any, node: str) -> None:
         """Refuse a result whose shape is not what the file says: one of them is wrong."""
         stated = self._stated.get(output)
-        if stated is not None and isinstance(result, (Value, Constant)) and result.shape != stated:
+        found = result.shape if isinstance(result, (Value, Constant)) else stated
+        if stated is not None and found != stated:
             raise InvalidModelError(
-                f"{self._source}: node '{node}': '{output}' comes out with shape {result.shape}, but "
-                f"the file says {stated}"
+                f"{self._source}: node '{node}': '{output}' comes out with shape {found}, but the "
+                f"file says {stated}"
             )
 
 

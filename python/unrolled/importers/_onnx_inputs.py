@@ -67,7 +67,7 @@ def _by_name(
     if not isinstance(given, Mapping):
         if len(data) != 1:
             raise InvalidArgumentError(
-                f"{source}: one shape for the inputs {', '.join(data) or 'of a model without any'}; "
+                f"{source}: one shape was given, and the inputs are {', '.join(data) or 'none'}; "
                 "give input_shapes as a dict from their names to shapes"
             )
         given = {data[0]: given}

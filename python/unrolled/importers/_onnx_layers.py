@@ -18,7 +18,11 @@ __all__: list[str] = []
 
 rule = TABLE.rule
 
-AUTO_PADS = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower", "VALID": (0, 0)}
+AUTO_PADS: dict[str, tuple[int, int] | str] = {
+    "SAME_UPPER": "same",
+    "SAME_LOWER": "same_lower",
+    "VALID": (0, 0),
+}
 
 
 @rule("Conv")
@@ -148,7 +152,8 @@ def batch_norm(tracer: Tracer, node: Node) -> Operand:
     weights = (scale, shift, mean, variance)
     if x.rank < 2 or any(weight.shape != (x.shape[1],) for weight in weights):
         raise InvalidModelError(
-            f"node '{node.name}': weights of shapes {[w.shape for w in weights]} do not fit {x.shape}"
+            f"node '{node.name}': weights of shapes {[w.shape for w in weights]} do not fit a "
+            f"tensor of shape {x.shape}"
         )
     if any(isinstance(weight, Value) and weight.node.is_statistic for weight in (mean, variance)):
         shape = (-1, *[1] * (x.rank - 2))
@@ -239,7 +244,7 @@ def recurrent(tracer: Tracer, node: Node) -> list[Operand]:
     runs = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}.get(direction)
     if runs is None or kernel.shape[:1] != (len(runs),):
         raise InvalidModelError(f"node '{node.name}': direction '{direction}' does not fit")
-    found = []
+    found: list[tuple[Operand, ...]] = []
     for number, reverse in enumerate(runs):
         weights = [_of(tracer, w, number) for w in (kernel, recurrent_kernel)]
         rows = weights[0].shape[0]

@@ -252,7 +252,7 @@ def pad(tracer: Tracer, node: Node) -> Operand:
         at = np.arange(x.shape[axis])[max(-before, 0) : x.shape[axis] - max(-after, 0)]
         if not at.size or (mode == "reflect" and max(before, after) > 0 and at.size == 1):
             raise InvalidModelError(f"node '{node.name}': pads {given} do not fit {x.shape}")
-        at = np.pad(at, (max(before, 0), max(after, 0)), mode=mode)  # type: ignore[call-overload]
+        at = np.pad(at, (max(before, 0), max(after, 0)), mode=mode)
         if not np.array_equal(at, np.arange(x.shape[axis])):
             x = tracer.take(x, axis, at)
     return x

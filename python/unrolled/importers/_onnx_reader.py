@@ -30,9 +30,19 @@ LARGEST_FILE = 1 << 31
 MOST_NODES = 200_000
 """Of a model with all its functions and subgraphs."""
 
-FLOATS = frozenset(
-    ["FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "FLOAT8E4M3FN", "FLOAT8E4M3FNUZ"]
-    + ["FLOAT8E5M2", "FLOAT8E5M2FNUZ", "FLOAT8E8M0", "FLOAT4E2M1", "COMPLEX64", "COMPLEX128"]
+FLOATS = (
+    "FLOAT",
+    "DOUBLE",
+    "FLOAT16",
+    "BFLOAT16",
+    "FLOAT8E4M3FN",
+    "FLOAT8E4M3FNUZ",
+    "FLOAT8E5M2",
+    "FLOAT8E5M2FNUZ",
+    "FLOAT8E8M0",
+    "FLOAT4E2M1",
+    "COMPLEX64",
+    "COMPLEX128",
 )
 
 
@@ -71,7 +81,7 @@ def load_model(model: Any) -> tuple[Any, str, Path | None]:
 
 
 def _parsed(onnx: Any, content: bytes, source: str) -> Any:
-    from google.protobuf.message import DecodeError
+    DecodeError = import_optional("google.protobuf.message", "onnx").DecodeError  # noqa: N806
 
     model = onnx.ModelProto()
     try:
@@ -242,8 +252,8 @@ class Node:
         operand = self.optional(position)
         if operand is not None and not isinstance(operand, Constant):
             raise InvalidModelError(
-                f"node '{self.name}' ({self.operator}): input {position} is known only at run time, "
-                "and the shapes that follow depend on it; export the model with static shapes"
+                f"node '{self.name}' ({self.operator}): input {position} is known only at run "
+                "time, and the shapes that follow depend on it; export the model with static shapes"
             )
         return operand
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -27,7 +29,7 @@ def nearest(axis: int, positions: Positions, extent: int, rounding: str) -> Rela
         Length of the axis that is read.
     rounding : {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"}
     """
-    functions = {
+    functions: dict[str, Callable[[Positions], Positions]] = {
         "round_prefer_floor": lambda at: np.ceil(at - 0.5),
         "round_prefer_ceil": lambda at: np.floor(at + 0.5),
         "floor": np.floor,
