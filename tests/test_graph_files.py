@@ -9,6 +9,7 @@ import pickle
 import struct
 import subprocess
 import sys
+import threading
 import warnings
 import zipfile
 from pathlib import Path
@@ -273,6 +274,31 @@ def test_save_replaces(tmp_path):
     SMALL.build().save(path)
     assert everything(unrolled.Graph.load(path)) == everything(SMALL.build())
     assert [found.name for found in tmp_path.iterdir()] == ["graph.npz"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions and symbolic links")
+def test_a_file_that_is_replaced_stays_what_it_was(tmp_path):
+    path, link = tmp_path / "graph.npz", tmp_path / "link.npz"
+    grid(3, 3).build().save(path)
+    path.chmod(0o640)
+    link.symlink_to(path)
+    SMALL.build().save(link)
+    assert link.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert everything(unrolled.Graph.load(path)) == everything(SMALL.build())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
+@pytest.mark.timeout(30)
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    pipe, copy = tmp_path / "pipe", tmp_path / "copy.npz"
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: copy.write_bytes(pipe.read_bytes()), daemon=True)
+    reader.start()
+    SMALL.build().save(pipe)
+    assert pipe.is_fifo()
+    reader.join()
+    assert everything(unrolled.Graph.load(copy)) == everything(SMALL.build())
 
 
 @pytest.mark.parametrize("mmap", [False, True])

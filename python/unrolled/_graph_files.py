@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import os
 import struct
-import tempfile
 import zipfile
 from collections.abc import Callable, Hashable
-from contextlib import suppress
-from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from unrolled import _core
+from unrolled import _core, _files
 from unrolled._arrays import unsigned
 from unrolled._graph_names import Names, TableNames
 from unrolled.errors import GraphFileError, InvalidGraphError, UnrolledError
@@ -65,18 +62,8 @@ def save(core: _core.Graph, name: str, names: Names | None, path: str | os.PathL
         "names": None if names is None else [_plain(one) for one in names],
     }
     text = np.frombuffer(json.dumps(description).encode(), dtype=np.uint8)
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, allow_pickle=False, **{DESCRIPTION: text, **present})
-        with suppress(OSError):  # mkstemp is stricter than what a user's own files are
-            os.chmod(temporary, target.stat().st_mode if target.exists() else 0o666 & ~_umask())
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
+    parts: dict[str, Any] = {DESCRIPTION: text, **present}
+    _files.write_with(path, lambda stream: np.savez(stream, **parts))
 
 
 def load(
@@ -244,9 +231,3 @@ def _plain(name: Hashable) -> Any:
 
 def _hashable(name: Any) -> Hashable:
     return tuple(_hashable(part) for part in name) if isinstance(name, list) else name
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
