@@ -10,7 +10,15 @@ import numpy.typing as npt
 from unrolled._hints import described
 from unrolled.errors import InvalidGraphError
 
-__all__ = ["Unsigned", "integers", "multiplicities", "node_ids", "refuse_negative", "unsigned"]
+__all__ = [
+    "Unsigned",
+    "integers",
+    "labels",
+    "multiplicities",
+    "node_ids",
+    "refuse_negative",
+    "unsigned",
+]
 
 Unsigned = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
 
@@ -104,3 +112,18 @@ def node_ids(values: Any, what: str, nodes: int) -> npt.NDArray[np.uint32] | Non
             f"{what}[{at}] is {array[at]}, but there are {nodes} nodes, numbered from 0"
         )
     return np.unique(array).astype(np.uint32)
+
+
+def labels(values: Any, nodes: int) -> npt.NDArray[np.int64] | None:
+    """Label of the parameter that each node is; None stays None."""
+    if values is None:
+        return None
+    array = integers(values, "parameters")
+    if array.shape != (nodes,):
+        raise InvalidGraphError(
+            f"parameters must have one label for each of the {nodes} nodes, or be a mask; "
+            f"got shape {array.shape}"
+        )
+    if array.dtype == np.uint64 and array.size and array.max() >= 1 << 63:
+        raise InvalidGraphError("parameters: labels must be below 2**63")
+    return array.astype(np.int64)
