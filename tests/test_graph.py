@@ -251,6 +251,22 @@ def test_lists_of_large_integers():
     assert graph.multiplicity.tolist() == [1, 2, 3, LARGEST]
 
 
+def test_lists_of_integers_of_numpy():
+    # NumPy finds no common type of integers but float64 for them.
+    graph = unrolled.Graph.from_edges([np.uint64(0), 1], [1, np.uint64(2)])
+    assert edges_of(graph) == [(0, 1, 1), (1, 2, 1)]
+    labels = [np.uint64(3), -1, np.int64(3)]
+    graph = unrolled.Graph.from_edges([0], [1], parameters=labels, num_nodes=3)
+    assert graph.parameters.tolist() == [3, -1, 3]
+
+
+def test_masked_arrays_without_missing_entries():
+    sources = np.ma.array([0, 1], mask=False)
+    graph = unrolled.Graph.from_edges(sources, [1, 2], outputs=np.ma.array([False, True, True]))
+    assert edges_of(graph) == [(0, 1, 1), (1, 2, 1)]
+    assert graph.outputs.tolist() == [1, 2]
+
+
 def test_unsorted_edges_keep_the_order_of_each_row():
     graph = unrolled.Graph.from_edges(
         [1, 0, 1, 0, 1], [5, 4, 3, 2, 2], multiplicity=[5, 4, 3, 2, 1]
@@ -574,6 +590,12 @@ def test_unknown_ids(node):
     for attempt in (example().index, counts.exact, counts.__getitem__):
         with pytest.raises(unrolled.UnrolledError):
             attempt(node)
+
+
+def test_indices_of_elements_are_integers_of_any_kind():
+    graph = unrolled.models.mlp([2], inputs=2, classes=1).unroll()
+    name = ("layer1/kernel", (np.int64(1), np.uint8(0)))
+    assert graph.names[graph.index(name)] == ("layer1/kernel", (1, 0))
 
 
 @pytest.mark.parametrize("node", ["w3", 0, None, ["w1"]])

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import mpmath
+import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -277,6 +278,25 @@ def test_counts_say_what_they_are():
     assert "ten diamonds" in repr(counts)
     assert counts.name == "ten diamonds"
     assert counts.peak_bytes > 0
+
+
+def test_counts_hold_the_nodes():
+    counts = unrolled.count(chain(3).build())
+    assert list(counts) == [0, 1, 2]
+    assert 2 in counts
+    assert 3 not in counts
+    assert "a" not in counts
+    named = unrolled.count(unrolled.Graph.from_networkx(nx.DiGraph([("a", "b"), ("a", "c")])))
+    assert {name: named[name] for name in named} == {"a": 2, "b": 1, "c": 1}
+    assert "a" in named
+    assert 0 not in named
+
+
+@pytest.mark.parametrize("label", [-1, 3, 2**63, 2**70, -(2**70), np.uint64(2**64 - 1)])
+def test_unknown_labels(label):
+    counts = unrolled.count(chain(3).build())
+    with pytest.raises(unrolled.UnknownNameError, match=rf"\D{label}\b"):
+        counts.group(label)
 
 
 # Quantities.

@@ -108,8 +108,29 @@ EDGES: dict[str, Case] = {
     "two axes": (lambda: from_edges([ONE, ONE], [TWO, TWO]), ("sources", "(2, 2)")),
     "one column": (lambda: from_edges(np.array([[0], [1]]), TWO), ("sources", "(2, 1)")),
     "ragged lists": (lambda: from_edges([[0], [1, 2]], TWO), ("sources",)),
-    "a dictionary": (lambda: from_edges({0: 1}, [1]), ("sources",)),
-    "a set": (lambda: from_edges({0, 1}, TWO), ("sources",)),
+    "a dictionary": (lambda: from_edges({0: 1}, [1]), ("sources", "dict")),
+    "a set": (lambda: from_edges({0, 1}, TWO), ("sources", "list", "set")),
+    "a generator": (lambda: from_edges((node for node in ONE), TWO), ("sources", "generator")),
+    "an id beyond 64 bits among others": (
+        lambda: from_edges([0, 2**70], TWO),
+        ("sources[1]", str(2**70), "64 bits"),
+    ),
+    "an id far below zero": (
+        lambda: from_edges(ONE, [1, -(2**70)]),
+        ("targets[1]", str(-(2**70)), "64 bits"),
+    ),
+    "ids of both signs that need 64 bits": (
+        lambda: from_edges([2**63, -1], TWO),
+        ("sources[1]", "-1", str(2**63)),
+    ),
+    "missing ids": (
+        lambda: from_edges(np.ma.array(ONE, mask=[False, True]), TWO),
+        ("sources", "masked", "1 of 2"),
+    ),
+    "missing multiplicities": (
+        lambda: from_edges(ONE, TWO, multiplicity=np.ma.array([1, 1], mask=[True, True])),
+        ("multiplicity", "masked", "2 of 2"),
+    ),
     "multiplicity zero": (
         lambda: from_edges(ONE, TWO, multiplicity=[1, 0]),
         ("multiplicity", "0"),
@@ -152,7 +173,15 @@ EDGES: dict[str, Case] = {
     "2**32 nodes": (lambda: from_edges(ONE, TWO, num_nodes=2**32), ("nodes", str(2**32))),
     "2**33 nodes": (lambda: from_edges(ONE, TWO, num_nodes=2**33), ("nodes", str(2**33))),
     "2**63 nodes": (lambda: from_edges(ONE, TWO, num_nodes=2**63), ("nodes",)),
-    "2**70 nodes": (lambda: from_edges(ONE, TWO, num_nodes=2**70), ("nodes",)),
+    "2**70 nodes": (lambda: from_edges(ONE, TWO, num_nodes=2**70), ("nodes", str(2**70))),
+    "the largest id and outputs": (
+        lambda: from_edges([0], np.array([2**64 - 1], dtype=np.uint64), outputs=[0]),
+        ("nodes", str(2**32 - 2)),
+    ),
+    "a negative id and outputs": (
+        lambda: from_edges([0], [-1], outputs=[0], parameters=[0, -1]),
+        ("targets[0]", "-1"),
+    ),
 }
 
 ENDS: dict[str, Case] = {
@@ -171,6 +200,21 @@ ENDS: dict[str, Case] = {
     "long mask of outputs": (
         lambda: from_edges(ONE, TWO, outputs=np.ones(4, dtype=bool)),
         ("outputs", "4", "3"),
+    ),
+    "missing outputs": (
+        lambda: from_edges(ONE, TWO, outputs=np.ma.array([2, 1], mask=[False, True])),
+        ("outputs", "masked"),
+    ),
+    "mask of outputs with missing entries": (
+        lambda: from_edges(ONE, TWO, outputs=np.ma.array([True] * 3, mask=[True, False, False])),
+        ("outputs", "masked"),
+    ),
+    "ragged outputs": (lambda: from_edges(ONE, TWO, outputs=[[0], [1, 2]]), ("outputs",)),
+    "outputs in a set": (lambda: from_edges(ONE, TWO, outputs={2}), ("outputs", "set")),
+    "ragged labels": (lambda: from_edges(ONE, TWO, parameters=[[0], [1, 2]]), ("parameters",)),
+    "missing labels": (
+        lambda: from_edges(ONE, TWO, parameters=np.ma.array([0] * 3, mask=[True, False, False])),
+        ("parameters", "masked"),
     ),
     "input out of range": (lambda: from_edges(ONE, TWO, inputs=[3]), ("inputs", "3")),
     "negative input": (lambda: from_edges(ONE, TWO, inputs=[-2]), ("inputs", "-2")),
@@ -273,6 +317,7 @@ NETWORKX: dict[str, Case] = {
     "no graph": (lambda: from_networkx([(0, 1)]), ("NetworkX", "list")),
     "kind unknown": (lambda: from_networkx(node(kind="weight")), ("'weight'", "a")),
     "kind that is no text": (lambda: from_networkx(node(kind=3)), ("3", "a")),
+    "kind that is an array": (lambda: from_networkx(node(kind=np.arange(2))), ("array", "a")),
     "kind that cannot be hashed": (lambda: from_networkx(node(kind=["input"])), ("input",)),
     "multiplicity of an edge zero": (
         lambda: from_networkx(edge(multiplicity=0)),
@@ -285,6 +330,22 @@ NETWORKX: dict[str, Case] = {
     "multiplicity of an edge fractional": (
         lambda: from_networkx(edge(multiplicity=1.5)),
         ("multiplicity", "1.5|float"),
+    ),
+    "multiplicity of an edge one as float": (
+        lambda: from_networkx(edge(multiplicity=1.0)),
+        ("'a' -> 'b'", "multiplicity", "float 1.0"),
+    ),
+    "multiplicity of an edge a bool": (
+        lambda: from_networkx(edge(multiplicity=True)),
+        ("'a' -> 'b'", "multiplicity", "bool True"),
+    ),
+    "multiplicity of one of several edges": (
+        lambda: from_networkx(nx.MultiDiGraph([(0, 1), (0, 1, {"multiplicity": 2.0}), (1, 2)])),
+        ("0 -> 1", "multiplicity", "float 2.0"),
+    ),
+    "multiplicity that is an array": (
+        lambda: from_networkx(edge(multiplicity=np.array(2))),
+        ("'a' -> 'b'", "multiplicity", "ndarray"),
     ),
     "multiplicity of an edge NaN": (
         lambda: from_networkx(edge(multiplicity=float("nan"))),
@@ -343,6 +404,13 @@ def check(attempt, parts):
 def test_bad_names(name):
     with pytest.raises(UnrolledError):
         from_edges(ONE, TWO, name=name)
+
+
+@pytest.mark.parametrize("option", ["multiplicity", "kind", "parameter"])
+@pytest.mark.parametrize("attribute", [None, True, False, 3, ["kind"]])
+def test_names_of_attributes_are_strings(option, attribute):
+    with pytest.raises(InvalidArgumentError, match=option):
+        from_networkx(edge(), **{option: attribute})
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, "two", [2]])

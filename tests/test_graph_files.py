@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import pickle
 import struct
@@ -552,6 +553,40 @@ def test_a_foreign_archive(tmp_path, saved, mmap):
     sparse = pytest.importorskip("scipy.sparse")
     sparse.save_npz(target := io.BytesIO(), sparse.csr_array(np.triu(np.ones((3, 3), int), 1)))
     assert outcome(path, target.getvalue(), expected, mmap) is None
+
+
+DESCRIPTIONS = {
+    "no text": (b"\x00\xff", "JSON"),
+    "no object": (b"[]", "not a graph"),
+    "another format": (b'{"format": "other"}', "not a graph"),
+    "another version": (b'{"format": "unrolled.Graph", "version": 99}', "99"),
+    "no arrays": (b'{"format": "unrolled.Graph", "version": 1}', "arrays"),
+}
+
+
+@pytest.mark.parametrize("text", DESCRIPTIONS)
+def test_descriptions_that_are_none(tmp_path, text):
+    content, message = DESCRIPTIONS[text]
+    path = tmp_path / "graph.npz"
+    np.savez(path, description=np.frombuffer(content, dtype=np.uint8))
+    with pytest.raises(GraphFileError, match=message):
+        unrolled.Graph.load(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"name": 3}, "name"), ({"name": ""}, "name"), ({"names": "abc"}, "names")],
+)
+def test_descriptions_with_other_names(tmp_path, changes, message):
+    path = tmp_path / "graph.npz"
+    SMALL.build().save(path)
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    description = json.loads(arrays.pop("description").tobytes()) | changes
+    text = np.frombuffer(json.dumps(description).encode(), dtype=np.uint8)
+    np.savez(path, description=text, **arrays)
+    with pytest.raises(GraphFileError, match=message):
+        unrolled.Graph.load(path)
 
 
 @pytest.mark.parametrize("mmap", [False, True])

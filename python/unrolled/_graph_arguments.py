@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from unrolled._arrays import integers, labels, node_ids, refuse_negative
+from unrolled._arrays import as_mask, integers, labels, node_ids, refuse_negative
 from unrolled._hints import described
 from unrolled.errors import CycleError, InvalidArgumentError, InvalidGraphError
 
@@ -69,9 +68,11 @@ def checked_nodes(num_nodes: int) -> int:
         number = operator.index(num_nodes)
     except TypeError:
         number = -1
-    if number < 0 or isinstance(num_nodes, bool):
-        raise InvalidGraphError(f"num_nodes must be an integer from 0, got {described(num_nodes)}")
-    return min(number, (1 << 64) - 1)
+    if not 0 <= number < 1 << 64 or isinstance(num_nodes, bool):
+        raise InvalidGraphError(
+            f"num_nodes must be an integer from 0 of at most 64 bits, got {described(num_nodes)}"
+        )
+    return number
 
 
 def roles(
@@ -81,7 +82,7 @@ def roles(
     nodes: int,
 ) -> dict[str, Any]:
     """What nodes are, as the core takes it."""
-    is_mask = parameters is not None and np.asarray(parameters).dtype == np.bool_
+    is_mask = as_mask(parameters) is not None
     return {
         "outputs": node_ids(outputs, "outputs", nodes),
         "inputs": node_ids(inputs, "inputs", nodes),

@@ -90,7 +90,7 @@ class TensorNames:
                 place = self._places[tensor]
                 lengths = zip(index, place.shape, strict=False)
                 if len(index) == len(place.shape) and all(
-                    isinstance(i, int) and 0 <= i < length for i, length in lengths
+                    isinstance(i, (int, np.integer)) and 0 <= i < length for i, length in lengths
                 ):
                     return place.start + int(
                         np.ravel_multi_index(index, place.shape) if index else 0

@@ -137,7 +137,7 @@ class Graph:
             refuse_negative_ids(sources=sources, targets=targets)
         if nodes is None and not (outputs is None and inputs is None and parameters is None):
             largest = max([int(end.max()) for end in ends.values() if end.size], default=-1)
-            nodes = checked_nodes(largest + 1)
+            nodes = min(largest + 1, (1 << 64) - 1)  # too many in any case, says the core
         with naming_negative_ids(sources=sources, targets=targets):
             core = _core.Graph.from_edges(
                 ends["sources"],
@@ -285,6 +285,8 @@ class Graph:
         ------
         InvalidGraphError
             An undirected graph, an unknown kind, a multiplicity that is no integer from 1.
+        InvalidArgumentError
+            A name of an attribute that is no string.
         CycleError
             The edges form a cycle; the message lists its nodes.
 
@@ -356,7 +358,9 @@ class Graph:
         """The graph as a NetworkX ``DiGraph``, parallel edges added up.
 
         Nodes are names if there are some, else ids; they have the attribute ``kind`` and, if tied
-        parameters, ``parameter``. Edges have the attribute ``multiplicity``.
+        parameters, ``parameter``. Edges have the attribute ``multiplicity``. A node has one kind
+        there: one that is an output is "output" whatever else it is, and an input is "input" even
+        if it is a parameter.
         """
         return _graph_exchange.to_networkx(self)
 
