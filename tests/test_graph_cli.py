@@ -12,9 +12,9 @@ import sys
 import networkx as nx
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import unrolled
+from command_line import command, command_on_a_terminal, invoke
 from graph_oracles import Expected
 from random_graphs import Case, decorated, grid, ladder, scattered
 from unrolled import cli
@@ -23,23 +23,6 @@ from unrolled import cli
 ROWS = [("a", "c", 1), ("b", "c", 2), ("c", "d", 3), ("a", "d", 1)]
 COUNTS = {"a": 4, "b": 6, "c": 3, "d": 1}
 TOTAL = 10
-
-
-def command(*arguments, **options):
-    """Run ``python -m unrolled`` with captured output."""
-    return subprocess.run(
-        [sys.executable, "-m", "unrolled", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        **options,
-    )
-
-
-def invoke(*arguments):
-    """The same within this process."""
-    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
 
 
 def record_of(*arguments):
@@ -367,26 +350,9 @@ def test_nothing_to_count(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 def test_progress_bar_on_a_terminal(tmp_path):
-    import pty
-
     ladder(2000).build().save(tmp_path / "graph.npz")
-    leading, following = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "unrolled", "analyze", tmp_path / "graph.npz", "--json"],
-        stdout=subprocess.PIPE,
-        stderr=following,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
-    ) as process:
-        os.close(following)
-        shown = b""
-        try:
-            while chunk := os.read(leading, 4096):
-                shown += chunk
-        except OSError:
-            pass  # The other end is closed.
-        output = process.stdout.read()
-    os.close(leading)
-    assert process.returncode == 0
+    returncode, output, shown = command_on_a_terminal("analyze", tmp_path / "graph.npz", "--json")
+    assert returncode == 0
     assert b"graph" in shown
     assert len(json.loads(output)) == 1
 
