@@ -116,7 +116,7 @@ def _load(
         if DESCRIPTION not in members:
             raise GraphFileError(f"{path}: not a graph that was saved, for want of a description")
         raw = _read(archive, members[DESCRIPTION], None)
-        description = _described(path, raw)
+        description = _description(path, raw)
         _check(path, description, members)
         in_file = ("indices", "multiplicity") if mmap else ()
         arrays = {
@@ -157,7 +157,7 @@ def _load(
     return core, checked_name(description["name"]), table
 
 
-def _described(path: str, text: npt.NDArray[Any]) -> Any:
+def _description(path: str, text: npt.NDArray[Any]) -> Any:
     try:
         return json.loads(text.tobytes())
     except ValueError:

@@ -70,8 +70,7 @@ class TensorNames:
         self._places = {tensor.name: tensor for tensor in tensors}
 
     def __len__(self) -> int:
-        last = self._tensors[-1]
-        return last.start + prod(last.shape)
+        return sum(prod(tensor.shape) for tensor in self._tensors)
 
     def __getitem__(self, node: int, /) -> Hashable:
         tensor = self._tensors[bisect_right(self._starts, node) - 1]

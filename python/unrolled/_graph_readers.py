@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from unrolled._graph_names import TableNames
-from unrolled.errors import CycleError, GraphFileError, InvalidGraphError
+from unrolled.errors import CycleError, GraphFileError, InvalidArgumentError, InvalidGraphError
 from unrolled.graph import Graph, Progress
 
 __all__ = ["SUFFIXES", "is_graph_file", "read_graph"]
@@ -34,8 +34,14 @@ def read_graph(
         A file that cannot be read, or holds something else.
     InvalidGraphError, CycleError
         Edges that form no graph.
+    InvalidArgumentError
+        `mmap` for another file than an ``.npz``.
     """
     path = Path(name)
+    if mmap and path.suffix.lower() != ".npz":
+        raise InvalidArgumentError(
+            f"{path}: only the edges of an .npz file can stay where they are"
+        )
     try:
         match path.suffix.lower():
             case ".npz":
