@@ -203,17 +203,7 @@ class ParameterCounts:
 
         The length of a path is the number of its links, that is of edges of the graph of single
         elements, functions and movements of elements included. Formula ``sum of lengths / C``; NaN
-        for an element without a context.
-
-        Parameters
-        ----------
-        index : int or tuple of int, optional
-            One element; all of them by default.
-
-        Returns
-        -------
-        ndarray of float64, or float
-            An array of the shape of the parameter, or the one value.
+        for an element without a context. Parameters and results are those of `log2`.
 
         Raises
         ------
@@ -240,8 +230,8 @@ class ParameterCounts:
         """Variance of the length over the contexts of each element.
 
         Formula ``sum of squares of lengths / C - mean**2``, exact before one rounding if counted
-        exactly. In log space the error is about 1e-13 of the square of the mean length. Parameters,
-        results and errors are those of `mean_length`.
+        exactly. In log space the error is about 1e-13 of the square of the mean length. Parameters
+        and results are those of `log2`, errors those of `mean_length`.
         """
         return self._of_lengths(lambda one: one.variance, index)
 
