@@ -47,9 +47,10 @@ def assert_counts(
     )
     counts = unrolled.count(network)
     expected = dict(made or {})
-    for tensor in model.graph.initializer:
-        if tensor.data_type in FLOATS and tensor.name not in constants:
-            expected[tensor.name] = tuple(tensor.dims)
+    for graph in graphs_of(model.graph):
+        for tensor in graph.initializer:
+            if tensor.data_type in FLOATS and tensor.name not in constants:
+                expected[tensor.name] = tuple(tensor.dims)
     assert set(counts) <= set(expected)
     form = model if as_if is None else as_if
     for name in expected:
@@ -96,13 +97,14 @@ def one_by_one(form: ModelProto, shapes: Any, name: str, semantics: str, counts:
 
 def operators_in(model: ModelProto) -> set[str]:
     """The operators of all nodes, in subgraphs and functions as well."""
-    graphs = [model.graph, *model.functions]
-    return {proto.op_type for graph in graphs for proto in nodes_of(graph)}
+    graphs = [*graphs_of(model.graph), *model.functions]
+    return {proto.op_type for graph in graphs for proto in graph.node}
 
 
-def nodes_of(graph: Any) -> Iterator[Any]:
+def graphs_of(graph: Any) -> Iterator[Any]:
+    """A graph and those within it."""
+    yield graph
     for proto in graph.node:
-        yield proto
         for attribute in proto.attribute:
             if attribute.HasField("g"):
-                yield from nodes_of(attribute.g)
+                yield from graphs_of(attribute.g)

@@ -17,6 +17,9 @@ import numpy as np
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+SHAPES = ("Shape", "Size", "EyeLike", "RandomNormalLike", "RandomUniformLike")
+"""Operators that read the shape of a tensor only: what they compute is constant."""
+
 LARGEST_EXACT = 1 << 52
 
 
@@ -167,7 +170,7 @@ class Counter:
         else:
             arrays = [None if pair is None else pair.real for pair in call.pairs]
             reals = evaluate(call.node, call.opset, arrays)
-        if all(pair is None or pair.count is None for pair in call.pairs):
+        if operator in SHAPES or all(pair is None or pair.count is None for pair in call.pairs):
             return [Pair(real, None) for real in reals]
         counts = as_list(RULES[operator](call))
         for real, count in zip(reals, counts, strict=False):
