@@ -169,6 +169,7 @@ class Recurrent(Products):
 
     def _from_inputs(self, x: Operand, weights: Sequence[Operand]) -> list[Operand]:
         """What the gates of each step get from inputs and biases, shape ``(1, batch, rows)``."""
+        self._steps(x, reverse=False)
         kernel, recurrent, *biases = weights
         rows = kernel.shape[0]
         fits = x.rank == 3 and kernel.rank == recurrent.rank == 2 and kernel.shape[1] == x.shape[2]
