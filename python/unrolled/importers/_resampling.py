@@ -52,17 +52,19 @@ def taps(
     scale : float
         Above 1, the filter is stretched by it, as antialiasing does.
     """
-    reach = (1.0 if kind == "linear" else 2.0) * max(scale, 1.0)
-    first = np.floor(positions - reach).astype(np.int64)
-    offsets, found = [0], list[int]()
-    for position, start in zip(positions.tolist(), first.tolist(), strict=True):
-        near = np.arange(start, start + int(2 * reach) + 3)
-        distance = np.abs(near - position) / max(scale, 1.0)
-        weights = np.where(distance < (1 if kind == "linear" else 2), _weight(kind, distance), 0.0)
-        read = np.clip(near[np.abs(weights) > NEGLIGIBLE], 0, extent - 1)
-        found += np.unique(read).tolist()
-        offsets.append(len(found))
-    return Relation.sparse(axis, axis, offsets, found)
+    stretch = max(scale, 1.0)
+    radius = 1 if kind == "linear" else 2
+    first = np.floor(positions - radius * stretch).astype(np.int64)
+    near = first[:, None] + np.arange(int(2 * radius * stretch) + 3)
+    distance = np.abs(near - positions[:, None]) / stretch
+    weights = np.where(distance < radius, _weight(kind, distance), 0.0)
+    rows, columns = np.nonzero(np.abs(weights) > NEGLIGIBLE)
+    read = np.clip(near[rows, columns], 0, extent - 1)
+    # Beyond an end, the element there is read; more than one such tap is still one edge.
+    is_new = np.ones(len(rows), dtype=bool)
+    is_new[1:] = (np.diff(rows) != 0) | (np.diff(read) != 0)
+    offsets = np.searchsorted(rows[is_new], np.arange(len(positions) + 1))
+    return Relation.sparse(axis, axis, offsets.astype(np.int64), read[is_new])
 
 
 def _weight(kind: str, distance: Positions) -> Positions:
