@@ -17,7 +17,7 @@ __all__: list[str] = []
 
 rule = TABLE.rule
 
-MOST_STEPS = 100_000
+MOST_STEPS = 10_000
 
 
 @rule("If")
@@ -26,12 +26,12 @@ def branch(tracer: Tracer, node: Node) -> list[Operand]:
     if not isinstance(condition, Constant) or condition.array is None:
         raise UnsupportedOperatorError("a condition known only at run time")
     chosen = bool(condition.array.reshape(-1)[0]) if condition.size else False
-    return node.run_body(node.attribute("then_branch" if chosen else "else_branch"), [])
+    return node.run_body(node.graph("then_branch" if chosen else "else_branch"), [])
 
 
 @rule("Loop")
 def loop(tracer: Tracer, node: Node) -> list[Operand]:
-    body = _body(node)
+    body = node.graph("body")
     limit, condition = node.optional(0), node.optional(1)
     if isinstance(limit, Constant) and limit.array is not None and limit.size == 1:
         trips = int(limit.array.reshape(-1)[0])
@@ -62,11 +62,11 @@ def loop(tracer: Tracer, node: Node) -> list[Operand]:
 def scan(tracer: Tracer, node: Node) -> list[Operand]:
     if node.opset < 9:
         raise UnsupportedOperatorError("version 8")
-    body, number = _body(node), node.attribute("num_scan_inputs", 0)
+    body, number = node.graph("body"), node.attribute("num_scan_inputs", 0)
     operands = [node.input(position) for position in range(len(node.inputs))]
+    if not 1 <= number <= len(operands):
+        raise InvalidModelError(f"node '{node.name}': {number} inputs to scan of {len(operands)}")
     state, sequences = operands[: len(operands) - number], operands[len(operands) - number :]
-    if not sequences:
-        raise InvalidModelError(f"node '{node.name}': nothing to scan")
     axes = node.attribute("scan_input_axes", [0] * number)
     axes = [checked_axes(node, [a], x.rank)[0] for a, x in zip(axes, sequences, strict=True)]
     backwards = node.attribute("scan_input_directions", [0] * number)
@@ -92,13 +92,6 @@ def scan(tracer: Tracer, node: Node) -> list[Operand]:
         for sequence, axis, back in zip(scanned, out_axes, out_backwards, strict=True)
     ]
     return [*state, *results]
-
-
-def _body(node: Node) -> Any:
-    body = node.attribute("body")
-    if body is None:
-        raise InvalidModelError(f"node '{node.name}' ({node.operator}): it has no body")
-    return body
 
 
 def _holds(condition: Operand | None) -> bool:

@@ -28,7 +28,7 @@ __all__ = ["Walk"]
 DEEPEST = 32
 """Functions and subgraphs within one another."""
 
-MOST_STEPS = 1_000_000
+MOST_STEPS = 250_000
 """Nodes read in all, those of bodies once for each time they run."""
 
 MADE_UP = re.compile(
@@ -48,6 +48,10 @@ class Unreadable(NamedTuple):
 
 NOTED = Unreadable("", "")
 """Of an operator that will be named already."""
+
+
+class UnreadableBodyError(Exception):
+    """A subgraph computes something by an operator that will be named already."""
 
 Scope = dict[str, Any]
 
@@ -218,6 +222,8 @@ class Walk:
             if rule is not None:
                 return as_list(rule(self.tracer, node))
             self._unsupported.add(node.operator, node.name)
+        except UnreadableBodyError:
+            pass
         except UnsupportedOperatorError as error:
             self._unsupported.add(node.operator, node.name, str(error))
         except InvalidModelError as error:
@@ -271,7 +277,10 @@ class Walk:
         inner.update(zip([value.name for value in graph.input], inputs, strict=False))
         outputs = [value.name for value in graph.output]
         self._walk(_needed(graph.node, outputs), inner, depth, references)
-        return [self._operand(inner, name, "a subgraph") for name in outputs]
+        found = [self._operand(inner, name, "a subgraph") for name in outputs]
+        if any(isinstance(one, Unreadable) for one in found):
+            raise UnreadableBodyError
+        return found
 
     def _operand(self, scope: Scope, name: str, reader: str) -> Any:
         """An output of a graph; of one that no rule computes that is noted."""

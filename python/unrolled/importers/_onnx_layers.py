@@ -231,6 +231,9 @@ def softmax(tracer: Tracer, node: Node) -> Operand:
     return tracer.normalise(x, range(axis, x.rank))  # All axes from there on, before version 13.
 
 
+GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+
+
 @rule("LSTM", "GRU", "RNN")
 def recurrent(tracer: Tracer, node: Node) -> list[Operand]:
     x = node.input(0)
@@ -244,8 +247,19 @@ def recurrent(tracer: Tracer, node: Node) -> list[Operand]:
         hidden, cell = (s and tracer.transpose(s, (1, 0, 2)) for s in (hidden, cell))
     direction = node.attribute("direction", "forward")
     runs = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}.get(direction)
-    if runs is None or kernel.shape[:1] != (len(runs),):
-        raise InvalidModelError(f"node '{node.name}': direction '{direction}' does not fit")
+    units = node.attribute("hidden_size", recurrent_kernel.shape[-1])
+    given = [w for w in (kernel, recurrent_kernel, bias, node.optional(7)) if w is not None]
+    if (
+        runs is None
+        or any(weight.shape[:1] != (len(runs),) for weight in given)
+        or recurrent_kernel.shape != (len(runs), GATES[node.operator] * units, units)
+        or any(s is not None and (s.rank, s.shape[-1]) != (3, units) for s in (hidden, cell))
+    ):
+        shapes = ", ".join([str(weight.shape) for weight in given])
+        raise InvalidModelError(
+            f"node '{node.name}' ({node.operator}): weights of shapes {shapes} do not fit {units} "
+            f"units, direction '{direction}'"
+        )
     found: list[tuple[Operand, ...]] = []
     for number, reverse in enumerate(runs):
         weights = [_of(tracer, w, number) for w in (kernel, recurrent_kernel)]

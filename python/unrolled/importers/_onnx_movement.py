@@ -19,6 +19,9 @@ __all__: list[str] = []
 
 rule = TABLE.rule
 
+MOST_PARTS = 1 << 16
+"""Of one Split."""
+
 
 @rule("Reshape")
 def reshape(tracer: Tracer, node: Node) -> Operand:
@@ -106,7 +109,9 @@ def split(tracer: Tracer, node: Node) -> list[Operand]:
         lengths = node.attribute("split", [])
     if not lengths:
         parts = node.attribute("num_outputs", len(node.outputs))
-        each = -(-x.shape[axis] // max(parts, 1))
+        if not 1 <= parts <= min(x.shape[axis], MOST_PARTS):
+            raise InvalidModelError(f"node '{node.name}': {parts} parts of {x.shape}")
+        each = -(-x.shape[axis] // parts)
         lengths = [min(each, x.shape[axis] - at * each) for at in range(parts)]
     if any(n < 0 for n in lengths):
         raise InvalidModelError(f"node '{node.name}': {lengths} are no lengths")

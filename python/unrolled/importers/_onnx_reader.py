@@ -302,6 +302,13 @@ class Node:
             return _plain(self.name, name, value, default)
         return default
 
+    def graph(self, name: str) -> Any:
+        """The subgraph of an attribute, which must be there."""
+        for attribute in self.proto.attribute:
+            if attribute.name == name and attribute.HasField("g"):
+                return attribute.g
+        raise InvalidModelError(f"node '{self.name}' ({self.operator}): it has no {name}")
+
     def has(self, name: str) -> bool:
         """Whether an attribute is there."""
         return any(attribute.name == name for attribute in self.proto.attribute)

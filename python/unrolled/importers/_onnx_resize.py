@@ -20,6 +20,8 @@ __all__: list[str] = []
 rule = TABLE.rule
 
 LONGEST_AXIS = 1 << 24
+MOST_TAPS = 1 << 24
+"""Of an axis that is interpolated."""
 
 
 @rule("Resize", "Upsample")
@@ -49,7 +51,9 @@ def resize(tracer: Tracer, node: Node) -> Operand:
             relation = nearest(axis, at, extent, node.attribute("nearest_mode", default))
         else:
             kind = "cubic" if mode == "cubic" else "linear"
-            stretch = 1 / scale if node.attribute("antialias", 0) else 1.0
+            stretch = max(1 / scale, 1.0) if node.attribute("antialias", 0) else 1.0
+            if 4 * stretch * length > MOST_TAPS:
+                raise InvalidModelError(f"node '{node.name}': an axis of length {length}")
             relation = taps(axis, at, extent, kind, scale=stretch)
         changes[axis] = (length, relation)
     if isinstance(x, Constant):
