@@ -332,7 +332,7 @@ def test_what_only_looks_like_a_normaliser_keeps_both_edges(name: str, semantics
 
 @pytest.mark.parametrize("semantics", ["value", "dependency"])
 def test_global_response_norm(semantics: str) -> None:
-    """Norms of channels are divided by their mean, a normaliser; the product with them is a gate."""
+    """Norms over their mean are normalised; the product with them is a gate."""
     weights = {"x": (1, 3, 3, 2), "g": (2,), "b": (2,)}
     norm = node("ReduceL2 x -> n", axes=[1, 2])
     last = ["Mul x,r -> p", "Mul g,p -> s", "Add s,b -> t", "Add x,t -> y"]

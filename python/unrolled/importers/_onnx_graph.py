@@ -18,7 +18,7 @@ from unrolled.importers._onnx_reader import (
     read_constant,
     shape_of_tensor,
 )
-from unrolled.importers._onnx_rules import TABLE, WEIGHT_INPUTS
+from unrolled.importers._onnx_rules import QUANTISED_INPUTS, TABLE, WEIGHT_INPUTS
 from unrolled.importers._rules import Unsupported, as_list
 from unrolled.importers._tracer import Tracer
 from unrolled.importers._values import Constant, Shape, Value
@@ -28,8 +28,8 @@ __all__ = ["Walk"]
 DEEPEST = 32
 """Functions and subgraphs within one another."""
 
-MOST_STEPS = 250_000
-"""Nodes read in all, those of bodies once for each time they run."""
+MOST_REPEATED = 50_000
+"""Nodes of subgraphs and functions, once for each time they run."""
 
 MADE_UP = re.compile(
     r"/|onnx::|val_\d+$|_val_\d+$|const|ConstantFolding|.*(Const|Cast|_output_\d+$|:\d+$)", re.I
@@ -76,6 +76,7 @@ class Walk:
     ) -> None:
         self.tracer = tracer
         self.operators: list[str] = []
+        self._repeated = 0
         self._model = model
         self._source = source
         self._folder = folder
@@ -140,17 +141,23 @@ class Walk:
         return self._skipped | unused | self.tracer.notes
 
     def _store(self, graph: Any, scope: Scope) -> None:
+        quantised = {
+            name
+            for node in graph.node
+            for position, name in enumerate(node.input)
+            if position in QUANTISED_INPUTS.get(node.op_type, ())
+        }
         for tensor in graph.initializer:
-            scope[tensor.name] = self._stored_tensor(tensor.name, tensor)
+            is_weight = is_float(tensor.data_type) or tensor.name in quantised
+            scope[tensor.name] = self._stored_tensor(tensor.name, tensor, is_weight)
         for sparse in graph.sparse_initializer:
             shape = shape_of_tensor(sparse.values.name, sparse)
             tensor = Stored(Constant(shape), self.tracer.parameter(sparse.values.name, shape))
             scope[sparse.values.name] = self._stored[sparse.values.name] = tensor
 
-    def _stored_tensor(self, name: str, tensor: Any) -> Stored:
+    def _stored_tensor(self, name: str, tensor: Any, is_parameter: bool) -> Stored:
         check_location(name, tensor)
         constant = read_constant(name, tensor, self._folder)
-        is_parameter = is_float(tensor.data_type)
         if name in self._constants:
             is_parameter, self._skipped[name] = False, "named as a constant"
         elif name in self._parameters:
@@ -182,9 +189,10 @@ class Walk:
         self, nodes: Iterable[Any], scope: Scope, depth: int, references: Mapping[str, Any]
     ) -> None:
         for proto in nodes:
-            if len(self.operators) >= MOST_STEPS:
+            self._repeated += depth > 0
+            if self._repeated > MOST_REPEATED:
                 raise InvalidModelError(
-                    f"{self._source}: more than {MOST_STEPS:,} nodes once loops are unrolled"
+                    f"{self._source}: more than {MOST_REPEATED:,} nodes once loops are unrolled"
                 )
             domain = "" if proto.domain in DEFAULT_DOMAINS else proto.domain
             operator = f"{domain}::{proto.op_type}" if domain else proto.op_type

@@ -8,7 +8,7 @@ import numpy as np
 
 from unrolled.errors import InvalidModelError, UnsupportedOperatorError
 from unrolled.importers._onnx_elementwise import checked_axes
-from unrolled.importers._onnx_reader import Node, Stored
+from unrolled.importers._onnx_reader import Node
 from unrolled.importers._onnx_table import TABLE
 from unrolled.importers._tracer import Tracer
 from unrolled.importers._values import Constant, Operand, Value, size_of
@@ -43,6 +43,14 @@ def conv_transpose(tracer: Tracer, node: Node) -> Operand:
     extra = node.attribute("output_padding", [0] * rank)
     wanted = node.attribute("output_shape", [])
     auto = node.attribute("auto_pad", "NOTSET")
+    given = [strides, dilations, extra, kernel.shape[2:], *([wanted] if wanted else [])]
+    fits = all(len(one) == rank for one in given) and len(pads) == 2 * rank
+    if rank < 1 or not fits or auto not in (*AUTO_PADS, "NOTSET", ""):
+        raise InvalidModelError(
+            f"node '{node.name}': strides {strides}, dilations {dilations}, pads {pads} and "
+            f"auto_pad '{auto}' do not fit a kernel of shape {kernel.shape} and a tensor of shape "
+            f"{x.shape}"
+        )
     windows = []
     for axis in range(rank):
         n, k = x.shape[2 + axis], kernel.shape[2 + axis]
@@ -302,10 +310,7 @@ def _of(tracer: Tracer, weight: Operand, direction: int) -> Operand:
 
 @rule("DequantizeLinear")
 def dequantize(tracer: Tracer, node: Node) -> Operand:
-    stored = node.inputs[0]
-    if isinstance(stored, Stored) and stored.value is None and stored.constant.size > 1:
-        return tracer.parameter(node.outputs[0], stored.constant.shape)
-    return tracer.pointwise(node.input(0))
+    return tracer.pointwise(node.input(0))  # Integers stored for it are parameters already.
 
 
 @rule("Attention")

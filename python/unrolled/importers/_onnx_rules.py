@@ -9,6 +9,6 @@ from unrolled.importers import (  # noqa: F401
     _onnx_movement,
     _onnx_resize,
 )
-from unrolled.importers._onnx_table import TABLE, WEIGHT_INPUTS
+from unrolled.importers._onnx_table import QUANTISED_INPUTS, TABLE, WEIGHT_INPUTS
 
-__all__ = ["TABLE", "WEIGHT_INPUTS"]
+__all__ = ["QUANTISED_INPUTS", "TABLE", "WEIGHT_INPUTS"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unrolled.importers._rules import RuleTable
 
-__all__ = ["TABLE", "WEIGHT_INPUTS"]
+__all__ = ["QUANTISED_INPUTS", "TABLE", "WEIGHT_INPUTS"]
 
 TABLE = RuleTable("onnx")
 
@@ -23,3 +23,6 @@ WEIGHT_INPUTS = {
     "RNN": (1, 2, 3),
 }
 """Inputs of operators that only weights are expected at."""
+
+QUANTISED_INPUTS = {"DequantizeLinear": (0,)}
+"""Inputs of operators at which stored integers are weights."""
