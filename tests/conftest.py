@@ -1,9 +1,10 @@
-"""Settings for all tests: hypothesis profiles, chosen by HYPOTHESIS_PROFILE."""
+"""Settings for all tests: hypothesis profiles, chosen by HYPOTHESIS_PROFILE; a shared fixture."""
 
 from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -14,3 +15,15 @@ settings.register_profile(
 )
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(scope="session")
+def small_file(tmp_path_factory):
+    """A small graph's file as bytes, and the answers of the graph."""
+    # Not before the profile is loaded: strategies and settings are made on import.
+    from graph_files import SMALL, main_answers
+
+    path = tmp_path_factory.mktemp("saved") / "graph.npz"
+    graph = SMALL.build(name="small")
+    graph.save(path)
+    return path.read_bytes(), main_answers(graph)

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from hypothesis import settings
 from hypothesis import strategies as st
 
 import unrolled
@@ -376,3 +377,7 @@ def structured_graphs(draw: Draw) -> Case:
 def graphs() -> st.SearchStrategy[Case]:
     """Small graphs and structured ones."""
     return small_graphs() | structured_graphs()
+
+
+FEW = settings(max_examples=max(30, settings().max_examples // 3))
+"""Of graphs, for tests that take long."""

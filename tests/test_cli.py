@@ -10,28 +10,11 @@ import sys
 import time
 
 import pytest
-from click.testing import CliRunner
 
 import unrolled
+from command_line import command, command_on_a_terminal, invoke
 from unrolled import _tables, cli, models
 from unrolled.analysis import ATTRIBUTES
-
-
-def command(*arguments, **options):
-    """Run ``python -m unrolled`` with captured output."""
-    return subprocess.run(
-        [sys.executable, "-m", "unrolled", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        **options,
-    )
-
-
-def invoke(*arguments):
-    """The same within this process."""
-    return CliRunner().invoke(cli.main, list(arguments))
 
 
 def test_version():
@@ -311,25 +294,8 @@ def test_no_progress_bar_without_a_terminal():
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 def test_progress_bar_on_a_terminal():
-    import pty
-
-    leading, following = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "unrolled", "analyze", "resnet18", "--size=32", "--json"],
-        stdout=subprocess.PIPE,
-        stderr=following,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
-    ) as process:
-        os.close(following)
-        shown = b""
-        try:
-            while chunk := os.read(leading, 4096):
-                shown += chunk
-        except OSError:
-            pass  # The other end is closed.
-        output = process.stdout.read()
-    os.close(leading)
-    assert process.returncode == 0
+    returncode, output, shown = command_on_a_terminal("analyze", "resnet18", "--size=32", "--json")
+    assert returncode == 0
     assert b"Counting resnet18" in shown
     assert json.loads(output)[0]["name"] == "resnet18"
 

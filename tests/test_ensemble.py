@@ -3,56 +3,16 @@
 import math
 import signal
 
-import mpmath
 import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import unrolled
+from random_levels import ensemble, levels, precise, temperatures
 from unrolled import Ensemble, InvalidArgumentError, NothingToCountError, Spectrum, quantities
 
 INF = math.inf
-
-energies = st.one_of(
-    st.floats(-5, 5).map(lambda x: round(x, 6)),
-    st.floats(-3000, 3000).map(lambda x: round(x, 4)),
-    st.integers(-3, 3).map(float),
-)
-degeneracies = st.one_of(st.integers(1, 5), st.integers(1, 10**8)).map(float)
-levels = st.lists(st.tuples(energies, degeneracies), min_size=1, max_size=12)
-temperatures = st.one_of(
-    st.floats(0.05, 50), st.floats(1e-3, 1e6), st.sampled_from([1.0, 0.5, 1e-6, 1e9, 1e15])
-).flatmap(lambda size: st.sampled_from([size, -size]))
-
-
-def ensemble(pairs, **options):
-    return Ensemble([e for e, _ in pairs], [g for _, g in pairs], **options)
-
-
-def precise(pairs, T):
-    """All quantities in nats, from the definitions, in arithmetic of 80 digits and more."""
-    with mpmath.workdps(80):
-        beta = 1 / mpmath.mpf(T)
-        weights = [mpmath.mpf(g) * mpmath.exp(-beta * mpmath.mpf(e)) for e, g in pairs]
-        total = mpmath.fsum(weights)
-        p = [w / total for w in weights]
-        mean = mpmath.fsum(x * mpmath.mpf(e) for x, (e, _) in zip(p, pairs, strict=True))
-        variance = mpmath.fsum(
-            x * (mpmath.mpf(e) - mean) ** 2 for x, (e, _) in zip(p, pairs, strict=True)
-        )
-        log_total = mpmath.log(total)
-        entropy = -mpmath.fsum(
-            x * mpmath.log(x / mpmath.mpf(g)) for x, (_, g) in zip(p, pairs, strict=True) if x > 0
-        )
-        return {
-            "log_partition": log_total,
-            "free_energy": -log_total / beta,
-            "energy": mean,
-            "entropy": entropy,
-            "energy_variance": variance,
-            "heat_capacity": beta**2 * variance,
-        }
 
 
 @settings(max_examples=120)
@@ -286,80 +246,6 @@ def test_shapes():
     assert e.energy([1, "0+", -3]).shape == (3,)
 
 
-@settings(max_examples=60)
-@given(levels, st.sampled_from([-1.0, 1.0, 0.3, INF, "0+", "0-"]))
-def test_orders(pairs, T):
-    e = ensemble(pairs)
-    near_one = [1 - 1e-7, 1 - 1e-12, 1.0, 1 + 1e-12, 1 + 1e-7]
-    orders = [0.0, 0.01, 0.5, 0.9, *near_one, 1.5, 2.0, 10.0, 200.0, INF]
-    entropies, spreads = e.renyi_entropy(orders, T), e.spread_spectrum(orders, T)
-    scale = 1 + max(abs(energy) for energy, _ in pairs)
-    assert (np.diff(entropies) <= 1e-12 * scale).all()
-    assert (np.diff(spreads) >= -1e-12 * scale).all()
-    assert entropies[6] == pytest.approx(e.entropy(T), rel=1e-12, abs=1e-12 * scale)
-    assert spreads[6] == pytest.approx(e.energy(T), rel=1e-12, abs=1e-12 * scale)
-    assert entropies[-1] == pytest.approx(-math.log(e.probabilities(T).max()), abs=1e-12 * scale)
-    if T == -1.0:
-        assert entropies + spreads == pytest.approx(
-            np.full(len(orders), e.log_partition(T)), rel=1e-12, abs=1e-11 * scale
-        )
-
-
-@settings(max_examples=60)
-@given(levels, st.floats(0, 5), st.floats(0.5, 3).flatmap(lambda T: st.sampled_from([T, -T])))
-@example([(0.0, 1.0), (3000.0, 1.0)], 1 + 1e-9, 1.0)
-@example([(0.0, 7.0), (-3.0, 2.0)], 1 - 1e-9, -1.0)
-def test_renyi_entropy_agrees_with_mpmath(pairs, q, T):
-    with mpmath.workdps(100 + int(max(abs(e) for e, _ in pairs) / abs(T))):
-        order = mpmath.mpf(q)
-        weights = [mpmath.exp(-mpmath.mpf(e) / mpmath.mpf(T)) for e, _ in pairs]
-        total = mpmath.fsum(w * mpmath.mpf(g) for w, (_, g) in zip(weights, pairs, strict=True))
-        sums = [
-            mpmath.mpf(g) * (w / total) ** order for w, (_, g) in zip(weights, pairs, strict=True)
-        ]
-        assume(q != 1)
-        expected = mpmath.log(mpmath.fsum(sums)) / (1 - order)
-    assert ensemble(pairs).renyi_entropy(q, T) == pytest.approx(
-        float(expected), rel=1e-12, abs=1e-12
-    )
-
-
-def test_prior_probabilities():
-    p, x = [0.5, 0.25, 0.25, 0.0], [0.0, 1.0, 3.0, 77.0]
-    e = Ensemble.from_probabilities(p, x)
-    assert len(e) == 3
-    assert e.num_states == 1.0
-    assert (e.energy(INF), e.entropy(INF), e.log_partition(INF)) == (1.0, 0.0, 0.0)
-    assert e.free_energy(INF) == e.free_energy(-INF) == 1.0
-    # Hot: F tends to the mean energy, without the noise of a sum of p that is 1 but for rounding.
-    thirds = Ensemble.from_probabilities([1 / 3] * 3, [1.0, 2.0, 6.0])
-    assert thirds.free_energy(1e18) == pytest.approx(3.0, rel=1e-14)
-    # Entropy is minus the relative entropy from the prior.
-    level = e.probabilities(0.7, per="level")
-    relative = sum(a * math.log(a / b) for a, b in zip(level, p, strict=False))
-    assert e.entropy(0.7) == pytest.approx(-relative, rel=1e-12)
-
-
-def test_densities():
-    e = Ensemble([0.0, 1.0, 1.0, 4.0], [1, 2, 3, 6])
-    density = e.density_of_states(bins=8)
-    assert density.states.sum() == e.num_states
-    assert (density.density * np.diff(density.edges)).sum() == pytest.approx(12)
-    assert e.density_of_states(bins=[0.5, 1.5]).states.tolist() == [5.0]
-    assert Ensemble([2.0] * 3).density_of_states(bins=4).states.sum() == 3
-    bits = e.density_of_states(bins=2, unit="bits")
-    assert bits.edges[-1] == pytest.approx(4 / math.log(2))
-
-
-def test_microcanonical_entropy():
-    e = Ensemble([0.0, 1.0, 1.0, 4.0], [1, 2, 3, 6])
-    assert e.microcanonical_entropy(1.0, width=0.1) == pytest.approx(math.log(5))
-    found = e.microcanonical_entropy([[0.5], [2.5]], width=1.0)
-    assert found.tolist() == [[0.0], [-INF]]
-    wide = e.microcanonical_entropy(2.0, width=100.0, unit="bits")
-    assert wide == pytest.approx(math.log2(12))
-
-
 def test_sweep():
     e = Ensemble.from_counts([2, 2, 2, 1, 1])
     given = [-1.0, "0-", "0+", 2.5, INF]
@@ -385,42 +271,6 @@ def test_sweep():
     assert rows == ["-1", "0-", "0+", "2.5", "inf"]
     with pytest.raises(unrolled.UnknownNameError, match="did you mean 'entropy'"):
         sweep["entropie"]
-
-
-def test_priors_by_hand():
-    e = Ensemble([0.0, 1.0, 2.0], [1, 2, 3])
-    halved = e.with_prior(lambda level: 0.5**level.energy)
-    assert halved.degeneracies.tolist() == [1.0, 1.0, 0.75]
-    assert e.with_prior(lambda level: level.energy > 0).num_states == 5
-    moved = e.with_prior(lambda level: unrolled.Prior(2.0, -level.energy))
-    assert moved.energies.tolist() == [0.0, -1.0, -2.0]
-    assert moved.num_states == 12
-    assert e.degeneracies.tolist() == [1.0, 2.0, 3.0]
-    flat = e.with_prior("uniform")
-    assert flat.entropy(-1.0) == flat.entropy(3.0) == pytest.approx(math.log(6))
-
-
-def test_priors_by_layer_and_depth():
-    net = unrolled.models.mlp([4, 5], inputs=3, classes=2)
-    counts = unrolled.count(net, lengths=True)
-    e = Ensemble.from_counts(counts, unit="bits")
-    seen = []
-    e.with_prior(lambda level: seen.append(level) or 1.0)
-    assert sum(level.degeneracy for level in seen) == e.num_states
-    # The parameters of layers 1, 2 and 3 are 3, 2 and 1 links from the outputs.
-    by_layer = {level.layer: (level.layer_size, level.depth) for level in seen}
-    assert by_layer == {"layer1": (16, 3.0), "layer2": (25, 2.0), "classifier": (12, 1.0)}
-    depth = e.with_prior("depth")
-    weights = {1.0: 12 / 2, 2.0: 25 / 4, 3.0: 16 / 8}
-    total = sum(weights.values())
-    assert depth.log_partition(1.0) == pytest.approx(math.log2(total))
-    assert depth.energy(1.0) == pytest.approx(sum(d * w for d, w in weights.items()) / total)
-    by_size = e.with_prior("layer_size")
-    assert by_size.log_partition(1.0) == pytest.approx(math.log2(3))
-    assert by_size.log_partition(-1.0) == pytest.approx(math.log2(16**2 + 25**2 + 12**2))
-    # Telling levels apart by layer changes nothing.
-    same = e.with_prior(lambda level: 1.0)
-    assert same.entropy(-1.0) == pytest.approx(e.entropy(-1.0), rel=1e-14)
 
 
 @pytest.mark.parametrize(

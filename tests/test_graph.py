@@ -1,14 +1,9 @@
-"""Building an explicit graph, and what it says of itself."""
+"""Graphs of edges and of rows: arrays of every kind, and what a graph says of itself."""
 
 from __future__ import annotations
 
 import array
-import copy
-import pickle
-from dataclasses import replace
-from itertools import pairwise
 
-import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,35 +11,13 @@ from hypothesis import strategies as st
 
 import unrolled
 from graph_oracles import Expected
-from random_graphs import LARGEST, Case, graphs, grid, small_graphs
-
-# Two sources into one node, a double edge to the sink, and a node that is alone.
-SOURCES, TARGETS = [0, 1, 2, 2], [2, 2, 3, 3]
-DOWNSTREAM = [2, 2, 2, 1, 1]
+from graph_views import DOWNSTREAM, SOURCES, TARGETS, counts_of, edges_of, example
+from random_graphs import LARGEST, Case, graphs, grid
 
 INTEGERS = ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"]
+
+
 DTYPES = [order + kind for kind in INTEGERS for order in "<>"]
-
-
-def example(**options):
-    return unrolled.Graph.from_edges(SOURCES, TARGETS, num_nodes=5, **options)
-
-
-def counts_of(graph):
-    """Counts by id of a graph without names, by name of one with."""
-    counts = unrolled.count(graph)
-    nodes = range(graph.num_nodes) if graph.names is None else graph.names
-    return [counts.exact(node) for node in nodes]
-
-
-def edges_of(graph):
-    """Edges with multiplicities, sorted."""
-    multiplicity = (
-        np.ones(graph.num_edges, int) if graph.multiplicity is None else (graph.multiplicity)
-    )
-    sources = np.repeat(np.arange(graph.num_nodes), np.diff(graph.indptr.astype(np.int64)))
-    rows = zip(sources.tolist(), graph.indices.tolist(), multiplicity.tolist(), strict=True)
-    return sorted(rows)
 
 
 # Edges.
@@ -251,6 +224,22 @@ def test_lists_of_large_integers():
     assert graph.multiplicity.tolist() == [1, 2, 3, LARGEST]
 
 
+def test_lists_of_integers_of_numpy():
+    # NumPy finds no common type of integers but float64 for them.
+    graph = unrolled.Graph.from_edges([np.uint64(0), 1], [1, np.uint64(2)])
+    assert edges_of(graph) == [(0, 1, 1), (1, 2, 1)]
+    labels = [np.uint64(3), -1, np.int64(3)]
+    graph = unrolled.Graph.from_edges([0], [1], parameters=labels, num_nodes=3)
+    assert graph.parameters.tolist() == [3, -1, 3]
+
+
+def test_masked_arrays_without_missing_entries():
+    sources = np.ma.array([0, 1], mask=False)
+    graph = unrolled.Graph.from_edges(sources, [1, 2], outputs=np.ma.array([False, True, True]))
+    assert edges_of(graph) == [(0, 1, 1), (1, 2, 1)]
+    assert graph.outputs.tolist() == [1, 2]
+
+
 def test_unsorted_edges_keep_the_order_of_each_row():
     graph = unrolled.Graph.from_edges(
         [1, 0, 1, 0, 1], [5, 4, 3, 2, 2], multiplicity=[5, 4, 3, 2, 1]
@@ -322,333 +311,6 @@ def test_offsets_of_32_bits():
     indptr, indices, _ = case.csr()
     graph = unrolled.Graph.from_csr(indptr.astype(np.int32), indices.astype(np.int32))
     assert counts_of(graph) == Expected(case).downstream
-
-
-# SciPy.
-
-
-def sparse():
-    return pytest.importorskip("scipy.sparse")
-
-
-@pytest.mark.parametrize("layout", ["csr", "csc", "coo", "lil", "dok", "bsr", "dia"])
-@pytest.mark.parametrize("kind", ["array", "matrix"])
-def test_from_scipy(layout, kind):
-    dense = np.zeros((5, 5), dtype=np.int64)
-    dense[0, 2] = dense[1, 2] = 1
-    dense[2, 3] = 2
-    matrix = getattr(sparse(), f"{layout}_{kind}")(dense)
-    graph = unrolled.Graph.from_scipy(matrix, name="matrix")
-    assert graph.name == "matrix"
-    assert counts_of(graph) == DOWNSTREAM
-
-
-@pytest.mark.parametrize("dtype", ["i1", "u1", "i4", "u4", "i8", "u8"])
-def test_from_scipy_of_every_kind(dtype):
-    data = (np.array([1, 2, 3], dtype=dtype), (np.array([0, 1, 2]), np.array([2, 2, 3])))
-    graph = unrolled.Graph.from_scipy(
-        sparse().coo_array(data, shape=(5, 5)), outputs=[2, 3], parameters=[4, 4, 4, -1, -1]
-    )
-    assert edges_of(graph) == [(0, 2, 1), (1, 2, 2), (2, 3, 3)]
-    assert counts_of(graph) == [4, 8, 4, 1, 0]
-    assert unrolled.count(graph).group(4) == 16
-
-
-def test_parallel_entries_add_up():
-    matrix = sparse().coo_array(([1, 2, 3], ([0, 0, 1], [1, 1, 2])), shape=(3, 3))
-    assert counts_of(unrolled.Graph.from_scipy(matrix)) == [9, 3, 1]
-
-
-@given(small_graphs(huge=False) | graphs())
-def test_scipy_round_trip(case):
-    sparse()
-    added = {}
-    for source, target, multiplicity in case.edges:
-        added[source, target] = added.get((source, target), 0) + multiplicity
-    graph = case.build()
-    if max(added.values(), default=0) >= 1 << 63:
-        with pytest.raises(unrolled.SizeOverflowError):
-            graph.to_scipy()
-        return
-    matrix = graph.to_scipy()
-    assert matrix.format == "csr"
-    assert matrix.dtype == np.int64
-    assert matrix.shape == (case.num_nodes, case.num_nodes)
-    found = matrix.tocoo()
-    entries = zip(found.row.tolist(), found.col.tolist(), found.data.tolist(), strict=True)
-    assert sorted(entries) == sorted((*edge, number) for edge, number in added.items())
-    back = unrolled.Graph.from_scipy(
-        matrix, outputs=graph.outputs, parameters=graph.parameters, inputs=graph.inputs
-    )
-    assert counts_of(back) == Expected(case).downstream
-    assert unrolled.count(back).spectrum().levels == unrolled.count(graph).spectrum().levels
-
-
-# NetworkX.
-
-
-def two_layers():
-    graph = nx.DiGraph(name="two layers")
-    graph.add_node("x", kind="input")
-    graph.add_nodes_from(["w1", "w2"], kind="parameter", parameter="w")
-    graph.add_node("b", kind="parameter")
-    graph.add_nodes_from(["h", "g"], kind="operation")
-    graph.add_node("y", kind="output")
-    graph.add_node("z", kind="output")
-    graph.add_edges_from([("x", "h"), ("w1", "h"), ("w2", "g"), ("b", "g"), ("h", "y"), ("g", "y")])
-    graph.add_edge("h", "g", multiplicity=3)
-    graph.add_edge("y", "z")
-    return graph
-
-
-def test_kinds_of_networkx():
-    graph = unrolled.Graph.from_networkx(two_layers())
-    assert graph.names == ("x", "w1", "w2", "b", "h", "g", "y", "z")
-    assert graph.name == "two layers"
-    assert [graph.names[node] for node in graph.outputs] == ["y", "z"]
-    assert [graph.names[node] for node in graph.inputs] == ["x"]
-    labels = graph.parameters.tolist()
-    assert [label >= 0 for label in labels] == [name in ("w1", "w2", "b") for name in graph.names]
-    assert labels[1] == labels[2] != labels[3]
-    counts = unrolled.count(graph)
-    # y is an output and leads to another: 2 paths from it, as from h and g once, and 6 over h-g.
-    assert {name: counts.exact(name) for name in graph.names} == {
-        "x": 8, "w1": 8, "w2": 2, "b": 2, "h": 8, "g": 2, "y": 2, "z": 1,
-    }  # fmt: skip
-    assert (counts.num_parameters, counts.num_weight_nodes) == (2, 3)
-    assert (counts.num_inputs, counts.num_outputs) == (1, 2)
-    assert counts.spectrum().counts == [2, 10]
-    assert counts.group(labels[1]) == 10
-
-
-def test_names_of_attributes_can_be_chosen():
-    other = nx.DiGraph()
-    for node, data in two_layers().nodes(data=True):
-        renamed = {"kind": "role", "parameter": "tied"}
-        other.add_node(node, **{renamed[key]: value for key, value in data.items()})
-    for source, target, data in two_layers().edges(data=True):
-        other.add_edge(source, target, paths=data.get("multiplicity", 1))
-    graph = unrolled.Graph.from_networkx(
-        other, multiplicity="paths", kind="role", parameter="tied", name="renamed"
-    )
-    assert graph.name == "renamed"
-    plain = unrolled.Graph.from_networkx(two_layers())
-    assert counts_of(graph) == counts_of(plain)
-    assert unrolled.count(graph).spectrum().counts == [2, 10]
-
-
-def test_networkx_without_kinds():
-    graph = unrolled.Graph.from_networkx(nx.DiGraph([("a", "b"), ("b", "c"), ("a", "c")]))
-    assert graph.names == ("a", "b", "c")
-    assert [graph.names[node] for node in graph.outputs] == ["c"]
-    assert counts_of(graph) == [2, 1, 1]
-    assert graph.multiplicity is None or set(graph.multiplicity.tolist()) == {1}
-
-
-def test_multigraphs_of_networkx():
-    multigraph = nx.MultiDiGraph([("a", "b"), ("a", "b"), ("b", "c")])
-    multigraph.add_edge("b", "c", multiplicity=5)
-    graph = unrolled.Graph.from_networkx(multigraph)
-    assert graph.num_edges == 4
-    assert counts_of(graph) == [12, 6, 1]
-
-
-def test_nodes_of_networkx_can_be_anything_hashable():
-    nodes = [("layer", (0, 1)), 17, "text", frozenset([1]), 2.5, -3]
-    graph = unrolled.Graph.from_networkx(nx.DiGraph(list(pairwise(nodes))))
-    assert graph.names == tuple(nodes)
-    counts = unrolled.count(graph)
-    for number, node in enumerate(nodes):
-        assert graph.index(node) == number
-        assert counts.exact(node) == counts[node] == 1
-
-
-def test_integers_of_networkx_are_names():
-    """In the order of the graph, not of the numbers."""
-    graph = unrolled.Graph.from_networkx(nx.DiGraph([(2, 1), (1, 0), (2, 0)]))
-    counts = unrolled.count(graph)
-    assert [counts.exact(node) for node in (0, 1, 2)] == [1, 1, 2]
-    assert [graph.index(node) for node in (2, 1, 0)] == [0, 1, 2]
-
-
-@given(small_graphs(huge=False))
-def test_networkx_round_trip(case):
-    # A node of NetworkX has one kind only.
-    ends = set(Expected(case).outputs)
-    labels = case.labels or [int(not edges) - 1 for edges in Expected(case).predecessors]
-    labels = [-1 if node in ends else label for node, label in enumerate(labels)]
-    inputs = [node for node in Expected(case).inputs if labels[node] < 0 and node not in ends]
-    case = replace(case, outputs=sorted(ends), labels=labels, inputs=inputs)
-    graph, expected = case.build(), Expected(case)
-    exported = graph.to_networkx()
-    assert isinstance(exported, nx.DiGraph)
-    assert list(exported) == list(range(case.num_nodes))
-    added = {}
-    for source, target, multiplicity in case.edges:
-        added[source, target] = added.get((source, target), 0) + multiplicity
-    found = {(a, b): number for a, b, number in exported.edges(data="multiplicity")}
-    assert found == added
-    assert all(type(number) is int for number in found.values())
-    kinds = dict(exported.nodes(data="kind"))
-    for node in range(case.num_nodes):
-        owned = graph.parameters[node] >= 0
-        kind = "parameter" if owned else "operation"
-        kind = "output" if node in expected.outputs else kind
-        assert kinds[node] == ("input" if node in expected.inputs else kind)
-    back = unrolled.Graph.from_networkx(exported)
-    assert counts_of(back) == expected.downstream
-    assert unrolled.count(back).spectrum().levels == unrolled.count(graph).spectrum().levels
-
-
-def test_networkx_round_trip_keeps_names():
-    graph = unrolled.Graph.from_networkx(two_layers())
-    exported = graph.to_networkx()
-    assert list(exported) == list(two_layers())
-    assert exported.edges["h", "g"]["multiplicity"] == 3
-    assert {node: exported.nodes[node]["kind"] for node in exported} == dict(
-        two_layers().nodes(data="kind")
-    )
-    back = unrolled.Graph.from_networkx(exported)
-    assert counts_of(back) == counts_of(graph)
-
-
-@pytest.mark.parametrize("other", [1, 2**31, LARGEST])
-def test_huge_multiplicities_of_networkx(other):
-    graph = nx.DiGraph()
-    graph.add_edge(0, 1, multiplicity=LARGEST)
-    graph.add_edge(1, 2, multiplicity=other)
-    loaded = unrolled.Graph.from_networkx(graph)
-    assert counts_of(loaded) == [LARGEST * other, other, 1]
-    assert loaded.to_networkx().edges[0, 1]["multiplicity"] == LARGEST
-
-
-# Merging parallel edges.
-
-
-@given(graphs())
-def test_coalesce(case):
-    added = {}
-    for source, target, multiplicity in case.edges:
-        added[source, target] = added.get((source, target), 0) + multiplicity
-    graph = case.build(name="many")
-    if max(added.values(), default=0) > LARGEST:
-        with pytest.raises(unrolled.SizeOverflowError):
-            graph.coalesce()
-        return
-    merged = graph.coalesce()
-    assert merged.num_edges == len(added)
-    assert edges_of(merged) == sorted((*edge, number) for edge, number in added.items())
-    assert merged.name == "many"
-    assert merged.outputs.tolist() == graph.outputs.tolist()
-    assert merged.inputs.tolist() == graph.inputs.tolist()
-    assert merged.parameters.tolist() == graph.parameters.tolist()
-    assert counts_of(merged) == Expected(case).downstream
-    assert edges_of(graph) == sorted(case.edges)
-
-
-def test_coalesce_keeps_names():
-    graph = unrolled.Graph.from_networkx(nx.MultiDiGraph([("a", "b"), ("a", "b")])).coalesce()
-    assert graph.names == ("a", "b")
-    assert unrolled.count(graph).exact("a") == 2
-
-
-# Names.
-
-
-def test_index():
-    graph = example()
-    assert [graph.index(node) for node in range(5)] == list(range(5))
-    assert type(graph.index(np.int64(3))) is int
-    named = unrolled.Graph.from_networkx(two_layers())
-    assert [named.index(name) for name in named.names] == list(range(8))
-    counts = unrolled.count(named)
-    logs = unrolled.count(named, exact=False)
-    for number, name in enumerate(named.names):
-        assert counts[name] == counts.exact(name)
-        assert logs[name] == logs.log2()[number]
-
-
-@pytest.mark.parametrize("node", [5, -1, 10**30, "x", 1.5, None, [0]])
-def test_unknown_ids(node):
-    counts = unrolled.count(example())
-    for attempt in (example().index, counts.exact, counts.__getitem__):
-        with pytest.raises(unrolled.UnrolledError):
-            attempt(node)
-
-
-@pytest.mark.parametrize("node", ["w3", 0, None, ["w1"]])
-def test_unknown_names(node):
-    graph = unrolled.Graph.from_networkx(two_layers())
-    counts = unrolled.count(graph)
-    for attempt in (graph.index, counts.exact, counts.__getitem__):
-        with pytest.raises(unrolled.UnrolledError):
-            attempt(node)
-
-
-# As an object.
-
-
-def test_repr():
-    text = repr(unrolled.Graph.from_edges(np.arange(1500), np.arange(1, 1501), name="long chain"))
-    assert text.startswith("Graph('long chain'")
-    assert "1,501 nodes" in text
-    assert "1,500 edges" in text
-
-
-@pytest.mark.parametrize(
-    "attribute",
-    [
-        *("num_nodes", "num_edges", "indptr", "indices", "multiplicity"),
-        *("outputs", "inputs", "parameters", "names"),
-    ],
-)
-def test_attributes_cannot_be_set(attribute):
-    with pytest.raises(AttributeError):
-        setattr(example(), attribute, None)
-
-
-def test_arrays_are_read_only():
-    graph = example(multiplicity=[1, 2, 3, 4], inputs=[0], parameters=[0, -1, -1, -1, -1])
-    arrays = (graph.indptr, graph.indices, graph.multiplicity, graph.outputs, graph.inputs)
-    for values in (*arrays, graph.parameters):
-        assert not values.flags.writeable
-        with pytest.raises(ValueError, match="read-only"):
-            values[0] = 0
-
-
-def test_graphs_are_made_by_their_functions():
-    with pytest.raises(TypeError):
-        unrolled.Graph()
-
-
-def test_keyword_only_options():
-    with pytest.raises(TypeError):
-        unrolled.Graph.from_edges([0], [1], None, None, None, None, [0])
-    with pytest.raises(TypeError):
-        unrolled.Graph.from_csr([0, 1, 1], [1], None, None, None, [0])
-
-
-@pytest.mark.parametrize(
-    "duplicate",
-    [copy.copy, copy.deepcopy, lambda graph: pickle.loads(pickle.dumps(graph))],
-    ids=["copy", "deepcopy", "pickle"],
-)
-@settings(max_examples=20)
-@given(case=small_graphs())
-def test_copies(duplicate, case):
-    graph = case.build(name="first")
-    other = duplicate(graph)
-    assert other.name == "first"
-    assert edges_of(other) == edges_of(graph)
-    assert other.parameters.tolist() == graph.parameters.tolist()
-    assert counts_of(other) == Expected(case).downstream
-
-
-def test_copies_keep_names():
-    graph = unrolled.Graph.from_networkx(two_layers())
-    other = pickle.loads(pickle.dumps(graph))
-    assert other.names == graph.names
-    assert counts_of(other) == counts_of(graph)
 
 
 @settings(max_examples=30)

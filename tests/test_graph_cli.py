@@ -5,69 +5,17 @@ from __future__ import annotations
 import json
 import math
 import os
-import signal
-import subprocess
-import sys
 
 import networkx as nx
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import unrolled
+from command_line import command, command_on_a_terminal, invoke
 from graph_oracles import Expected
+from graph_tables import COUNTS, ROWS, TOTAL, check, numbered, record_of, write
 from random_graphs import Case, decorated, grid, ladder, scattered
 from unrolled import cli
-
-# Two sources, a double edge to a node that leads to the sink three times.
-ROWS = [("a", "c", 1), ("b", "c", 2), ("c", "d", 3), ("a", "d", 1)]
-COUNTS = {"a": 4, "b": 6, "c": 3, "d": 1}
-TOTAL = 10
-
-
-def command(*arguments, **options):
-    """Run ``python -m unrolled`` with captured output."""
-    return subprocess.run(
-        [sys.executable, "-m", "unrolled", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        **options,
-    )
-
-
-def invoke(*arguments):
-    """The same within this process."""
-    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
-
-
-def record_of(*arguments):
-    """The one object that ``analyze --json`` prints."""
-    result = invoke("analyze", *arguments, "--json")
-    assert result.exit_code == 0, result.output
-    (record,) = json.loads(result.output)
-    return record
-
-
-def write(path, rows, *, header=None, separator=","):
-    lines = [] if header is None else [header]
-    lines += [separator.join(map(str, row)) for row in rows]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
-
-
-def numbered(rows=ROWS):
-    return [("abcd".index(a), "abcd".index(b), *rest) for a, b, *rest in rows]
-
-
-def check(record, exact=True):
-    assert record["total_contexts"] == (TOTAL if exact else None)
-    assert record["log2_total_contexts"] == pytest.approx(math.log2(TOTAL), rel=1e-13)
-    assert (record["num_parameters"], record["num_outputs"]) == (2, 1)
-    spread = sum(COUNTS[node] / TOTAL * math.log2(COUNTS[node]) for node in "ab")
-    assert record["expected_spread"] == pytest.approx(spread, rel=1e-12)
-
 
 # CSV.
 
@@ -246,169 +194,13 @@ def test_paths_with_folders(tmp_path):
     assert result.stderr == ""
 
 
-# Errors.
-
-
-def broken_archive(path):
-    grid(3, 3).build().save(path)
-    path.write_bytes(path.read_bytes()[:-40])
-
-
-BROKEN = {
-    "missing.npz": (None, "missing.npz"),
-    "missing.csv": (None, "missing.csv"),
-    "missing.graphml": (None, "missing.graphml"),
-    "truncated.npz": (broken_archive, "truncated.npz"),
-    "text.npz": (lambda path: path.write_text("0,1\n"), "text.npz"),
-    "empty.npz": (lambda path: path.write_bytes(b""), "empty.npz"),
-    "foreign.npz": (lambda path: np.savez(path, a=np.arange(3)), "foreign.npz"),
-    "empty.csv": (lambda path: path.write_text(""), "empty"),
-    "header.csv": (lambda path: path.write_text("source,target\n"), "header"),
-    "column.csv": (lambda path: path.write_text("0\n1\n"), "column"),
-    "columns.csv": (lambda path: path.write_text("0,1,2,3\n1,2,2,3\n"), "column"),
-    "ragged.csv": (lambda path: path.write_text("0,1\n1,2,3\n2\n"), "2"),
-    "negative.csv": (lambda path: path.write_text("0,1\n1,-2\n"), "-2"),
-    "huge.csv": (lambda path: path.write_text("0,1\n1,8589934592\n"), "nodes"),
-    "beyond.csv": (lambda path: path.write_text(f"0,1\n1,{2**70}\n"), "error"),
-    "zero.csv": (lambda path: path.write_text("0,1,1\n1,2,0\n"), "multiplicity"),
-    "minus.csv": (lambda path: path.write_text("0,1,1\n1,2,-3\n"), "-3"),
-    "fraction.csv": (lambda path: path.write_text("0,1,1\n1,2,1.5\n"), "1.5"),
-    "words.csv": (lambda path: path.write_text("0,1,1\n1,2,many\n"), "many"),
-    "nothing.csv": (lambda path: path.write_text("0,1,1\n1,2,\n"), "error"),
-    "no name.csv": (lambda path: path.write_text("a,b\nb,\n"), "error"),
-    "cycle.csv": (lambda path: path.write_text("0,1\n1,2\n2,1\n"), " -> "),
-    "names.csv": (lambda path: path.write_text("up,down\ndown,up\nup,out\n"), "'up' -> "),
-    "loop.csv": (lambda path: path.write_text("a,b\nb,b\n"), "'b' -> 'b'"),
-    "binary.csv": (lambda path: path.write_bytes(bytes(range(256)) * 5), "binary.csv"),
-    "latin.csv": (lambda path: path.write_bytes(b"a,b\nb,\xff\xfe\n"), "latin.csv"),
-    "text.graphml": (lambda path: path.write_text("0,1\n"), "text.graphml"),
-    "bomb.graphml": (lambda path: path.write_text(entities()), "error"),
-    "other.graphml": (lambda path: path.write_text("<html></html>"), "other.graphml"),
-    "undirected.graphml": (lambda path: nx.write_graphml(nx.path_graph(3), path), "DiGraph"),
-    "kind.graphml": (
-        lambda path: nx.write_graphml(weird_kind(), path),
-        "weird",
-    ),
-    "cycle.graphml": (lambda path: nx.write_graphml(nx.DiGraph([(0, 1), (1, 0)]), path), " -> "),
-    "graph.txt": (lambda path: path.write_text("0,1\n"), "graph.txt"),
-    "graph.json": (lambda path: path.write_text("{}"), "graph.json"),
-}
-
-
-def weird_kind():
-    graph = nx.DiGraph([("a", "b")])
-    graph.nodes["a"]["kind"] = "weird"
-    return graph
-
-
-def entities():
-    """Nested entities, a gigabyte when they are written out."""
-    lines = [f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10)]
-    return (
-        '<?xml version="1.0"?><!DOCTYPE g [<!ENTITY e0 "0123456789">'
-        + "".join(lines)
-        + ']><graphml xmlns="http://graphml.graphdrawing.org/xmlns"><graph edgedefault="directed">'
-        + '<node id="&e9;"/></graph></graphml>'
-    )
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_broken_files_are_one_line_and_exit_code_2(tmp_path, name):
-    make, message = BROKEN[name]
-    if make:
-        make(tmp_path / name)
-    result = invoke("analyze", tmp_path / name)
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert result.stderr.startswith("error: ")
-    assert result.stderr.count("\n") == 1
-    assert message in result.stderr
-
-
-@pytest.mark.parametrize("name", ["cycle.csv", "truncated.npz", "missing.npz", "ragged.csv"])
-def test_broken_files_of_a_process(tmp_path, name):
-    make, _ = BROKEN[name]
-    if make:
-        make(tmp_path / name)
-    result = command("analyze", tmp_path / name, "--json")
-    assert result.returncode == 2
-    assert result.stdout == ""
-    assert result.stderr.startswith("error: ")
-    assert result.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize("threads", ["0", "-1", "two", "1.5"])
-def test_bad_threads(tmp_path, threads):
-    path = write(tmp_path / "edges.csv", numbered())
-    result = invoke("analyze", path, "--threads", threads)
-    assert result.exit_code == 2
-    assert result.stderr.startswith("error: ")
-    assert result.stderr.count("\n") == 1
-
-
-def test_a_folder(tmp_path):
-    (tmp_path / "graph.npz").mkdir()
-    result = invoke("analyze", tmp_path / "graph.npz")
-    assert result.exit_code == 2
-    assert result.stderr.startswith("error: ")
-    assert result.stderr.count("\n") == 1
-
-
-def test_nothing_to_count(tmp_path):
-    """No node is a parameter."""
-    path = tmp_path / "graph.npz"
-    unrolled.Graph.from_edges([0], [1], parameters=[-1, -1]).save(path)
-    result = invoke("analyze", path)
-    assert result.exit_code == 2
-    assert result.stderr.count("\n") == 1
-
-
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 def test_progress_bar_on_a_terminal(tmp_path):
-    import pty
-
     ladder(2000).build().save(tmp_path / "graph.npz")
-    leading, following = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "unrolled", "analyze", tmp_path / "graph.npz", "--json"],
-        stdout=subprocess.PIPE,
-        stderr=following,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
-    ) as process:
-        os.close(following)
-        shown = b""
-        try:
-            while chunk := os.read(leading, 4096):
-                shown += chunk
-        except OSError:
-            pass  # The other end is closed.
-        output = process.stdout.read()
-    os.close(leading)
-    assert process.returncode == 0
+    returncode, output, shown = command_on_a_terminal("analyze", tmp_path / "graph.npz", "--json")
+    assert returncode == 0
     assert b"graph" in shown
     assert len(json.loads(output)) == 1
-
-
-@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
-def test_interruption(tmp_path):
-    """A ladder whose exact count takes long."""
-    node = np.arange(2_000_000)
-    unrolled.Graph.from_edges(
-        np.concatenate([node[:-1], node[:-2]]), np.concatenate([node[1:], node[2:]])
-    ).save(tmp_path / "long.npz")
-    with subprocess.Popen(
-        [sys.executable, "-m", "unrolled", "analyze", tmp_path / "long.npz"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(2)
-        process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert output == ""
-    assert "Traceback" not in errors
 
 
 # Other commands.

@@ -96,6 +96,16 @@ def test_exits_from_progress_propagate(kind):
         unrolled.count(ladder(3_000), progress=leave)
 
 
+@pytest.mark.parametrize("mmap", [False, True])
+def test_exceptions_of_progress_are_not_blamed_on_the_file(tmp_path, mmap):
+    def fail(done, total):
+        raise KeyError("mine")
+
+    ladder(3_000).save(tmp_path / "graph.npz")
+    with pytest.raises(KeyError, match="mine"):
+        unrolled.Graph.load(tmp_path / "graph.npz", mmap=mmap, progress=fail)
+
+
 def test_progress_may_count_itself():
     """A callback is ordinary Python: it may use the package."""
     inner = ladder(50)

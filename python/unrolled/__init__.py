@@ -1,10 +1,15 @@
 """Context counts of deep-learning models, exactly and in log space, without training them."""
 
-from unrolled import errors, models, quantities
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from unrolled import errors, importers, models, quantities
+from unrolled._analyze import analyze
 from unrolled._core import VERSION as __version__
 from unrolled._core import Relation
 from unrolled._sweep import TemperatureSweep
-from unrolled.analysis import Analysis, LayerSummary, analyze
+from unrolled.analysis import Analysis, LayerSummary
 from unrolled.compare import Comparison, compare
 from unrolled.counts import Counts, GraphCounts, Level, ParameterCounts, Spectrum, count
 from unrolled.divergence import Divergence, divergence
@@ -14,6 +19,7 @@ from unrolled.errors import (
     GraphFileError,
     InvalidArgumentError,
     InvalidGraphError,
+    InvalidModelError,
     InvalidNetworkError,
     MemoryLimitError,
     MissingPackageError,
@@ -22,10 +28,18 @@ from unrolled.errors import (
     UnknownModelError,
     UnknownNameError,
     UnrolledError,
+    UnsupportedOperatorError,
 )
 from unrolled.graph import Graph
+from unrolled.importers import Provenance
 from unrolled.network import Link, Network, Tensor
 from unrolled.sharing import Configuration, Layer
+
+if TYPE_CHECKING:
+    from unrolled.importers.jax import from_jax
+    from unrolled.importers.keras import from_keras
+    from unrolled.importers.onnx import from_onnx
+    from unrolled.importers.torch import from_torch
 
 __all__ = [
     "Analysis",
@@ -42,6 +56,7 @@ __all__ = [
     "GraphFileError",
     "InvalidArgumentError",
     "InvalidGraphError",
+    "InvalidModelError",
     "InvalidNetworkError",
     "Layer",
     "LayerSummary",
@@ -54,6 +69,7 @@ __all__ = [
     "ParameterCounts",
     "Prior",
     "PriorLevel",
+    "Provenance",
     "Relation",
     "SizeOverflowError",
     "Spectrum",
@@ -62,12 +78,27 @@ __all__ = [
     "UnknownModelError",
     "UnknownNameError",
     "UnrolledError",
+    "UnsupportedOperatorError",
     "__version__",
     "analyze",
     "compare",
     "count",
     "divergence",
     "errors",
+    "from_jax",
+    "from_keras",
+    "from_onnx",
+    "from_torch",
+    "importers",
     "models",
     "quantities",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Functions of importers, whose rules are read when they are first used."""
+    if name in ("from_jax", "from_keras", "from_onnx", "from_torch"):
+        from importlib import import_module
+
+        return getattr(import_module(f"unrolled.importers.{name.removeprefix('from_')}"), name)
+    raise AttributeError(f"module 'unrolled' has no attribute {name!r}")

@@ -10,7 +10,16 @@ import numpy.typing as npt
 from unrolled._hints import described
 from unrolled.errors import InvalidGraphError
 
-__all__ = ["Unsigned", "integers", "multiplicities", "node_ids", "refuse_negative", "unsigned"]
+__all__ = [
+    "Unsigned",
+    "as_mask",
+    "integers",
+    "labels",
+    "multiplicities",
+    "node_ids",
+    "refuse_negative",
+    "unsigned",
+]
 
 Unsigned = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
 
@@ -26,15 +35,19 @@ def integers(values: Any, what: str) -> npt.NDArray[np.integer[Any]]:
     InvalidGraphError
         Anything else: floats, booleans, objects, more dimensions.
     """
+    refuse_masked(values, what)
     try:
         array = np.asarray(values)
-        if array.dtype.kind in "fO" and array.ndim == 1 and _are_integers(values):
-            # NumPy takes integers beyond 63 bits for something else.
-            array = np.array(values, dtype=np.uint64)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidGraphError(f"{what} must be an array of integers: {error}") from None
+    if array.dtype.kind in "fO" and array.size and array.ndim == 1 and _are_integers(values):
+        array = _wide_integers(values, what)
     if array.size == 0 and array.ndim == 1 and array.dtype == np.float64:
         array = array.astype(np.int64)  # what NumPy makes of an empty list
+    if array.ndim == 0 and array.dtype.kind in "OSU":  # a set, a generator, a text
+        raise InvalidGraphError(
+            f"{what} must be an array or list of integers, got {described(values)}"
+        )
     if array.dtype.kind not in "iu":
         hint = "; convert them with .astype(int)" if array.dtype.kind == "f" else ""
         raise InvalidGraphError(
@@ -47,7 +60,24 @@ def integers(values: Any, what: str) -> npt.NDArray[np.integer[Any]]:
 
 
 def _are_integers(values: Any) -> bool:
-    return isinstance(values, (list, tuple)) and all(type(value) is int for value in values)
+    return isinstance(values, (list, tuple)) and all(
+        type(value) is int or isinstance(value, np.integer) for value in values
+    )
+
+
+def _wide_integers(values: Any, what: str) -> npt.NDArray[np.integer[Any]]:
+    """Integers of which some have more than 63 bits, or that NumPy had no common type for."""
+    numbers = [int(value) for value in values]
+    for at, number in enumerate(numbers):
+        if not -(1 << 63) <= number < 1 << 64:
+            raise InvalidGraphError(f"{what}[{at}] is {number}, which 64 bits cannot hold")
+    least = min(numbers)
+    if least < 0 and max(numbers) >= 1 << 63:
+        raise InvalidGraphError(
+            f"{what}[{numbers.index(least)}] is {least}, beside {max(numbers)}: "
+            "no type of 64 bits holds both"
+        )
+    return np.array(numbers, dtype=np.int64 if least < 0 else np.uint64)
 
 
 def unsigned(values: Any, what: str) -> Unsigned:
@@ -77,6 +107,24 @@ def multiplicities(values: Any) -> npt.NDArray[np.uint64] | None:
     return np.require(array, dtype=np.uint64, requirements=["C", "A"])
 
 
+def as_mask(values: Any) -> npt.NDArray[np.bool_] | None:
+    """The booleans that something consists of; None for anything else."""
+    try:
+        array = np.asarray(values)
+    except ValueError:  # ragged lists
+        return None
+    return array if array.dtype == np.bool_ else None
+
+
+def refuse_masked(values: Any, what: str) -> None:
+    """Say so if entries of a masked array are missing, for what lies below them is no number."""
+    if isinstance(values, np.ma.MaskedArray) and (missing := int(np.ma.getmaskarray(values).sum())):
+        raise InvalidGraphError(
+            f"{what} is a masked array with {missing} of {values.size} entries missing; "
+            "leave them out with .compressed(), or fill them"
+        )
+
+
 def refuse_negative(array: npt.NDArray[Any], what: str, least: int = 0) -> None:
     """Say which number is too small."""
     if array.size and array.min() < least:
@@ -88,14 +136,14 @@ def node_ids(values: Any, what: str, nodes: int) -> npt.NDArray[np.uint32] | Non
     """Ascending ids of the nodes that an array of ids, or a boolean mask, names."""
     if values is None:
         return None
-    array = np.asarray(values)
-    if array.dtype == np.bool_:
-        if array.shape != (nodes,):
+    if (mask := as_mask(values)) is not None:
+        refuse_masked(values, what)
+        if mask.shape != (nodes,):
             raise InvalidGraphError(
                 f"{what}: a mask must have one entry for each of the {nodes} nodes, "
-                f"got shape {array.shape}"
+                f"got shape {mask.shape}"
             )
-        return np.flatnonzero(array).astype(np.uint32)
+        return np.flatnonzero(mask).astype(np.uint32)
     array = integers(values, what)
     refuse_negative(array, what)
     if array.size and array.max() >= nodes:
@@ -104,3 +152,18 @@ def node_ids(values: Any, what: str, nodes: int) -> npt.NDArray[np.uint32] | Non
             f"{what}[{at}] is {array[at]}, but there are {nodes} nodes, numbered from 0"
         )
     return np.unique(array).astype(np.uint32)
+
+
+def labels(values: Any, nodes: int) -> npt.NDArray[np.int64] | None:
+    """Label of the parameter that each node is; None stays None."""
+    if values is None:
+        return None
+    array = integers(values, "parameters")
+    if array.shape != (nodes,):
+        raise InvalidGraphError(
+            f"parameters must have one label for each of the {nodes} nodes, or be a mask; "
+            f"got shape {array.shape}"
+        )
+    if array.dtype == np.uint64 and array.size and array.max() >= 1 << 63:
+        raise InvalidGraphError("parameters: labels must be below 2**63")
+    return array.astype(np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,8 +93,7 @@ class Distribution(Canonical):
             sums = log_mean_exponential(log_levels, (order - 1.0) * logs, terms)
             return sums / (1.0 - order)
 
-        values = np.array([entropy(order) for order in orders.ravel().tolist()])
-        return real(values.reshape(orders.shape) / self._scale(unit))
+        return real(_of_each(orders, entropy) / self._scale(unit))
 
     def spread_spectrum(self, q: Any, T: float | str = -1.0, *, unit: Unit | None = None) -> Real:
         """Expected spread of order q: the energies' exponential mean.
@@ -104,24 +104,7 @@ class Distribution(Canonical):
         of the power mean of order q - 1 of the counts, and completes the Renyi entropy of the same
         order as the expected spread does Shannon's: ``H_q + L_q = ln Z``. Source: the mean is
         Kolmogorov's and Nagumo's, which Renyi (1961) uses; its use for spreads is our own.
-
-        Parameters
-        ----------
-        q : float or array_like
-            Orders, at least 0; infinity is one.
-        T : float, "0+" or "0-"
-            One temperature.
-        unit : {"nats", "bits"}, optional
-            By default that of the ensemble.
-
-        Returns
-        -------
-        float, or ndarray of float64 of the shape of `q`
-
-        Raises
-        ------
-        InvalidArgumentError
-            As for `renyi_entropy`.
+        Parameters, results and errors are those of `renyi_entropy`.
 
         Examples
         --------
@@ -151,9 +134,8 @@ class Distribution(Canonical):
             sums = log_mean_exponential(log_levels, (order - 1.0) * relative, terms)
             return sums / (order - 1.0)
 
-        values = np.array([spread(order) for order in orders.ravel().tolist()])
-        values = (values + self._levels.tails[at]) + self._levels.heads[at]
-        return real(values.reshape(orders.shape) / self._scale(unit))
+        spreads = (_of_each(orders, spread) + self._levels.tails[at]) + self._levels.heads[at]
+        return real(spreads / self._scale(unit))
 
     def density_of_states(self, *, bins: Any = 50, unit: Unit | None = None) -> DensityOfStates:
         """Number of states by energy.
@@ -246,6 +228,11 @@ def _orders(q: Any) -> Floats:
     if not (orders >= 0).all():
         raise InvalidArgumentError(f"orders q are at least 0, got {described(q)}")
     return orders
+
+
+def _of_each(orders: Floats, figure: Callable[[float], float]) -> Floats:
+    """A figure of every order, in an array of their shape."""
+    return np.array([figure(order) for order in orders.ravel().tolist()]).reshape(orders.shape)
 
 
 def _one_beta(T: Any) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -18,6 +19,8 @@ def write(path: str | os.PathLike[str], text: str) -> Path:
 
 def write_with(path: str | os.PathLike[str], fill: Callable[[BinaryIO], object]) -> Path:
     """Let `fill` write a file beside `path`, which takes its place when it is complete.
+
+    A file that is replaced leaves its permissions to the new one.
 
     Raises
     ------
@@ -34,6 +37,9 @@ def write_with(path: str | os.PathLike[str], fill: Callable[[BinaryIO], object])
     try:
         with part.open("xb") as file:
             fill(file)
+        if target.exists():
+            with suppress(OSError):  # Some file systems have no permissions to keep.
+                part.chmod(target.stat().st_mode)
         part.replace(target)
     except BaseException as error:
         part.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,7 +26,8 @@ Towards = Literal["outputs", "inputs", "both"]
 class GraphCounts:
     """Counts of paths of all nodes of a graph.
 
-    What `count` returns for a `Graph`.
+    What `count` returns for a `Graph`. As a collection it holds the nodes: their names if they have
+    some, else their ids.
 
     Attributes
     ----------
@@ -152,7 +154,7 @@ class GraphCounts:
         if not isinstance(label, (int, np.integer)) or isinstance(label, bool):
             raise UnknownNameError(f"a label is an integer, got {described(label)}")
         try:
-            mantissa, exponent, integer = self._core.group(min(int(label), (1 << 63) - 1))
+            mantissa, exponent, integer = self._core.group(int(label))
         except InvalidGraphError as error:
             raise UnknownNameError(f"'{self.name}': {error}") from None
         except OverflowError:
@@ -187,6 +189,16 @@ class GraphCounts:
         """The count of a node: an integer if counted exactly, else its log2."""
         mantissa, exponent, integer = self._value(node)
         return _log2(mantissa, exponent) if integer is None else integer
+
+    def __contains__(self, node: object) -> bool:
+        try:
+            self.graph.index(node)
+        except UnknownNameError:
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter(self.graph.names or range(len(self)))
 
     def __len__(self) -> int:
         return self.graph.num_nodes

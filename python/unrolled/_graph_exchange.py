@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain
+from itertools import chain, islice
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from unrolled._arrays import multiplicities
 from unrolled._graph_names import TableNames
 from unrolled._hints import described
-from unrolled.errors import InvalidGraphError, SizeOverflowError
+from unrolled.errors import InvalidArgumentError, InvalidGraphError, SizeOverflowError
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -65,13 +65,22 @@ def lists_of_matrix(matrix: Any) -> Lists:
         matrix.eliminate_zeros()
         data = matrix.data
     plain = bool((data == 1).all())
-    return Lists(matrix.indptr, matrix.indices, None if plain else data.astype(data.dtype))
+    return Lists(matrix.indptr, matrix.indices, None if plain else data)
 
 
 def parts_of_networkx(graph: Any, multiplicity: str, kind: str, parameter: str) -> Parts:
     """Successor lists and roles of a NetworkX graph."""
     import networkx as nx
 
+    for what, attribute in (
+        ("multiplicity", multiplicity),
+        ("kind", kind),
+        ("parameter", parameter),
+    ):
+        if not isinstance(attribute, str):
+            raise InvalidArgumentError(
+                f"{what} must be the name of an attribute, got {described(attribute)}"
+            )
     if not isinstance(graph, nx.Graph):
         raise InvalidGraphError(f"from_networkx takes a NetworkX graph, got {described(graph)}")
     if not graph.is_directed():
@@ -101,18 +110,33 @@ def parts_of_networkx(graph: Any, multiplicity: str, kind: str, parameter: str) 
         outputs,
         inputs,
         labels,
-        _times(times, multiplicity),
+        _times(times, graph, multiplicity),
         TableNames(names),
     )
 
 
-def _times(times: list[Any], attribute: str) -> npt.NDArray[np.uint64] | None:
-    try:
-        return None if all(one == 1 for one in set(times)) else multiplicities(times)
-    except (InvalidGraphError, TypeError) as error:
-        raise InvalidGraphError(
-            f"edge attribute '{attribute}' must be an integer from 1 to 2**64 - 1: {error}"
-        ) from None
+def _times(times: list[Any], graph: Any, attribute: str) -> npt.NDArray[np.uint64] | None:
+    """Multiplicities of the edges; None if all are 1."""
+    if all(map(_is_integer_type, set(map(type, times)))):
+        distinct = set(times)
+        if distinct <= {1}:
+            return None
+        if min(distinct) >= 1 and max(distinct) < 1 << 64:
+            return multiplicities(times)
+    at = next(
+        at
+        for at, one in enumerate(times)
+        if not _is_integer_type(type(one)) or not 1 <= one < 1 << 64
+    )
+    source, target = next(islice(graph.edges(), at, None))
+    raise InvalidGraphError(
+        f"the edge {source!r} -> {target!r} has {attribute} {described(times[at])}; "
+        "it must be an integer from 1 to 2**64 - 1"
+    )
+
+
+def _is_integer_type(kind: type) -> bool:
+    return kind is int or issubclass(kind, np.integer)
 
 
 def _roles_of_networkx(
@@ -124,7 +148,7 @@ def _roles_of_networkx(
     if not any(value is not None for value in kinds):
         return None, None, None
     for name, value in zip(names, kinds, strict=True):
-        if value is not None and value not in KINDS:
+        if value is not None and not (isinstance(value, str) and value in KINDS):
             raise InvalidGraphError(
                 f"node {name!r} has {kind} {value!r}; it must be one of {', '.join(KINDS)}"
             )

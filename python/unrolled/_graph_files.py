@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import os
 import struct
-import tempfile
 import zipfile
-from collections.abc import Callable, Hashable
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Hashable
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from unrolled import _core
+from unrolled import _core, _files
 from unrolled._arrays import unsigned
+from unrolled._graph_arguments import Progress, checked_name
 from unrolled._graph_names import Names, TableNames
-from unrolled.errors import GraphFileError, InvalidGraphError, UnrolledError
+from unrolled.errors import (
+    GraphFileError,
+    InvalidGraphError,
+    MemoryLimitError,
+    UnrolledError,
+)
 
 __all__ = ["load", "save"]
 
@@ -65,49 +68,55 @@ def save(core: _core.Graph, name: str, names: Names | None, path: str | os.PathL
         "names": None if names is None else [_plain(one) for one in names],
     }
     text = np.frombuffer(json.dumps(description).encode(), dtype=np.uint8)
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, allow_pickle=False, **{DESCRIPTION: text, **present})
-        with suppress(OSError):  # mkstemp is stricter than what a user's own files are
-            os.chmod(temporary, target.stat().st_mode if target.exists() else 0o666 & ~_umask())
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
+    parts: dict[str, Any] = {DESCRIPTION: text, **present}
+    _files.write_with(path, lambda stream: np.savez(stream, **parts))
 
 
 def load(
-    path: str | os.PathLike[str], *, mmap: bool, progress: Callable[[int, int], None] | None
+    path: str | os.PathLike[str], *, mmap: bool, progress: Progress | None
 ) -> tuple[_core.Graph, str, Names | None]:
     """Read what `save` wrote: the graph, its name, the names of its nodes."""
-    path = os.fspath(path)
+    path = os.fsdecode(path)
+    watched = None if progress is None else _Watched(progress)
     with open(path, "rb") as stream:
         try:
-            return _load(path, stream, mmap, progress)
-        except GraphFileError:
+            return _load(path, stream, mmap, watched)
+        except (GraphFileError, MemoryLimitError):
             raise
-        except UnrolledError as error:
-            if type(error).__name__ == "MemoryLimitError":
-                raise
-            raise GraphFileError(f"{path}: {error}; the file is damaged") from error
         # Reading what is not there, or is something else, fails in many ways.
         except Exception as error:
+            if watched is not None and watched.error is not None:
+                raise watched.error from None
+            if isinstance(error, UnrolledError):
+                raise GraphFileError(f"{path}: {error}; the file is damaged") from error
             reason = str(error) or type(error).__name__
             raise GraphFileError(f"{path}: not a graph that was saved: {reason}") from error
 
 
+class _Watched:
+    """Progress that remembers what it raised, so that the file is not blamed for it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.error: Exception | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        try:
+            self._progress(done, total)
+        except Exception as error:
+            self.error = error
+            raise
+
+
 def _load(
-    path: str, stream: IO[bytes], mmap: bool, progress: Callable[[int, int], None] | None
+    path: str, stream: IO[bytes], mmap: bool, progress: Progress | None
 ) -> tuple[_core.Graph, str, Names | None]:
     with zipfile.ZipFile(stream) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         if DESCRIPTION not in members:
             raise GraphFileError(f"{path}: not a graph that was saved, for want of a description")
         raw = _read(archive, members[DESCRIPTION], None)
-        description = json.loads(raw.tobytes())
+        description = _description(path, raw)
         _check(path, description, members)
         in_file = ("indices", "multiplicity") if mmap else ()
         arrays = {
@@ -145,7 +154,16 @@ def _load(
         core = _core.Graph.from_csr(*lists, roles, 0, progress)
     if table is not None and len(table) != core.num_nodes:
         raise GraphFileError(f"{path}: {len(table)} names for {core.num_nodes} nodes")
-    return core, description["name"], table
+    return core, checked_name(description["name"]), table
+
+
+def _description(path: str, text: npt.NDArray[Any]) -> Any:
+    try:
+        return json.loads(text.tobytes())
+    except ValueError:
+        raise GraphFileError(
+            f"{path}: not a graph that was saved: its description is no JSON"
+        ) from None
 
 
 def _check(path: str, description: Any, members: dict[str, zipfile.ZipInfo]) -> None:
@@ -156,7 +174,10 @@ def _check(path: str, description: Any, members: dict[str, zipfile.ZipInfo]) -> 
         raise GraphFileError(
             f"{path}: of format version {description.get('version')}, this reads version {VERSION}"
         )
-    arrays = description["arrays"]
+    if not isinstance(description.get("names"), (list, type(None))) or not isinstance(
+        arrays := description.get("arrays"), dict
+    ):
+        raise GraphFileError(f"{path}: its description lists no arrays, or names that are no list")
     if set(members) != {DESCRIPTION, *arrays} or not set(arrays) <= set(ARRAYS):
         raise GraphFileError(
             f"{path}: has the arrays {sorted(members)}, expected {sorted([DESCRIPTION, *arrays])}"
@@ -244,9 +265,3 @@ def _plain(name: Hashable) -> Any:
 
 def _hashable(name: Any) -> Hashable:
     return tuple(_hashable(part) for part in name) if isinstance(name, list) else name
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -70,8 +70,7 @@ class TensorNames:
         self._places = {tensor.name: tensor for tensor in tensors}
 
     def __len__(self) -> int:
-        last = self._tensors[-1]
-        return last.start + prod(last.shape)
+        return sum(prod(tensor.shape) for tensor in self._tensors)
 
     def __getitem__(self, node: int, /) -> Hashable:
         tensor = self._tensors[bisect_right(self._starts, node) - 1]
@@ -90,7 +89,7 @@ class TensorNames:
                 place = self._places[tensor]
                 lengths = zip(index, place.shape, strict=False)
                 if len(index) == len(place.shape) and all(
-                    isinstance(i, int) and 0 <= i < length for i, length in lengths
+                    isinstance(i, (int, np.integer)) and 0 <= i < length for i, length in lengths
                 ):
                     return place.start + int(
                         np.ravel_multi_index(index, place.shape) if index else 0

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from unrolled._graph_names import TableNames
-from unrolled.errors import CycleError, GraphFileError, InvalidGraphError
-from unrolled.graph import Graph
+from unrolled.errors import CycleError, GraphFileError, InvalidArgumentError, InvalidGraphError
+from unrolled.graph import Graph, Progress
 
 __all__ = ["SUFFIXES", "is_graph_file", "read_graph"]
 
 SUFFIXES = (".npz", ".csv", ".graphml")
-Progress = Callable[[int, int], None] | None
+MOST_DIGITS = 20
+"""Of an integer of 64 bits."""
 
 
 def is_graph_file(name: str) -> bool:
@@ -22,7 +24,7 @@ def is_graph_file(name: str) -> bool:
 
 
 def read_graph(
-    name: str, *, mmap: bool = False, threads: int | None = None, progress: Progress = None
+    name: str, *, mmap: bool = False, threads: int | None = None, progress: Progress | None = None
 ) -> Graph:
     """Read a graph of a file; see `SUFFIXES`.
 
@@ -32,8 +34,14 @@ def read_graph(
         A file that cannot be read, or holds something else.
     InvalidGraphError, CycleError
         Edges that form no graph.
+    InvalidArgumentError
+        `mmap` for another file than an ``.npz``.
     """
     path = Path(name)
+    if mmap and path.suffix.lower() != ".npz":
+        raise InvalidArgumentError(
+            f"{path}: only the edges of an .npz file can stay where they are"
+        )
     try:
         match path.suffix.lower():
             case ".npz":
@@ -47,8 +55,35 @@ def read_graph(
     raise GraphFileError(f"{path}: expected a file that ends with {', '.join(SUFFIXES)}")
 
 
-def _read_csv(path: Path, threads: int | None, progress: Progress) -> Graph:
+def _read_csv(path: Path, threads: int | None, progress: Progress | None) -> Graph:
     """Two or three columns: source, target, multiplicity; ids, or names."""
+    columns = _columns(path)
+    names = None
+    if all(_is_integer(cell) for column in columns[:2] for cell in column):
+        sources, targets = (_integers(path, column, "id") for column in columns[:2])
+    else:
+        pairs = zip(*columns[:2], strict=True)
+        names = TableNames(list(dict.fromkeys(cell for pair in pairs for cell in pair)))
+        number = {name: node for node, name in enumerate(names)}
+        sources, targets = ([number[cell] for cell in column] for column in columns[:2])
+    times = _integers(path, columns[2], "multiplicity") if len(columns) == 3 else None
+    try:
+        with _naming(path):
+            graph = Graph.from_edges(
+                sources,
+                targets,
+                multiplicity=times,
+                name=path.stem,
+                threads=threads,
+                progress=progress,
+            )
+    except CycleError as error:
+        raise (error if names is None else error.renamed(names)) from None
+    return Graph(graph._core, graph.name, names)
+
+
+def _columns(path: Path) -> list[tuple[str, ...]]:
+    """The columns of a table of edges, without their headings."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             rows = [[cell.strip() for cell in row] for row in csv.reader(stream) if row]
@@ -65,25 +100,7 @@ def _read_csv(path: Path, threads: int | None, progress: Progress) -> Graph:
             )
         if not all(row):
             raise GraphFileError(f"{path}: edge {line} has an empty cell: {','.join(row)}")
-    columns = list(zip(*rows, strict=True)) or [(), ()]
-    times = _multiplicities(path, columns[2]) if width == 3 else None
-    label = path.stem
-    if all(_is_integer(cell) for column in columns[:2] for cell in column):
-        sources, targets = ([int(cell) for cell in column] for column in columns[:2])
-        return Graph.from_edges(
-            sources, targets, multiplicity=times, name=label, threads=threads, progress=progress
-        )
-    names = list(dict.fromkeys(cell for pair in zip(*columns[:2], strict=True) for cell in pair))
-    number = {name: node for node, name in enumerate(names)}
-    starts, ends = ([number[cell] for cell in column] for column in columns[:2])
-    table = TableNames(names)
-    try:
-        graph = Graph.from_edges(
-            starts, ends, multiplicity=times, name=label, threads=threads, progress=progress
-        )
-    except CycleError as error:
-        raise error.renamed(table) from None
-    return Graph(graph._core, label, table)
+    return list(zip(*rows, strict=True)) or [(), ()]
 
 
 def _is_header(first: list[str], others: list[list[str]]) -> bool:
@@ -98,16 +115,28 @@ def _is_integer(cell: str) -> bool:
     return cell.removeprefix("-").isdecimal() and cell.isascii()
 
 
-def _multiplicities(path: Path, column: tuple[str, ...]) -> list[int]:
+def _integers(path: Path, column: Sequence[str], what: str) -> list[int]:
     for line, cell in enumerate(column, start=1):
-        if not _is_integer(cell):
+        if not _is_integer(cell) or len(cell) > MOST_DIGITS:
+            shown = repr(cell) if len(cell) <= MOST_DIGITS else f"of {len(cell)} digits"
             raise GraphFileError(
-                f"{path}: edge {line} has the multiplicity {cell!r}; it must be an integer from 1"
+                f"{path}: edge {line} has the {what} {shown}; it must be an integer of 64 bits"
             )
     return [int(cell) for cell in column]
 
 
-def _read_graphml(path: Path, threads: int | None, progress: Progress) -> Graph:
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors about the graph of a file name the file."""
+    try:
+        yield
+    except CycleError:
+        raise
+    except InvalidGraphError as error:
+        raise InvalidGraphError(f"{path}: {error}") from None
+
+
+def _read_graphml(path: Path, threads: int | None, progress: Progress | None) -> Graph:
     import networkx as nx
 
     try:
@@ -116,11 +145,7 @@ def _read_graphml(path: Path, threads: int | None, progress: Progress) -> Graph:
         raise
     except Exception as error:  # XML and what NetworkX makes of it fail in many ways
         raise GraphFileError(f"{path}: not GraphML: {error}") from error
-    try:
+    with _naming(path):
         return Graph.from_networkx(
             graph, name=graph.name or path.stem, threads=threads, progress=progress
         )
-    except CycleError:
-        raise
-    except InvalidGraphError as error:
-        raise InvalidGraphError(f"{path}: {error}") from None

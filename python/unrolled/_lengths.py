@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._run_lengths import RunLengths
 from unrolled._spectrum import scaled_integer
 
 if TYPE_CHECKING:
@@ -94,8 +95,7 @@ class Lengths:
         index = np.asarray(self._sums.level_index).reshape(len(along), -1)
         index = np.repeat(index, along, axis=0)
         triples, inverse = np.unique(index, axis=1, return_inverse=True)
-        self._runs = runs
-        self._level_index = inverse.reshape(shape)
+        self._levels = RunLengths(inverse.reshape(shape), runs)
         self._triples: list[tuple[int, int, int]] = [(a, b, c) for a, b, c in triples.T.tolist()]
         sizes = np.ones((), dtype=np.int64)
         for run in runs:
@@ -121,18 +121,11 @@ class Lengths:
 
     def expand(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """One value a level, spread over the elements."""
-        array = np.asarray(values[self._level_index], dtype=values.dtype)
-        for axis, runs in enumerate(self._runs):
-            array = np.repeat(array, runs, axis=axis)
-        return array
+        return self._levels.expand(values)
 
-    def at(self, index: tuple[int, ...]) -> Moments:
+    def at(self, positions: tuple[int, ...]) -> Moments:
         """Of the element at an index that is known to be one."""
-        runs = [
-            int(np.searchsorted(np.cumsum(run), position % int(run.sum()), side="right"))
-            for run, position in zip(self._runs, index, strict=True)
-        ]
-        return self.moments[int(self._level_index[tuple(runs)])]
+        return self.moments[self._levels.level_at(positions)]
 
     @property
     def total(self) -> Moments:

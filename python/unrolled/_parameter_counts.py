@@ -5,11 +5,12 @@ from __future__ import annotations
 import operator
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+from typing import TYPE_CHECKING, SupportsIndex, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._run_lengths import RunLengths
 from unrolled._spectrum import NOT_EXACT, Spectrum, Values, scaled_log2
 from unrolled.errors import InvalidArgumentError
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from unrolled._lengths import Lengths, Moments
 
 __all__ = ["ParameterCounts"]
+
+Index = SupportsIndex | tuple[SupportsIndex, ...]
 
 LARGEST_ARRAY = 1 << 31
 """Elements beyond which per-element arrays are refused: 16 GiB of float64."""
@@ -63,9 +66,9 @@ class ParameterCounts:
         self.is_exact = is_exact
         self._core = core
         self._make_lengths = lengths
-        self._runs = [np.asarray(runs, dtype=np.int64) for runs in core.runs]
-        cells = [len(runs) for runs in self._runs]
-        self._level_index = np.asarray(core.level_index).reshape(cells)
+        runs = [np.asarray(run, dtype=np.int64) for run in core.runs]
+        cells = np.asarray(core.level_index).reshape([len(run) for run in runs])
+        self._levels = RunLengths(cells, runs)
         self._mantissas = np.asarray(core.mantissas)
         self._degeneracies = np.asarray(core.degeneracies)
         self._log2_levels = scaled_log2(self._mantissas, np.asarray(core.exponents))
@@ -149,10 +152,8 @@ class ParameterCounts:
     @overload
     def log2(self) -> npt.NDArray[np.float64]: ...
     @overload
-    def log2(self, index: SupportsIndex | tuple[SupportsIndex, ...]) -> float: ...
-    def log2(
-        self, index: SupportsIndex | tuple[SupportsIndex, ...] | None = None
-    ) -> npt.NDArray[np.float64] | float:
+    def log2(self, index: Index) -> float: ...
+    def log2(self, index: Index | None = None) -> npt.NDArray[np.float64] | float:
         """Counts in bits (log2), minus infinity for a count of zero.
 
         Parameters
@@ -172,7 +173,8 @@ class ParameterCounts:
         """
         if index is not None:
             return float(self._log2_levels[self._level_at(index)])
-        return self._expand(self._log2_levels)
+        self._check_size()
+        return self._levels.expand(self._log2_levels)
 
     def exact(self) -> npt.NDArray[np.object_]:
         """Counts as Python integers.
@@ -187,32 +189,21 @@ class ParameterCounts:
         InvalidArgumentError
             Too many elements for one array, or counts known in log space only.
         """
+        self._check_size()
         levels = np.empty(len(self._mantissas), dtype=object)
         levels[:] = [self._exact(level) for level in range(len(levels))]
-        return self._expand(levels)
+        return self._levels.expand(levels)
 
     @overload
     def mean_length(self) -> npt.NDArray[np.float64]: ...
     @overload
-    def mean_length(self, index: SupportsIndex | tuple[SupportsIndex, ...]) -> float: ...
-    def mean_length(
-        self, index: SupportsIndex | tuple[SupportsIndex, ...] | None = None
-    ) -> npt.NDArray[np.float64] | float:
+    def mean_length(self, index: Index) -> float: ...
+    def mean_length(self, index: Index | None = None) -> npt.NDArray[np.float64] | float:
         """Mean length of the contexts of each element: its depth, seen from the outputs.
 
         The length of a path is the number of its links, that is of edges of the graph of single
         elements, functions and movements of elements included. Formula ``sum of lengths / C``; NaN
-        for an element without a context.
-
-        Parameters
-        ----------
-        index : int or tuple of int, optional
-            One element; all of them by default.
-
-        Returns
-        -------
-        ndarray of float64, or float
-            An array of the shape of the parameter, or the one value.
+        for an element without a context. Parameters and results are those of `log2`.
 
         Raises
         ------
@@ -234,15 +225,13 @@ class ParameterCounts:
     @overload
     def length_variance(self) -> npt.NDArray[np.float64]: ...
     @overload
-    def length_variance(self, index: SupportsIndex | tuple[SupportsIndex, ...]) -> float: ...
-    def length_variance(
-        self, index: SupportsIndex | tuple[SupportsIndex, ...] | None = None
-    ) -> npt.NDArray[np.float64] | float:
+    def length_variance(self, index: Index) -> float: ...
+    def length_variance(self, index: Index | None = None) -> npt.NDArray[np.float64] | float:
         """Variance of the length over the contexts of each element.
 
         Formula ``sum of squares of lengths / C - mean**2``, exact before one rounding if counted
-        exactly. In log space the error is about 1e-13 of the square of the mean length. Parameters,
-        results and errors are those of `mean_length`.
+        exactly. In log space the error is about 1e-13 of the square of the mean length. Parameters
+        and results are those of `log2`, errors those of `mean_length`.
         """
         return self._of_lengths(lambda one: one.variance, index)
 
@@ -312,13 +301,11 @@ class ParameterCounts:
     def _of_lengths(
         self,
         figure: Callable[[Moments], float],
-        index: SupportsIndex | tuple[SupportsIndex, ...] | None,
+        index: Index | None,
     ) -> npt.NDArray[np.float64] | float:
         lengths = self._lengths
         if index is not None:
-            self._level_at(index)  # refuses what is no index
-            indices = index if isinstance(index, tuple) else (index,)
-            return figure(lengths.at(tuple(map(operator.index, indices))))
+            return figure(lengths.at(self._positions(index)))
         self._check_size()
         return lengths.expand(np.array([figure(one) for one in lengths.moments]))
 
@@ -331,7 +318,7 @@ class ParameterCounts:
         levels[:] = [sums(one) for one in lengths.moments]
         return lengths.expand(levels)
 
-    def __getitem__(self, index: SupportsIndex | tuple[SupportsIndex, ...]) -> int:
+    def __getitem__(self, index: Index) -> int:
         """The count of one element, by as many integers as the parameter has axes."""
         return self._exact(self._level_at(index))
 
@@ -348,13 +335,17 @@ class ParameterCounts:
             raise InvalidArgumentError(f"parameter '{self.name}': {NOT_EXACT}")
         return self._core.exact(level)
 
-    def _level_at(self, index: SupportsIndex | tuple[SupportsIndex, ...]) -> int:
+    def _level_at(self, index: Index) -> int:
         """The level of the element at an index."""
+        return self._levels.level_at(self._positions(index))
+
+    def _positions(self, index: Index) -> tuple[int, ...]:
+        """An index, one integer an axis, checked."""
         indices = index if isinstance(index, tuple) else (index,)
         try:
-            positions = [operator.index(position) for position in indices]
+            positions = tuple(map(operator.index, indices))
         except TypeError:
-            positions = []
+            positions = ()
         fits = len(positions) == len(indices) == len(self.shape) and all(
             -length <= position < length
             for position, length in zip(positions, self.shape, strict=True)
@@ -364,19 +355,7 @@ class ParameterCounts:
                 f"parameter '{self.name}': no element {index!r}; expected {len(self.shape)} "
                 f"integers within shape {self.shape}"
             )
-        runs = [
-            int(np.searchsorted(np.cumsum(run), position % length, side="right"))
-            for run, position, length in zip(self._runs, positions, self.shape, strict=True)
-        ]
-        return int(self._level_index[tuple(runs)])
-
-    def _expand(self, levels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """One value a level, spread over the elements."""
-        self._check_size()
-        array = np.asarray(levels[self._level_index], dtype=levels.dtype)
-        for axis, runs in enumerate(self._runs):
-            array = np.repeat(array, runs, axis=axis)
-        return array
+        return positions
 
     def _check_size(self) -> None:
         if self.size > LARGEST_ARRAY:

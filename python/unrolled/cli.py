@@ -14,8 +14,9 @@ import click
 import numpy as np
 
 from unrolled import __version__, _tables, models
+from unrolled._analyze import analyze
 from unrolled._graph_readers import is_graph_file, read_graph
-from unrolled.analysis import Analysis, analyze
+from unrolled.analysis import Analysis
 from unrolled.compare import SORT_KEYS, Comparison, compare
 from unrolled.ensemble import Ensemble
 from unrolled.errors import InvalidArgumentError, UnrolledError

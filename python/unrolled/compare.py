@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from unrolled import _exports, _html, _tables, models
+from unrolled import _exports, _html, _tables
+from unrolled._analyze import analyze, as_model
 from unrolled._hints import described, did_you_mean
-from unrolled.analysis import ATTRIBUTES, Analysis, analyze, figure_of
-from unrolled.counts import Counts, GraphCounts, check_progress
+from unrolled.analysis import ATTRIBUTES, Analysis, figure_of
+from unrolled.counts import check_progress
 from unrolled.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as MatplotlibFigure
     from rich.console import Console, ConsoleOptions, RenderableType
-
-    from unrolled.graph import Graph
-    from unrolled.network import Network
 
 __all__ = ["SORT_KEYS", "Comparison", "compare"]
 
@@ -264,7 +262,7 @@ UNITS = "Contexts: the total over all parameters. Spread, entropy, surprisal and
 
 
 def compare(
-    models_to_compare: Iterable[Network | Graph | Counts | GraphCounts | Analysis | str],
+    models_to_compare: Iterable[Any],
     /,
     *,
     sort: str = "spread_estimate",
@@ -278,8 +276,8 @@ def compare(
 
     Parameters
     ----------
-    models_to_compare : iterable of Network, Graph, Counts, GraphCounts, Analysis or str
-        A string is the name of a published model, as in `models.names`.
+    models_to_compare : iterable
+        Anything that `analyze` takes, and instances of `Analysis`.
     sort : str
         The figure to rank by: one of the attributes of `Analysis`, or "name".
     ascending : bool, optional
@@ -299,6 +297,8 @@ def compare(
         Nothing to compare, something that is no model, or an unknown `sort`.
     UnknownModelError
         A name that no published model has.
+    MissingPackageError, InvalidModelError, UnsupportedOperatorError
+        See the importers.
 
     Examples
     --------
@@ -324,7 +324,7 @@ def compare(
         raise InvalidArgumentError("nothing to compare: give at least one model")
     Comparison([], sort, ascending)  # refuses an unknown sort before any counting
     check_progress(progress)
-    networks = [models.build(model) if isinstance(model, str) else model for model in given]
+    networks = [one if isinstance(one, Analysis) else as_model(one) for one in given]
     analyses = []
     for position, model in enumerate(networks):
         if progress is not None:

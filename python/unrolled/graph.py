@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,28 +12,27 @@ import numpy as np
 import numpy.typing as npt
 
 from unrolled import _core, _graph_exchange, _graph_files
-from unrolled._arrays import (
-    Unsigned,
-    integers,
-    multiplicities,
-    node_ids,
-    refuse_negative,
-    unsigned,
+from unrolled._arrays import Unsigned, multiplicities, unsigned
+from unrolled._graph_arguments import (
+    Progress,
+    checked_name,
+    checked_nodes,
+    checked_progress,
+    checked_threads,
+    naming_negative_ids,
+    refuse_negative_ids,
+    roles,
 )
 from unrolled._graph_names import Names
 from unrolled._hints import described
-from unrolled.errors import CycleError, InvalidArgumentError, InvalidGraphError, UnknownNameError
+from unrolled.errors import CycleError, InvalidGraphError, UnknownNameError
 
 if TYPE_CHECKING:
     import networkx as nx
 
 __all__ = ["Graph", "Progress", "checked_threads"]
 
-Progress = Callable[[int, int], None]
 Array = TypeVar("Array", bound=npt.NDArray[Any])
-
-MOST_THREADS = 1024
-MOST_NODES = (1 << 32) - 2
 
 
 class Graph:
@@ -128,32 +127,28 @@ class Graph:
         >>> graph.num_nodes, graph.outputs.tolist(), graph.parameters.tolist()
         (3, [2], [0, -1, -1])
         """
+        label = checked_name(name)
         ends = {"sources": unsigned(sources, "sources"), "targets": unsigned(targets, "targets")}
         times = multiplicities(multiplicity)
-        nodes = None if num_nodes is None else _checked_nodes(num_nodes)
+        nodes = None if num_nodes is None else checked_nodes(num_nodes)
 
         # A 32-bit id below zero could pass for a node only where there are so many.
         if nodes is not None and nodes > 1 << 31:
-            _refuse_negative_ids(sources=sources, targets=targets)
-        try:
-            if nodes is None and not (outputs is None and inputs is None and parameters is None):
-                largest = max([int(end.max()) for end in ends.values() if end.size], default=-1)
-                nodes = _checked_nodes(largest + 1)
+            refuse_negative_ids(sources=sources, targets=targets)
+        if nodes is None and not (outputs is None and inputs is None and parameters is None):
+            largest = max([int(end.max()) for end in ends.values() if end.size], default=-1)
+            nodes = min(largest + 1, (1 << 64) - 1)  # too many in any case, says the core
+        with naming_negative_ids(sources=sources, targets=targets):
             core = _core.Graph.from_edges(
                 ends["sources"],
                 ends["targets"],
                 times,
                 nodes,
-                _roles(outputs, inputs, parameters, nodes or 0),
+                roles(outputs, inputs, parameters, nodes or 0),
                 checked_threads(threads),
-                _checked_progress(progress),
+                checked_progress(progress),
             )
-            return cls(core, _checked_name(name))
-        except CycleError:
-            raise
-        except InvalidGraphError:
-            _refuse_negative_ids(sources=sources, targets=targets)
-            raise
+        return cls(core, label)
 
     @classmethod
     def from_csr(
@@ -192,27 +187,22 @@ class Graph:
         >>> Graph.from_csr([0, 2, 3, 3], [1, 2, 2])
         Graph('graph', 3 nodes, 3 edges, 1 output)
         """
+        label = checked_name(name)
         offsets, targets = unsigned(indptr, "indptr"), unsigned(indices, "indices")
         times = multiplicities(multiplicity)
         nodes = max(len(offsets) - 1, 0)
         if nodes > 1 << 31:
-            _refuse_negative_ids(indices=indices)
-        try:
-            roles = _roles(outputs, inputs, parameters, nodes)
+            refuse_negative_ids(indices=indices)
+        with naming_negative_ids(indptr=indptr, indices=indices):
             core = _core.Graph.from_csr(
                 offsets,
                 targets,
                 times,
-                roles,
+                roles(outputs, inputs, parameters, nodes),
                 checked_threads(threads),
-                _checked_progress(progress),
+                checked_progress(progress),
             )
-        except CycleError:
-            raise
-        except InvalidGraphError:
-            _refuse_negative_ids(indptr=indptr, indices=indices)
-            raise
-        return cls(core, _checked_name(name))
+        return cls(core, label)
 
     @classmethod
     def from_scipy(
@@ -295,6 +285,8 @@ class Graph:
         ------
         InvalidGraphError
             An undirected graph, an unknown kind, a multiplicity that is no integer from 1.
+        InvalidArgumentError
+            A name of an attribute that is no string.
         CycleError
             The edges form a cycle; the message lists its nodes.
 
@@ -347,7 +339,7 @@ class Graph:
         FileNotFoundError
             No such file.
         """
-        return cls(*_graph_files.load(path, mmap=mmap, progress=_checked_progress(progress)))
+        return cls(*_graph_files.load(path, mmap=mmap, progress=checked_progress(progress)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the graph to a file of NumPy arrays (``.npz``, not compressed).
@@ -366,7 +358,9 @@ class Graph:
         """The graph as a NetworkX ``DiGraph``, parallel edges added up.
 
         Nodes are names if there are some, else ids; they have the attribute ``kind`` and, if tied
-        parameters, ``parameter``. Edges have the attribute ``multiplicity``.
+        parameters, ``parameter``. Edges have the attribute ``multiplicity``. A node has one kind
+        there: one that is an output is "output" whatever else it is, and an input is "input" even
+        if it is a parameter.
         """
         return _graph_exchange.to_networkx(self)
 
@@ -524,85 +518,6 @@ def _restored(arrays: tuple[Any, ...], inputs: Any, name: str, names: Names | No
     graph = Graph.from_csr(*arrays, inputs=inputs, name=name)
     graph._names = names
     return graph
-
-
-def checked_threads(threads: int | None) -> int:
-    """Number of threads for the core, where 0 is one a core."""
-    if threads is None:
-        return 0
-    try:
-        number = operator.index(threads)
-    except TypeError:
-        number = 0
-    if not 1 <= number <= MOST_THREADS or isinstance(threads, bool):
-        raise InvalidArgumentError(
-            f"threads must be a number from 1 to {MOST_THREADS}, or None for one a core; "
-            f"got {described(threads)}"
-        )
-    return number
-
-
-def _checked_progress(progress: Progress | None) -> Progress | None:
-    from unrolled.counts import check_progress
-
-    check_progress(progress)
-    return progress
-
-
-def _checked_name(name: str) -> str:
-    if not isinstance(name, str) or not name or not name.isprintable():
-        raise InvalidArgumentError(
-            f"a graph's name must be a printable, non-empty string, got {described(name)}"
-        )
-    return name
-
-
-def _checked_nodes(num_nodes: int) -> int:
-    try:
-        number = operator.index(num_nodes)
-    except TypeError:
-        number = -1
-    if number < 0 or isinstance(num_nodes, bool):
-        raise InvalidGraphError(f"num_nodes must be an integer from 0, got {described(num_nodes)}")
-    if number > MOST_NODES:
-        raise InvalidGraphError(f"{number} nodes; a graph can have at most {MOST_NODES}")
-    return number
-
-
-def _refuse_negative_ids(**arrays: npt.ArrayLike) -> None:
-    """Say so if what the core saw as a huge id was a negative one."""
-    for what, values in arrays.items():
-        refuse_negative(integers(values, what), what)
-
-
-def _roles(
-    outputs: npt.ArrayLike | None,
-    inputs: npt.ArrayLike | None,
-    parameters: npt.ArrayLike | None,
-    nodes: int,
-) -> dict[str, Any]:
-    """What nodes are, as the core takes it."""
-    labels = mask = None
-    if parameters is not None:
-        array = np.asarray(parameters)
-        if array.dtype == np.bool_:
-            mask = node_ids(array, "parameters", nodes)
-        else:
-            labels = integers(parameters, "parameters")
-            if labels.shape != (nodes,):
-                raise InvalidGraphError(
-                    f"parameters must have one label for each of the {nodes} nodes, or be a mask; "
-                    f"got shape {labels.shape}"
-                )
-            if labels.dtype == np.uint64 and labels.size and labels.max() >= 1 << 63:
-                raise InvalidGraphError("parameters: labels must be below 2**63")
-            labels = labels.astype(np.int64)
-    return {
-        "outputs": node_ids(outputs, "outputs", nodes),
-        "inputs": node_ids(inputs, "inputs", nodes),
-        "parameters": mask,
-        "labels": labels,
-    }
 
 
 def _read_only(array: Array) -> Array:

@@ -182,21 +182,7 @@ def histogram(levels: Spectrum, bins: int = BINS) -> tuple[Any, Any]:
 def spread(analysis: Analysis, *, axes: Axes | None = None) -> tuple[Figure, Axes]:
     """Shares of the expected spread by layer, the largest first, and the rest together.
 
-    Parameters
-    ----------
-    analysis : Analysis
-    axes : matplotlib.axes.Axes, optional
-
-    Returns
-    -------
-    figure, axes
-
-    Raises
-    ------
-    InvalidArgumentError
-        The analysis was made of a graph, or of a spectrum alone.
-    MissingPackageError
-        matplotlib is not installed.
+    Parameters, results and errors are those of `contexts`.
     """
     ordered = sorted(analysis.layers, key=lambda layer: -np.nan_to_num(layer.share_of_spread))
     number = sum(layer.share_of_spread >= LEAST_SHARE for layer in ordered[:MOST_BARS])
@@ -209,13 +195,9 @@ def spread(analysis: Analysis, *, axes: Axes | None = None) -> tuple[Figure, Axe
     with styled():
         axes = axes or new_figure()[1][0]
         colors = [COLOR] * len(shown) + ["#999999"] * bool(rest)
-        bars = axes.barh(range(len(names)), [100 * share for share in shares], color=colors)
         texts = [_tables.share(share, is_positive=share > 0) for share in shares]
-        axes.bar_label(bars, texts, padding=2, fontsize="small")
-        axes.set_yticks(range(len(names)), names)
-        axes.invert_yaxis()
+        _bars(axes, names, [100 * share for share in shares], texts, colors)
         axes.margins(x=0.12)
-        axes.grid(visible=False, axis="y")
         axes.set(
             title="Where the spread comes from",
             xlabel=r"share of the expected spread $E[\log_2 C]$ [%]",
@@ -268,15 +250,26 @@ def ranking(comparison: Comparison) -> tuple[Figure, Axes]:
     label = symbols.get(key, LABELS[key]) + ("" if key.startswith("num_") else " [bits]")
     with styled():
         figure, (axes,) = new_figure(size=(PANEL[0], 1.0 + 0.3 * len(values)))
-        bars = axes.barh(range(len(values)), finite, color=COLOR)
-        texts = [_bar_text(value) for value in values]
-        axes.bar_label(bars, texts, padding=2, fontsize="small")
-        axes.set_yticks(range(len(values)), [one.name for one in comparison])
-        axes.invert_yaxis()
+        names = [one.name for one in comparison]
+        _bars(axes, names, finite, [_bar_text(value) for value in values], COLOR)
         axes.margins(x=0.2)
-        axes.grid(visible=False, axis="y")
         axes.set(title=comparison.title, xlabel=label)
     return figure, axes
+
+
+def _bars(
+    axes: Axes,
+    names: Sequence[str],
+    lengths: Sequence[float],
+    texts: Sequence[str],
+    color: str | Sequence[str],
+) -> None:
+    """Horizontal bars with a name before and a text behind, the first on top."""
+    bars = axes.barh(range(len(names)), lengths, color=color)
+    axes.bar_label(bars, texts, padding=2, fontsize="small")
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
 
 
 def _bar_text(value: float | None) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from unrolled._core import Relation
 from unrolled._layers.elementwise import alignment
+from unrolled._layers.reshaping import regrouping
 from unrolled.errors import InvalidModelError
 from unrolled.importers._values import Constant, Node, Operand, Shape, Value
 
@@ -29,14 +30,19 @@ class Base:
         self.network = network
         self.name = "tensor"
         self._outputs: set[int] = set()
+        self._reserved: set[str] = set()
+        self._copies: dict[str, int] = {}
+        self.notes: dict[str, str] = {}
 
     def input(self, name: str, shape: Shape) -> Value:
         """Declare an input of the model."""
         return self._declared(self.network.input(shape, self._free(name)))
 
     def parameter(self, name: str, shape: Shape, *, trainable: bool = True) -> Value:
-        """Declare a parameter of the model."""
-        return self._declared(self.network.parameter(self._free(name), shape, trainable))
+        """A parameter of the model, which is declared when something is computed from it."""
+        name = self._free(name)
+        self._reserved.add(name)
+        return Value(Node("parameter" if trainable else "frozen", name, shape), shape)
 
     def output(self, *operands: Operand) -> None:
         """Mark outputs of the model.
@@ -95,12 +101,20 @@ class Base:
                 if missing:
                     waiting += missing
                     continue
-                last.tensor = self._emitted(last.name, last.shape, self._links(last))
+                last.tensor = self._new(last)
             waiting.pop()
         assert node.tensor is not None
         return node.tensor
 
+    def _new(self, node: Node) -> Tensor:
+        if node.kind in ("parameter", "frozen"):
+            return self.network.parameter(node.name, node.shape, node.kind == "parameter")
+        return self._emitted(node.name, node.shape, self._links(node))
+
     def _links(self, node: Node) -> list[tuple[Tensor, list[Relation]]]:
+        if node.kind == "reshaped":
+            (x,) = node.operands
+            return [(self.made(x), regrouping(x.shape, node.shape))]
         links = []
         for value in node.operands:
             relations = aligned(value.shape, node.shape)
@@ -128,12 +142,13 @@ class Base:
                 f"the model takes more than {MOST_TENSORS:,} tensors; is it one?"
             )
         name = "".join([letter if letter.isprintable() else "_" for letter in name]) or "tensor"
-        if name not in self.network:
-            return name
-        number = 2
-        while f"{name}#{number}" in self.network:
+        number = self._copies.get(name, 1)
+        free = name if number == 1 else f"{name}#{number}"
+        while free in self.network or free in self._reserved:
             number += 1
-        return f"{name}#{number}"
+            free = f"{name}#{number}"
+        self._copies[name] = number
+        return free
 
 
 def aligned(source: Shape, target: Shape) -> list[Relation]:

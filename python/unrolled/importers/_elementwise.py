@@ -52,13 +52,13 @@ class Elementwise(Movement):
             Whether a reciprocal stays one, as under square roots, clipping, and factors.
         """
         if isinstance(x, Constant):
-            return Constant(x.shape) if function is None else x.mapped(function)
+            return Constant(x.shape) if function is None else x.mapped(x.shape, function)
         return x if power else replace(x, sign="", mapped=True)
 
     def negative(self, x: Operand) -> Operand:
         """Minus a tensor."""
         if isinstance(x, Constant):
-            return x.mapped(lambda array: -array)
+            return x.mapped(x.shape, lambda array: -array)
         return x.signed("" if x.sign == "-" else "-")
 
     def reciprocal(self, x: Operand) -> Operand:
@@ -108,6 +108,8 @@ class Elementwise(Movement):
                     whole = weight.shape[source] == x.shape[axis]
                     relations.append((Relation.same if whole else Relation.all)(source, axis))
                 links.append((weight, relations))
+        if isinstance(x, Value) and len(links) == 1:
+            return replace(x, sign="", mapped=True)
         return self.emit(x.shape, links) if links else Constant(x.shape)
 
     def reduce(self, x: Operand, axes: Sequence[int], *, keepdims: bool) -> Operand:

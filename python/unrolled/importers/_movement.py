@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from unrolled._core import Relation
-from unrolled._layers.reshaping import regrouping
 from unrolled.errors import InvalidModelError
 from unrolled.importers._base import Base, Link
 from unrolled.importers._index_maps import along_axes, numbered
-from unrolled.importers._values import Array, Constant, Operand, Shape, Value, size_of
+from unrolled.importers._values import Array, Constant, Node, Operand, Shape, Value, size_of
 
 __all__ = ["Movement"]
 
@@ -29,14 +28,18 @@ class Movement(Base):
                 f"{self.name}: a tensor of shape {x.shape} cannot be given the shape {shape}"
             )
         if isinstance(x, Constant):
-            return x.mapped(lambda array: array.reshape(shape))
+            return x.mapped(shape, lambda array: array.reshape(shape))
         if shape == x.shape:
             return x
         if x.node.is_statistic:
             view = _with_other_ones(x, shape)
             if view is not None:
                 return view
-        return self.emit(shape, [(x, regrouping(x.shape, shape))])
+        # A reshape of a reshape is one of the first tensor, and may be nothing at all.
+        whole = x.node.operands[0] if x.node.kind == "reshaped" else x
+        if whole.shape == shape:
+            return whole
+        return Value(Node("reshaped", self.name, shape, (whole,)), shape)
 
     def transpose(self, x: Operand, order: Sequence[int]) -> Operand:
         """Axis i of the result is axis ``order[i]``."""
@@ -45,11 +48,11 @@ class Movement(Base):
             raise InvalidModelError(
                 f"{self.name}: {order} is not a permutation of the axes of shape {x.shape}"
             )
+        shape = tuple([x.shape[axis] for axis in order])
         if isinstance(x, Constant):
-            return x.mapped(lambda array: array.transpose(order))
+            return x.mapped(shape, lambda array: array.transpose(order))
         if order == tuple(range(x.rank)):
             return x
-        shape = tuple([x.shape[axis] for axis in order])
         if x.node.is_statistic:
             places = tuple(range(x.rank)) if x.axes is None else x.axes
             return replace(x, shape=shape, axes=tuple([places[axis] for axis in order]))
@@ -83,7 +86,7 @@ class Movement(Base):
                 f"{self.name}: a tensor of shape {x.shape} does not broadcast to {shape}"
             )
         if isinstance(x, Constant):
-            return x.mapped(lambda array: np.broadcast_to(array, shape))
+            return x.mapped(shape, lambda array: np.broadcast_to(array, shape))
         if shape == x.shape:
             return x
         places = tuple(range(x.rank)) if x.axes is None else x.axes
@@ -114,9 +117,11 @@ class Movement(Base):
                 f"{axis}, and cannot be joined there"
             )
         first, *others = operands
+        total = sum(x.shape[axis] for x in operands)
+        shape = (*first.shape[:axis], total, *first.shape[axis + 1 :])
         constants = [x for x in operands if isinstance(x, Constant)]
         if isinstance(first, Constant) and len(constants) == len(operands):
-            return first.mapped(lambda *arrays: np.concatenate(arrays, axis), *constants[1:])
+            return first.mapped(shape, lambda *arrays: np.concatenate(arrays, axis), *constants[1:])
         if not others:
             return first
         links: list[Link] = []
@@ -125,14 +130,18 @@ class Movement(Base):
             if isinstance(x, Value):
                 links.append((x, _shifted(rank, {axis: start})))
             start += x.shape[axis]
-        return self.emit((*first.shape[:axis], start, *first.shape[axis + 1 :]), links)
+        return self.emit(shape, links)
+
+    def stack(self, operands: Sequence[Operand], axis: int = 0) -> Operand:
+        """Tensors of one shape along a new axis."""
+        return self.concat([self.unsqueeze(x, [axis]) for x in operands], axis)
 
     def slice(self, x: Operand, axis: int, start: int, length: int, step: int = 1) -> Operand:
         """`length` positions along an axis, from `start` on, `step` apart."""
         axis %= x.rank
         if isinstance(x, Constant):
-            at = start + step * np.arange(length)
-            return x.mapped(lambda array: array.take(at, axis))
+            shape = (*x.shape[:axis], length, *x.shape[axis + 1 :])
+            return x.mapped(shape, lambda array: array.take(start + step * np.arange(length), axis))
         if (start, length, step) == (0, x.shape[axis], 1):
             return x
         if length < 1:
@@ -161,10 +170,10 @@ class Movement(Base):
                 f"{self.name}: indices from {at.min()} to {at.max()} are out of range for axis "
                 f"{axis} of shape {x.shape}"
             )
-        at = at % length
-        if isinstance(x, Constant):
-            return x.mapped(lambda array: array.take(at, axis))
+        at = at % max(length, 1)
         shape = (*x.shape[:axis], *at.shape, *x.shape[axis + 1 :])
+        if isinstance(x, Constant):
+            return x.mapped(shape, lambda array: array.take(at, axis))
         chosen = at.reshape(-1)
         if not chosen.size:
             raise InvalidModelError(f"{self.name}: an empty tensor of shape {shape}")
@@ -201,7 +210,7 @@ class Movement(Base):
         """
         constants = [x for x in operands if isinstance(x, Constant)]
         if constants and len(constants) == len(operands):
-            return constants[0].mapped(run, *constants[1:])
+            return _worked_out(run, constants)
         arrays, starts = numbered(self.name, operands)
         found = np.asarray(run(*arrays))
         links: list[Link] = []
@@ -222,6 +231,14 @@ class Movement(Base):
             else:
                 links.append((x, relations))
         return self.emit(found.shape, links) if links else Constant(found.shape)
+
+
+def _worked_out(run: Callable[..., Any], constants: Sequence[Constant]) -> Constant:
+    arrays = [constant.array for constant in constants if constant.array is not None]
+    if len(arrays) == len(constants):
+        return Constant.of(run(*arrays))
+    numbers, _ = numbered("constant", constants)
+    return Constant(np.asarray(run(*numbers)).shape)
 
 
 def _shifted(rank: int, starts: Mapping[int, int]) -> list[Relation]:

@@ -96,14 +96,14 @@ class Products(Elementwise):
         """
         axis %= table.rank
         if isinstance(indices, Constant):
-            if indices.array is None:
-                raise InvalidModelError(f"{self.name}: the values of the indices are not known")
-            return self.take(table, axis, indices.array)
+            if indices.array is not None:
+                return self.take(table, axis, indices.array)
+            self.notes[self.name] = "read as if chosen at run time, for its indices are not known"
         rows = table.shape[axis]
         places = [Relation.same(at, at) for at in range(indices.rank)]
-        one_hot = self.emit(
-            (*indices.shape, rows), [(indices, [*places, Relation.sum(indices.rank)])]
-        )
+        one_hot: Operand = Constant((*indices.shape, rows))
+        if isinstance(indices, Value):
+            one_hot = self.emit(one_hot.shape, [(indices, [*places, Relation.sum(indices.rank)])])
         kept = [*range(axis), *range(axis + 1, table.rank)]
         at = list(range(table.rank, table.rank + indices.rank))
         result = [*kept[:axis], *at, *kept[axis:]]

@@ -68,7 +68,7 @@ class Recurrent(Products):
         if peepholes is not None:
             hole = dict(zip("iof", self.split(peepholes, 0, [units] * 3), strict=True))
         for step in self._steps(x, reverse):
-            gates = self._gates(given, step, weights[1], hidden)
+            gates = self._gates(given[step], weights[1], hidden)
             part = {gate: (gates, at * units) for at, gate in enumerate(order)}
             parts: list[Part] = [part["i"], part["c"]]
             parts += [self._peep(hole, gate, cell) for gate in "if"]
@@ -116,7 +116,7 @@ class Recurrent(Products):
             biases = dict(zip(order, self.split(recurrent_bias, 0, [units] * 3), strict=True))
         states: list[Operand] = []
         for step in self._steps(x, reverse):
-            now = self.slice(given, 0, step, 1)
+            now = given[step]
             part = {gate: (now, at * units) for at, gate in enumerate(order)}
             past = {gate: self._recurrent(hidden, kernels[gate], biases.get(gate)) for gate in "zr"}
             update = self._state(units, [part["z"], past["z"]])
@@ -153,7 +153,7 @@ class Recurrent(Products):
         given = self._from_inputs(x, weights)
         states: list[Operand] = []
         for step in self._steps(x, reverse):
-            hidden = self._gates(given, step, weights[1], hidden)
+            hidden = self._gates(given[step], weights[1], hidden)
             states.append(hidden)
         assert hidden is not None
         return self.concat(states[::-1] if reverse else states, 0), hidden
@@ -167,8 +167,8 @@ class Recurrent(Products):
             )
         return range(length - 1, -1, -1) if reverse else range(length)
 
-    def _from_inputs(self, x: Operand, weights: Sequence[Operand]) -> Operand:
-        """What the gates of all steps get from inputs and biases."""
+    def _from_inputs(self, x: Operand, weights: Sequence[Operand]) -> list[Operand]:
+        """What the gates of each step get from inputs and biases, shape ``(1, batch, rows)``."""
         kernel, recurrent, *biases = weights
         rows = kernel.shape[0]
         fits = x.rank == 3 and kernel.rank == recurrent.rank == 2 and kernel.shape[1] == x.shape[2]
@@ -187,16 +187,25 @@ class Recurrent(Products):
         for bias in biases:
             if isinstance(bias, Value):
                 links.append((bias, [Relation.sum(0), Relation.sum(1), Relation.same(0, 2)]))
-        return self.emit(shape, links) if links else Constant(shape)
+        return self._apart(self.emit(shape, links) if links else Constant(shape))
 
-    def _gates(self, given: Operand, step: int, kernel: Operand, hidden: Operand | None) -> Operand:
-        """The gates of a step: its part of `given`, and recurrent kernel times hidden state."""
-        shape = (1, *given.shape[1:])
+    def _apart(self, x: Operand) -> list[Operand]:
+        """The steps of a sequence, by halves, so that counts are added up a few times only."""
+        parts = [x]
+        while any(part.shape[0] > 1 for part in parts):
+            halves = []
+            for part in parts:
+                half = part.shape[0] // 2
+                halves += self.split(part, 0, [half, part.shape[0] - half]) if half else [part]
+            parts = halves
+        return parts
+
+    def _gates(self, given: Operand, kernel: Operand, hidden: Operand | None) -> Operand:
+        """The gates of a step: what it gets from inputs, and recurrent kernel times state."""
         links = self._recurrent_links(kernel, hidden)
         if isinstance(given, Value):
-            now = [Relation.slice(0, 0, start=step), Relation.same(1, 1), Relation.same(2, 2)]
-            links.append((given, now))
-        return self.emit(shape, links) if links else Constant(shape)
+            links.append((given, [Relation.same(axis, axis) for axis in range(3)]))
+        return self.emit(given.shape, links) if links else Constant(given.shape)
 
     def _recurrent(
         self, hidden: Operand | None, kernel: Operand, bias: Operand | None

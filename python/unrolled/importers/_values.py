@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["Constant", "Node", "Operand", "Shape", "Sign", "Value", "broadcast_shapes"]
 
 Shape: TypeAlias = tuple[int, ...]
+Kind: TypeAlias = Literal[
+    "tensor", "parameter", "frozen", "sum", "product", "reduction", "normalised", "reshaped"
+]
 Sign: TypeAlias = Literal["", "-", "/"]
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -35,7 +38,9 @@ class Node:
 
     Attributes
     ----------
-    kind : {"tensor", "sum", "product", "reduction", "normalised"}
+    kind : str
+        "tensor", "parameter" or "frozen", which is a parameter that training does not change,
+        "sum", "product", "reduction", "normalised" or "reshaped".
     name : str
         For the tensor.
     shape : tuple of int
@@ -52,7 +57,7 @@ class Node:
         Once it is made.
     """
 
-    kind: Literal["tensor", "sum", "product", "reduction", "normalised"]
+    kind: Kind
     name: str
     shape: Shape
     operands: tuple[Value, ...] = ()
@@ -130,14 +135,10 @@ class Constant:
     shape : tuple of int
     array : numpy.ndarray or None
         Its elements; None where they are too many, or not in the file.
-    is_weight : bool
-        Whether a file stores it where other files have parameters, such as weights filled in by
-        the model itself.
     """
 
     shape: Shape
     array: Array | None = None
-    is_weight: bool = False
 
     @staticmethod
     def of(array: Any) -> Constant:
@@ -155,16 +156,16 @@ class Constant:
         """The number of elements."""
         return size_of(self.shape)
 
-    def mapped(self, function: Callable[..., Array], *others: Constant) -> Constant:
-        """A function of this and other constants; only the shape if elements are not known."""
+    def mapped(self, shape: Shape, function: Callable[..., Array], *others: Constant) -> Constant:
+        """A function of this and other constants, which has the given shape.
+
+        Its elements are worked out if those of all constants are known and there are not too many.
+        """
         constants = (self, *others)
-        if all(one.array is not None for one in constants):
-            return Constant.of(function(*[one.array for one in constants]))
-        blank = [
-            np.broadcast_to(np.zeros((), np.int8), one.shape) if one.array is None else one.array
-            for one in constants
-        ]
-        return Constant(np.asarray(function(*blank)).shape)
+        if size_of(shape) > LARGEST_CONSTANT or any(one.array is None for one in constants):
+            return Constant(shape)
+        with np.errstate(all="ignore"):
+            return Constant(shape, np.asarray(function(*[one.array for one in constants])))
 
     def integers(self, what: str) -> list[int]:
         """Its elements as a list of ints.

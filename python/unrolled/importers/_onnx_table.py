@@ -1,0 +1,25 @@
+"""The table of rules for ONNX operators, filled by the modules beside it."""
+
+from __future__ import annotations
+
+from unrolled.importers._rules import RuleTable
+
+__all__ = ["TABLE", "WEIGHT_INPUTS"]
+
+TABLE = RuleTable("onnx")
+
+WEIGHT_INPUTS = {
+    "BatchNormalization": (1, 2, 3, 4),
+    "Conv": (1, 2),
+    "ConvTranspose": (1, 2),
+    "GRU": (1, 2, 3),
+    "Gemm": (2,),
+    "GroupNormalization": (1, 2),
+    "InstanceNormalization": (1, 2),
+    "LSTM": (1, 2, 3, 7),
+    "LayerNormalization": (1, 2),
+    "PRelu": (1,),
+    "RMSNormalization": (1,),
+    "RNN": (1, 2, 3),
+}
+"""Inputs of operators that only weights are expected at."""

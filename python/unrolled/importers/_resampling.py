@@ -1,0 +1,75 @@
+"""Which positions a resized axis is computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from unrolled._core import Relation
+
+__all__ = ["nearest", "taps"]
+
+Positions = npt.NDArray[np.float64]
+
+NEGLIGIBLE = 1e-9
+"""Weights of taps below it are roundings of zero."""
+
+
+def nearest(axis: int, positions: Positions, extent: int, rounding: str) -> Relation:
+    """Each place reads the position nearest to the one it stands for.
+
+    Parameters
+    ----------
+    axis : int
+    positions : numpy.ndarray
+        For every place of the resized axis, where it is on the axis that is read.
+    extent : int
+        Length of the axis that is read.
+    rounding : {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"}
+    """
+    functions: dict[str, Callable[[Positions], Positions]] = {
+        "round_prefer_floor": lambda at: np.ceil(at - 0.5),
+        "round_prefer_ceil": lambda at: np.floor(at + 0.5),
+        "floor": np.floor,
+        "ceil": np.ceil,
+    }
+    at = np.clip(functions[rounding](positions), 0, extent - 1).astype(np.int64)
+    return Relation.select(axis, axis, at)
+
+
+def taps(
+    axis: int, positions: Positions, extent: int, kind: str, *, scale: float = 1.0
+) -> Relation:
+    """Each place reads the positions that have a weight in its interpolation.
+
+    Parameters
+    ----------
+    axis, positions, extent
+        As for `nearest`.
+    kind : {"linear", "cubic"}
+    scale : float
+        Above 1, the filter is stretched by it, as antialiasing does.
+    """
+    reach = (1.0 if kind == "linear" else 2.0) * max(scale, 1.0)
+    first = np.floor(positions - reach).astype(np.int64)
+    offsets, found = [0], list[int]()
+    for position, start in zip(positions.tolist(), first.tolist(), strict=True):
+        near = np.arange(start, start + int(2 * reach) + 3)
+        distance = np.abs(near - position) / max(scale, 1.0)
+        weights = np.where(distance < (1 if kind == "linear" else 2), _weight(kind, distance), 0.0)
+        read = np.clip(near[np.abs(weights) > NEGLIGIBLE], 0, extent - 1)
+        found += np.unique(read).tolist()
+        offsets.append(len(found))
+    return Relation.sparse(axis, axis, offsets, found)
+
+
+def _weight(kind: str, distance: Positions) -> Positions:
+    if kind == "linear":
+        return 1 - distance
+    # Keys' cubic; its zeros do not depend on the coefficient within each piece.
+    inner = 1.25 * distance**3 - 2.25 * distance**2 + 1
+    outer = -0.75 * distance**3 + 3.75 * distance**2 - 6 * distance + 3
+    weight: Positions = np.where(distance <= 1, inner, outer)
+    return weight
