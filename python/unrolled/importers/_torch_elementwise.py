@@ -165,14 +165,9 @@ def _extremum(tracer: Tracer, node: Node) -> Operand:
     return tracer.combine(*operands)
 
 
-@aten("where")
+@aten("where", "masked_fill")
 def _where(tracer: Tracer, node: Node) -> Operand:
-    return _chosen(tracer, node["condition"], node.operand("self"), node.operand("other"))
-
-
-@aten("masked_fill")
-def _masked_fill(tracer: Tracer, node: Node) -> Operand:
-    return _chosen(tracer, node["mask"], node.operand("value"), node.operand("self"))
+    return tracer.expand(_function(tracer, node.operands()), node.shape)
 
 
 @aten("tril", "triu")
@@ -227,6 +222,8 @@ def _reduce(tracer: Tracer, node: Node) -> Operand | list[Operand]:
     default = -1 if node.operator in ("aten.mode", "aten.kthvalue") else None
     axes = axes_of(x, node.get("dim", default))
     y = tracer.reduce(x, axes, keepdims=bool(node.get("keepdim", False)))
+    if "arg" in node.operator:
+        return tracer.pointwise(y)
     return y if len(node.shapes) == 1 else [y] * len(node.shapes)
 
 
@@ -291,23 +288,6 @@ def _function(tracer: Tracer, operands: Sequence[Operand]) -> Operand:
     if all(x.node is first.node and x.axes == first.axes for x in values):
         return tracer.expand(tracer.pointwise(first), shape)
     return tracer.combine(*operands)
-
-
-def _chosen(tracer: Tracer, condition: Operand, a: Operand, b: Operand) -> Operand:
-    """Elements of `a` where the condition holds, else of `b`; exactly those if it is known."""
-    shape = broadcast_shapes(tracer.name, [condition.shape, a.shape, b.shape])
-    if isinstance(condition, Value) or condition.array is None:
-        return tracer.expand(_function(tracer, [condition, a, b]), shape)
-    holds = condition.array.astype(bool)
-    parts = [
-        _kept(tracer, tracer.expand(x, shape), keep)
-        for x, keep in ((a, holds), (b, ~holds))
-        if isinstance(x, Value)
-    ]
-    values = [part for part in parts if isinstance(part, Value)]
-    if len(values) < 2:
-        return values[0] if values else Constant(shape)
-    return tracer.combine(*values)
 
 
 def _kept(tracer: Tracer, x: Operand, keep: Array) -> Operand:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from unrolled.importers._torch_node import TABLE, Node, tensor_of
 from unrolled.importers._tracer import Tracer
 from unrolled.importers._values import LARGEST_CONSTANT, Constant, Shape, Value
 
-__all__ = ["Reader", "Weight", "constant_of"]
+__all__ = ["Reader", "constant_of"]
 
 DEEPEST_DECOMPOSITION = 8
 """Of operators into others, one inside the other."""
@@ -41,16 +40,6 @@ INLINED = {
 
 MISSING = object()
 """Stands for what an operator without a rule would return."""
-
-
-@dataclass(eq=False)
-class Weight:
-    """A parameter or buffer, declared in the network when it is first used."""
-
-    name: str
-    shape: Shape
-    is_trainable: bool
-    value: Value | None = None
 
 
 class Reader:
@@ -77,7 +66,7 @@ class Reader:
         ----------
         module : torch.fx.GraphModule
         inputs : sequence
-            For each placeholder an operand, a `Weight` or a plain value.
+            For each placeholder an operand or a plain value.
 
         Returns
         -------
@@ -140,7 +129,7 @@ class Reader:
         if isinstance(target, self._torch._ops.HigherOrderOperator):
             return self._graph_operator(node, args, kwargs)
         name = getattr(target, "__name__", str(target))
-        if any(isinstance(one, (Value, Constant, Weight)) for one in [*args, *kwargs.values()]):
+        if any(isinstance(one, (Value, Constant)) for one in [*args, *kwargs.values()]):
             self.unsupported.add(name, node.name)
             return MISSING
         return target(*args, **kwargs)
@@ -161,7 +150,7 @@ class Reader:
         rule = _rule(name, target)
         if rule is None:
             return self._decomposed(node, name, args, kwargs)
-        call = Node(node.name, name, target, arguments, shapes, self.used)
+        call = Node(node.name, name, target, arguments, shapes)
         try:
             results = as_list(rule(self.tracer, call))
         except UnsupportedOperatorError as error:
@@ -174,30 +163,18 @@ class Reader:
             )
         return _as_returned(node, results)
 
-    def used(self, given: Any) -> Any:
-        """An argument as rules take it: parameters are declared."""
-        if isinstance(given, Weight):
-            if given.value is None:
-                given.value = self.tracer.parameter(
-                    given.name, given.shape, trainable=given.is_trainable
-                )
-            return given.value
-        if isinstance(given, list):
-            return [self.used(one) for one in given]
-        return given
-
     def _folded(self, node: Any, arguments: Mapping[str, Any], shapes: list[Shape]) -> Any:
         """The result of an operator all whose tensors are constants; None if it has others."""
         given: list[Any] = []
         for one in arguments.values():
             given += one if isinstance(one, list) else [one]
-        if any(isinstance(one, (Value, Weight)) for one in given):
+        if any(isinstance(one, Value) for one in given):
             return None
         unknown = any(isinstance(one, Constant) and one.array is None for one in given)
         tags = node.target.tags
         large = sum([int(np.prod(shape, dtype=object)) for shape in shapes]) > LARGEST_CONSTANT
         if not unknown and not large and self._torch.Tag.nondeterministic_seeded not in tags:
-            call = Node(node.name, "", node.target, arguments, shapes, lambda one: one)
+            call = Node(node.name, "", node.target, arguments, shapes)
             try:
                 result = call.run(self._real)
             except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError):
@@ -292,7 +269,7 @@ def _has_missing(given: Any) -> bool:
 
 
 def _tensors(given: Any) -> list[Any]:
-    if isinstance(given, (Value, Constant, Weight)):
+    if isinstance(given, (Value, Constant)):
         return [given]
     if isinstance(given, list):
         return [tensor for one in given for tensor in _tensors(one)]

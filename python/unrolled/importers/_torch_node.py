@@ -45,14 +45,12 @@ class Node:
         target: Any,
         arguments: Mapping[str, Any],
         shapes: list[Shape],
-        use: Callable[[Any], Any],
     ) -> None:
         self.name = name
         self.operator = operator
         self.target = target
         self.shapes = shapes
         self._arguments = dict(arguments)
-        self._use = use
 
     @property
     def shape(self) -> Shape:
@@ -60,7 +58,7 @@ class Node:
         return self.shapes[0]
 
     def __getitem__(self, argument: str) -> Any:
-        return self._use(self._arguments[argument])
+        return self._arguments[argument]
 
     def __contains__(self, argument: object) -> bool:
         return argument in self._arguments

@@ -12,9 +12,9 @@ from unrolled._hints import described
 from unrolled._optional import import_optional
 from unrolled.errors import InvalidArgumentError, InvalidModelError, UnrolledError
 from unrolled.importers._torch_fx import mutates_views
-from unrolled.importers._torch_graph import Weight, constant_of
+from unrolled.importers._torch_graph import constant_of
 from unrolled.importers._tracer import Tracer
-from unrolled.importers._values import Shape
+from unrolled.importers._values import Shape, Value
 
 __all__ = ["Program", "exported"]
 
@@ -124,7 +124,7 @@ class Program:
     Attributes
     ----------
     inputs : list
-        For each placeholder an operand, a `Weight` or a plain value.
+        For each placeholder an operand or a plain value.
     shapes : dict of str to tuple of int
         Of the inputs of the model.
     """
@@ -133,9 +133,9 @@ class Program:
         torch = import_optional("torch", "torch")
         self.shapes: dict[str, Shape] = {}
         self.inputs: list[Any] = []
-        self._weights: dict[str, Weight] = {}
+        self._weights: dict[str, Value] = {}
         self._tied: dict[str, str] = {}
-        self._same: dict[Any, Weight] = {}
+        self._names: dict[Any, str] = {}
         self._tracer = tracer
         self._torch = torch
         nodes = program.graph.find_nodes(op="placeholder")
@@ -153,7 +153,8 @@ class Program:
 
     def skipped(self) -> dict[str, str]:
         """What might seem a parameter and is none, and why."""
-        found = {name: "not used" for name, weight in self._weights.items() if weight.value is None}
+        unused = [name for name, one in self._weights.items() if one.node.tensor is None]
+        found = dict.fromkeys(unused, "not used")
         found.update({name: f"the same tensor as {first}" for name, first in self._tied.items()})
         return found
 
@@ -162,13 +163,13 @@ class Program:
         if kind == "CONSTANT_TENSOR" or not is_number:
             return constant_of(tensor)
         key = _identity(tensor)
-        if key in self._same:
-            self._tied[name] = self._same[key].name
-            return self._same[key]
+        if key in self._names:
+            self._tied[name] = self._names[key]
+            return self._weights[self._names[key]]
         is_trainable = kind == "PARAMETER" and bool(tensor.requires_grad)
-        weight = Weight(name, tuple(tensor.shape), is_trainable)
-        self._weights[name] = self._same[key] = weight
-        return weight
+        value = self._tracer.parameter(name, tuple(tensor.shape), trainable=is_trainable)
+        self._names[key], self._weights[name] = name, value
+        return value
 
     def _given(self, node: Any, spec: Any) -> Any:
         value = node.meta.get("val")

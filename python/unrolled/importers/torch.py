@@ -18,7 +18,7 @@ from unrolled.importers import (
 )
 from unrolled.importers._provenance import Provenance
 from unrolled.importers._rules import Rule
-from unrolled.importers._torch_graph import Reader, Weight
+from unrolled.importers._torch_graph import Reader
 from unrolled.importers._torch_node import TABLE, Node
 from unrolled.importers._torch_program import Program, exported
 from unrolled.importers._tracer import Tracer
@@ -152,7 +152,7 @@ def from_torch(
     reader.unsupported.check(source)
     specs = program.graph_signature.output_specs
     found = [one for one, spec in zip(outputs, specs, strict=True) if _is_output(spec)]
-    results = [reader.used(one) for one in found if isinstance(one, (Value, Weight))]
+    results = [one for one in found if isinstance(one, Value)]
     if not results:
         raise InvalidModelError(f"{source}: no output depends on an input or a parameter")
     tracer.name = "output"
