@@ -13,6 +13,7 @@ __all__ = [
     "bound_arguments",
     "decomposition",
     "layer_name",
+    "local_response_size",
     "mutates_views",
     "shapes_of",
     "written_node",
@@ -23,6 +24,12 @@ MAY_ALIAS = {
     *("aten.type_as", "aten.feature_alpha_dropout", "aten.tile", "aten.hstack"),
 }
 """Operators that may return their argument though their schema does not tell."""
+
+LOCAL_RESPONSE = {
+    *("pow", "add", "mul", "squeeze", "view", "reshape", "avg_pool2d", "avg_pool3d", "pad"),
+    *("unsqueeze", "constant_pad_nd"),
+}
+"""What a local response normalisation is made of."""
 
 
 def mutates_views(module: Any) -> bool:
@@ -65,6 +72,30 @@ def _viewed(node: Any) -> Any:
         return None
     shares = any(one.alias_info is not None for one in schema.returns)
     return node.args[0] if shares or schema.name.replace("::", ".") in MAY_ALIAS else None
+
+
+def local_response_size(node: Any) -> int | None:
+    """Over how many channels a division normalises, if it is a local response normalisation.
+
+    It divides a tensor by a power of an average of its squares over neighbouring channels.
+    """
+    if len(node.args) != 2 or not hasattr(node.args[1], "meta"):
+        return None
+    x, one = node.args
+    size = None
+    while one.op == "call_function":
+        name = getattr(one.target, "__name__", "").partition(".")[0]
+        if size is not None and all(arg in (x, 2) for arg in one.args):
+            return size if name in ("mul", "pow", "square") else None
+        if name not in LOCAL_RESPONSE or not hasattr(one.args[0], "meta"):
+            return None
+        if any(hasattr(arg, "meta") for arg in one.args[1:]):
+            return None
+        if name.startswith("avg_pool"):
+            kernel = list(one.args[1])
+            size = kernel[0] if set(kernel[1:]) == {1} else None
+        one = one.args[0]
+    return None
 
 
 def decomposition(node: Any, torch: Any) -> Any:

@@ -16,6 +16,7 @@ from unrolled.importers._torch_fx import (
     bound_arguments,
     decomposition,
     layer_name,
+    local_response_size,
     shapes_of,
     written_node,
 )
@@ -147,6 +148,8 @@ class Reader:
             return folded
         if shapes and all(0 in shape for shape in shapes):
             return _as_returned(node, [Constant(shape) for shape in shapes])
+        if name == "aten.div" and (size := local_response_size(node)) is not None:
+            name, arguments = "aten.local_response_norm", {"input": args[0], "size": size}
         rule = _rule(name, target)
         if rule is None:
             return self._decomposed(node, name, args, kwargs)

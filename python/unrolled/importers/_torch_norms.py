@@ -61,6 +61,16 @@ def _group_norm(tracer: Tracer, node: Node) -> Operand | list[Operand]:
     return _with_statistics(node, _affine(tracer, x, (1,), _weights(node, "weight", "bias")))
 
 
+@aten("local_response_norm")
+def _local_response_norm(tracer: Tracer, node: Node) -> Operand:
+    """PyTorch has no such operator; a division that amounts to it is read as one."""
+    x, size = node.operand("input"), node["size"]
+    if isinstance(x, Constant) or tracer.network.semantics == "value":
+        return tracer.pointwise(x)
+    window = tracer.window(x.shape[1], size, padding=(size // 2, (size - 1) // 2))
+    return tracer.pool(x, [window], first=1)
+
+
 @aten("softmax", "log_softmax", "_softmax", "_log_softmax", "_safe_softmax", "special_softmax")
 @aten("special_log_softmax", "softmin")
 def _softmax(tracer: Tracer, node: Node) -> Operand:

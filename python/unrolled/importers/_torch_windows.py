@@ -128,19 +128,24 @@ def _resize(tracer: Tracer, node: Node) -> Operand:
 
 def _resizing(node: Node, axis: int, before: Shape, after: Shape) -> Array:
     """The weight of each position for each new one, from the operator itself on one axis."""
-    first, rank, extent = _first(node), len(before), before[axis]
-    lengths = [extent if one == axis else 1 for one in range(2, rank)]
+    first, extent, spatial = _first(node), before[axis], range(2, len(before))
+    # All other axes keep a length of 2: with 1, antialiasing of PyTorch 2.13 is wrong.
+    basis = np.eye(extent).reshape(extent, 1, *[extent if one == axis else 1 for one in spatial])
+    wide = [extent if one == axis else 2 for one in spatial]
+    basis = np.broadcast_to(basis, (extent, 1, *wide))
     given = {name: node[name] for name in node}
-    given[first] = tensor_of(np.eye(extent).reshape(extent, 1, *lengths))
+    given[first] = tensor_of(basis)
     if given.get("output_size") is not None:
-        given["output_size"] = [after[axis] if one == axis else 1 for one in range(2, rank)]
+        given["output_size"] = [after[axis] if one == axis else 2 for one in spatial]
     if given.get("scale_factors") is not None:
         scales = given["scale_factors"]
-        given["scale_factors"] = [scales[one - 2] if one == axis else 1.0 for one in range(2, rank)]
-    own = ("scales", f"scales_{'dhw'[axis - rank]}")
+        given["scale_factors"] = [scales[one - 2] if one == axis else 1.0 for one in spatial]
+    own = ("scales", f"scales_{'dhw'[axis - len(before)]}")
     others = [name for name in given if name.startswith("scales") and name not in own]
     given.update(dict.fromkeys(others))
-    return np.asarray(node.call(given).numpy()).reshape(extent, after[axis])
+    weights = np.asarray(node.call(given).numpy())
+    at = (slice(None), 0, *[slice(None) if one == axis else 0 for one in spatial])
+    return weights[at]
 
 
 def _relation(axis: int, weights: Array) -> Relation:
