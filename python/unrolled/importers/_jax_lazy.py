@@ -7,7 +7,7 @@ every channel (group norms) must be known as the statistic of the group.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias
@@ -32,7 +32,7 @@ class RememberingTracer(Tracer):
 
     def __init__(self, network: Network) -> None:
         super().__init__(network)
-        self._origins: dict[Node, Value] = {}
+        self.origins: dict[Node, Value] = {}
         self._reshapes: dict[tuple[Node, Shape], Value] = {}
 
     def reshape(self, x: Operand, shape: Sequence[int]) -> Operand:
@@ -40,7 +40,7 @@ class RememberingTracer(Tracer):
         shape = tuple(shape)
         if isinstance(x, Constant) or x.shape == shape or x.node.is_statistic or x.axes is not None:
             return super().reshape(x, shape)
-        origin = self._origins.get(x.node, x)
+        origin = self.origins.get(x.node, x)
         if origin.shape == shape:
             return replace(origin, sign="", mapped=True)
         key = origin.node, shape
@@ -48,7 +48,7 @@ class RememberingTracer(Tracer):
             result = super().reshape(origin, shape)
             assert isinstance(result, Value)
             self._reshapes[key] = result
-            self._origins.setdefault(result.node, origin)
+            self.origins.setdefault(result.node, origin)
         return self._reshapes[key]
 
 
@@ -124,11 +124,7 @@ def elementwise(
     tracer: Tracer, items: Sequence[Item], shape: Shape, function: Callable[..., Operand]
 ) -> Item:
     """A function of elements at the same index, on operands as they are before broadcasting."""
-    splits = _unsplit(shape)
-    split = next((item for item in items if isinstance(item, Lazy) and item.is_split), None)
-    if split is not None:
-        pairs = zip(splits, split.splits, strict=True)
-        splits = tuple([new if size_of(new) == old[0] else old for old, new in pairs])
+    splits = _frame_of_statistics(tracer, items, shape) or _unsplit(shape)
     result = function(*[_framed(tracer, item, splits) for item in items])
     frame = tuple(chain.from_iterable(splits))
     if isinstance(result, Constant):
@@ -139,6 +135,58 @@ def elementwise(
     if whole and not _is_statistic(result):
         return tracer.reshape(result, shape)
     return Lazy(result, splits)
+
+
+def _frame_of_statistics(
+    tracer: Tracer, items: Sequence[Item], shape: Shape
+) -> tuple[Shape, ...] | None:
+    """Axes split as in the reshape that a statistic among the items was taken from."""
+    for item in items:
+        operand = item.operand if isinstance(item, Lazy) else item
+        if isinstance(operand, Value) and operand.node.is_statistic:
+            for node in _reduced(operand.node):
+                origin = _origin(tracer, node)
+                if origin is not None and len(origin.shape) == len(shape):
+                    splits = _split_like(origin.shape, shape, node.shape)
+                    if splits is not None:
+                        return splits
+    split = next((item for item in items if isinstance(item, Lazy) and item.is_split), None)
+    if split is None:
+        return None
+    pairs = zip(shape, split.splits, strict=True)
+    return tuple([new if size_of(new) == length else (length,) for length, new in pairs])
+
+
+def _reduced(node: Node) -> Iterator[Node]:
+    """What the reductions that a statistic is made of read."""
+    for value in node.operands:
+        if value.node.is_statistic:
+            yield from _reduced(value.node)
+        if node.kind == "reduction":
+            yield value.node
+
+
+def _origin(tracer: Tracer, node: Node) -> Value | None:
+    """What a tensor, or the one that it is a function of, is a reshape of."""
+    origins = tracer.origins if isinstance(tracer, RememberingTracer) else {}
+    chain = node.functions_of(normalised=True)
+    return next((origins[one] for one in chain if one in origins), None)
+
+
+def _split_like(origin: Shape, shape: Shape, frame: Shape) -> tuple[Shape, ...] | None:
+    """The axes of `shape` split as those of `origin` are in `frame`, if they can be."""
+    lengths = list(frame)
+    splits: list[Shape] = []
+    for whole, length in zip(origin, shape, strict=True):
+        split: list[int] = []
+        while lengths and (size_of(split) < whole or (not split and lengths[0] == 1)):
+            split.append(lengths.pop(0))
+        if size_of(split) != whole or length not in (1, whole):
+            return None
+        splits.append(tuple(split if length == whole else [1] * len(split)))
+    if set(lengths) - {1} or not splits:
+        return None
+    return (*splits[:-1], (*splits[-1], *lengths))
 
 
 def _unsplit(shape: Shape) -> tuple[Shape, ...]:
