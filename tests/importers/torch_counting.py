@@ -53,6 +53,8 @@ SUMS = {
     "vector_norm",
 }
 
+IN_PLACE = {"__iadd__": "add", "__isub__": "sub", "__imul__": "mul", "__itruediv__": "div"}
+
 NORMS = ("softmax", "log_softmax", "softmin", "normalize")
 
 
@@ -64,16 +66,21 @@ class Counting(TorchFunctionMode):
         self.semantics = semantics
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = getattr(func, "__name__", "").strip("_")
-        kwargs = kwargs or {}
-        name = name.removeprefix("linalg_")
+        given = getattr(func, "__name__", "")
+        name = IN_PLACE.get(given, given.strip("_").removeprefix("linalg_"))
+        result = self.counted(name, func, args, kwargs or {})
+        if given in IN_PLACE or (given.endswith("_") and not given.endswith("__")):
+            return result if result is args[0] else args[0].copy_(result)
+        return result
+
+    def counted(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
         if name in NORMS and args[0].requires_grad:
             return self.normalised(lambda x: func(x, *args[1:], **kwargs), args[0])
         form = getattr(self, f"form_{name}", None)
         if form is not None:
             return form(func, *args, **kwargs)
-        if name in POINTWISE:
-            return args[0] if args[0].requires_grad else func(*args, **kwargs)
+        if name in POINTWISE and args[0].requires_grad:
+            return args[0]
         if name in SUMS and args[0].requires_grad:
             return total(args[0], **kwargs)
         return func(*args, **kwargs)

@@ -159,8 +159,8 @@ def shapes_of(node: Any, torch: Any) -> list[Shape]:
         if isinstance(one, torch.Tensor):
             if not all(isinstance(length, int) for length in one.shape):
                 raise InvalidModelError(
-                    f"{node.name}: the shape {tuple(one.shape)} is not known; give example "
-                    "inputs, from which all shapes follow"
+                    f"{node.name}: the shape {tuple(one.shape)} is not fixed; it depends on "
+                    "values at run time, or the program was exported without fixed shapes"
                 )
             shapes.append(tuple(one.shape))
     return shapes

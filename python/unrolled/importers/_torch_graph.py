@@ -202,11 +202,19 @@ class Reader:
         tensors: list[Any] = []
         for one in [*args, *kwargs.values()]:
             tensors += _tensors(one)
+        outer, self.unsupported = self.unsupported, Unsupported("torch")
         self._depth += 1
         try:
-            return _as_returned(node, self.walk(graph, tensors))
+            result = _as_returned(node, self.walk(graph, tensors))
         finally:
+            inner, self.unsupported = self.unsupported, outer
             self._depth -= 1
+        if inner:
+            self.unsupported.add(
+                name, node.name, f"made of {', '.join(inner)}, which cannot be read"
+            )
+            return MISSING
+        return result
 
     def _graph_operator(self, node: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """An operator that runs graphs, if it is known which."""
