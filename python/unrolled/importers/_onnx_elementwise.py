@@ -57,6 +57,9 @@ COMBINED: dict[str, Callable[..., Any]] = {
     "Xor": np.logical_xor,
 }
 
+FIXED_EXPONENTS = (2.0, 0.5, -0.5, -1.0)
+"""Of squares and roots in variances and norms; stored like a parameter, but none."""
+
 REDUCTIONS: dict[str, Callable[..., Any] | None] = {
     **dict.fromkeys(["ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"]),
     "ReduceMax": np.max,
@@ -147,13 +150,19 @@ def power(tracer: Tracer, node: Node) -> Operand:
     constant = folded(tracer, node, [base, exponent], np.power)
     if constant is not None:
         return constant
-    stored = node.inputs[1].constant if isinstance(node.inputs[1], Stored) else exponent
-    if isinstance(base, Constant) or not isinstance(stored, Constant) or stored.size != 1:
+    stored = node.inputs[1]
+    fixed = stored.constant if isinstance(stored, Stored) else exponent
+    if isinstance(base, Constant) or not isinstance(fixed, Constant) or fixed.size != 1:
         return tracer.combine(base, exponent)
+    number = None if fixed.array is None else float(fixed.array.reshape(-1)[0])
+    if isinstance(stored, Stored) and isinstance(exponent, Value):
+        if number not in FIXED_EXPONENTS:
+            return tracer.combine(base, exponent)
+        tracer.notes[exponent.node.name] = f"a fixed exponent, {number:g}"
     y = tracer.pointwise(base, power=True)
-    if stored.array is not None and float(stored.array.reshape(-1)[0]) < 0:
+    if number is not None and number < 0:
         y = tracer.reciprocal(y)
-    return tracer.expand(y, broadcast_shapes(tracer.name, [base.shape, stored.shape]))
+    return tracer.expand(y, broadcast_shapes(tracer.name, [base.shape, fixed.shape]))
 
 
 @rule("Sqrt")

@@ -236,10 +236,12 @@ def recurrent(tracer: Tracer, node: Node) -> list[Operand]:
     x = node.input(0)
     if node.optional(4) is not None and node.constant(4) is None:
         raise UnsupportedOperatorError("lengths of sequences known only at run time")
-    if node.attribute("layout", 0):
-        raise UnsupportedOperatorError("layout 1, batch first")
+    batch_first = bool(node.attribute("layout", 0))
     kernel, recurrent_kernel, bias = node.input(1), node.input(2), node.optional(3)
     hidden, cell = node.optional(5), node.optional(6)
+    if batch_first:
+        x = tracer.transpose(x, (1, 0, 2))
+        hidden, cell = (s and tracer.transpose(s, (1, 0, 2)) for s in (hidden, cell))
     direction = node.attribute("direction", "forward")
     runs = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}.get(direction)
     if runs is None or kernel.shape[:1] != (len(runs),):
@@ -271,7 +273,11 @@ def recurrent(tracer: Tracer, node: Node) -> list[Operand]:
             found.append(tracer.rnn(x, [*weights, *halves], states[0], reverse=reverse))
     sequences, *last = zip(*found, strict=True)
     y = tracer.concat([tracer.unsqueeze(s, [1]) for s in sequences], 1)
-    return [y, *[tracer.concat(one, 0) for one in last]]
+    states = [tracer.concat(one, 0) for one in last]
+    if batch_first:
+        y = tracer.transpose(y, (2, 0, 1, 3))
+        states = [tracer.transpose(one, (1, 0, 2)) for one in states]
+    return [y, *states]
 
 
 def _of(tracer: Tracer, weight: Operand, direction: int) -> Operand:
@@ -289,7 +295,7 @@ def dequantize(tracer: Tracer, node: Node) -> Operand:
 
 
 @rule("Attention")
-def attention(tracer: Tracer, node: Node) -> Operand:
+def attention(tracer: Tracer, node: Node) -> list[Operand]:
     query, key, value = (node.input(position) for position in range(3))
     if query.rank == 3:
         heads = node.attribute("q_num_heads", 1), node.attribute("kv_num_heads", 1)
@@ -302,6 +308,7 @@ def attention(tracer: Tracer, node: Node) -> Operand:
         key = tracer.concat([node.input(4), key], 2)
     if node.optional(5) is not None:
         value = tracer.concat([node.input(5), value], 2)
+    present = [key, value]
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         repeated = np.repeat(np.arange(key.shape[1]), groups)
@@ -315,7 +322,7 @@ def attention(tracer: Tracer, node: Node) -> Operand:
     if joined:
         y = tracer.transpose(y, (0, 2, 1, 3))
         y = tracer.reshape(y, (*y.shape[:2], y.shape[2] * y.shape[3]))
-    return y
+    return [y, *present]
 
 
 def _heads(tracer: Tracer, x: Operand, heads: int) -> Operand:

@@ -8,6 +8,7 @@ import numpy as np
 
 from unrolled._core import Relation
 from unrolled.errors import InvalidModelError, UnsupportedOperatorError
+from unrolled.importers._index_maps import numbered
 from unrolled.importers._onnx_elementwise import checked_axes
 from unrolled.importers._onnx_reader import Node
 from unrolled.importers._onnx_table import TABLE
@@ -203,11 +204,19 @@ def _scattered(
 
     if node.attribute("reduction", "none") == "none":
         return tracer.rearrange([x, updates], run)
-    rows = np.ravel_multi_index(places, x.shape[: len(places)], mode="wrap").reshape(-1)
-    if len(places) < x.rank or len(np.unique(rows)) < rows.size:
-        raise UnsupportedOperatorError("updates that meet one another")
-    moved = tracer.rearrange([updates], lambda b: run(np.zeros(x.shape, np.int64), b))
-    return tracer.combine(x, moved)
+    (numbers,), _ = numbered(node.name, [x])
+    at = numbers[places].reshape(-1) - 1
+    if at.size != updates.size:
+        raise InvalidModelError(f"node '{node.name}': indices do not fit the updates")
+    if isinstance(updates, Constant):
+        return tracer.pointwise(x)
+    order = np.argsort(at, kind="stable")
+    offsets = np.searchsorted(at[order], np.arange(x.size + 1))
+    flat = tracer.reshape(updates, (updates.size,))
+    assert isinstance(flat, Value)
+    relation = Relation.sparse(0, 0, offsets.astype(np.int64), order.astype(np.int64))
+    moved = tracer.read(flat, {0: (x.size, relation)})
+    return tracer.combine(x, tracer.reshape(moved, x.shape))
 
 
 @rule("Tile")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,7 +17,7 @@ __all__ = [
     "Node",
     "Stored",
     "check_location",
-    "check_size",
+    "check_model",
     "is_float",
     "load_model",
     "read_constant",
@@ -91,22 +91,45 @@ def _parsed(onnx: Any, content: bytes, source: str) -> Any:
     return model
 
 
-def check_size(source: str, graph: Any, functions: Sequence[Any]) -> None:
-    """Refuse a model with too many nodes, those of subgraphs and functions included."""
-    waiting = [graph.node, *[function.node for function in functions]]
+def check_model(source: str, model: Any) -> None:
+    """Refuse a model with too many nodes in all, with names that are no text, or meant twice."""
+    waiting = [model.graph, *model.functions]
     found = 0
     while waiting:
-        nodes = waiting.pop()
-        found += len(nodes)
+        graph = waiting.pop()
+        found += len(graph.node)
         if found > MOST_NODES:
             raise InvalidModelError(
                 f"{source}: more than {MOST_NODES:,} nodes; no model that large is read"
             )
-        for node in nodes:
+        for name in _names(graph):
+            if not isinstance(name, str):  # Protocol buffers give bytes that are no UTF-8 as bytes.
+                raise InvalidModelError(f"{source}: not an ONNX file: a name is no text: {name!r}")
+        computed = set[str]()
+        for node in graph.node:
+            twice = computed.intersection(node.output) - {""}
+            if twice:
+                raise InvalidModelError(f"{source}: two nodes compute '{min(twice)}'")
+            computed.update(node.output)
             for attribute in node.attribute:
                 if attribute.HasField("g"):
-                    waiting.append(attribute.g.node)
-                waiting += [graph.node for graph in attribute.graphs]
+                    waiting.append(attribute.g)
+                waiting += attribute.graphs
+
+
+def _names(graph: Any) -> Iterator[Any]:
+    """All names in a graph or function, but for those in its subgraphs."""
+    yield graph.name
+    if hasattr(graph, "initializer"):
+        yield from [tensor.name for tensor in graph.initializer]
+        yield from [tensor.values.name for tensor in graph.sparse_initializer]
+        yield from [value.name for value in (*graph.input, *graph.output, *graph.value_info)]
+    else:
+        yield from (graph.domain, *graph.input, *graph.output)
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        for attribute in node.attribute:
+            yield from (attribute.name, attribute.ref_attr_name)
 
 
 def is_float(data_type: int) -> bool:

@@ -173,6 +173,7 @@ class Recurrent(Products):
 
     def _from_inputs(self, x: Operand, weights: Sequence[Operand]) -> list[Operand]:
         """What each step gets from inputs and biases, shape ``(1, batch, gates, units)``."""
+        self._steps(x, reverse=False)
         kernel, recurrent, *biases = weights
         rows = kernel.shape[0]
         fits = x.rank == 3 and kernel.rank == recurrent.rank == 2 and kernel.shape[1] == x.shape[2]

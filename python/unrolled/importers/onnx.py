@@ -12,7 +12,7 @@ from unrolled._layers._base import Semantics
 from unrolled.errors import InvalidArgumentError, InvalidModelError
 from unrolled.importers._onnx_graph import Walk
 from unrolled.importers._onnx_inputs import declared_inputs
-from unrolled.importers._onnx_reader import check_size, load_model
+from unrolled.importers._onnx_reader import check_model, load_model
 from unrolled.importers._onnx_rules import TABLE
 from unrolled.importers._provenance import Provenance
 from unrolled.importers._tracer import Tracer
@@ -99,7 +99,7 @@ def from_onnx(
     graph = proto.graph
     if not graph.node and not graph.output:
         raise InvalidModelError(f"{source}: there is no graph in it")
-    check_size(source, graph, proto.functions)
+    check_model(source, proto)
     network = Network(name or _name(model, graph), semantics=semantics)
     tracer = Tracer(network)
     walk = Walk(tracer, proto, source, folder, frozenset(parameters), frozenset(constants))

@@ -1,0 +1,54 @@
+"""ONNX operators on elements, reductions and movements, against an independent counter."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("onnx")
+
+from onnx_cases_elementwise import ELEMENTWISE
+from onnx_cases_layers import LAYERS
+from onnx_cases_movement import MOVEMENT, OLDER
+from onnx_checking import assert_counts, operators_in
+from onnx_models import names
+
+from unrolled.importers import onnx as door
+
+NORMALISING = ("Attention", "LRN", "LogSoftmax", "Softmax")
+CASES = ELEMENTWISE | MOVEMENT | LAYERS
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_counts(name: str) -> None:
+    assert_counts(CASES[name])
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_operators_of_older_versions(name: str) -> None:
+    older, modern = OLDER[name]
+    assert_counts(older, as_if=modern)
+
+
+NORMALISERS = [
+    name
+    for name, one in LAYERS.items()
+    if any("Norm" in operator or operator in NORMALISING for operator in operators_in(one))
+]
+
+
+@pytest.mark.parametrize("name", NORMALISERS)
+def test_counts_with_dependency_semantics(name: str) -> None:
+    assert_counts(LAYERS[name], semantics="dependency")
+
+
+def test_every_operator_with_a_rule_has_a_case() -> None:
+    elsewhere = {"If", "Loop", "Scan"}  # test_onnx_control.py
+    constants = set(
+        names(
+            """Constant ConstantOfShape DequantizeLinear EyeLike RandomNormal RandomNormalLike
+    RandomUniform RandomUniformLike Range Shape Size"""
+        )
+    )  # below, and test_onnx_parameters.py
+    models = [*CASES.values(), *[older for older, _ in OLDER.values()]]
+    met = set().union(*[operators_in(one) for one in models]) | elsewhere | constants
+    assert sorted(set(door.operators()) - met) == []
