@@ -6,6 +6,7 @@
 mod families;
 mod networks;
 mod plain;
+mod roundings;
 
 use families::{Draw, interleaved, layers, raised, shifted, shuffled, weighted, with_roles};
 use networks::{expanded, networks};

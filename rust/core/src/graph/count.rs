@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::bound::available_memory;
 use crate::error::{Error, Result};
-use crate::graph::careful::{CarefulSweep, is_doubtful};
+use crate::graph::careful::CarefulSweep;
 use crate::graph::chunks::{CHUNK, digits, nodes_of};
 use crate::graph::counts::{GraphCounts, Side, Store};
 use crate::graph::csr::with_indices;
@@ -16,6 +16,7 @@ use crate::graph::log_sweep::LogSweep;
 use crate::graph::marks::Marks;
 use crate::graph::order::reversed;
 use crate::graph::roles::marked;
+use crate::graph::roundings::{RoundingSweep, are_few};
 use crate::graph::scaled::Scaled;
 use crate::graph::source::{Memory, Source};
 use crate::graph::survey::{Numbering, Survey, survey};
@@ -25,6 +26,9 @@ use crate::monitor::Monitor;
 
 /// Bits of counts that are not worth a sweep in log space to be bounded better.
 const CHEAP: u32 = 8 * 56;
+
+/// What memory is asked for.
+const LOG_SPACE: &str = "counting in log space";
 
 /// How a graph is counted.
 #[derive(Debug, Clone)]
@@ -273,26 +277,42 @@ impl Job<'_> {
             return self.exactly(source, widths, 0);
         }
         self.monitor.start(if self.exact && !small { 2 * steps } else { steps });
-        self.check_memory("counting in log space", 8 * source.nodes() as u64)?;
+        self.check_memory(LOG_SPACE, Scaled::bytes_of(source.nodes()))?;
         let mut sweep = LogSweep::new(source.nodes(), self.ends);
         drive(source, self.survey, self.team, self.monitor, &mut sweep)?;
         let scaled = sweep.scaled;
         if scaled.is_exact() {
-            return Ok(Store::scaled(scaled));
+            return Ok(Store::scaled(scaled, 0));
         }
         if !self.exact {
-            if !is_doubtful(&scaled, self.survey) {
-                return Ok(Store::scaled(scaled));
-            }
-            drop(scaled);
-            let mut sweep = CarefulSweep::new(source.nodes(), self.ends);
-            drive(source, self.survey, self.team, self.monitor, &mut sweep)?;
-            return Ok(Store::scaled(sweep.scaled));
+            return self.carefully(source, scaled);
         }
         let widths = widths(&scaled, source.nodes(), self.monitor)?;
         let peak = scaled.bytes();
         drop(scaled);
         self.exactly(source, widths, peak)
+    }
+
+    /// Counts once more where rounding may have moved a logarithm of `scaled` too far.
+    fn carefully<S: Source>(self, source: &mut S, scaled: Scaled) -> Result<Store> {
+        if !self.weighted && are_few(&scaled, self.survey, self.ends, source) {
+            return Ok(Store::scaled(scaled, 0));
+        }
+        let nodes = source.nodes();
+        let bounding = scaled.bytes() + RoundingSweep::bytes(nodes);
+        self.check_memory(LOG_SPACE, bounding)?;
+        let mut sweep = RoundingSweep::new(&scaled, self.ends);
+        drive(source, self.survey, self.team, self.monitor, &mut sweep)?;
+        if !sweep.found_too_many {
+            return Ok(Store::scaled(scaled, bounding));
+        }
+        drop(scaled);
+        let needed = CarefulSweep::bytes(nodes);
+        self.check_memory(LOG_SPACE, needed)?;
+        let mut sweep = CarefulSweep::new(nodes, self.ends);
+        drive(source, self.survey, self.team, self.monitor, &mut sweep)?;
+        let stragglers = sweep.scaled.bytes() - Scaled::bytes_of(nodes);
+        Ok(Store::scaled(sweep.scaled, bounding.max(needed + stragglers)))
     }
 
     fn exactly<S: Source>(

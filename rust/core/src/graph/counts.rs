@@ -34,8 +34,9 @@ enum Numbers {
 }
 
 impl Store {
-    pub(crate) fn scaled(scaled: Scaled) -> Self {
-        Self { peak: scaled.bytes(), numbers: Numbers::Scaled(scaled) }
+    /// `before` are bytes that there were at once on the way.
+    pub(crate) fn scaled(scaled: Scaled, before: u64) -> Self {
+        Self { peak: before.max(scaled.bytes()), numbers: Numbers::Scaled(scaled) }
     }
 
     /// Takes what a sweep has counted; `peak` is without what was kept apart.

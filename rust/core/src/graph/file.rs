@@ -202,8 +202,8 @@ fn read_exact_at(file: &File, mut bytes: &mut [u8], mut at: u64) -> io::Result<(
 impl<I: Stored> Source for Reader<'_, I> {
     type Id = I;
 
-    fn nodes(&self) -> usize {
-        self.lists.nodes()
+    fn offsets(&self) -> &Indices<'_> {
+        &self.lists.offsets
     }
 
     fn edges(&self) -> usize {
@@ -273,8 +273,8 @@ impl<'f, I: Stored> Turned<'f, I> {
 impl<I: Stored> Source for Turned<'_, I> {
     type Id = u32;
 
-    fn nodes(&self) -> usize {
-        self.reader.nodes()
+    fn offsets(&self) -> &Indices<'_> {
+        &self.offsets
     }
 
     fn edges(&self) -> usize {

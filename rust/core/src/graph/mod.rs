@@ -15,6 +15,7 @@ mod log_sweep;
 mod marks;
 mod order;
 mod roles;
+mod roundings;
 mod run;
 mod scaled;
 mod source;

@@ -44,7 +44,13 @@ pub(crate) trait Source {
     /// How targets are written.
     type Id: Index;
 
-    fn nodes(&self) -> usize;
+    /// Where every list begins.
+    fn offsets(&self) -> &Indices<'_>;
+
+    fn nodes(&self) -> usize {
+        self.offsets().len().saturating_sub(1)
+    }
+
     fn edges(&self) -> usize;
 
     /// The lists of the nodes from the one returned to before `end`, which is not 0.
@@ -61,8 +67,8 @@ pub(crate) struct Memory<'a, I> {
 impl<I: Index> Source for Memory<'_, I> {
     type Id = I;
 
-    fn nodes(&self) -> usize {
-        self.offsets.len().saturating_sub(1)
+    fn offsets(&self) -> &Indices<'_> {
+        self.offsets
     }
 
     fn edges(&self) -> usize {

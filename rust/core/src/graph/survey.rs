@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::graph::csr::Index;
+use crate::graph::roundings::in_sum;
 use crate::graph::source::{Rows, Source, changed};
 use crate::monitor::Monitor;
 
@@ -20,13 +21,11 @@ pub(crate) const CHUNK_BITS: u32 = 8;
 pub(crate) struct Survey {
     /// Ranges of nodes with many edges and none of them inside, from the last nodes to the first.
     pub(crate) wide: Vec<Range<usize>>,
-    /// Ranges of nodes without an edge inside that the whole graph falls into: no path has more
-    /// nodes.
-    pub(crate) depth: u64,
     /// For every chunk of nodes, bits that no count in it exceeds if all multiplicities are 1.
     pub(crate) bits: Vec<u32>,
-    /// For every chunk, how many of these ranges its nodes are in, or are behind it.
-    pub(crate) depths: Vec<u32>,
+    /// For every chunk of nodes, how often a number can have been rounded on its way into a sum
+    /// there, if all multiplicities are 1 and no output has a successor.
+    pub(crate) roundings: Vec<u32>,
     pub(crate) edges: usize,
 }
 
@@ -45,6 +44,9 @@ struct State {
     /// Bits of the counts behind the block, and of those in it.
     growth: f64,
     bits: u32,
+    /// Roundings behind the block, and with those in it.
+    behind: usize,
+    roundings: u32,
 }
 
 enum Stop {
@@ -60,10 +62,17 @@ enum Stop {
 /// what the source may give.
 pub(crate) fn survey<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<Numbering> {
     let nodes = source.nodes();
-    let mut state =
-        State { survey: Survey::default(), end: nodes, degree: 0, growth: 0.0, bits: 1 };
+    let mut state = State {
+        survey: Survey::default(),
+        end: nodes,
+        degree: 0,
+        growth: 0.0,
+        bits: 1,
+        behind: 0,
+        roundings: 0,
+    };
     state.survey.bits = vec![0; nodes.div_ceil(1 << CHUNK_BITS)];
-    state.survey.depths = vec![0; nodes.div_ceil(1 << CHUNK_BITS)];
+    state.survey.roundings = vec![0; nodes.div_ceil(1 << CHUNK_BITS)];
     state.survey.edges = source.edges();
     monitor.start(source.edges() as u64);
     let mut rising = true;
@@ -111,7 +120,7 @@ impl State {
         if rows.edges(start, self.end) >= WIDE {
             self.survey.wide.push(start..self.end);
         }
-        self.survey.depth += 1;
+        self.behind = self.behind.saturating_add(in_sum(self.degree));
         self.growth += ((self.degree + 1) as f64).log2();
         (self.end, self.degree) = (start, 0);
         self.bound();
@@ -120,6 +129,8 @@ impl State {
     /// A count is at most the degree times the largest behind the block, and 1 for an output.
     fn bound(&mut self) {
         self.bits = (self.growth + ((self.degree + 1) as f64).log2()) as u32 + 1;
+        let roundings = self.behind.saturating_add(in_sum(self.degree));
+        self.roundings = u32::try_from(roundings).unwrap_or(u32::MAX);
     }
 }
 
@@ -161,8 +172,7 @@ impl<I: Index + Ord> pulp::NullaryFnOnce for Look<'_, '_, I> {
             }
             let chunk = &mut state.survey.bits[node >> CHUNK_BITS];
             *chunk = (*chunk).max(state.bits);
-            state.survey.depths[node >> CHUNK_BITS] =
-                u32::try_from(state.survey.depth).unwrap_or(u32::MAX - 1) + 1;
+            state.survey.roundings[node >> CHUNK_BITS] = state.roundings;
         }
         Ok(())
     }
