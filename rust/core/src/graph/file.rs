@@ -125,6 +125,17 @@ pub(crate) enum FileSource<'f> {
     Wide(Reader<'f, u64>),
 }
 
+/// Runs `$body` with `$reader` bound to a reader of a file's lists, whatever the width of its targets.
+macro_rules! with_reader {
+    ($file:expr, $reader:ident => $body:expr) => {
+        $file.with_source(|source| match source {
+            $crate::graph::file::FileSource::Narrow($reader) => $body,
+            $crate::graph::file::FileSource::Wide($reader) => $body,
+        })
+    };
+}
+pub(crate) use with_reader;
+
 /// Reads lists stretch by stretch.
 pub(crate) struct Reader<'f, I> {
     lists: &'f FileLists<'f>,

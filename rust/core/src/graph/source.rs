@@ -81,6 +81,28 @@ impl<I: Index> Source for Memory<'_, I> {
     }
 }
 
+/// Runs `$body` with `$source` bound to the [`Source`] of a graph's lists, wherever they are.
+macro_rules! with_source {
+    ($lists:expr, $source:ident => $body:expr) => {
+        match $lists {
+            $crate::graph::Lists::Memory(csr) => {
+                $crate::graph::csr::with_indices!(&csr.targets, targets => {
+                    let multiplicity = csr.multiplicity();
+                    let mut $source = $crate::graph::source::Memory { offsets: &csr.offsets, targets, multiplicity };
+                    $body
+                })
+            }
+            $crate::graph::Lists::File(file) => {
+                $crate::graph::file::with_reader!(file, reader => {
+                    let mut $source = reader;
+                    $body
+                })
+            }
+        }
+    };
+}
+pub(crate) use with_source;
+
 /// The error for lists that were changed after they were checked.
 pub(crate) fn changed() -> Error {
     let reason =

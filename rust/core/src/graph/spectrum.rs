@@ -271,21 +271,3 @@ fn plus(a: (f64, i64), b: (f64, i64)) -> (f64, i64) {
 fn power(exponent: i64) -> f64 {
     if exponent < -1000 { 0.0 } else { 2f64.powi(exponent as i32) }
 }
-
-impl Graph<'_> {
-    /// Refuses to analyse a graph in which no parameter leads to an output.
-    ///
-    /// # Errors
-    /// [`Error::NothingToCount`].
-    pub fn require_paths(&self, spectrum: &GraphSpectrum) -> Result<()> {
-        if spectrum.degeneracies.is_empty() {
-            let reason = if spectrum.parameters == 0 {
-                "the graph has no parameters; say which nodes are parameters"
-            } else {
-                "no parameter of the graph leads to an output; mark the outputs they are used for"
-            };
-            return Err(Error::NothingToCount { reason: reason.into() });
-        }
-        Ok(())
-    }
-}
