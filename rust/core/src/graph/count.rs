@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::bound::available_memory;
 use crate::error::{Error, Result};
 use crate::graph::careful::CarefulSweep;
-use crate::graph::chunks::{CHUNK, digits, nodes_of};
+use crate::graph::chunks::{CHUNK, bytes, digits, nodes_of};
 use crate::graph::counts::{GraphCounts, Side, Store};
 use crate::graph::csr::Csr;
 use crate::graph::drive::drive;
@@ -306,15 +306,14 @@ impl Job<'_> {
             Some(wanted) => Some(Kept::plan(source, wanted, self.monitor)?),
             None => None,
         };
-        let bytes = |&digits: &usize| 8 * (CHUNK * digits) as u64;
         let needed = match &kept {
-            Some(kept) => kept.peak(&widths),
-            None => widths.iter().map(bytes).sum(),
+            Some(kept) => kept.peak(&widths, ExactSweep::at_once(self.team)),
+            None => widths.iter().map(|&digits| bytes(digits)).sum(),
         };
         self.check_memory("counting exactly", needed)?;
         let mut sweep = ExactSweep::new(source.nodes(), &widths, self.ends, kept);
         drive(source, survey, self.team, self.monitor, &mut sweep)?;
-        Ok(Store::exact(sweep, needed.max(before)))
+        Ok(Store::exact(sweep, before))
     }
 
     fn check_memory(&self, what: &str, needed: u64) -> Result<()> {

@@ -10,6 +10,7 @@ mod csr;
 mod drive;
 mod exact_sweep;
 mod file;
+mod fill;
 mod kept;
 mod log_sweep;
 mod marks;

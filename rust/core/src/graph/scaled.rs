@@ -67,13 +67,11 @@ pub(crate) struct Scaled {
 /// What marks a straggler, and the place in the table below it.
 const MARK: u64 = 0x7ff8 << 48;
 const PLACE: u64 = (1 << 48) - 1;
-/// A count that is not there yet: not a number, and in no table.
-const NOT_YET: f64 = f64::from_bits(MARK | PLACE);
 
 impl Scaled {
     pub(crate) fn new(nodes: usize) -> Self {
         let epochs = vec![Epoch { end: nodes, exponent: 0 }];
-        let (values, stragglers) = (vec![NOT_YET; nodes], Vec::new());
+        let (values, stragglers) = (vec![0.0; nodes], Vec::new());
         Self { values, epochs, stragglers, latest: usize::MAX, streak: 0 }
     }
 

@@ -13,6 +13,19 @@ use crate::monitor::Monitor;
 const WIDE: usize = 1 << 15;
 /// Nodes looked at between two looks at the monitor.
 const PIECE: usize = 1 << 16;
+/// Lists up to this length are looked at as if they had it.
+const SHORT: usize = 16;
+/// From `SHORT - length` on, masks of the entries that there are. (A `static`, lest compilers make
+/// jumps of it.)
+static MASKS: [u32; 2 * SHORT] = {
+    let mut masks = [0; 2 * SHORT];
+    let mut entry = 0;
+    while entry < SHORT {
+        masks[entry] = u32::MAX;
+        entry += 1;
+    }
+    masks
+};
 /// Nodes that share one bound, as a power of two; also the nodes of a chunk of exact counts.
 pub(crate) const CHUNK_BITS: u32 = 8;
 
@@ -150,24 +163,22 @@ impl<I: Index + Ord> pulp::NullaryFnOnce for Look<'_, '_, I> {
     fn call(self) -> Self::Output {
         let Self { rows, range, nodes, state, rising } = self;
         for node in range.rev() {
-            let row = rows.row(node).ok_or(Stop::Changed)?;
-            let (least, most) = extremes(row);
-            if most.is_some_and(|most| most.position() >= nodes) {
+            let (least, most) = extremes(rows, node).ok_or(Stop::Changed)?;
+            if most as usize >= nodes {
                 return Err(Stop::Beyond(node));
             }
             if !rising {
                 continue;
             }
-            if let Some(least) = least.map(Index::position) {
-                if least <= node {
-                    return Err(Stop::Falling);
-                }
-                if least < state.end {
-                    state.close(node + 1, rows);
-                }
+            if least as usize <= node {
+                return Err(Stop::Falling);
             }
-            if row.len() > state.degree {
-                state.degree = row.len();
+            if (least as usize) < state.end {
+                state.close(node + 1, rows);
+            }
+            let degree = rows.edges(node, node + 1);
+            if degree > state.degree {
+                state.degree = degree;
                 state.bound();
             }
             let chunk = &mut state.survey.bits[node >> CHUNK_BITS];
@@ -178,13 +189,25 @@ impl<I: Index + Ord> pulp::NullaryFnOnce for Look<'_, '_, I> {
     }
 }
 
+/// The least and the most of a list, which no node is if there is none.
 #[inline(always)]
-fn extremes<I: Index + Ord>(row: &[I]) -> (Option<I>, Option<I>) {
-    let Some(&first) = row.first() else { return (None, None) };
-    let (mut least, mut most) = (first, first);
-    for &id in row {
-        least = least.min(id);
-        most = most.max(id);
+fn extremes<I: Index>(rows: &Rows<'_, I>, node: usize) -> Option<(u32, u32)> {
+    let (start, stop) = (rows.start(node), rows.start(node + 1));
+    let (mut least, mut most) = (u32::MAX, 0);
+    // As if all short lists had the same length: where lengths differ at random, processors foresee
+    // no end of a loop.
+    let from = rows.targets.get(start..)?.first_chunk::<SHORT>();
+    let masks = MASKS.get(SHORT.wrapping_sub(stop.wrapping_sub(start))..).unwrap_or_default();
+    if let (Some(ids), Some(masks)) = (from, masks.first_chunk::<SHORT>()) {
+        for lane in 0..SHORT {
+            least = least.min(ids[lane].narrow() | !masks[lane]);
+            most = most.max(ids[lane].narrow() & masks[lane]);
+        }
+    } else {
+        for id in rows.targets.get(start..stop)? {
+            least = least.min(id.narrow());
+            most = most.max(id.narrow());
+        }
     }
-    (Some(least), Some(most))
+    Some((least, most))
 }
