@@ -250,22 +250,30 @@ fn read<I: Index>(done: &[Chunk], first: usize, id: I) -> Option<&[u64]> {
     chunk.rows.get(start..start.wrapping_add(chunk.digits))
 }
 
-/// The rows of `ids`, of `W` digits or fewer, each digit added up without carries.
+/// The rows of `ids`, each of their `W` lower digits added up without carries.
 #[inline(always)]
 fn add_rows<const W: usize, I: Index>(done: &[Chunk], first: usize, ids: &[I]) -> Option<[u64; W]> {
     let mut sums = [0u64; W];
     for &id in ids {
         let chunk = done.get((id.position() >> CHUNK_BITS).wrapping_sub(first))?;
         // Checked against a constant length, the place within the chunk needs no check.
-        let Some(rows) = chunk.rows.get(..CHUNK * W).filter(|_| chunk.digits == W) else {
-            return add_up(done, first, ids, 0);
-        };
+        let rows = chunk.rows.get(..CHUNK * W).filter(|rows| rows.len() == chunk.rows.len());
         let start = (id.position() % CHUNK) * W;
+        let row: [u64; W] = match rows {
+            Some(rows) => std::array::from_fn(|digit| rows[start + digit]),
+            None => lower_digits(read(done, first, id)?),
+        };
         for digit in 0..W {
-            sums[digit] = sums[digit].wrapping_add(rows[start + digit]);
+            sums[digit] = sums[digit].wrapping_add(row[digit]);
         }
     }
     Some(sums)
+}
+
+/// The lower digits of a row of another width.
+#[inline(never)]
+fn lower_digits<const W: usize>(row: &[u64]) -> [u64; W] {
+    std::array::from_fn(|digit| row.get(digit).copied().unwrap_or(0))
 }
 
 /// Digits `at..at + W` of the rows of `ids`, whatever their widths, each added up without carries.
