@@ -180,9 +180,16 @@ impl<'f, I: Stored> Reader<'f, I> {
         into: fn(&mut Self) -> &mut Vec<T>,
     ) -> Result<()> {
         let place = &self.lists.place;
+        let bytes = |count: usize| (count as u64).saturating_mul(T::BYTES as u64);
+        let (from, length) = (start.checked_add(bytes(first)), bytes(count));
+        // Before there is room for what is not there.
+        let end = from.and_then(|from| from.checked_add(length));
+        let (Some(from), true) = (from, end.is_some_and(|end| end <= place.state.0)) else {
+            return Err(place.broken("is shorter than its lists; it is damaged"));
+        };
         let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.resize(count * T::BYTES, 0);
-        read_exact_at(&place.file, &mut bytes, start + (first * T::BYTES) as u64)
+        bytes.resize(length as usize, 0);
+        read_exact_at(&place.file, &mut bytes, from)
             .map_err(|error| failed(&place.path, &error))?;
         let values = into(self);
         values.clear();

@@ -121,3 +121,19 @@ fn a_file_is_read_in_stretches() {
         }
     }
 }
+
+#[test]
+fn a_file_shorter_than_its_lists_is_refused() {
+    let silent = Monitor::silent();
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("short");
+    std::fs::write(&path, [0; 64]).unwrap();
+    let edges = [9usize, 17, 1 << 40, usize::MAX >> 1, usize::MAX >> 3];
+    let starts = [0u64, 32, 64, 65, u64::MAX - 3, u64::MAX];
+    for (edges, start) in edges.iter().flat_map(|&edges| starts.map(|start| (edges, start))) {
+        let place = FilePlace::open(&path, start, true, None).unwrap();
+        let offsets = vec![0u64, 0, edges as u64].into();
+        let lists = Lists::File(FileLists::new(place, offsets, edges).unwrap());
+        let refused = Graph::new(lists, Roles::default(), None, 1, &silent);
+        assert!(matches!(refused, Err(Error::GraphFile { .. })), "{edges} from {start}");
+    }
+}
