@@ -1,7 +1,7 @@
 //! Deep graphs whose counts grow so slowly that doubles lose what is added.
 
 use num_bigint::BigUint;
-use unrolled_core::{Csr, Graph, GraphCountOptions, Lists, Monitor, Roles};
+use unrolled_core::{Csr, Graph, GraphCountOptions, Lists, Monitor, ParameterNodes, Roles};
 
 use crate::plain::{log2, near};
 
@@ -83,4 +83,26 @@ fn multiplicities_that_are_rounded() {
         links.iter_mut().step_by(100).for_each(|link| link.times = times);
         check(&links, 54, 0, true);
     }
+}
+
+#[test]
+fn sums_of_tied_parameters() {
+    // One node with 2^54 paths, and so many with a single one that a double holds none of.
+    let (bits, single) = (54u32, 1_000_000usize);
+    let silent = Monitor::silent();
+    let targets: Vec<u32> = (1..=bits).flat_map(|node| [node; 2]).collect();
+    let mut offsets: Vec<u32> = (0..=bits).map(|node| 2 * node).collect();
+    offsets.resize(bits as usize + 2 + single, 2 * bits);
+    let mut labels = vec![-1i64; offsets.len() - 1];
+    labels[0] = 7;
+    labels[bits as usize + 1..].fill(7);
+    let roles = Roles { parameters: ParameterNodes::Labels(labels), ..Roles::default() };
+    let lists = Csr::new(offsets.into(), targets.into(), None).unwrap();
+    let graph = Graph::new(Lists::Memory(lists), roles, None, 1, &silent).unwrap();
+    let options = GraphCountOptions { exact: false, ..GraphCountOptions::default() };
+    let counts = graph.count(&options, &silent).unwrap();
+    let wanted = log2(&(BigUint::from(1u64 << bits) + single));
+    assert!(near(counts.group(&graph, 7, &silent).unwrap().log2(), wanted));
+    let spectrum = counts.spectrum(&graph, &silent).unwrap();
+    assert!(near(spectrum.mantissas[0].log2() + spectrum.exponents[0] as f64, wanted));
 }
