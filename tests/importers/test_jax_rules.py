@@ -298,5 +298,7 @@ def test_embedding_is_a_product_with_a_one_hot_row() -> None:
     assert np.all(found["t"] == 10)
     columns = exact(from_jax(lambda p, i: jnp.take(p["t"], i, axis=1), {"t": shaped(7, 3)}, ids))
     assert np.all(columns["t"] == 10)
+    row = from_jax(lambda p, i: p["t"][2 * i, :2], {"t": shaped(7, 3)}, shaped(dtype=jnp.int32))
+    assert exact(row)["t"].tolist() == [[1, 1, 0]] * 7
     hot = from_jax(lambda p, ids: jax.nn.one_hot(ids, 7) @ p["t"], {"t": shaped(7, 3)}, ids)
     assert np.all(exact(hot)["t"] == 10)

@@ -42,8 +42,11 @@ class Parameters:
         self.structs: list[Any] = []
         self.skipped: dict[str, str] = {}
         self.names: set[str] = set()
+        variables = _flax_variables(tree)
         is_frozen = _predicate(frozen)
         for at, (path, leaf) in enumerate(leaves):
+            variable = variables.get(path_name(path[:-1]))
+            path = path if variable is None else path[:-1]
             name = self._free(path_name(path) or "parameter")
             if isinstance(leaf, (float, complex)):
                 leaf = jax.ShapeDtypeStruct((), jax.dtypes.canonicalize_dtype(type(leaf)))
@@ -55,7 +58,8 @@ class Parameters:
                 self.skipped[name] = kind
                 if hasattr(leaf, "__array__"):
                     continue
-            weight = None if kind else Weight(name, shape, not is_frozen(name))
+            fixed = is_frozen(name) or (frozen is None and variable == "frozen")
+            weight = None if kind else Weight(name, shape, not fixed)
             self._traced.append(at)
             self.weights.append(weight)
             self.structs.append(_struct(leaf))
@@ -128,6 +132,24 @@ class Inputs:
             self.are_keys.append(jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.extended))
             structs.append(_struct(leaf))
         self.structs = jax.tree_util.tree_unflatten(structure, structs)
+
+
+def _flax_variables(tree: Any) -> dict[str, str]:
+    """Variables of Flax NNX by path, their values being one step further: trainable or frozen."""
+    jax = import_optional("jax", "jax")
+
+    def kinds(leaf: Any) -> list[str]:
+        return [c.__name__ for c in type(leaf).__mro__ if c.__module__.startswith("flax.")]
+
+    def is_variable(leaf: Any) -> bool:
+        return "Variable" in kinds(leaf)
+
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_variable)
+    return {
+        path_name(path): "trainable" if "Param" in kinds(leaf) else "frozen"
+        for path, leaf in leaves
+        if is_variable(leaf)
+    }
 
 
 def path_name(path: Sequence[Any]) -> str:

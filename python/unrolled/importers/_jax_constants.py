@@ -71,9 +71,11 @@ def worked_out(node: Equation, constants: Sequence[Constant]) -> list[Constant]:
     """
     arrays = [one.array for one in constants if one.array is not None]
     if node.operator == "broadcast_in_dim" and len(arrays) == 1:
-        return [_broadcast(node, arrays[0])]  # Takes no memory, at any size.
-    largest = max([size_of(shape) for shape in node.shapes], default=0)
-    if len(arrays) < len(constants) or largest > LARGEST_CONSTANT:
+        return [_broadcast(node, arrays[0])]  # Takes no memory at any size, as slices.
+    if node.operator == "slice" and arrays:
+        return [Constant.of(_sliced(node, arrays[0]))]
+    sizes = [size_of(shape) for shape in node.shapes] + [array.size for array in arrays]
+    if len(arrays) < len(constants) or max(sizes, default=0) > LARGEST_CONSTANT:
         return [Constant(shape) for shape in node.shapes]
     with np.errstate(all="ignore"):
         array = _by_numpy(node, arrays)
@@ -94,6 +96,11 @@ def _broadcast(node: Equation, array: Array) -> Constant:
     for axis, length in zip(node.params["broadcast_dimensions"], array.shape, strict=True):
         ones[axis] = length
     return Constant(shape, np.broadcast_to(array.reshape(ones), shape))
+
+
+def _sliced(node: Equation, array: Array) -> Array:
+    starts, stops = node.params["start_indices"], node.params["limit_indices"]
+    return array[tuple(map(slice, starts, stops, node.params["strides"] or [1] * array.ndim))]
 
 
 def _by_numpy(node: Equation, arrays: Sequence[Array]) -> Array | None:

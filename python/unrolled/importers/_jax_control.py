@@ -29,8 +29,8 @@ def scan(tracer: Tracer, node: Equation) -> Sequence[Thing]:
     fixed = node.things[: params["num_consts"]]
     carry = node.things[len(fixed) : len(fixed) + carried]
     slices = node.things[len(fixed) + carried :]
-    in_use = node.needed(jaxpr)[len(fixed) + carried :]
-    used = [True] * carried + node.used[carried:]
+    used, needed = node.of_steps(jaxpr, len(fixed), carried)
+    in_use = needed[len(fixed) + carried :]
     rows: list[list[Thing]] = [[] for _ in node.shapes[carried:]]
     for step in range(length)[:: -1 if params["reverse"] else 1]:
         tracer.name = f"{node.name}/{step}"

@@ -79,12 +79,17 @@ class Liveness:
     def _scan(self, equation: Any, used: list[bool]) -> list[bool]:
         constants, carried = equation.params["num_consts"], equation.params["num_carry"]
         jaxpr = opened(equation.params["jaxpr"])[0]
+        used = self.of_steps(jaxpr, constants, carried, used)
+        needed = list(self.of(jaxpr, used)[1])
+        # What is carried goes in if it is used at the end, even after no step at all.
+        needed[constants : constants + carried] = used[:carried]
+        return needed
+
+    def of_steps(self, jaxpr: Any, constants: int, carried: int, used: list[bool]) -> list[bool]:
+        """Which outputs of the step of a loop are used, at the end or by the next step."""
         while True:
-            needed = list(self.of(jaxpr, used)[1])
-            carry = needed[constants : constants + carried]
+            carry = self.of(jaxpr, used)[1][constants : constants + carried]
             wider = [a or b for a, b in zip(used, carry, strict=False)] + used[carried:]
             if wider == used:
-                # What is carried goes in if it is used at the end, even after no step at all.
-                needed[constants : constants + carried] = wider[:carried]
-                return needed
+                return used
             used = wider

@@ -60,8 +60,15 @@ def cut(tracer: Tracer, node: Equation) -> Operand:
 @rule("dynamic_slice")
 def cut_at(tracer: Tracer, node: Equation) -> Operand:
     x, *given = node.operands
-    starts = _starts(given, x.shape, node.shapes[0])
-    return _sliced(tracer, x, starts, node.shapes[0], (1,) * x.rank)
+    (shape,) = node.shapes
+    chosen = [axis for axis, index in enumerate(given) if isinstance(index, Value)]
+    if len(chosen) == 1 and shape[chosen[0]] == 1:  # One row of a table.
+        (axis,) = chosen
+        x = tracer.embedding(x, tracer.reshape(given[axis], (1,)), axis)
+        given[axis] = Constant.of(0)
+    if isinstance(x, Constant):
+        return Constant(shape)
+    return _sliced(tracer, x, _starts(given, x.shape, shape), shape, (1,) * x.rank)
 
 
 def _sliced(tracer: Tracer, x: Operand, starts: Any, shape: Any, steps: Any) -> Operand:

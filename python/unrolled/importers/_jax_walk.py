@@ -123,9 +123,11 @@ class Equation:
         """A thing to compute with; a parameter is declared if it was not."""
         return self._walker.read(thing)
 
-    def needed(self, jaxpr: Any) -> list[bool]:
-        """Which inputs of a closed jaxpr its outputs together need."""
-        return self._walker.liveness.of(jaxpr.jaxpr, [True] * len(jaxpr.jaxpr.outvars))[1]
+    def of_steps(self, jaxpr: Any, constants: int, carried: int) -> tuple[list[bool], list[bool]]:
+        """Which outputs of the step of a loop are used, and which inputs they need."""
+        liveness, plain = self._walker.liveness, jaxpr.jaxpr
+        used = liveness.of_steps(plain, constants, carried, self.used)
+        return used, liveness.of(plain, used)[1]
 
     def inline(self, jaxpr: Any, things: Sequence[Thing], used: Sequence[bool]) -> list[Thing]:
         """What a jaxpr, closed or not, computes from things."""

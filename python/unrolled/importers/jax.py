@@ -70,7 +70,7 @@ def from_jax(
         Which edges normalisers have; see `Network`.
     frozen : callable, str, or collection of str, optional
         Which parameters are not trainable: a function of the name, or names and their beginnings
-        up to a "/". By default ``batch_stats``.
+        up to a "/". By default ``batch_stats``, and variables of Flax NNX other than ``Param``.
 
     Returns
     -------
