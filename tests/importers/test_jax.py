@@ -199,7 +199,7 @@ def test_unsupported_primitives_are_named_all_at_once() -> None:
     def function(params: Any, x: Any) -> Any:
         with jax.named_scope("head"):
             y = jnp.sort(x @ params["kernel"])
-        return y, jnp.linalg.cholesky(params["s"]), x[0, jnp.argmax(x)]
+        return y, jnp.linalg.cholesky(params["s"]), x[jnp.argmax(x), jnp.argmin(x)]
 
     with pytest.raises(UnsupportedOperatorError) as caught:
         from_jax(function, {**KERNEL, "s": shaped(2, 2)}, shaped(1, 3))
