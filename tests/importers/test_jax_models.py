@@ -128,6 +128,25 @@ def test_flax_convolutional_network(semantics: Any) -> None:
     assert_equal(found, net, names)
 
 
+@pytest.mark.parametrize("shift", [True, False])
+def test_batch_norm_multiplied_out(shift: bool) -> None:
+    """As Keras has it on JAX."""
+
+    def function(p: Any, x: Any) -> Any:
+        mean, scale = p["mean"].reshape(1, 1, 1, -1), p["scale"].reshape(1, 1, 1, -1)
+        inverse = lax.rsqrt(p["variance"].reshape(1, 1, 1, -1) + 1e-3) * scale
+        rest = -mean * inverse
+        if shift:
+            rest = rest + p["shift"].reshape(1, 1, 1, -1)
+        return x * inverse + rest
+
+    names = ["mean", "scale", "variance", *(["shift"] if shift else [])]
+    found = from_jax(function, {name: shaped(6) for name in names}, shaped(1, 4, 5, 6))
+    net = Network()
+    net.output(net.batch_norm(net.input((6, 4, 5)), shift=shift, name="bn"))
+    assert_equal(found, net, {name: f"bn/{name}" for name in names})
+
+
 @SEMANTICS
 def test_flax_transformer_block(semantics: Any) -> None:
     nn = pytest.importorskip("flax.linen")

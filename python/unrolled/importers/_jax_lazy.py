@@ -8,48 +8,20 @@ every channel (group norms) must be known as the statistic of the group.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias
 
-from unrolled.importers._tracer import Tracer
+from unrolled.importers._jax_tracer import RememberingTracer
 from unrolled.importers._values import Constant, Node, Operand, Shape, Value, size_of
 
 if TYPE_CHECKING:
-    from unrolled.network import Network
+    from unrolled.importers._tracer import Tracer
 
-__all__ = ["Item", "Lazy", "RememberingTracer", "broadcast", "elementwise", "made", "reshaped"]
+__all__ = ["Item", "Lazy", "broadcast", "elementwise", "made", "reshaped"]
 
 Entry: TypeAlias = tuple[int, int]
 """Length of an axis after broadcasting, and before."""
-
-
-class RememberingTracer(Tracer):
-    """A tracer for which the same reshape is the same tensor, and one undone is none.
-
-    A group norm takes its statistics from a reshape of the tensor that it normalises.
-    """
-
-    def __init__(self, network: Network) -> None:
-        super().__init__(network)
-        self.origins: dict[Node, Value] = {}
-        self._reshapes: dict[tuple[Node, Shape], Value] = {}
-
-    def reshape(self, x: Operand, shape: Sequence[int]) -> Operand:
-        """Another shape in row-major order."""
-        shape = tuple(shape)
-        if isinstance(x, Constant) or x.shape == shape or x.node.is_statistic or x.axes is not None:
-            return super().reshape(x, shape)
-        origin = self.origins.get(x.node, x)
-        if origin.shape == shape:
-            return replace(origin, sign="", mapped=True)
-        key = origin.node, shape
-        if key not in self._reshapes:
-            result = super().reshape(origin, shape)
-            assert isinstance(result, Value)
-            self._reshapes[key] = result
-            self.origins.setdefault(result.node, origin)
-        return self._reshapes[key]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

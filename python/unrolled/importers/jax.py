@@ -10,8 +10,9 @@ from unrolled._layers._base import Semantics
 from unrolled._optional import import_optional
 from unrolled.errors import InvalidArgumentError, InvalidModelError
 from unrolled.importers._jax_arguments import Frozen, Inputs, Parameters
-from unrolled.importers._jax_lazy import RememberingTracer, made
+from unrolled.importers._jax_lazy import made
 from unrolled.importers._jax_rules import TABLE
+from unrolled.importers._jax_tracer import RememberingTracer
 from unrolled.importers._jax_walk import Missing, Thing, Walker
 from unrolled.importers._provenance import Provenance
 from unrolled.importers._values import Constant
