@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 
 from unrolled._optional import import_optional
 from unrolled.errors import InvalidArgumentError
-from unrolled.importers._jax_walk import Weight
 from unrolled.importers._values import Shape
 
 __all__ = ["Frozen", "Inputs", "Parameters", "path_name"]
@@ -24,10 +23,14 @@ class Parameters:
 
     Attributes
     ----------
-    weights : list of Weight or None
-        For every leaf that is traced; None for one that is a constant without known values.
+    traced_names : list of str
+        Of the leaves that are traced.
     structs : list of jax.ShapeDtypeStruct
-        The same.
+        The same leaves.
+    trainable : dict of str to bool
+        Those that are parameters, and whether training changes them.
+    names : set of str
+        Of all leaves.
     skipped : dict of str to str
         Leaves that are no parameters, and why.
     """
@@ -38,9 +41,10 @@ class Parameters:
         leaves, self._structure = jax.tree_util.tree_flatten_with_path(tree)
         self._leaves = [leaf for _, leaf in leaves]
         self._traced: list[int] = []
-        self.weights: list[Weight | None] = []
+        self.traced_names: list[str] = []
         self.structs: list[Any] = []
         self.skipped: dict[str, str] = {}
+        self.trainable: dict[str, bool] = {}
         self.names: set[str] = set()
         variables = _flax_variables(tree)
         is_frozen = _predicate(frozen)
@@ -58,10 +62,11 @@ class Parameters:
                 self.skipped[name] = kind
                 if hasattr(leaf, "__array__"):
                     continue
-            fixed = is_frozen(name) or (frozen is None and variable == "frozen")
-            weight = None if kind else Weight(name, shape, not fixed)
+            else:
+                fixed = is_frozen(name) or (frozen is None and variable == "frozen")
+                self.trainable[name] = not fixed
             self._traced.append(at)
-            self.weights.append(weight)
+            self.traced_names.append(name)
             self.structs.append(_struct(leaf))
 
     def tree(self, traced: Sequence[Any]) -> Any:

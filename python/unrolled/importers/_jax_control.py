@@ -55,7 +55,7 @@ def _row(tracer: Tracer, node: Equation, thing: Thing, step: int) -> Thing:
     """One step's part of what is scanned over."""
     if isinstance(thing, Missing):
         return thing
-    x = made(tracer, node.read(thing))
+    x = made(tracer, thing)
     if isinstance(x, Constant):
         return Constant(x.shape[1:]) if x.array is None else Constant.of(x.array[step])
     return tracer.reshape(tracer.slice(x, 0, step, 1), x.shape[1:])
@@ -63,11 +63,12 @@ def _row(tracer: Tracer, node: Equation, thing: Thing, step: int) -> Thing:
 
 def _stacked(tracer: Tracer, node: Equation, row: list[Thing], shape: Shape) -> Thing:
     """The results of all steps along a new first axis."""
-    if any(isinstance(thing, Missing) for thing in row):
+    items = [thing for thing in row if not isinstance(thing, Missing)]
+    if len(items) < len(row):
         return MISSING
     if not row:
         return Constant.of(np.zeros(shape))
-    operands: list[Operand] = [made(tracer, node.read(thing)) for thing in row]
+    operands: list[Operand] = [made(tracer, thing) for thing in items]
     known = [x.array for x in operands if isinstance(x, Constant) and x.array is not None]
     if len(known) == len(operands):
         return Constant.of(np.stack(known))

@@ -19,9 +19,8 @@ from unrolled.importers._values import Constant, Operand, Shape
 
 if TYPE_CHECKING:
     from unrolled.importers._tracer import Tracer
-    from unrolled.importers._values import Value
 
-__all__ = ["MISSING", "Equation", "Missing", "Thing", "Walker", "Weight", "constant"]
+__all__ = ["MISSING", "Equation", "Missing", "Thing", "Walker", "constant"]
 
 MOST_EQUATIONS = 1_000_000
 """Of one model, loops unrolled."""
@@ -49,29 +48,13 @@ LOOPS = ("cond", "scan", "while")
 """Primitives that may pass on what is missing without computing anything from it."""
 
 
-class Weight:
-    """A parameter that is declared when it is first read."""
-
-    def __init__(self, name: str, shape: Shape, trainable: bool) -> None:
-        self.name = name
-        self.shape = shape
-        self.trainable = trainable
-        self.value: Value | None = None
-
-    def read(self, tracer: Tracer) -> Value:
-        """The parameter, declared if it was not."""
-        if self.value is None:
-            self.value = tracer.parameter(self.name, self.shape, trainable=self.trainable)
-        return self.value
-
-
 class Missing:
     """The type of `MISSING`: what is never used, or an operator without a rule computes."""
 
 
 MISSING = Missing()
 
-Thing: TypeAlias = Item | Weight | Missing
+Thing: TypeAlias = Item | Missing
 """What a variable of a jaxpr stands for."""
 
 
@@ -87,7 +70,7 @@ class Equation:
     params : dict of str to object
         Parameters of the primitive, as JAX has them.
     things : list of Thing
-        What it is computed from, parameters that nothing read so far not declared yet.
+        What it is computed from, or what is missing of it.
     shapes : list of tuple of int
         Of its results.
     types : list of numpy.dtype
@@ -112,16 +95,12 @@ class Equation:
     @property
     def items(self) -> list[Item]:
         """What it is computed from, broadcasting not done yet."""
-        return [self.read(thing) for thing in self.things]
+        return [thing for thing in self.things if not isinstance(thing, Missing)]
 
     @property
     def operands(self) -> list[Operand]:
         """What it is computed from."""
         return [made(self._walker.tracer, item) for item in self.items]
-
-    def read(self, thing: Thing) -> Item:
-        """A thing to compute with; a parameter is declared if it was not."""
-        return self._walker.read(thing)
 
     def of_steps(self, jaxpr: Any, constants: int, carried: int) -> tuple[list[bool], list[bool]]:
         """Which outputs of the step of a loop are used, and which inputs they need."""
@@ -149,27 +128,17 @@ class Walker:
     ----------
     tracer : Tracer
     table : RuleTable
-    reserved : set of str
-        Names of parameters, which no other tensor takes.
     """
 
-    def __init__(self, tracer: Tracer, table: RuleTable, reserved: set[str]) -> None:
+    def __init__(self, tracer: Tracer, table: RuleTable) -> None:
         self.tracer = tracer
         self.operators: Counter[str] = Counter()
         self.unsupported = Unsupported(table.framework)
         self._table = table
         self.liveness = Liveness()
         self.skipped: dict[str, str] = {}
-        self._reserved = reserved
         self._scopes: list[str] = []
         self._constants: dict[int, tuple[Any, Constant]] = {}
-
-    def read(self, thing: Thing) -> Item:
-        """A thing to compute with."""
-        if isinstance(thing, Weight):
-            return thing.read(self.tracer)
-        assert not isinstance(thing, Missing)
-        return thing
 
     def closed(self, jaxpr: Any, things: Sequence[Thing], used: Sequence[bool]) -> list[Thing]:
         """The outputs of a jaxpr, closed or not.
@@ -222,8 +191,6 @@ class Walker:
                     return [self._mapped(thing) for thing in things[:1]]
                 return self.closed(called, things, used)
             name = "/".join([part for part in (*self._scopes, operator) if part])
-            while name in self._reserved:
-                name += "_"
             node = Equation(self, equation, name, things, used)
             return self._computed(node)
 
@@ -246,8 +213,7 @@ class Walker:
         """A function of single elements."""
         if isinstance(thing, Missing):
             return thing
-        item = self.read(thing)
-        return elementwise(self.tracer, [item], item.shape, self.tracer.pointwise)
+        return elementwise(self.tracer, [thing], thing.shape, self.tracer.pointwise)
 
     @contextmanager
     def _scope(self, name: str) -> Iterator[None]:

@@ -120,11 +120,15 @@ def from_jax(
             f"{source}: JAX cannot trace it with these arguments: {type(error).__name__}: {error}"
         ) from error
     tracer = RememberingTracer(network)
-    walker = Walker(tracer, TABLE, parameters.names)
-    things: list[Thing] = [
-        weight or Constant(struct.shape)
-        for weight, struct in zip(parameters.weights, parameters.structs, strict=True)
-    ]
+    walker = Walker(tracer, TABLE)
+    things: list[Thing] = []
+    for key, struct in zip(parameters.traced_names, parameters.structs, strict=True):
+        trainable = parameters.trainable.get(key)
+        things.append(
+            Constant(struct.shape)
+            if trainable is None
+            else tracer.parameter(key, struct.shape, trainable=trainable)
+        )
     for key, shape, is_key in zip(inputs.names, inputs.shapes, inputs.are_keys, strict=True):
         things.append(Constant(shape) if is_key else tracer.input(key, shape))
     results = walker.closed(closed, things, [True] * len(closed.jaxpr.outvars))
@@ -132,9 +136,7 @@ def from_jax(
     _mark_outputs(source, walker, results)
     used = {tensor.name: tensor.size for tensor in network.parameters}
     skipped = {**parameters.skipped, **walker.skipped}
-    for weight in parameters.weights:
-        if weight is not None and weight.name not in used:
-            skipped[weight.name] = "not used"
+    skipped.update({key: "not used" for key in parameters.trainable if key not in used})
     for key, is_key in zip(inputs.names, inputs.are_keys, strict=True):
         if is_key:
             skipped[key] = "key of random numbers"
@@ -153,7 +155,7 @@ def from_jax(
 
 def _mark_outputs(source: str, walker: Walker, results: list[Thing]) -> None:
     found = [
-        made(walker.tracer, walker.read(thing))
+        made(walker.tracer, thing)
         for thing in results
         if not isinstance(thing, (Constant, Missing))
     ]
