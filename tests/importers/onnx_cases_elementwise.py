@@ -104,6 +104,15 @@ case(
     constants={"c": np.zeros((4, 1, 1), np.float32)},
 )
 case("Mod", node("Mod x,w -> y", fmod=1), weights=TWO)
+MASK = np.array([[True, False, True], [False, False, True]])
+for name, fill in {"zero": 0, "minus infinity": -np.inf}.items():
+    case(
+        f"Where masks with {name}",
+        "Where c,x,v -> y",
+        weights={"x": (2, 3)},
+        constants={"c": MASK, "v": np.array(fill, np.float32)},
+    )
+case("Where all are chosen", "Where c,x,w -> y", weights=TWO, constants={"c": MASK | ~MASK})
 case("Where", "Greater x,w -> c", "Where c,x,v -> y", weights={**TWO, "v": (1,)})
 for operator in ["Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"]:
     case(operator, f"{operator} x,w -> y", weights={"x": (2, 3), "w": (3,)}, opset=16)

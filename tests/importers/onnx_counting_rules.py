@@ -52,7 +52,7 @@ POINTWISE = names(
 
 SEVERAL = names(
     """Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual
-    Less LessOrEqual Max Mean Min Mod Mul Or PRelu Sub Sum Where Xor"""
+    Less LessOrEqual Max Mean Min Mod Mul Or PRelu Sub Sum Xor"""
 )
 
 # The operands whose elements are moved; the others say where to.
@@ -81,6 +81,16 @@ def several(call: Call) -> Any:
         axis, b = call.attribute("axis"), counts[1]
         counts[1] = np.reshape(b, (*b.shape, *[1] * (counts[0].ndim - axis - b.ndim)))
     return broadcast(*counts)
+
+
+@rule("Where")
+def where(call: Call) -> Any:
+    condition = call.pairs[0]
+    if condition.count is not None:
+        return broadcast(*call.counts())
+    masked = [pair for pair in call.pairs[1:] if pair.count is None and np.any(pair.real)]
+    # A constant that is not zero masks scores as if it were added.
+    return broadcast(*call.counts()) if masked else np.where(condition.real, *call.counts()[1:])
 
 
 @rule("Pow")

@@ -12,6 +12,7 @@ pytest.importorskip("onnx")
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from onnx_checking import assert_counts
 from onnx_models import model, node
 

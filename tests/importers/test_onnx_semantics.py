@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("onnx")
 
 from onnx import ModelProto, TensorProto
+
 from onnx_checking import assert_counts
 from onnx_models import model, node
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
 from unrolled._core import Relation
 from unrolled.importers._base import aligned
 from unrolled.importers._movement import Movement
@@ -94,6 +96,35 @@ class Elementwise(Movement):
             if isinstance(operand, Value)
         ]
         return self.emit(shape, links) if links else Constant(shape)
+
+    def function(self, *operands: Operand) -> Operand:
+        """Any function of elements at the same index.
+
+        One function if all operands are functions of one tensor, else an edge for each of them.
+        """
+        functions = [self.pointwise(x) for x in operands if isinstance(x, Value)]
+        shape = broadcast_shapes(self.name, [operand.shape for operand in operands])
+        if not functions:
+            return Constant(shape)
+        return self.expand(self.multiply(*functions), shape)
+
+    def where(self, condition: Operand, a: Operand, b: Operand) -> Operand:
+        """Elements of `a` where a condition holds, else of `b`.
+
+        What a constant condition chooses is known: each element is read from its own tensor, and
+        from none where a constant zero is chosen. Any other constant masks scores, as it would if
+        it were added, and changes no edge.
+        """
+        if not isinstance(condition, Constant) or condition.array is None:
+            return self.function(condition, a, b)
+        chosen = np.asarray(condition.array, dtype=bool)
+        shape = broadcast_shapes(self.name, [chosen.shape, a.shape, b.shape])
+        if chosen.all() or not chosen.any():
+            return self.expand(a if chosen.all() else b, shape)
+        fill = a if isinstance(a, Constant) else b
+        if isinstance(fill, Constant) and (fill.array is None or np.any(fill.array)):
+            return self.function(a, b)
+        return self.choose(np.where(np.broadcast_to(chosen, shape), 0, 1), [a, b])
 
     def affine(self, x: Operand, axes: Sequence[int], *weights: Operand) -> Operand:
         """A function of a tensor and of weights that lie along its axes `axes`: edges from all."""

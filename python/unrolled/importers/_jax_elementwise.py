@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from unrolled._core import Relation
 from unrolled.importers._jax_lazy import Item, elementwise
 from unrolled.importers._jax_table import TABLE, refused
 from unrolled.importers._values import Constant, Operand, Value
@@ -54,8 +52,7 @@ GATES = (
 
 def gate(tracer: Tracer, *operands: Operand) -> Operand:
     """Any function of its operands, one function if all are functions of one tensor."""
-    functions = [tracer.pointwise(x) for x in operands if isinstance(x, Value)]
-    return functions[0] if len(functions) == 1 else tracer.multiply(*functions)
+    return tracer.function(*operands)
 
 
 def applied(tracer: Tracer, node: Equation, function: Callable[..., Operand]) -> Item:
@@ -164,25 +161,12 @@ def select(tracer: Tracer, node: Equation) -> Item:
     if len(others) == len(cases) - 1 and not all(_is_zero(case) for case in others):
         # A mask of scores, which might as well have been added.
         return applied(tracer, node, lambda *given: gate(tracer, *given))
-    return _chosen(tracer, node, which.array)
+    return tracer.choose(which.array, node.operands[1:])
 
 
 def _is_zero(constant: Constant) -> bool:
     array = constant.array
     return array is not None and not array.flat[0] and not np.any(array)
-
-
-def _chosen(tracer: Tracer, node: Equation, which: npt.NDArray[Any]) -> Item:
-    """Each element from the tensor that a constant says."""
-    cases = node.operands[1:]
-    numbers = np.arange(which.size, dtype=np.int64).reshape(which.shape)
-    flat = [tracer.reshape(case, (which.size,)) for case in cases]
-    links = []
-    for at, case in enumerate(flat):
-        if isinstance(case, Value):
-            reads = np.where(which == at, numbers, -1).reshape(-1)
-            links.append((case, [Relation.select(0, 0, reads)]))
-    return tracer.reshape(tracer.emit((which.size,), links), node.shapes[0])
 
 
 @rule(

@@ -200,6 +200,27 @@ class Movement(Base):
             shape[axis], relations[axis] = length, relation
         return self.emit(tuple(shape), [(x, relations)])
 
+    def choose(self, numbers: Array, operands: Sequence[Operand]) -> Operand:
+        """Each element from the operand whose number a constant says, after broadcasting.
+
+        Parameters
+        ----------
+        numbers : numpy.ndarray of int
+            In the shape of the result.
+        operands : sequence of Operand
+        """
+        size = numbers.size
+        places = np.arange(size, dtype=np.int64)
+        links: list[Link] = []
+        for number, operand in enumerate(operands):
+            reads = np.where(numbers.reshape(-1) == number, places, -1)
+            flat = self.reshape(self.expand(operand, numbers.shape), (size,))
+            if isinstance(flat, Value):
+                links.append((flat, [Relation.select(0, 0, reads)]))
+        if not links:
+            return Constant(numbers.shape)
+        return self.reshape(self.emit((size,), links), numbers.shape)
+
     def rearrange(self, operands: Sequence[Operand], run: Callable[..., Any]) -> Operand:
         """Any other movement, found by running it on arrays of element numbers.
 

@@ -53,7 +53,6 @@ COMBINED: dict[str, Callable[..., Any]] = {
     "Less": np.less,
     "LessOrEqual": np.less_equal,
     "Or": np.logical_or,
-    "Where": np.where,
     "Xor": np.logical_xor,
 }
 
@@ -79,6 +78,13 @@ def pointwise(tracer: Tracer, node: Node) -> Operand:
 def combined(tracer: Tracer, node: Node) -> Operand:
     operands = operands_of(tracer, node)
     return folded(tracer, node, operands, COMBINED[node.operator]) or tracer.combine(*operands)
+
+
+@rule("Where")
+def where(tracer: Tracer, node: Node) -> Operand:
+    condition, a, b = (node.input(position) for position in range(3))
+    constant = folded(tracer, node, [condition, a, b], np.where)
+    return tracer.where(condition, a, b) if constant is None else constant
 
 
 @rule("Add", "Sum")

@@ -9,7 +9,7 @@ import numpy as np
 
 from unrolled._core import Relation
 from unrolled.importers._torch_node import Node, aten
-from unrolled.importers._values import Array, Constant, Operand, Value, broadcast_shapes
+from unrolled.importers._values import Array, Constant, Operand, Value
 
 if TYPE_CHECKING:
     from unrolled.importers._tracer import Tracer
@@ -87,7 +87,7 @@ def _pow(tracer: Tracer, node: Node) -> Operand:
     base, exponent = node.operand("self"), node.operand("exponent")
     number = _number(exponent)
     if isinstance(base, Constant) or number is None:
-        return _function(tracer, [base, exponent])
+        return tracer.function(base, exponent)
     y = _power(tracer, base)
     return tracer.reciprocal(y) if number < 0 else y
 
@@ -98,7 +98,7 @@ def _clamp(tracer: Tracer, node: Node) -> Operand:
     moving = [bound for bound in bounds if isinstance(bound, Value)]
     x = node.operand("self")
     if moving:
-        return _function(tracer, [x, *moving])
+        return tracer.function(x, *moving)
     return tracer.expand(_power(tracer, x), node.shape)
 
 
@@ -131,7 +131,7 @@ def _multiply(tracer: Tracer, node: Node) -> Operand:
 def _divide(tracer: Tracer, node: Node) -> Operand:
     a, b = node.operand("self"), node.operand("other")
     if node.get("rounding_mode") is not None or "floor" in node.operator:
-        return _function(tracer, [a, b])
+        return tracer.function(a, b)
     if isinstance(a, Value) and isinstance(b, Constant):
         y = tracer.negative(a) if (_number(b) or 0) < 0 else a
         return tracer.expand(y, node.shape)
@@ -153,7 +153,7 @@ def _add_product(tracer: Tracer, node: Node) -> Operand:
     *("heaviside", "ldexp", "gcd", "lcm", "bitwise_left_shift", "bitwise_right_shift"),
 )
 def _function_of_all(tracer: Tracer, node: Node) -> Operand:
-    return _function(tracer, node.operands())
+    return tracer.function(*node.operands())
 
 
 @aten("maximum", "minimum", "fmax", "fmin")
@@ -165,9 +165,16 @@ def _extremum(tracer: Tracer, node: Node) -> Operand:
     return tracer.combine(*operands)
 
 
-@aten("where", "masked_fill")
+@aten("where")
 def _where(tracer: Tracer, node: Node) -> Operand:
-    return tracer.expand(_function(tracer, node.operands()), node.shape)
+    cases = [_operand(node[name]) for name in ("condition", "self", "other")]
+    return tracer.expand(tracer.where(*cases), node.shape)
+
+
+@aten("masked_fill")
+def _masked_fill(tracer: Tracer, node: Node) -> Operand:
+    cases = [_operand(node[name]) for name in ("mask", "value", "self")]
+    return tracer.expand(tracer.where(*cases), node.shape)
 
 
 @aten("tril", "triu")
@@ -278,16 +285,9 @@ def _number(x: Operand) -> float | None:
     return float(first) if bool((x.array == first).all()) else None
 
 
-def _function(tracer: Tracer, operands: Sequence[Operand]) -> Operand:
-    """A function of elements at the same index; one edge if all are functions of one tensor."""
-    shape = broadcast_shapes(tracer.name, [x.shape for x in operands])
-    values = [x for x in operands if isinstance(x, Value)]
-    if not values:
-        return Constant(shape)
-    first = values[0]
-    if all(x.node is first.node and x.axes == first.axes for x in values):
-        return tracer.expand(tracer.pointwise(first), shape)
-    return tracer.combine(*operands)
+def _operand(given: Any) -> Operand:
+    """A tensor, or a number as a constant."""
+    return given if isinstance(given, (Value, Constant)) else Constant.of(given)
 
 
 def _kept(tracer: Tracer, x: Operand, keep: Array) -> Operand:
