@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from keras_forms import counts_of, from_keras, keras
+from keras_forms import counts_of, from_keras, keras, of_keras
 
 import unrolled
 from unrolled.errors import InvalidArgumentError, InvalidModelError, UnsupportedOperatorError
 from unrolled.importers import _keras_reader
 from unrolled.importers import keras as door
 
-# Of Keras itself, when it saves weights that are on NumPy.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = of_keras
 L, ops = keras.layers, keras.ops
 
 
@@ -198,6 +197,9 @@ class Scaled(L.Layer):  # type: ignore[misc,name-defined]
 
     def call(self, x: Any) -> Any:
         return x * self.scale
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        return shape
 
 
 def test_rules_of_users(own_rule: None) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from keras_forms import from_keras, keras
+from keras_forms import from_keras, keras, of_keras
 
 import unrolled
 from unrolled import Network
 
+pytestmark = of_keras
 L = keras.layers
 
 

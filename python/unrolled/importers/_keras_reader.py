@@ -26,7 +26,7 @@ MOST_CALLS = 200_000
 KERAS_MODULES = ("keras", "keras_core", "tf_keras", "tensorflow")
 """Packages whose classes the rules are for."""
 
-UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 """What a rule runs into if a configuration is not what Keras writes."""
 
 Config = Mapping[str, Any]
