@@ -23,6 +23,13 @@ import numpy as np  # noqa: E402
 import unrolled  # noqa: E402
 from unrolled.importers.keras import from_keras  # noqa: E402
 
+# Of Keras itself where it runs on NumPy: shapes are found by running layers on memory as it is,
+# and weights are saved by a conversion that NumPy is about to change.
+of_keras = [
+    pytest.mark.filterwarnings("ignore:(invalid value|overflow|divide by zero):RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
+
 Weights = Mapping[str, Any]
 Form = Callable[..., Any]
 

@@ -17,11 +17,13 @@ from keras_forms import (
     gru,
     keras,
     lstm,
+    of_keras,
     projection,
     transposed,
     window_sum,
 )
 
+pytestmark = of_keras
 L = keras.layers
 
 

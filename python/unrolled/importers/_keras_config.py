@@ -13,7 +13,7 @@ from operator import index
 from pathlib import Path
 from typing import Any
 
-from unrolled._hints import described, did_you_mean
+from unrolled._hints import described
 from unrolled.errors import InvalidArgumentError, InvalidModelError
 from unrolled.importers._values import Shape
 
@@ -258,7 +258,8 @@ def input_shapes(source: Source, given: Any, names: Sequence[str]) -> dict[str, 
     for name in given:
         if name not in stored:
             raise InvalidArgumentError(
-                f"input_shape: the model has no input {name!r}{did_you_mean(str(name), names)}"
+                f"input_shape: the model has no input {name!r}, only "
+                f"{', '.join([repr(one) for one in names])}"
             )
     return {name: _resolved(name, stored[name], given.get(name)) for name in names}
 

@@ -127,13 +127,13 @@ class Graph:
             return self._reference(given)
         if isinstance(given, Mapping):
             return {key: self._nested(one) for key, one in given.items()}
-        if isinstance(given, list):
+        if isinstance(given, (list, tuple)):
             return [self._nested(one) for one in given]
         raise InvalidModelError(f"no output of a model: {described(given)}")
 
 
 def _is_endpoint(given: Any) -> bool:
-    return isinstance(given, list) and len(given) == 3 and isinstance(given[0], str)
+    return isinstance(given, (list, tuple)) and len(given) == 3 and isinstance(given[0], str)
 
 
 def endpoints(given: Any) -> list[Reference]:
@@ -142,14 +142,14 @@ def endpoints(given: Any) -> list[Reference]:
         return [Reference(given[0], 0, 0)]
     if isinstance(given, Mapping):
         return [one for key in sorted(given) for one in endpoints(given[key])]
-    if isinstance(given, list):
+    if isinstance(given, (list, tuple)):
         return [one for part in given for one in endpoints(part)]
     raise InvalidModelError(f"no input of a model: {described(given)}")
 
 
 def _revived(given: Any) -> Any:
     """Arguments of a call as Keras serialises them."""
-    if isinstance(given, list):
+    if isinstance(given, (list, tuple)):
         return [_revived(one) for one in given]
     if not isinstance(given, Mapping):
         return given

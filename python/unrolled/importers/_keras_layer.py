@@ -8,6 +8,8 @@ from operator import index
 from typing import TYPE_CHECKING, Any
 
 from unrolled.errors import InvalidModelError
+from unrolled.importers._index_maps import MOST_ELEMENTS
+from unrolled.importers._recurrent import LONGEST_SEQUENCE
 from unrolled.importers._rules import RuleTable
 from unrolled.importers._values import Constant, Operand, Shape, Value
 
@@ -165,6 +167,37 @@ class Layer:
     def skip(self, name: str, reason: str) -> None:
         """Note a weight that no output is computed from."""
         self.reader.skipped[f"{self.prefix}{self.name}/{name}"] = reason
+
+    def followed(self, number: int) -> None:
+        """Check a number of elements or positions that are to be followed one by one.
+
+        Raises
+        ------
+        InvalidModelError
+            They are too many.
+        """
+        if number > MOST_ELEMENTS:
+            raise InvalidModelError(
+                f"{self}: {number:,} elements are too many to follow one by one; at most "
+                f"{MOST_ELEMENTS:,} are"
+            )
+
+    def steps(self, x: Operand) -> int:
+        """The number of time steps of a sequence, axis 1, that can be unrolled.
+
+        Raises
+        ------
+        InvalidModelError
+            There is no such axis, or it is too long.
+        """
+        if x.rank < 3:
+            raise InvalidModelError(f"{self}: there is no axis of time in shape {x.shape}")
+        if x.shape[1] > LONGEST_SEQUENCE:
+            raise InvalidModelError(
+                f"{self}: {x.shape[1]:,} steps are too many to unroll; at most "
+                f"{LONGEST_SEQUENCE:,} are"
+            )
+        return x.shape[1]
 
     def activation(self, x: Operand, key: str = "activation") -> Operand:
         """The activation that the configuration names under `key`, applied to a tensor."""

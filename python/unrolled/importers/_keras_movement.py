@@ -10,7 +10,7 @@ import numpy as np
 from unrolled.errors import InvalidModelError
 from unrolled.importers._keras_layer import TABLE, Layer, flattened
 from unrolled.importers._tracer import Tracer
-from unrolled.importers._values import Constant, Operand, Value
+from unrolled.importers._values import Constant, Operand, Value, size_of
 
 __all__: list[str] = []
 
@@ -52,9 +52,15 @@ def _swapaxes(tracer: Tracer, layer: Layer) -> Operand:
 
 @rule("ops.Moveaxis")
 def _moveaxis(tracer: Tracer, layer: Layer) -> Operand:
-    numbers = np.empty(tuple(range(2, layer.x.rank + 2)), np.int8)
-    moved = np.moveaxis(numbers, layer.config["source"], layer.config["destination"])
-    return tracer.transpose(layer.x, [length - 2 for length in moved.shape])
+    rank = layer.x.rank
+    source, destination = [
+        [axis % rank for axis in ([given] if isinstance(given, int) else given)]
+        for given in (layer.config["source"], layer.config["destination"])
+    ]
+    order = [axis for axis in range(rank) if axis not in source]
+    for to, axis in sorted(zip(destination, source, strict=True)):
+        order.insert(to, axis)
+    return tracer.transpose(layer.x, order)
 
 
 @rule("ops.ExpandDims")
@@ -100,6 +106,7 @@ def _split(tracer: Tracer, layer: Layer) -> list[Operand]:
     x = layer.x
     axis = layer.argument(2, "axis", 0) % x.rank
     given = layer.argument(1, "indices_or_sections")
+    layer.followed(x.shape[axis] + (given if isinstance(given, int) else 0))
     parts = np.array_split(np.arange(x.shape[axis]), given)
     if isinstance(given, int) and layer.operator == "ops.Split" and x.shape[axis] % given:
         raise InvalidModelError(f"{layer}: {x.shape[axis]} positions do not make {given} parts")
@@ -110,6 +117,7 @@ def _split(tracer: Tracer, layer: Layer) -> list[Operand]:
 def _unstack(tracer: Tracer, layer: Layer) -> list[Operand]:
     x = layer.x
     axis = layer.config.get("axis", 0) % x.rank
+    layer.followed(x.shape[axis])
     parts = tracer.split(x, axis, [1] * x.shape[axis])
     return [tracer.squeeze(part, (axis,)) for part in parts]
 
@@ -122,6 +130,7 @@ def _pad(tracer: Tracer, layer: Layer) -> Operand:
     mode = str(layer.argument(2, "mode", "constant"))
     if mode == "constant":
         return tracer.pad(x, [(before, after) for before, after in sides])
+    layer.followed(size_of([n + sum(side) for n, side in zip(x.shape, sides, strict=True)]))
     return tracer.rearrange([x], lambda array: np.pad(array, sides, mode=mode))  # type: ignore[call-overload]
 
 
@@ -141,12 +150,15 @@ def _roll(tracer: Tracer, layer: Layer) -> Operand:
 @rule("ops.Tile")
 def _tile(tracer: Tracer, layer: Layer) -> Operand:
     repeats = layer.argument(1, "repeats")
+    layer.followed(layer.x.size * size_of([repeats] if isinstance(repeats, int) else repeats))
     return tracer.rearrange([layer.x], lambda array: np.tile(array, repeats))
 
 
 @rule("ops.Repeat")
 def _repeat(tracer: Tracer, layer: Layer) -> Operand:
     repeats, axis = layer.argument(1, "repeats"), layer.argument(2, "axis")
+    total = sum([repeats] if isinstance(repeats, int) else repeats)
+    layer.followed(total * (layer.x.size if axis is None else layer.x.shape[axis]))
     if axis is None:
         return tracer.rearrange([layer.x], lambda array: np.repeat(array, repeats))
     at = np.repeat(np.arange(layer.x.shape[axis]), repeats)

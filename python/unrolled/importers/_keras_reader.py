@@ -18,18 +18,26 @@ from unrolled.importers._rules import Unsupported
 from unrolled.importers._tracer import Tracer
 from unrolled.importers._values import Constant, Operand, Shape, Value
 
-__all__ = ["Reader", "Scope"]
+__all__ = ["UNREADABLE", "Reader", "RuleError", "Scope"]
 
-MOST_CALLS = 1_000_000
+MOST_CALLS = 200_000
 """Layers that are applied; a model that needs more is refused, for it may be a trap."""
 
 KERAS_MODULES = ("keras", "keras_core", "tf_keras", "tensorflow")
 """Packages whose classes the rules are for."""
 
-UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 """What a rule runs into if a configuration is not what Keras writes."""
 
 Config = Mapping[str, Any]
+
+
+class RuleError(Exception):
+    """What a user's rule ran into; it is not the fault of the model."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 @dataclass(frozen=True)
@@ -191,7 +199,7 @@ class Reader:
             raise
         except UNREADABLE as error:
             if not rule.__module__.startswith("unrolled.importers"):
-                raise  # Of a user's rule; the error says where.
+                raise RuleError(error) from error
             raise InvalidModelError(
                 f"{layer}: its configuration cannot be used: {type(error).__name__}: {error}"
             ) from error
@@ -253,7 +261,14 @@ class Reader:
 
 
 def _configuration(entry: Config) -> str:
-    return json.dumps([entry.get("class_name"), entry.get("config")], sort_keys=True)
+    """What a layer is, as text, without the numbers of shared objects in it."""
+
+    def plain(given: Any) -> Any:
+        if isinstance(given, Mapping):
+            return {key: plain(one) for key, one in given.items() if key != "shared_object_id"}
+        return [plain(one) for one in given] if isinstance(given, (list, tuple)) else given
+
+    return json.dumps(plain([entry.get("class_name"), entry.get("config")]), sort_keys=True)
 
 
 def _shared(given: Any) -> Iterator[str]:
@@ -261,11 +276,16 @@ def _shared(given: Any) -> Iterator[str]:
 
     Not all of the places have its number, but all have the same configuration, name included.
     """
-    waiting = [given]
+    waiting, seen = [given], set[int]()
     while waiting:
         one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
         if isinstance(one, Mapping):
-            if one.get("shared_object_id") is not None:
+            config = one.get("config")
+            layer = isinstance(config, Mapping) and "trainable" in config
+            if layer and one.get("shared_object_id") is not None:
                 yield _configuration(one)
             waiting += one.values()
         elif isinstance(one, list):
@@ -295,7 +315,7 @@ def _built(entry: Config) -> tuple[Any, ...] | None:
     if not isinstance(build, Mapping):
         return None
     shape = build.get("input_shape")
-    if isinstance(shape, list) and all(n is None or isinstance(n, int) for n in shape):
+    if isinstance(shape, (list, tuple)) and all(n is None or isinstance(n, int) for n in shape):
         return tuple(shape)
     return None
 

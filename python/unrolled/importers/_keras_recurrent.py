@@ -45,6 +45,7 @@ def _run(
     tracer = layer.tracer
     if x.rank != 3:
         raise InvalidModelError(f"{layer}: expects three axes, got shape {x.shape}")
+    layer.steps(x)
     _check_activations(cell)
     units = cell.integer("units")
     (inputs,) = cell.lengths(x, (-1,))
@@ -184,7 +185,7 @@ def _convolutional(tracer: Tracer, layer: Layer) -> Any:
     cell = _cell(layer, layer.config, "conv_lstm_cell")
     cell.trainable = layer.trainable
     _check_activations(cell)
-    length = x.shape[1]
+    length = layer.steps(x)
     order = range(length - 1, -1, -1) if reverse else range(length)
     states = _states(layer)
     hidden, carry = states if len(states) == 2 else (None, None)

@@ -313,7 +313,7 @@ def _scaled_residual(tracer: Tracer, layer: Layer) -> Operand:
 def _time_distributed(tracer: Tracer, layer: Layer) -> Operand:
     x = layer.x
     steps = []
-    for step in range(x.shape[1]):
+    for step in range(layer.steps(x)):
         now = tracer.squeeze(tracer.slice(x, 1, step, 1), (1,))
         steps.append(tracer.unsqueeze(layer.inner(layer.config["layer"], now), (1,)))
     return tracer.concat(steps, 1)

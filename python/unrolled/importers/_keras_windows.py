@@ -10,6 +10,7 @@ from unrolled._core import Relation
 from unrolled.errors import InvalidModelError
 from unrolled.importers._keras_layer import TABLE, Layer
 from unrolled.importers._keras_rules import biased
+from unrolled.importers._resampling import taps
 from unrolled.importers._tracer import Tracer
 from unrolled.importers._values import Constant, Operand, Value
 from unrolled.importers._windows import Window
@@ -17,6 +18,8 @@ from unrolled.importers._windows import Window
 __all__ = ["convolved", "pooled", "resized", "spatial_axes", "windows_of"]
 
 rule = TABLE.rule
+
+INTERPOLATIONS = {"bilinear": "linear", "bicubic": "cubic"}
 
 
 def spatial_axes(layer: Layer, x: Operand, rank: int | None = None) -> tuple[int, list[int]]:
@@ -267,22 +270,17 @@ def _adaptive_pooling(tracer: Tracer, layer: Layer) -> Operand:
     _, positions = spatial_axes(layer, x, rank)
     for axis, length in zip(positions, layer.integers("output_size", rank), strict=True):
         n = x.shape[axis]
-        x = weighted(
-            tracer,
-            x,
-            axis,
-            [range(o * n // length, -(-(o + 1) * n // length)) for o in range(length)],
-        )
+        layer.followed(max(n, length))
+        starts = np.arange(length) * n // length
+        ends = -(-(np.arange(length) + 1) * n // length)
+        read = [np.arange(a, b) for a, b in zip(starts, ends, strict=True)]
+        offsets = np.cumsum([0, *(ends - starts)])
+        if isinstance(x, Constant):
+            x = Constant((*x.shape[:axis], length, *x.shape[axis + 1 :]))
+            continue
+        relation = Relation.sparse(axis, axis, offsets, np.concatenate(read))
+        x = tracer.read(x, {axis: (length, relation)})
     return x
-
-
-def weighted(tracer: Tracer, x: Operand, axis: int, sources: Sequence[Sequence[int]]) -> Operand:
-    """Position o of an axis is a combination of the positions ``sources[o]``."""
-    if isinstance(x, Constant):
-        return Constant((*x.shape[:axis], len(sources), *x.shape[axis + 1 :]))
-    offsets = np.cumsum([0, *[len(read) for read in sources]])
-    indices = [i for read in sources for i in read]
-    return tracer.read(x, {axis: (len(sources), Relation.sparse(axis, axis, offsets, indices))})
 
 
 @rule("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
@@ -348,23 +346,19 @@ def resized(
     n = x.shape[axis]
     if length == n:
         return x
-    if method not in ("nearest", "bilinear") or (antialias and length < n):
-        kind = "antialias" if method in ("nearest", "bilinear") else f"interpolation {method!r}"
-        raise layer.refused(f"{kind} cannot be read")
+    layer.followed(length)
     if method == "nearest":
         # floor((o + 1/2) * n / length), in integers.
         at = (2 * np.arange(length) + 1) * n // (2 * length)
         return layer.tracer.take(x, axis, np.minimum(at, n - 1))
-    sources = []
-    for o in range(length):
-        # Of ((o + 1/2) * n / length - 1/2), the two neighbours; one where they coincide.
-        numerator = (2 * o + 1) * n - length
-        low, rest = divmod(numerator, 2 * length)
-        pair = {min(max(low, 0), n - 1)}
-        if rest:
-            pair.add(min(max(low + 1, 0), n - 1))
-        sources.append(sorted(pair))
-    return weighted(layer.tracer, x, axis, sources)
+    if method not in INTERPOLATIONS:
+        raise layer.refused(f"interpolation {method!r} cannot be read")
+    if isinstance(x, Constant):
+        return Constant((*x.shape[:axis], length, *x.shape[axis + 1 :]))
+    positions = (np.arange(length) + 0.5) * n / length - 0.5
+    scale = n / length if antialias else 1.0
+    relation = taps(axis, positions, n, INTERPOLATIONS[method], scale=scale)
+    return layer.tracer.read(x, {axis: (length, relation)})
 
 
 @rule("CenterCrop", "RandomCrop")

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from unrolled.errors import InvalidArgumentError, InvalidModelError
+from unrolled.errors import InvalidArgumentError, InvalidModelError, UnrolledError
 from unrolled.importers import (
     _keras_attention,  # noqa: F401 - these fill the table
     _keras_movement,  # noqa: F401
@@ -36,7 +36,7 @@ from unrolled.importers._keras_config import Source, input_shapes, is_functional
 from unrolled.importers._keras_graph import endpoints
 from unrolled.importers._keras_layer import BUILT_IN, TABLE, Layer, flattened
 from unrolled.importers._keras_live import LiveWeights
-from unrolled.importers._keras_reader import Reader, Scope
+from unrolled.importers._keras_reader import UNREADABLE, Reader, RuleError, Scope
 from unrolled.importers._provenance import Provenance
 from unrolled.importers._tracer import Tracer
 from unrolled.network import Network
@@ -131,6 +131,14 @@ def from_keras(
         return _built(source, input_shape, name, semantics)
     except RecursionError:
         raise InvalidModelError(f"{source.name}: models are nested too deeply") from None
+    except RuleError as error:
+        raise error.error from None
+    except UnrolledError:
+        raise
+    except UNREADABLE as error:
+        raise InvalidModelError(
+            f"{source.name}: a damaged configuration: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _built(source: Source, input_shape: Any, name: str | None, semantics: Semantics) -> Network:
