@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -154,22 +154,25 @@ def select(tracer: Tracer, node: Equation) -> Item:
     which, *cases = node.items
     if not isinstance(which, Constant) or which.array is None:
         return applied(tracer, node, lambda *given: gate(tracer, *given))
-    chosen = which.array.astype(np.int64)
-    numbers = np.unique(chosen)
-    if numbers.size == 1:
-        return applied(tracer, node, lambda *given: given[1 + int(numbers[0])])
+    # One element stands for all along axes that it was broadcast along.
+    own = [slice(1) if stride == 0 else slice(None) for stride in which.array.strides]
+    numbers = which.array[tuple(own)]
+    first = int(numbers.min())
+    if first == int(numbers.max()):
+        return applied(tracer, node, lambda *given: given[1 + first])
     others = [case for case in cases if isinstance(case, Constant)]
     if len(others) == len(cases) - 1 and not all(_is_zero(case) for case in others):
         # A mask of scores, which might as well have been added.
         return applied(tracer, node, lambda *given: gate(tracer, *given))
-    return _chosen(tracer, node, chosen)
+    return _chosen(tracer, node, which.array)
 
 
 def _is_zero(constant: Constant) -> bool:
-    return constant.array is not None and not np.any(constant.array)
+    array = constant.array
+    return array is not None and not array.flat[0] and not np.any(array)
 
 
-def _chosen(tracer: Tracer, node: Equation, which: npt.NDArray[np.int64]) -> Item:
+def _chosen(tracer: Tracer, node: Equation, which: npt.NDArray[Any]) -> Item:
     """Each element from the tensor that a constant says."""
     cases = node.operands[1:]
     numbers = np.arange(which.size, dtype=np.int64).reshape(which.shape)
