@@ -165,9 +165,29 @@ def _extremum(tracer: Tracer, node: Node) -> Operand:
     return tracer.combine(*operands)
 
 
-@aten("where", "masked_fill")
+@aten("where")
 def _where(tracer: Tracer, node: Node) -> Operand:
-    return tracer.expand(_function(tracer, node.operands()), node.shape)
+    return _chosen(tracer, node, node.operand("condition"), ["self", "other"])
+
+
+@aten("masked_fill")
+def _masked_fill(tracer: Tracer, node: Node) -> Operand:
+    return _chosen(tracer, node, node.operand("mask"), ["self", "value"])
+
+
+def _chosen(tracer: Tracer, node: Node, condition: Operand, names: list[str]) -> Operand:
+    """One of two tensors, or of a tensor and a constant, which is a gate.
+
+    A gate computed from a statistic of the tensor is a part of its normaliser: softmax is made safe
+    so where all scores of a group are masked.
+    """
+    choices = [node.operand(name) for name in names]
+    values = [x for x in choices if isinstance(x, Value)]
+    if len(values) == 1 and isinstance(condition, Value):
+        y = tracer.multiply(values[0], tracer.reciprocal(condition))
+    else:
+        y = _function(tracer, [condition, *choices])
+    return tracer.expand(y, node.shape)
 
 
 @aten("tril", "triu")
