@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from keras_forms import counts_of, from_keras, keras, of_keras
 
 import unrolled
+from keras_forms import counts_of, from_keras, keras, of_keras
 from unrolled.errors import InvalidArgumentError, InvalidModelError, UnsupportedOperatorError
 from unrolled.importers import _keras_reader
 from unrolled.importers import keras as door

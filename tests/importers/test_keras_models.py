@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from keras_forms import from_keras, keras, of_keras
 
 import unrolled
+from keras_forms import from_keras, keras, of_keras
 from unrolled import Network
 
 pytestmark = of_keras

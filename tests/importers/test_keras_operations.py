@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from keras_forms import attention, check, counts_of, einsum, from_keras, group_sum, keras, of_keras
 
 pytestmark = of_keras

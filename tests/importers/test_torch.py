@@ -66,6 +66,17 @@ def test_decomposed_is_fused(semantics: Any) -> None:
         assert fused[name].exact().tolist() == plain[name].exact().tolist(), name
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # Of run_decompositions, from PyTorch itself.
+@pytest.mark.parametrize("semantics", ["value", "dependency"])
+def test_core_operators_are_those_they_were_made_of(semantics: Any) -> None:
+    module, image = Transformer(fused=True).eval(), torch.zeros(1, 3, 8, 8)
+    program = torch.export.export(module, (image,))
+    whole = count(from_torch(program, semantics=semantics))
+    core = count(from_torch(program.run_decompositions(), semantics=semantics))
+    for name in whole:
+        assert whole[name].exact().tolist() == core[name].exact().tolist(), name
+
+
 @pytest.mark.parametrize("semantics", ["value", "dependency"])
 def test_transformer(semantics: Any) -> None:
     assert_counts(Transformer(fused=True), torch.zeros(1, 3, 8, 8), semantics=semantics)

@@ -115,6 +115,13 @@ class Elementwise(Movement):
         from none where a constant zero is chosen. Any other constant masks scores, as it would if
         it were added, and changes no edge.
         """
+        values = [x for x in (a, b) if isinstance(x, Value)]
+        if isinstance(condition, Value) and len(values) == 1:
+            # A condition on a statistic of the tensor belongs to its normaliser, as where a softmax
+            # is made safe against groups that are masked as a whole.
+            shape = broadcast_shapes(self.name, [condition.shape, a.shape, b.shape])
+            gate = self.reciprocal(self.pointwise(condition))
+            return self.expand(self.multiply(self.pointwise(values[0]), gate), shape)
         if not isinstance(condition, Constant) or condition.array is None:
             return self.function(condition, a, b)
         chosen = np.asarray(condition.array, dtype=bool)

@@ -81,8 +81,16 @@ def _weight_norm(tracer: Tracer, node: Node) -> Operand | list[Operand]:
     return y if len(node.shapes) == 1 else [y, Constant(node.shapes[1])]
 
 
-@aten("scaled_dot_product_attention")
-def _attention(tracer: Tracer, node: Node) -> Operand:
+@aten(
+    "scaled_dot_product_attention",
+    "_scaled_dot_product_attention_math",
+    "_scaled_dot_product_flash_attention",
+    "_scaled_dot_product_flash_attention_for_cpu",
+    "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_cudnn_attention",
+    "_scaled_dot_product_fused_attention_overrideable",
+)
+def _attention(tracer: Tracer, node: Node) -> Operand | list[Operand]:
     query, key, value = [node.operand(name) for name in ("query", "key", "value")]
     if node.get("enable_gqa"):
         key, value = [_repeated(tracer, x, query.shape[-3]) for x in (key, value)]
@@ -90,12 +98,15 @@ def _attention(tracer: Tracer, node: Node) -> Operand:
     name = tracer.name
     tracer.name = f"{name}/scores"
     scores = tracer.matmul(query, tracer.transpose(key, order))
-    if isinstance(node["attn_mask"], Value):
-        scores = tracer.add(scores, node["attn_mask"])
+    mask = node.get("attn_mask", node.get("attn_bias"))
+    if isinstance(mask, Value):
+        scores = tracer.add(scores, mask)
     tracer.name = f"{name}/weights"
     weights = tracer.normalise(scores, [-1])
     tracer.name = name
-    return tracer.matmul(weights, value)
+    y = tracer.matmul(weights, value)
+    # The fused forms also return what only their derivatives need.
+    return y if len(node.shapes) == 1 else [y, *[Constant(shape) for shape in node.shapes[1:]]]
 
 
 def _repeated(tracer: Tracer, x: Operand, heads: int) -> Operand:

@@ -128,15 +128,16 @@ def from_torch(
 
     Notes
     -----
-    Masks that are constants cut edges where they choose between tensors (`where`,
-    `masked_fill`), and do not where they are added or given to attention.
+    A mask cuts no edges, whether it is added to scores, chooses between them and a constant
+    (`where`, `masked_fill`), or is given to attention; triangles of a tensor (`tril`, `triu`) do.
+    Operators that PyTorch itself makes of others are read as these if they have no rule.
 
     Examples
     --------
-    >>> import torch  # doctest: +SKIP
-    >>> from unrolled.importers.torch import from_torch
-    >>> model = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.GELU())  # doctest: +SKIP
-    >>> from_torch(model, torch.zeros(1, 8))  # doctest: +SKIP
+    >>> import torch
+    >>> import unrolled
+    >>> model = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.GELU())
+    >>> unrolled.from_torch(model, torch.zeros(1, 8))
     Network('Sequential', 36 parameters, 8 inputs, 4 outputs)
     """
     torch = import_optional("torch", "torch")
