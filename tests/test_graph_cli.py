@@ -275,7 +275,7 @@ def test_plots(saved, tmp_path):
 def test_options_of_models(saved, arguments):
     result = invoke(*arguments, saved)
     assert result.exit_code == 2
-    assert "--size, --padding and --share are for published models" in result.stderr
+    assert "models, not" in result.stderr
 
 
 def test_options_of_graphs():

@@ -61,7 +61,7 @@ BROKEN = {
     ),
     "cycle.graphml": (lambda path: nx.write_graphml(nx.DiGraph([(0, 1), (1, 0)]), path), " -> "),
     "graph.txt": (lambda path: path.write_text("0,1\n"), "graph.txt"),
-    "graph.json": (lambda path: path.write_text("{}"), "graph.json"),
+    "graph.yaml": (lambda path: path.write_text("{}"), "graph.yaml"),
 }
 
 

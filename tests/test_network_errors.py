@@ -113,6 +113,11 @@ ERRORS: dict[str, Case] = {
         InvalidNetworkError,
         r"'norm'.*scale must have shape \(8,\), but 'w'",
     ),
+    "no scale": (
+        lambda n, x: n.batch_norm(x, scale=None, name="norm"),
+        InvalidArgumentError,
+        "'norm'.*scale must be True, False or a tensor, got NoneType",
+    ),
     "bias without a bias": (
         lambda n, x: n.dense(x, 4, use_bias=False, bias=n.parameter("w", 4), name="d"),
         InvalidArgumentError,

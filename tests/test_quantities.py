@@ -148,6 +148,8 @@ def test_size_adds_inputs_outputs_and_weight_nodes():
 def test_size_refuses_impossible_numbers(name):
     with pytest.raises(InvalidArgumentError, match=f"{name} is -1"):
         quantities.size(**{**SIZES, name: -1})
+    with pytest.raises(InvalidArgumentError, match=f"{name} must be a number, got str"):
+        quantities.size(**{**SIZES, name: "8"})
 
 
 def test_an_empty_spectrum_has_no_quantities():

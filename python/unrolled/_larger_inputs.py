@@ -17,6 +17,8 @@ __all__ = ["larger_image"]
 def larger_image(counts: Counts, size: int | Sequence[int]) -> tuple[int, int, int]:
     """The shape of an image input with sides at least as long as those of the model's own."""
     shapes = [tensor.shape for tensor in counts.inputs]
+    if len(shapes) == 1 and len(shapes[0]) == 4 and shapes[0][0] == 1:
+        shapes = [shapes[0][1:]]  # The batch axis of an imported model.
     if len(shapes) != 1 or len(shapes[0]) != 3:
         raise InvalidNetworkError(
             f"network '{counts.name}': input_size needs one input of shape (channels, height, "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
+from unrolled._configurations import split_name
 from unrolled._hints import described
 from unrolled._levels import LN2, Levels, times_ln2
 from unrolled.errors import InvalidArgumentError
@@ -152,12 +153,12 @@ def _by_parameter(counts: Counts, scale: float) -> tuple[Levels, list[PriorLevel
     sizes: dict[str, int] = {}
     parameters = {name: counts[name] for name in counts}
     for name, parameter in parameters.items():
-        layer = name.rpartition("/")[0] or name
+        layer = split_name(name)[0]
         sizes[layer] = sizes.get(layer, 0) + parameter.size - parameter.num_unreached
     rows: list[tuple[float, int, int]] = []
     owners: list[tuple[str, str, int, float | None]] = []
     for name, parameter in parameters.items():
-        layer = name.rpartition("/")[0] or name
+        layer = split_name(name)[0]
         for row, depth in parameter.levels_with_depth():
             rows.append(row)
             owners.append((name, layer, sizes[layer], depth))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unrolled import _html, _tables, quantities
+from unrolled._configurations import split_name
 from unrolled._layer_summary import HEADINGS, LayerSummary, layer_row
 from unrolled._lengths import Moments
 from unrolled._spectrum import Spectrum, scaled_integer
@@ -211,7 +212,7 @@ class Analysis:
             )
         groups: dict[str, list[ParameterCounts]] = {}
         for name in self.counts:
-            layer = name.rpartition("/")[0] or name
+            layer = split_name(name)[0]
             groups.setdefault(layer, []).append(self.counts[name])
         return tuple(self._summary(name, group) for name, group in groups.items())
 

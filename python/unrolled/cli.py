@@ -8,6 +8,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, NoReturn
 
 import click
@@ -15,46 +16,20 @@ import numpy as np
 
 from unrolled import __version__, _tables, models
 from unrolled._analyze import analyze
-from unrolled._graph_readers import is_graph_file, read_graph
+from unrolled._cli_models import model_options, model_options_of, read_or_built
 from unrolled.analysis import Analysis
 from unrolled.compare import SORT_KEYS, Comparison, compare
 from unrolled.ensemble import Ensemble
-from unrolled.errors import InvalidArgumentError, UnrolledError
-from unrolled.graph import Graph
-from unrolled.network import Network
+from unrolled.errors import UnrolledError
 
 __all__ = ["main"]
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
+FRAMEWORKS = ["onnx", "keras", "torch", "jax"]
 LARGEST_JSON_INTEGER = 1 << 53
 
 Progress = Callable[[int, int], None]
-
-
-def model_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of commands that count; all but the last for published models."""
-    options = [
-        click.option(
-            "--size", type=int, metavar="PIXELS", help="Side of the input image. [default: own]"
-        ),
-        click.option(
-            "--padding",
-            type=click.Choice(["symmetric", "same"]),
-            default="symmetric",
-            show_default=True,
-            help="Half the kernel on both sides, or as Keras does it.",
-        ),
-        click.option(
-            "--share",
-            type=click.Choice(["configuration", "stage"]),
-            help="Tie convolutions and dense layers of equal configuration: all, or by stage.",
-        ),
-        click.option("--log", "log_space", is_flag=True, help="Count in log space, not exactly."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 def graph_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -141,11 +116,14 @@ def analyze_command(
 ) -> None:
     """Analyze MODEL: its figures, then a table of its layers.
 
-    MODEL is the name of a published model, or a file with a graph: .npz as saved by Graph.save,
-    .csv with the columns source, target and maybe multiplicity, or .graphml.
+    MODEL is the name of a published model, a file with a model (.onnx; .keras or .json of Keras),
+    or one with a graph: .npz as saved by Graph.save, .csv with the columns source, target and
+    maybe multiplicity, or .graphml.
     """
+    chosen = model_options_of(options)
+    chosen.check([name])
     with progress_bar(f"Counting {name}") as progress:
-        model = read_or_built(name, threads, mmap, progress, **options)
+        model = read_or_built(name, chosen, threads=threads, mmap=mmap, progress=progress)
         analysis = analyze(model, exact=not log_space, threads=threads, progress=progress)
     if plot is not None:
         from unrolled.plot import save
@@ -160,7 +138,7 @@ def analyze_command(
 @model_options
 @json_option
 def compare_command(names: Sequence[str], as_json: bool, **options: Any) -> None:
-    """Compare the models NAMES, or files with graphs, in one ranked table."""
+    """Compare the models NAMES, published or in files, in one ranked table."""
     comparison = compared(names, **options)
     show(comparison, comparison, as_json)
 
@@ -175,7 +153,7 @@ def compare_command(names: Sequence[str], as_json: bool, **options: Any) -> None
 def report_command(
     names: Sequence[str], output: str, title: str | None, date: str | None, **options: Any
 ) -> None:
-    """Write a report on the models NAMES, or files with graphs, as one HTML file."""
+    """Write a report on the models NAMES, published or in files, as one HTML file."""
     from unrolled import report
 
     comparison = compared(names, **options)
@@ -184,43 +162,16 @@ def report_command(
     click.echo(f"Wrote {path}", err=True)
 
 
-def built(name: str, *, size: int | None, padding: Any, share: Any) -> Network:
-    """A published model with the options of `model_options`."""
-    network = models.build(name, size=size, padding=padding)
-    return network if share is None else network.share(share)
-
-
-def read_or_built(
-    name: str, threads: int | None, mmap: bool, progress: Progress | None, **options: Any
-) -> Network | Graph:
-    """The graph in a file, or else a published model."""
-    check_options([name], **options)
-    if is_graph_file(name):
-        return read_graph(name, mmap=mmap, threads=threads, progress=progress)
-    if threads is not None or mmap:
-        raise InvalidArgumentError(f"--threads and --mmap are for graphs, not for {name}")
-    return built(name, **options)
-
-
-def check_options(names: Sequence[str], *, size: int | None, padding: Any, share: Any) -> None:
-    """Refuse options that would change nothing, because all models come from files."""
-    if all(map(is_graph_file, names)) and (size, padding, share) != (None, "symmetric", None):
-        raise InvalidArgumentError(
-            "--size, --padding and --share are for published models, not for files"
-        )
-
-
 def compared(
     names: Sequence[str], *, sort: str, ascending: bool | None, log_space: bool, **options: Any
 ) -> Comparison:
-    """A ranking of published models and graphs in files."""
-    check_options(names, **options)
+    """A ranking of models, published or in files."""
+    chosen = model_options_of(options)
+    chosen.check(names)
     with progress_bar("Counting") as progress:
-        networks = [
-            read_graph(name) if is_graph_file(name) else built(name, **options) for name in names
-        ]
+        found = [read_or_built(name, chosen) for name in names]
         return compare(
-            networks, sort=sort, ascending=ascending, exact=not log_space, progress=progress
+            found, sort=sort, ascending=ascending, exact=not log_space, progress=progress
         )
 
 
@@ -234,6 +185,18 @@ def show(analyses: Any, result: Analysis | Comparison, as_json: bool) -> None:
         Console(highlight=False, width=_tables.output_width()).print(result)
     else:
         click.echo(result.table())
+    if not as_json:
+        for analysis in analyses:
+            if analysis.provenance is not None:
+                click.echo(f"\n{analysis.name}: {analysis.provenance}")
+
+
+@main.command("operators")
+@click.argument("framework", type=click.Choice(FRAMEWORKS))
+def operators_command(framework: str) -> None:
+    """List the operators of FRAMEWORK that can be read, one a line."""
+    module = import_module(f"unrolled.importers.{framework}")
+    click.echo("\n".join(module.operators()))
 
 
 @main.command("thermo")
@@ -265,11 +228,13 @@ def thermo_command(
 ) -> None:
     """Sweep the temperature of MODEL: Z, F, U, S and C_v at each.
 
-    MODEL is the name of a published model, or a file with a graph, as for analyze.
+    MODEL is the name of a published model, or a file, as for analyze.
     """
     given = parsed_temperatures(temperatures)
+    chosen = model_options_of(options)
+    chosen.check([name])
     with progress_bar(f"Counting {name}") as progress:
-        model = read_or_built(name, threads, mmap, progress, **options)
+        model = read_or_built(name, chosen, threads=threads, mmap=mmap, progress=progress)
         analysis = analyze(model, exact=not log_space, threads=threads, progress=progress)
     ensemble = Ensemble.from_counts(analysis, unit=unit)
     sweep = ensemble.sweep(given)
@@ -321,10 +286,12 @@ def models_command() -> None:
 
 def to_json(analyses: Any) -> str:
     """A list with one object a model; see `json_value`."""
-    objects = [
-        {key: json_value(value) for key, value in analysis.to_dict().items()}
-        for analysis in analyses
-    ]
+    objects = []
+    for analysis in analyses:
+        figures: dict[str, Any] = {k: json_value(v) for k, v in analysis.to_dict().items()}
+        if analysis.provenance is not None:
+            figures["provenance"] = analysis.provenance.to_dict()
+        objects.append(figures)
     return json.dumps(objects, indent=2, allow_nan=False)
 
 

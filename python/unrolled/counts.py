@@ -229,7 +229,7 @@ def _count_graph(
     limit: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> GraphCounts:
-    from unrolled.graph import checked_threads
+    from unrolled._graph_arguments import checked_threads
 
     towards, through, nodes, threads = options
     if towards not in ("outputs", "inputs"):

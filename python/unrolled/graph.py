@@ -30,7 +30,7 @@ from unrolled.errors import CycleError, InvalidGraphError, UnknownNameError
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["Graph", "Progress", "checked_threads"]
+__all__ = ["Graph", "Progress"]
 
 Array = TypeVar("Array", bound=npt.NDArray[Any])
 

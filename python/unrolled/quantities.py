@@ -16,11 +16,13 @@ models without training", Mach. Learn.: Sci. Technol. (2023), doi 10.1088/2632-2
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._hints import described
 from unrolled._spectrum import scaled_log2
 from unrolled.errors import InvalidArgumentError, NothingToCountError
 
@@ -181,7 +183,7 @@ def size(*, num_inputs: int, num_outputs: int, num_weight_nodes: int) -> int:
     Raises
     ------
     InvalidArgumentError
-        A negative number, or no input or output.
+        No number, a negative one, or no input or output.
 
     Examples
     --------
@@ -195,6 +197,8 @@ def size(*, num_inputs: int, num_outputs: int, num_weight_nodes: int) -> int:
         "num_weight_nodes": (num_weight_nodes, 0),
     }
     for name, (number, least) in given.items():
+        if not isinstance(number, Real):
+            raise InvalidArgumentError(f"{name} must be a number, got {described(number)}")
         if number < least:
             raise InvalidArgumentError(f"{name} is {number}; expected a number >= {least}")
     return num_inputs + num_outputs + num_weight_nodes

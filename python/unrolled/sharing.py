@@ -4,48 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from unrolled._configurations import Configuration, configuration_of, kernel_of, split_name
 from unrolled._hints import described, did_you_mean
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError, UnknownNameError
 
 if TYPE_CHECKING:
-    from unrolled._core import Relation
     from unrolled._layers._base import Link, Tensor
     from unrolled.network import Network
 
 __all__ = ["Configuration", "Layer", "SharingKey", "layers", "merged", "sharing_groups"]
-
-
-class Configuration(NamedTuple):
-    """What makes two convolutions or dense layers alike, whatever their padding and input size.
-
-    Attributes
-    ----------
-    kind : {"conv", "conv_transpose", "dense"}
-    kernel_size, stride, dilation : tuple of int
-        One each for every spatial axis; empty for a dense layer.
-    input_channels, output_channels : int
-    groups : int
-        As many as input channels for a depthwise convolution.
-
-    Examples
-    --------
-    >>> from unrolled import Network
-    >>> net = Network()
-    >>> x = net.conv(net.input((3, 8, 8)), 16, 3, stride=2, name="stem")
-    >>> net.layers[0].configuration  # doctest: +NORMALIZE_WHITESPACE
-    Configuration(kind='conv', kernel_size=(3, 3), stride=(2, 2), dilation=(1, 1),
-                  input_channels=3, output_channels=16, groups=1)
-    """
-
-    kind: Literal["conv", "conv_transpose", "dense"]
-    kernel_size: tuple[int, ...]
-    stride: tuple[int, ...]
-    dilation: tuple[int, ...]
-    input_channels: int
-    output_channels: int
-    groups: int
 
 
 @dataclass(frozen=True)
@@ -55,7 +24,7 @@ class Layer:
     Attributes
     ----------
     name : str
-        What the names of its parameters have before the last ``/``.
+        What the names of its parameters have before the last ``/``, or the last dot.
     parameters : dict of str to Tensor
         Its parameters by their role, such as "kernel" and "bias".
     configuration : Configuration or None
@@ -100,57 +69,18 @@ def layers(network: Network) -> tuple[Layer, ...]:
         into.setdefault(link.target.id, []).append(link)
     found: dict[str, dict[str, Tensor]] = {}
     for parameter in network.parameters:
-        name, _, role = parameter.name.rpartition("/")
-        found.setdefault(name or parameter.name, {})[role] = parameter
+        name, role = split_name(parameter.name)
+        found.setdefault(name, {})[role] = parameter
     return tuple(
-        Layer(name, parameters, _configuration(parameters.get("kernel"), links, into))
+        Layer(
+            name,
+            parameters,
+            None
+            if (kernel := kernel_of(parameters)) is None
+            else configuration_of(kernel, links, into),
+        )
         for name, parameters in found.items()
     )
-
-
-def _configuration(
-    kernel: Tensor | None, links: Mapping[int, list[Link]], into: Mapping[int, list[Link]]
-) -> Configuration | None:
-    """Read off the links from the kernel and from the input to the first place of use."""
-    if kernel is None or not links.get(kernel.id):
-        return None
-    place = links[kernel.id][0].target
-    inputs = [link for link in into[place.id] if link.source.role != "parameter"]
-    if not inputs:
-        return None
-    x, relations = inputs[0].source, inputs[0].relations
-    by_axis = {relation.source_axes[0]: relation for relation in relations if relation.source_axes}
-    if len(kernel.shape) == 2:
-        contracted = by_axis.get(len(x.shape) - 1)
-        if contracted is None or contracted.kind != "all":
-            return None
-        return Configuration("dense", (), (), (), kernel.shape[0], kernel.shape[1], 1)
-    windows = [by_axis[axis] for axis in range(1, len(x.shape)) if axis in by_axis]
-    kinds = {window.kind for window in windows}
-    if len(windows) != len(kernel.shape) - 2 or not kinds <= {
-        "same",
-        "window",
-        "transposed_window",
-    }:
-        return None
-    transposed = "transposed_window" in kinds
-    groups = _groups(by_axis[0], x.shape[0]) if 0 in by_axis else 1
-    return Configuration(
-        "conv_transpose" if transposed else "conv",
-        kernel.shape[2:],
-        tuple(window.arguments.get("stride", 1) for window in windows),
-        tuple(window.arguments.get("dilation", 1) for window in windows),
-        x.shape[0],
-        # A transposed convolution has the two axes of channels the other way round.
-        kernel.shape[1] * groups if transposed else kernel.shape[0],
-        groups,
-    )
-
-
-def _groups(channels: Relation, inputs: int) -> int:
-    """Into how many groups a convolution divides its channels."""
-    groups: int = inputs if channels.kind == "same" else channels.arguments.get("groups", 1)
-    return groups
 
 
 def sharing_groups(network: Network, by: SharingKey) -> dict[Hashable, list[Layer]]:

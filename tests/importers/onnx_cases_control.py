@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from onnx import AttributeProto, ModelProto, TensorProto, helper, numpy_helper
+
 from onnx_models import model, node, subgraph
 
 CONTROL: dict[str, ModelProto] = {}

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from onnx import ModelProto, TensorProto
+
 from onnx_models import model, names, node
 
 ELEMENTWISE: dict[str, ModelProto] = {}

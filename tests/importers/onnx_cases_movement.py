@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from onnx import ModelProto
+
 from onnx_models import model, node
 
 MOVEMENT: dict[str, ModelProto] = {}

@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
-import onnx_counting_layers  # noqa: F401
 from onnx import ModelProto, TensorProto
-from onnx_counting import Counter
 
+import onnx_counting_layers  # noqa: F401
 import unrolled
+from onnx_counting import Counter
 from unrolled import Network
 
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from onnx import NodeProto
+
 from onnx_counting import Call, evaluate
 from onnx_counting_rules import along, broadcast, real, rule
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from onnx_counting import REALS, RULES, Call, evaluate
 from onnx_models import names
 

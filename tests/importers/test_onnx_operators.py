@@ -11,7 +11,6 @@ from onnx_cases_layers import LAYERS
 from onnx_cases_movement import MOVEMENT, OLDER
 from onnx_checking import assert_counts, operators_in
 from onnx_models import names
-
 from unrolled.importers import onnx as door
 
 NORMALISING = ("Attention", "LRN", "LogSoftmax", "Softmax")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from unrolled._core import Relation
+from unrolled._hints import described
 from unrolled._layers._base import Builder, Tensor, Weight
 from unrolled._layers._shared import axes_of, axis_of, integer
-from unrolled.errors import InvalidNetworkError
+from unrolled.errors import InvalidArgumentError, InvalidNetworkError
 
 
 class Normalization(Builder):
@@ -63,7 +64,7 @@ class Normalization(Builder):
         self._own(layer, x)
         axis = axis_of(layer, axis, len(x.shape))
         shape = (x.shape[axis],)
-        weights = _affine(shape, scale, shift)
+        weights = _affine(layer, shape, scale, shift)
         weights.append(Weight("mean", shape, mean, False))
         weights.append(Weight("variance", shape, variance, False))
         return self._normalise(layer, x, weights, (axis,), [])
@@ -230,7 +231,7 @@ class Normalization(Builder):
     ) -> Tensor:
         self._own(layer, x)
         numbers = axes_of(layer, axes, len(x.shape))
-        weights = _affine(tuple([x.shape[axis] for axis in numbers]), scale, shift)
+        weights = _affine(layer, tuple([x.shape[axis] for axis in numbers]), scale, shift)
         return self._normalise(layer, x, weights, numbers, self._group(numbers))
 
     def _normalise_groups(
@@ -244,7 +245,7 @@ class Normalization(Builder):
         group = self._group(range(1, len(x.shape)))
         if self._semantics != "value":
             group.append(Relation.blocks(0, 0, groups=groups))
-        return self._normalise(layer, x, _affine(x.shape[:1], scale, shift), (0,), group)
+        return self._normalise(layer, x, _affine(layer, x.shape[:1], scale, shift), (0,), group)
 
     def _normalise(
         self,
@@ -268,8 +269,15 @@ class Normalization(Builder):
         return y
 
 
-def _affine(shape: tuple[int, ...], scale: bool | Tensor, shift: bool | Tensor) -> list[Weight]:
+def _affine(
+    layer: str, shape: tuple[int, ...], scale: bool | Tensor, shift: bool | Tensor
+) -> list[Weight]:
     """The weights that follow a normalisation."""
+    for role, given in (("scale", scale), ("shift", shift)):
+        if not isinstance(given, (bool, Tensor)):
+            raise InvalidArgumentError(
+                f"layer '{layer}': {role} must be True, False or a tensor, got {described(given)}"
+            )
     return [
         Weight(role, shape, None if given is True else given)
         for role, given in (("scale", scale), ("shift", shift))

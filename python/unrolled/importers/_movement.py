@@ -185,8 +185,10 @@ class Movement(Base):
         shape = tuple([a + n + b for n, (a, b) in zip(x.shape, sides, strict=True)])
         if min(shape, default=1) < 1:
             raise InvalidModelError(f"{self.name}: padding {sides} leaves nothing of {x.shape}")
-        if isinstance(x, Constant) or shape == x.shape:
-            return Constant(shape) if isinstance(x, Constant) else x
+        if isinstance(x, Constant):
+            return Constant(shape)
+        if all(side == (0, 0) for side in sides):
+            return x
         starts = {axis: before for axis, (before, _) in enumerate(sides) if sides[axis] != (0, 0)}
         return self.emit(shape, [(x, _shifted(x.rank, starts))])
 

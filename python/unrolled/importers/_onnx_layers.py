@@ -295,11 +295,11 @@ def recurrent(tracer: Tracer, node: Node) -> list[Operand]:
             found.append(tracer.rnn(x, [*weights, *halves], states[0], reverse=reverse))
     sequences, *last = zip(*found, strict=True)
     y = tracer.concat([tracer.unsqueeze(s, [1]) for s in sequences], 1)
-    states = [tracer.concat(one, 0) for one in last]
+    ends = [tracer.concat(one, 0) for one in last]
     if batch_first:
         y = tracer.transpose(y, (2, 0, 1, 3))
-        states = [tracer.transpose(one, (1, 0, 2)) for one in states]
-    return [y, *states]
+        ends = [tracer.transpose(one, (1, 0, 2)) for one in ends]
+    return [y, *ends]
 
 
 def _of(tracer: Tracer, weight: Operand, direction: int) -> Operand:

@@ -13,8 +13,8 @@ from unrolled.importers._values import Constant, Operand, Value
 
 __all__ = ["Recurrent"]
 
-Part: TypeAlias = Operand | tuple[Operand, int] | None
-"""Of a state: an operand, or units of one that begin at an index."""
+Part: TypeAlias = Operand | tuple[Operand, list[int]] | None
+"""Of a state: another state, or some of the gates."""
 
 LONGEST_SEQUENCE = 65_536
 """Steps that are unrolled."""
@@ -63,18 +63,19 @@ class Recurrent(Products):
         """
         units = weights[1].shape[1]
         given = self._from_inputs(x, weights)
+        recurrent = self.reshape(weights[1], (4, units, units))
         states: list[Operand] = []
         hole: dict[str, Operand] = {}
         if peepholes is not None:
             hole = dict(zip("iof", self.split(peepholes, 0, [units] * 3), strict=True))
         for step in self._steps(x, reverse):
-            gates = self._gates(given[step], weights[1], hidden)
-            part = {gate: (gates, at * units) for at, gate in enumerate(order)}
-            parts: list[Part] = [part["i"], part["c"]]
+            gates = self._gates(given[step], recurrent, hidden)
+            forget = "f" if isinstance(cell, Value) else ""
+            parts: list[Part] = [(gates, [order.index(gate) for gate in f"ic{forget}"]), cell]
             parts += [self._peep(hole, gate, cell) for gate in "if"]
-            parts += [cell, part["f"]] if isinstance(cell, Value) else []
             cell = self._state(units, parts)
-            hidden = self._state(units, [cell, part["o"], self._peep(hole, "o", cell)])
+            output = (gates, [order.index("o")])
+            hidden = self._state(units, [cell, output, self._peep(hole, "o", cell)])
             states.append(hidden)
         assert hidden is not None
         assert cell is not None
@@ -110,14 +111,15 @@ class Recurrent(Products):
         """
         units = weights[1].shape[1]
         given = self._from_inputs(x, weights)
-        kernels = dict(zip(order, self.split(weights[1], 0, [units] * 3), strict=True))
+        rows = self.split(self.reshape(weights[1], (3, units, units)), 0, [1] * 3)
+        kernels = dict(zip(order, rows, strict=True))
         biases: dict[str, Operand] = {}
         if recurrent_bias is not None:
-            biases = dict(zip(order, self.split(recurrent_bias, 0, [units] * 3), strict=True))
+            rows = self.split(self.reshape(recurrent_bias, (3, units)), 0, [1] * 3)
+            biases = dict(zip(order, rows, strict=True))
         states: list[Operand] = []
         for step in self._steps(x, reverse):
-            now = given[step]
-            part = {gate: (now, at * units) for at, gate in enumerate(order)}
+            part: dict[str, Part] = {g: (given[step], [at]) for at, g in enumerate(order)}
             past = {gate: self._recurrent(hidden, kernels[gate], biases.get(gate)) for gate in "zr"}
             update = self._state(units, [part["z"], past["z"]])
             reset = self._state(units, [part["r"], past["r"]])
@@ -151,9 +153,11 @@ class Recurrent(Products):
         states, hidden : Operand
         """
         given = self._from_inputs(x, weights)
+        units = weights[1].shape[1]
+        recurrent = self.reshape(weights[1], (1, units, units))
         states: list[Operand] = []
         for step in self._steps(x, reverse):
-            hidden = self._gates(given[step], weights[1], hidden)
+            hidden = self._state(units, [(self._gates(given[step], recurrent, hidden), [0])])
             states.append(hidden)
         assert hidden is not None
         return self.concat(states[::-1] if reverse else states, 0), hidden
@@ -168,26 +172,31 @@ class Recurrent(Products):
         return range(length - 1, -1, -1) if reverse else range(length)
 
     def _from_inputs(self, x: Operand, weights: Sequence[Operand]) -> list[Operand]:
-        """What the gates of each step get from inputs and biases, shape ``(1, batch, rows)``."""
+        """What each step gets from inputs and biases, shape ``(1, batch, gates, units)``."""
         self._steps(x, reverse=False)
         kernel, recurrent, *biases = weights
         rows = kernel.shape[0]
         fits = x.rank == 3 and kernel.rank == recurrent.rank == 2 and kernel.shape[1] == x.shape[2]
-        if not fits or recurrent.shape[0] != rows or any(b.shape != (rows,) for b in biases):
+        fits = fits and recurrent.shape[0] == rows and rows % recurrent.shape[1] == 0
+        if not fits or any(bias.shape != (rows,) for bias in biases):
             shapes = ", ".join([str(weight.shape) for weight in weights])
             raise InvalidModelError(
                 f"{self.name}: weights of shapes {shapes} do not fit inputs of shape {x.shape}"
             )
-        shape = (*x.shape[:2], rows)
+        gates = (rows // recurrent.shape[1], recurrent.shape[1])
+        shape = (*x.shape[:2], *gates)
+        kernel = self.reshape(kernel, (*gates, x.shape[2]))
         links: list[Link] = []
         if isinstance(x, Value):
-            links.append((x, [Relation.same(0, 0), Relation.same(1, 1), Relation.all(2, 2)]))
+            relations = [Relation.same(0, 0), Relation.same(1, 1), Relation.sum(2)]
+            links.append((x, [*relations, Relation.all(2, 3)]))
+        own = [Relation.sum(0), Relation.sum(1), Relation.same(0, 2), Relation.same(1, 3)]
         if isinstance(kernel, Value):
-            relations = [Relation.sum(0), Relation.sum(1), Relation.same(0, 2), Relation.each(1)]
-            links.append((kernel, relations))
+            links.append((kernel, [*own, Relation.each(2)]))
         for bias in biases:
+            bias = self.reshape(bias, gates)
             if isinstance(bias, Value):
-                links.append((bias, [Relation.sum(0), Relation.sum(1), Relation.same(0, 2)]))
+                links.append((bias, own))
         return self._apart(self.emit(shape, links) if links else Constant(shape))
 
     def _apart(self, x: Operand) -> list[Operand]:
@@ -205,25 +214,30 @@ class Recurrent(Products):
         """The gates of a step: what it gets from inputs, and recurrent kernel times state."""
         links = self._recurrent_links(kernel, hidden)
         if isinstance(given, Value):
-            links.append((given, [Relation.same(axis, axis) for axis in range(3)]))
+            links.append((given, [Relation.same(axis, axis) for axis in range(4)]))
         return self.emit(given.shape, links) if links else Constant(given.shape)
 
     def _recurrent(
         self, hidden: Operand | None, kernel: Operand, bias: Operand | None
     ) -> Operand | None:
+        """One gate of a state, shape ``(1, batch, units)``."""
         links = self._recurrent_links(kernel, hidden)
-        batch = 1 if hidden is None else hidden.shape[1]
+        batch, units = 1 if hidden is None else hidden.shape[1], kernel.shape[1]
         if isinstance(bias, Value):
-            links.append((bias, [Relation.sum(0), Relation.sum(1), Relation.same(0, 2)]))
-        return self.emit((1, batch, kernel.shape[0]), links) if links else None
+            own = [Relation.sum(0), Relation.sum(1), Relation.same(0, 2), Relation.same(1, 3)]
+            links.append((bias, own))
+        if not links:
+            return None
+        return self.reshape(self.emit((1, batch, 1, units), links), (1, batch, units))
 
     def _recurrent_links(self, kernel: Operand, hidden: Operand | None) -> list[Link]:
         links: list[Link] = []
         if isinstance(hidden, Value):
-            links.append((hidden, [Relation.same(0, 0), Relation.same(1, 1), Relation.all(2, 2)]))
+            relations = [Relation.same(0, 0), Relation.same(1, 1), Relation.sum(2)]
+            links.append((hidden, [*relations, Relation.all(2, 3)]))
             if isinstance(kernel, Value):
-                relations = [Relation.same(0, 2), Relation.each(1)]
-                links.append((kernel, [Relation.sum(0), Relation.sum(1), *relations]))
+                own = [Relation.sum(0), Relation.sum(1), Relation.same(0, 2), Relation.same(1, 3)]
+                links.append((kernel, [*own, Relation.each(2)]))
         return links
 
     def _peep(self, hole: dict[str, Operand], gate: str, cell: Operand | None) -> Operand | None:
@@ -233,16 +247,17 @@ class Recurrent(Products):
         return self.multiply(hole[gate], cell)
 
     def _state(self, units: int, parts: Sequence[Part]) -> Operand:
-        """A function of states, and of parts of gates that begin at the index given with them."""
+        """A function of states, and of those gates whose numbers are given with them."""
+        found = [part if isinstance(part, tuple) else (part, None) for part in parts]
+        batch = max([value.shape[1] for value, _ in found if value is not None], default=1)
         links: list[Link] = []
-        batch = 1
-        for part in parts:
-            value, start = part if isinstance(part, tuple) else (part, None)
-            if value is None:
+        for value, gates in found:
+            if not isinstance(value, Value):
                 continue
-            batch = max(batch, value.shape[1])
-            if isinstance(value, Value):
-                last = Relation.same(2, 2) if start is None else Relation.slice(2, 2, start=start)
-                rows = (Relation.same if value.shape[1] == batch else Relation.all)(1, 1)
-                links.append((value, [Relation.same(0, 0), rows, last]))
+            rows = (Relation.same if value.shape[1] == batch else Relation.all)(1, 1)
+            if gates is None:
+                links.append((value, [Relation.same(0, 0), rows, Relation.same(2, 2)]))
+            else:
+                read = Relation.sparse(2, 0, [0, len(gates)], sorted(gates))
+                links.append((value, [Relation.each(0), rows, read, Relation.same(3, 2)]))
         return self.emit((1, batch, units), links) if links else Constant((1, batch, units))

@@ -92,6 +92,9 @@ class Unsupported:
     def __bool__(self) -> bool:
         return bool(self._nodes)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._nodes)
+
     def check(self, source: str) -> None:
         """Raise the error if there is anything to name.
 

@@ -68,8 +68,11 @@ class Node:
 
     @property
     def is_statistic(self) -> bool:
-        """Whether it is made of reductions alone."""
-        return self.kind == "reduction" or (self.kind in ("sum", "product") and self.parent is None)
+        """Whether it is a reduction, or a sum or product that waits because of one."""
+        node = self
+        while node.kind in ("sum", "product") and node.parent is not None:
+            node = node.parent
+        return node.kind in ("reduction", "sum", "product")
 
     def functions_of(self, *, normalised: bool = False) -> list[Node]:
         """Itself and all that it is a pointwise function of, the nearest first.

@@ -70,6 +70,7 @@ class Windows(Elementwise):
         *,
         groups: int = 1,
         channels_last: bool = False,
+        kernel_last: bool | None = None,
     ) -> Operand:
         """Convolution without a bias.
 
@@ -82,12 +83,15 @@ class Windows(Elementwise):
         groups : int
         channels_last : bool
             Whether channels are the last axes, of the kernel as well.
+        kernel_last : bool, optional
+            Whether they are of the kernel, if it differs.
         """
         spatial = len(windows)
         at = spatial + 1 if channels_last else 1
         first = 1 if channels_last else 2
-        out, taps = (spatial + 1, 0) if channels_last else (0, 2)
-        given = spatial if channels_last else 1
+        kernel_last = channels_last if kernel_last is None else kernel_last
+        out, taps = (spatial + 1, 0) if kernel_last else (0, 2)
+        given = spatial if kernel_last else 1
         self._check(x, kernel, windows, at, given, out, groups)
         inputs, outputs = x.shape[at], kernel.shape[out]
         lengths = [window.length for window in windows]

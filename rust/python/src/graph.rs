@@ -100,8 +100,10 @@ impl Graph {
         py: Python<'_>,
         job: impl FnOnce(CoreGraph<'_>) -> PyResult<T>,
     ) -> PyResult<T> {
-        self.lists
-            .with(py, true, |lists| job(CoreGraph::with_frame(lists, Arc::clone(&self.frame))))
+        self.lists.with(py, true, |lists| {
+            let frame = Arc::clone(&self.frame);
+            job(CoreGraph::with_frame(lists, frame).map_err(CoreError::from)?)
+        })
     }
 }
 

@@ -27,23 +27,14 @@ impl<'r, I: Index> Across<'r, I> {
     ) -> Option<f64> {
         let row = rows.row(node)?;
         if let Some(times) = rows.times(node) {
-            return Some(weighted(numbers, row, times));
+            // Each number is taken some times.
+            let sum = strands(row, |at, id| Some(numbers.across(id)? * *times.get(at)? as f64));
+            return Some(sum.unwrap_or(f64::NAN));
         }
         if !same(row, self.latest) {
-            let sum = strands(row, |id| numbers.across(id)).unwrap_or(f64::NAN);
+            let sum = strands(row, |_, id| numbers.across(id)).unwrap_or(f64::NAN);
             (self.latest, self.latest_sum) = (row, sum);
         }
         Some(self.latest_sum)
     }
-}
-
-/// The sum of the numbers in `row`, each taken some times.
-fn weighted<I: Index>(numbers: Numbers<'_>, row: &[I], times: &[u64]) -> f64 {
-    let terms = row.iter().zip(times);
-    let mut sum = 0.0;
-    for (id, &times) in terms {
-        let Some(value) = numbers.across(id.position()) else { return f64::NAN };
-        sum += value * times as f64;
-    }
-    sum
 }

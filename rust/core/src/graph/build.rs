@@ -107,14 +107,24 @@ fn survey(ids: &Indices<'_>, team: &Team, monitor: &Monitor<'_>) -> Result<(usiz
     team.each(pieces.iter().zip(found.iter_mut()), monitor, cost, |(piece, found)| {
         // The last of the piece before is looked at, too.
         let piece = piece.start.saturating_sub(1)..piece.end;
-        *found = with_indices!(ids, ids => (
-            ids[piece.clone()].iter().copied().max().map_or(0, Index::position),
-            ids[piece].is_sorted(),
-        ));
+        *found = with_indices!(ids, ids => pulp::Arch::new().dispatch(|| look(&ids[piece])));
         Ok(())
     })?;
     let joined = found.into_iter().reduce(|(a, x), (b, y)| (a.max(b), x && y));
     Ok(joined.unwrap_or((0, true)))
+}
+
+/// The largest of some identifiers, and whether they never fall; without leaving early, so that both
+/// are found many at a time.
+#[inline(always)]
+fn look<I: Index>(ids: &[I]) -> (usize, bool) {
+    let Some(&first) = ids.first() else { return (0, true) };
+    let (mut most, mut falls) = (first, false);
+    for (&before, &id) in ids.iter().zip(&ids[1..]) {
+        most = most.max(id);
+        falls |= id < before;
+    }
+    (most.position(), !falls)
 }
 
 fn out_of_range(sources: &Indices<'_>, targets: &Indices<'_>, nodes: u64) -> Error {
@@ -152,25 +162,48 @@ fn in_order<'a, S: Index, T: Index>(
     monitor: &Monitor<'_>,
 ) -> Result<Csr<'a>> {
     let edges = pairs.len();
-    let mut offsets: Vec<u64> = Vec::with_capacity(nodes + 1);
     let mut targets: Vec<u32> = Vec::with_capacity(edges);
-    for piece in parts(0..edges, edges.div_ceil(PIECE), 1) {
+    let copied = |piece: Range<usize>| {
         let length = piece.len() as u64;
-        targets.extend(pairs.targets[piece.clone()].iter().map(|id| id.position() as u32));
-        for (edge, source) in piece.clone().zip(&pairs.sources[piece]) {
-            if offsets.len() <= source.position() {
-                offsets.resize(source.position() + 1, edge as u64);
-            }
-        }
-        monitor.advance(length)?;
-    }
-    offsets.resize(nodes + 1, edges as u64);
+        targets.extend(pairs.targets[piece].iter().map(|id| id.narrow()));
+        monitor.advance(length)
+    };
+    let offsets = if edges <= u32::MAX as usize {
+        ends(pairs.sources, nodes, |edge| edge as u32, copied)?.into()
+    } else {
+        ends(pairs.sources, nodes, |edge| edge as u64, copied)?.into()
+    };
     monitor.finish()?;
     Ok(Csr {
-        offsets: narrowed(offsets, edges),
+        offsets,
         targets: targets.into(),
         multiplicity: pairs.multiplicity.map(|multiplicity| multiplicity.to_vec().into()),
     })
+}
+
+/// Where the lists of sorted sources begin and end; `each` is called for every piece of them.
+fn ends<S: Index, O: Index + Default>(
+    sources: &[S],
+    nodes: usize,
+    offset: impl Fn(usize) -> O,
+    mut each: impl FnMut(Range<usize>) -> Result<()>,
+) -> Result<Vec<O>> {
+    let mut offsets = vec![O::default(); nodes + 1];
+    for piece in parts(0..sources.len(), sources.len().div_ceil(PIECE), 1) {
+        // The last edge of a list is the last to say where it ends: no jump at the end of each.
+        for (edge, source) in piece.clone().zip(&sources[piece.clone()]) {
+            if let Some(end) = offsets.get_mut(source.position().wrapping_add(1)) {
+                *end = offset(edge + 1);
+            }
+        }
+        each(piece)?;
+    }
+    let mut before = O::default();
+    for end in &mut offsets {
+        before = before.max(*end);
+        *end = before;
+    }
+    Ok(offsets)
 }
 
 fn narrowed<'a>(offsets: Vec<u64>, edges: usize) -> Indices<'a> {

@@ -2,47 +2,19 @@
 //!
 //! In doubles, a count loses at most a few units in its last place with every step of a path. Counts
 //! that grow with the depth of a graph grow faster than that; but where a graph is deep and its
-//! counts grow slowly beyond 2^53, they can stand still. That is found out afterwards, and the graph
-//! is counted once more, each number with a correction.
+//! counts grow slowly beyond 2^53, they can stand still. That is found out afterwards (see
+//! `roundings.rs`), and the graph is counted once more, each number with a correction.
 
 use std::ops::Range;
 
 use crate::error::Result;
 use crate::graph::csr::Index;
 use crate::graph::drive::Sweep;
-use crate::graph::log_sweep::{Count, placed};
 use crate::graph::marks::Marks;
-use crate::graph::run::LONG;
-use crate::graph::scaled::{LARGE, Scaled, Straggler, scaled_down};
+use crate::graph::scaled::{Count, Scaled, placed, scaled_down};
 use crate::graph::source::{Rows, changed};
-use crate::graph::survey::{CHUNK_BITS, Survey};
 use crate::graph::team::Team;
 use crate::monitor::Monitor;
-
-/// Relative error of a logarithm that is put up with.
-const TOLERANCE: f64 = 1e-13;
-/// Bits from which on doubles are rounded.
-const ROUNDED: f64 = 53.0;
-
-/// Whether rounding may have moved some logarithm too far.
-pub(crate) fn is_doubtful(scaled: &Scaled, survey: &Survey) -> bool {
-    // A sum of many terms is rounded with each, but halfway through it is half as large.
-    let terms = survey.edges as f64 / scaled.values.len().max(1) as f64 + 1.0;
-    let roundings = if terms < LONG as f64 { terms / 2.0 + 1.0 } else { terms / 8.0 + 4.0 };
-    let step = roundings * f64::EPSILON / 2.0 / std::f64::consts::LN_2;
-    let enough = |depth: u64, bits: f64| depth as f64 * step <= TOLERANCE * bits;
-    if enough(survey.depth, ROUNDED) {
-        return false;
-    }
-    let depths = survey.depths.iter().enumerate();
-    depths.filter(|(_, depth)| !enough(u64::from(**depth), ROUNDED)).any(|(chunk, &depth)| {
-        let first = chunk << CHUNK_BITS;
-        let nodes = first..(first + (1 << CHUNK_BITS)).min(scaled.values.len());
-        nodes
-            .map(|node| scaled.bits(node) as f64)
-            .any(|bits| bits > ROUNDED && !enough(u64::from(depth), bits - 1.0))
-    })
-}
 
 /// See the module.
 pub(crate) struct CarefulSweep<'a> {
@@ -57,8 +29,13 @@ impl<'a> CarefulSweep<'a> {
         Self { scaled: Scaled::new(nodes), corrections: vec![0.0; nodes], outputs }
     }
 
-    /// Counts one node; the exponent of the next epoch, if one must begin.
-    fn count<I: Index>(&mut self, rows: &Rows<'_, I>, node: usize) -> Option<Option<i32>> {
+    /// Bytes it takes, without stragglers.
+    pub(crate) fn bytes(nodes: usize) -> u64 {
+        Scaled::bytes_of(nodes) + (size_of::<f32>() * nodes) as u64
+    }
+
+    /// Counts one node.
+    fn count<I: Index>(&mut self, rows: &Rows<'_, I>, node: usize) -> Option<()> {
         let (row, times) = (rows.row(node)?, rows.times(node));
         let view = self.scaled.view(0);
         let output = self.outputs.has(node);
@@ -70,8 +47,8 @@ impl<'a> CarefulSweep<'a> {
             }
         }
         let Some(top) = top else {
-            self.scaled.values[node] = 0.0;
-            return Some(None);
+            self.scaled.put(node, Count::Fits(0.0));
+            return Some(());
         };
         let mut sum = Pair { high: if output { scaled_down(1.0, -top) } else { 0.0 }, low: 0.0 };
         for (at, id) in row.iter().enumerate() {
@@ -92,26 +69,15 @@ impl<'a> CarefulSweep<'a> {
             };
         }
         self.corrections[node] = (sum.low / sum.high) as f32;
-        let epoch = self.scaled.epoch();
-        Some(match placed(sum.high, top, epoch) {
-            Count::Fits(value) => {
-                self.scaled.values[node] = value;
-                (value >= LARGE).then_some(epoch.exponent + 1)
-            }
-            Count::Apart { mantissa, exponent } => {
-                self.scaled.set_apart(Straggler { node: node as u32, exponent, mantissa });
-                None
-            }
-        })
+        self.scaled.put(node, placed(sum.high, top, self.scaled.epoch()));
+        Some(())
     }
 }
 
 impl<I: Index> Sweep<I> for CarefulSweep<'_> {
     fn narrow(&mut self, rows: &Rows<'_, I>, range: Range<usize>, _: &Monitor<'_>) -> Result<()> {
         for node in range.rev() {
-            if let Some(exponent) = self.count(rows, node).ok_or_else(changed)? {
-                self.scaled.start_epoch(node, exponent);
-            }
+            self.count(rows, node).ok_or_else(changed)?;
         }
         Ok(())
     }

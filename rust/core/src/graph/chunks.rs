@@ -23,6 +23,11 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
+    /// Bytes of its rows, when it has any.
+    pub(crate) fn bytes(&self) -> u64 {
+        bytes(self.digits)
+    }
+
     /// The row of `node`, at its place in the chunk.
     pub(crate) fn row(&self, node: usize) -> Option<&[u64]> {
         let start = (node % CHUNK) * self.digits;
@@ -34,6 +39,11 @@ impl Chunk {
 pub(crate) fn digits(bits: u64) -> usize {
     let digits = bits.div_ceil(u64::from(DIGIT_BITS)).max(1) as usize;
     if digits <= 16 { digits } else { digits.next_multiple_of(4) }
+}
+
+/// Bytes of a chunk whose rows have this many digits.
+pub(crate) fn bytes(digits: usize) -> u64 {
+    (size_of::<u64>() * CHUNK * digits) as u64
 }
 
 /// The nodes of a chunk.

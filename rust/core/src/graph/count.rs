@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use crate::bound::available_memory;
 use crate::error::{Error, Result};
-use crate::graph::careful::{CarefulSweep, is_doubtful};
-use crate::graph::chunks::{CHUNK, digits, nodes_of};
+use crate::graph::careful::CarefulSweep;
+use crate::graph::chunks::{CHUNK, bytes, digits, nodes_of};
 use crate::graph::counts::{GraphCounts, Side, Store};
-use crate::graph::csr::with_indices;
+use crate::graph::csr::Csr;
 use crate::graph::drive::drive;
 use crate::graph::exact_sweep::ExactSweep;
-use crate::graph::file::{FileSource, Turned};
+use crate::graph::file::{Turned, with_reader};
 use crate::graph::kept::Kept;
 use crate::graph::log_sweep::LogSweep;
 use crate::graph::marks::Marks;
 use crate::graph::order::reversed;
 use crate::graph::roles::marked;
+use crate::graph::roundings::{RoundingSweep, are_few};
 use crate::graph::scaled::Scaled;
-use crate::graph::source::{Memory, Source};
+use crate::graph::source::{Source, with_source};
 use crate::graph::survey::{Numbering, Survey, survey};
 use crate::graph::team::Team;
 use crate::graph::{Graph, Lists};
@@ -25,6 +26,9 @@ use crate::monitor::Monitor;
 
 /// Bits of counts that are not worth a sweep in log space to be bounded better.
 const CHEAP: u32 = 8 * 56;
+
+/// What memory is asked for.
+const LOG_SPACE: &str = "counting in log space";
 
 /// How a graph is counted.
 #[derive(Debug, Clone)]
@@ -75,7 +79,6 @@ pub enum Kinds {
 
 /// One count of one direction.
 struct Job<'j> {
-    survey: &'j Survey,
     ends: &'j Marks,
     /// Marks in the numbering of the sweep; `None` keeps all.
     wanted: Option<Marks>,
@@ -138,7 +141,6 @@ impl Graph<'_> {
             &ranked
         };
         let job = Job {
-            survey: &frame.survey,
             ends,
             wanted: self.wanted(options, false, monitor)?,
             weighted: self.is_weighted(),
@@ -151,16 +153,7 @@ impl Graph<'_> {
             Some(csr) => &Lists::Memory(csr.borrowed()),
             None => &self.lists,
         };
-        let store = match lists {
-            Lists::Memory(csr) => with_indices!(&csr.targets, targets => {
-                let multiplicity = csr.multiplicity();
-                job.count(&mut Memory { offsets: &csr.offsets, targets, multiplicity })
-            }),
-            Lists::File(file) => file.with_source(|source| match source {
-                FileSource::Narrow(mut source) => job.count(&mut source),
-                FileSource::Wide(mut source) => job.count(&mut source),
-            }),
-        }?;
+        let store = with_source!(lists, source => job.count(&mut source, &frame.survey))?;
         Ok(Side { store, flipped: false })
     }
 
@@ -180,38 +173,24 @@ impl Graph<'_> {
         };
         let wanted = self.wanted(options, true, monitor)?;
         let weighted = self.is_weighted();
-        let job = |survey: &Survey, count: &mut dyn FnMut(Job<'_>) -> Result<Store>| {
-            let (exact, ends, wanted) = (options.exact, &ends, wanted.clone());
-            count(Job { survey, ends, wanted, weighted, exact, limit, team, monitor })
-        };
-        let store = match (&frame.renumbered, &self.lists) {
-            (None, Lists::File(file)) => file.with_source(|source| match source {
-                FileSource::Narrow(source) => {
-                    let mut source = Turned::new(source)?;
+        let (exact, ends) = (options.exact, &ends);
+        let job = Job { ends, wanted, weighted, exact, limit, team, monitor };
+        let in_memory = |csr: &Csr<'_>| Ok(Lists::Memory(reversed(csr, team, monitor)?));
+        let turned = match (&frame.renumbered, &self.lists) {
+            (Some(csr), _) | (None, Lists::Memory(csr)) => in_memory(csr)?,
+            (None, Lists::File(file)) => {
+                let store = with_reader!(file, reader => {
+                    let mut source = Turned::new(reader)?;
                     let survey = rising(&mut source, monitor)?;
-                    job(&survey, &mut |job| job.count(&mut source))
-                }
-                FileSource::Wide(source) => {
-                    let mut source = Turned::new(source)?;
-                    let survey = rising(&mut source, monitor)?;
-                    job(&survey, &mut |job| job.count(&mut source))
-                }
-            }),
-            (renumbered, lists) => {
-                let csr = match (renumbered, lists) {
-                    (Some(csr), _) => csr,
-                    (None, Lists::Memory(csr)) => csr,
-                    (None, Lists::File(file)) => return Err(file.not_topological()),
-                };
-                let csr = reversed(csr, team, monitor)?;
-                with_indices!(&csr.targets, targets => {
-                    let multiplicity = csr.multiplicity();
-                    let mut source = Memory { offsets: &csr.offsets, targets, multiplicity };
-                    let survey = rising(&mut source, monitor)?;
-                    job(&survey, &mut |job| job.count(&mut source))
-                })
+                    job.count(&mut source, &survey)
+                })?;
+                return Ok(Side { store, flipped: true });
             }
-        }?;
+        };
+        let store = with_source!(&turned, source => {
+            let survey = rising(&mut source, monitor)?;
+            job.count(&mut source, &survey)
+        })?;
         Ok(Side { store, flipped: true })
     }
 
@@ -262,42 +241,64 @@ fn rising<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<Survey> {
 }
 
 impl Job<'_> {
-    fn count<S: Source>(self, source: &mut S) -> Result<Store> {
+    fn count<S: Source>(self, source: &mut S, survey: &Survey) -> Result<Store> {
         let steps = (source.nodes() + source.edges()) as u64;
-        let cheap = !self.weighted && self.survey.bits.iter().all(|&bits| bits <= CHEAP);
+        let cheap = !self.weighted && survey.bits.iter().all(|&bits| bits <= CHEAP);
         // In log space, counts below 2^53 are exact.
-        let small = !self.weighted && self.survey.bits.iter().all(|&bits| bits <= 53);
+        let small = !self.weighted && survey.bits.iter().all(|&bits| bits <= 53);
         if self.exact && cheap && !small {
             self.monitor.start(steps);
-            let widths = self.survey.bits.iter().map(|&bits| digits(bits.into())).collect();
-            return self.exactly(source, widths, 0);
+            let widths = survey.bits.iter().map(|&bits| digits(bits.into())).collect();
+            return self.exactly(source, survey, widths, 0);
         }
         self.monitor.start(if self.exact && !small { 2 * steps } else { steps });
-        self.check_memory("counting in log space", 8 * source.nodes() as u64)?;
+        self.check_memory(LOG_SPACE, Scaled::bytes_of(source.nodes()))?;
         let mut sweep = LogSweep::new(source.nodes(), self.ends);
-        drive(source, self.survey, self.team, self.monitor, &mut sweep)?;
+        drive(source, survey, self.team, self.monitor, &mut sweep)?;
         let scaled = sweep.scaled;
         if scaled.is_exact() {
-            return Ok(Store::scaled(scaled));
+            return Ok(Store::scaled(scaled, 0));
         }
         if !self.exact {
-            if !is_doubtful(&scaled, self.survey) {
-                return Ok(Store::scaled(scaled));
-            }
-            drop(scaled);
-            let mut sweep = CarefulSweep::new(source.nodes(), self.ends);
-            drive(source, self.survey, self.team, self.monitor, &mut sweep)?;
-            return Ok(Store::scaled(sweep.scaled));
+            return self.carefully(source, survey, scaled);
         }
         let widths = widths(&scaled, source.nodes(), self.monitor)?;
         let peak = scaled.bytes();
         drop(scaled);
-        self.exactly(source, widths, peak)
+        self.exactly(source, survey, widths, peak)
+    }
+
+    /// Counts once more where rounding may have moved a logarithm of `scaled` too far.
+    fn carefully<S: Source>(
+        self,
+        source: &mut S,
+        survey: &Survey,
+        scaled: Scaled,
+    ) -> Result<Store> {
+        if !self.weighted && are_few(&scaled, survey, self.ends, source) {
+            return Ok(Store::scaled(scaled, 0));
+        }
+        let nodes = source.nodes();
+        let bounding = scaled.bytes() + RoundingSweep::bytes(nodes);
+        self.check_memory(LOG_SPACE, bounding)?;
+        let mut sweep = RoundingSweep::new(&scaled, self.ends);
+        drive(source, survey, self.team, self.monitor, &mut sweep)?;
+        if !sweep.found_too_many {
+            return Ok(Store::scaled(scaled, bounding));
+        }
+        drop(scaled);
+        let needed = CarefulSweep::bytes(nodes);
+        self.check_memory(LOG_SPACE, needed)?;
+        let mut sweep = CarefulSweep::new(nodes, self.ends);
+        drive(source, survey, self.team, self.monitor, &mut sweep)?;
+        let stragglers = sweep.scaled.bytes() - Scaled::bytes_of(nodes);
+        Ok(Store::scaled(sweep.scaled, bounding.max(needed + stragglers)))
     }
 
     fn exactly<S: Source>(
         mut self,
         source: &mut S,
+        survey: &Survey,
         widths: Vec<usize>,
         before: u64,
     ) -> Result<Store> {
@@ -305,15 +306,14 @@ impl Job<'_> {
             Some(wanted) => Some(Kept::plan(source, wanted, self.monitor)?),
             None => None,
         };
-        let bytes = |&digits: &usize| 8 * (CHUNK * digits) as u64;
         let needed = match &kept {
-            Some(kept) => kept.peak(&widths),
-            None => widths.iter().map(bytes).sum(),
+            Some(kept) => kept.peak(&widths, ExactSweep::at_once(self.team)),
+            None => widths.iter().map(|&digits| bytes(digits)).sum(),
         };
         self.check_memory("counting exactly", needed)?;
         let mut sweep = ExactSweep::new(source.nodes(), &widths, self.ends, kept);
-        drive(source, self.survey, self.team, self.monitor, &mut sweep)?;
-        Ok(Store::exact(sweep, needed.max(before)))
+        drive(source, survey, self.team, self.monitor, &mut sweep)?;
+        Ok(Store::exact(sweep, before))
     }
 
     fn check_memory(&self, what: &str, needed: u64) -> Result<()> {

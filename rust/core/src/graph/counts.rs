@@ -34,12 +34,14 @@ enum Numbers {
 }
 
 impl Store {
-    pub(crate) fn scaled(scaled: Scaled) -> Self {
-        Self { peak: scaled.bytes(), numbers: Numbers::Scaled(scaled) }
+    /// `before` are bytes that there were at once on the way.
+    pub(crate) fn scaled(scaled: Scaled, before: u64) -> Self {
+        Self { peak: before.max(scaled.bytes()), numbers: Numbers::Scaled(scaled) }
     }
 
-    /// Takes what a sweep has counted; `peak` is without what was kept apart.
-    pub(crate) fn exact(sweep: ExactSweep<'_>, peak: u64) -> Self {
+    /// Takes what a sweep has counted; `before` are bytes that there were at once before it.
+    pub(crate) fn exact(sweep: ExactSweep<'_>, before: u64) -> Self {
+        let peak = before.max(sweep.peak);
         match sweep.kept {
             None => Self { numbers: Numbers::Chunks(sweep.chunks), peak },
             Some(mut kept) => {

@@ -12,6 +12,8 @@ pub const MOST_NODES: usize = u32::MAX as usize - 1;
 pub(crate) trait Index: Copy + Ord + Send + Sync + 'static {
     /// As a position; what does not fit becomes one that no array has.
     fn position(self) -> usize;
+    /// In 32 bits; what does not fit becomes a number that no node has.
+    fn narrow(self) -> u32;
 }
 
 impl Index for u32 {
@@ -19,12 +21,22 @@ impl Index for u32 {
     fn position(self) -> usize {
         self as usize
     }
+
+    #[inline(always)]
+    fn narrow(self) -> u32 {
+        self
+    }
 }
 
 impl Index for u64 {
     #[inline(always)]
     fn position(self) -> usize {
         usize::try_from(self).unwrap_or(usize::MAX)
+    }
+
+    #[inline(always)]
+    fn narrow(self) -> u32 {
+        u32::try_from(self).unwrap_or(u32::MAX)
     }
 }
 

@@ -125,6 +125,17 @@ pub(crate) enum FileSource<'f> {
     Wide(Reader<'f, u64>),
 }
 
+/// Runs `$body` with `$reader` bound to a reader of a file's lists, whatever the width of its targets.
+macro_rules! with_reader {
+    ($file:expr, $reader:ident => $body:expr) => {
+        $file.with_source(|source| match source {
+            $crate::graph::file::FileSource::Narrow($reader) => $body,
+            $crate::graph::file::FileSource::Wide($reader) => $body,
+        })
+    };
+}
+pub(crate) use with_reader;
+
 /// Reads lists stretch by stretch.
 pub(crate) struct Reader<'f, I> {
     lists: &'f FileLists<'f>,
@@ -169,9 +180,16 @@ impl<'f, I: Stored> Reader<'f, I> {
         into: fn(&mut Self) -> &mut Vec<T>,
     ) -> Result<()> {
         let place = &self.lists.place;
+        let bytes = |count: usize| (count as u64).saturating_mul(T::BYTES as u64);
+        let (from, length) = (start.checked_add(bytes(first)), bytes(count));
+        // Before there is room for what is not there.
+        let end = from.and_then(|from| from.checked_add(length));
+        let (Some(from), true) = (from, end.is_some_and(|end| end <= place.state.0)) else {
+            return Err(place.broken("is shorter than its lists; it is damaged"));
+        };
         let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.resize(count * T::BYTES, 0);
-        read_exact_at(&place.file, &mut bytes, start + (first * T::BYTES) as u64)
+        bytes.resize(length as usize, 0);
+        read_exact_at(&place.file, &mut bytes, from)
             .map_err(|error| failed(&place.path, &error))?;
         let values = into(self);
         values.clear();
@@ -202,8 +220,8 @@ fn read_exact_at(file: &File, mut bytes: &mut [u8], mut at: u64) -> io::Result<(
 impl<I: Stored> Source for Reader<'_, I> {
     type Id = I;
 
-    fn nodes(&self) -> usize {
-        self.lists.nodes()
+    fn offsets(&self) -> &Indices<'_> {
+        &self.lists.offsets
     }
 
     fn edges(&self) -> usize {
@@ -273,8 +291,8 @@ impl<'f, I: Stored> Turned<'f, I> {
 impl<I: Stored> Source for Turned<'_, I> {
     type Id = u32;
 
-    fn nodes(&self) -> usize {
-        self.reader.nodes()
+    fn offsets(&self) -> &Indices<'_> {
+        &self.offsets
     }
 
     fn edges(&self) -> usize {

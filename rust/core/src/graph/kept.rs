@@ -1,7 +1,7 @@
 //! Counts of parameters, kept when the chunks they stand in are let go.
 
 use crate::error::Result;
-use crate::graph::chunks::{CHUNK, Chunk, nodes_of, trimmed};
+use crate::graph::chunks::{CHUNK, Chunk, bytes, nodes_of, trimmed};
 use crate::graph::csr::Index;
 use crate::graph::marks::Marks;
 use crate::graph::source::{Source, changed};
@@ -52,17 +52,18 @@ impl Kept {
         Ok(Self { wanted, last_readers, freed: 0, places: Vec::new(), digits: Vec::new(), nodes })
     }
 
-    /// Most bytes of chunks that are there at once, with these widths.
-    pub(crate) fn peak(&self, widths: &[usize]) -> u64 {
-        let bytes = |chunk: usize| 8 * (CHUNK * widths[chunk]) as u64;
+    /// Most bytes of chunks that are there at once, with these widths, if `at_once` are filled
+    /// before one is let go.
+    pub(crate) fn peak(&self, widths: &[usize], at_once: usize) -> u64 {
         let (mut held, mut peak, mut freed) = (0u64, 0, 0);
         for chunk in (0..widths.len()).rev() {
-            held += bytes(chunk);
+            held += bytes(widths[chunk]);
             peak = peak.max(held);
+            let counted = (chunk + at_once - 1) * CHUNK;
             while let Some(&(_, gone)) =
-                self.last_readers.get(freed).filter(|(node, _)| *node as usize >= chunk * CHUNK)
+                self.last_readers.get(freed).filter(|(node, _)| *node as usize >= counted)
             {
-                held -= bytes(gone as usize);
+                held -= bytes(widths[gone as usize]);
                 freed += 1;
             }
         }

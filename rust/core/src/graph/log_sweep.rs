@@ -11,16 +11,14 @@ use crate::graph::across::Across;
 use crate::graph::csr::Index;
 use crate::graph::drive::Sweep;
 use crate::graph::marks::Marks;
-use crate::graph::run::{Place, Together, run};
+use crate::graph::run::{Place, Together, run, strands};
 use crate::graph::scaled::{
-    Epoch, LARGE, Latest, MOST, Numbers, SMALL, Scaled, Straggler, View, scaled_down,
+    Count, Epoch, LARGE, Latest, MOST, Numbers, SMALL, Scaled, Straggler, View, placed, scaled_down,
 };
 use crate::graph::source::{Rows, changed};
 use crate::graph::team::{Team, parts};
 use crate::monitor::Monitor;
 
-/// Stragglers in a row after which the scale is theirs.
-const PATIENCE: u32 = 64;
 /// Edges of one part of a wide piece, about.
 const PART: usize = 1 << 13;
 
@@ -28,20 +26,11 @@ const PART: usize = 1 << 13;
 pub(crate) struct LogSweep<'a> {
     pub(crate) scaled: Scaled,
     outputs: &'a Marks,
-    /// The latest straggler that was not in a wide range, and how many came one after the other.
-    before: usize,
-    streak: u32,
-}
-
-/// A count as it is put down.
-pub(crate) enum Count {
-    Fits(f64),
-    Apart { mantissa: f64, exponent: i32 },
 }
 
 impl<'a> LogSweep<'a> {
     pub(crate) fn new(nodes: usize, outputs: &'a Marks) -> Self {
-        Self { scaled: Scaled::new(nodes), outputs, before: usize::MAX, streak: 0 }
+        Self { scaled: Scaled::new(nodes), outputs }
     }
 }
 
@@ -54,8 +43,8 @@ impl<I: Index> Sweep<I> for LogSweep<'_> {
             let latest = Latest::new(&self.scaled.epochs);
             let one = epoch.one();
             let mut across = Across::new();
-            let mut next = None;
-            while end > range.start && next.is_none() {
+            let epochs = self.scaled.epochs.len();
+            while end > range.start && self.scaled.epochs.len() == epochs {
                 if rows.multiplicity.is_none() {
                     let mut place = Together::new(&mut self.scaled.values, epoch.end);
                     end = run(rows, range.start..end, &mut place, self.outputs, one);
@@ -68,15 +57,12 @@ impl<I: Index> Sweep<I> for LogSweep<'_> {
                 let numbers = latest.numbers(&self.scaled.values, 0);
                 let sum = across.sum(numbers, rows, end).ok_or_else(changed)?;
                 let sum = sum + if output { one } else { 0.0 };
-                if fits(sum, output) {
-                    self.scaled.values[end] = sum;
-                    next = (sum >= LARGE).then_some(epoch.exponent + 1);
+                let count = if fits(sum, output) {
+                    Count::Fits(sum)
                 } else {
-                    next = self.count_mixed(epoch, rows, end)?;
-                }
-            }
-            if let Some(exponent) = next {
-                self.scaled.start_epoch(end, exponent);
+                    mixed(self.scaled.view(0), epoch, rows, end, output).ok_or_else(changed)?
+                };
+                self.scaled.put(end, count);
             }
         }
         Ok(())
@@ -197,31 +183,6 @@ impl Place for Aside<'_, '_> {
 }
 
 impl LogSweep<'_> {
-    /// Counts a node whose sum does not fit; the exponent of the next epoch, if one must begin.
-    #[cold]
-    fn count_mixed<I: Index>(
-        &mut self,
-        epoch: Epoch,
-        rows: &Rows<'_, I>,
-        node: usize,
-    ) -> Result<Option<i32>> {
-        let output = self.outputs.has(node);
-        match mixed(self.scaled.view(0), epoch, rows, node, output).ok_or_else(changed)? {
-            Count::Fits(value) => {
-                self.scaled.values[node] = value;
-                Ok((value >= LARGE).then_some(epoch.exponent + 1))
-            }
-            Count::Apart { mantissa, exponent } => {
-                self.scaled.set_apart(Straggler { node: node as u32, exponent, mantissa });
-                self.streak = if self.before == node + 1 { self.streak + 1 } else { 1 };
-                self.before = node;
-                let enough = self.streak >= PATIENCE;
-                self.streak = if enough { 0 } else { self.streak };
-                Ok(enough.then_some(exponent))
-            }
-        }
-    }
-
     fn settle(&mut self, range: Range<usize>, epoch: Epoch, found: Vec<Found>) {
         let largest = found.iter().map(|part| part.largest).fold(0.0, f64::max);
         let apart: Vec<Straggler> = found.into_iter().flat_map(|part| part.apart).collect();
@@ -262,28 +223,10 @@ fn mixed<I: Index>(
         }
     }
     let Some(top) = top else { return Some(Count::Fits(0.0)) };
-    let mut sum = if output { scaled_down(1.0, -top) } else { 0.0 };
-    for (at, id) in row.iter().enumerate() {
-        let (value, exponent) = view.get(id.position())?;
+    let sum = strands(row, |at, node| {
+        let (value, exponent) = view.get(node)?;
         let weight = times.map_or(Some(1.0), |times| times.get(at).map(|&times| times as f64))?;
-        sum += scaled_down(value * weight, exponent - top);
-    }
-    Some(placed(sum, top, epoch))
-}
-
-/// How a sum at the scale `top` is put down.
-pub(crate) fn placed(sum: f64, top: i32, epoch: Epoch) -> Count {
-    let here = match epoch.exponent - top {
-        steps @ 0.. => scaled_down(sum, -steps),
-        // A larger scale than the epoch's: fits if the number is small enough.
-        -1 if sum < 1.0 => sum * LARGE,
-        _ => f64::NAN,
-    };
-    if here >= SMALL {
-        Count::Fits(here)
-    } else if sum >= LARGE {
-        Count::Apart { mantissa: scaled_down(sum, -1), exponent: top + 1 }
-    } else {
-        Count::Apart { mantissa: sum, exponent: top }
-    }
+        Some(scaled_down(value * weight, exponent - top))
+    })?;
+    Some(placed(sum + if output { scaled_down(1.0, -top) } else { 0.0 }, top, epoch))
 }

@@ -10,11 +10,13 @@ mod csr;
 mod drive;
 mod exact_sweep;
 mod file;
+mod fill;
 mod kept;
 mod log_sweep;
 mod marks;
 mod order;
 mod roles;
+mod roundings;
 mod run;
 mod scaled;
 mod source;
@@ -37,12 +39,10 @@ pub use unroll::{Unrolled, unroll};
 
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
-use csr::with_indices;
-use file::FileSource;
 use marks::Marks;
 use order::{Renumbered, renumber};
 use roles::{Parameters, marked};
-use source::{Memory, Source, changed};
+use source::{Source, changed, with_source};
 use survey::{Numbering, Survey, survey};
 use team::Team;
 
@@ -158,9 +158,11 @@ impl<'a> Graph<'a> {
 
     /// The graph of lists that [`Graph::new`] checked before, which gave this frame. If the lists
     /// were changed since, counting ends with an error.
-    #[must_use]
-    pub fn with_frame(lists: Lists<'a>, frame: Arc<Frame>) -> Self {
-        Self { lists, frame }
+    ///
+    /// # Errors
+    /// [`Error::InvalidGraph`] if the lists have another number of nodes.
+    pub fn with_frame(lists: Lists<'a>, frame: Arc<Frame>) -> Result<Self> {
+        if lists.nodes() == frame.nodes { Ok(Self { lists, frame }) } else { Err(changed()) }
     }
 
     /// What was found out about the lists, to be used with the same lists again.
@@ -240,16 +242,8 @@ impl<'a> Graph<'a> {
         if let Some(sources) = self.frame.sources.get() {
             return Ok(sources);
         }
-        let sources = match &self.lists {
-            Lists::Memory(csr) => with_indices!(&csr.targets, targets => {
-                let multiplicity = None;
-                without_predecessor(&mut Memory { offsets: &csr.offsets, targets, multiplicity }, monitor)
-            }),
-            Lists::File(file) => file.with_source(|source| match source {
-                FileSource::Narrow(mut source) => without_predecessor(&mut source, monitor),
-                FileSource::Wide(mut source) => without_predecessor(&mut source, monitor),
-            }),
-        }?;
+        let sources =
+            with_source!(&self.lists, source => without_predecessor(&mut source, monitor))?;
         // Lists of the graph's own numbering have its sources, even where others are swept.
         let rank = if self.frame.renumbered.is_some() { None } else { self.frame.rank.as_deref() };
         Ok(self.frame.sources.get_or_init(|| unranked(sources, rank)))
@@ -304,16 +298,7 @@ impl Lists<'_> {
     }
 
     fn survey(&self, monitor: &Monitor<'_>) -> Result<Numbering> {
-        match self {
-            Self::Memory(csr) => with_indices!(&csr.targets, targets => {
-                let multiplicity = None;
-                survey(&mut Memory { offsets: &csr.offsets, targets, multiplicity }, monitor)
-            }),
-            Self::File(file) => file.with_source(|source| match source {
-                FileSource::Narrow(mut source) => survey(&mut source, monitor),
-                FileSource::Wide(mut source) => survey(&mut source, monitor),
-            }),
-        }
+        with_source!(self, source => survey(&mut source, monitor))
     }
 }
 

@@ -81,11 +81,11 @@ fn tight<O: Index, I: Index>(
         let start = start.position().wrapping_sub(first_edge);
         let Some(row) = targets.get(start..stop) else { return node + 1 };
         let sum = if row.len() < WORTH_COMPARING {
-            let Some(sum) = strands(row, |id| place.read(id)) else { return node + 1 };
+            let Some(sum) = strands(row, |_, id| place.read(id)) else { return node + 1 };
             sum
         } else {
             if !same(row, latest) {
-                let Some(sum) = strands(row, |id| place.read(id)) else { return node + 1 };
+                let Some(sum) = strands(row, |_, id| place.read(id)) else { return node + 1 };
                 (latest, latest_sum) = (row, sum);
             }
             latest_sum
@@ -108,26 +108,30 @@ pub(crate) fn same<I: Index>(row: &[I], other: &[I]) -> bool {
     row.len() == other.len() && row.first() == other.first() && row == other
 }
 
-/// The sum of what `read` says of the nodes in `row`, unless that is nothing for one of them.
-/// (Leaving early keeps compilers from making gather instructions of it, which are slow.)
+/// The sum of what `read` says of the nodes in `row`, given the place of each in it, too, unless that
+/// is nothing for one of them. (Leaving early keeps compilers from making gather instructions of it,
+/// which are slow.)
 #[inline(always)]
-pub(crate) fn strands<I: Index>(row: &[I], read: impl Fn(usize) -> Option<f64>) -> Option<f64> {
+pub(crate) fn strands<I: Index>(
+    row: &[I],
+    read: impl Fn(usize, usize) -> Option<f64>,
+) -> Option<f64> {
     if row.len() < LONG {
         let mut sum = 0.0;
-        for id in row {
-            sum += read(id.position())?;
+        for (at, id) in row.iter().enumerate() {
+            sum += read(at, id.position())?;
         }
         return Some(sum);
     }
     let mut sums = [0.0; 4];
     let (fours, rest) = row.as_chunks::<4>();
-    for ids in fours {
+    for (four, ids) in fours.iter().enumerate() {
         for strand in 0..4 {
-            sums[strand] += read(ids[strand].position())?;
+            sums[strand] += read(4 * four + strand, ids[strand].position())?;
         }
     }
     for (strand, id) in rest.iter().enumerate() {
-        sums[strand] += read(id.position())?;
+        sums[strand] += read(row.len() - rest.len() + strand, id.position())?;
     }
     Some((sums[0] + sums[1]) + (sums[2] + sums[3]))
 }

@@ -9,6 +9,9 @@ pub(crate) const LARGE: f64 = power(RADIX);
 /// Numbers smaller than this are kept apart: they lose precision when they are scaled down.
 pub(crate) const SMALL: f64 = power(-400);
 
+/// Whole numbers below this are exact.
+const ROUNDED: f64 = power(53);
+
 /// Numbers from this on do not fit into a scale, not even for a while.
 pub(crate) const MOST: f64 = power(RADIX + 256);
 
@@ -32,6 +35,15 @@ impl Epoch {
     }
 }
 
+/// Stragglers in a row after which the scale is theirs.
+const PATIENCE: u32 = 64;
+
+/// A count as it is put down.
+pub(crate) enum Count {
+    Fits(f64),
+    Apart { mantissa: f64, exponent: i32 },
+}
+
 /// A count that does not fit into the scale of its epoch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Straggler {
@@ -47,18 +59,20 @@ pub(crate) struct Scaled {
     pub(crate) values: Vec<f64>,
     pub(crate) epochs: Vec<Epoch>,
     pub(crate) stragglers: Vec<Straggler>,
+    /// The latest straggler that was [`Scaled::put`], and how many came one after the other.
+    latest: usize,
+    streak: u32,
 }
 
 /// What marks a straggler, and the place in the table below it.
 const MARK: u64 = 0x7ff8 << 48;
 const PLACE: u64 = (1 << 48) - 1;
-/// A count that is not there yet: not a number, and in no table.
-const NOT_YET: f64 = f64::from_bits(MARK | PLACE);
 
 impl Scaled {
     pub(crate) fn new(nodes: usize) -> Self {
         let epochs = vec![Epoch { end: nodes, exponent: 0 }];
-        Self { values: vec![NOT_YET; nodes], epochs, stragglers: Vec::new() }
+        let (values, stragglers) = (vec![0.0; nodes], Vec::new());
+        Self { values, epochs, stragglers, latest: usize::MAX, streak: 0 }
     }
 
     /// The count of `node` as a number and its scale.
@@ -86,6 +100,27 @@ impl Scaled {
     /// Nodes before `end` belong to a new epoch.
     pub(crate) fn start_epoch(&mut self, end: usize, exponent: i32) {
         self.epochs.push(Epoch { end, exponent });
+    }
+
+    /// Puts down the count of a node, and begins a new epoch before it if one is due.
+    pub(crate) fn put(&mut self, node: usize, count: Count) {
+        match count {
+            Count::Fits(value) => {
+                self.values[node] = value;
+                if value >= LARGE {
+                    self.start_epoch(node, self.epoch().exponent + 1);
+                }
+            }
+            Count::Apart { mantissa, exponent } => {
+                self.set_apart(Straggler { node: node as u32, exponent, mantissa });
+                self.streak = if self.latest == node + 1 { self.streak + 1 } else { 1 };
+                self.latest = node;
+                if self.streak >= PATIENCE {
+                    self.streak = 0;
+                    self.start_epoch(node, exponent);
+                }
+            }
+        }
     }
 
     /// Puts a count into the table.
@@ -121,15 +156,43 @@ impl Scaled {
         nodes.map(|node| self.bits(node)).max().unwrap_or(0)
     }
 
+    /// The least of [`Scaled::bits`] of those nodes whose counts may be rounded.
+    pub(crate) fn least_bits(&self, nodes: std::ops::Range<usize>) -> Option<u64> {
+        let values = self.values.get(nodes.clone()).unwrap_or_default();
+        let whole = self.epochs.iter().rfind(|epoch| epoch.end >= nodes.end);
+        let in_one = !self.epochs.iter().any(|epoch| nodes.contains(&epoch.end));
+        if let Some(epoch) = whole.filter(|_| in_one && !values.iter().any(|v| v.is_nan())) {
+            let from = if epoch.exponent == 0 { ROUNDED } else { SMALL };
+            let rounded = |value: f64| if value >= from { value } else { f64::INFINITY };
+            let least = values.iter().fold(f64::INFINITY, |least, &v| least.min(rounded(v)));
+            let at = nodes.start + values.iter().position(|&value| value == least)?;
+            return Some(self.bits(at));
+        }
+        let rounded = nodes.filter(|&node| !self.is_below_rounding(node));
+        rounded.map(|node| self.bits(node)).min()
+    }
+
+    /// Whether a count is below 2^53, so that it is exact.
+    #[inline(always)]
+    pub(crate) fn is_below_rounding(&self, node: usize) -> bool {
+        // Numbers of other scales are either 0 or far above.
+        self.get(node)
+            .is_some_and(|(value, exponent)| value == 0.0 || (exponent == 0 && value < ROUNDED))
+    }
+
     /// Whether all counts are below 2^53, so that they are exact.
     pub(crate) fn is_exact(&self) -> bool {
-        const MOST: f64 = power(53);
-        self.epochs.len() == 1 && self.values.iter().all(|&value| value < MOST)
+        self.epochs.len() == 1 && self.values.iter().all(|&value| value < ROUNDED)
+    }
+
+    /// Bytes of the counts of so many nodes, without stragglers.
+    pub(crate) fn bytes_of(nodes: usize) -> u64 {
+        (size_of::<f64>() * nodes) as u64
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        (self.values.len() * size_of::<f64>() + self.stragglers.len() * size_of::<Straggler>())
-            as u64
+        let stragglers = (self.stragglers.len() * size_of::<Straggler>()) as u64;
+        Self::bytes_of(self.values.len()) + stragglers
     }
 }
 
@@ -236,5 +299,22 @@ pub(crate) fn scaled_down(value: f64, steps: i32) -> f64 {
         -1 => value * power(-RADIX),
         -2 => value * power(-RADIX) * power(-RADIX),
         _ => 0.0,
+    }
+}
+
+/// How a sum at the scale `top` is put down.
+pub(crate) fn placed(sum: f64, top: i32, epoch: Epoch) -> Count {
+    let here = match epoch.exponent - top {
+        steps @ 0.. => scaled_down(sum, -steps),
+        // A larger scale than the epoch's: fits if the number is small enough.
+        -1 if sum < 1.0 => sum * LARGE,
+        _ => f64::NAN,
+    };
+    if here >= SMALL {
+        Count::Fits(here)
+    } else if sum >= LARGE {
+        Count::Apart { mantissa: scaled_down(sum, -1), exponent: top + 1 }
+    } else {
+        Count::Apart { mantissa: sum, exponent: top }
     }
 }

@@ -44,7 +44,13 @@ pub(crate) trait Source {
     /// How targets are written.
     type Id: Index;
 
-    fn nodes(&self) -> usize;
+    /// Where every list begins.
+    fn offsets(&self) -> &Indices<'_>;
+
+    fn nodes(&self) -> usize {
+        self.offsets().len().saturating_sub(1)
+    }
+
     fn edges(&self) -> usize;
 
     /// The lists of the nodes from the one returned to before `end`, which is not 0.
@@ -61,8 +67,8 @@ pub(crate) struct Memory<'a, I> {
 impl<I: Index> Source for Memory<'_, I> {
     type Id = I;
 
-    fn nodes(&self) -> usize {
-        self.offsets.len().saturating_sub(1)
+    fn offsets(&self) -> &Indices<'_> {
+        self.offsets
     }
 
     fn edges(&self) -> usize {
@@ -74,6 +80,28 @@ impl<I: Index> Source for Memory<'_, I> {
         Ok((0, Rows { offsets, first_edge: 0, targets, multiplicity }))
     }
 }
+
+/// Runs `$body` with `$source` bound to the [`Source`] of a graph's lists, wherever they are.
+macro_rules! with_source {
+    ($lists:expr, $source:ident => $body:expr) => {
+        match $lists {
+            $crate::graph::Lists::Memory(csr) => {
+                $crate::graph::csr::with_indices!(&csr.targets, targets => {
+                    let multiplicity = csr.multiplicity();
+                    let mut $source = $crate::graph::source::Memory { offsets: &csr.offsets, targets, multiplicity };
+                    $body
+                })
+            }
+            $crate::graph::Lists::File(file) => {
+                $crate::graph::file::with_reader!(file, reader => {
+                    let mut $source = reader;
+                    $body
+                })
+            }
+        }
+    };
+}
+pub(crate) use with_source;
 
 /// The error for lists that were changed after they were checked.
 pub(crate) fn changed() -> Error {

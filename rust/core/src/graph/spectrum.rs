@@ -136,13 +136,13 @@ impl GraphCounts {
         if self.is_exact() {
             return Ok(Value::integer(values.into_iter().filter_map(|value| value.exact).sum()));
         }
-        let (mantissa, exponent) =
-            values.iter().fold((0.0, 0), |sum, value| plus(sum, (value.mantissa, value.exponent)));
+        let near = values.iter().map(|value| (value.mantissa, value.exponent));
+        let (mantissa, exponent) = near.fold(Sum::default(), Sum::plus).value();
         Ok(Value { mantissa, exponent, exact: None })
     }
 
     fn entries(&self, parameters: &Parameters, monitor: &Monitor<'_>) -> Result<Entries> {
-        let mut near = vec![(0.0, 0); parameters.len()];
+        let mut near = vec![Sum::default(); parameters.len()];
         let mut weight_nodes = 0;
         // Sums and products are worked out as integers; other counts stay where they are.
         let worked_out = parameters.groups.is_some() || self.towards() == Towards::Both;
@@ -154,12 +154,13 @@ impl GraphCounts {
             weight_nodes += u64::from(count.0 > 0.0);
             match sums.get_mut(place) {
                 Some(sum) => *sum += self.integer(node as usize),
-                None => near[place] = plus(near[place], count),
+                None => near[place] = near[place].plus(count),
             }
             if at % 1024 == 0 {
                 monitor.breathe(1024 * 64)?;
             }
         }
+        let mut near: Vec<(f64, i64)> = near.into_iter().map(Sum::value).collect();
         for (near, sum) in near.iter_mut().zip(&sums) {
             let value = Value::integer(sum.clone());
             *near = (value.mantissa, value.exponent);
@@ -229,7 +230,7 @@ impl GraphCounts {
 }
 
 /// A compensated sum of scaled numbers.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Sum {
     high: (f64, i64),
     low: f64,
@@ -270,22 +271,4 @@ fn plus(a: (f64, i64), b: (f64, i64)) -> (f64, i64) {
 /// `2^exponent` for exponents up to 0; 0 where it does not matter any more.
 fn power(exponent: i64) -> f64 {
     if exponent < -1000 { 0.0 } else { 2f64.powi(exponent as i32) }
-}
-
-impl Graph<'_> {
-    /// Refuses to analyse a graph in which no parameter leads to an output.
-    ///
-    /// # Errors
-    /// [`Error::NothingToCount`].
-    pub fn require_paths(&self, spectrum: &GraphSpectrum) -> Result<()> {
-        if spectrum.degeneracies.is_empty() {
-            let reason = if spectrum.parameters == 0 {
-                "the graph has no parameters; say which nodes are parameters"
-            } else {
-                "no parameter of the graph leads to an output; mark the outputs they are used for"
-            };
-            return Err(Error::NothingToCount { reason: reason.into() });
-        }
-        Ok(())
-    }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::graph::csr::Index;
+use crate::graph::roundings::in_sum;
 use crate::graph::source::{Rows, Source, changed};
 use crate::monitor::Monitor;
 
@@ -12,6 +13,19 @@ use crate::monitor::Monitor;
 const WIDE: usize = 1 << 15;
 /// Nodes looked at between two looks at the monitor.
 const PIECE: usize = 1 << 16;
+/// Lists up to this length are looked at as if they had it.
+const SHORT: usize = 16;
+/// From `SHORT - length` on, masks of the entries that there are. (A `static`, lest compilers make
+/// jumps of it.)
+static MASKS: [u32; 2 * SHORT] = {
+    let mut masks = [0; 2 * SHORT];
+    let mut entry = 0;
+    while entry < SHORT {
+        masks[entry] = u32::MAX;
+        entry += 1;
+    }
+    masks
+};
 /// Nodes that share one bound, as a power of two; also the nodes of a chunk of exact counts.
 pub(crate) const CHUNK_BITS: u32 = 8;
 
@@ -20,13 +34,11 @@ pub(crate) const CHUNK_BITS: u32 = 8;
 pub(crate) struct Survey {
     /// Ranges of nodes with many edges and none of them inside, from the last nodes to the first.
     pub(crate) wide: Vec<Range<usize>>,
-    /// Ranges of nodes without an edge inside that the whole graph falls into: no path has more
-    /// nodes.
-    pub(crate) depth: u64,
     /// For every chunk of nodes, bits that no count in it exceeds if all multiplicities are 1.
     pub(crate) bits: Vec<u32>,
-    /// For every chunk, how many of these ranges its nodes are in, or are behind it.
-    pub(crate) depths: Vec<u32>,
+    /// For every chunk of nodes, how often a number can have been rounded on its way into a sum
+    /// there, if all multiplicities are 1 and no output has a successor.
+    pub(crate) roundings: Vec<u32>,
     pub(crate) edges: usize,
 }
 
@@ -45,6 +57,9 @@ struct State {
     /// Bits of the counts behind the block, and of those in it.
     growth: f64,
     bits: u32,
+    /// Roundings behind the block, and with those in it.
+    behind: usize,
+    roundings: u32,
 }
 
 enum Stop {
@@ -60,10 +75,17 @@ enum Stop {
 /// what the source may give.
 pub(crate) fn survey<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<Numbering> {
     let nodes = source.nodes();
-    let mut state =
-        State { survey: Survey::default(), end: nodes, degree: 0, growth: 0.0, bits: 1 };
+    let mut state = State {
+        survey: Survey::default(),
+        end: nodes,
+        degree: 0,
+        growth: 0.0,
+        bits: 1,
+        behind: 0,
+        roundings: 0,
+    };
     state.survey.bits = vec![0; nodes.div_ceil(1 << CHUNK_BITS)];
-    state.survey.depths = vec![0; nodes.div_ceil(1 << CHUNK_BITS)];
+    state.survey.roundings = vec![0; nodes.div_ceil(1 << CHUNK_BITS)];
     state.survey.edges = source.edges();
     monitor.start(source.edges() as u64);
     let mut rising = true;
@@ -111,7 +133,7 @@ impl State {
         if rows.edges(start, self.end) >= WIDE {
             self.survey.wide.push(start..self.end);
         }
-        self.survey.depth += 1;
+        self.behind = self.behind.saturating_add(in_sum(self.degree));
         self.growth += ((self.degree + 1) as f64).log2();
         (self.end, self.degree) = (start, 0);
         self.bound();
@@ -120,6 +142,8 @@ impl State {
     /// A count is at most the degree times the largest behind the block, and 1 for an output.
     fn bound(&mut self) {
         self.bits = (self.growth + ((self.degree + 1) as f64).log2()) as u32 + 1;
+        let roundings = self.behind.saturating_add(in_sum(self.degree));
+        self.roundings = u32::try_from(roundings).unwrap_or(u32::MAX);
     }
 }
 
@@ -139,42 +163,51 @@ impl<I: Index + Ord> pulp::NullaryFnOnce for Look<'_, '_, I> {
     fn call(self) -> Self::Output {
         let Self { rows, range, nodes, state, rising } = self;
         for node in range.rev() {
-            let row = rows.row(node).ok_or(Stop::Changed)?;
-            let (least, most) = extremes(row);
-            if most.is_some_and(|most| most.position() >= nodes) {
+            let (least, most) = extremes(rows, node).ok_or(Stop::Changed)?;
+            if most as usize >= nodes {
                 return Err(Stop::Beyond(node));
             }
             if !rising {
                 continue;
             }
-            if let Some(least) = least.map(Index::position) {
-                if least <= node {
-                    return Err(Stop::Falling);
-                }
-                if least < state.end {
-                    state.close(node + 1, rows);
-                }
+            if least as usize <= node {
+                return Err(Stop::Falling);
             }
-            if row.len() > state.degree {
-                state.degree = row.len();
+            if (least as usize) < state.end {
+                state.close(node + 1, rows);
+            }
+            let degree = rows.edges(node, node + 1);
+            if degree > state.degree {
+                state.degree = degree;
                 state.bound();
             }
             let chunk = &mut state.survey.bits[node >> CHUNK_BITS];
             *chunk = (*chunk).max(state.bits);
-            state.survey.depths[node >> CHUNK_BITS] =
-                u32::try_from(state.survey.depth).unwrap_or(u32::MAX - 1) + 1;
+            state.survey.roundings[node >> CHUNK_BITS] = state.roundings;
         }
         Ok(())
     }
 }
 
+/// The least and the most of a list, which no node is if there is none.
 #[inline(always)]
-fn extremes<I: Index + Ord>(row: &[I]) -> (Option<I>, Option<I>) {
-    let Some(&first) = row.first() else { return (None, None) };
-    let (mut least, mut most) = (first, first);
-    for &id in row {
-        least = least.min(id);
-        most = most.max(id);
+fn extremes<I: Index>(rows: &Rows<'_, I>, node: usize) -> Option<(u32, u32)> {
+    let (start, stop) = (rows.start(node), rows.start(node + 1));
+    let (mut least, mut most) = (u32::MAX, 0);
+    // As if all short lists had the same length: where lengths differ at random, processors foresee
+    // no end of a loop.
+    let from = rows.targets.get(start..)?.first_chunk::<SHORT>();
+    let masks = MASKS.get(SHORT.wrapping_sub(stop.wrapping_sub(start))..).unwrap_or_default();
+    if let (Some(ids), Some(masks)) = (from, masks.first_chunk::<SHORT>()) {
+        for lane in 0..SHORT {
+            least = least.min(ids[lane].narrow() | !masks[lane]);
+            most = most.max(ids[lane].narrow() & masks[lane]);
+        }
+    } else {
+        for id in rows.targets.get(start..stop)? {
+            least = least.min(id.narrow());
+            most = most.max(id.narrow());
+        }
     }
-    (Some(least), Some(most))
+    Some((least, most))
 }

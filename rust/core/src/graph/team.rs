@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rayon::ThreadPool;
 
@@ -19,8 +19,10 @@ pub(crate) struct Team {
 impl Team {
     /// A team of `threads`; 0 means one for every core.
     pub(crate) fn new(threads: usize) -> Self {
+        // Asking the system takes longer than counting a small graph.
+        static CORES: OnceLock<usize> = OnceLock::new();
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if threads == 0 { cores() } else { threads };
+        let threads = if threads == 0 { *CORES.get_or_init(cores) } else { threads };
         Self { threads, pool: OnceCell::new() }
     }
 

@@ -130,7 +130,7 @@ impl Plain {
     }
 }
 
-fn log2(count: &BigUint) -> f64 {
+pub(crate) fn log2(count: &BigUint) -> f64 {
     let shift = count.bits().saturating_sub(120);
     let top = u128::try_from(count >> shift).unwrap();
     (top as f64).log2() + shift as f64
