@@ -82,7 +82,7 @@ class Counting(TorchFunctionMode):
         if name in POINTWISE and args[0].requires_grad:
             return args[0]
         if name in SUMS and args[0].requires_grad:
-            return total(args[0], **kwargs)
+            return total(*args, **kwargs) if "norm" not in name else total(args[0], **kwargs)
         return func(*args, **kwargs)
 
     def normalised(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
