@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from unrolled._core import Relation
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from unrolled._layers._base import Tensor
     from unrolled.network import Network
 
-__all__ = ["Base", "Link", "aligned"]
+__all__ = ["Base", "Link", "aligned", "shifted"]
 
 MOST_TENSORS = 1_000_000
 """Of one network; a model that needs more is refused, for it may be a trap."""
@@ -115,6 +115,12 @@ class Base:
         if node.kind == "reshaped":
             (x,) = node.operands
             return [(self.made(x), regrouping(x.shape, node.shape))]
+        if node.kind == "padded":
+            (x,) = node.operands
+            grown = {
+                axis: a for axis, a in enumerate(node.axes) if x.shape[axis] != node.shape[axis]
+            }
+            return [(self.made(x), shifted(x.rank, grown))]
         links = []
         for value in node.operands:
             relations = aligned(value.shape, node.shape)
@@ -154,3 +160,13 @@ class Base:
 def aligned(source: Shape, target: Shape) -> list[Relation]:
     """How an operand is read after broadcasting, its last axis meeting the last."""
     return alignment(source, target, len(target) - len(source))
+
+
+def shifted(rank: int, starts: Mapping[int, int]) -> list[Relation]:
+    """Every element, moved on by `starts` along the axes that have one."""
+    return [
+        Relation.window(axis, axis, size=1, padding=starts[axis])
+        if axis in starts
+        else Relation.same(axis, axis)
+        for axis in range(rank)
+    ]

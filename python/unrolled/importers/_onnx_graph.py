@@ -53,6 +53,7 @@ NOTED = Unreadable("", "")
 class UnreadableBodyError(Exception):
     """A subgraph computes something by an operator that will be named already."""
 
+
 Scope = dict[str, Any]
 
 
