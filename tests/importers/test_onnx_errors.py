@@ -13,9 +13,9 @@ import pytest
 pytest.importorskip("onnx")
 
 from onnx import ModelProto, TensorProto, helper
-from onnx_models import model, node, subgraph
 
 import unrolled
+from onnx_models import model, node, subgraph
 from unrolled.errors import (
     InvalidArgumentError,
     InvalidModelError,

@@ -18,13 +18,13 @@ pytest.importorskip("onnx")
 
 from onnx import ModelProto, checker, helper, shape_inference
 from onnx.reference import ReferenceEvaluator
+
+import unrolled
 from onnx_cases_control import CONTROL
 from onnx_cases_elementwise import ELEMENTWISE
 from onnx_cases_layers import LAYERS
 from onnx_cases_movement import MOVEMENT, OLDER
 from onnx_mutations import mutated_bytes, mutated_model
-
-import unrolled
 from unrolled.errors import UnrolledError
 from unrolled.importers import onnx as door
 

@@ -12,10 +12,10 @@ pytest.importorskip("onnx")
 
 import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
-from onnx_checking import assert_counts
-from onnx_models import model, node
 
 import unrolled
+from onnx_checking import assert_counts
+from onnx_models import model, node
 from unrolled.errors import InvalidArgumentError, InvalidModelError
 
 DENSE = model(
