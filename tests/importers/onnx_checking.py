@@ -13,6 +13,7 @@ import onnx_counting_layers  # noqa: F401
 import unrolled
 from onnx_counting import Counter
 from unrolled import Network
+from unrolled.errors import NothingToCountError
 
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
 
@@ -45,7 +46,10 @@ def assert_counts(
     network = unrolled.from_onnx(
         model, semantics=semantics, constants=constants, parameters=parameters
     )
-    counts = unrolled.count(network)
+    try:
+        counts: Any = unrolled.count(network)
+    except NothingToCountError:
+        counts = {}
     expected = dict(made or {})
     for graph in graphs_of(model.graph):
         for tensor in graph.initializer:

@@ -10,10 +10,10 @@ import pytest
 
 pytest.importorskip("onnx")
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from onnx_checking import assert_counts
+from onnx_checking import assert_counts, operators_in
 from onnx_models import model, node
 
 Draw = Any
@@ -85,8 +85,8 @@ def dense(chain: Chain, x: str, shape: tuple[int, ...]) -> None:
 
 
 def conv(chain: Chain, x: str, shape: tuple[int, ...]) -> None:
-    if len(shape) < 3:
-        return pointwise(chain, x, shape)
+    if len(shape) < 3 or any(one.op_type == "Pad" for one in chain.nodes):
+        return pointwise(chain, x, shape)  # Padding that a convolution may take for its own.
     draw, spatial = chain.draw, shape[2:]
     sizes = [draw(st.integers(1, min(3, n))) for n in spatial]
     strides = [draw(st.integers(1, 2)) for _ in spatial]
@@ -192,4 +192,6 @@ def chains(draw: Draw) -> Any:
 
 @given(chains(), st.sampled_from(["value", "dependency"]))
 def test_random_chains(proto: Any, semantics: str) -> None:
+    # What a statistic of a normalised tensor is computed from depends on what it is used for.
+    assume(semantics == "value" or not operators_in(proto) >= {"Softmax", "ReduceSum"})
     assert_counts(proto, semantics=semantics)

@@ -348,3 +348,36 @@ def test_global_response_norm(semantics: str) -> None:
         semantics=semantics,
         weights=weights,
     )
+
+
+PADDED = {"x": (1, 2, 5, 4), "w": (3, 2, 3, 2)}
+SIDES = {"sides": np.array([0, 0, 1, 2, 0, 0, 0, 1])}
+WINDOWED = {
+    "Conv": ("Conv p,w -> y", {}),
+    "strided": ("Conv p,w -> y", {"strides": [2, 2]}),
+    "padded twice": ("Conv p,w -> y", {"pads": [1, 0, 1, 1]}),
+    "MaxPool": ("MaxPool p -> y", {"kernel_shape": [3, 3], "strides": [2, 2]}),
+}
+
+
+@pytest.mark.parametrize("between", [[], ["Relu q -> p"]])
+@pytest.mark.parametrize("name", WINDOWED)
+def test_padding_is_no_node_whether_it_is_an_operator_or_an_attribute(
+    name: str, between: list[Any]
+) -> None:
+    text, attributes = WINDOWED[name]
+    pads = np.add(attributes.get("pads", [0] * 4), [1, 2, 0, 1])
+    together = node(text.replace(" p", " x"), **{**attributes, "pads": pads.tolist()})
+    first = f"Pad x,sides -> {'q' if between else 'p'}"
+    apart = [first, *between, node(text, **attributes)]
+    equal(model(together, weights=PADDED), *apart, weights=PADDED, constants=SIDES)
+
+
+def test_padding_of_channels_is_an_operator_of_its_own() -> None:
+    proto = model(
+        "Pad x,sides -> p",
+        "Conv p,w -> y",
+        weights={"x": (1, 1, 4), "w": (1, 2, 2)},
+        constants={"sides": np.array([0, 1, 0, 0, 0, 0])},
+    )
+    assert_counts(proto)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from unrolled._core import Relation
 from unrolled._layers.elementwise import alignment
 from unrolled._layers.reshaping import regrouping
 from unrolled.errors import InvalidModelError
-from unrolled.importers._values import Constant, Node, Operand, Shape, Value
+from unrolled.importers._values import Constant, Kind, Node, Operand, Shape, Value
 
 if TYPE_CHECKING:
     from unrolled._layers._base import Tensor
     from unrolled.network import Network
 
-__all__ = ["Base", "Link", "aligned"]
+__all__ = ["Base", "Link", "aligned", "shifted"]
 
 MOST_TENSORS = 1_000_000
 """Of one network; a model that needs more is refused, for it may be a trap."""
@@ -35,14 +35,12 @@ class Base:
         self.notes: dict[str, str] = {}
 
     def input(self, name: str, shape: Shape) -> Value:
-        """Declare an input of the model."""
-        return self._declared(self.network.input(shape, self._free(name)))
+        """An input of the model, which is declared when something is computed from it."""
+        return self._stored("input", name, shape)
 
     def parameter(self, name: str, shape: Shape, *, trainable: bool = True) -> Value:
         """A parameter of the model, which is declared when something is computed from it."""
-        name = self._free(name)
-        self._reserved.add(name)
-        return Value(Node("parameter" if trainable else "frozen", name, shape), shape)
+        return self._stored("parameter" if trainable else "frozen", name, shape)
 
     def output(self, *operands: Operand) -> None:
         """Mark outputs of the model.
@@ -91,6 +89,11 @@ class Base:
         made = [(self.made(value), relations) for value, relations in links]
         return self._declared(self._emitted(self.name, shape, made))
 
+    def _stored(self, kind: Kind, name: str, shape: Shape) -> Value:
+        name = self._free(name)
+        self._reserved.add(name)
+        return Value(Node(kind, name, shape), shape)
+
     def _made(self, node: Node) -> Tensor:
         """The tensor of a node, made now if it is not there."""
         waiting = [node]
@@ -107,6 +110,8 @@ class Base:
         return node.tensor
 
     def _new(self, node: Node) -> Tensor:
+        if node.kind == "input":
+            return self.network.input(node.shape, node.name)
         if node.kind in ("parameter", "frozen"):
             return self.network.parameter(node.name, node.shape, node.kind == "parameter")
         return self._emitted(node.name, node.shape, self._links(node))
@@ -115,6 +120,12 @@ class Base:
         if node.kind == "reshaped":
             (x,) = node.operands
             return [(self.made(x), regrouping(x.shape, node.shape))]
+        if node.kind == "padded":
+            (x,) = node.operands
+            grown = {
+                axis: a for axis, a in enumerate(node.axes) if x.shape[axis] != node.shape[axis]
+            }
+            return [(self.made(x), shifted(x.rank, grown))]
         links = []
         for value in node.operands:
             relations = aligned(value.shape, node.shape)
@@ -154,3 +165,13 @@ class Base:
 def aligned(source: Shape, target: Shape) -> list[Relation]:
     """How an operand is read after broadcasting, its last axis meeting the last."""
     return alignment(source, target, len(target) - len(source))
+
+
+def shifted(rank: int, starts: Mapping[int, int]) -> list[Relation]:
+    """Every element, moved on by `starts` along the axes that have one."""
+    return [
+        Relation.window(axis, axis, size=1, padding=starts[axis])
+        if axis in starts
+        else Relation.same(axis, axis)
+        for axis in range(rank)
+    ]

@@ -10,7 +10,7 @@ import numpy as np
 
 from unrolled._core import Relation
 from unrolled.errors import InvalidModelError
-from unrolled.importers._base import Base, Link
+from unrolled.importers._base import Base, Link, shifted
 from unrolled.importers._index_maps import along_axes, numbered
 from unrolled.importers._values import Array, Constant, Node, Operand, Shape, Value, size_of
 
@@ -128,7 +128,7 @@ class Movement(Base):
         start = 0
         for x in operands:
             if isinstance(x, Value):
-                links.append((x, _shifted(rank, {axis: start})))
+                links.append((x, shifted(rank, {axis: start})))
             start += x.shape[axis]
         return self.emit(shape, links)
 
@@ -189,8 +189,12 @@ class Movement(Base):
             return Constant(shape)
         if all(side == (0, 0) for side in sides):
             return x
+        if min(min(pair) for pair in sides) >= 0:
+            # Windows that slide over it take the padding for their own.
+            axes = tuple([before for before, _ in sides])
+            return Value(Node("padded", self.name, shape, (x,), axes), shape)
         starts = {axis: before for axis, (before, _) in enumerate(sides) if sides[axis] != (0, 0)}
-        return self.emit(shape, [(x, _shifted(x.rank, starts))])
+        return self.emit(shape, [(x, shifted(x.rank, starts))])
 
     def read(self, x: Value, changes: Mapping[int, tuple[int, Relation]]) -> Value:
         """Read some axes by relations that give them other lengths, the rest as they are."""
@@ -262,16 +266,6 @@ def _worked_out(run: Callable[..., Any], constants: Sequence[Constant]) -> Const
         return Constant.of(run(*arrays))
     numbers, _ = numbered("constant", constants)
     return Constant(np.asarray(run(*numbers)).shape)
-
-
-def _shifted(rank: int, starts: Mapping[int, int]) -> list[Relation]:
-    """Every element, moved on by `starts` along the axes that have one."""
-    return [
-        Relation.window(axis, axis, size=1, padding=starts[axis])
-        if axis in starts
-        else Relation.same(axis, axis)
-        for axis in range(rank)
-    ]
 
 
 def _with_other_ones(x: Value, shape: Shape) -> Value | None:

@@ -15,11 +15,20 @@ from unrolled.errors import InvalidModelError
 if TYPE_CHECKING:
     from unrolled._layers._base import Tensor
 
-__all__ = ["Constant", "Node", "Operand", "Shape", "Sign", "Value", "broadcast_shapes"]
+__all__ = ["Constant", "Kind", "Node", "Operand", "Shape", "Sign", "Value", "broadcast_shapes"]
 
 Shape: TypeAlias = tuple[int, ...]
 Kind: TypeAlias = Literal[
-    "tensor", "parameter", "frozen", "sum", "product", "reduction", "normalised", "reshaped"
+    "tensor",
+    "input",
+    "parameter",
+    "frozen",
+    "sum",
+    "product",
+    "reduction",
+    "normalised",
+    "reshaped",
+    "padded",
 ]
 Sign: TypeAlias = Literal["", "-", "/"]
 Array: TypeAlias = npt.NDArray[Any]
@@ -39,8 +48,8 @@ class Node:
     Attributes
     ----------
     kind : str
-        "tensor", "parameter" or "frozen", which is a parameter that training does not change,
-        "sum", "product", "reduction", "normalised" or "reshaped".
+        "tensor", "input", "parameter" or "frozen", a parameter that training does not change;
+        "sum", "product", "reduction", "normalised", "reshaped" or "padded".
     name : str
         For the tensor.
     shape : tuple of int
@@ -48,7 +57,7 @@ class Node:
     operands : tuple of Value
         What it is computed from; none for a tensor.
     axes : tuple of int
-        Reduced, or normalised.
+        Reduced, or normalised; of a padded tensor, for every axis the positions added in front.
     parent : Node or None
         The nearest node that all operands are pointwise functions of, if there is one.
     depth : int

@@ -92,6 +92,7 @@ class Windows(Elementwise):
         kernel_last = channels_last if kernel_last is None else kernel_last
         out, taps = (spatial + 1, 0) if kernel_last else (0, 2)
         given = spatial if kernel_last else 1
+        x, windows = _without_padding(x, windows, first)
         self._check(x, kernel, windows, at, given, out, groups)
         inputs, outputs = x.shape[at], kernel.shape[out]
         lengths = [window.length for window in windows]
@@ -143,6 +144,7 @@ class Windows(Elementwise):
 
     def pool(self, x: Operand, windows: Sequence[Window], *, first: int = 2) -> Operand:
         """A maximum, mean or norm over windows that slide along the axes from `first` on."""
+        x, windows = _without_padding(x, windows, first)
         changes = {
             first + i: (window.length, window.relation(first + i, first + i))
             for i, window in enumerate(windows)
@@ -174,6 +176,30 @@ class Windows(Elementwise):
                 f"{self.name}: a kernel of shape {kernel.shape} in {groups} groups does not fit a "
                 f"tensor of shape {x.shape}"
             )
+
+
+def _without_padding(
+    x: Operand, windows: Sequence[Window], first: int
+) -> tuple[Operand, Sequence[Window]]:
+    """What was padded along the axes that windows slide over, and windows that pad it themselves.
+
+    Padding is no node, whether it is an operator of its own or not: a tap of a kernel has no edge
+    where it meets padding.
+    """
+    while isinstance(x, Value) and x.node.kind == "padded" and x.axes is None:
+        (whole,) = x.node.operands
+        added = x.node.axes[first : first + len(windows)]
+        others = [*range(first), *range(first + len(windows), x.rank)]
+        if any(x.shape[axis] != whole.shape[axis] for axis in others):
+            break
+        moved = [
+            w._replace(extent=whole.shape[first + i], padding=w.padding + before)
+            for i, (w, before) in enumerate(zip(windows, added, strict=True))
+        ]
+        if any(window.padding > LARGEST_WINDOW for window in moved):
+            break
+        x, windows = whole, moved
+    return x, windows
 
 
 def _channels(axis: int, inputs: int, outputs: int, groups: int) -> Relation:
