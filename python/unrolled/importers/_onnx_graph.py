@@ -87,6 +87,7 @@ class Walk:
         self._functions = {(f.domain, f.name): f for f in model.functions}
         self._unsupported = Unsupported("onnx")
         self._stored: dict[str, Stored] = {}
+        self._inputs: dict[str, Value] = {}
         self._skipped: dict[str, str] = {}
         self._stated: dict[str, Shape] = {}
 
@@ -118,7 +119,7 @@ class Walk:
                 value = self.tracer.parameter(name, shape)
                 self._stored[name] = scope[name] = Stored(Constant(shape), value)
             else:
-                scope[name] = self.tracer.input(name, shape)
+                scope[name] = self._inputs[name] = self.tracer.input(name, shape)
         if all(stated.get(name) == list(shape) for name, shape in input_shapes.items()):
             for value in [*graph.value_info, *graph.output]:
                 self._state(value)
@@ -136,10 +137,15 @@ class Walk:
         """Stored tensors and inputs that are no parameters of the network, and why."""
         unused = {
             name: "nothing that leads to an output is computed from it"
-            for name, stored in self._stored.items()
-            if stored.value is not None and stored.value.node.tensor is None
+            for name, value in [*self._inputs.items(), *self._values()]
+            if value.node.tensor is None
         }
         return self._skipped | unused | self.tracer.notes
+
+    def _values(self) -> list[tuple[str, Value]]:
+        """The stored tensors that are parameters where something is computed from them."""
+        stored = self._stored.items()
+        return [(name, one.value) for name, one in stored if one.value is not None]
 
     def _store(self, graph: Any, scope: Scope) -> None:
         quantised = {
