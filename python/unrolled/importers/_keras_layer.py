@@ -168,7 +168,7 @@ class Layer:
         """Note a weight that no output is computed from."""
         self.reader.skipped[f"{self.prefix}{self.name}/{name}"] = reason
 
-    def followed(self, number: int) -> None:
+    def followed(self, number: int, most: int = MOST_ELEMENTS) -> None:
         """Check a number of elements or positions that are to be followed one by one.
 
         Raises
@@ -176,10 +176,10 @@ class Layer:
         InvalidModelError
             They are too many.
         """
-        if number > MOST_ELEMENTS:
+        if number > most:
             raise InvalidModelError(
                 f"{self}: {number:,} elements are too many to follow one by one; at most "
-                f"{MOST_ELEMENTS:,} are"
+                f"{most:,} are"
             )
 
     def steps(self, x: Operand) -> int:

@@ -122,6 +122,17 @@ def _unstack(tracer: Tracer, layer: Layer) -> list[Operand]:
     return [tracer.squeeze(part, (axis,)) for part in parts]
 
 
+@rule("ops.Slice")
+def _slice(tracer: Tracer, layer: Layer) -> Operand:
+    x, starts = layer.x, layer.argument(1, "start_indices")
+    if any(isinstance(one, Value) for one in flattened(starts)):
+        raise layer.refused("a start that is known only at run time")
+    starts = starts.integers(str(layer)) if isinstance(starts, Constant) else starts
+    for axis, (start, length) in enumerate(zip(starts, layer.config["shape"], strict=True)):
+        x = tracer.slice(x, axis, start, x.shape[axis] - start if length == -1 else length)
+    return x
+
+
 @rule("ops.Pad")
 def _pad(tracer: Tracer, layer: Layer) -> Operand:
     x = layer.x

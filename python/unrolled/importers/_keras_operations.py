@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -292,9 +291,3 @@ def _resize(tracer: Tracer, layer: Layer) -> Operand:
     for axis, length in zip((first, first + 1), lengths, strict=True):
         x = resized(layer, x, axis, length, method, layer.config.get("antialias"))
     return x
-
-
-@rule("ops.TopK")
-def _top(tracer: Tracer, layer: Layer) -> Sequence[Operand]:
-    """Which elements are chosen depends on all of them, as in a sorted axis."""
-    raise layer.refused("which elements are chosen is known only at run time")

@@ -23,6 +23,12 @@ __all__ = ["UNREADABLE", "Reader", "RuleError", "Scope"]
 MOST_CALLS = 200_000
 """Layers that are applied; a model that needs more is refused, for it may be a trap."""
 
+REASONS = {
+    "Lambda": "its function is Python code; use operations of keras.ops on tensors instead, or a "
+    "layer of your own with a rule",
+    "ops.TopK": "which elements are chosen is known only at run time",
+}
+
 KERAS_MODULES = ("keras", "keras_core", "tf_keras", "tensorflow")
 """Packages whose classes the rules are for."""
 
@@ -304,6 +310,10 @@ def operator_of(entry: Config) -> str:
 
 
 def _reason(entry: Config) -> str:
+    """Why an operator has no rule, where there is more to say than that it has none."""
+    known = REASONS.get(operator_of(entry))
+    if known is not None:
+        return known
     module = str(entry.get("module") or "keras").partition(".")[0]
     if entry.get("registered_name") and module not in KERAS_MODULES:
         return "a class of your own, of which the configuration has no graph"

@@ -56,7 +56,14 @@ def biased(layer: Layer, y: Operand, axis: int, length: int, name: str = "bias")
     return layer.tracer.affine(y, (axis % y.rank,), layer.weight(name, (length,)))
 
 
-@rule(*[f"activations.{name}" for name in POINTWISE], "ELU", "LeakyReLU", "ReLU", "ThresholdedReLU")
+@rule(
+    *[f"activations.{name}" for name in POINTWISE],
+    "ELU",
+    "LeakyReLU",
+    "ReLU",
+    "ThresholdedReLU",
+    "Rescaling",
+)
 def _pointwise(tracer: Tracer, layer: Layer) -> Operand:
     return tracer.pointwise(layer.x)
 
@@ -131,19 +138,6 @@ def _prelu(tracer: Tracer, layer: Layer) -> Operand:
 def _identity(tracer: Tracer, layer: Layer) -> Operand:
     """What does nothing at inference."""
     return layer.x
-
-
-@rule("Rescaling")
-def _rescaling(tracer: Tracer, layer: Layer) -> Operand:
-    return tracer.pointwise(layer.x)
-
-
-@rule("Lambda")
-def _lambda(tracer: Tracer, layer: Layer) -> Operand:
-    raise layer.refused(
-        "its function is Python code; use operations of keras.ops on tensors, or a layer of your "
-        "own with a rule"
-    )
 
 
 @rule("Dense")

@@ -21,6 +21,9 @@ rule = TABLE.rule
 
 INTERPOLATIONS = {"bilinear": "linear", "bicubic": "cubic"}
 
+MOST_POSITIONS = 1 << 16
+"""Along an axis of which every position reads another number of others."""
+
 
 def spatial_axes(layer: Layer, x: Operand, rank: int | None = None) -> tuple[int, list[int]]:
     """The axis of channels, and those of positions."""
@@ -270,7 +273,7 @@ def _adaptive_pooling(tracer: Tracer, layer: Layer) -> Operand:
     _, positions = spatial_axes(layer, x, rank)
     for axis, length in zip(positions, layer.integers("output_size", rank), strict=True):
         n = x.shape[axis]
-        layer.followed(max(n, length))
+        layer.followed(max(n, length), MOST_POSITIONS)
         starts = np.arange(length) * n // length
         ends = -(-(np.arange(length) + 1) * n // length)
         read = [np.arange(a, b) for a, b in zip(starts, ends, strict=True)]
@@ -355,6 +358,7 @@ def resized(
         raise layer.refused(f"interpolation {method!r} cannot be read")
     if isinstance(x, Constant):
         return Constant((*x.shape[:axis], length, *x.shape[axis + 1 :]))
+    layer.followed(length, MOST_POSITIONS)
     positions = (np.arange(length) + 0.5) * n / length - 0.5
     scale = n / length if antialias else 1.0
     relation = taps(axis, positions, n, INTERPOLATIONS[method], scale=scale)
