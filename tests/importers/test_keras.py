@@ -13,8 +13,8 @@ import pytest
 import unrolled
 from keras_forms import counts_of, from_keras, keras, of_keras
 from unrolled.errors import InvalidArgumentError, InvalidModelError, UnsupportedOperatorError
-from unrolled.importers import _keras_reader
 from unrolled.importers import keras as door
+from unrolled.importers._keras import reader
 
 pytestmark = of_keras
 L, ops = keras.layers, keras.ops
@@ -313,7 +313,7 @@ def test_damaged_configurations_are_clear_errors(model: Any) -> None:
 
 
 def test_traps_are_refused_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_keras_reader, "MOST_CALLS", 20_000)
+    monkeypatch.setattr(reader, "MOST_CALLS", 20_000)
 
     def nested(depth: int, entry: dict[str, Any]) -> dict[str, Any]:
         for level in range(depth):

@@ -8,7 +8,7 @@ import pytest
 
 from unrolled.errors import InvalidArgumentError, InvalidModelError, UnsupportedOperatorError
 from unrolled.importers import torch as door
-from unrolled.importers._torch_node import TABLE
+from unrolled.importers._torch.node import TABLE
 from unrolled.importers.torch import from_torch
 
 torch = pytest.importorskip("torch")

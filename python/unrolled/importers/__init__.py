@@ -7,7 +7,7 @@ is needed. Rules are written with a `Tracer`.
 
 from unrolled.importers._provenance import Provenance
 from unrolled.importers._recognition import imported, is_model_file
-from unrolled.importers._tracer import Tracer
-from unrolled.importers._values import Constant, Operand, Value
+from unrolled.importers._tracing.tracer import Tracer
+from unrolled.importers._tracing.values import Constant, Operand, Value
 
 __all__ = ["Constant", "Operand", "Provenance", "Tracer", "Value", "imported", "is_model_file"]

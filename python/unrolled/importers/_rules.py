@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from unrolled.errors import InvalidArgumentError, UnsupportedOperatorError
-from unrolled.importers._values import Operand
+from unrolled.importers._tracing.values import Operand
 
 __all__ = ["RuleTable", "Unsupported", "as_list"]
 

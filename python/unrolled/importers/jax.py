@@ -9,13 +9,13 @@ from unrolled._hints import described
 from unrolled._layers._base import Semantics
 from unrolled._optional import import_optional
 from unrolled.errors import InvalidArgumentError, InvalidModelError
-from unrolled.importers._jax_arguments import Frozen, Inputs, Parameters
-from unrolled.importers._jax_lazy import made
-from unrolled.importers._jax_rules import TABLE
-from unrolled.importers._jax_tracer import RememberingTracer
-from unrolled.importers._jax_walk import Missing, Thing, Walker
+from unrolled.importers._jax.arguments import Frozen, Inputs, Parameters
+from unrolled.importers._jax.lazy import made
+from unrolled.importers._jax.rules import TABLE
+from unrolled.importers._jax.tracer import RememberingTracer
+from unrolled.importers._jax.walk import Missing, Thing, Walker
 from unrolled.importers._provenance import Provenance
-from unrolled.importers._values import Constant
+from unrolled.importers._tracing.values import Constant
 from unrolled.network import Network
 
 __all__ = ["from_jax", "operators", "rule"]

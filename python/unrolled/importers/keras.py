@@ -23,27 +23,27 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from unrolled.errors import InvalidArgumentError, InvalidModelError, UnrolledError
-from unrolled.importers import (
-    _keras_attention,  # noqa: F401 - these fill the table
-    _keras_movement,  # noqa: F401
-    _keras_norms,  # noqa: F401
-    _keras_operations,  # noqa: F401
-    _keras_recurrent,  # noqa: F401
-    _keras_rules,  # noqa: F401
-    _keras_windows,  # noqa: F401
+from unrolled.importers._keras import (  # noqa: F401 - these fill the table
+    attention,
+    movement,
+    norms,
+    operations,
+    recurrent,
+    rules,
+    windows,
 )
-from unrolled.importers._keras_config import Source, input_shapes, is_functional, read
-from unrolled.importers._keras_graph import endpoints
-from unrolled.importers._keras_layer import BUILT_IN, TABLE, Layer, flattened
-from unrolled.importers._keras_live import LiveWeights
-from unrolled.importers._keras_reader import UNREADABLE, Reader, RuleError, Scope
+from unrolled.importers._keras.config import Source, input_shapes, is_functional, read
+from unrolled.importers._keras.graph import endpoints
+from unrolled.importers._keras.layer import BUILT_IN, TABLE, Layer, flattened
+from unrolled.importers._keras.live import LiveWeights
+from unrolled.importers._keras.reader import UNREADABLE, Reader, RuleError, Scope
 from unrolled.importers._provenance import Provenance
-from unrolled.importers._tracer import Tracer
+from unrolled.importers._tracing.tracer import Tracer
 from unrolled.network import Network
 
 if TYPE_CHECKING:
     from unrolled._layers._base import Semantics
-    from unrolled.importers._values import Shape
+    from unrolled.importers._tracing.values import Shape
 
 __all__ = ["Layer", "from_keras", "operators", "rule"]
 

@@ -10,12 +10,12 @@ from typing import Any
 from unrolled._hints import did_you_mean
 from unrolled._layers._base import Semantics
 from unrolled.errors import InvalidArgumentError, InvalidModelError
-from unrolled.importers._onnx_graph import Walk
-from unrolled.importers._onnx_inputs import declared_inputs
-from unrolled.importers._onnx_reader import check_model, load_model
-from unrolled.importers._onnx_rules import TABLE
+from unrolled.importers._onnx.graph import Walk
+from unrolled.importers._onnx.inputs import declared_inputs
+from unrolled.importers._onnx.reader import check_model, load_model
+from unrolled.importers._onnx.rules import TABLE
 from unrolled.importers._provenance import Provenance
-from unrolled.importers._tracer import Tracer
+from unrolled.importers._tracing.tracer import Tracer
 from unrolled.network import Network
 
 __all__ = ["from_onnx", "operators", "rule"]

@@ -9,26 +9,23 @@ from unrolled._hints import described
 from unrolled._layers._base import Semantics
 from unrolled._optional import import_optional
 from unrolled.errors import InvalidArgumentError, InvalidModelError
-from unrolled.importers import (
-    _torch_elementwise,
-    _torch_movement,
-    _torch_norms,
-    _torch_products,
-    _torch_windows,
-)
 from unrolled.importers._provenance import Provenance
 from unrolled.importers._rules import Rule
-from unrolled.importers._torch_graph import Reader
-from unrolled.importers._torch_node import TABLE, Node
-from unrolled.importers._torch_program import Program, exported
-from unrolled.importers._tracer import Tracer
-from unrolled.importers._values import Value
+from unrolled.importers._torch import (  # noqa: F401 - these fill the table
+    elementwise,
+    movement,
+    norms,
+    products,
+    windows,
+)
+from unrolled.importers._torch.graph import Reader
+from unrolled.importers._torch.node import TABLE, Node
+from unrolled.importers._torch.program import Program, exported
+from unrolled.importers._tracing.tracer import Tracer
+from unrolled.importers._tracing.values import Value
 from unrolled.network import Network
 
 __all__ = ["Node", "from_torch", "operators", "rule"]
-
-RULES = (_torch_elementwise, _torch_movement, _torch_norms, _torch_products, _torch_windows)
-"""Importing them fills the table."""
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:

@@ -1,0 +1,1 @@
+"""The parts of the reader of ONNX models, and its rules by subject."""

@@ -1,0 +1,1 @@
+"""What rules of all frameworks build networks with: `Tracer`, in parts."""
