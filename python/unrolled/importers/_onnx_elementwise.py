@@ -236,7 +236,7 @@ def reduction(tracer: Tracer, node: Node) -> Operand:
 def extreme_index(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
     axes = checked_axes(node, [node.attribute("axis", 0)], x.rank)
-    return tracer.pointwise(tracer.reduce(x, axes, keepdims=node.attribute("keepdims", 1) == 1))
+    return tracer.pointwise(tracer.reduce(x, axes, keepdims=bool(node.attribute("keepdims", 1))))
 
 
 @rule("Hardmax")
