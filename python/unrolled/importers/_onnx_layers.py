@@ -33,6 +33,14 @@ def conv(tracer: Tracer, node: Node) -> Operand:
     return with_bias(tracer, node, y, 2)
 
 
+@rule("ConvInteger", "QLinearConv")
+def quantised_conv(tracer: Tracer, node: Node) -> Operand:
+    x, kernel = node.input(0), node.input(3 if node.operator == "QLinearConv" else 1)
+    windows = windows_of(tracer, node, x, kernel.shape[2:])
+    y = tracer.convolve(x, kernel, windows, groups=node.attribute("group", 1))
+    return with_bias(tracer, node, y, 8)
+
+
 @rule("ConvTranspose")
 def conv_transpose(tracer: Tracer, node: Node) -> Operand:
     x, kernel = node.input(0), node.input(1)
@@ -127,6 +135,17 @@ def global_pool(tracer: Tracer, node: Node) -> Operand:
 @rule("MatMul")
 def matmul(tracer: Tracer, node: Node) -> Operand:
     return tracer.matmul(node.input(0), node.input(1))
+
+
+@rule("MatMulInteger", "QLinearMatMul")
+def quantised_matmul(tracer: Tracer, node: Node) -> Operand:
+    return tracer.matmul(node.input(0), node.input(3 if node.operator == "QLinearMatMul" else 1))
+
+
+@rule("DynamicQuantizeLinear")
+def dynamic_quantize(tracer: Tracer, node: Node) -> list[Operand]:
+    # Scale and zero point undo themselves later on: they are no paths.
+    return [tracer.pointwise(node.input(0)), Constant(()), Constant(())]
 
 
 @rule("Gemm")
