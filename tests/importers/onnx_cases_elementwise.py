@@ -216,3 +216,4 @@ for axis in (0, -1):
         weights={"x": (3, 4)},
         constants={"k": np.array([2])},
     )
+case("Dropout with its mask", "Dropout x -> y,m", outputs="y,m", opset=13)

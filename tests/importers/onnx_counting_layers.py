@@ -139,7 +139,9 @@ def batch_norm(call: Call) -> Any:
 def layer_norm(call: Call) -> Any:
     x = call.count(0)
     axis = call.attribute("axis", -1) % x.ndim
-    return broadcast(normalised(call, x, range(axis, x.ndim)), *call.counts()[1:])
+    y = broadcast(normalised(call, x, range(axis, x.ndim)), *call.counts()[1:])
+    statistic = np.sum(x, tuple(range(axis, x.ndim)), keepdims=True)
+    return [y, statistic, statistic]
 
 
 @rule("GroupNormalization")

@@ -206,9 +206,9 @@ def cast(tracer: Tracer, node: Node) -> Operand:
 
 
 @rule("Identity", "Dropout", "Bernoulli")
-def identity(tracer: Tracer, node: Node) -> Any:
-    node.input(0)
-    return node.inputs[0]
+def identity(tracer: Tracer, node: Node) -> list[Any]:
+    mask = Constant(node.input(0).shape)
+    return [node.inputs[0], mask]
 
 
 @rule(*REDUCTIONS)

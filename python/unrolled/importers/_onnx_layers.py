@@ -191,17 +191,22 @@ def batch_norm(tracer: Tracer, node: Node) -> Operand:
 
 
 @rule("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
-def layer_norm(tracer: Tracer, node: Node) -> Operand:
+def layer_norm(tracer: Tracer, node: Node) -> list[Operand]:
     x = node.input(0)
     (axis,) = checked_axes(node, [node.attribute("axis", -1)], x.rank)
     axes = range(axis, x.rank)
     weights = [w for w in (node.optional(1), node.optional(2)) if w is not None]
     y = tracer.normalise(x, axes)
     if all(w.rank <= len(axes) for w in weights):
-        return tracer.affine(y, tuple(axes), *weights)
-    for weight in weights:
-        y = tracer.combine(y, weight)
-    return y
+        y = tracer.affine(y, tuple(axes), *weights)
+    else:
+        for weight in weights:
+            y = tracer.combine(y, weight)
+    if not any(node.outputs[1:]):
+        return [y]
+    mean = tracer.reduce(x, axes, keepdims=True)
+    spread = tracer.reciprocal(tracer.reduce(x, axes, keepdims=True))
+    return [y, mean, spread]
 
 
 @rule("GroupNormalization")
