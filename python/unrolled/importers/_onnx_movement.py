@@ -353,7 +353,7 @@ def col2im(tracer: Tracer, node: Node) -> Operand:
         tracer.window(n, k, stride=s, dilation=d, padding=(pads[axis], pads[axis + rank]))
         for axis, (n, k, s, d) in enumerate(zip(image, block, strides, dilations, strict=True))
     ]
-    stops = [window.length for window in windows]
+    stops = [checked_size(node, window.length * window.size) // window.size for window in windows]
     if x.rank != 3 or x.shape[2] != size_of(stops) or x.shape[1] % size_of(block):
         raise InvalidModelError(f"node '{node.name}': blocks {block} do not fit {x.shape}")
     channels = x.shape[1] // size_of(block)
