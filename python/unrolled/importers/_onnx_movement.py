@@ -127,7 +127,8 @@ def slice_(tracer: Tracer, node: Node) -> Operand:
     axes = node.attribute("axes") if axes is None else axes
     axes = checked_axes(node, range(len(starts)) if axes is None else axes, x.rank)
     steps = [1] * len(starts) if steps is None else steps
-    if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
+    fits = len(starts) == len(ends) == len(axes) == len(steps) == len(set(axes))
+    if not fits or 0 in steps:
         raise InvalidModelError(f"node '{node.name}': starts, ends, axes and steps do not fit")
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         read = range(*slice(start, end, step).indices(x.shape[axis]))
