@@ -218,3 +218,11 @@ for reverse in (0, 1):
         constants={"axis": np.array(1)},
         opset=26,
     )
+for axis in (0, -1):
+    case(
+        f"TopK {axis}",
+        node("TopK x,k -> y,at", axis=axis),
+        weights={"x": (3, 4)},
+        constants={"k": np.array([2])},
+    )
+case("Dropout with its mask", "Dropout x -> y,m", outputs="y,m", opset=13)

@@ -239,6 +239,11 @@ case(
     weights=IMAGE,
     opset=13,
 )
+case(
+    "LayerNormalization with its statistics",
+    node("LayerNormalization x,g -> y,mean,spread", axis=1),
+    weights={"x": (2, 3, 4), "g": (3, 4)},
+)
 for size in (1, 2, 3, 5):
     case(f"LRN {size}", node("LRN x -> y", size=size), weights=IMAGE)
 for operator in ("Softmax", "LogSoftmax"):

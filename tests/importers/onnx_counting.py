@@ -174,7 +174,10 @@ class Counter:
             return [Pair(real, None) for real in reals]
         counts = as_list(RULES[operator](call))
         for real, count in zip(reals, counts, strict=False):
-            assert real is None or np.shape(real) == np.shape(count), (operator, np.shape(count))
+            assert real is None or count is None or np.shape(real) == np.shape(count), (
+                operator,
+                np.shape(count),
+            )
         return [Pair(real, count) for real, count in zip(reals, counts, strict=False)]
 
     def called(self, function: Any, proto: NodeProto, pairs: list[Any]) -> list[Any]:

@@ -57,6 +57,32 @@ def product(call: Call) -> Any:
     return y + z
 
 
+@rule("ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul")
+def quantised(call: Call) -> Any:
+    """As the product of the same operands without their scales and zero points."""
+    is_linear = call.node.op_type.startswith("QLinear")
+    at = [0, 3 if is_linear else 1, *([8] if len(call.pairs) > 8 else [])]
+    plain = NodeProto()
+    plain.CopyFrom(call.node)
+    plain.op_type = "Conv" if "Conv" in call.node.op_type else "MatMul"
+    del plain.input[:]
+    plain.input.extend([call.node.input[place] for place in at])
+    return product(Call(plain, call.opset, [call.pairs[place] for place in at], call.semantics))
+
+
+@rule("DynamicQuantizeLinear")
+def dynamic_quantize(call: Call) -> Any:
+    return [call.count(0), np.zeros(()), np.zeros(())]
+
+
+@rule("TopK")
+def largest(call: Call) -> Any:
+    axis = call.attribute("axis", -1)
+    number = int(np.ravel(call.real(1))[0])
+    found = np.repeat(np.sum(call.count(0), axis, keepdims=True), number, axis)
+    return [found, found]
+
+
 def in_groups(call: Call, x: Any, w: Any) -> Any:
     """The reference evaluator has transposed convolutions of one group only."""
     groups = call.attribute("group", 1)
@@ -113,7 +139,9 @@ def batch_norm(call: Call) -> Any:
 def layer_norm(call: Call) -> Any:
     x = call.count(0)
     axis = call.attribute("axis", -1) % x.ndim
-    return broadcast(normalised(call, x, range(axis, x.ndim)), *call.counts()[1:])
+    y = broadcast(normalised(call, x, range(axis, x.ndim)), *call.counts()[1:])
+    statistic = np.sum(x, tuple(range(axis, x.ndim)), keepdims=True)
+    return [y, statistic, statistic]
 
 
 @rule("GroupNormalization")

@@ -71,7 +71,7 @@ MOVED: dict[str, tuple[int, ...] | None] = {
 
 @rule(*POINTWISE)
 def pointwise(call: Call) -> Any:
-    return [call.count(0) for _ in call.node.output]
+    return [call.count(0), *[None for _ in call.node.output[1:]]]
 
 
 @rule(*SEVERAL)

@@ -332,6 +332,12 @@ BOMBS = {
         inputs={"x": (2,)},
     ),
     "ConstantOfShape": bomb("ConstantOfShape c -> y", np.array([1 << 62, 1 << 62])),
+    "Attention": lambda: model(
+        "Attention q,k,v -> y",
+        weights={"k": (1, 2, 4, 2), "v": (1, 2, 4, 3)},
+        inputs={"q": (1, 1 << 31, 3, 2)},
+        opset=23,
+    ),
     "RNN": lambda: model(
         node("RNN x,w,r -> y", hidden_size=1),
         inputs={"x": (1 << 40, 1, 1)},

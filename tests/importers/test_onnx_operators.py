@@ -42,12 +42,15 @@ def test_counts_with_dependency_semantics(name: str) -> None:
 
 def test_every_operator_with_a_rule_has_a_case() -> None:
     elsewhere = {"If", "Loop", "Scan"}  # test_onnx_control.py
+    # And these in test_onnx_parameters.py.
     constants = set(
-        names(
-            """Constant ConstantOfShape DequantizeLinear EyeLike RandomNormal RandomNormalLike
-    RandomUniform RandomUniformLike Range Shape Size"""
-        )
-    )  # below, and test_onnx_parameters.py
+        names("""Constant ConstantOfShape EyeLike RandomNormal RandomNormalLike
+        RandomUniform RandomUniformLike Range Shape Size""")
+    )
+    constants |= set(
+        names("""ConvInteger DequantizeLinear DynamicQuantizeLinear MatMulInteger
+        QLinearConv QLinearMatMul""")
+    )
     models = [*CASES.values(), *[older for older, _ in OLDER.values()]]
     met = set().union(*[operators_in(one) for one in models]) | elsewhere | constants
     assert sorted(set(door.operators()) - met) == []

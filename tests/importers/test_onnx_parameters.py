@@ -221,6 +221,39 @@ def test_quantised_weights() -> None:
     assert network.num_parameters == 18
 
 
+SCALES = {"s": np.float32(0.1), "z": np.uint8(0)}
+KERNEL = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+QUANTISED: dict[str, tuple[list[Any], Any, Any]] = {
+    "QLinearConv": (
+        ["QuantizeLinear x,s,z -> q", "QLinearConv q,s,z,w,s,z,s,z -> y"],
+        (1, 2, 6),
+        KERNEL,
+    ),
+    "QLinearMatMul": (
+        ["QuantizeLinear x,s,z -> q", "QLinearMatMul q,s,z,w,s,z,s,z -> y"],
+        (5, 2),
+        KERNEL[0],
+    ),
+    "ConvInteger": (
+        ["DynamicQuantizeLinear x -> q,d,n", "ConvInteger q,w,n -> y"],
+        (1, 2, 6),
+        KERNEL,
+    ),
+    "MatMulInteger": (
+        ["DynamicQuantizeLinear x -> q,d,n", "MatMulInteger q,w,n -> y"],
+        (5, 2),
+        KERNEL[0],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", QUANTISED)
+def test_quantised_products(name: str) -> None:
+    nodes, shape, kernel = QUANTISED[name]
+    proto = model(*nodes, weights={"x": shape}, constants={**SCALES, "w": kernel})
+    assert_counts(proto, made={"w": kernel.shape})
+
+
 CONSTANT_NODES: dict[str, list[Any]] = {
     "Range": ["Range zero,three,one -> c"],
     "Shape": ["Shape x -> s", node("Cast s -> f", to=TensorProto.FLOAT), "ReduceMax f -> c"],

@@ -212,9 +212,9 @@ def cast(tracer: Tracer, node: Node) -> Operand:
 
 
 @rule("Identity", "Dropout", "Bernoulli")
-def identity(tracer: Tracer, node: Node) -> Any:
-    node.input(0)
-    return node.inputs[0]
+def identity(tracer: Tracer, node: Node) -> list[Any]:
+    mask = Constant(node.input(0).shape)
+    return [node.inputs[0], mask]
 
 
 @rule(*REDUCTIONS)
@@ -242,7 +242,22 @@ def reduction(tracer: Tracer, node: Node) -> Operand:
 def extreme_index(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
     axes = checked_axes(node, [node.attribute("axis", 0)], x.rank)
-    return tracer.pointwise(tracer.reduce(x, axes, keepdims=node.attribute("keepdims", 1) == 1))
+    return tracer.pointwise(tracer.reduce(x, axes, keepdims=bool(node.attribute("keepdims", 1))))
+
+
+@rule("TopK")
+def largest(tracer: Tracer, node: Node) -> list[Operand]:
+    """Values chosen at run time from all along an axis, and where they are."""
+    x = node.input(0)
+    (axis,) = checked_axes(node, [node.attribute("axis", -1)], x.rank)
+    (number,) = node.integers(1) or [node.attribute("k", 0)]
+    if not 1 <= number <= x.shape[axis]:
+        raise InvalidModelError(f"node '{node.name}': {number} of {x.shape[axis]} are wanted")
+    if isinstance(x, Constant):
+        shape = (*x.shape[:axis], number, *x.shape[axis + 1 :])
+        return [Constant(shape), Constant(shape)]
+    y = tracer.read(x, {axis: (number, Relation.all(axis, axis))})
+    return [y, tracer.pointwise(y)]
 
 
 @rule("Hardmax")

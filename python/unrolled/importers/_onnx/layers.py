@@ -18,6 +18,10 @@ __all__: list[str] = []
 
 rule = TABLE.rule
 
+MOST_HEADS = 1 << 16
+MOST_CHANNELS = 1 << 24
+"""Of a norm that has one weight for each of its groups."""
+
 AUTO_PADS: dict[str, tuple[int, int] | str] = {
     "SAME_UPPER": "same",
     "SAME_LOWER": "same_lower",
@@ -31,6 +35,14 @@ def conv(tracer: Tracer, node: Node) -> Operand:
     windows = windows_of(tracer, node, x, kernel.shape[2:])
     y = tracer.convolve(x, kernel, windows, groups=node.attribute("group", 1))
     return with_bias(tracer, node, y, 2)
+
+
+@rule("ConvInteger", "QLinearConv")
+def quantised_conv(tracer: Tracer, node: Node) -> Operand:
+    x, kernel = node.input(0), node.input(3 if node.operator == "QLinearConv" else 1)
+    windows = windows_of(tracer, node, x, kernel.shape[2:])
+    y = tracer.convolve(x, kernel, windows, groups=node.attribute("group", 1))
+    return with_bias(tracer, node, y, 8)
 
 
 @rule("ConvTranspose")
@@ -129,6 +141,17 @@ def matmul(tracer: Tracer, node: Node) -> Operand:
     return tracer.matmul(node.input(0), node.input(1))
 
 
+@rule("MatMulInteger", "QLinearMatMul")
+def quantised_matmul(tracer: Tracer, node: Node) -> Operand:
+    return tracer.matmul(node.input(0), node.input(3 if node.operator == "QLinearMatMul" else 1))
+
+
+@rule("DynamicQuantizeLinear")
+def dynamic_quantize(tracer: Tracer, node: Node) -> list[Operand]:
+    # Scale and zero point undo themselves later on: they are no paths.
+    return [tracer.pointwise(node.input(0)), Constant(()), Constant(())]
+
+
 @rule("Gemm")
 def gemm(tracer: Tracer, node: Node) -> Operand:
     a, b, c = node.input(0), node.input(1), node.optional(2)
@@ -172,24 +195,29 @@ def batch_norm(tracer: Tracer, node: Node) -> Operand:
 
 
 @rule("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
-def layer_norm(tracer: Tracer, node: Node) -> Operand:
+def layer_norm(tracer: Tracer, node: Node) -> list[Operand]:
     x = node.input(0)
     (axis,) = checked_axes(node, [node.attribute("axis", -1)], x.rank)
     axes = range(axis, x.rank)
     weights = [w for w in (node.optional(1), node.optional(2)) if w is not None]
     y = tracer.normalise(x, axes)
     if all(w.rank <= len(axes) for w in weights):
-        return tracer.affine(y, tuple(axes), *weights)
-    for weight in weights:
-        y = tracer.combine(y, weight)
-    return y
+        y = tracer.affine(y, tuple(axes), *weights)
+    else:
+        for weight in weights:
+            y = tracer.combine(y, weight)
+    if not any(node.outputs[1:]):
+        return [y]
+    mean = tracer.reduce(x, axes, keepdims=True)
+    spread = tracer.reciprocal(tracer.reduce(x, axes, keepdims=True))
+    return [y, mean, spread]
 
 
 @rule("GroupNormalization")
 def group_norm(tracer: Tracer, node: Node) -> Operand:
     x, scale, shift = node.input(0), node.input(1), node.input(2)
     groups = node.attribute("num_groups", 1)
-    if x.rank < 2 or groups < 1 or x.shape[1] % groups:
+    if x.rank < 2 or groups < 1 or x.shape[1] % groups or x.shape[1] > MOST_CHANNELS:
         raise InvalidModelError(f"node '{node.name}': {groups} groups do not fit {x.shape}")
     grouped = tracer.reshape(x, (x.shape[0], groups, size_of(x.shape[1:]) // groups))
     if tracer.network.semantics == "dependency":
@@ -316,6 +344,9 @@ def dequantize(tracer: Tracer, node: Node) -> Operand:
 @rule("Attention")
 def attention(tracer: Tracer, node: Node) -> list[Operand]:
     query, key, value = (node.input(position) for position in range(3))
+    if len({query.rank, key.rank, value.rank}) != 1 or query.rank not in (3, 4):
+        shapes = f"{query.shape}, {key.shape} and {value.shape}"
+        raise InvalidModelError(f"node '{node.name}': queries, keys and values of shapes {shapes}")
     if query.rank == 3:
         heads = node.attribute("q_num_heads", 1), node.attribute("kv_num_heads", 1)
         query = _heads(tracer, query, heads[0])
@@ -329,6 +360,10 @@ def attention(tracer: Tracer, node: Node) -> list[Operand]:
         value = tracer.concat([node.input(5), value], 2)
     present = [key, value]
     groups = query.shape[1] // key.shape[1]
+    if query.shape[1] != groups * key.shape[1] or query.shape[1] > MOST_HEADS:
+        raise InvalidModelError(
+            f"node '{node.name}': {query.shape[1]} heads of queries and {key.shape[1]} of keys"
+        )
     if groups > 1:
         repeated = np.repeat(np.arange(key.shape[1]), groups)
         key, value = (tracer.take(x, 1, repeated) for x in (key, value))

@@ -127,7 +127,8 @@ def slice_(tracer: Tracer, node: Node) -> Operand:
     axes = node.attribute("axes") if axes is None else axes
     axes = checked_axes(node, range(len(starts)) if axes is None else axes, x.rank)
     steps = [1] * len(starts) if steps is None else steps
-    if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
+    fits = len(starts) == len(ends) == len(axes) == len(steps) == len(set(axes))
+    if not fits or 0 in steps:
         raise InvalidModelError(f"node '{node.name}': starts, ends, axes and steps do not fit")
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         read = range(*slice(start, end, step).indices(x.shape[axis]))
@@ -353,7 +354,7 @@ def col2im(tracer: Tracer, node: Node) -> Operand:
         tracer.window(n, k, stride=s, dilation=d, padding=(pads[axis], pads[axis + rank]))
         for axis, (n, k, s, d) in enumerate(zip(image, block, strides, dilations, strict=True))
     ]
-    stops = [window.length for window in windows]
+    stops = [checked_size(node, window.length * window.size) // window.size for window in windows]
     if x.rank != 3 or x.shape[2] != size_of(stops) or x.shape[1] % size_of(block):
         raise InvalidModelError(f"node '{node.name}': blocks {block} do not fit {x.shape}")
     channels = x.shape[1] // size_of(block)

@@ -24,5 +24,11 @@ WEIGHT_INPUTS = {
 }
 """Inputs of operators that only weights are expected at."""
 
-QUANTISED_INPUTS = {"DequantizeLinear": (0,)}
+QUANTISED_INPUTS = {
+    "ConvInteger": (1,),
+    "DequantizeLinear": (0,),
+    "MatMulInteger": (1,),
+    "QLinearConv": (3, 8),
+    "QLinearMatMul": (3,),
+}
 """Inputs of operators at which stored integers are weights."""

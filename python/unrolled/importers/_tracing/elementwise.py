@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from unrolled._core import Relation
+from unrolled.errors import InvalidModelError
 from unrolled.importers._tracing.base import aligned
 from unrolled.importers._tracing.movement import Movement
 from unrolled.importers._tracing.values import (
@@ -135,6 +136,16 @@ class Elementwise(Movement):
 
     def affine(self, x: Operand, axes: Sequence[int], *weights: Operand) -> Operand:
         """A function of a tensor and of weights that lie along its axes `axes`: edges from all."""
+        lengths = [x.shape[axis] for axis in axes]
+        for weight in weights:
+            own = lengths[max(len(lengths) - weight.rank, 0) :]
+            if len(own) != weight.rank or any(
+                n not in (1, length) for n, length in zip(weight.shape, own, strict=True)
+            ):
+                raise InvalidModelError(
+                    f"{self.name}: a weight of shape {weight.shape} does not lie along axes "
+                    f"{list(axes)} of a tensor of shape {x.shape}"
+                )
         links = []
         if isinstance(x, Value):
             links.append((x, [Relation.same(axis, axis) for axis in range(x.rank)]))
