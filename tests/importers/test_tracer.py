@@ -114,6 +114,42 @@ def test_normaliser_along_the_first_axis(semantics: str, expected: int) -> None:
     assert edges(norm, semantics) == [expected]
 
 
+@pytest.mark.parametrize("semantics", ["value", "dependency"])
+@pytest.mark.parametrize("has_scale", [True, False])
+def test_multiplied_out(semantics: str, has_scale: bool) -> None:
+    """As Keras writes it: ``x * f + (shift - mean * f)``, f a scale divided by the deviation."""
+
+    def norm(t: Tracer, x: Operand) -> Operand:
+        factor = t.reciprocal(deviation(t, centred(t, x)))
+        if has_scale:
+            factor = t.multiply(factor, t.parameter("scale", (6,)))
+        rest = t.multiply(t.negative(mean(t, x)), factor)
+        rest = t.add(rest, t.parameter("shift", (6,)))
+        return t.add(t.multiply(x, factor), rest)
+
+    found = counts_of(norm, semantics)
+    assert set(found["w"].ravel()) == {1 if semantics == "value" else 6}
+    for name in ["scale", "shift"][not has_scale :]:
+        assert set(found[name].ravel()) == {SHAPE[0]}
+
+
+def test_another_factor_is_not_multiplied_out() -> None:
+    def sum_(t: Tracer, x: Operand) -> Operand:
+        factor = t.reciprocal(deviation(t, x))
+        a = t.multiply(factor, t.parameter("a", (6,)))
+        b = t.multiply(factor, t.parameter("b", (6,)))
+        return t.subtract(t.multiply(x, a), t.multiply(mean(t, x), b))
+
+    # Its own edge, and those of the mean and of the deviation that is multiplied with it.
+    assert set(counts_of(sum_)["w"].ravel()) == {1 + 6 + 6}
+
+
+@pytest.mark.parametrize(("semantics", "expected"), [("value", 1), ("dependency", 36)])
+def test_one_norm_after_the_other(semantics: str, expected: int) -> None:
+    for norm in (NORMALISERS["fused"], NORMALISERS["both"], NORMALISERS["divided"]):
+        assert edges(lambda t, x, norm=norm: norm(t, norm(t, x)), semantics) == [expected]
+
+
 # What only looks like a normaliser: a statistic that multiplies, is added, or is of another tensor.
 GATES = {
     "multiplied": (lambda t, x: t.multiply(x, mean(t, x)), 1 + 6),
@@ -121,6 +157,10 @@ GATES = {
     "function of it multiplied": (lambda t, x: t.multiply(x, function(t, mean(t, x))), 1 + 6),
     "function of a reciprocal": (
         lambda t, x: t.multiply(x, function(t, t.reciprocal(mean(t, x)))),
+        1 + 6,
+    ),
+    "of the negative, added": (
+        lambda t, x: t.add(t.negative(x), mean(t, t.negative(x))),
         1 + 6,
     ),
     "statistic in the numerator": (lambda t, x: t.divide(mean(t, x), x), 1 + 6),

@@ -121,8 +121,12 @@ class Elementwise(Movement):
             # A condition on a statistic of the tensor belongs to its normaliser, as where a softmax
             # is made safe against groups that are masked as a whole.
             shape = broadcast_shapes(self.name, [condition.shape, a.shape, b.shape])
-            gate = self.reciprocal(self.pointwise(condition))
-            return self.expand(self.multiply(self.pointwise(values[0]), gate), shape)
+            gate = condition.signed("/")
+            x = replace(values[0], sign="", mapped=True)
+            is_normalised = x.node.kind == "normalised"
+            if is_normalised and _normalises(gate, x, "product") == x.node.axes:
+                return self.expand(x, shape)
+            return self.expand(self.multiply(x, replace(gate, mapped=True)), shape)
         if not isinstance(condition, Constant) or condition.array is None:
             return self.function(condition, a, b)
         chosen = np.asarray(condition.array, dtype=bool)
@@ -170,17 +174,16 @@ class Elementwise(Movement):
             return Constant(shape)
         if not chosen:
             return x.signed("")
+        sign: Sign = "-" if x.sign == "-" else ""
         x = self._seen_whole(x, chosen)
         places = range(x.rank) if x.axes is None else x.axes
         reduced = tuple(sorted([at for axis in chosen if (at := places[axis]) is not None]))
         whole = Value(x.node, x.node.shape)
-        if x.node.kind == "normalised" and x.node.axes == reduced:
-            whole = x.node.operands[0]  # Its group is computed from just these.
         canonical = tuple([1 if a in reduced else n for a, n in enumerate(x.node.shape)])
         node = Node("reduction", self.name, canonical, (whole,), reduced, depth=x.node.depth + 1)
         if x.axes is None and keepdims:
-            return Value(node, shape)
-        return Value(node, shape, tuple([places[axis] for axis in kept]))
+            return Value(node, shape, sign=sign)
+        return Value(node, shape, tuple([places[axis] for axis in kept]), sign=sign)
 
     def normalise(self, x: Operand, axes: Sequence[int]) -> Operand:
         """What subtracts a mean of the tensor over `axes`, divides by a norm of it, or softmax.
@@ -191,16 +194,20 @@ class Elementwise(Movement):
         if isinstance(x, Constant):
             return Constant(x.shape)
         x = self._seen_whole(x.signed(""), range(x.rank))
-        return self._normalised(x, tuple(sorted({axis % x.rank for axis in axes})))
+        places: Sequence[int | None] = range(x.rank) if x.axes is None else x.axes
+        chosen = {places[axis % x.rank] for axis in axes}
+        return self._normalised(x, tuple(sorted([axis for axis in chosen if axis is not None])))
 
-    def _normalised(self, x: Value, axes: tuple[int, ...]) -> Value:
-        """`axes` are those of the node."""
+    def _normalised(self, x: Value, axes: tuple[int, ...], kind: Kind = "product") -> Value:
+        """`axes` are those of the node; a sum subtracts a mean, which a product may follow."""
         if self.network.semantics == "value":
             return x
-        if x.node.kind == "normalised" and x.node.axes == axes:
-            return x
-        whole = (Value(x.node, x.node.shape),)
-        return replace(x, node=Node("normalised", self.name, x.node.shape, whole, axes))
+        node = x.node
+        whole = (Value(node, node.shape),)
+        if node.kind == "normalised" and node.axes == axes and not node.is_divided:
+            whole = (node.operands[0],)
+        made = Node("normalised", self.name, node.shape, whole, axes, is_divided=kind == "product")
+        return replace(x, node=made)
 
     def _seen_whole(self, x: Value, axes: Sequence[int] | set[int]) -> Value:
         """A value of which `axes` are axes of its node and as long."""
@@ -217,10 +224,20 @@ class Elementwise(Movement):
         given = [operand for operand in operands if isinstance(operand, Value)]
         if not given:
             return Constant(shape)
-        values = self._without_normalisers(given, kind)
+        values, whole = self._without_normalisers(given, kind)
+        if kind == "sum":
+            values = _without_multiplied_out(values)
+        result = self._together(values, kind, shape, len(operands))
+        if kind == "product" and whole is not None and isinstance(result, Value):
+            others = [value.node for value in values if whole not in _behind(value.node)]
+            result.node.scaled = whole, tuple(others)
+        return result
+
+    def _together(self, values: Sequence[Value], kind: Kind, shape: Shape, number: int) -> Operand:
+        """A sum or product of values that normalise none of the others."""
         first = values[0]
         if len(values) == 1:
-            if kind == "sum" and len(operands) > 1:  # Constants were added.
+            if kind == "sum" and number > 1:  # Constants were added.
                 first = replace(first, sign="-" if first.sign == "-" else "", mapped=True)
             return self.expand(first, shape)
         if not all(
@@ -229,8 +246,8 @@ class Elementwise(Movement):
             and value.node.shape == first.node.shape
             for value in values
         ):
-            if kind == "product" and any(value.node.is_statistic for value in values):
-                # It may yet meet the tensor that one of its factors normalises.
+            if any(value.node.is_statistic for value in values):
+                # It may yet meet the tensor that one of its parts normalises.
                 return self._waiting(kind, shape, values, None)
             return self.emit(shape, [(value, aligned(value.shape, shape)) for value in values])
         common = _common(values)
@@ -242,24 +259,27 @@ class Elementwise(Movement):
             return replace(waiting, shape=shape, axes=first.axes)
         return self.emit(shape, [(value, aligned(value.shape, shape)) for value in values])
 
-    def _without_normalisers(self, given: list[Value], kind: Kind) -> list[Value]:
-        """The operands, statistics taken out that normalise one of the others."""
+    def _without_normalisers(
+        self, given: list[Value], kind: Kind
+    ) -> tuple[list[Value], Node | None]:
+        """The operands without statistics that normalise one of the others, and which that is."""
         values = _factors(given) if kind == "product" else list(given)
+        found: Node | None = None
         if not any(value.node.is_statistic for value in values):
-            return given
-        found = False
+            return given, found
         at = 0
         while at < len(values):
             statistic = values[at]
             for place, value in enumerate(values):
                 axes = _normalises(statistic, value, kind) if place != at else None
                 if axes is not None:
-                    values[place] = self._normalised(value, axes)
+                    found = found or value.node
+                    values[place] = self._normalised(value, axes, kind)
                     del values[at]
-                    found, at = True, -1
+                    at = -1
                     break
             at += 1
-        return values if found else given
+        return given if found is None else values, found
 
     def _waiting(
         self, kind: Kind, shape: Shape, operands: Sequence[Value], parent: Node | None
@@ -273,18 +293,67 @@ class Elementwise(Movement):
         return Value(node, shape)
 
 
+def _without_multiplied_out(values: list[Value]) -> list[Value]:
+    """The terms of a sum without those that normalise another one.
+
+    In ``x * f + (shift - mean * f)``, which is ``(x - mean) * f + shift``, the last product is a
+    part of the normaliser: f is the reciprocal of a deviation of x, perhaps times a scale.
+    """
+    terms: list[Value] = []
+    for value in values:
+        waits = value.node.kind == "sum" and value.node.parent is None
+        if waits and value.axes is None and not value.mapped and not value.sign:
+            terms += value.node.operands
+        else:
+            terms.append(value)
+    scaled = [term for term in terms if term.node.scaled is not None]
+    kept = [term for term in terms if not any(_multiplied_out(term, one) for one in scaled)]
+    return kept if len(kept) < len(terms) else values
+
+
+def _multiplied_out(term: Value, scaled: Value) -> bool:
+    """Whether a term is minus the mean of what another one scales, times the same factors."""
+    if scaled.node.scaled is None or term.node.kind != "product" or term.mapped:
+        return False
+    whole, factors = scaled.node.scaled
+    tensors = set(whole.functions_of(normalised=True))
+    of_whole, others, negative = [], [], term.sign == "-"
+    for factor in _factors([term.signed("")]):
+        negative ^= factor.sign == "-"
+        fits = factor.node.is_statistic and _fits(factor, Value(whole, whole.shape))
+        if fits and _group(factor.node, tensors, {}) is not None:
+            of_whole.append(factor.sign)
+        else:
+            others.append(factor.node)
+    return (
+        negative != (scaled.sign == "-")
+        and len(of_whole) == 2
+        and "/" in of_whole
+        and sorted(map(id, others)) == sorted(map(id, factors))
+    )
+
+
+def _behind(node: Node) -> list[Node]:
+    """What a node is a pointwise function of, or normalises."""
+    return node.functions_of(normalised=True)
+
+
 def _factors(values: Sequence[Value]) -> list[Value]:
     """The values, with waiting products taken apart."""
     flat: list[Value] = []
-    for value in values:
+    waiting = list(values)[::-1]
+    while waiting:
+        value = waiting.pop()
         node = value.node
         if node.kind != "product" or value.axes is not None or value.mapped:
             flat.append(value)
         elif value.sign == "/":
-            flat += [factor.signed(INVERSE[factor.sign]) for factor in node.operands]
+            waiting += [factor.signed(INVERSE[factor.sign]) for factor in node.operands[::-1]]
         else:
-            flat += node.operands
-    return flat if len(flat) <= LONGEST_CHAIN else list(values)
+            waiting += node.operands[::-1]
+        if len(flat) + len(waiting) > LONGEST_CHAIN:
+            return list(values)
+    return flat
 
 
 def _normalises(statistic: Value, value: Value, kind: Kind) -> tuple[int, ...] | None:

@@ -62,6 +62,10 @@ class Node:
         The nearest node that all operands are pointwise functions of, if there is one.
     depth : int
         How many nodes wait behind this one at most.
+    is_divided : bool
+        Of a normalised one: whether more was done than to subtract a mean.
+    scaled : (Node, tuple of Node) or None
+        If it is the product of a normalised tensor and other factors, that tensor and those.
     tensor : Tensor or None
         Once it is made.
     """
@@ -73,6 +77,8 @@ class Node:
     axes: tuple[int, ...] = ()
     parent: Node | None = None
     depth: int = 0
+    is_divided: bool = True
+    scaled: tuple[Node, tuple[Node, ...]] | None = None
     tensor: Tensor | None = None
 
     @property
