@@ -240,23 +240,22 @@ class Elementwise(Movement):
             if kind == "sum" and number > 1:  # Constants were added.
                 first = replace(first, sign="-" if first.sign == "-" else "", mapped=True)
             return self.expand(first, shape)
-        if not all(
+        is_one_view = all(
             value.axes == first.axes
             and value.shape == shape
             and value.node.shape == first.node.shape
             for value in values
-        ):
-            if any(value.node.is_statistic for value in values):
-                # It may yet meet the tensor that one of its parts normalises.
-                return self._waiting(kind, shape, values, None)
-            return self.emit(shape, [(value, aligned(value.shape, shape)) for value in values])
-        common = _common(values)
+        )
+        common = _common(values) if is_one_view else None
         if common is not None and kind == "product":
             return Value(common, shape, first.axes)
-        whole = [replace(value, shape=value.node.shape, axes=None) for value in values]
-        if common is not None or all(value.node.is_statistic for value in values):
+        statistics = [value.node.is_statistic for value in values]
+        if common is not None or (is_one_view and all(statistics)):
+            whole = [replace(value, shape=value.node.shape, axes=None) for value in values]
             waiting = self._waiting(kind, first.node.shape, whole, common)
             return replace(waiting, shape=shape, axes=first.axes)
+        if any(statistics):  # It may yet meet the tensor that one of its parts normalises.
+            return self._waiting(kind, shape, values, None)
         return self.emit(shape, [(value, aligned(value.shape, shape)) for value in values])
 
     def _without_normalisers(
