@@ -5,9 +5,26 @@ Each framework has a module with its function and its table of rules, which `rul
 is needed. Rules are written with a `Tracer`.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from unrolled.importers._provenance import Provenance
 from unrolled.importers._recognition import imported, is_model_file
-from unrolled.importers._tracing.tracer import Tracer
-from unrolled.importers._tracing.values import Constant, Operand, Value
+
+if TYPE_CHECKING:
+    from unrolled.importers._tracing.tracer import Tracer
+    from unrolled.importers._tracing.values import Constant, Operand, Value
 
 __all__ = ["Constant", "Operand", "Provenance", "Tracer", "Value", "imported", "is_model_file"]
+
+
+def __getattr__(name: str) -> Any:
+    """What rules need, and nobody before."""
+    from importlib import import_module
+
+    if name == "Tracer":
+        return import_module("unrolled.importers._tracing.tracer").Tracer
+    if name in ("Constant", "Operand", "Value"):
+        return getattr(import_module("unrolled.importers._tracing.values"), name)
+    raise AttributeError(f"module 'unrolled.importers' has no attribute {name!r}")
