@@ -116,8 +116,11 @@ def test_normaliser_along_the_first_axis(semantics: str, expected: int) -> None:
 
 @pytest.mark.parametrize("semantics", ["value", "dependency"])
 @pytest.mark.parametrize("has_scale", [True, False])
+@pytest.mark.parametrize("has_shift", [True, False])
 @pytest.mark.parametrize("shape", [(6,), SHAPE])
-def test_multiplied_out(semantics: str, has_scale: bool, shape: tuple[int, ...]) -> None:
+def test_multiplied_out(
+    semantics: str, has_scale: bool, has_shift: bool, shape: tuple[int, ...]
+) -> None:
     """As Keras writes it: ``x * f + (shift - mean * f)``, f a scale divided by the deviation."""
 
     def norm(t: Tracer, x: Operand) -> Operand:
@@ -125,12 +128,14 @@ def test_multiplied_out(semantics: str, has_scale: bool, shape: tuple[int, ...])
         if has_scale:
             factor = t.multiply(factor, t.parameter("scale", shape))
         rest = t.multiply(t.negative(mean(t, x)), factor)
-        rest = t.add(rest, t.parameter("shift", shape))
+        if has_shift:
+            rest = t.add(rest, t.parameter("shift", shape))
         return t.add(t.multiply(x, factor), rest)
 
     found = counts_of(norm, semantics)
     assert set(found["w"].ravel()) == {1 if semantics == "value" else 6}
-    for name in ["scale", "shift"][not has_scale :]:
+    assert set(found) == {"w", *["scale"] * has_scale, *["shift"] * has_shift}
+    for name in set(found) - {"w"}:
         assert set(found[name].ravel()) == {SHAPE[0] if shape == (6,) else 1}
 
 

@@ -224,9 +224,9 @@ class Elementwise(Movement):
         given = [operand for operand in operands if isinstance(operand, Value)]
         if not given:
             return Constant(shape)
-        values, whole = self._without_normalisers(given, kind)
         if kind == "sum":
-            values = _without_multiplied_out(values)
+            given = _without_multiplied_out(given)
+        values, whole = self._without_normalisers(given, kind)
         result = self._together(values, kind, shape, len(operands))
         if kind == "product" and whole is not None and isinstance(result, Value):
             others = [value.node for value in values if whole not in _behind(value.node)]
