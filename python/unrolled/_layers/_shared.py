@@ -57,6 +57,29 @@ class Slide(NamedTuple):
             padding=self.padding,
         )
 
+    def transposed(self, source: int, target: int) -> Relation:
+        """From the input axis of a transposed convolution to that of its output."""
+        return Relation.transposed_window(
+            source,
+            target,
+            size=self.size,
+            stride=self.stride,
+            dilation=self.dilation,
+            padding=self.padding,
+        )
+
+    def transposed_taps(self, source: int, target: int) -> Relation:
+        """From the axis of a kernel's taps to the output of a transposed convolution."""
+        return Relation.transposed_taps(
+            source,
+            target,
+            extent=self.extent,
+            size=self.size,
+            stride=self.stride,
+            dilation=self.dilation,
+            padding=self.padding,
+        )
+
 
 def integer(layer: str, what: str, value: Any, least: int = 1) -> int:
     """`value` as an int of at least `least`."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from unrolled._core import Relation
 from unrolled._layers._base import Builder, Tensor, Weight
 from unrolled._layers._shared import (
@@ -347,26 +345,9 @@ def _transposed_slide(
     return Slide(extent, size, stride, dilation, before, length)
 
 
-def _arguments(window: Slide) -> dict[str, Any]:
-    return {
-        "size": window.size,
-        "stride": window.stride,
-        "dilation": window.dilation,
-        "padding": window.padding,
-    }
-
-
 def _transposed(windows: list[Slide], target: int) -> list[Relation]:
-    return [
-        Relation.transposed_window(source, target + source - 1, **_arguments(window))
-        for source, window in enumerate(windows, 1)
-    ]
+    return [w.transposed(axis, target + axis - 1) for axis, w in enumerate(windows, 1)]
 
 
 def _transposed_taps(windows: list[Slide], target: int) -> list[Relation]:
-    return [
-        Relation.transposed_taps(
-            axis + 2, target + axis, extent=window.extent, **_arguments(window)
-        )
-        for axis, window in enumerate(windows)
-    ]
+    return [w.transposed_taps(axis + 2, target + axis) for axis, w in enumerate(windows)]

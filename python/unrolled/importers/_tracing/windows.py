@@ -130,14 +130,12 @@ class Windows(Elementwise):
         group = Relation.blocks(1, 1, groups=groups) if groups > 1 else Relation.all(1, 1)
         if isinstance(x, Value):
             relations = [Relation.same(0, 0), group, Relation.sum(2)]
-            relations += [_transposed(window, 2 + i, 3 + i) for i, window in enumerate(windows)]
+            relations += [window.transposed(2 + i, 3 + i) for i, window in enumerate(windows)]
             links.append((x, relations))
         if isinstance(kernel, Value):
             group = Relation.blocks(0, 1, groups=groups) if groups > 1 else Relation.all(0, 1)
             relations = [Relation.sum(0), group, Relation.same(1, 2)]
-            relations += [
-                _transposed_taps(window, 2 + i, 3 + i) for i, window in enumerate(windows)
-            ]
+            relations += [window.transposed_taps(2 + i, 3 + i) for i, window in enumerate(windows)]
             links.append((kernel, relations))
         y: Operand = self.emit(shape, links) if links else Constant(shape)
         return self.reshape(y, (x.shape[0], groups * within, *shape[3:]))
@@ -208,26 +206,3 @@ def _channels(axis: int, inputs: int, outputs: int, groups: int) -> Relation:
     if inputs == outputs == groups:
         return Relation.same(axis, axis)
     return Relation.blocks(axis, axis, groups=groups)
-
-
-def _transposed(window: Window, source: int, target: int) -> Relation:
-    return Relation.transposed_window(
-        source,
-        target,
-        size=window.size,
-        stride=window.stride,
-        dilation=window.dilation,
-        padding=window.padding,
-    )
-
-
-def _transposed_taps(window: Window, source: int, target: int) -> Relation:
-    return Relation.transposed_taps(
-        source,
-        target,
-        extent=window.extent,
-        size=window.size,
-        stride=window.stride,
-        dilation=window.dilation,
-        padding=window.padding,
-    )
