@@ -24,7 +24,7 @@ impl<L> Reserve<L> {
     }
 
     /// Keeps as many of `buffers` as there is room for.
-    fn put(&self, buffers: Vec<Vec<L>>) {
+    pub(crate) fn put(&self, buffers: Vec<Vec<L>>) {
         let mut kept = self.lock();
         kept.extend(buffers);
         let mut room = KEPT;
@@ -33,6 +33,25 @@ impl<L> Reserve<L> {
             room -= if fits { buffer.len() } else { 0 };
             fits
         });
+    }
+}
+
+impl<L: Copy + Default> Reserve<L> {
+    /// A buffer of `length`, with arbitrary contents.
+    pub(crate) fn take(&self, length: usize) -> Vec<L> {
+        let fits = |lanes: &Vec<L>| (length..=length + length / 4).contains(&lanes.capacity());
+        let mut kept = self.lock();
+        match kept.iter().rposition(fits).filter(|_| length >= POOLED) {
+            Some(at) => {
+                let mut buffer = kept.swap_remove(at);
+                buffer.resize(length, L::default());
+                buffer
+            }
+            None => {
+                drop(kept);
+                vec![L::default(); length]
+            }
+        }
     }
 }
 

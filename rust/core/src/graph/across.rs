@@ -1,7 +1,7 @@
 //! Sums over successor lists that the innermost loop leaves: with multiplicities, or across scales.
 
 use crate::graph::csr::Index;
-use crate::graph::run::{same, strands};
+use crate::graph::run::strands;
 use crate::graph::scaled::Numbers;
 use crate::graph::source::Rows;
 
@@ -37,4 +37,10 @@ impl<'r, I: Index> Across<'r, I> {
         }
         Some(self.latest_sum)
     }
+}
+
+/// Whether two lists are the same; they mostly differ in their first entry, or not at all.
+#[inline(always)]
+fn same<I: Index>(row: &[I], other: &[I]) -> bool {
+    row.len() == other.len() && row.first() == other.first() && row == other
 }

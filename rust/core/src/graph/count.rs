@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::bound::available_memory;
 use crate::error::{Error, Result};
+use crate::graph::bands::{Bands, CHUNK, digits};
 use crate::graph::careful::CarefulSweep;
-use crate::graph::chunks::{CHUNK, bytes, digits, nodes_of};
 use crate::graph::counts::{GraphCounts, Side, Store};
 use crate::graph::csr::Csr;
 use crate::graph::drive::drive;
@@ -26,6 +26,9 @@ use crate::monitor::Monitor;
 
 /// Bits of counts that are not worth a sweep in log space to be bounded better.
 const CHEAP: u32 = 8 * 56;
+
+/// Chunks of nodes whose counts are let go at once, at most, if only some are kept.
+const AT_ONCE: usize = 16;
 
 /// What memory is asked for.
 const LOG_SPACE: &str = "counting in log space";
@@ -253,7 +256,7 @@ impl Job<'_> {
         }
         self.monitor.start(if self.exact && !small { 2 * steps } else { steps });
         self.check_memory(LOG_SPACE, Scaled::bytes_of(source.nodes()))?;
-        let mut sweep = LogSweep::new(source.nodes(), self.ends);
+        let mut sweep = LogSweep::new(source.nodes(), self.ends, &survey.stretches);
         drive(source, survey, self.team, self.monitor, &mut sweep)?;
         let scaled = sweep.scaled;
         if scaled.is_exact() {
@@ -302,16 +305,15 @@ impl Job<'_> {
         widths: Vec<usize>,
         before: u64,
     ) -> Result<Store> {
+        let most = if self.wanted.is_some() { AT_ONCE } else { widths.len() };
+        let bands = Bands::new(&widths, source.nodes(), most);
         let kept = match self.wanted.take() {
-            Some(wanted) => Some(Kept::plan(source, wanted, self.monitor)?),
+            Some(wanted) => Some(Kept::plan(source, wanted, &bands, self.monitor)?),
             None => None,
         };
-        let needed = match &kept {
-            Some(kept) => kept.peak(&widths, ExactSweep::at_once(self.team)),
-            None => widths.iter().map(|&digits| bytes(digits)).sum(),
-        };
+        let needed = kept.as_ref().map_or_else(|| bands.bytes(), |kept| kept.peak(&bands));
         self.check_memory("counting exactly", needed)?;
-        let mut sweep = ExactSweep::new(source.nodes(), &widths, self.ends, kept);
+        let mut sweep = ExactSweep::new(bands, self.ends, &survey.stretches, kept);
         drive(source, survey, self.team, self.monitor, &mut sweep)?;
         Ok(Store::exact(sweep, before))
     }
@@ -329,7 +331,8 @@ impl Job<'_> {
 fn widths(scaled: &Scaled, nodes: usize, monitor: &Monitor<'_>) -> Result<Vec<usize>> {
     let mut widths = Vec::with_capacity(nodes.div_ceil(CHUNK));
     for chunk in 0..nodes.div_ceil(CHUNK) {
-        widths.push(digits(scaled.most_bits(nodes_of(chunk, nodes))));
+        let range = chunk * CHUNK..nodes.min((chunk + 1) * CHUNK);
+        widths.push(digits(scaled.most_bits(range)));
         monitor.breathe(CHUNK as u64)?;
     }
     Ok(widths)

@@ -6,7 +6,7 @@ use num_bigint::BigUint;
 
 use crate::error::{Error, Result};
 use crate::graph::Frame;
-use crate::graph::chunks::{CHUNK, Chunk, DIGIT_BITS, integer, trimmed};
+use crate::graph::bands::{Bands, DIGIT_BITS, integer, trimmed};
 use crate::graph::count::Towards;
 use crate::graph::exact_sweep::ExactSweep;
 use crate::graph::kept::Kept;
@@ -29,7 +29,7 @@ pub(crate) struct Store {
 #[derive(Debug)]
 enum Numbers {
     Scaled(Scaled),
-    Chunks(Vec<Chunk>),
+    Bands(Bands),
     Kept(Kept),
 }
 
@@ -43,7 +43,7 @@ impl Store {
     pub(crate) fn exact(sweep: ExactSweep<'_>, before: u64) -> Self {
         let peak = before.max(sweep.peak);
         match sweep.kept {
-            None => Self { numbers: Numbers::Chunks(sweep.chunks), peak },
+            None => Self { numbers: Numbers::Bands(sweep.bands), peak },
             Some(mut kept) => {
                 kept.finish();
                 Self { peak: peak + kept.bytes(), numbers: Numbers::Kept(kept) }
@@ -55,7 +55,7 @@ impl Store {
     pub(crate) fn row(&self, place: usize) -> Option<&[u64]> {
         match &self.numbers {
             Numbers::Scaled(_) => None,
-            Numbers::Chunks(chunks) => chunks.get(place / CHUNK)?.row(place),
+            Numbers::Bands(bands) => bands.row(place),
             Numbers::Kept(kept) => kept.row(place),
         }
     }

@@ -14,6 +14,10 @@ pub(crate) trait Index: Copy + Ord + Send + Sync + 'static {
     fn position(self) -> usize;
     /// In 32 bits; what does not fit becomes a number that no node has.
     fn narrow(self) -> u32;
+    /// So much more, around the end.
+    fn plus(self, more: usize) -> Self;
+    /// How much more `other` is, around the end.
+    fn steps_to(self, other: Self) -> usize;
 }
 
 impl Index for u32 {
@@ -26,6 +30,16 @@ impl Index for u32 {
     fn narrow(self) -> u32 {
         self
     }
+
+    #[inline(always)]
+    fn plus(self, more: usize) -> Self {
+        self.wrapping_add(more as Self)
+    }
+
+    #[inline(always)]
+    fn steps_to(self, other: Self) -> usize {
+        other.wrapping_sub(self).position()
+    }
 }
 
 impl Index for u64 {
@@ -37,6 +51,16 @@ impl Index for u64 {
     #[inline(always)]
     fn narrow(self) -> u32 {
         u32::try_from(self).unwrap_or(u32::MAX)
+    }
+
+    #[inline(always)]
+    fn plus(self, more: usize) -> Self {
+        self.wrapping_add(more as Self)
+    }
+
+    #[inline(always)]
+    fn steps_to(self, other: Self) -> usize {
+        other.wrapping_sub(self).position()
     }
 }
 

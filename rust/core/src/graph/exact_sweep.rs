@@ -3,73 +3,72 @@
 use std::ops::Range;
 
 use crate::error::Result;
-use crate::graph::chunks::{CHUNK, Chunk, nodes_of};
+use crate::graph::bands::{Band, Bands};
 use crate::graph::csr::Index;
 use crate::graph::drive::Sweep;
-use crate::graph::fill::{Apart, InPlace, fill};
+use crate::graph::fill::{Done, Fill, fill};
 use crate::graph::kept::Kept;
 use crate::graph::marks::Marks;
-use crate::graph::source::Rows;
-use crate::graph::team::Team;
+use crate::graph::source::{Rows, changed};
+use crate::graph::stretches::Stretch;
+use crate::graph::team::{Team, parts};
 use crate::monitor::Monitor;
 
-/// Chunks that several threads fill at once, if others are let go in between.
-const AT_ONCE: usize = 64;
+/// Edges of one part of a wide piece, about.
+const PART: usize = 1 << 13;
 
 /// See the module.
 pub(crate) struct ExactSweep<'a> {
-    pub(crate) chunks: Vec<Chunk>,
+    pub(crate) bands: Bands,
     outputs: &'a Marks,
-    nodes: usize,
-    /// What is kept of chunks that no node reads any more; `None` keeps the chunks.
+    stretches: &'a [Stretch],
+    /// What is kept of bands that no node reads any more; `None` keeps the bands.
     pub(crate) kept: Option<Kept>,
-    /// Bytes of chunks that are there, and the most there were.
+    /// Bytes of bands that are there, and the most there were.
     held: u64,
     pub(crate) peak: u64,
 }
 
 impl<'a> ExactSweep<'a> {
-    /// `widths` in digits, one for each chunk.
     pub(crate) fn new(
-        nodes: usize,
-        widths: &[usize],
+        bands: Bands,
         outputs: &'a Marks,
+        stretches: &'a [Stretch],
         kept: Option<Kept>,
     ) -> Self {
-        let chunk = |&digits: &usize| Chunk { rows: Vec::new(), digits };
-        let chunks = widths.iter().map(chunk).collect();
-        Self { chunks, outputs, nodes, kept, held: 0, peak: 0 }
+        Self { bands, outputs, stretches, kept, held: 0, peak: 0 }
     }
 
-    /// Gives a chunk its memory when its first node is counted.
-    fn open(&mut self, chunk: usize) {
-        let chunk = &mut self.chunks[chunk];
-        if chunk.rows.is_empty() {
-            chunk.rows = vec![0; CHUNK * chunk.digits];
-            self.held += chunk.bytes();
+    /// The band of the node before `end`, which gets its memory when its last node is counted.
+    fn open(&mut self, end: usize) -> Result<usize> {
+        let number = self.bands.of(end.wrapping_sub(1)).ok_or_else(changed)?;
+        let band = self.bands.bands.get_mut(number).ok_or_else(changed)?;
+        if band.end == end {
+            band.open();
+            self.held += band.bytes();
             self.peak = self.peak.max(self.held);
         }
+        Ok(number)
     }
 
-    /// Nodes from `start` on are counted: lets go of the chunks that were read for the last time.
+    /// Nodes from `start` on are counted: lets go of the bands that were read for the last time.
     fn close(&mut self, start: usize) {
         if let Some(kept) = &mut self.kept {
-            while let Some(chunk) = kept.next_freed(start) {
-                kept.keep(&self.chunks[chunk], chunk);
-                self.held -= self.chunks[chunk].bytes();
-                self.chunks[chunk].rows = Vec::new();
+            while let Some(number) = kept.next_freed(start) {
+                let band = &mut self.bands.bands[number];
+                kept.keep(band);
+                self.held -= band.bytes();
+                band.close();
             }
         }
     }
 
-    /// How many chunks may be filled before one is let go.
-    pub(crate) fn at_once(team: &Team) -> usize {
-        if team.threads() == 1 { 1 } else { AT_ONCE }
-    }
-
-    /// Nodes below `end` within its chunk.
-    fn start_of_chunk(end: usize) -> usize {
-        (end - 1) / CHUNK * CHUNK
+    /// The rows of a band, and what is counted behind it.
+    fn split(&mut self, number: usize) -> Result<(&mut Band, Done<'_>)> {
+        let Bands { bands, of } = &mut self.bands;
+        let (open, later) = bands.split_at_mut(number + 1);
+        let band = open.last_mut().ok_or_else(changed)?;
+        Ok((band, Done { near: None, later, first: number + 1, of }))
     }
 }
 
@@ -82,13 +81,17 @@ impl<I: Index> Sweep<I> for ExactSweep<'_> {
     ) -> Result<()> {
         let mut end = range.end;
         while end > range.start {
-            let start = Self::start_of_chunk(end).max(range.start);
-            let chunk = start / CHUNK;
-            self.open(chunk);
-            let place = InPlace { chunks: &mut self.chunks, chunk };
-            fill(place, rows, start..end, self.outputs)?;
+            let number = self.open(end)?;
+            let (outputs, stretches) = (self.outputs, self.stretches);
+            let (band, done) = self.split(number)?;
+            let start = band.first.max(range.start);
+            let (digits, first) = (band.digits, band.first);
+            fill(
+                Fill { open: &mut band.rows, first, digits, done, rows, outputs, stretches },
+                start..end,
+            )?;
             self.close(start);
-            monitor.breathe((rows.edges(start, end) * self.chunks[chunk].digits) as u64)?;
+            monitor.breathe((rows.edges(start, end) * digits) as u64)?;
             end = start;
         }
         Ok(())
@@ -101,35 +104,37 @@ impl<I: Index> Sweep<I> for ExactSweep<'_> {
         team: &Team,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
-        let first = range.start.div_ceil(CHUNK);
-        let last =
-            if range.end == self.nodes { range.end.div_ceil(CHUNK) } else { range.end / CHUNK };
-        if team.threads() == 1 || last <= first + 1 {
+        if team.threads() == 1 {
             return self.narrow(rows, range, monitor);
         }
-        // Chunks that are only partly in the range come before and after those that are wholly so.
-        let whole = first * CHUNK..range.end.min(last * CHUNK);
-        self.narrow(rows, whole.end..range.end, monitor)?;
-        let at_once = if self.kept.is_some() { Self::at_once(team) } else { last - first };
-        let mut end = last;
-        while end > first {
-            let start = first.max(end.saturating_sub(at_once));
-            (start..end).for_each(|chunk| self.open(chunk));
-            let (open, done) = self.chunks.split_at_mut(end);
-            let tasks = open[start..].iter_mut().zip(start..end);
-            let (outputs, done, nodes) = (self.outputs, &*done, self.nodes);
-            team.each(
-                tasks,
-                monitor,
-                |_| 0,
-                |(chunk, number)| {
-                    let place = Apart { chunk, done, first: end };
-                    fill(place, rows, nodes_of(number, nodes), outputs)
-                },
-            )?;
-            self.close(start * CHUNK);
+        let mut end = range.end;
+        while end > range.start {
+            let number = self.open(end)?;
+            let (outputs, stretches) = (self.outputs, self.stretches);
+            let (band, done) = self.split(number)?;
+            let start = band.first.max(range.start);
+            let (digits, row) = (band.digits, |node: usize| (node - band.first) * band.digits);
+            // Rows of the range to be written, and those behind it, which may be read.
+            let from = row(start);
+            let until = row(range.end.min(band.end));
+            let upto = row(end) - from;
+            let (open, near) = band.rows.split_at_mut_checked(until).ok_or_else(changed)?;
+            let mut rest =
+                open.get_mut(from..).and_then(|open| open.get_mut(..upto)).ok_or_else(changed)?;
+            let done = Done { near: Some((near, range.end.min(band.end))), ..done };
+            let mut tasks = Vec::new();
+            for part in parts(start..end, rows.edges(start, end) / PART, 1) {
+                let (open, later) = rest.split_at_mut(part.len() * digits);
+                rest = later;
+                tasks.push((
+                    Fill { open, first: part.start, digits, done, rows, outputs, stretches },
+                    part,
+                ));
+            }
+            team.each(tasks.into_iter(), monitor, |_| 0, |(task, part)| fill(task, part))?;
+            self.close(start);
             end = start;
         }
-        self.narrow(rows, range.start..whole.start, monitor)
+        Ok(())
     }
 }

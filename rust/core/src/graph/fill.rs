@@ -3,265 +3,401 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::graph::chunks::{CHUNK, Chunk, DIGIT, DIGIT_BITS};
+use crate::graph::bands::{Band, CHUNK, DIGIT, DIGIT_BITS};
 use crate::graph::csr::Index;
 use crate::graph::marks::Marks;
-use crate::graph::run::{WORTH_COMPARING, same};
 use crate::graph::source::{Rows, changed};
-use crate::graph::survey::CHUNK_BITS;
+use crate::graph::stretches::{Cut, LANES, Stretch};
 
-/// Edges whose digits are added up before carries are settled.
+/// Rows added up before carries are settled.
 const BATCH: usize = 128;
+/// Digits of neighbouring rows that are worth adding up together.
+const WORTH: usize = 96;
 /// Digits added up at once in rows wider than that.
 const GROUP: usize = 16;
 
-/// Where the rows of a chunk are written to, and those that are read come from.
-pub(crate) trait Place {
-    fn digits(&self) -> usize;
-    /// Chunks that can be read, and the number of the first.
-    fn done(&self) -> (&[Chunk], usize);
-    /// The row of `node`, to be written.
-    fn row(&mut self, node: usize) -> &mut [u64];
-}
-
-/// A chunk whose nodes read each other.
-pub(crate) struct InPlace<'c> {
-    pub(crate) chunks: &'c mut [Chunk],
-    pub(crate) chunk: usize,
-}
-
-/// A chunk whose nodes only read the chunks from `first` on.
-pub(crate) struct Apart<'c> {
-    pub(crate) chunk: &'c mut Chunk,
-    pub(crate) done: &'c [Chunk],
+/// Rows that are counted.
+#[derive(Clone, Copy)]
+pub(crate) struct Done<'d> {
+    /// Those of the same band that may be read, and the node of the first; `None` for all of them.
+    pub(crate) near: Option<(&'d [u64], usize)>,
+    /// The bands behind it, and the number of the first.
+    pub(crate) later: &'d [Band],
     pub(crate) first: usize,
+    /// Which band has a chunk of nodes.
+    pub(crate) of: &'d [u32],
 }
 
-impl Place for InPlace<'_> {
+impl Done<'_> {
+    /// The row of a node of another band.
     #[inline(always)]
-    fn digits(&self) -> usize {
-        self.chunks[self.chunk].digits
+    fn far(&self, node: usize) -> Option<&[u64]> {
+        let band = *self.of.get(node / CHUNK)? as usize;
+        self.later.get(band.wrapping_sub(self.first))?.row(node)
     }
 
+    /// The row of any node, given those of the same band.
     #[inline(always)]
-    fn done(&self) -> (&[Chunk], usize) {
-        (self.chunks, 0)
-    }
-
-    #[inline(always)]
-    fn row(&mut self, node: usize) -> &mut [u64] {
-        let chunk = &mut self.chunks[self.chunk];
-        &mut chunk.rows[(node % CHUNK) * chunk.digits..][..chunk.digits]
-    }
-}
-
-impl Place for Apart<'_> {
-    #[inline(always)]
-    fn digits(&self) -> usize {
-        self.chunk.digits
-    }
-
-    #[inline(always)]
-    fn done(&self) -> (&[Chunk], usize) {
-        (self.done, self.first)
-    }
-
-    #[inline(always)]
-    fn row(&mut self, node: usize) -> &mut [u64] {
-        &mut self.chunk.rows[(node % CHUNK) * self.chunk.digits..][..self.chunk.digits]
+    fn row<'r>(
+        &'r self,
+        near: &'r [u64],
+        base: usize,
+        digits: usize,
+        node: usize,
+    ) -> Option<&'r [u64]> {
+        let start = node.wrapping_sub(base).wrapping_mul(digits);
+        if node >= base && start < near.len() {
+            return near.get(start..start.wrapping_add(digits));
+        }
+        self.far(node)
     }
 }
 
-/// Counts the nodes of `range`, all in the chunk of `place`.
-pub(crate) fn fill<P: Place, I: Index>(
-    place: P,
-    rows: &Rows<'_, I>,
+/// Rows to be written, of nodes of one band.
+pub(crate) struct Fill<'f, 'r, I> {
+    /// Rows of the nodes from `first` on.
+    pub(crate) open: &'f mut [u64],
+    pub(crate) first: usize,
+    pub(crate) digits: usize,
+    pub(crate) done: Done<'f>,
+    pub(crate) rows: &'f Rows<'r, I>,
+    pub(crate) outputs: &'f Marks,
+    pub(crate) stretches: &'f [Stretch],
+}
+
+/// Counts the nodes of `range`, the last one first.
+pub(crate) fn fill<I: Index>(mut fill: Fill<'_, '_, I>, range: Range<usize>) -> Result<()> {
+    if fill.rows.multiplicity.is_some() {
+        return fill.weighted(range);
+    }
+    pulp::Arch::new().dispatch(Plain { fill, range })
+}
+
+/// [`fill`] without multiplicities, compiled for every instruction set.
+struct Plain<'f, 'r, I> {
+    fill: Fill<'f, 'r, I>,
     range: Range<usize>,
-    outputs: &Marks,
-) -> Result<()> {
-    pulp::Arch::new().dispatch(Fill { place, rows, range, outputs })
 }
 
-/// [`fill`], compiled for every instruction set.
-struct Fill<'f, 'r, P, I> {
-    place: P,
-    rows: &'f Rows<'r, I>,
-    range: Range<usize>,
-    outputs: &'f Marks,
-}
-
-impl<P: Place, I: Index> pulp::NullaryFnOnce for Fill<'_, '_, P, I> {
+impl<I: Index> pulp::NullaryFnOnce for Plain<'_, '_, I> {
     type Output = Result<()>;
 
     #[inline(always)]
     fn call(self) -> Result<()> {
-        if self.rows.multiplicity.is_some() {
-            return self.weighted();
+        let Self { mut fill, range } = self;
+        let (mut cut, mut end) = (Cut::new(fill.stretches, range.end), range.end);
+        while end > range.start {
+            let (nodes, kind) = cut.last(range.start..end);
+            end = nodes.start;
+            let repeated = kind == Some(false) && !fill.outputs.view().any(nodes.clone());
+            let alone = match kind {
+                Some(false) if repeated => nodes.end - 1..nodes.end,
+                Some(true) => nodes.start..fill.shifted(nodes.clone())?,
+                _ => nodes.clone(),
+            };
+            fill.one_by_one(alone)?;
+            if repeated {
+                fill.repeat_last(nodes)?;
+            }
         }
-        match self.place.digits() {
-            1 => self.plain::<1>(),
-            2 => self.plain::<2>(),
-            3 => self.plain::<3>(),
-            4 => self.plain::<4>(),
-            5 => self.plain::<5>(),
-            6 => self.plain::<6>(),
-            7 => self.plain::<7>(),
-            8 => self.plain::<8>(),
-            9 => self.plain::<9>(),
-            10 => self.plain::<10>(),
-            11 => self.plain::<11>(),
-            12 => self.plain::<12>(),
-            13 => self.plain::<13>(),
-            14 => self.plain::<14>(),
-            15 => self.plain::<15>(),
-            16 => self.plain::<16>(),
-            _ => self.groups(),
-        }
+        Ok(())
     }
 }
 
-impl<P: Place, I: Index> Fill<'_, '_, P, I> {
-    /// Rows of `W` digits.
+impl<I: Index> Fill<'_, '_, I> {
+    /// The rows of `nodes`, and those of the same band that are counted, with the node of the first.
     #[inline(always)]
-    fn plain<const W: usize>(mut self) -> Result<()> {
-        let mut latest: &[I] = &[];
-        let mut latest_sum = [0u64; W];
-        for node in self.range.clone().rev() {
-            let row = self.rows.row(node).ok_or_else(changed)?;
-            let sum = if row.len() < WORTH_COMPARING {
-                self.settled::<W>(row)?
-            } else {
-                if !same(row, latest) {
-                    (latest, latest_sum) = (row, self.settled::<W>(row)?);
-                }
-                latest_sum
-            };
-            self.put_down(node, sum)?;
+    fn split(&mut self, nodes: Range<usize>) -> Option<(&mut [u64], &[u64], usize)> {
+        let place = (nodes.start - self.first) * self.digits;
+        let (_, from) = self.open.split_at_mut_checked(place)?;
+        let (own, behind) = from.split_at_mut_checked(nodes.len() * self.digits)?;
+        let (near, base) = self.done.near.unwrap_or((behind, nodes.end));
+        Some((own, near, base))
+    }
+
+    /// Copies the row of the last of some nodes to all others.
+    fn repeat_last(&mut self, nodes: Range<usize>) -> Result<()> {
+        let digits = self.digits;
+        let (rows, ..) = self.split(nodes).ok_or_else(changed)?;
+        let (rows, last) = rows.split_at_mut(rows.len() - digits);
+        for row in rows.chunks_exact_mut(digits) {
+            row.copy_from_slice(last);
         }
         Ok(())
     }
 
-    /// Writes the settled sum of a node, with the path of its own if it is an output.
+    /// Counts nodes with shifted lists, some at a time; returns the end of those that are left.
     #[inline(always)]
-    fn put_down<const W: usize>(&mut self, node: usize, mut sum: [u64; W]) -> Result<()> {
-        if self.outputs.has(node) {
-            let mut carry = 1;
-            for digit in &mut sum {
-                let with_carry = digit.wrapping_add(carry);
-                *digit = with_carry & DIGIT;
-                carry = with_carry >> DIGIT_BITS;
+    fn shifted(&mut self, range: Range<usize>) -> Result<usize> {
+        let mut end = range.end;
+        let row = self.rows.row(range.start).ok_or_else(changed)?;
+        if range.len() < LANES {
+            return Ok(end);
+        }
+        // Narrow rows are worth counting in longer stretches.
+        let lanes = (WORTH / self.digits).clamp(LANES, range.len());
+        let mut sums = vec![0u64; lanes * self.digits];
+        let (outputs, digits, done) = (self.outputs.view(), self.digits, self.done);
+        while end > range.start {
+            // The last ones may be counted twice.
+            let first = end.saturating_sub(lanes).max(range.start);
+            let nodes = first..first + lanes;
+            let (own, near, base) = self.split(nodes.clone()).ok_or_else(changed)?;
+            let further = nodes.start - range.start;
+            let counted = Counted { near, base, digits, done: &done };
+            if counted.side_by_side(row, further, &mut sums).is_none() {
+                break;
             }
-            no_carry(carry)?;
-        }
-        if let Some(place) = self.place.row(node).first_chunk_mut::<W>() {
-            *place = sum;
-        }
-        Ok(())
-    }
-
-    /// The sum over a row with its carries settled.
-    #[inline(always)]
-    fn settled<const W: usize>(&self, row: &[I]) -> Result<[u64; W]> {
-        let (done, first) = self.place.done();
-        if row.len() > BATCH {
-            let mut wide = [0u128; W];
-            for batch in row.chunks(BATCH) {
-                let sums = add_rows::<W, I>(done, first, batch).ok_or_else(changed)?;
-                for (wide, sum) in wide.iter_mut().zip(sums) {
-                    *wide += u128::from(sum);
+            end = nodes.start;
+            if outputs.any(nodes.clone()) || !carried_at_once(&sums, digits, own) {
+                let rows = own.chunks_exact_mut(digits).zip(sums.chunks_exact(digits));
+                for (node, (own, sums)) in nodes.zip(rows) {
+                    no_carry(carried(sums, own, u64::from(outputs.has(node))))?;
                 }
             }
-            let mut sums = [0u64; W];
-            settle(&wide, &mut sums, 0)?;
-            return Ok(sums);
         }
-        let mut sums = add_rows::<W, I>(done, first, row).ok_or_else(changed)?;
-        let mut carry = 0;
-        for sum in &mut sums {
-            let with_carry = sum.wrapping_add(carry);
-            *sum = with_carry & DIGIT;
-            carry = with_carry >> DIGIT_BITS;
-        }
-        no_carry(carry)?;
-        Ok(sums)
+        Ok(end)
     }
 
-    /// Rows of many digits, a multiple of 4, group after group.
     #[inline(always)]
-    fn groups(mut self) -> Result<()> {
-        let digits = self.place.digits();
-        let mut wide = vec![0u128; digits];
-        let mut latest: &[I] = &[];
-        for node in self.range.clone().rev() {
-            let row = self.rows.row(node).ok_or_else(changed)?;
-            if !(row.len() >= WORTH_COMPARING && same(row, latest)) {
-                wide.fill(0);
-                let (done, first) = self.place.done();
-                for batch in row.chunks(BATCH) {
-                    let mut at = 0;
-                    while at + GROUP <= digits {
-                        let sums = add_up::<GROUP, I>(done, first, batch, at);
-                        add_to(&mut wide[at..], &sums.ok_or_else(changed)?);
-                        at += GROUP;
-                    }
-                    while at < digits {
-                        let sums = add_up::<4, I>(done, first, batch, at);
-                        add_to(&mut wide[at..], &sums.ok_or_else(changed)?);
-                        at += 4;
-                    }
-                }
-                latest = row;
-            }
-            settle(&wide, self.place.row(node), u128::from(self.outputs.has(node)))?;
+    fn one_by_one(&mut self, range: Range<usize>) -> Result<()> {
+        match self.digits {
+            1 => self.plain::<1>(range),
+            2 => self.plain::<2>(range),
+            3 => self.plain::<3>(range),
+            4 => self.plain::<4>(range),
+            5 => self.plain::<5>(range),
+            6 => self.plain::<6>(range),
+            7 => self.plain::<7>(range),
+            8 => self.plain::<8>(range),
+            9 => self.plain::<9>(range),
+            10 => self.plain::<10>(range),
+            11 => self.plain::<11>(range),
+            12 => self.plain::<12>(range),
+            13 => self.plain::<13>(range),
+            14 => self.plain::<14>(range),
+            15 => self.plain::<15>(range),
+            16 => self.plain::<16>(range),
+            _ => self.groups(range),
         }
-        Ok(())
     }
 
     /// Rows of any width, each edge with a multiplicity.
-    #[inline(always)]
-    fn weighted(mut self) -> Result<()> {
-        let digits = self.place.digits();
+    fn weighted(&mut self, range: Range<usize>) -> Result<()> {
+        let (digits, done, rows, outputs) = (self.digits, self.done, self.rows, self.outputs);
         let mut wide = vec![0u128; digits];
-        for node in self.range.clone().rev() {
-            let row = self.rows.row(node).ok_or_else(changed)?;
-            let times = self.rows.times(node).ok_or_else(changed)?;
+        for node in range.rev() {
+            let row = rows.row(node).ok_or_else(changed)?;
+            let times = rows.times(node).ok_or_else(changed)?;
             wide.fill(0);
-            let (done, first) = self.place.done();
+            let (own, near, base) = self.split(node..node + 1).ok_or_else(changed)?;
             for (ids, times) in row.chunks(BATCH).zip(times.chunks(BATCH)) {
                 for (&id, &times) in ids.iter().zip(times) {
-                    let read = read(done, first, id).ok_or_else(changed)?;
+                    let read = done.row(near, base, digits, id.position()).ok_or_else(changed)?;
                     for (wide, &digit) in wide.iter_mut().zip(read) {
                         *wide += u128::from(digit) * u128::from(times);
                     }
                 }
                 carry_over(&mut wide);
             }
-            settle(&wide, self.place.row(node), u128::from(self.outputs.has(node)))?;
+            settle(&wide, own, u128::from(outputs.has(node)))?;
+        }
+        Ok(())
+    }
+
+    /// Rows of `W` digits.
+    #[inline(always)]
+    fn plain<const W: usize>(&mut self, range: Range<usize>) -> Result<()> {
+        let Self { ref mut open, first, done, rows, outputs, .. } = *self;
+        let outputs = outputs.view();
+        let (open, _) = open.as_chunks_mut::<W>();
+        for node in range.rev() {
+            let row = rows.row(node).ok_or_else(changed)?;
+            let split = open.split_at_mut_checked((node - first).saturating_add(1));
+            let (upto, behind) = split.ok_or_else(changed)?;
+            let (near, base) = match done.near {
+                Some((near, base)) => (near.as_chunks::<W>().0, base),
+                None => (&*behind, node + 1),
+            };
+            let mut sum = settled::<W, I>(near, base, &done, row)?;
+            if outputs.has(node) {
+                no_carry(add_one(&mut sum))?;
+            }
+            if let Some(place) = upto.last_mut() {
+                *place = sum;
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows of many digits, a multiple of 4, group after group.
+    #[inline(always)]
+    fn groups(&mut self, range: Range<usize>) -> Result<()> {
+        let Self { digits, done, rows, outputs, .. } = *self;
+        let mut wide = vec![0u128; digits];
+        for node in range.rev() {
+            let row = rows.row(node).ok_or_else(changed)?;
+            let (own, near, base) = self.split(node..node + 1).ok_or_else(changed)?;
+            wide.fill(0);
+            let read = |id: I| done.row(near, base, digits, id.position());
+            for batch in row.chunks(BATCH) {
+                let mut at = 0;
+                while at + GROUP <= digits {
+                    add_to(
+                        &mut wide[at..],
+                        &add_up::<GROUP, I>(read, batch, at).ok_or_else(changed)?,
+                    );
+                    at += GROUP;
+                }
+                while at < digits {
+                    add_to(&mut wide[at..], &add_up::<4, I>(read, batch, at).ok_or_else(changed)?);
+                    at += 4;
+                }
+            }
+            settle(&wide, own, u128::from(outputs.has(node)))?;
         }
         Ok(())
     }
 }
 
-/// The row of a node that is counted.
+/// Rows of one band that are counted, from that of node `base` on, and those behind it.
+struct Counted<'c, 'd> {
+    near: &'c [u64],
+    base: usize,
+    digits: usize,
+    done: &'c Done<'d>,
+}
+
+impl Counted<'_, '_> {
+    /// Rows of neighbouring nodes, if all are of this band.
+    #[inline(always)]
+    fn stretch(&self, node: usize, length: usize) -> Option<&[u64]> {
+        let start = node.wrapping_sub(self.base).checked_mul(self.digits)?;
+        self.near.get(start..)?.get(..length)
+    }
+
+    /// Adds rows of neighbouring nodes to `sums`.
+    #[inline(always)]
+    fn add(&self, sums: &mut [u64], node: usize) -> Option<()> {
+        if let Some(rows) = self.stretch(node, sums.len()) {
+            add_row(sums, rows);
+            return Some(());
+        }
+        for (lane, sums) in sums.chunks_exact_mut(self.digits).enumerate() {
+            let node = node.wrapping_add(lane);
+            add_row(sums, self.done.row(self.near, self.base, self.digits, node)?);
+        }
+        Some(())
+    }
+
+    /// The sums of some nodes without carries, the first of which has the list `row`, its entries
+    /// `further` on, and every next one the next.
+    #[inline(always)]
+    fn side_by_side<I: Index>(&self, row: &[I], further: usize, sums: &mut [u64]) -> Option<()> {
+        sums.fill(0);
+        for (number, ids) in row.chunks(BATCH).enumerate() {
+            // Nothing is carried out of the last digit of a part of a sum.
+            let mut settled = sums.chunks_exact_mut(self.digits).map(settle_in_place);
+            if number > 0 && settled.any(|carry| carry > 0) {
+                return None;
+            }
+            let (fours, rest) = ids.as_chunks::<4>();
+            for ids in fours {
+                let nodes = ids.map(|id| id.position().wrapping_add(further));
+                if let [Some(a), Some(b), Some(c), Some(d)] =
+                    nodes.map(|node| self.stretch(node, sums.len()))
+                {
+                    add_four(sums, [a, b, c, d]);
+                } else {
+                    for node in nodes {
+                        self.add(sums, node)?;
+                    }
+                }
+            }
+            for id in rest {
+                self.add(sums, id.position().wrapping_add(further))?;
+            }
+        }
+        Some(())
+    }
+}
+
+/// Adds digits of four rows one by one.
 #[inline(always)]
-fn read<I: Index>(done: &[Chunk], first: usize, id: I) -> Option<&[u64]> {
-    let chunk = done.get((id.position() >> CHUNK_BITS).wrapping_sub(first))?;
-    let start = (id.position() % CHUNK).wrapping_mul(chunk.digits);
-    chunk.rows.get(start..start.wrapping_add(chunk.digits))
+fn add_four(sums: &mut [u64], [a, b, c, d]: [&[u64]; 4]) {
+    for ((((sum, a), b), c), d) in sums.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+        *sum = sum.wrapping_add(a.wrapping_add(*b).wrapping_add(c.wrapping_add(*d)));
+    }
+}
+
+/// Adds digits one by one.
+#[inline(always)]
+fn add_row(sums: &mut [u64], row: &[u64]) {
+    for (sum, &digit) in sums.iter_mut().zip(row) {
+        *sum = sum.wrapping_add(digit);
+    }
+}
+
+/// Writes the sums of some nodes as digits, if no carry moves a second one and none leaves a
+/// row, which is hardly ever so.
+#[inline(always)]
+fn carried_at_once(sums: &[u64], digits: usize, own: &mut [u64]) -> bool {
+    let carries = sums.iter().map(|sum| sum >> DIGIT_BITS);
+    let mut over = 0;
+    if let ([first, own @ ..], [lowest, sums @ ..]) = (own, sums) {
+        *first = lowest & DIGIT;
+        for ((own, sum), carry) in own.iter_mut().zip(sums).zip(carries) {
+            *own = (sum & DIGIT) + carry;
+            over |= *own;
+        }
+    }
+    let out = sums.chunks_exact(digits).filter_map(<[u64]>::last).fold(0, |all, top| all | top);
+    (over | out) >> DIGIT_BITS == 0
+}
+
+/// The sum over a row with its carries settled.
+#[inline(always)]
+fn settled<const W: usize, I: Index>(
+    near: &[[u64; W]],
+    base: usize,
+    done: &Done<'_>,
+    row: &[I],
+) -> Result<[u64; W]> {
+    if row.len() > BATCH {
+        let mut wide = [0u128; W];
+        for batch in row.chunks(BATCH) {
+            let sums = add_rows::<W, I>(near, base, done, batch).ok_or_else(changed)?;
+            for (wide, sum) in wide.iter_mut().zip(sums) {
+                *wide += u128::from(sum);
+            }
+        }
+        let mut sums = [0u64; W];
+        settle(&wide, &mut sums, 0)?;
+        return Ok(sums);
+    }
+    let mut sums = add_rows::<W, I>(near, base, done, row).ok_or_else(changed)?;
+    no_carry(settle_in_place(&mut sums))?;
+    Ok(sums)
 }
 
 /// The rows of `ids`, each of their `W` lower digits added up without carries.
 #[inline(always)]
-fn add_rows<const W: usize, I: Index>(done: &[Chunk], first: usize, ids: &[I]) -> Option<[u64; W]> {
+fn add_rows<const W: usize, I: Index>(
+    near: &[[u64; W]],
+    base: usize,
+    done: &Done<'_>,
+    ids: &[I],
+) -> Option<[u64; W]> {
     let mut sums = [0u64; W];
     for &id in ids {
-        let chunk = done.get((id.position() >> CHUNK_BITS).wrapping_sub(first))?;
-        // Checked against a constant length, the place within the chunk needs no check.
-        let rows = chunk.rows.get(..CHUNK * W).filter(|rows| rows.len() == chunk.rows.len());
-        let start = (id.position() % CHUNK) * W;
-        let row: [u64; W] = match rows {
-            Some(rows) => std::array::from_fn(|digit| rows[start + digit]),
-            None => lower_digits(read(done, first, id)?),
+        let node = id.position();
+        let far;
+        let row = match near.get(node.wrapping_sub(base)) {
+            Some(row) => row,
+            None => {
+                far = lower_digits::<W>(done.far(node)?);
+                &far
+            }
         };
         for digit in 0..W {
             sums[digit] = sums[digit].wrapping_add(row[digit]);
@@ -278,15 +414,14 @@ fn lower_digits<const W: usize>(row: &[u64]) -> [u64; W] {
 
 /// Digits `at..at + W` of the rows of `ids`, whatever their widths, each added up without carries.
 #[inline(always)]
-fn add_up<const W: usize, I: Index>(
-    done: &[Chunk],
-    first: usize,
+fn add_up<'r, const W: usize, I: Index>(
+    read: impl Fn(I) -> Option<&'r [u64]>,
     ids: &[I],
     at: usize,
 ) -> Option<[u64; W]> {
     let mut sums = [0u64; W];
     for &id in ids {
-        let row = read(done, first, id)?.get(at..).unwrap_or_default();
+        let row = read(id)?.get(at..).unwrap_or_default();
         let mut part = [0u64; W];
         match row.first_chunk::<W>() {
             Some(digits) => part = *digits,
@@ -297,6 +432,41 @@ fn add_up<const W: usize, I: Index>(
         }
     }
     Some(sums)
+}
+
+/// Settles the carries of some digits, and returns what is carried out of the last.
+#[inline(always)]
+fn settle_in_place(sums: &mut [u64]) -> u64 {
+    let mut carry = 0;
+    for sum in sums {
+        let with_carry = sum.wrapping_add(carry);
+        *sum = with_carry & DIGIT;
+        carry = with_carry >> DIGIT_BITS;
+    }
+    carry
+}
+
+/// Writes `sums + carry` as digits, and returns what is carried out of the last.
+#[inline(always)]
+fn carried(sums: &[u64], digits: &mut [u64], mut carry: u64) -> u64 {
+    for (digit, sum) in digits.iter_mut().zip(sums) {
+        let with_carry = sum.wrapping_add(carry);
+        *digit = with_carry & DIGIT;
+        carry = with_carry >> DIGIT_BITS;
+    }
+    carry
+}
+
+/// Adds the path of an output itself, and returns what is carried out of the last digit.
+#[inline(always)]
+fn add_one(digits: &mut [u64]) -> u64 {
+    let mut carry = 1;
+    for digit in digits {
+        let with_carry = digit.wrapping_add(carry);
+        *digit = with_carry & DIGIT;
+        carry = with_carry >> DIGIT_BITS;
+    }
+    carry
 }
 
 #[inline(always)]

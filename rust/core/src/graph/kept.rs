@@ -1,7 +1,7 @@
-//! Counts of parameters, kept when the chunks they stand in are let go.
+//! Counts of parameters, kept when the bands they stand in are let go.
 
 use crate::error::Result;
-use crate::graph::chunks::{CHUNK, Chunk, bytes, nodes_of, trimmed};
+use crate::graph::bands::{Band, Bands, CHUNK, trimmed};
 use crate::graph::csr::Index;
 use crate::graph::marks::Marks;
 use crate::graph::source::{Source, changed};
@@ -12,28 +12,25 @@ use crate::monitor::Monitor;
 pub(crate) struct Kept {
     /// Which nodes' counts are kept.
     wanted: Marks,
-    /// Chunks with the lowest node that reads each, the highest of these first.
+    /// Bands with the lowest node that reads each, the highest of these first.
     last_readers: Vec<(u32, u32)>,
     /// How many of them were let go.
     freed: usize,
     /// Nodes kept, in the order in which they were: node, and where its digits begin.
     places: Vec<(u32, usize)>,
     digits: Vec<u64>,
-    nodes: usize,
 }
 
 impl Kept {
-    /// Finds out by which node every chunk is read last.
+    /// Finds out by which node every band is read last.
     pub(crate) fn plan<S: Source>(
         source: &mut S,
         wanted: Marks,
+        bands: &Bands,
         monitor: &Monitor<'_>,
     ) -> Result<Self> {
-        let nodes = source.nodes();
-        let chunks = nodes.div_ceil(CHUNK);
-        // A chunk that no other node reads can go when it is counted.
-        let mut last: Vec<u32> = (0..chunks).map(|chunk| (chunk * CHUNK) as u32).collect();
-        let mut end = nodes;
+        let mut last: Vec<u32> = vec![u32::MAX; bands.of.len()];
+        let mut end = source.nodes();
         while end > 0 {
             let (first, rows) = source.before(end)?;
             for node in (first..end).rev() {
@@ -45,44 +42,46 @@ impl Kept {
             }
             end = first;
         }
-        let first_node = |chunk: usize| (chunk * CHUNK) as u32;
-        let reader = |(chunk, &node): (usize, &u32)| (node.min(first_node(chunk)), chunk as u32);
-        let mut last_readers: Vec<(u32, u32)> = last.iter().enumerate().map(reader).collect();
+        // A band that no other node reads can go when it is counted.
+        let first = |(band, number): (&Band, u32)| (band.first as u32, number);
+        let mut last_readers: Vec<(u32, u32)> = bands.bands.iter().zip(0..).map(first).collect();
+        for (&node, &band) in last.iter().zip(&bands.of) {
+            let reader = &mut last_readers[band as usize].0;
+            *reader = node.min(*reader);
+        }
         last_readers.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(Self { wanted, last_readers, freed: 0, places: Vec::new(), digits: Vec::new(), nodes })
+        Ok(Self { wanted, last_readers, freed: 0, places: Vec::new(), digits: Vec::new() })
     }
 
-    /// Most bytes of chunks that are there at once, with these widths, if `at_once` are filled
-    /// before one is let go.
-    pub(crate) fn peak(&self, widths: &[usize], at_once: usize) -> u64 {
+    /// Most bytes of bands that are there at once.
+    pub(crate) fn peak(&self, bands: &Bands) -> u64 {
         let (mut held, mut peak, mut freed) = (0u64, 0, 0);
-        for chunk in (0..widths.len()).rev() {
-            held += bytes(widths[chunk]);
+        for band in bands.bands.iter().rev() {
+            held += band.bytes();
             peak = peak.max(held);
-            let counted = (chunk + at_once - 1) * CHUNK;
             while let Some(&(_, gone)) =
-                self.last_readers.get(freed).filter(|(node, _)| *node as usize >= counted)
+                self.last_readers.get(freed).filter(|(node, _)| *node as usize >= band.first)
             {
-                held -= bytes(widths[gone as usize]);
+                held -= bands.bands[gone as usize].bytes();
                 freed += 1;
             }
         }
         peak
     }
 
-    /// A chunk that no node before `start` reads, if there is another one.
+    /// A band that no node before `start` reads, if there is another one.
     pub(crate) fn next_freed(&mut self, start: usize) -> Option<usize> {
-        let &(_, chunk) =
+        let &(_, band) =
             self.last_readers.get(self.freed).filter(|(node, _)| *node as usize >= start)?;
         self.freed += 1;
-        Some(chunk as usize)
+        Some(band as usize)
     }
 
-    /// Keeps the wanted counts of a chunk.
-    pub(crate) fn keep(&mut self, chunk: &Chunk, number: usize) {
-        for node in nodes_of(number, self.nodes).filter(|&node| self.wanted.has(node)) {
+    /// Keeps the wanted counts of a band.
+    pub(crate) fn keep(&mut self, band: &Band) {
+        for node in (band.first..band.end).filter(|&node| self.wanted.has(node)) {
             self.places.push((node as u32, self.digits.len()));
-            self.digits.extend(trimmed(chunk.row(node).unwrap_or_default()));
+            self.digits.extend(trimmed(band.row(node).unwrap_or_default()));
         }
     }
 

@@ -4,6 +4,7 @@
 //! of the epoch that is being counted, which is almost always so. Only lists that reach beyond it,
 //! or to a straggler, are added up with the scales looked up.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use crate::error::Result;
@@ -16,6 +17,7 @@ use crate::graph::scaled::{
     Count, Epoch, LARGE, Latest, MOST, Numbers, SMALL, Scaled, Straggler, View, placed, scaled_down,
 };
 use crate::graph::source::{Rows, changed};
+use crate::graph::stretches::{LANES, Stretch};
 use crate::graph::team::{Team, parts};
 use crate::monitor::Monitor;
 
@@ -26,11 +28,12 @@ const PART: usize = 1 << 13;
 pub(crate) struct LogSweep<'a> {
     pub(crate) scaled: Scaled,
     outputs: &'a Marks,
+    stretches: &'a [Stretch],
 }
 
 impl<'a> LogSweep<'a> {
-    pub(crate) fn new(nodes: usize, outputs: &'a Marks) -> Self {
-        Self { scaled: Scaled::new(nodes), outputs }
+    pub(crate) fn new(nodes: usize, outputs: &'a Marks, stretches: &'a [Stretch]) -> Self {
+        Self { scaled: Scaled::new(nodes), outputs, stretches }
     }
 }
 
@@ -46,8 +49,8 @@ impl<I: Index> Sweep<I> for LogSweep<'_> {
             let epochs = self.scaled.epochs.len();
             while end > range.start && self.scaled.epochs.len() == epochs {
                 if rows.multiplicity.is_none() {
-                    let mut place = Together::new(&mut self.scaled.values, epoch.end);
-                    end = run(rows, range.start..end, &mut place, self.outputs, one);
+                    let place = Together::new(&mut self.scaled.values, epoch.end);
+                    end = run(rows, range.start..end, place, self.outputs, self.stretches, one);
                     if end == range.start {
                         break;
                     }
@@ -95,6 +98,7 @@ impl<I: Index> Sweep<I> for LogSweep<'_> {
                 values,
                 found,
                 outputs: self.outputs,
+                stretches: self.stretches,
             });
         }
         team.each(tasks.into_iter(), monitor, |_| 0, Wide::count)?;
@@ -112,18 +116,20 @@ struct Wide<'w, 'r, I> {
     values: &'w mut [f64],
     found: &'w mut Found,
     outputs: &'w Marks,
+    stretches: &'w [Stretch],
 }
 
 impl<I: Index> Wide<'_, '_, I> {
     fn count(self) -> Result<()> {
-        let Self { view, epoch, rows, range, values, found, outputs } = self;
+        let Self { view, epoch, rows, range, values, found, outputs, stretches } = self;
         let (numbers, one) = (view.numbers(), epoch.one());
         let mut across = Across::new();
         let mut end = range.end;
         while end > range.start {
             if rows.multiplicity.is_none() {
-                let mut place = Aside { numbers, values, first: range.start };
-                end = run(rows, range.start..end, &mut place, outputs, one);
+                let values = Cell::from_mut(&mut *values).as_slice_of_cells();
+                let place = Aside { numbers, values, first: range.start };
+                end = run(rows, range.start..end, place, outputs, stretches, one);
                 if end == range.start {
                     break;
                 }
@@ -161,23 +167,29 @@ struct Found {
 }
 
 /// Numbers of nodes behind a wide piece, and sums in it.
+#[derive(Clone, Copy)]
 struct Aside<'p, 'v> {
     numbers: Numbers<'v>,
-    values: &'p mut [f64],
+    values: &'p [Cell<f64>],
     /// The node of the first of `values`.
     first: usize,
 }
 
 impl Place for Aside<'_, '_> {
     #[inline(always)]
-    fn read(&self, node: usize) -> Option<f64> {
+    fn read(self, node: usize) -> Option<f64> {
         self.numbers.get(node)
     }
 
     #[inline(always)]
-    fn write(&mut self, node: usize, sum: f64) {
-        if let Some(value) = self.values.get_mut(node.wrapping_sub(self.first)) {
-            *value = sum;
+    fn stretch(self, node: usize) -> Option<[f64; LANES]> {
+        self.numbers.stretch(node)
+    }
+
+    #[inline(always)]
+    fn write(self, node: usize, sum: f64) {
+        if let Some(value) = self.values.get(node.wrapping_sub(self.first)) {
+            value.set(sum);
         }
     }
 }

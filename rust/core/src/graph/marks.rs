@@ -1,10 +1,35 @@
 //! A set of nodes, one bit each.
 
+use std::ops::Range;
+
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Marks {
     words: Vec<u64>,
     nodes: usize,
+}
+
+/// [`Marks`] to be looked at, without a look behind a reference to them for every node.
+#[derive(Clone, Copy)]
+pub(crate) struct Marked<'m> {
+    words: &'m [u64],
+}
+
+impl Marked<'_> {
+    /// Whether `node` is marked; nodes beyond the end are not.
+    #[inline(always)]
+    pub(crate) fn has(self, node: usize) -> bool {
+        self.words.get(node / 64).is_some_and(|word| word >> (node % 64) & 1 == 1)
+    }
+
+    /// Whether one of `nodes` is marked.
+    #[inline(always)]
+    pub(crate) fn any(self, mut nodes: Range<usize>) -> bool {
+        let words = self.words.get(nodes.start / 64..nodes.end.div_ceil(64));
+        // Mostly there is none in the words around them either.
+        words.is_none_or(|words| words.iter().any(|&word| word != 0))
+            && nodes.any(|node| self.has(node))
+    }
 }
 
 impl Marks {
@@ -27,7 +52,12 @@ impl Marks {
     /// Whether `node` is marked; nodes beyond the end are not.
     #[inline(always)]
     pub(crate) fn has(&self, node: usize) -> bool {
-        self.words.get(node / 64).is_some_and(|word| word >> (node % 64) & 1 == 1)
+        self.view().has(node)
+    }
+
+    #[inline(always)]
+    pub(crate) fn view(&self) -> Marked<'_> {
+        Marked { words: &self.words }
     }
 
     pub(crate) fn count(&self) -> usize {

@@ -1,9 +1,9 @@
 //! Explicit graphs: one node for every scalar, successor lists, and counts for every node.
 
 mod across;
+mod bands;
 mod build;
 mod careful;
-mod chunks;
 mod count;
 mod counts;
 mod csr;
@@ -21,6 +21,7 @@ mod run;
 mod scaled;
 mod source;
 mod spectrum;
+mod stretches;
 mod survey;
 mod team;
 mod unroll;

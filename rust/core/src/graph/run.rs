@@ -5,25 +5,27 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use crate::graph::csr::{Index, with_indices};
-use crate::graph::marks::Marks;
+use crate::graph::marks::{Marked, Marks};
 use crate::graph::scaled::{LARGE, SMALL};
 use crate::graph::source::Rows;
+use crate::graph::stretches::{Cut, LANES, Stretch};
 
-/// Lists at least this long are compared with the list before.
-pub(crate) const WORTH_COMPARING: usize = 16;
 /// Lists at least this long are summed in four strands, shorter ones in sequence.
 pub(crate) const LONG: usize = 32;
 
-/// Where numbers are read from and sums written to.
-pub(crate) trait Place {
+/// Where numbers are read from and sums written to. (A copy of it needs no look behind a reference
+/// for every edge.)
+pub(crate) trait Place: Copy {
     /// The number of a node in the scale of the latest epoch; `None` if it has another.
-    fn read(&self, node: usize) -> Option<f64>;
-    fn write(&mut self, node: usize, sum: f64);
+    fn read(self, node: usize) -> Option<f64>;
+    /// Those of [`LANES`] nodes.
+    fn stretch(self, node: usize) -> Option<[f64; LANES]>;
+    fn write(self, node: usize, sum: f64);
 }
 
-/// Numbers and sums in one array.
+/// Numbers and sums in one array: those of the latest epoch.
+#[derive(Clone, Copy)]
 pub(crate) struct Together<'v> {
-    /// Those of the latest epoch.
     current: &'v [Cell<f64>],
 }
 
@@ -37,12 +39,18 @@ impl<'v> Together<'v> {
 
 impl Place for Together<'_> {
     #[inline(always)]
-    fn read(&self, node: usize) -> Option<f64> {
+    fn read(self, node: usize) -> Option<f64> {
         self.current.get(node).map(Cell::get)
     }
 
     #[inline(always)]
-    fn write(&mut self, node: usize, sum: f64) {
+    fn stretch(self, node: usize) -> Option<[f64; LANES]> {
+        let cells = self.current.get(node..)?.first_chunk::<LANES>()?;
+        Some(cells.each_ref().map(Cell::get))
+    }
+
+    #[inline(always)]
+    fn write(self, node: usize, sum: f64) {
         if let Some(value) = self.current.get(node) {
             value.set(sum);
         }
@@ -54,58 +62,164 @@ impl Place for Together<'_> {
 pub(crate) fn run<I: Index>(
     rows: &Rows<'_, I>,
     range: Range<usize>,
-    place: &mut impl Place,
+    place: impl Place,
     outputs: &Marks,
+    stretches: &[Stretch],
     one: f64,
 ) -> usize {
-    with_indices!(rows.offsets, offsets => tight(offsets, rows, range, place, outputs, one))
+    with_indices!(rows.offsets, offsets => {
+        pulp::Arch::new().dispatch(Run { offsets, rows, range, place, outputs: outputs.view(), stretches, one })
+    })
 }
 
-#[inline(never)]
-fn tight<O: Index, I: Index>(
-    offsets: &[O],
-    rows: &Rows<'_, I>,
+/// [`run`], compiled for every instruction set.
+struct Run<'f, 'r, O, I, P> {
+    offsets: &'f [O],
+    rows: &'f Rows<'r, I>,
     range: Range<usize>,
-    place: &mut impl Place,
-    outputs: &Marks,
+    place: P,
+    outputs: Marked<'f>,
+    stretches: &'f [Stretch],
     one: f64,
-) -> usize {
-    let Rows { first_edge, targets, .. } = *rows;
-    let (Some(nodes), Some(stop)) = (offsets.get(range.clone()), offsets.get(range.end)) else {
-        return range.end;
-    };
-    let mut stop = stop.position().wrapping_sub(first_edge);
-    let mut latest: &[I] = &[];
-    let mut latest_sum = 0.0;
-    for (node, start) in range.clone().zip(nodes).rev() {
-        let start = start.position().wrapping_sub(first_edge);
-        let Some(row) = targets.get(start..stop) else { return node + 1 };
-        let sum = if row.len() < WORTH_COMPARING {
-            let Some(sum) = strands(row, |_, id| place.read(id)) else { return node + 1 };
-            sum
-        } else {
-            if !same(row, latest) {
-                let Some(sum) = strands(row, |_, id| place.read(id)) else { return node + 1 };
-                (latest, latest_sum) = (row, sum);
-            }
-            latest_sum
-        };
-        let output = outputs.has(node);
-        let sum = sum + if output { one } else { 0.0 };
-        let ordinary = (SMALL..LARGE).contains(&sum) || (sum == 0.0 && !output);
-        if !ordinary {
-            return node + 1;
-        }
-        place.write(node, sum);
-        stop = start;
-    }
-    range.start
 }
 
-/// Whether two lists are the same; they mostly differ in their first entry, or not at all.
+impl<O: Index, I: Index, P: Place> pulp::NullaryFnOnce for Run<'_, '_, O, I, P> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn call(self) -> usize {
+        let (start, mut end) = (self.range.start, self.range.end);
+        let mut cut = Cut::new(self.stretches, end);
+        while end > start {
+            let (nodes, kind) = cut.last(start..end);
+            let first = nodes.start;
+            end = match kind {
+                None => self.one_by_one(nodes),
+                Some(false) => self.repeated(nodes),
+                Some(true) if nodes.len() < LANES => self.one_by_one(nodes),
+                Some(true) => self.shifted(nodes),
+            };
+            if end > first {
+                break;
+            }
+        }
+        end
+    }
+}
+
+impl<O: Index, I: Index, P: Place> Run<'_, '_, O, I, P> {
+    /// Counts the nodes of `range`, the last one first.
+    #[inline(always)]
+    fn one_by_one(&self, range: Range<usize>) -> usize {
+        let Rows { first_edge, targets, .. } = *self.rows;
+        let (place, outputs, one) = (self.place, self.outputs, self.one);
+        let (Some(nodes), Some(stop)) =
+            (self.offsets.get(range.clone()), self.offsets.get(range.end))
+        else {
+            return range.end;
+        };
+        let mut stop = stop.position().wrapping_sub(first_edge);
+        for (node, start) in range.clone().zip(nodes).rev() {
+            let start = start.position().wrapping_sub(first_edge);
+            let Some(row) = targets.get(start..stop) else { return node + 1 };
+            let Some(sum) = strands(row, |_, id| place.read(id)) else { return node + 1 };
+            let output = outputs.has(node);
+            let sum = sum + if output { one } else { 0.0 };
+            if !((SMALL..LARGE).contains(&sum) || (sum == 0.0 && !output)) {
+                return node + 1;
+            }
+            place.write(node, sum);
+            stop = start;
+        }
+        range.start
+    }
+
+    /// Counts nodes that have the same list.
+    #[inline(always)]
+    fn repeated(&self, range: Range<usize>) -> usize {
+        let place = self.place;
+        let sum = self.rows.row(range.start).map(|row| strands(row, |_, id| place.read(id)));
+        let Some(sum) = sum.flatten().filter(|&sum| is_ordinary(sum, false)) else {
+            return range.end;
+        };
+        if self.outputs.any(range.clone()) {
+            return self.one_by_one(range);
+        }
+        for node in range.clone() {
+            place.write(node, sum);
+        }
+        range.start
+    }
+
+    /// Counts nodes with shifted lists, some at a time.
+    #[inline(always)]
+    fn shifted(&self, range: Range<usize>) -> usize {
+        let mut end = range.end;
+        let Some(row) = self.rows.row(range.start) else { return end };
+        while end > range.start {
+            // The last ones may be counted twice.
+            let first = range.start.max(end.saturating_sub(LANES));
+            let nodes = first..first + LANES;
+            let Some(mut sums) = side_by_side(self.place, row, first - range.start) else {
+                break;
+            };
+            let mut ordinary = true;
+            if self.outputs.any(nodes.clone()) {
+                for (sum, node) in sums.iter_mut().zip(nodes) {
+                    let output = self.outputs.has(node);
+                    *sum += if output { self.one } else { 0.0 };
+                    ordinary &= is_ordinary(*sum, output);
+                }
+            } else {
+                ordinary = sums.iter().fold(true, |all, &sum| all & is_ordinary(sum, false));
+            }
+            if !ordinary {
+                break;
+            }
+            for (lane, sum) in sums.into_iter().enumerate() {
+                self.place.write(first + lane, sum);
+            }
+            end = first;
+        }
+        end
+    }
+}
+
+/// Whether a sum can be put down without a thought to scales; without jumps, for many at a time.
 #[inline(always)]
-pub(crate) fn same<I: Index>(row: &[I], other: &[I]) -> bool {
-    row.len() == other.len() && row.first() == other.first() && row == other
+fn is_ordinary(sum: f64, output: bool) -> bool {
+    ((sum >= SMALL) & (sum < LARGE)) | ((sum == 0.0) & !output)
+}
+
+/// The sums of some nodes, the first of which has the list `row`, its entries `further` on, and
+/// every next one the next; in the order of [`strands`].
+#[inline(always)]
+fn side_by_side<I: Index>(place: impl Place, row: &[I], further: usize) -> Option<[f64; LANES]> {
+    let add = |sums: &mut [f64; LANES], id: I| {
+        let numbers = place.stretch(id.position().wrapping_add(further))?;
+        for lane in 0..LANES {
+            sums[lane] += numbers[lane];
+        }
+        Some(())
+    };
+    let mut sums = [[0.0; LANES]; 4];
+    if row.len() < LONG {
+        for &id in row {
+            add(&mut sums[0], id)?;
+        }
+        return Some(sums[0]);
+    }
+    let (fours, rest) = row.as_chunks::<4>();
+    for ids in fours {
+        for strand in 0..4 {
+            add(&mut sums[strand], ids[strand])?;
+        }
+    }
+    for (strand, &id) in rest.iter().enumerate() {
+        add(&mut sums[strand], id)?;
+    }
+    let joined = |lane: usize| (sums[0][lane] + sums[1][lane]) + (sums[2][lane] + sums[3][lane]);
+    Some(std::array::from_fn(joined))
 }
 
 /// The sum of what `read` says of the nodes in `row`, given the place of each in it, too, unless that

@@ -1,6 +1,8 @@
 //! Counts in log space: one floating-point number a node, of a scale that ranges of nodes share.
 
-use crate::number::split_exponent;
+use std::ops::Range;
+
+use crate::number::{Log, Number, split_exponent};
 
 /// A scale is `2^(RADIX * exponent)`.
 pub(crate) const RADIX: i32 = 512;
@@ -64,6 +66,12 @@ pub(crate) struct Scaled {
     streak: u32,
 }
 
+impl Drop for Scaled {
+    fn drop(&mut self) {
+        Log::reserve().put(vec![std::mem::take(&mut self.values)]);
+    }
+}
+
 /// What marks a straggler, and the place in the table below it.
 const MARK: u64 = 0x7ff8 << 48;
 const PLACE: u64 = (1 << 48) - 1;
@@ -71,7 +79,8 @@ const PLACE: u64 = (1 << 48) - 1;
 impl Scaled {
     pub(crate) fn new(nodes: usize) -> Self {
         let epochs = vec![Epoch { end: nodes, exponent: 0 }];
-        let (values, stragglers) = (vec![0.0; nodes], Vec::new());
+        // Every number is put down before it is read.
+        let (values, stragglers) = (Log::reserve().take(nodes), Vec::new());
         Self { values, epochs, stragglers, latest: usize::MAX, streak: 0 }
     }
 
@@ -130,46 +139,38 @@ impl Scaled {
         self.stragglers.push(straggler);
     }
 
-    /// Number of bits of a count, or one more; its relative error is far below the margin.
+    /// Number of bits of a count, or one more.
     pub(crate) fn bits(&self, node: usize) -> u64 {
-        const MARGIN: f64 = 1.0 + 1e-6;
-        match self.get(node) {
-            Some((mantissa, exponent)) if mantissa > 0.0 => {
-                let (_, shift) = split_exponent(mantissa * MARGIN);
-                (i64::from(exponent) * i64::from(RADIX) + shift + 1).max(1) as u64
-            }
-            _ => 0,
-        }
+        self.get(node).map_or(0, |(mantissa, exponent)| bits(mantissa, exponent))
     }
 
     /// The largest of [`Scaled::bits`] of some nodes.
-    pub(crate) fn most_bits(&self, nodes: std::ops::Range<usize>) -> u64 {
-        let values = self.values.get(nodes.clone()).unwrap_or_default();
-        let largest = values.iter().enumerate().fold((0, 0.0), |(at, largest), (node, &value)| {
-            if value > largest { (node, value) } else { (at, largest) }
-        });
-        let in_one =
-            !self.epochs.iter().any(|epoch| nodes.start < epoch.end && epoch.end < nodes.end);
-        if in_one && !values.iter().any(|value| value.is_nan()) {
-            return self.bits(nodes.start + largest.0);
+    pub(crate) fn most_bits(&self, nodes: Range<usize>) -> u64 {
+        if let Some((values, epoch)) = self.in_one(nodes.clone()) {
+            let (_, most) = pulp::Arch::new().dispatch(|| extremes(values, 0.0));
+            return bits(most, epoch.exponent);
         }
         nodes.map(|node| self.bits(node)).max().unwrap_or(0)
     }
 
     /// The least of [`Scaled::bits`] of those nodes whose counts may be rounded.
-    pub(crate) fn least_bits(&self, nodes: std::ops::Range<usize>) -> Option<u64> {
-        let values = self.values.get(nodes.clone()).unwrap_or_default();
-        let whole = self.epochs.iter().rfind(|epoch| epoch.end >= nodes.end);
-        let in_one = !self.epochs.iter().any(|epoch| nodes.contains(&epoch.end));
-        if let Some(epoch) = whole.filter(|_| in_one && !values.iter().any(|v| v.is_nan())) {
+    pub(crate) fn least_bits(&self, nodes: Range<usize>) -> Option<u64> {
+        if let Some((values, epoch)) = self.in_one(nodes.clone()) {
             let from = if epoch.exponent == 0 { ROUNDED } else { SMALL };
-            let rounded = |value: f64| if value >= from { value } else { f64::INFINITY };
-            let least = values.iter().fold(f64::INFINITY, |least, &v| least.min(rounded(v)));
-            let at = nodes.start + values.iter().position(|&value| value == least)?;
-            return Some(self.bits(at));
+            let (least, most) = pulp::Arch::new().dispatch(|| extremes(values, from));
+            return (most >= from).then(|| bits(least, epoch.exponent));
         }
         let rounded = nodes.filter(|&node| !self.is_below_rounding(node));
         rounded.map(|node| self.bits(node)).min()
+    }
+
+    /// The numbers of some nodes and their epoch, if it is one and no straggler is among them.
+    fn in_one(&self, nodes: Range<usize>) -> Option<(&[f64], Epoch)> {
+        let epoch = self.epochs.iter().rfind(|epoch| epoch.end >= nodes.end)?;
+        let in_one = !self.epochs.iter().any(|epoch| nodes.contains(&epoch.end));
+        let values = self.values.get(nodes).filter(|_| in_one)?;
+        let (_, most) = pulp::Arch::new().dispatch(|| extremes(values, 0.0));
+        (!most.is_nan()).then_some((values, *epoch))
     }
 
     /// Whether a count is below 2^53, so that it is exact.
@@ -193,6 +194,32 @@ impl Scaled {
     pub(crate) fn bytes(&self) -> u64 {
         let stragglers = (self.stragglers.len() * size_of::<Straggler>()) as u64;
         Self::bytes_of(self.values.len()) + stragglers
+    }
+}
+
+/// The least of those numbers that are at least `from`, and the most of all, none of which is
+/// negative; stragglers are larger than all others.
+#[inline(always)]
+fn extremes(values: &[f64], from: f64) -> (f64, f64) {
+    // As integers, which are in the same order, they are compared many at a time.
+    let from = from.to_bits();
+    let (mut least, mut most) = (u64::MAX, 0);
+    for value in values {
+        let value = value.to_bits();
+        least = least.min(value.wrapping_sub(from));
+        most = most.max(value);
+    }
+    (f64::from_bits(least.wrapping_add(from)), f64::from_bits(most))
+}
+
+/// Number of bits of a number, or one more; its relative error is far below the margin.
+fn bits(mantissa: f64, exponent: i32) -> u64 {
+    const MARGIN: f64 = 1.0 + 1e-6;
+    if mantissa > 0.0 {
+        let (_, shift) = split_exponent(mantissa * MARGIN);
+        (i64::from(exponent) * i64::from(RADIX) + shift + 1).max(1) as u64
+    } else {
+        0
     }
 }
 
@@ -279,6 +306,12 @@ impl<'v> Numbers<'v> {
     #[inline(always)]
     pub(crate) fn get(&self, node: usize) -> Option<f64> {
         self.current.get(node.wrapping_sub(self.base)).copied()
+    }
+
+    /// The numbers of neighbouring nodes of the latest epoch, from that of `node` on.
+    #[inline(always)]
+    pub(crate) fn stretch<const N: usize>(&self, node: usize) -> Option<[f64; N]> {
+        self.current.get(node.wrapping_sub(self.base)..)?.first_chunk::<N>().copied()
     }
 
     /// The number of a node of one of both epochs; not a number for stragglers.

@@ -6,7 +6,7 @@ use num_bigint::BigUint;
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::graph::chunks::{DIGIT, DIGIT_BITS, integer};
+use crate::graph::bands::{DIGIT, DIGIT_BITS, integer};
 use crate::graph::count::Towards;
 use crate::graph::counts::GraphCounts;
 use crate::graph::roles::Parameters;

@@ -4,15 +4,17 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::graph::csr::Index;
+use crate::graph::csr::{Index, with_indices};
 use crate::graph::roundings::in_sum;
 use crate::graph::source::{Rows, Source, changed};
+use crate::graph::stretches::{Stretch, find};
 use crate::monitor::Monitor;
 
 /// Edges that make it worth waking a second thread.
 const WIDE: usize = 1 << 15;
-/// Nodes looked at between two looks at the monitor.
+/// Nodes looked at between two looks at the monitor, and edges, about, lest they leave the cache.
 const PIECE: usize = 1 << 16;
+const EDGES: usize = 1 << 16;
 /// Lists up to this length are looked at as if they had it.
 const SHORT: usize = 16;
 /// From `SHORT - length` on, masks of the entries that there are. (A `static`, lest compilers make
@@ -40,6 +42,8 @@ pub(crate) struct Survey {
     /// there, if all multiplicities are 1 and no output has a successor.
     pub(crate) roundings: Vec<u32>,
     pub(crate) edges: usize,
+    /// Without multiplicities, from the last nodes to the first.
+    pub(crate) stretches: Vec<Stretch>,
 }
 
 /// What a look at the numbering finds.
@@ -93,7 +97,7 @@ pub(crate) fn survey<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result
     while end > 0 {
         let (first, rows) = source.before(end)?;
         while end > first {
-            let start = first.max(end.saturating_sub(PIECE));
+            let start = shortened(&rows, first..end);
             let task = Look { rows: &rows, range: start..end, nodes, state: &mut state, rising };
             match pulp::Arch::new().dispatch(task) {
                 Ok(()) => {}
@@ -104,6 +108,14 @@ pub(crate) fn survey<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result
                 }
                 Err(Stop::Beyond(node)) => return Err(beyond(&rows, node, nodes)),
                 Err(Stop::Changed) => return Err(changed()),
+            }
+            if rising && rows.multiplicity.is_none() {
+                // Of what was just read, and is in the cache.
+                let found = &mut state.survey.stretches;
+                let found = with_indices!(rows.offsets, offsets => {
+                    pulp::Arch::new().dispatch(|| find(offsets, &rows, start..end, found))
+                });
+                found.ok_or_else(changed)?;
             }
             monitor.advance(rows.edges(start, end) as u64)?;
             end = start;
@@ -117,6 +129,15 @@ pub(crate) fn survey<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result
     }
     monitor.finish()?;
     Ok(Numbering::Topological(state.survey))
+}
+
+/// Where a piece that ends with `range` begins.
+fn shortened<I: Index>(rows: &Rows<'_, I>, range: Range<usize>) -> usize {
+    let mut start = range.start.max(range.end.saturating_sub(PIECE));
+    while rows.edges(start, range.end) > EDGES && range.end - start > 1 {
+        start = start.midpoint(range.end);
+    }
+    start
 }
 
 fn beyond<I: Index>(rows: &Rows<'_, I>, node: usize, nodes: usize) -> Error {
