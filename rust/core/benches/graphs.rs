@@ -45,7 +45,7 @@ impl Edges {
 
     fn lists(&self) -> Result<Csr<'static>> {
         let (sources, targets) = (Indices::from(&self.sources[..]), (&self.targets[..]).into());
-        from_edges(&sources, &targets, None, Some(self.nodes as u64), 1, &Monitor::silent())
+        from_edges(&sources, targets, None, Some(self.nodes as u64), 1, &Monitor::silent())
     }
 
     fn graph(&self) -> Result<Graph<'static>> {
