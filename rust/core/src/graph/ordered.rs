@@ -18,22 +18,17 @@ const SHARE: usize = 16;
 /// Edges that are compared at once.
 const LANES: usize = 64;
 
-/// A list that begins in a piece.
-#[derive(Clone, Copy, Default)]
-struct Head {
-    node: u32,
-    /// Its first edge, counted from the beginning of the piece.
-    edge: u32,
-    /// The least of its targets in the piece.
-    least: u32,
-}
+/// Edges that begin a list are written down so many at a time.
+const GROUP: usize = 16;
 
 /// What is found in a piece.
 #[derive(Default)]
 struct Found {
-    /// The lists that begin in it, and room for more.
-    room: Vec<Head>,
+    /// The edges that begin a list, counted from the beginning of the piece; and room for more.
+    room: Vec<u32>,
     heads: usize,
+    /// The least target of each list that begins in the piece, if that may not be the first one.
+    leasts: Vec<u32>,
     /// The least target before the first head.
     least: u32,
     /// The largest target.
@@ -80,20 +75,10 @@ where
     if known > most || !fits::<O>(nodes.unwrap_or(known)) {
         return Ok(None);
     }
-    let mut offsets = vec![O::default(); nodes.unwrap_or(known) + 1];
-    offsets[known] = offset(edges);
-    let mut lists = Lists {
-        offsets,
-        offset,
-        next: known,
-        end: edges,
-        least: u32::MAX,
-        blocks: Blocks::new(known, edges),
-    };
+    let mut lists = Lists::new(edges, known, nodes.unwrap_or(known), offset);
     let (mut largest, mut rising) = (known, true);
     let shares = if team.threads() == 1 { 1 } else { SHARE * team.threads() };
-    let mut found: Vec<Found> = Vec::new();
-    found.resize_with(shares.min(edges.div_ceil(PIECE)), Found::default);
+    let mut found: Vec<Found> = (0..shares).map(|_| Found::default()).collect();
     let mut end = edges;
     while end > 0 {
         let pieces: Vec<Range<usize>> = pieces_before(end).take(shares).collect();
@@ -109,7 +94,7 @@ where
             }
             largest = largest.max(found.most + 1);
             rising &= found.rising;
-            lists.take(piece.start, found);
+            lists.take(&sources[piece.clone()], &targets[piece.clone()], piece.start, found);
             monitor.advance(piece.len() as u64)?;
             end = piece.start;
         }
@@ -151,19 +136,35 @@ impl<O: Index + Default, F: Fn(usize) -> O> Lists<O, F>
 where
     Indices<'static>: From<Vec<O>>,
 {
+    /// Of so many nodes, and those from `known` on have no successors.
+    fn new(edges: usize, known: usize, nodes: usize, offset: F) -> Self {
+        let mut offsets = vec![O::default(); nodes + 1];
+        offsets[known] = offset(edges);
+        let blocks = Blocks::new(known, edges);
+        Self { offsets, offset, next: known, end: edges, least: u32::MAX, blocks }
+    }
+
     /// Adds the lists that begin in a piece.
-    fn take(&mut self, start: usize, found: &Found) {
+    fn take<S: Index, T: Index>(
+        &mut self,
+        sources: &[S],
+        targets: &[T],
+        start: usize,
+        found: &Found,
+    ) {
         // Kept at hand: a compiler cannot tell these from what is written to.
         let (mut next, mut end, mut least) = (self.next, self.end, self.least);
-        for head in found.heads().iter().rev() {
-            let (node, edge) = (head.node as usize, start + head.edge as usize);
+        for (head, &edge) in found.heads().iter().enumerate().rev() {
+            let (at, edge) = (edge as usize, start + edge as usize);
+            let node = sources[at].narrow() as usize;
             if node + 1 < next {
                 self.skip(node + 1..next, end);
             }
             if let Some(offset) = self.offsets.get_mut(node) {
                 *offset = (self.offset)(edge);
             }
-            self.blocks.list(node, edge..end, head.least.min(least));
+            least = least.min(found.leasts.get(head).copied().unwrap_or(targets[at].narrow()));
+            self.blocks.list(node, edge..end, least);
             (next, end, least) = (node, edge, u32::MAX);
         }
         (self.next, self.end, self.least) = (next, end, least.min(found.least));
@@ -215,7 +216,7 @@ impl<S: Index, T: Index> pulp::NullaryFnOnce for Look<'_, S, T> {
     #[inline(always)]
     fn call(self) {
         let Self { sources, targets, piece, found } = self;
-        found.room.resize(PIECE, Head::default());
+        found.room.resize(PIECE + GROUP, 0);
         let mut heads = 0;
         let (Some(sources), Some(targets)) = (sources.get(..piece.end), targets.get(..piece.end))
         else {
@@ -224,25 +225,17 @@ impl<S: Index, T: Index> pulp::NullaryFnOnce for Look<'_, S, T> {
         let mut start = piece.start;
         let mut sums = Sums { most: targets[start], wrong: false, unsorted: false };
         if start == 0 {
-            let (node, least) = (sources[0].narrow(), targets[0].narrow());
-            found.room[0] = Head { node, edge: 0, least };
+            found.room[0] = 0;
             heads = 1;
             sums.wrong = targets[0].position() <= sources[0].position();
             start = 1;
         }
+        let (mut few_from, mut few_to) = ([sources[0]; LANES + 1], [targets[0]; LANES + 1]);
         while start < piece.end {
-            let (mut few_from, mut few_to) = ([sources[0]; LANES + 1], [targets[0]; LANES + 1]);
             let from = window(sources, start - 1, &mut few_from);
             let to = window(targets, start - 1, &mut few_to);
-            let mut begins = compare(from, to, &mut sums);
-            while begins != 0 {
-                let lane = begins.trailing_zeros() as usize + 1;
-                begins &= begins - 1;
-                let (node, least) = (from[lane].narrow(), to[lane].narrow());
-                let edge = (start - 1 + lane - piece.start) as u32;
-                found.room[heads] = Head { node, edge, least };
-                heads += 1;
-            }
+            let begins = compare(from, to, &mut sums);
+            heads = write_down(begins, (start - piece.start) as u32, &mut found.room, heads);
             start += LANES;
         }
         found.heads = heads;
@@ -284,8 +277,29 @@ fn compare<S: Index, T: Index>(
     word(&begins)
 }
 
+/// Adds the places of the bits that are set, from `first` on, to `heads` entries; gives how many there
+/// are then. Some more are written: where numbers of bits differ at random, processors foresee no
+/// end of a loop.
+#[inline(always)]
+fn write_down(mut bits: u64, first: u32, room: &mut [u32], heads: usize) -> usize {
+    let all = heads + bits.count_ones() as usize;
+    let mut at = heads;
+    while bits != 0 {
+        let Some(group) = room.get_mut(at..).and_then(|room| room.first_chunk_mut::<GROUP>())
+        else {
+            return heads;
+        };
+        for place in group {
+            *place = first.wrapping_add(bits.trailing_zeros());
+            bits &= bits.wrapping_sub(1);
+        }
+        at += GROUP;
+    }
+    all
+}
+
 impl Found {
-    fn heads(&self) -> &[Head] {
+    fn heads(&self) -> &[u32] {
         self.room.get(..self.heads).unwrap_or_default()
     }
 
@@ -300,14 +314,16 @@ impl Found {
         self.most = sums.most.position();
         self.falls = sums.wrong && falls(&sources[piece.start.saturating_sub(1)..]);
         self.rising = !sums.wrong;
-        let first = self.heads().first().map_or(piece.len(), |head| head.edge as usize);
+        let first = self.heads().first().map_or(piece.len(), |&head| head as usize);
         self.least = if first == 0 { u32::MAX } else { targets[piece.start].narrow() };
+        self.leasts.clear();
         if sums.unsorted {
             let mut end = piece.end;
             let least = |start, end| extremes(targets, start, end).map_or(0, |(least, _)| least);
-            for head in self.room[..self.heads].iter_mut().rev() {
-                let start = piece.start + head.edge as usize;
-                head.least = least(start, end);
+            self.leasts.resize(self.heads, 0);
+            for (found, &head) in self.leasts.iter_mut().zip(&self.room).rev() {
+                let start = piece.start + head as usize;
+                *found = least(start, end);
                 end = start;
             }
             self.least = least(piece.start, end);
