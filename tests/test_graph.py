@@ -193,15 +193,53 @@ def test_arguments_are_not_changed():
         np.testing.assert_array_equal(argument, copied)
 
 
-def test_arrays_may_change_after_building():
-    """`from_edges` sorts the edges, so nothing of the arguments is left in the graph."""
-    arguments = [np.array(values) for values in (SOURCES, TARGETS, [3, 4], [0, 0, -1, -1, 2])]
-    graph = unrolled.Graph.from_edges(*arguments, num_nodes=5)
+@pytest.mark.parametrize(
+    ("sources", "targets", "copy"),
+    [(SOURCES, TARGETS, True), (SOURCES[::-1], TARGETS[::-1], False)],
+    ids=["copied", "sorted"],
+)
+def test_arrays_may_change_after_building(sources, targets, copy):
+    """What is copied, or had to be sorted, leaves nothing of the arguments in the graph."""
+    lists = (sources, targets, [3, 4], [0, 0, -1, -1, 2])
+    arguments = [np.array(values) for values in lists]
+    graph = unrolled.Graph.from_edges(*arguments, num_nodes=5, copy=copy)
     for argument in arguments:
         argument[:] = 0
     assert counts_of(graph) == DOWNSTREAM
     assert graph.outputs.tolist() == [3, 4]
     assert graph.parameters.tolist() == [0, 0, -1, -1, 2]
+
+
+@pytest.mark.parametrize("dtype", ["i4", "u4", "i8", "u8"])
+@pytest.mark.parametrize("writeable", [True, False])
+@pytest.mark.parametrize("copy", [True, False])
+def test_sorted_edges_are_copied_when_asked(dtype, writeable, copy):
+    sources, targets = np.array(SOURCES, dtype=dtype), np.array(TARGETS, dtype=dtype)
+    times = np.ones(len(sources), dtype=np.uint64)
+    for array_ in (sources, targets, times):
+        array_.flags.writeable = writeable
+    graph = unrolled.Graph.from_edges(sources, targets, multiplicity=times, num_nodes=5, copy=copy)
+    assert np.shares_memory(graph.indices, targets) != copy
+    assert np.shares_memory(graph.multiplicity, times) != copy
+    assert not graph.indices.flags.writeable
+    assert targets.flags.writeable == writeable
+    rows = unrolled.Graph.from_csr(graph.indptr, targets, multiplicity=times, copy=copy)
+    assert np.shares_memory(rows.indptr, graph.indptr) != copy
+    assert np.shares_memory(rows.indices, targets) != copy
+    assert np.shares_memory(rows.multiplicity, times) != copy
+    assert counts_of(graph) == counts_of(rows) == DOWNSTREAM
+
+
+def test_edges_outlive_their_arrays():
+    def build():
+        sources, targets = np.repeat(np.arange(2000), 2), np.arange(4000) // 2 + 1
+        return unrolled.Graph.from_edges(sources, targets)
+
+    graph = build()
+    noise = [np.full(4000, -1) for _ in range(50)]
+    assert graph.indices.tolist() == [at // 2 + 1 for at in range(4000)]
+    assert unrolled.count(graph)[0] == 1 << 2000
+    assert len(noise) == 50
 
 
 def test_number_of_nodes():

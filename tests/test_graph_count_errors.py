@@ -125,6 +125,12 @@ for dtype in ("i4", "u4", "i8"):
         attempt(graph)
         change(indptr, indices)
         attempt(graph)
+        indptr, indices = chain(dtype)
+        sources = np.arange(len(indices))
+        graph = unrolled.Graph.from_edges(sources, indices)
+        assert np.shares_memory(graph.indices, indices)
+        change(sources, indices)
+        attempt(graph)
 print("survived")
 """
 

@@ -80,31 +80,38 @@ def _wide_integers(values: Any, what: str) -> npt.NDArray[np.integer[Any]]:
     return np.array(numbers, dtype=np.int64 if least < 0 else np.uint64)
 
 
-def unsigned(values: Any, what: str) -> Unsigned:
+def unsigned(values: Any, what: str, *, copy: bool = False) -> Unsigned:
     """Integers as the core reads them: native, without gaps, 32 or 64 bits, sign bit ignored.
 
-    Shares memory with `values` wherever the dtype allows; a negative number becomes one that no
-    graph has, which the core refuses.
+    Shares memory with `values` wherever the dtype allows, unless `copy`; a negative number becomes
+    one that no graph has, which the core refuses.
     """
     array = integers(values, what)
     # With 2**31 nodes and more, a negative 32-bit number could pass for one of them; ids that
     # large need 64 bits anyway.
     if array.dtype in NARROW and array.dtype.isnative:
-        return np.require(array, requirements=["C", "A"]).view(np.uint32)
+        return _own(array, copy).view(np.uint32)
     if array.dtype in WIDE and array.dtype.isnative:
-        return np.require(array, requirements=["C", "A"]).view(np.uint64)
+        return _own(array, copy).view(np.uint64)
     return np.ascontiguousarray(
         array, dtype=np.int64 if array.dtype.kind == "i" else np.uint64
     ).view(np.uint64)
 
 
-def multiplicities(values: Any) -> npt.NDArray[np.uint64] | None:
+def multiplicities(values: Any, *, copy: bool = False) -> npt.NDArray[np.uint64] | None:
     """Multiplicities as unsigned integers of 64 bits; None stays None."""
     if values is None:
         return None
     array = integers(values, "multiplicity")
     refuse_negative(array, "multiplicity", least=1)
-    return np.require(array, dtype=np.uint64, requirements=["C", "A"])
+    return _own(array, copy, dtype=np.uint64)
+
+
+def _own(array: npt.NDArray[Any], copy: bool, dtype: Any = None) -> npt.NDArray[Any]:
+    """The array without gaps, shared or copied."""
+    if copy:
+        return np.array(array, dtype=dtype, order="C")
+    return np.require(array, dtype=dtype, requirements=["C", "A"])
 
 
 def as_mask(values: Any) -> npt.NDArray[np.bool_] | None:

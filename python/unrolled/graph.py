@@ -81,15 +81,21 @@ class Graph:
         *,
         inputs: npt.ArrayLike | None = None,
         name: str = "graph",
+        copy: bool = False,
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> Graph:
         """Graph of edges in any order.
 
+        Edges that are sorted by source are not copied: the graph then shares memory with `targets`
+        and `multiplicity`, as far as these are arrays of 32 or 64 bits without gaps. Do not write
+        to them afterwards, or pass ``copy=True``. (If they are written to all the same, counting
+        gives an error or other counts.)
+
         Parameters
         ----------
         sources, targets : array of int, shape ``(edges,)``
-            Where each edge comes from and leads to. Edges sorted by source are taken up faster.
+            Where each edge comes from and leads to. Edges sorted by source are taken up fastest.
         outputs : array, optional
             Ids of the outputs, or a boolean mask of shape ``(nodes,)``. By default the nodes
             without a successor. An output may feed further nodes.
@@ -106,6 +112,8 @@ class Graph:
             parameters.
         name : str
             For results and messages.
+        copy : bool
+            Copy the arrays, so that they may be written to afterwards.
         threads : int, optional
             By default one a core.
         progress : callable, optional
@@ -128,8 +136,11 @@ class Graph:
         (3, [2], [0, -1, -1])
         """
         label = checked_name(name)
-        ends = {"sources": unsigned(sources, "sources"), "targets": unsigned(targets, "targets")}
-        times = multiplicities(multiplicity)
+        ends = {
+            "sources": unsigned(sources, "sources"),
+            "targets": unsigned(targets, "targets", copy=copy),
+        }
+        times = multiplicities(multiplicity, copy=copy)
         nodes = None if num_nodes is None else checked_nodes(num_nodes)
 
         # A 32-bit id below zero could pass for a node only where there are so many.
@@ -161,19 +172,21 @@ class Graph:
         *,
         inputs: npt.ArrayLike | None = None,
         name: str = "graph",
+        copy: bool = False,
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> Graph:
         """Graph of successor lists: node ``v`` leads to ``indices[indptr[v]:indptr[v + 1]]``.
 
         Arrays of 32 or 64 bits without gaps are shared, not copied: do not write to them
-        afterwards. (If they are written to all the same, counting gives an error or other counts.)
+        afterwards, or pass ``copy=True``. (If they are written to all the same, counting gives an
+        error or other counts.)
 
         Parameters
         ----------
         indptr : array of int, shape ``(nodes + 1,)``
         indices : array of int, shape ``(edges,)``
-        outputs, parameters, multiplicity, inputs, name, threads, progress
+        outputs, parameters, multiplicity, inputs, name, copy, threads, progress
             See `from_edges`.
 
         Raises
@@ -188,8 +201,9 @@ class Graph:
         Graph('graph', 3 nodes, 3 edges, 1 output)
         """
         label = checked_name(name)
-        offsets, targets = unsigned(indptr, "indptr"), unsigned(indices, "indices")
-        times = multiplicities(multiplicity)
+        offsets = unsigned(indptr, "indptr", copy=copy)
+        targets = unsigned(indices, "indices", copy=copy)
+        times = multiplicities(multiplicity, copy=copy)
         nodes = max(len(offsets) - 1, 0)
         if nodes > 1 << 31:
             refuse_negative_ids(indices=indices)

@@ -43,12 +43,12 @@ impl Edges {
         Self { nodes: self.nodes, sources, targets }
     }
 
-    fn lists(&self) -> Result<Csr<'static>> {
+    fn lists(&self) -> Result<Csr<'_>> {
         let (sources, targets) = (Indices::from(&self.sources[..]), (&self.targets[..]).into());
-        from_edges(&sources, &targets, None, Some(self.nodes as u64), 1, &Monitor::silent())
+        from_edges(&sources, targets, None, Some(self.nodes as u64), 1, &Monitor::silent())
     }
 
-    fn graph(&self) -> Result<Graph<'static>> {
+    fn graph(&self) -> Result<Graph<'_>> {
         Graph::new(Lists::Memory(self.lists()?), Roles::default(), None, 1, &Monitor::silent())
     }
 }

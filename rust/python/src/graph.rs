@@ -53,7 +53,7 @@ impl IndexArray {
         })
     }
 
-    fn new(py: Python<'_>, indices: Indices<'static>) -> Self {
+    fn new(py: Python<'_>, indices: Indices<'_>) -> Self {
         match indices {
             Indices::Narrow(values) => {
                 Self::Narrow(PyArray1::from_vec(py, values.into_owned()).unbind())
@@ -64,10 +64,17 @@ impl IndexArray {
         }
     }
 
-    fn shared(&self, py: Python<'_>) -> Py<PyAny> {
+    fn clone_ref(&self, py: Python<'_>) -> Self {
         match self {
-            Self::Narrow(array) => array.clone_ref(py).into_any(),
-            Self::Wide(array) => array.clone_ref(py).into_any(),
+            Self::Narrow(array) => Self::Narrow(array.clone_ref(py)),
+            Self::Wide(array) => Self::Wide(array.clone_ref(py)),
+        }
+    }
+
+    fn shared(&self, py: Python<'_>) -> Py<PyAny> {
+        match self.clone_ref(py) {
+            Self::Narrow(array) => array.into_any(),
+            Self::Wide(array) => array.into_any(),
         }
     }
 }
@@ -197,15 +204,34 @@ impl Graph {
         threads: usize,
         progress: Progress,
     ) -> PyResult<Self> {
-        let (sources, targets) = (sources.read(py)?, targets.read(py)?);
+        let (ends, heads) = (sources.read(py)?, targets.read(py)?);
         let times = multiplicity.as_ref().map(|array| reading(py, array)).transpose()?;
-        let times = times.as_ref().map(slice).transpose()?;
-        let (sources, targets) = (sources.indices()?, targets.indices()?);
+        let shared = times.as_ref().map(slice).transpose()?.map(Cow::Borrowed);
+        let (ends, heads) = (ends.indices()?, heads.indices()?);
         let reporter = progress.as_ref().map(|progress| progress.clone_ref(py));
         let csr = enter(py, reporter, |monitor| {
-            from_edges(&sources, &targets, times, num_nodes, threads, monitor)
+            from_edges(&ends, heads, shared, num_nodes, threads, monitor)
         })?;
-        Arrays::owned(py, csr).finish(py, roles.roles(), None, threads, progress)
+        let (lists, roles) = (Lists::Memory(csr.borrowed()), roles.roles());
+        let frame = enter(py, progress, |monitor| {
+            let graph = CoreGraph::new(lists, roles, None, threads, monitor)?;
+            Ok(Arc::clone(graph.frame()))
+        })?;
+        let (offsets, heads, shared) = csr.into_parts();
+        let lists = Arrays::Memory {
+            offsets: IndexArray::new(py, offsets),
+            targets: match heads {
+                Indices::Narrow(Cow::Borrowed(_)) | Indices::Wide(Cow::Borrowed(_)) => {
+                    targets.clone_ref(py)
+                }
+                heads => IndexArray::new(py, heads),
+            },
+            multiplicity: match shared {
+                Some(Cow::Owned(times)) => Some(PyArray1::from_vec(py, times).unbind()),
+                _ => multiplicity.as_ref().map(|array| array.clone_ref(py)),
+            },
+        };
+        Ok(Self { lists, frame })
     }
 
     #[staticmethod]

@@ -36,8 +36,8 @@ fuzz_target!(|input: Input| {
         times.push(1);
     }
     let (sources, targets): (Indices<'_>, Indices<'_>) = (sources.into(), targets.into());
-    let times = input.multiplicity.then_some(&times[..]);
-    let Ok(lists) = from_edges(&sources, &targets, times, nodes, 1, &silent) else { return };
+    let times = input.multiplicity.then(|| times.into());
+    let Ok(lists) = from_edges(&sources, targets, times, nodes, 1, &silent) else { return };
     let wide = |ids: Vec<u8>| ids.into_iter().map(u32::from).collect();
     let labels = input.labels.map(|labels| labels.into_iter().map(i64::from).collect());
     let roles = Roles {

@@ -1,10 +1,15 @@
 //! From edges in any order to successor lists: a counting sort in two steps, the first of which
 //! gathers edges in buckets small enough for the second to stay in the cache.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::graph::csr::{Csr, Index, Indices, check_multiplicity, check_nodes, with_indices};
+use crate::graph::csr::{
+    Csr, Index, Indices, MOST_NODES, check_multiplicity, check_nodes, with_indices,
+};
+use crate::graph::ordered::ordered;
+use crate::graph::survey::Numbering;
 use crate::graph::team::{Team, parts};
 use crate::monitor::Monitor;
 
@@ -54,16 +59,16 @@ impl<S: Index, T: Index> Edges for Pairs<'_, S, T> {
 
 /// Sorts edges given as two arrays into successor lists.
 ///
-/// Edges with one source keep their order. Sorted sources are recognised, and then nothing is
-/// sorted. `threads` may be 0 for one a core.
+/// Edges with one source keep their order. Sorted sources are recognised; then nothing is sorted,
+/// and the lists are `targets` as they came. `threads` may be 0 for one a core.
 ///
 /// # Errors
 /// [`Error::InvalidGraph`] for arrays of different lengths, a node beyond `nodes` (by default, as
 /// many as the edges mention), too many nodes, or a multiplicity of 0; [`Error::Interrupted`].
 pub fn from_edges<'a>(
     sources: &Indices<'_>,
-    targets: &Indices<'_>,
-    multiplicity: Option<&[u64]>,
+    targets: Indices<'a>,
+    multiplicity: Option<Cow<'a, [u64]>>,
     nodes: Option<u64>,
     threads: usize,
     monitor: &Monitor<'_>,
@@ -74,57 +79,76 @@ pub fn from_edges<'a>(
             reason: format!("{edges} sources but {} targets; give one an edge", targets.len()),
         });
     }
-    if let Some(multiplicity) = multiplicity {
+    if let Some(multiplicity) = &multiplicity {
         check_multiplicity(multiplicity, edges)?;
     }
     let team = Team::new(threads);
     monitor.start(3 * edges as u64);
-    let (most, sorted) = survey(sources, &team, monitor)?;
-    let (most_target, _) = survey(targets, &team, monitor)?;
-    let needed = if edges == 0 { 0 } else { (most.max(most_target) as u64).saturating_add(1) };
-    let nodes = nodes.unwrap_or(needed);
+    let given = nodes.map(|nodes| usize::try_from(nodes).unwrap_or(usize::MAX));
+    if given.is_none_or(|nodes| nodes <= MOST_NODES) {
+        let found = with_indices!(sources, sources => with_indices!(&targets, targets => {
+            ordered(sources, targets, given, &team, monitor)
+        }))?;
+        if let Some((offsets, numbering)) = found {
+            return Ok(Csr { offsets, targets, multiplicity, numbering: Some(numbering) });
+        }
+    }
+    let extent = with_indices!(sources, sources => with_indices!(&targets, targets => {
+        extent(sources, targets, &team, monitor)
+    }))?;
+    let nodes = nodes.unwrap_or(extent.nodes);
     check_nodes(nodes)?;
-    if nodes < needed {
-        return Err(out_of_range(sources, targets, nodes));
+    if nodes < extent.nodes {
+        return Err(out_of_range(sources, &targets, nodes));
     }
     check_memory(nodes, edges)?;
-    let nodes = nodes as usize;
-    with_indices!(sources, sources => with_indices!(targets, targets => {
-        let pairs = Pairs { sources, targets, multiplicity };
-        if sorted {
-            in_order(&pairs, nodes, monitor)
-        } else {
-            sort(&pairs, nodes, &team, monitor)
-        }
-    }))
+    let mut csr = with_indices!(sources, sources => with_indices!(&targets, targets => {
+        let pairs = Pairs { sources, targets, multiplicity: multiplicity.as_deref() };
+        sort(&pairs, nodes as usize, &team, monitor)
+    }))?;
+    csr.numbering = (!extent.rising).then_some(Numbering::Other);
+    Ok(csr)
 }
 
-/// The largest identifier, and whether they never fall.
-fn survey(ids: &Indices<'_>, team: &Team, monitor: &Monitor<'_>) -> Result<(usize, bool)> {
-    let pieces = parts(0..ids.len(), ids.len().div_ceil(PIECE), 1);
-    let mut found: Vec<(usize, bool)> = vec![(0, true); pieces.len()];
-    let cost = |(piece, _): &(&Range<usize>, &mut (usize, bool))| piece.len() as u64;
+/// What edges lead to.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    /// How many nodes there must be.
+    nodes: u64,
+    /// Whether every edge leads to a larger number.
+    rising: bool,
+}
+
+fn extent<S: Index, T: Index>(
+    sources: &[S],
+    targets: &[T],
+    team: &Team,
+    monitor: &Monitor<'_>,
+) -> Result<Extent> {
+    let pieces = parts(0..sources.len(), sources.len().div_ceil(PIECE), 1);
+    let mut found = vec![Extent { nodes: 0, rising: true }; pieces.len()];
+    let cost = |(piece, _): &(&Range<usize>, &mut Extent)| piece.len() as u64;
     team.each(pieces.iter().zip(found.iter_mut()), monitor, cost, |(piece, found)| {
-        // The last of the piece before is looked at, too.
-        let piece = piece.start.saturating_sub(1)..piece.end;
-        *found = with_indices!(ids, ids => pulp::Arch::new().dispatch(|| look(&ids[piece])));
+        let (sources, targets) = (&sources[piece.clone()], &targets[piece.clone()]);
+        *found = pulp::Arch::new().dispatch(|| look(sources, targets));
         Ok(())
     })?;
-    let joined = found.into_iter().reduce(|(a, x), (b, y)| (a.max(b), x && y));
-    Ok(joined.unwrap_or((0, true)))
+    let joined = found
+        .into_iter()
+        .reduce(|a, b| Extent { nodes: a.nodes.max(b.nodes), rising: a.rising & b.rising });
+    Ok(joined.unwrap_or(Extent { nodes: 0, rising: true }))
 }
 
-/// The largest of some identifiers, and whether they never fall; without leaving early, so that both
-/// are found many at a time.
+/// Without leaving early, so that many edges are looked at at a time.
 #[inline(always)]
-fn look<I: Index>(ids: &[I]) -> (usize, bool) {
-    let Some(&first) = ids.first() else { return (0, true) };
-    let (mut most, mut falls) = (first, false);
-    for (&before, &id) in ids.iter().zip(&ids[1..]) {
-        most = most.max(id);
-        falls |= id < before;
+fn look<S: Index, T: Index>(sources: &[S], targets: &[T]) -> Extent {
+    let (mut most, mut falling) = (0, false);
+    for (source, target) in sources.iter().zip(targets) {
+        let (source, target) = (source.position(), target.position());
+        most = most.max(source.max(target));
+        falling |= target <= source;
     }
-    (most.position(), !falls)
+    Extent { nodes: (most as u64).saturating_add(1), rising: !falling }
 }
 
 fn out_of_range(sources: &Indices<'_>, targets: &Indices<'_>, nodes: u64) -> Error {
@@ -153,57 +177,6 @@ fn check_memory(nodes: u64, edges: usize) -> Result<()> {
         return Err(Error::GraphMemory { what: "building the graph".into(), needed, limit });
     }
     Ok(())
-}
-
-/// Successor lists of edges that come row by row.
-fn in_order<'a, S: Index, T: Index>(
-    pairs: &Pairs<'_, S, T>,
-    nodes: usize,
-    monitor: &Monitor<'_>,
-) -> Result<Csr<'a>> {
-    let edges = pairs.len();
-    let mut targets: Vec<u32> = Vec::with_capacity(edges);
-    let copied = |piece: Range<usize>| {
-        let length = piece.len() as u64;
-        targets.extend(pairs.targets[piece].iter().map(|id| id.narrow()));
-        monitor.advance(length)
-    };
-    let offsets = if edges <= u32::MAX as usize {
-        ends(pairs.sources, nodes, |edge| edge as u32, copied)?.into()
-    } else {
-        ends(pairs.sources, nodes, |edge| edge as u64, copied)?.into()
-    };
-    monitor.finish()?;
-    Ok(Csr {
-        offsets,
-        targets: targets.into(),
-        multiplicity: pairs.multiplicity.map(|multiplicity| multiplicity.to_vec().into()),
-    })
-}
-
-/// Where the lists of sorted sources begin and end; `each` is called for every piece of them.
-fn ends<S: Index, O: Index + Default>(
-    sources: &[S],
-    nodes: usize,
-    offset: impl Fn(usize) -> O,
-    mut each: impl FnMut(Range<usize>) -> Result<()>,
-) -> Result<Vec<O>> {
-    let mut offsets = vec![O::default(); nodes + 1];
-    for piece in parts(0..sources.len(), sources.len().div_ceil(PIECE), 1) {
-        // The last edge of a list is the last to say where it ends: no jump at the end of each.
-        for (edge, source) in piece.clone().zip(&sources[piece.clone()]) {
-            if let Some(end) = offsets.get_mut(source.position().wrapping_add(1)) {
-                *end = offset(edge + 1);
-            }
-        }
-        each(piece)?;
-    }
-    let mut before = O::default();
-    for end in &mut offsets {
-        before = before.max(*end);
-        *end = before;
-    }
-    Ok(offsets)
 }
 
 fn narrowed<'a>(offsets: Vec<u64>, edges: usize) -> Indices<'a> {
@@ -273,6 +246,7 @@ pub(crate) fn sort<'a, E: Edges>(
         offsets: narrowed(offsets, edges.len()),
         targets: targets.into(),
         multiplicity: edges.has_multiplicity().then(|| multiplicity.into()),
+        numbering: None,
     })
 }
 

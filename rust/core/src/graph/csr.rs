@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
+use crate::graph::survey::Numbering;
 
 /// Most nodes a graph can have: identifiers take 32 bits, and one is left over.
 pub const MOST_NODES: usize = u32::MAX as usize - 1;
@@ -150,6 +151,8 @@ pub struct Csr<'a> {
     pub(crate) offsets: Indices<'a>,
     pub(crate) targets: Indices<'a>,
     pub(crate) multiplicity: Option<Cow<'a, [u64]>>,
+    /// What was found out when the lists were made of edges.
+    pub(crate) numbering: Option<Numbering>,
 }
 
 impl<'a> Csr<'a> {
@@ -170,7 +173,7 @@ impl<'a> Csr<'a> {
         if let Some(multiplicity) = &multiplicity {
             check_multiplicity(multiplicity, edges)?;
         }
-        Ok(Self { offsets, targets, multiplicity })
+        Ok(Self { offsets, targets, multiplicity, numbering: None })
     }
 
     /// Takes lists that passed [`Csr::new`] before. If they were changed since, counting ends with
@@ -181,7 +184,7 @@ impl<'a> Csr<'a> {
         targets: Indices<'a>,
         multiplicity: Option<Cow<'a, [u64]>>,
     ) -> Self {
-        Self { offsets, targets, multiplicity }
+        Self { offsets, targets, multiplicity, numbering: None }
     }
 
     /// Number of nodes.
@@ -221,11 +224,13 @@ impl<'a> Csr<'a> {
     }
 
     /// The same lists, borrowed.
-    pub(crate) fn borrowed(&self) -> Csr<'_> {
+    #[must_use]
+    pub fn borrowed(&self) -> Csr<'_> {
         Csr {
             offsets: self.offsets.borrowed(),
             targets: self.targets.borrowed(),
             multiplicity: self.multiplicity.as_deref().map(Cow::Borrowed),
+            numbering: self.numbering.clone(),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::graph::csr::Index;
+
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Marks {
@@ -35,6 +37,20 @@ impl Marked<'_> {
 impl Marks {
     pub(crate) fn none(nodes: usize) -> Self {
         Self { words: vec![0; nodes.div_ceil(64)], nodes }
+    }
+
+    /// Marks the nodes that are equal to the next one among as many values and one.
+    pub(crate) fn of_equal<I: Index>(values: &[I]) -> Self {
+        let nodes = values.len().saturating_sub(1);
+        let equal = |start: usize| {
+            let mut bytes = [0; 64];
+            let ends = values.get(start + 1..).unwrap_or_default();
+            for ((byte, value), end) in bytes.iter_mut().zip(&values[start..]).zip(ends) {
+                *byte = u8::from(value == end);
+            }
+            word(&bytes)
+        };
+        Self { words: (0..nodes).step_by(64).map(equal).collect(), nodes }
     }
 
     /// Marks `node`; whether it was marked before.
@@ -89,4 +105,13 @@ impl Marks {
             })
         })
     }
+}
+
+/// Bytes that are 0 or 1, as bits.
+#[inline(always)]
+pub(crate) fn word(bytes: &[u8; 64]) -> u64 {
+    // Multiplied so that each comes to its place among the highest eight.
+    let bits =
+        |bytes: &[u8; 8]| u64::from_le_bytes(*bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    bytes.as_chunks().0.iter().rev().fold(0, |word, bytes| word << 8 | bits(bytes))
 }

@@ -15,6 +15,7 @@ mod kept;
 mod log_sweep;
 mod marks;
 mod order;
+mod ordered;
 mod roles;
 mod roundings;
 mod run;
@@ -40,6 +41,7 @@ pub use unroll::{Unrolled, unroll};
 
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
+use csr::with_indices;
 use marks::Marks;
 use order::{Renumbered, renumber};
 use roles::{Parameters, marked};
@@ -102,7 +104,7 @@ impl<'a> Graph<'a> {
     /// [`Error::GraphCycle`]; [`Error::GraphFile`] for a file that is not numbered topologically;
     /// [`Error::Interrupted`].
     pub fn new(
-        lists: Lists<'a>,
+        mut lists: Lists<'a>,
         roles: Roles,
         rank: Option<Vec<u32>>,
         threads: usize,
@@ -135,7 +137,7 @@ impl<'a> Graph<'a> {
             (Numbering::Other, Some(_)) => return Err(rank_error("lists that are not sorted")),
             (Numbering::Other, None) => {
                 let Renumbered { csr, rank } = renumber(lists.memory()?, &team, monitor)?;
-                let sorted = Lists::Memory(csr.borrowed());
+                let mut sorted = Lists::Memory(csr.borrowed());
                 let Numbering::Topological(survey) = sorted.survey(monitor)? else {
                     return Err(Error::Internal("renumbering left an edge that falls".into()));
                 };
@@ -298,20 +300,19 @@ impl Lists<'_> {
         }
     }
 
-    fn survey(&self, monitor: &Monitor<'_>) -> Result<Numbering> {
-        with_source!(self, source => survey(&mut source, monitor))
+    /// How nodes are numbered; looks at the edges only if nobody did.
+    fn survey(&mut self, monitor: &Monitor<'_>) -> Result<Numbering> {
+        if let Self::Memory(csr) = self
+            && let Some(numbering) = csr.numbering.take()
+        {
+            return Ok(numbering);
+        }
+        with_source!(&*self, source => survey(&mut source, monitor))
     }
 }
 
 fn sinks(lists: &Lists<'_>) -> Marks {
-    let offsets = lists.offsets();
-    let mut marks = Marks::none(lists.nodes());
-    for node in 0..lists.nodes() {
-        if offsets.get(node) == offsets.get(node + 1) {
-            marks.mark(node);
-        }
-    }
-    marks
+    with_indices!(lists.offsets(), offsets => Marks::of_equal(offsets))
 }
 
 fn rank_error(what: &str) -> Error {

@@ -5,12 +5,11 @@
 use std::ops::Range;
 
 use crate::graph::csr::Index;
-use crate::graph::source::Rows;
 
 /// Nodes of shifted lists that are counted together.
 pub(crate) const LANES: usize = 8;
-/// Edges of repeated lists that make a stretch worth remembering.
-const WORTH: usize = 32;
+/// Entries of lists that are worth remembering because they are repeated.
+const WORTH: usize = 8;
 /// Edges compared in one go, so few that they are still in the cache the next time.
 const EDGES: usize = 1 << 12;
 /// Identifiers compared at once.
@@ -19,7 +18,7 @@ const AT_ONCE: usize = 16;
 const MOST_PASSED: usize = 8;
 
 /// Nodes none of which reads another.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stretch {
     first: u32,
     end: u32,
@@ -64,87 +63,118 @@ impl<'s> Cut<'s> {
     }
 }
 
-/// Puts down the stretches of `range`, from the last to the first.
-#[inline(always)]
-pub(crate) fn find<O: Index, I: Index>(
-    offsets: &[O],
-    rows: &Rows<'_, I>,
-    range: Range<usize>,
-    found: &mut Vec<Stretch>,
-) -> Option<()> {
-    let starts = offsets.get(range.start..=range.end)?;
-    let start = |node: usize| starts.get(node)?.position().checked_sub(rows.first_edge);
-    let (mut end, mut passed) = (range.len(), 1);
-    while end > 1 {
-        let (low, middle, stop) = (start(end - 2)?, start(end - 1)?, start(end)?);
-        let (before, last) = (rows.targets.get(low..middle)?, rows.targets.get(middle..stop)?);
-        let degree = last.len();
-        let by = match (before.first(), last.first()) {
-            (Some(&before), Some(&last)) if low + degree == middle => before.steps_to(last),
-            _ => 2,
-        };
-        let first = match by {
-            0 => alike::<0, _, _>(starts, rows, end)?,
-            1 => {
-                let least = last.iter().map(|id| id.position()).min()?;
-                let room = least.checked_sub(range.start + end)?;
-                alike::<1, _, _>(starts, rows, end)?.max(end.saturating_sub(room + 1))
+/// Successor lists to be looked through.
+pub(crate) struct Lists<'l, O, I> {
+    pub(crate) offsets: &'l [O],
+    /// The edge that `targets` begins with.
+    pub(crate) first_edge: usize,
+    pub(crate) targets: &'l [I],
+}
+
+impl<O: Index, I: Index> Lists<'_, O, I> {
+    /// Puts down the stretches among `nodes`, from the last to the first, behind those among the
+    /// nodes that follow.
+    #[inline(always)]
+    pub(crate) fn find(&self, nodes: Range<usize>, found: &mut Vec<Stretch>) {
+        // The latest one may go on.
+        let goes_on = |latest: &Stretch| latest.first as usize == nodes.end;
+        let more = usize::from(found.last().is_some_and(goes_on));
+        let (mut end, mut passed) = (nodes.end + more, 1);
+        while end > nodes.start + 1 {
+            match self.stretch_before(nodes.start, end) {
+                Some((stretch, least)) if add(found, stretch, least) => {
+                    (end, passed) = (stretch.first as usize, 1);
+                }
+                _ => {
+                    end = end.saturating_sub(passed);
+                    passed = (passed + 1).min(MOST_PASSED);
+                }
             }
-            _ => end,
-        };
-        let nodes = end - first.min(end);
-        if nodes > 1 && degree * nodes >= WORTH && (by == 0 || nodes >= LANES) {
-            let place = |node: usize| (range.start + node) as u32;
-            found.push(Stretch { first: place(first), end: place(end), shifted: by == 1 });
-            (end, passed) = (first, 1);
+        }
+    }
+
+    /// The list of a node.
+    #[inline(always)]
+    fn list(&self, node: usize) -> Option<&[I]> {
+        let place = |node: usize| self.offsets.get(node)?.position().checked_sub(self.first_edge);
+        self.targets.get(place(node)?..place(node + 1)?)
+    }
+
+    /// The stretch of the last nodes from `start` to before `end`, and the least node it leads to.
+    #[inline(always)]
+    fn stretch_before(&self, start: usize, end: usize) -> Option<(Stretch, usize)> {
+        let (before, last) = (self.list(end - 2)?, self.list(end - 1)?);
+        let by = before.first()?.steps_to(*last.first()?);
+        // Mostly that is enough to know.
+        let short = by == 0 && last.len() < WORTH;
+        if by > 1 || before.len() != last.len() || short {
+            return None;
+        }
+        let (first, least) = if by == 0 {
+            (self.alike::<0>(start, end)?, usize::MAX)
         } else {
-            end = end.saturating_sub(passed);
-            passed = (passed + 1).min(MOST_PASSED);
+            // None may lead to another.
+            let least = last.iter().map(|id| id.position()).min()?;
+            let room = least.saturating_sub(end);
+            let first = self.alike::<1>(start, end)?.max(end.saturating_sub(room + 1));
+            (first, least.saturating_sub(end - 1 - first))
+        };
+        Some((Stretch { first: first as u32, end: end as u32, shifted: by == 1 }, least))
+    }
+
+    /// The first of the nodes from `start` to before `end` whose lists are each `BY` less than the
+    /// next one's.
+    #[inline(always)]
+    fn alike<const BY: usize>(&self, start: usize, end: usize) -> Option<usize> {
+        let degree = self.list(end - 1)?.len();
+        let most = (EDGES / degree).max(1);
+        let mut first = end - 1;
+        loop {
+            let nodes = self.as_long(start..first, degree, most)?;
+            let stop = self.offsets.get(first)?.position().checked_sub(self.first_edge)?;
+            let lists = self.targets.get(stop.checked_sub(nodes * degree)?..stop + degree)?;
+            let (before, after) = (lists.get(..nodes * degree)?, lists.get(degree..)?);
+            let found = following::<BY, I>(before, after) / degree;
+            first -= found;
+            if found < most {
+                return Some(first);
+            }
         }
     }
-    Some(())
-}
 
-/// The first of the nodes before `end` whose lists are each `BY` less than the next one's.
-#[inline(always)]
-fn alike<const BY: usize, O: Index, I: Index>(
-    starts: &[O],
-    rows: &Rows<'_, I>,
-    end: usize,
-) -> Option<usize> {
-    let stop = starts.get(end)?.position().checked_sub(rows.first_edge)?;
-    let degree = stop.checked_sub(starts.get(end - 1)?.position().checked_sub(rows.first_edge)?)?;
-    let most = (EDGES / degree).max(1);
-    let (mut first, mut stop) = (end - 1, stop - degree);
-    loop {
-        // Lists before that of `first`, which ends at `stop + degree`.
-        let nodes = as_long(starts.get(..=first)?, degree, most);
-        let lists = rows.targets.get(stop.checked_sub(nodes * degree)?..stop + degree)?;
-        let (before, after) = (lists.get(..nodes * degree)?, lists.get(degree..)?);
-        let found = following::<BY, I>(before, after) / degree;
-        first -= found;
-        stop -= found * degree;
-        if found < most {
-            return Some(first);
-        }
-    }
-}
-
-/// How many of the last lists have so many entries, of at most so many lists.
-#[inline(always)]
-fn as_long<O: Index>(starts: &[O], degree: usize, most: usize) -> usize {
-    let mut nodes = 0;
-    if let Some((stop, starts)) = starts.split_last() {
-        let mut expected = stop.position();
+    /// How many of the last lists have so many entries, of at most so many lists.
+    #[inline(always)]
+    fn as_long(&self, nodes: Range<usize>, degree: usize, most: usize) -> Option<usize> {
+        let starts = self.offsets.get(nodes.clone())?;
+        let mut expected = self.offsets.get(nodes.end)?.position();
+        let mut found = 0;
         for start in starts.iter().rev().take(most) {
             expected = expected.wrapping_sub(degree);
             if start.position() != expected {
                 break;
             }
-            nodes += 1;
+            found += 1;
         }
+        Some(found)
     }
-    nodes
+}
+
+/// Adds a stretch that leads to nodes from `least` on, if it is worth it. It may share its last node
+/// with the first of the latest one, and then goes on with it or leaves the node to it.
+#[inline(always)]
+fn add(found: &mut Vec<Stretch>, mut stretch: Stretch, least: usize) -> bool {
+    if let Some(latest) = found.last_mut().filter(|latest| latest.first + 1 == stretch.end) {
+        if latest.shifted == stretch.shifted && least >= latest.end as usize {
+            latest.first = stretch.first;
+            return stretch.nodes().len() > 1;
+        }
+        stretch.end -= 1;
+    }
+    let worth_it = stretch.nodes().len() >= if stretch.shifted { LANES } else { 2 };
+    if worth_it {
+        found.push(stretch);
+    }
+    worth_it
 }
 
 /// How many of the last of `after` are `BY` more than their like in `before`, about.

@@ -4,10 +4,10 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::graph::csr::{Index, with_indices};
+use crate::graph::csr::{Index, MOST_NODES, with_indices};
 use crate::graph::roundings::in_sum;
 use crate::graph::source::{Rows, Source, changed};
-use crate::graph::stretches::{Stretch, find};
+use crate::graph::stretches::{Lists, Stretch};
 use crate::monitor::Monitor;
 
 /// Edges that make it worth waking a second thread.
@@ -32,7 +32,7 @@ static MASKS: [u32; 2 * SHORT] = {
 pub(crate) const CHUNK_BITS: u32 = 8;
 
 /// See the module. Of a graph all of whose edges go from a smaller number to a larger.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Survey {
     /// Ranges of nodes with many edges and none of them inside, from the last nodes to the first.
     pub(crate) wide: Vec<Range<usize>>,
@@ -42,28 +42,32 @@ pub(crate) struct Survey {
     /// there, if all multiplicities are 1 and no output has a successor.
     pub(crate) roundings: Vec<u32>,
     pub(crate) edges: usize,
-    /// Without multiplicities, from the last nodes to the first.
+    /// From the last nodes to the first.
     pub(crate) stretches: Vec<Stretch>,
 }
 
 /// What a look at the numbering finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Numbering {
     Topological(Survey),
     /// Some edge does not go up; all nodes are in range.
     Other,
 }
 
-/// The block that is being put together: nodes from the latest one seen to before `end`.
-struct State {
+/// A survey that is being made, node by node from the last one to the first.
+pub(crate) struct Blocks {
     survey: Survey,
+    /// The block that is being put together: nodes from the latest one seen to before `end`, edges
+    /// to before `last`, lists up to the length `degree`.
     end: usize,
+    last: usize,
     degree: usize,
-    /// Bits of the counts behind the block, and of those in it.
+    /// Bits of the counts behind the block.
     growth: f64,
-    bits: u32,
-    /// Roundings behind the block, and with those in it.
+    /// Roundings behind the block.
     behind: usize,
-    roundings: u32,
+    /// The latest degree, and how many bits it adds to a count: few blocks differ from the next one.
+    latest: (usize, f64),
 }
 
 enum Stop {
@@ -79,18 +83,7 @@ enum Stop {
 /// what the source may give.
 pub(crate) fn survey<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<Numbering> {
     let nodes = source.nodes();
-    let mut state = State {
-        survey: Survey::default(),
-        end: nodes,
-        degree: 0,
-        growth: 0.0,
-        bits: 1,
-        behind: 0,
-        roundings: 0,
-    };
-    state.survey.bits = vec![0; nodes.div_ceil(1 << CHUNK_BITS)];
-    state.survey.roundings = vec![0; nodes.div_ceil(1 << CHUNK_BITS)];
-    state.survey.edges = source.edges();
+    let mut blocks = Blocks::new(nodes, source.edges());
     monitor.start(source.edges() as u64);
     let mut rising = true;
     let mut end = nodes;
@@ -98,37 +91,33 @@ pub(crate) fn survey<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result
         let (first, rows) = source.before(end)?;
         while end > first {
             let start = shortened(&rows, first..end);
-            let task = Look { rows: &rows, range: start..end, nodes, state: &mut state, rising };
-            match pulp::Arch::new().dispatch(task) {
+            let (rows, range) = (&rows, start..end);
+            let blocks = &mut blocks;
+            match pulp::Arch::new().dispatch(Look { rows, range, nodes, blocks, rising }) {
                 Ok(()) => {}
                 Err(Stop::Falling) => {
                     // Once more from here, now for the range alone.
                     rising = false;
                     continue;
                 }
-                Err(Stop::Beyond(node)) => return Err(beyond(&rows, node, nodes)),
+                Err(Stop::Beyond(node)) => return Err(beyond(rows, node, nodes)),
                 Err(Stop::Changed) => return Err(changed()),
             }
-            if rising && rows.multiplicity.is_none() {
+            if rising {
                 // Of what was just read, and is in the cache.
-                let found = &mut state.survey.stretches;
-                let found = with_indices!(rows.offsets, offsets => {
-                    pulp::Arch::new().dispatch(|| find(offsets, &rows, start..end, found))
+                with_indices!(rows.offsets, offsets => {
+                    blocks.stretches(offsets, rows.first_edge, rows.targets, start..end);
                 });
-                found.ok_or_else(changed)?;
             }
             monitor.advance(rows.edges(start, end) as u64)?;
             end = start;
-        }
-        if end == 0 {
-            state.close(0, &rows);
         }
     }
     if !rising {
         return Ok(Numbering::Other);
     }
     monitor.finish()?;
-    Ok(Numbering::Topological(state.survey))
+    Ok(Numbering::Topological(blocks.finish(nodes)))
 }
 
 /// Where a piece that ends with `range` begins.
@@ -147,24 +136,95 @@ fn beyond<I: Index>(rows: &Rows<'_, I>, node: usize, nodes: usize) -> Error {
     Error::InvalidGraph { reason }
 }
 
-impl State {
-    /// The block begins with `start`; the next one ends before it.
-    #[cold]
-    fn close<I: Index>(&mut self, start: usize, rows: &Rows<'_, I>) {
-        if rows.edges(start, self.end) >= WIDE {
+impl Blocks {
+    pub(crate) fn new(nodes: usize, edges: usize) -> Self {
+        let chunks = nodes.div_ceil(1 << CHUNK_BITS);
+        let (bits, roundings) = (vec![1; chunks], vec![0; chunks]);
+        Self {
+            survey: Survey { wide: Vec::new(), bits, roundings, edges, stretches: Vec::new() },
+            end: MOST_NODES,
+            last: edges,
+            degree: 0,
+            growth: 0.0,
+            behind: 0,
+            latest: (0, 0.0),
+        }
+    }
+
+    /// The next node has the edges `list`; `least` is the least of its successors.
+    // Mostly reads: what was just written could not be read at once.
+    #[inline(always)]
+    pub(crate) fn list(&mut self, node: usize, list: Range<usize>, least: u32) {
+        if (least as usize) < self.end {
+            self.close(node + 1, list.end);
+        }
+        if list.len() > self.degree {
+            self.degree = list.len();
+        }
+        if node.is_multiple_of(1 << CHUNK_BITS) {
+            self.settle(node >> CHUNK_BITS);
+        }
+    }
+
+    /// The next nodes have no successors.
+    pub(crate) fn empty(&mut self, nodes: Range<usize>) {
+        let chunks = nodes.start.div_ceil(1 << CHUNK_BITS)..nodes.end.div_ceil(1 << CHUNK_BITS);
+        chunks.for_each(|chunk| self.settle(chunk));
+    }
+
+    /// Looks for stretches among some nodes, before which none were looked at; their lists are among
+    /// `targets`, which begin with the edge `first_edge`.
+    pub(crate) fn stretches<O: Index, I: Index>(
+        &mut self,
+        offsets: &[O],
+        first_edge: usize,
+        targets: &[I],
+        nodes: Range<usize>,
+    ) {
+        let lists = Lists { offsets, first_edge, targets };
+        pulp::Arch::new().dispatch(|| lists.find(nodes, &mut self.survey.stretches));
+    }
+
+    /// All nodes were seen; the last ones of so many may have been left out if they have no
+    /// successors.
+    pub(crate) fn finish(mut self, nodes: usize) -> Survey {
+        self.close(0, 0);
+        let chunks = nodes.div_ceil(1 << CHUNK_BITS);
+        self.survey.bits.resize(chunks, 1);
+        self.survey.roundings.resize(chunks, 0);
+        self.survey
+    }
+
+    /// The block begins with the node `start` and the edge `first`; the next one ends before it.
+    #[inline(never)]
+    fn close(&mut self, start: usize, first: usize) {
+        if self.last.saturating_sub(first) >= WIDE {
             self.survey.wide.push(start..self.end);
         }
         self.behind = self.behind.saturating_add(in_sum(self.degree));
-        self.growth += ((self.degree + 1) as f64).log2();
-        (self.end, self.degree) = (start, 0);
-        self.bound();
+        self.growth += self.bits_of_degree();
+        (self.end, self.last, self.degree) = (start, first, 0);
     }
 
     /// A count is at most the degree times the largest behind the block, and 1 for an output.
-    fn bound(&mut self) {
-        self.bits = (self.growth + ((self.degree + 1) as f64).log2()) as u32 + 1;
+    fn bits_of_degree(&mut self) -> f64 {
+        if self.latest.0 != self.degree {
+            self.latest = (self.degree, ((self.degree + 1) as f64).log2());
+        }
+        self.latest.1
+    }
+
+    /// The bounds of a chunk, when all of its nodes were seen: they only grow on the way.
+    #[inline(never)]
+    fn settle(&mut self, chunk: usize) {
+        let bits = (self.growth + self.bits_of_degree()) as u32;
         let roundings = self.behind.saturating_add(in_sum(self.degree));
-        self.roundings = u32::try_from(roundings).unwrap_or(u32::MAX);
+        if let (Some(most_bits), Some(most_roundings)) =
+            (self.survey.bits.get_mut(chunk), self.survey.roundings.get_mut(chunk))
+        {
+            *most_bits = bits.saturating_add(1);
+            *most_roundings = u32::try_from(roundings).unwrap_or(u32::MAX);
+        }
     }
 }
 
@@ -173,7 +233,7 @@ struct Look<'l, 'r, I> {
     rows: &'l Rows<'r, I>,
     range: Range<usize>,
     nodes: usize,
-    state: &'l mut State,
+    blocks: &'l mut Blocks,
     rising: bool,
 }
 
@@ -182,9 +242,10 @@ impl<I: Index + Ord> pulp::NullaryFnOnce for Look<'_, '_, I> {
 
     #[inline(always)]
     fn call(self) -> Self::Output {
-        let Self { rows, range, nodes, state, rising } = self;
+        let Self { rows, range, nodes, blocks, rising } = self;
         for node in range.rev() {
-            let (least, most) = extremes(rows, node).ok_or(Stop::Changed)?;
+            let (start, stop) = (rows.start(node), rows.start(node + 1));
+            let (least, most) = extremes(rows.targets, start, stop).ok_or(Stop::Changed)?;
             if most as usize >= nodes {
                 return Err(Stop::Beyond(node));
             }
@@ -194,17 +255,7 @@ impl<I: Index + Ord> pulp::NullaryFnOnce for Look<'_, '_, I> {
             if least as usize <= node {
                 return Err(Stop::Falling);
             }
-            if (least as usize) < state.end {
-                state.close(node + 1, rows);
-            }
-            let degree = rows.edges(node, node + 1);
-            if degree > state.degree {
-                state.degree = degree;
-                state.bound();
-            }
-            let chunk = &mut state.survey.bits[node >> CHUNK_BITS];
-            *chunk = (*chunk).max(state.bits);
-            state.survey.roundings[node >> CHUNK_BITS] = state.roundings;
+            blocks.list(node, rows.offsets.get(node)..rows.offsets.get(node + 1), least);
         }
         Ok(())
     }
@@ -212,12 +263,11 @@ impl<I: Index + Ord> pulp::NullaryFnOnce for Look<'_, '_, I> {
 
 /// The least and the most of a list, which no node is if there is none.
 #[inline(always)]
-fn extremes<I: Index>(rows: &Rows<'_, I>, node: usize) -> Option<(u32, u32)> {
-    let (start, stop) = (rows.start(node), rows.start(node + 1));
+pub(crate) fn extremes<I: Index>(targets: &[I], start: usize, stop: usize) -> Option<(u32, u32)> {
     let (mut least, mut most) = (u32::MAX, 0);
     // As if all short lists had the same length: where lengths differ at random, processors foresee
     // no end of a loop.
-    let from = rows.targets.get(start..)?.first_chunk::<SHORT>();
+    let from = targets.get(start..)?.first_chunk::<SHORT>();
     let masks = MASKS.get(SHORT.wrapping_sub(stop.wrapping_sub(start))..).unwrap_or_default();
     if let (Some(ids), Some(masks)) = (from, masks.first_chunk::<SHORT>()) {
         for lane in 0..SHORT {
@@ -225,7 +275,7 @@ fn extremes<I: Index>(rows: &Rows<'_, I>, node: usize) -> Option<(u32, u32)> {
             most = most.max(ids[lane].narrow() & masks[lane]);
         }
     } else {
-        for id in rows.targets.get(start..stop)? {
+        for id in targets.get(start..stop)? {
             least = least.min(id.narrow());
             most = most.max(id.narrow());
         }

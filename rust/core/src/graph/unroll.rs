@@ -60,9 +60,8 @@ pub fn unroll(network: &Network, limit: Option<u64>, monitor: &Monitor<'_>) -> R
         targets.push((starts[edge.target.0.0] + edge.target.1) as u32);
         times.push(edge.multiplicity);
     }
-    let multiplicity = times.iter().any(|&times| times != 1).then_some(&times[..]);
-    let lists =
-        from_edges(&sources.into(), &targets.into(), multiplicity, Some(nodes), 1, monitor)?;
+    let multiplicity = times.iter().any(|&times| times != 1).then(|| times.into());
+    let lists = from_edges(&sources.into(), targets.into(), multiplicity, Some(nodes), 1, monitor)?;
     let elements = |id: TensorId| {
         let start = starts[id.0];
         let length = network.tensors()[id.0].elements();

@@ -174,7 +174,8 @@ proptest! {
         let largest = ids.into_iter().flatten().max().unwrap_or(0);
         let billions = (1000..u32::MAX as usize - 1).contains(&largest);
         let nodes = if billions { nodes.or(Some(16)) } else { nodes };
-        if let Ok(lists) = from_edges(&sources, &targets, times.as_deref(), nodes, 2, &silent) {
+        let shared = times.as_deref().map(Into::into);
+        if let Ok(lists) = from_edges(&sources, targets.borrowed(), shared, nodes, 2, &silent) {
             let mut found = edges_of(&lists);
             let at = |edge| (sources.get(edge) as u32, targets.get(edge) as u32, times.as_ref().map_or(1, |times| times[edge]));
             let mut wanted: Vec<_> = (0..sources.len()).map(at).collect();

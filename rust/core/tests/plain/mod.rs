@@ -124,9 +124,9 @@ impl Plain {
         let sources = ids(self.edges.iter().map(|edge| edge.0).collect());
         let targets = ids(self.edges.iter().map(|edge| edge.1).collect());
         let times: Vec<u64> = self.edges.iter().map(|edge| edge.2).collect();
-        let times = times.iter().any(|&times| times != 1).then_some(&times[..]);
+        let times = times.iter().any(|&times| times != 1).then(|| times.into());
         let nodes = Some(self.nodes as u64);
-        from_edges(&sources, &targets, times, nodes, threads, &Monitor::silent())
+        from_edges(&sources, targets, times, nodes, threads, &Monitor::silent())
     }
 }
 
