@@ -376,7 +376,7 @@ fn settled<const W: usize, I: Index>(
         return Ok(sums);
     }
     let mut sums = add_rows::<W, I>(near, base, done, row).ok_or_else(changed)?;
-    no_carry(settle_in_place(&mut sums))?;
+    no_carry(settle_apart(&mut sums))?;
     Ok(sums)
 }
 
@@ -444,6 +444,13 @@ fn settle_in_place(sums: &mut [u64]) -> u64 {
         carry = with_carry >> DIGIT_BITS;
     }
     carry
+}
+
+/// [`settle_in_place`] where a compiler does not see it: it would keep every digit in a register of
+/// its own to begin with, and add rows digit by digit.
+#[inline(never)]
+fn settle_apart(sums: &mut [u64]) -> u64 {
+    settle_in_place(sums)
 }
 
 /// Writes `sums + carry` as digits, and returns what is carried out of the last.

@@ -108,8 +108,9 @@ impl<O: Index, I: Index, P: Place> pulp::NullaryFnOnce for Run<'_, '_, O, I, P> 
 }
 
 impl<O: Index, I: Index, P: Place> Run<'_, '_, O, I, P> {
-    /// Counts the nodes of `range`, the last one first.
-    #[inline(always)]
+    /// Counts the nodes of `range`, the last one first. (Apart from the rest, everything it needs
+    /// for an edge stays in registers.)
+    #[inline(never)]
     fn one_by_one(&self, range: Range<usize>) -> usize {
         let Rows { first_edge, targets, .. } = *self.rows;
         let (place, outputs, one) = (self.place, self.outputs, self.one);
