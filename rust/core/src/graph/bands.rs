@@ -1,14 +1,8 @@
-//! Exact counts of nodes: rows of digits of radix 2^56, equally wide within a band of nodes.
-
-use num_bigint::BigUint;
+//! Exact counts of nodes: rows of digits, equally wide within a band of nodes.
 
 use crate::graph::survey::CHUNK_BITS;
 use crate::number::{Exact, Number};
 
-/// Bits of a digit: up to 255 of them can be added up in 64 bits before carries are settled.
-pub(crate) const DIGIT_BITS: u32 = 56;
-/// The digit of a sum.
-pub(crate) const DIGIT: u64 = (1 << DIGIT_BITS) - 1;
 /// Nodes that one width is found for.
 pub(crate) const CHUNK: usize = 1 << CHUNK_BITS;
 
@@ -99,33 +93,4 @@ impl Bands {
     pub(crate) fn bytes(&self) -> u64 {
         self.bands.iter().map(Band::bytes).sum()
     }
-}
-
-/// How many digits hold this many bits; beyond 16, a multiple of 4.
-pub(crate) fn digits(bits: u64) -> usize {
-    let digits = bits.div_ceil(u64::from(DIGIT_BITS)).max(1) as usize;
-    if digits <= 16 { digits } else { digits.next_multiple_of(4) }
-}
-
-/// A row without the zeros at its upper end.
-pub(crate) fn trimmed(row: &[u64]) -> &[u64] {
-    let length = row.iter().rposition(|&digit| digit != 0).map_or(0, |last| last + 1);
-    &row[..length]
-}
-
-/// The integer of a row.
-pub(crate) fn integer(row: &[u64]) -> BigUint {
-    let mut words: Vec<u32> = Vec::with_capacity(2 * row.len());
-    let (mut held, mut bits) = (0u128, 0);
-    for &digit in trimmed(row) {
-        held |= u128::from(digit) << bits;
-        bits += DIGIT_BITS;
-        while bits >= 32 {
-            words.push(held as u32);
-            held >>= 32;
-            bits -= 32;
-        }
-    }
-    words.push(held as u32);
-    BigUint::new(words)
 }

@@ -87,7 +87,7 @@ pub fn from_edges<'a>(
     let given = nodes.map(|nodes| usize::try_from(nodes).unwrap_or(usize::MAX));
     if given.is_none_or(|nodes| nodes <= MOST_NODES) {
         let found = with_indices!(sources, sources => with_indices!(&targets, targets => {
-            ordered(sources, targets, given, &team, monitor)
+            ordered(sources, targets, given, monitor)
         }))?;
         if let Some((offsets, numbering)) = found {
             return Ok(Csr { offsets, targets, multiplicity, numbering: Some(numbering) });

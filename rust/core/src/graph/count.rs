@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::bound::available_memory;
 use crate::error::{Error, Result};
-use crate::graph::bands::{Bands, CHUNK, digits};
+use crate::graph::bands::{Bands, CHUNK};
 use crate::graph::careful::CarefulSweep;
 use crate::graph::counts::{GraphCounts, Side, Store};
 use crate::graph::csr::Csr;
+use crate::graph::digits::digits;
 use crate::graph::drive::drive;
 use crate::graph::exact_sweep::ExactSweep;
 use crate::graph::file::{Turned, with_reader};

@@ -6,8 +6,9 @@ use num_bigint::BigUint;
 
 use crate::error::{Error, Result};
 use crate::graph::Frame;
-use crate::graph::bands::{Bands, DIGIT_BITS, integer, trimmed};
+use crate::graph::bands::Bands;
 use crate::graph::count::Towards;
+use crate::graph::digits::{DIGIT_BITS, integer, trimmed};
 use crate::graph::exact_sweep::ExactSweep;
 use crate::graph::kept::Kept;
 use crate::graph::marks::Marks;

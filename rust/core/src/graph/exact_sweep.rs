@@ -10,7 +10,7 @@ use crate::graph::fill::{Done, Fill, fill};
 use crate::graph::kept::Kept;
 use crate::graph::marks::Marks;
 use crate::graph::source::{Rows, changed};
-use crate::graph::stretches::Stretch;
+use crate::graph::stretches::{Stretch, is_one};
 use crate::graph::team::{Team, parts};
 use crate::monitor::Monitor;
 
@@ -104,7 +104,7 @@ impl<I: Index> Sweep<I> for ExactSweep<'_> {
         team: &Team,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
-        if team.threads() == 1 {
+        if team.threads() == 1 || is_one(self.stretches, range.clone()) {
             return self.narrow(rows, range, monitor);
         }
         let mut end = range.end;

@@ -2,15 +2,17 @@
 
 use std::ops::Range;
 
-use crate::error::{Error, Result};
-use crate::graph::bands::{Band, CHUNK, DIGIT, DIGIT_BITS};
+use crate::error::Result;
+use crate::graph::bands::{Band, CHUNK};
 use crate::graph::csr::Index;
+use crate::graph::digits::{
+    BATCH, add_to, carried_at_once, carry_over, no_carry, settle, settle_wide,
+};
 use crate::graph::marks::Marks;
+use crate::graph::side_by_side::Counted;
 use crate::graph::source::{Rows, changed};
-use crate::graph::stretches::{Cut, LANES, Stretch};
+use crate::graph::stretches::{Cut, Kind, LANES, Stretch};
 
-/// Rows added up before carries are settled.
-const BATCH: usize = 128;
 /// Digits of neighbouring rows that are worth adding up together.
 const WORTH: usize = 96;
 /// Digits added up at once in rows wider than that.
@@ -38,7 +40,7 @@ impl Done<'_> {
 
     /// The row of any node, given those of the same band.
     #[inline(always)]
-    fn row<'r>(
+    pub(crate) fn row<'r>(
         &'r self,
         near: &'r [u64],
         base: usize,
@@ -89,10 +91,10 @@ impl<I: Index> pulp::NullaryFnOnce for Plain<'_, '_, I> {
         while end > range.start {
             let (nodes, kind) = cut.last(range.start..end);
             end = nodes.start;
-            let repeated = kind == Some(false) && !fill.outputs.view().any(nodes.clone());
+            let repeated = kind == Some(Kind::Repeated) && !fill.outputs.view().any(nodes.clone());
             let alone = match kind {
-                Some(false) if repeated => nodes.end - 1..nodes.end,
-                Some(true) => nodes.start..fill.shifted(nodes.clone())?,
+                Some(Kind::Repeated) if repeated => nodes.end - 1..nodes.end,
+                Some(Kind::Shifted) => nodes.start..fill.shifted(nodes.clone())?,
                 _ => nodes.clone(),
             };
             fill.one_by_one(alone)?;
@@ -152,7 +154,8 @@ impl<I: Index> Fill<'_, '_, I> {
             if outputs.any(nodes.clone()) || !carried_at_once(&sums, digits, own) {
                 let rows = own.chunks_exact_mut(digits).zip(sums.chunks_exact(digits));
                 for (node, (own, sums)) in nodes.zip(rows) {
-                    no_carry(carried(sums, own, u64::from(outputs.has(node))))?;
+                    own.copy_from_slice(sums);
+                    no_carry(settle(own, outputs.has(node).into()))?;
                 }
             }
         }
@@ -200,7 +203,7 @@ impl<I: Index> Fill<'_, '_, I> {
                 }
                 carry_over(&mut wide);
             }
-            settle(&wide, own, u128::from(outputs.has(node)))?;
+            settle_wide(&wide, own, outputs.has(node).into())?;
         }
         Ok(())
     }
@@ -219,10 +222,7 @@ impl<I: Index> Fill<'_, '_, I> {
                 Some((near, base)) => (near.as_chunks::<W>().0, base),
                 None => (&*behind, node + 1),
             };
-            let mut sum = settled::<W, I>(near, base, &done, row)?;
-            if outputs.has(node) {
-                no_carry(add_one(&mut sum))?;
-            }
+            let sum = settled::<W, I>(near, base, &done, row, outputs.has(node))?;
             if let Some(place) = upto.last_mut() {
                 *place = sum;
             }
@@ -254,105 +254,10 @@ impl<I: Index> Fill<'_, '_, I> {
                     at += 4;
                 }
             }
-            settle(&wide, own, u128::from(outputs.has(node)))?;
+            settle_wide(&wide, own, outputs.has(node).into())?;
         }
         Ok(())
     }
-}
-
-/// Rows of one band that are counted, from that of node `base` on, and those behind it.
-struct Counted<'c, 'd> {
-    near: &'c [u64],
-    base: usize,
-    digits: usize,
-    done: &'c Done<'d>,
-}
-
-impl Counted<'_, '_> {
-    /// Rows of neighbouring nodes, if all are of this band.
-    #[inline(always)]
-    fn stretch(&self, node: usize, length: usize) -> Option<&[u64]> {
-        let start = node.wrapping_sub(self.base).checked_mul(self.digits)?;
-        self.near.get(start..)?.get(..length)
-    }
-
-    /// Adds rows of neighbouring nodes to `sums`.
-    #[inline(always)]
-    fn add(&self, sums: &mut [u64], node: usize) -> Option<()> {
-        if let Some(rows) = self.stretch(node, sums.len()) {
-            add_row(sums, rows);
-            return Some(());
-        }
-        for (lane, sums) in sums.chunks_exact_mut(self.digits).enumerate() {
-            let node = node.wrapping_add(lane);
-            add_row(sums, self.done.row(self.near, self.base, self.digits, node)?);
-        }
-        Some(())
-    }
-
-    /// The sums of some nodes without carries, the first of which has the list `row`, its entries
-    /// `further` on, and every next one the next.
-    #[inline(always)]
-    fn side_by_side<I: Index>(&self, row: &[I], further: usize, sums: &mut [u64]) -> Option<()> {
-        sums.fill(0);
-        for (number, ids) in row.chunks(BATCH).enumerate() {
-            // Nothing is carried out of the last digit of a part of a sum.
-            let mut settled = sums.chunks_exact_mut(self.digits).map(settle_in_place);
-            if number > 0 && settled.any(|carry| carry > 0) {
-                return None;
-            }
-            let (fours, rest) = ids.as_chunks::<4>();
-            for ids in fours {
-                let nodes = ids.map(|id| id.position().wrapping_add(further));
-                if let [Some(a), Some(b), Some(c), Some(d)] =
-                    nodes.map(|node| self.stretch(node, sums.len()))
-                {
-                    add_four(sums, [a, b, c, d]);
-                } else {
-                    for node in nodes {
-                        self.add(sums, node)?;
-                    }
-                }
-            }
-            for id in rest {
-                self.add(sums, id.position().wrapping_add(further))?;
-            }
-        }
-        Some(())
-    }
-}
-
-/// Adds digits of four rows one by one.
-#[inline(always)]
-fn add_four(sums: &mut [u64], [a, b, c, d]: [&[u64]; 4]) {
-    for ((((sum, a), b), c), d) in sums.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-        *sum = sum.wrapping_add(a.wrapping_add(*b).wrapping_add(c.wrapping_add(*d)));
-    }
-}
-
-/// Adds digits one by one.
-#[inline(always)]
-fn add_row(sums: &mut [u64], row: &[u64]) {
-    for (sum, &digit) in sums.iter_mut().zip(row) {
-        *sum = sum.wrapping_add(digit);
-    }
-}
-
-/// Writes the sums of some nodes as digits, if no carry moves a second one and none leaves a
-/// row, which is hardly ever so.
-#[inline(always)]
-fn carried_at_once(sums: &[u64], digits: usize, own: &mut [u64]) -> bool {
-    let carries = sums.iter().map(|sum| sum >> DIGIT_BITS);
-    let mut over = 0;
-    if let ([first, own @ ..], [lowest, sums @ ..]) = (own, sums) {
-        *first = lowest & DIGIT;
-        for ((own, sum), carry) in own.iter_mut().zip(sums).zip(carries) {
-            *own = (sum & DIGIT) + carry;
-            over |= *own;
-        }
-    }
-    let out = sums.chunks_exact(digits).filter_map(<[u64]>::last).fold(0, |all, top| all | top);
-    (over | out) >> DIGIT_BITS == 0
 }
 
 /// The sum over a row with its carries settled.
@@ -362,6 +267,7 @@ fn settled<const W: usize, I: Index>(
     base: usize,
     done: &Done<'_>,
     row: &[I],
+    output: bool,
 ) -> Result<[u64; W]> {
     if row.len() > BATCH {
         let mut wide = [0u128; W];
@@ -372,11 +278,11 @@ fn settled<const W: usize, I: Index>(
             }
         }
         let mut sums = [0u64; W];
-        settle(&wide, &mut sums, 0)?;
+        settle_wide(&wide, &mut sums, output.into())?;
         return Ok(sums);
     }
     let mut sums = add_rows::<W, I>(near, base, done, row).ok_or_else(changed)?;
-    no_carry(settle_apart(&mut sums))?;
+    no_carry(settle(&mut sums, output.into()))?;
     Ok(sums)
 }
 
@@ -432,87 +338,4 @@ fn add_up<'r, const W: usize, I: Index>(
         }
     }
     Some(sums)
-}
-
-/// Settles the carries of some digits, and returns what is carried out of the last.
-#[inline(always)]
-fn settle_in_place(sums: &mut [u64]) -> u64 {
-    let mut carry = 0;
-    for sum in sums {
-        let with_carry = sum.wrapping_add(carry);
-        *sum = with_carry & DIGIT;
-        carry = with_carry >> DIGIT_BITS;
-    }
-    carry
-}
-
-/// [`settle_in_place`] where a compiler does not see it: it would keep every digit in a register of
-/// its own to begin with, and add rows digit by digit.
-#[inline(never)]
-fn settle_apart(sums: &mut [u64]) -> u64 {
-    settle_in_place(sums)
-}
-
-/// Writes `sums + carry` as digits, and returns what is carried out of the last.
-#[inline(always)]
-fn carried(sums: &[u64], digits: &mut [u64], mut carry: u64) -> u64 {
-    for (digit, sum) in digits.iter_mut().zip(sums) {
-        let with_carry = sum.wrapping_add(carry);
-        *digit = with_carry & DIGIT;
-        carry = with_carry >> DIGIT_BITS;
-    }
-    carry
-}
-
-/// Adds the path of an output itself, and returns what is carried out of the last digit.
-#[inline(always)]
-fn add_one(digits: &mut [u64]) -> u64 {
-    let mut carry = 1;
-    for digit in digits {
-        let with_carry = digit.wrapping_add(carry);
-        *digit = with_carry & DIGIT;
-        carry = with_carry >> DIGIT_BITS;
-    }
-    carry
-}
-
-#[inline(always)]
-fn add_to(wide: &mut [u128], sums: &[u64]) {
-    for (wide, &sum) in wide.iter_mut().zip(sums) {
-        *wide += u128::from(sum);
-    }
-}
-
-/// Settles the carries of `wide` in place, as far as it reaches.
-#[inline(always)]
-fn carry_over(wide: &mut [u128]) {
-    let mut carry = 0;
-    if let Some((top, lower)) = wide.split_last_mut() {
-        for wide in lower {
-            let sum = *wide + carry;
-            *wide = sum & u128::from(DIGIT);
-            carry = sum >> DIGIT_BITS;
-        }
-        *top += carry;
-    }
-}
-
-/// Writes `wide + carry` as digits.
-#[inline(always)]
-fn settle(wide: &[u128], digits: &mut [u64], mut carry: u128) -> Result<()> {
-    for (digit, wide) in digits.iter_mut().zip(wide) {
-        let sum = wide + carry;
-        *digit = sum as u64 & DIGIT;
-        carry = sum >> DIGIT_BITS;
-    }
-    no_carry(u64::from(carry != 0))
-}
-
-/// A carry out of the last digit means that the bound on the width was wrong.
-#[inline(always)]
-fn no_carry(carry: u64) -> Result<()> {
-    if carry == 0 {
-        return Ok(());
-    }
-    Err(Error::Internal("a count is larger than its bound".into()))
 }

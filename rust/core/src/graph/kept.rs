@@ -1,8 +1,9 @@
 //! Counts of parameters, kept when the bands they stand in are let go.
 
 use crate::error::Result;
-use crate::graph::bands::{Band, Bands, CHUNK, trimmed};
+use crate::graph::bands::{Band, Bands, CHUNK};
 use crate::graph::csr::Index;
+use crate::graph::digits::trimmed;
 use crate::graph::marks::Marks;
 use crate::graph::source::{Source, changed};
 use crate::monitor::Monitor;

@@ -17,7 +17,7 @@ use crate::graph::scaled::{
     Count, Epoch, LARGE, Latest, MOST, Numbers, SMALL, Scaled, Straggler, View, placed, scaled_down,
 };
 use crate::graph::source::{Rows, changed};
-use crate::graph::stretches::{LANES, Stretch};
+use crate::graph::stretches::{LANES, Stretch, is_one};
 use crate::graph::team::{Team, parts};
 use crate::monitor::Monitor;
 
@@ -79,8 +79,8 @@ impl<I: Index> Sweep<I> for LogSweep<'_> {
         monitor: &Monitor<'_>,
     ) -> Result<()> {
         let epoch = self.scaled.epoch();
-        let pieces =
-            if team.threads() == 1 { 1 } else { rows.edges(range.start, range.end) / PART };
+        let alone = team.threads() == 1 || is_one(self.stretches, range.clone());
+        let pieces = if alone { 1 } else { rows.edges(range.start, range.end) / PART };
         let ranges = parts(range.clone(), pieces, 1);
         let mut found: Vec<Found> = ranges.iter().map(|_| Found::default()).collect();
         let (open, done) = self.scaled.values.split_at_mut(range.end);

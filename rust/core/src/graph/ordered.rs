@@ -8,13 +8,10 @@ use crate::error::Result;
 use crate::graph::csr::{Index, Indices, MOST_NODES};
 use crate::graph::marks::word;
 use crate::graph::survey::{Blocks, Numbering, extremes};
-use crate::graph::team::Team;
 use crate::monitor::Monitor;
 
 /// Edges in one piece.
 const PIECE: usize = 1 << 14;
-/// Pieces for each thread, of several, between two meetings.
-const SHARE: usize = 16;
 /// Edges that are compared at once.
 const LANES: usize = 64;
 
@@ -48,13 +45,12 @@ pub(crate) fn ordered<S: Index, T: Index>(
     sources: &[S],
     targets: &[T],
     nodes: Option<usize>,
-    team: &Team,
     monitor: &Monitor<'_>,
 ) -> Result<Option<(Indices<'static>, Numbering)>> {
     if sources.len() <= u32::MAX as usize {
-        lists(sources, targets, nodes, |edge| edge as u32, team, monitor)
+        lists(sources, targets, nodes, |edge| edge as u32, monitor)
     } else {
-        lists(sources, targets, nodes, |edge| edge as u64, team, monitor)
+        lists(sources, targets, nodes, |edge| edge as u64, monitor)
     }
 }
 
@@ -63,7 +59,6 @@ fn lists<S: Index, T: Index, O: Index + Default>(
     targets: &[T],
     nodes: Option<usize>,
     offset: impl Fn(usize) -> O,
-    team: &Team,
     monitor: &Monitor<'_>,
 ) -> Result<Option<(Indices<'static>, Numbering)>>
 where
@@ -77,29 +72,23 @@ where
     }
     let mut lists = Lists::new(edges, known, nodes.unwrap_or(known), offset);
     let (mut largest, mut rising) = (known, true);
-    let shares = if team.threads() == 1 { 1 } else { SHARE * team.threads() };
-    let mut found: Vec<Found> = (0..shares).map(|_| Found::default()).collect();
+    let mut found = Found::default();
     let mut end = edges;
+    // One thread: memory is read about as fast as it can be.
     while end > 0 {
-        let pieces: Vec<Range<usize>> = pieces_before(end).take(shares).collect();
-        let cost = |(piece, _): &(&Range<usize>, &mut Found)| piece.len() as u64;
-        team.each(pieces.iter().zip(found.iter_mut()), monitor, cost, |(piece, found)| {
-            let piece = piece.clone();
-            pulp::Arch::new().dispatch(Look { sources, targets, piece, found });
-            Ok(())
-        })?;
-        for (piece, found) in pieces.iter().zip(&found) {
-            if found.falls || found.most >= most {
-                return Ok(None);
-            }
-            largest = largest.max(found.most + 1);
-            rising &= found.rising;
-            let before = lists.next;
-            lists.take(&sources[piece.clone()], &targets[piece.clone()], piece.start, found);
-            lists.blocks.stretches(&lists.offsets, 0, targets, lists.next..before);
-            monitor.advance(piece.len() as u64)?;
-            end = piece.start;
+        let piece = (end - 1) / PIECE * PIECE..end;
+        end = piece.start;
+        let look = Look { sources, targets, piece: piece.clone(), found: &mut found };
+        pulp::Arch::new().dispatch(look);
+        if found.falls || found.most >= most {
+            return Ok(None);
         }
+        largest = largest.max(found.most + 1);
+        rising &= found.rising;
+        let before = lists.next;
+        lists.take(&sources[piece.clone()], &targets[piece.clone()], piece.start, &found);
+        lists.blocks.stretches(&lists.offsets, 0, targets, lists.next..before);
+        monitor.advance(piece.len() as u64)?;
     }
     let nodes = nodes.unwrap_or(largest);
     if !fits::<O>(nodes) {
@@ -107,12 +96,6 @@ where
     }
     monitor.finish()?;
     Ok(Some(lists.finish(known, nodes, rising)))
-}
-
-/// The pieces of the edges before `end`, from the last to the first.
-fn pieces_before(end: usize) -> impl Iterator<Item = Range<usize>> {
-    let starts = (0..end.div_ceil(PIECE)).rev().map(|piece| piece * PIECE);
-    starts.map(move |start| start..end.min(start + PIECE))
 }
 
 /// Whether there is memory for the offsets of so many nodes.
@@ -382,15 +365,14 @@ mod tests {
             sorted in any::<bool>(),
             falling in prop_oneof![4 => Just(0u64), 1 => Just(3)],
             extra in prop::option::of(0usize..2000),
-            threads in 1usize..3,
             seed in any::<u64>(),
         ) {
             let edges = edges(nodes, degree, sorted, falling, seed);
             let (sources, targets): (Vec<u32>, Vec<u64>) = edges.iter().copied().unzip();
             let needed = edges.iter().map(|edge| edge.1.max(edge.0.into()) as usize + 1).max();
             let given = extra.map(|extra| needed.unwrap_or(0) + extra);
-            let (team, silent) = (Team::new(threads), Monitor::silent());
-            let found = ordered(&sources, &targets, given, &team, &silent).unwrap();
+            let silent = Monitor::silent();
+            let found = ordered(&sources, &targets, given, &silent).unwrap();
             let (offsets, numbering) = found.unwrap();
 
             let mut wanted = vec![0u32; given.or(needed).unwrap_or(0) + 1];
@@ -411,8 +393,8 @@ mod tests {
             let at = 1 + at.index(length - 1);
             sources[at] = at as u32 - 1;
             let targets = vec![length as u32 + 1; length];
-            let (team, silent) = (Team::new(1), Monitor::silent());
-            prop_assert!(ordered(&sources, &targets, None, &team, &silent).unwrap().is_none());
+            let silent = Monitor::silent();
+            prop_assert!(ordered(&sources, &targets, None, &silent).unwrap().is_none());
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::graph::csr::{Index, with_indices};
 use crate::graph::marks::{Marked, Marks};
 use crate::graph::scaled::{LARGE, SMALL};
 use crate::graph::source::Rows;
-use crate::graph::stretches::{Cut, LANES, Stretch};
+use crate::graph::stretches::{Cut, Kind, LANES, Stretch};
 
 /// Lists at least this long are summed in four strands, shorter ones in sequence.
 pub(crate) const LONG: usize = 32;
@@ -67,8 +67,9 @@ pub(crate) fn run<I: Index>(
     stretches: &[Stretch],
     one: f64,
 ) -> usize {
+    let outputs = outputs.view();
     with_indices!(rows.offsets, offsets => {
-        pulp::Arch::new().dispatch(Run { offsets, rows, range, place, outputs: outputs.view(), stretches, one })
+        pulp::Arch::new().dispatch(Run { offsets, rows, range, place, outputs, stretches, one })
     })
 }
 
@@ -95,9 +96,9 @@ impl<O: Index, I: Index, P: Place> pulp::NullaryFnOnce for Run<'_, '_, O, I, P> 
             let first = nodes.start;
             end = match kind {
                 None => self.one_by_one(nodes),
-                Some(false) => self.repeated(nodes),
-                Some(true) if nodes.len() < LANES => self.one_by_one(nodes),
-                Some(true) => self.shifted(nodes),
+                Some(Kind::Repeated) => self.repeated(nodes),
+                Some(Kind::Shifted) if nodes.len() < LANES => self.one_by_one(nodes),
+                Some(Kind::Shifted) => self.shifted(nodes),
             };
             if end > first {
                 break;
@@ -189,7 +190,7 @@ impl<O: Index, I: Index, P: Place> Run<'_, '_, O, I, P> {
 /// Whether a sum can be put down without a thought to scales; without jumps, for many at a time.
 #[inline(always)]
 fn is_ordinary(sum: f64, output: bool) -> bool {
-    ((sum >= SMALL) & (sum < LARGE)) | ((sum == 0.0) & !output)
+    (SMALL..LARGE).contains(&sum) | ((sum == 0.0) & !output)
 }
 
 /// The sums of some nodes, the first of which has the list `row`, its entries `further` on, and

@@ -6,9 +6,9 @@ use num_bigint::BigUint;
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::graph::bands::{DIGIT, DIGIT_BITS, integer};
 use crate::graph::count::Towards;
 use crate::graph::counts::GraphCounts;
+use crate::graph::digits::{DIGIT, DIGIT_BITS, integer};
 use crate::graph::roles::Parameters;
 use crate::monitor::Monitor;
 use crate::number::{Value, split_exponent};

@@ -22,8 +22,16 @@ const MOST_PASSED: usize = 8;
 pub(crate) struct Stretch {
     first: u32,
     end: u32,
-    /// Whether the next list has every entry one larger, or the same.
-    pub(crate) shifted: bool,
+    kind: Kind,
+}
+
+/// What the list of the next node of a stretch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The same.
+    Repeated,
+    /// Every entry is one larger.
+    Shifted,
 }
 
 impl Stretch {
@@ -46,7 +54,7 @@ impl<'s> Cut<'s> {
 
     /// The last nodes of `range`, and whether they are of a stretch, and of which kind.
     #[inline(always)]
-    pub(crate) fn last(&mut self, range: Range<usize>) -> (Range<usize>, Option<bool>) {
+    pub(crate) fn last(&mut self, range: Range<usize>) -> (Range<usize>, Option<Kind>) {
         let (start, end) = (range.start, range.end);
         while let Some((stretch, rest)) = self.stretches.split_first() {
             let nodes = stretch.nodes();
@@ -57,10 +65,15 @@ impl<'s> Cut<'s> {
             if nodes.end < end {
                 return (nodes.end.max(start)..end, None);
             }
-            return (nodes.start.max(start)..end, Some(stretch.shifted));
+            return (nodes.start.max(start)..end, Some(stretch.kind));
         }
         (range, None)
     }
+}
+
+/// Whether one list tells the counts of all nodes of a range.
+pub(crate) fn is_one(stretches: &[Stretch], range: Range<usize>) -> bool {
+    Cut::new(stretches, range.end).last(range.clone()) == (range, Some(Kind::Repeated))
 }
 
 /// Successor lists to be looked through.
@@ -110,16 +123,16 @@ impl<O: Index, I: Index> Lists<'_, O, I> {
         if by > 1 || before.len() != last.len() || short {
             return None;
         }
-        let (first, least) = if by == 0 {
-            (self.alike::<0>(start, end)?, usize::MAX)
+        let (first, least, kind) = if by == 0 {
+            (self.alike::<0>(start, end)?, usize::MAX, Kind::Repeated)
         } else {
             // None may lead to another.
             let least = last.iter().map(|id| id.position()).min()?;
             let room = least.saturating_sub(end);
             let first = self.alike::<1>(start, end)?.max(end.saturating_sub(room + 1));
-            (first, least.saturating_sub(end - 1 - first))
+            (first, least.saturating_sub(end - 1 - first), Kind::Shifted)
         };
-        Some((Stretch { first: first as u32, end: end as u32, shifted: by == 1 }, least))
+        Some((Stretch { first: first as u32, end: end as u32, kind }, least))
     }
 
     /// The first of the nodes from `start` to before `end` whose lists are each `BY` less than the
@@ -164,13 +177,13 @@ impl<O: Index, I: Index> Lists<'_, O, I> {
 #[inline(always)]
 fn add(found: &mut Vec<Stretch>, mut stretch: Stretch, least: usize) -> bool {
     if let Some(latest) = found.last_mut().filter(|latest| latest.first + 1 == stretch.end) {
-        if latest.shifted == stretch.shifted && least >= latest.end as usize {
+        if latest.kind == stretch.kind && least >= latest.end as usize {
             latest.first = stretch.first;
             return stretch.nodes().len() > 1;
         }
         stretch.end -= 1;
     }
-    let worth_it = stretch.nodes().len() >= if stretch.shifted { LANES } else { 2 };
+    let worth_it = stretch.nodes().len() >= if stretch.kind == Kind::Shifted { LANES } else { 2 };
     if worth_it {
         found.push(stretch);
     }
