@@ -23,16 +23,19 @@ impl<L> Reserve<L> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps as many of `buffers` as there is room for.
+    /// Keeps as many of `buffers`, and of those before them, as there is room for.
     pub(crate) fn put(&self, buffers: Vec<Vec<L>>) {
         let mut kept = self.lock();
         kept.extend(buffers);
         let mut room = KEPT;
-        kept.retain(|buffer| {
+        let fits = |buffer: &Vec<L>| {
             let fits = buffer.len() <= room;
             room -= if fits { buffer.len() } else { 0 };
             fits
-        });
+        };
+        // The latest first, the oldest last; and so the oldest is taken from the end.
+        let mut stays: Vec<bool> = kept.iter().rev().map(fits).collect();
+        kept.retain(|_| stays.pop().unwrap_or(false));
     }
 }
 
