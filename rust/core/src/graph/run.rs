@@ -13,6 +13,9 @@ use crate::graph::stretches::{Cut, Kind, LANES, Stretch};
 /// Lists at least this long are summed in four strands, shorter ones in sequence.
 pub(crate) const LONG: usize = 32;
 
+/// Nodes between two looks for outputs.
+const PIECE: usize = 256;
+
 /// Where numbers are read from and sums written to. (A copy of it needs no look behind a reference
 /// for every edge.)
 pub(crate) trait Place: Copy {
@@ -109,10 +112,27 @@ impl<O: Index, I: Index, P: Place> pulp::NullaryFnOnce for Run<'_, '_, O, I, P> 
 }
 
 impl<O: Index, I: Index, P: Place> Run<'_, '_, O, I, P> {
-    /// Counts the nodes of `range`, the last one first. (Apart from the rest, everything it needs
-    /// for an edge stays in registers.)
-    #[inline(never)]
+    /// Counts the nodes of `range`, the last one first.
     fn one_by_one(&self, range: Range<usize>) -> usize {
+        let mut end = range.end;
+        while end > range.start {
+            // Most pieces have no output, and need not ask of every node.
+            let first = range.start.max((end - 1) / PIECE * PIECE);
+            end = if self.outputs.any(first..end) {
+                self.plain::<true>(first..end)
+            } else {
+                self.plain::<false>(first..end)
+            };
+            if end > first {
+                break;
+            }
+        }
+        end
+    }
+
+    /// [`Run::one_by_one`]; apart from the rest, so that all that an edge needs is in registers.
+    #[inline(never)]
+    fn plain<const OUTPUTS: bool>(&self, range: Range<usize>) -> usize {
         let Rows { first_edge, targets, .. } = *self.rows;
         let (place, outputs, one) = (self.place, self.outputs, self.one);
         let (Some(nodes), Some(stop)) =
@@ -124,10 +144,12 @@ impl<O: Index, I: Index, P: Place> Run<'_, '_, O, I, P> {
         for (node, start) in range.clone().zip(nodes).rev() {
             let start = start.position().wrapping_sub(first_edge);
             let Some(row) = targets.get(start..stop) else { return node + 1 };
-            let Some(sum) = strands(row, |_, id| place.read(id)) else { return node + 1 };
-            let output = outputs.has(node);
-            let sum = sum + if output { one } else { 0.0 };
-            if !((SMALL..LARGE).contains(&sum) || (sum == 0.0 && !output)) {
+            let Some(mut sum) = strands(row, |_, id| place.read(id)) else { return node + 1 };
+            let output = OUTPUTS && outputs.has(node);
+            if output {
+                sum += one;
+            }
+            if !(is_in_scale(sum) || (sum == 0.0 && !output)) {
                 return node + 1;
             }
             place.write(node, sum);
@@ -153,18 +175,26 @@ impl<O: Index, I: Index, P: Place> Run<'_, '_, O, I, P> {
         range.start
     }
 
-    /// Counts nodes with shifted lists, some at a time.
+    /// Counts nodes with shifted lists.
     #[inline(always)]
     fn shifted(&self, range: Range<usize>) -> usize {
+        let Some(row) = self.rows.row(range.start) else { return range.end };
+        if row.len() >= LONG {
+            self.lanes(range, |further| in_strands(self.place, row, further))
+        } else {
+            self.lanes(range, |further| in_sequence(self.place, row, further))
+        }
+    }
+
+    /// Counts nodes with shifted lists, some at a time, given their sums from some node on.
+    #[inline(always)]
+    fn lanes(&self, range: Range<usize>, sums: impl Fn(usize) -> Option<[f64; LANES]>) -> usize {
         let mut end = range.end;
-        let Some(row) = self.rows.row(range.start) else { return end };
         while end > range.start {
             // The last ones may be counted twice.
             let first = range.start.max(end.saturating_sub(LANES));
             let nodes = first..first + LANES;
-            let Some(mut sums) = side_by_side(self.place, row, first - range.start) else {
-                break;
-            };
+            let Some(mut sums) = sums(first - range.start) else { break };
             let mut ordinary = true;
             if self.outputs.any(nodes.clone()) {
                 for (sum, node) in sums.iter_mut().zip(nodes) {
@@ -187,41 +217,52 @@ impl<O: Index, I: Index, P: Place> Run<'_, '_, O, I, P> {
     }
 }
 
+/// Whether a number has the scale, and needs no other.
+#[inline(always)]
+fn is_in_scale(number: f64) -> bool {
+    // As integers, in one comparison; numbers below are far above.
+    const SCALE: u64 = LARGE.to_bits() - SMALL.to_bits();
+    number.to_bits().wrapping_sub(SMALL.to_bits()) < SCALE
+}
+
 /// Whether a sum can be put down without a thought to scales; without jumps, for many at a time.
 #[inline(always)]
 fn is_ordinary(sum: f64, output: bool) -> bool {
     (SMALL..LARGE).contains(&sum) | ((sum == 0.0) & !output)
 }
 
-/// The sums of some nodes, the first of which has the list `row`, its entries `further` on, and
-/// every next one the next; in the order of [`strands`].
+/// Adds the numbers of neighbouring nodes to `sums`.
 #[inline(always)]
-fn side_by_side<I: Index>(place: impl Place, row: &[I], further: usize) -> Option<[f64; LANES]> {
-    let add = |sums: &mut [f64; LANES], id: I| {
-        let numbers = place.stretch(id.position().wrapping_add(further))?;
-        for lane in 0..LANES {
-            sums[lane] += numbers[lane];
-        }
-        Some(())
-    };
+fn add(sums: &mut [f64; LANES], place: impl Place, node: usize) -> Option<()> {
+    let numbers = place.stretch(node)?;
+    for lane in 0..LANES {
+        sums[lane] += numbers[lane];
+    }
+    Some(())
+}
+
+/// The sums of some nodes, the first of which has the list `row`, its entries `further` on, and
+/// every next one the next; in the order of [`strands`] for short lists.
+#[inline(always)]
+fn in_sequence<I: Index>(place: impl Place, row: &[I], further: usize) -> Option<[f64; LANES]> {
+    let mut sums = [0.0; LANES];
+    for id in row {
+        add(&mut sums, place, id.position().wrapping_add(further))?;
+    }
+    Some(sums)
+}
+
+/// [`in_sequence`] for long lists.
+#[inline(always)]
+fn in_strands<I: Index>(place: impl Place, row: &[I], further: usize) -> Option<[f64; LANES]> {
     let mut sums = [[0.0; LANES]; 4];
-    if row.len() < LONG {
-        for &id in row {
-            add(&mut sums[0], id)?;
-        }
-        return Some(sums[0]);
-    }
-    let (fours, rest) = row.as_chunks::<4>();
-    for ids in fours {
-        for strand in 0..4 {
-            add(&mut sums[strand], ids[strand])?;
+    for ids in row.chunks(4) {
+        for (sums, id) in sums.iter_mut().zip(ids) {
+            add(sums, place, id.position().wrapping_add(further))?;
         }
     }
-    for (strand, &id) in rest.iter().enumerate() {
-        add(&mut sums[strand], id)?;
-    }
-    let joined = |lane: usize| (sums[0][lane] + sums[1][lane]) + (sums[2][lane] + sums[3][lane]);
-    Some(std::array::from_fn(joined))
+    let [a, b, c, d] = sums;
+    Some(std::array::from_fn(|lane| (a[lane] + b[lane]) + (c[lane] + d[lane])))
 }
 
 /// The sum of what `read` says of the nodes in `row`, given the place of each in it, too, unless that
