@@ -208,3 +208,90 @@ fn following<const BY: usize, I: Index>(before: &[I], after: &[I]) -> usize {
     }
     if follows(rest, others) { alike + rest.len() } else { alike }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Successor lists of layers, each of which leads to the next one: densely, by a window, or one
+    /// node to one node with gaps.
+    fn layers(kinds: &[(u8, usize)]) -> Vec<Vec<u32>> {
+        let mut lists = Vec::new();
+        for (layer, &(kind, width)) in kinds.iter().enumerate() {
+            let next = kinds.get(layer + 1).map_or(0, |&(_, width)| width);
+            let first = lists.len() + width;
+            lists.extend((0..width).map(|unit| {
+                let list = match kind {
+                    0 => 0..next,
+                    1 => unit.saturating_sub(1)..next.min(unit + 2),
+                    _ => unit..next.min(unit + 1),
+                };
+                let kept = |unit: &usize| kind != 2 || !unit.is_multiple_of(13);
+                list.filter(kept).map(|unit| (first + unit) as u32).collect::<Vec<u32>>()
+            }));
+        }
+        lists
+    }
+
+    /// What is found among all nodes, looked through in pieces from the last one on.
+    fn found(lists: &[Vec<u32>], piece: usize) -> Vec<Stretch> {
+        let mut offsets = vec![0u64];
+        for list in lists {
+            offsets.push(offsets[offsets.len() - 1] + list.len() as u64);
+        }
+        let targets = lists.concat();
+        let graph = Lists { offsets: &offsets, first_edge: 0, targets: &targets };
+        let (mut found, mut end) = (Vec::new(), lists.len());
+        while end > 0 {
+            let start = end.saturating_sub(piece);
+            graph.find(start..end, &mut found);
+            end = start;
+        }
+        found
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { max_shrink_iters: 500, ..ProptestConfig::with_cases(300) })]
+
+        /// All nodes of a stretch have the lists that its first one tells, and none reads another;
+        /// stretches follow each other from the last to the first.
+        #[test]
+        fn stretches_are_what_they_say(
+            kinds in prop::collection::vec((0u8..3, 1usize..60), 1..8),
+            piece in 1usize..200,
+        ) {
+            let lists = layers(&kinds);
+            let mut end = lists.len();
+            for stretch in found(&lists, piece) {
+                let nodes = stretch.nodes();
+                prop_assert!(nodes.len() >= 2 && nodes.end <= end, "{:?} before {}", stretch, end);
+                end = nodes.start;
+                let by = u32::from(stretch.kind == Kind::Shifted);
+                for (further, node) in nodes.clone().enumerate() {
+                    let told = lists[nodes.start].iter().map(|id| id + by * further as u32);
+                    prop_assert!(told.eq(lists[node].iter().copied()));
+                    prop_assert!(lists[node].iter().all(|&id| id as usize >= nodes.end));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn layers_are_found_almost_whole() {
+        // A dense layer, and a window whose first and last nodes have shorter lists.
+        let lists = layers(&[(0, 40), (1, 50), (0, 50)]);
+        for piece in [7, 33, 1000] {
+            let mut kinds = [0, 0];
+            for stretch in found(&lists, piece) {
+                kinds[usize::from(stretch.kind == Kind::Shifted)] += stretch.nodes().len();
+            }
+            // Some nodes are passed over before the first of a stretch is looked at.
+            let most = [40, 48];
+            for (nodes, most) in kinds.into_iter().zip(most) {
+                assert!((most - MOST_PASSED..=most).contains(&nodes), "{kinds:?}, pieces {piece}");
+            }
+        }
+    }
+}
