@@ -7,6 +7,7 @@ use std::ops::Range;
 use crate::error::Result;
 use crate::graph::csr::{Index, Indices, MOST_NODES};
 use crate::graph::marks::word;
+use crate::graph::stretches::ENOUGH;
 use crate::graph::survey::{Blocks, Numbering, extremes};
 use crate::monitor::Monitor;
 
@@ -85,9 +86,11 @@ where
         }
         largest = largest.max(found.most + 1);
         rising &= found.rising;
-        let before = lists.next;
         lists.take(&sources[piece.clone()], &targets[piece.clone()], piece.start, &found);
-        lists.blocks.stretches(&lists.offsets, 0, targets, lists.next..before);
+        if lists.looked - lists.next >= ENOUGH || end == 0 {
+            lists.blocks.stretches(&lists.offsets, 0, targets, lists.next..lists.looked);
+            lists.looked = lists.next;
+        }
         monitor.advance(piece.len() as u64)?;
     }
     let nodes = nodes.unwrap_or(largest);
@@ -112,6 +115,8 @@ struct Lists<O, F> {
     /// The list before which others are to be found, and where it begins.
     next: usize,
     end: usize,
+    /// Nodes from here on were looked through for stretches.
+    looked: usize,
     /// The least target that was seen of the list before that.
     least: u32,
     blocks: Blocks,
@@ -126,7 +131,7 @@ where
         let mut offsets = vec![O::default(); nodes + 1];
         offsets[known] = offset(edges);
         let blocks = Blocks::new(known, edges);
-        Self { offsets, offset, next: known, end: edges, least: u32::MAX, blocks }
+        Self { offsets, offset, next: known, end: edges, looked: known, least: u32::MAX, blocks }
     }
 
     /// Adds the lists that begin in a piece.

@@ -8,6 +8,8 @@ use crate::graph::csr::Index;
 
 /// Nodes of shifted lists that are counted together.
 pub(crate) const LANES: usize = 8;
+/// Nodes that are enough to look for stretches among, which are not found in smaller pieces.
+pub(crate) const ENOUGH: usize = 64;
 /// Entries of lists that are worth remembering because they are repeated.
 const WORTH: usize = 8;
 /// Edges compared in one go, so few that they are still in the cache the next time.
@@ -281,14 +283,14 @@ mod tests {
     #[test]
     fn layers_are_found_almost_whole() {
         // A dense layer, and a window whose first and last nodes have shorter lists.
-        let lists = layers(&[(0, 40), (1, 50), (0, 50)]);
-        for piece in [7, 33, 1000] {
+        let lists = layers(&[(0, 140), (1, 150), (0, 150)]);
+        for piece in [ENOUGH, 1000] {
             let mut kinds = [0, 0];
             for stretch in found(&lists, piece) {
                 kinds[usize::from(stretch.kind == Kind::Shifted)] += stretch.nodes().len();
             }
             // Some nodes are passed over before the first of a stretch is looked at.
-            let most = [40, 48];
+            let most = [140, 148];
             for (nodes, most) in kinds.into_iter().zip(most) {
                 assert!((most - MOST_PASSED..=most).contains(&nodes), "{kinds:?}, pieces {piece}");
             }

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::graph::csr::{Index, MOST_NODES, with_indices};
 use crate::graph::roundings::in_sum;
 use crate::graph::source::{Rows, Source, changed};
-use crate::graph::stretches::{Lists, Stretch};
+use crate::graph::stretches::{ENOUGH, Lists, Stretch};
 use crate::monitor::Monitor;
 
 /// Edges that make it worth waking a second thread.
@@ -89,6 +89,7 @@ pub(crate) fn survey<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result
     let mut end = nodes;
     while end > 0 {
         let (first, rows) = source.before(end)?;
+        let mut looked = end;
         while end > first {
             let start = shortened(&rows, first..end);
             let (rows, range) = (&rows, start..end);
@@ -103,11 +104,12 @@ pub(crate) fn survey<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result
                 Err(Stop::Beyond(node)) => return Err(beyond(rows, node, nodes)),
                 Err(Stop::Changed) => return Err(changed()),
             }
-            if rising {
+            if rising && (looked - start >= ENOUGH || start == first) {
                 // Of what was just read, and is in the cache.
                 with_indices!(rows.offsets, offsets => {
-                    blocks.stretches(offsets, rows.first_edge, rows.targets, start..end);
+                    blocks.stretches(offsets, rows.first_edge, rows.targets, start..looked);
                 });
+                looked = start;
             }
             monitor.advance(rows.edges(start, end) as u64)?;
             end = start;
