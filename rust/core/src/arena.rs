@@ -23,10 +23,11 @@ impl<L> Reserve<L> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps as many of `buffers`, and of those before them, as there is room for.
+    /// Keeps as many of `buffers`, and of those before them, as there is room for; but none that
+    /// [`Reserve::take`] passes over.
     pub(crate) fn put(&self, buffers: Vec<Vec<L>>) {
         let mut kept = self.lock();
-        kept.extend(buffers);
+        kept.extend(buffers.into_iter().filter(|buffer| buffer.len() >= POOLED));
         let mut room = KEPT;
         let fits = |buffer: &Vec<L>| {
             let fits = buffer.len() <= room;
@@ -227,4 +228,21 @@ impl<L: Copy + Default> Arena<L> {
 
 fn bytes_of<L>(lanes: &[L]) -> u64 {
     size_of_val(lanes) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_buffers_worth_looking_for_are_kept() {
+        let reserve = Reserve::<u64>::new();
+        for length in [0, 1, 3, POOLED - 1, POOLED, POOLED + 1] {
+            reserve.put(vec![vec![7; length]]);
+        }
+        assert_eq!(reserve.lock().len(), 2);
+        assert_eq!(reserve.take(POOLED).len(), POOLED);
+        assert_eq!(reserve.take(3), [0; 3]);
+        assert_eq!(reserve.lock().len(), 1);
+    }
 }

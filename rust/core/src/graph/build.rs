@@ -263,7 +263,12 @@ fn gather<E: Edges>(
     let cost = |(piece, _): &(&Range<usize>, &mut Gathered)| piece.len() as u64;
     team.each(pieces.iter().zip(gathered.iter_mut()), monitor, cost, |(piece, gathered)| {
         let mut starts = vec![0u32; buckets + 1];
-        edges.visit(piece.clone(), |row, _, _| starts[(row >> bits) as usize + 1] += 1);
+        // Edges may be changed meanwhile: then some of them are left out.
+        edges.visit(piece.clone(), |row, _, _| {
+            if let Some(count) = starts.get_mut((row >> bits) as usize + 1) {
+                *count += 1;
+            }
+        });
         for bucket in 0..buckets {
             starts[bucket + 1] += starts[bucket];
         }
@@ -273,17 +278,22 @@ fn gather<E: Edges>(
         if edges.has_multiplicity() {
             let mut multiplicity = vec![0u64; piece.len()];
             edges.visit(piece.clone(), |row, column, times| {
-                let at = &mut next[(row >> bits) as usize];
-                pairs[*at as usize] = (u64::from(row) & low) << 32 | u64::from(column);
-                multiplicity[*at as usize] = times;
-                *at += 1;
+                let Some(at) = next.get_mut((row >> bits) as usize) else { return };
+                let place = (pairs.get_mut(*at as usize), multiplicity.get_mut(*at as usize));
+                if let (Some(pair), Some(number)) = place {
+                    *pair = (u64::from(row) & low) << 32 | u64::from(column);
+                    *number = times;
+                    *at += 1;
+                }
             });
             gathered.multiplicity = multiplicity;
         } else {
             edges.visit(piece.clone(), |row, column, _| {
-                let at = &mut next[(row >> bits) as usize];
-                pairs[*at as usize] = (u64::from(row) & low) << 32 | u64::from(column);
-                *at += 1;
+                let Some(at) = next.get_mut((row >> bits) as usize) else { return };
+                if let Some(pair) = pairs.get_mut(*at as usize) {
+                    *pair = (u64::from(row) & low) << 32 | u64::from(column);
+                    *at += 1;
+                }
             });
         }
         (gathered.starts, gathered.pairs) = (starts, pairs);
@@ -301,7 +311,9 @@ impl Bucket<'_> {
         let mut next = vec![0u64; self.offsets.len() + 1];
         for piece in gathered {
             for pair in &piece.pairs[mine(piece)] {
-                next[(pair >> 32) as usize + 1] += 1;
+                if let Some(count) = next.get_mut((pair >> 32) as usize + 1) {
+                    *count += 1;
+                }
             }
         }
         for (row, offset) in self.offsets.iter_mut().enumerate() {
@@ -311,10 +323,12 @@ impl Bucket<'_> {
         for piece in gathered {
             let range = mine(piece);
             for (index, pair) in range.clone().zip(&piece.pairs[range]) {
-                let at = &mut next[(pair >> 32) as usize];
-                self.targets[*at as usize] = *pair as u32;
-                if let Some(&times) = piece.multiplicity.get(index) {
-                    self.multiplicity[*at as usize] = times;
+                let Some(at) = next.get_mut((pair >> 32) as usize) else { continue };
+                let Some(target) = self.targets.get_mut(*at as usize) else { continue };
+                *target = *pair as u32;
+                let number = self.multiplicity.get_mut(*at as usize);
+                if let (Some(number), Some(&times)) = (number, piece.multiplicity.get(index)) {
+                    *number = times;
                 }
                 *at += 1;
             }

@@ -128,10 +128,11 @@ impl<O: Index, I: Index> Lists<'_, O, I> {
         let (first, least, kind) = if by == 0 {
             (self.alike::<0>(start, end)?, usize::MAX, Kind::Repeated)
         } else {
-            // None may lead to another.
+            // None may lead to another; what is beyond is not even looked at, lest it be looked at
+            // again and again.
             let least = last.iter().map(|id| id.position()).min()?;
             let room = least.saturating_sub(end);
-            let first = self.alike::<1>(start, end)?.max(end.saturating_sub(room + 1));
+            let first = self.alike::<1>(start.max((end - 1).saturating_sub(room)), end)?;
             (first, least.saturating_sub(end - 1 - first), Kind::Shifted)
         };
         Some((Stretch { first: first as u32, end: end as u32, kind }, least))
