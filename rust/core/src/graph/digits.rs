@@ -97,11 +97,11 @@ pub(crate) fn carry_over(wide: &mut [u128]) {
     let mut carry = 0;
     if let Some((top, lower)) = wide.split_last_mut() {
         for wide in lower {
-            let sum = *wide + carry;
+            let sum = wide.wrapping_add(carry);
             *wide = sum & u128::from(DIGIT);
             carry = sum >> DIGIT_BITS;
         }
-        *top += carry;
+        *top = top.wrapping_add(carry);
     }
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn carry_over(wide: &mut [u128]) {
 #[inline(always)]
 pub(crate) fn settle_wide(wide: &[u128], digits: &mut [u64], mut carry: u128) -> Result<()> {
     for (digit, wide) in digits.iter_mut().zip(wide) {
-        let sum = wide + carry;
+        let sum = wide.wrapping_add(carry);
         *digit = sum as u64 & DIGIT;
         carry = sum >> DIGIT_BITS;
     }

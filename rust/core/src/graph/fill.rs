@@ -198,7 +198,7 @@ impl<I: Index> Fill<'_, '_, I> {
                 for (&id, &times) in ids.iter().zip(times) {
                     let read = done.row(near, base, digits, id.position()).ok_or_else(changed)?;
                     for (wide, &digit) in wide.iter_mut().zip(read) {
-                        *wide += u128::from(digit) * u128::from(times);
+                        *wide = wide.wrapping_add(u128::from(digit) * u128::from(times));
                     }
                 }
                 carry_over(&mut wide);
