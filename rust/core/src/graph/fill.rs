@@ -269,32 +269,28 @@ fn settled<const W: usize, I: Index>(
     row: &[I],
     output: bool,
 ) -> Result<[u64; W]> {
-    if row.len() > BATCH {
-        let mut wide = [0u128; W];
-        for batch in row.chunks(BATCH) {
-            let sums = add_rows::<W, I>(near, base, done, batch).ok_or_else(changed)?;
-            for (wide, sum) in wide.iter_mut().zip(sums) {
-                *wide += u128::from(sum);
-            }
+    let mut sums = [0u64; W];
+    sums[0] = output.into();
+    for (number, batch) in row.chunks(BATCH).enumerate() {
+        if number > 0 {
+            no_carry(settle(&mut sums, 0))?;
         }
-        let mut sums = [0u64; W];
-        settle_wide(&wide, &mut sums, output.into())?;
-        return Ok(sums);
+        add_rows(near, base, done, batch, &mut sums).ok_or_else(changed)?;
     }
-    let mut sums = add_rows::<W, I>(near, base, done, row).ok_or_else(changed)?;
-    no_carry(settle(&mut sums, output.into()))?;
+    no_carry(settle(&mut sums, 0))?;
     Ok(sums)
 }
 
-/// The rows of `ids`, each of their `W` lower digits added up without carries.
+/// Adds the rows of `ids` to `sums`, each of their `W` lower digits without carries.
 #[inline(always)]
 fn add_rows<const W: usize, I: Index>(
     near: &[[u64; W]],
     base: usize,
     done: &Done<'_>,
     ids: &[I],
-) -> Option<[u64; W]> {
-    let mut sums = [0u64; W];
+    into: &mut [u64; W],
+) -> Option<()> {
+    let mut sums = *into;
     for &id in ids {
         let node = id.position();
         let far;
@@ -309,7 +305,8 @@ fn add_rows<const W: usize, I: Index>(
             sums[digit] = sums[digit].wrapping_add(row[digit]);
         }
     }
-    Some(sums)
+    *into = sums;
+    Some(())
 }
 
 /// The lower digits of a row of another width.
