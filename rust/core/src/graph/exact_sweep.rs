@@ -17,6 +17,9 @@ use crate::monitor::Monitor;
 /// Edges of one part of a wide piece, about.
 const PART: usize = 1 << 13;
 
+/// Digits written between two looks at the monitor, about.
+const STEP: usize = 1 << 20;
+
 /// See the module.
 pub(crate) struct ExactSweep<'a> {
     pub(crate) bands: Bands,
@@ -84,8 +87,8 @@ impl<I: Index> Sweep<I> for ExactSweep<'_> {
             let number = self.open(end)?;
             let (outputs, stretches) = (self.outputs, self.stretches);
             let (band, done) = self.split(number)?;
-            let start = band.first.max(range.start);
             let (digits, first) = (band.digits, band.first);
+            let start = first.max(range.start).max(end.saturating_sub((STEP / digits).max(1)));
             fill(
                 Fill { open: &mut band.rows, first, digits, done, rows, outputs, stretches },
                 start..end,
