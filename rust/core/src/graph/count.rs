@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use crate::bound::available_memory;
 use crate::error::{Error, Result};
-use crate::graph::bands::{Bands, CHUNK};
 use crate::graph::careful::CarefulSweep;
 use crate::graph::counts::{GraphCounts, Side, Store};
 use crate::graph::csr::Csr;
 use crate::graph::digits::digits;
 use crate::graph::drive::drive;
-use crate::graph::exact_sweep::ExactSweep;
+use crate::graph::exact_sweep::{COUNTING, ExactSweep};
 use crate::graph::file::{Turned, with_reader};
 use crate::graph::kept::Kept;
 use crate::graph::log_sweep::LogSweep;
@@ -22,14 +21,12 @@ use crate::graph::scaled::Scaled;
 use crate::graph::source::{Source, with_source};
 use crate::graph::survey::{Numbering, Survey, survey};
 use crate::graph::team::Team;
+use crate::graph::widths::Widths;
 use crate::graph::{Graph, Lists};
 use crate::monitor::Monitor;
 
 /// Bits of counts that are not worth a sweep in log space to be bounded better.
 const CHEAP: u32 = 8 * 56;
-
-/// Chunks of nodes whose counts are let go at once, at most, if only some are kept.
-const AT_ONCE: usize = 16;
 
 /// What memory is asked for.
 const LOG_SPACE: &str = "counting in log space";
@@ -247,12 +244,14 @@ fn rising<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<Survey> {
 impl Job<'_> {
     fn count<S: Source>(self, source: &mut S, survey: &Survey) -> Result<Store> {
         let steps = (source.nodes() + source.edges()) as u64;
-        let cheap = !self.weighted && survey.bits.iter().all(|&bits| bits <= CHEAP);
+        let below = |most| !self.weighted && survey.bits.iter().all(|&bits| bits <= most);
         // In log space, counts below 2^53 are exact.
-        let small = !self.weighted && survey.bits.iter().all(|&bits| bits <= 53);
-        if self.exact && cheap && !small {
+        let small = below(53);
+        if self.exact
+            && !small
+            && let Some(widths) = self.widths(survey, below(CHEAP))
+        {
             self.monitor.start(steps);
-            let widths = survey.bits.iter().map(|&bits| digits(bits.into())).collect();
             return self.exactly(source, survey, widths, 0);
         }
         self.monitor.start(if self.exact && !small { 2 * steps } else { steps });
@@ -266,10 +265,19 @@ impl Job<'_> {
         if !self.exact {
             return self.carefully(source, survey, scaled);
         }
-        let widths = widths(&scaled, source.nodes(), self.monitor)?;
+        let widths = Widths::of_scaled(&scaled, source.nodes(), self.monitor)?;
         let peak = scaled.bytes();
         drop(scaled);
         self.exactly(source, survey, widths, peak)
+    }
+
+    /// The widths of exact counts, if they need no sweep in log space.
+    fn widths<'s>(&self, survey: &'s Survey, cheap: bool) -> Option<Widths<'s>> {
+        if self.weighted {
+            return None;
+        }
+        let bounds = || survey.bits.iter().map(|&bits| digits(bits.into())).collect();
+        if cheap { Some(Widths::Known(bounds())) } else { Widths::found(survey) }
     }
 
     /// Counts once more where rounding may have moved a logarithm of `scaled` too far.
@@ -303,18 +311,16 @@ impl Job<'_> {
         mut self,
         source: &mut S,
         survey: &Survey,
-        widths: Vec<usize>,
+        widths: Widths<'_>,
         before: u64,
     ) -> Result<Store> {
-        let most = if self.wanted.is_some() { AT_ONCE } else { widths.len() };
-        let bands = Bands::new(&widths, source.nodes(), most);
         let kept = match self.wanted.take() {
-            Some(wanted) => Some(Kept::plan(source, wanted, &bands, self.monitor)?),
+            Some(wanted) => Some(Kept::plan(source, wanted, self.monitor)?),
             None => None,
         };
-        let needed = kept.as_ref().map_or_else(|| bands.bytes(), |kept| kept.peak(&bands));
-        self.check_memory("counting exactly", needed)?;
-        let mut sweep = ExactSweep::new(bands, self.ends, &survey.stretches, kept);
+        let (ends, limit) = (self.ends, self.limit);
+        let mut sweep = ExactSweep::new(source.nodes(), widths, ends, survey, kept, limit);
+        self.check_memory(COUNTING, sweep.needed())?;
         drive(source, survey, self.team, self.monitor, &mut sweep)?;
         Ok(Store::exact(sweep, before))
     }
@@ -326,15 +332,4 @@ impl Job<'_> {
         }
         Ok(())
     }
-}
-
-/// Digits of every chunk's rows.
-fn widths(scaled: &Scaled, nodes: usize, monitor: &Monitor<'_>) -> Result<Vec<usize>> {
-    let mut widths = Vec::with_capacity(nodes.div_ceil(CHUNK));
-    for chunk in 0..nodes.div_ceil(CHUNK) {
-        let range = chunk * CHUNK..nodes.min((chunk + 1) * CHUNK);
-        widths.push(digits(scaled.most_bits(range)));
-        monitor.breathe(CHUNK as u64)?;
-    }
-    Ok(widths)
 }

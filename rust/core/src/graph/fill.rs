@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Result;
-use crate::graph::bands::{Band, CHUNK};
+use crate::graph::bands::Behind;
 use crate::graph::csr::Index;
 use crate::graph::digits::{
     BATCH, add_to, carried_at_once, carry_over, no_carry, settle, settle_wide,
@@ -18,26 +18,29 @@ const WORTH: usize = 96;
 /// Digits added up at once in rows wider than that.
 const GROUP: usize = 16;
 
+/// Digits of the widest rows that have a loop of their own.
+const WIDEST: usize = 16;
+/// From `WIDEST - digits` on, masks of the digits that a row has. (A `static`, lest compilers make
+/// jumps of it.)
+static MASKS: [u64; 2 * WIDEST] = {
+    let mut masks = [0; 2 * WIDEST];
+    let mut digit = 0;
+    while digit < WIDEST {
+        masks[digit] = u64::MAX;
+        digit += 1;
+    }
+    masks
+};
+
 /// Rows that are counted.
 #[derive(Clone, Copy)]
 pub(crate) struct Done<'d> {
     /// Those of the same band that may be read, and the node of the first; `None` for all of them.
     pub(crate) near: Option<(&'d [u64], usize)>,
-    /// The bands behind it, and the number of the first.
-    pub(crate) later: &'d [Band],
-    pub(crate) first: usize,
-    /// Which band has a chunk of nodes.
-    pub(crate) of: &'d [u32],
+    pub(crate) behind: Behind<'d>,
 }
 
 impl Done<'_> {
-    /// The row of a node of another band.
-    #[inline(always)]
-    fn far(&self, node: usize) -> Option<&[u64]> {
-        let band = *self.of.get(node / CHUNK)? as usize;
-        self.later.get(band.wrapping_sub(self.first))?.row(node)
-    }
-
     /// The row of any node, given those of the same band.
     #[inline(always)]
     pub(crate) fn row<'r>(
@@ -51,7 +54,7 @@ impl Done<'_> {
         if node >= base && start < near.len() {
             return near.get(start..start.wrapping_add(digits));
         }
-        self.far(node)
+        self.behind.row(node)
     }
 }
 
@@ -277,8 +280,12 @@ fn settled<const W: usize, I: Index>(
         }
         add_rows(near, base, done, batch, &mut sums).ok_or_else(changed)?;
     }
-    no_carry(settle(&mut sums, 0))?;
-    Ok(sums)
+    let mut row = [0u64; W];
+    if !carried_at_once(&sums, W, &mut row) {
+        no_carry(settle(&mut sums, 0))?;
+        row = sums;
+    }
+    Ok(row)
 }
 
 /// Adds the rows of `ids` to `sums`, each of their `W` lower digits without carries.
@@ -293,13 +300,17 @@ fn add_rows<const W: usize, I: Index>(
     let mut sums = *into;
     for &id in ids {
         let node = id.position();
-        let far;
-        let row = match near.get(node.wrapping_sub(base)) {
-            Some(row) => row,
-            None => {
-                far = lower_digits::<W>(done.far(node)?);
-                &far
+        if let Some(row) = near.get(node.wrapping_sub(base)) {
+            for digit in 0..W {
+                sums[digit] = sums[digit].wrapping_add(row[digit]);
             }
+            continue;
+        }
+        let (rows, digits) = done.behind.rows(node)?;
+        let masks = MASKS.get(WIDEST.saturating_sub(digits)..).unwrap_or_default();
+        let row: [u64; W] = match (rows.first_chunk::<W>(), masks.first_chunk::<W>()) {
+            (Some(row), Some(masks)) => std::array::from_fn(|digit| row[digit] & masks[digit]),
+            _ => lower_digits(rows.get(..digits)?),
         };
         for digit in 0..W {
             sums[digit] = sums[digit].wrapping_add(row[digit]);
@@ -309,7 +320,8 @@ fn add_rows<const W: usize, I: Index>(
     Some(())
 }
 
-/// The lower digits of a row of another width.
+/// The lower digits of a row at the end of its slab.
+#[cold]
 #[inline(never)]
 fn lower_digits<const W: usize>(row: &[u64]) -> [u64; W] {
     std::array::from_fn(|digit| row.get(digit).copied().unwrap_or(0))

@@ -1,19 +1,28 @@
-//! Counts of parameters, kept when the bands they stand in are let go.
+//! Counts of parameters, kept when the rows they stand in are let go.
+
+use std::ops::Range;
 
 use crate::error::Result;
-use crate::graph::bands::{Band, Bands, CHUNK};
+use crate::graph::bands::{Bands, CHUNK};
 use crate::graph::csr::Index;
 use crate::graph::digits::trimmed;
 use crate::graph::marks::Marks;
 use crate::graph::source::{Source, changed};
 use crate::monitor::Monitor;
 
+/// Chunks of nodes whose counts are let go at once, which are a group: this part of all, but not more
+/// than these.
+const GROUPS: usize = 64;
+const AT_ONCE: usize = 16;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Kept {
     /// Which nodes' counts are kept.
     wanted: Marks,
-    /// Bands with the lowest node that reads each, the highest of these first.
+    /// Nodes of a group.
+    group: usize,
+    /// Groups with the lowest node that reads each, the highest of these first.
     last_readers: Vec<(u32, u32)>,
     /// How many of them were let go.
     freed: usize,
@@ -23,66 +32,74 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// Finds out by which node every band is read last.
+    /// Finds out by which node every group is read last.
     pub(crate) fn plan<S: Source>(
         source: &mut S,
         wanted: Marks,
-        bands: &Bands,
         monitor: &Monitor<'_>,
     ) -> Result<Self> {
-        let mut last: Vec<u32> = vec![u32::MAX; bands.of.len()];
+        let group = CHUNK * (source.nodes() / CHUNK / GROUPS).clamp(1, AT_ONCE);
+        // A group that no other node reads can go when it is counted.
+        let firsts = (0..source.nodes()).step_by(group);
+        let mut last: Vec<u32> = firsts.map(|first| first as u32).collect();
         let mut end = source.nodes();
         while end > 0 {
             let (first, rows) = source.before(end)?;
             for node in (first..end).rev() {
                 let row = rows.row(node).ok_or_else(changed)?;
                 for id in row {
-                    *last.get_mut(id.position() / CHUNK).ok_or_else(changed)? = node as u32;
+                    let last = last.get_mut(id.position() / group).ok_or_else(changed)?;
+                    *last = (*last).min(node as u32);
                 }
                 monitor.breathe(row.len() as u64)?;
             }
             end = first;
         }
-        // A band that no other node reads can go when it is counted.
-        let first = |(band, number): (&Band, u32)| (band.first as u32, number);
-        let mut last_readers: Vec<(u32, u32)> = bands.bands.iter().zip(0..).map(first).collect();
-        for (&node, &band) in last.iter().zip(&bands.of) {
-            let reader = &mut last_readers[band as usize].0;
-            *reader = node.min(*reader);
-        }
+        let mut last_readers: Vec<(u32, u32)> = last.into_iter().zip(0..).collect();
         last_readers.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(Self { wanted, last_readers, freed: 0, places: Vec::new(), digits: Vec::new() })
+        Ok(Self { wanted, group, last_readers, freed: 0, places: Vec::new(), digits: Vec::new() })
     }
 
-    /// Most bytes of bands that are there at once.
-    pub(crate) fn peak(&self, bands: &Bands) -> u64 {
+    /// Where the group of a node begins.
+    pub(crate) fn first(&self, node: usize) -> usize {
+        node / self.group * self.group
+    }
+
+    /// The nodes of a group.
+    fn nodes(&self, group: u32) -> Range<usize> {
+        let first = group as usize * self.group;
+        first..first + self.group
+    }
+
+    /// Most bytes of rows that are there at once, given those of the nodes of every group.
+    pub(crate) fn peak(&self, bytes: impl Fn(Range<usize>) -> u64) -> u64 {
         let (mut held, mut peak, mut freed) = (0u64, 0, 0);
-        for band in bands.bands.iter().rev() {
-            held += band.bytes();
+        for group in (0..self.last_readers.len() as u32).rev() {
+            let nodes = self.nodes(group);
+            let done = |(node, _): &&(u32, u32)| *node as usize >= nodes.start;
+            held += bytes(nodes.clone());
             peak = peak.max(held);
-            while let Some(&(_, gone)) =
-                self.last_readers.get(freed).filter(|(node, _)| *node as usize >= band.first)
-            {
-                held -= bands.bands[gone as usize].bytes();
+            while let Some(&(_, gone)) = self.last_readers.get(freed).filter(done) {
+                held -= bytes(self.nodes(gone));
                 freed += 1;
             }
         }
         peak
     }
 
-    /// A band that no node before `start` reads, if there is another one.
-    pub(crate) fn next_freed(&mut self, start: usize) -> Option<usize> {
-        let &(_, band) =
+    /// The nodes of a group that no node before `start` reads, if there is another one.
+    pub(crate) fn next_freed(&mut self, start: usize) -> Option<Range<usize>> {
+        let &(_, group) =
             self.last_readers.get(self.freed).filter(|(node, _)| *node as usize >= start)?;
         self.freed += 1;
-        Some(band as usize)
+        Some(self.nodes(group))
     }
 
-    /// Keeps the wanted counts of a band.
-    pub(crate) fn keep(&mut self, band: &Band) {
-        for node in (band.first..band.end).filter(|&node| self.wanted.has(node)) {
+    /// Keeps the wanted counts of some nodes.
+    pub(crate) fn keep(&mut self, nodes: Range<usize>, bands: &Bands) {
+        for node in nodes.filter(|&node| self.wanted.has(node)) {
             self.places.push((node as u32, self.digits.len()));
-            self.digits.extend(trimmed(band.row(node).unwrap_or_default()));
+            self.digits.extend(trimmed(bands.row(node).unwrap_or_default()));
         }
     }
 

@@ -28,6 +28,7 @@ mod stretches;
 mod survey;
 mod team;
 mod unroll;
+mod widths;
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};

@@ -19,16 +19,26 @@ const LANES: usize = 64;
 /// Edges that begin a list are written down so many at a time.
 const GROUP: usize = 16;
 
+/// The extremes of no targets.
+const NONE: (u32, u32) = (u32::MAX, 0);
+
+/// The extremes of two parts.
+#[inline(always)]
+fn joined(one: (u32, u32), other: (u32, u32)) -> (u32, u32) {
+    (one.0.min(other.0), one.1.max(other.1))
+}
+
 /// What is found in a piece.
 #[derive(Default)]
 struct Found {
     /// The edges that begin a list, counted from the beginning of the piece; and room for more.
     room: Vec<u32>,
     heads: usize,
-    /// The least target of each list that begins in the piece, if that may not be the first one.
-    leasts: Vec<u32>,
-    /// The least target before the first head.
-    least: u32,
+    /// The extremes of the targets of each list that begins in the piece, as far as they are in it,
+    /// if those may not be the first and the last one.
+    extremes: Vec<(u32, u32)>,
+    /// The extremes of the targets before the first head.
+    before: (u32, u32),
     /// The largest target.
     most: usize,
     /// Whether a source is less than the one before.
@@ -117,8 +127,8 @@ struct Lists<O, F> {
     end: usize,
     /// Nodes from here on were looked through for stretches.
     looked: usize,
-    /// The least target that was seen of the list before that.
-    least: u32,
+    /// The extremes of the targets that were seen of the list before that.
+    extremes: (u32, u32),
     blocks: Blocks,
 }
 
@@ -131,7 +141,8 @@ where
         let mut offsets = vec![O::default(); nodes + 1];
         offsets[known] = offset(edges);
         let blocks = Blocks::new(known, edges);
-        Self { offsets, offset, next: known, end: edges, looked: known, least: u32::MAX, blocks }
+        let extremes = NONE;
+        Self { offsets, offset, next: known, end: edges, looked: known, extremes, blocks }
     }
 
     /// Adds the lists that begin in a piece.
@@ -143,7 +154,8 @@ where
         found: &Found,
     ) {
         // Kept at hand: a compiler cannot tell these from what is written to.
-        let (mut next, mut end, mut least) = (self.next, self.end, self.least);
+        let (mut next, mut end, mut extremes) = (self.next, self.end, self.extremes);
+        let mut stop = targets.len();
         for (head, &edge) in found.heads().iter().enumerate().rev() {
             let (at, edge) = (edge as usize, start + edge as usize);
             let node = sources[at].narrow() as usize;
@@ -153,11 +165,13 @@ where
             if let Some(offset) = self.offsets.get_mut(node) {
                 *offset = (self.offset)(edge);
             }
-            least = least.min(found.leasts.get(head).copied().unwrap_or(targets[at].narrow()));
-            self.blocks.list(node, edge..end, least);
-            (next, end, least) = (node, edge, u32::MAX);
+            let ends = || (targets[at].narrow(), targets[stop - 1].narrow());
+            let here = found.extremes.get(head).copied().unwrap_or_else(ends);
+            self.blocks.list(node, edge..end, joined(extremes, here));
+            (next, end, extremes, stop) = (node, edge, NONE, at);
         }
-        (self.next, self.end, self.least) = (next, end, least.min(found.least));
+        let extremes = joined(extremes, found.before);
+        (self.next, self.end, self.extremes) = (next, end, extremes);
     }
 
     /// Nodes without successors, before the list that begins with the edge `end`.
@@ -305,18 +319,22 @@ impl Found {
         self.falls = sums.wrong && falls(&sources[piece.start.saturating_sub(1)..]);
         self.rising = !sums.wrong;
         let first = self.heads().first().map_or(piece.len(), |&head| head as usize);
-        self.least = if first == 0 { u32::MAX } else { targets[piece.start].narrow() };
-        self.leasts.clear();
+        self.before = match targets.get(piece.start..piece.start + first) {
+            Some([only]) => (only.narrow(), only.narrow()),
+            Some([least, .., most]) => (least.narrow(), most.narrow()),
+            _ => NONE,
+        };
+        self.extremes.clear();
         if sums.unsorted {
             let mut end = piece.end;
-            let least = |start, end| extremes(targets, start, end).map_or(0, |(least, _)| least);
-            self.leasts.resize(self.heads, 0);
-            for (found, &head) in self.leasts.iter_mut().zip(&self.room).rev() {
+            let all = |start, end| extremes(targets, start, end).unwrap_or(NONE);
+            self.extremes.resize(self.heads, NONE);
+            for (found, &head) in self.extremes.iter_mut().zip(&self.room).rev() {
                 let start = piece.start + head as usize;
-                *found = least(start, end);
+                *found = all(start, end);
                 end = start;
             }
-            self.least = least(piece.start, end);
+            self.before = all(piece.start, end);
         }
     }
 }

@@ -38,6 +38,11 @@ pub(crate) struct Survey {
     pub(crate) wide: Vec<Range<usize>>,
     /// For every chunk of nodes, bits that no count in it exceeds if all multiplicities are 1.
     pub(crate) bits: Vec<u32>,
+    /// For every chunk of nodes, bits that a count in it can have more than the largest count that it
+    /// reads outside, and than a single path, if all multiplicities are 1.
+    pub(crate) growth: Vec<u32>,
+    /// For every chunk of nodes, its largest successor.
+    pub(crate) reach: Vec<u32>,
     /// For every chunk of nodes, how often a number can have been rounded on its way into a sum
     /// there, if all multiplicities are 1 and no output has a successor.
     pub(crate) roundings: Vec<u32>,
@@ -64,6 +69,10 @@ pub(crate) struct Blocks {
     degree: usize,
     /// Bits of the counts behind the block.
     growth: f64,
+    /// Bits of the counts behind the block that the latest chunk began in, and the largest successor
+    /// since.
+    before: f64,
+    reach: u32,
     /// Roundings behind the block.
     behind: usize,
     /// The latest degree, and how many bits it adds to a count: few blocks differ from the next one.
@@ -141,27 +150,34 @@ fn beyond<I: Index>(rows: &Rows<'_, I>, node: usize, nodes: usize) -> Error {
 impl Blocks {
     pub(crate) fn new(nodes: usize, edges: usize) -> Self {
         let chunks = nodes.div_ceil(1 << CHUNK_BITS);
-        let (bits, roundings) = (vec![1; chunks], vec![0; chunks]);
+        let (wide, stretches) = (Vec::new(), Vec::new());
+        let (bits, growth) = (vec![1; chunks], vec![1; chunks]);
+        let (reach, roundings) = (vec![0; chunks], vec![0; chunks]);
         Self {
-            survey: Survey { wide: Vec::new(), bits, roundings, edges, stretches: Vec::new() },
+            survey: Survey { wide, bits, growth, reach, roundings, edges, stretches },
             end: MOST_NODES,
             last: edges,
             degree: 0,
             growth: 0.0,
+            before: 0.0,
+            reach: 0,
             behind: 0,
             latest: (0, 0.0),
         }
     }
 
-    /// The next node has the edges `list`; `least` is the least of its successors.
+    /// The next node has the edges `list`; `least` and `most` are the extremes of its successors.
     // Mostly reads: what was just written could not be read at once.
     #[inline(always)]
-    pub(crate) fn list(&mut self, node: usize, list: Range<usize>, least: u32) {
+    pub(crate) fn list(&mut self, node: usize, list: Range<usize>, (least, most): (u32, u32)) {
         if (least as usize) < self.end {
             self.close(node + 1, list.end);
         }
         if list.len() > self.degree {
             self.degree = list.len();
+        }
+        if most > self.reach {
+            self.reach = most;
         }
         if node.is_multiple_of(1 << CHUNK_BITS) {
             self.settle(node >> CHUNK_BITS);
@@ -171,7 +187,7 @@ impl Blocks {
     /// The next nodes have no successors.
     pub(crate) fn empty(&mut self, nodes: Range<usize>) {
         let chunks = nodes.start.div_ceil(1 << CHUNK_BITS)..nodes.end.div_ceil(1 << CHUNK_BITS);
-        chunks.for_each(|chunk| self.settle(chunk));
+        chunks.rev().for_each(|chunk| self.settle(chunk));
     }
 
     /// Looks for stretches among some nodes, before which none were looked at; their lists are among
@@ -193,6 +209,8 @@ impl Blocks {
         self.close(0, 0);
         let chunks = nodes.div_ceil(1 << CHUNK_BITS);
         self.survey.bits.resize(chunks, 1);
+        self.survey.growth.resize(chunks, 1);
+        self.survey.reach.resize(chunks, 0);
         self.survey.roundings.resize(chunks, 0);
         self.survey
     }
@@ -219,14 +237,23 @@ impl Blocks {
     /// The bounds of a chunk, when all of its nodes were seen: they only grow on the way.
     #[inline(never)]
     fn settle(&mut self, chunk: usize) {
-        let bits = (self.growth + self.bits_of_degree()) as u32;
+        let bits = self.growth + self.bits_of_degree();
         let roundings = self.behind.saturating_add(in_sum(self.degree));
-        if let (Some(most_bits), Some(most_roundings)) =
-            (self.survey.bits.get_mut(chunk), self.survey.roundings.get_mut(chunk))
-        {
-            *most_bits = bits.saturating_add(1);
+        let Survey { bits: all_bits, growth, reach, roundings: all_roundings, .. } =
+            &mut self.survey;
+        if let (Some(most_bits), Some(growth), Some(reach), Some(most_roundings)) = (
+            all_bits.get_mut(chunk),
+            growth.get_mut(chunk),
+            reach.get_mut(chunk),
+            all_roundings.get_mut(chunk),
+        ) {
+            *most_bits = (bits as u32).saturating_add(1);
+            *growth = ((bits - self.before) as u32).saturating_add(1);
+            *reach = self.reach;
             *most_roundings = u32::try_from(roundings).unwrap_or(u32::MAX);
         }
+        // The block may go on.
+        (self.before, self.reach) = (self.growth, 0);
     }
 }
 
@@ -257,7 +284,8 @@ impl<I: Index + Ord> pulp::NullaryFnOnce for Look<'_, '_, I> {
             if least as usize <= node {
                 return Err(Stop::Falling);
             }
-            blocks.list(node, rows.offsets.get(node)..rows.offsets.get(node + 1), least);
+            let list = rows.offsets.get(node)..rows.offsets.get(node + 1);
+            blocks.list(node, list, (least, most));
         }
         Ok(())
     }
