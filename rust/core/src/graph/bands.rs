@@ -155,6 +155,15 @@ impl Behind<'_> {
         rows.get(..digits)
     }
 
+    /// The rows of neighbouring nodes, if one band has them all, and the digits of each.
+    #[inline(always)]
+    pub(crate) fn stretch(&self, node: usize, length: usize) -> Option<(&[u64], usize)> {
+        let (rows, digits) = self.rows(node)?;
+        let last = self.of.get(node.wrapping_add(length).wrapping_sub(1) / CHUNK)?;
+        let rows = rows.get(..length.wrapping_mul(digits))?;
+        (self.of.get(node / CHUNK)? == last).then_some((rows, digits))
+    }
+
     /// What the slab of a node has from its row on, and the digits of the row.
     #[inline(always)]
     pub(crate) fn rows(&self, node: usize) -> Option<(&[u64], usize)> {

@@ -14,7 +14,7 @@ use crate::graph::source::{Rows, changed};
 use crate::graph::stretches::{Cut, Kind, LANES, Stretch};
 
 /// Digits of neighbouring rows that are worth adding up together.
-const WORTH: usize = 96;
+const WORTH: usize = 192;
 /// Digits added up at once in rows wider than that.
 const GROUP: usize = 16;
 

@@ -27,6 +27,13 @@ impl Counted<'_, '_> {
             add_row(sums, rows);
             return Some(());
         }
+        let lanes = sums.len() / self.digits;
+        if let Some((rows, digits)) = self.done.behind.stretch(node, lanes) {
+            for (sums, row) in sums.chunks_exact_mut(self.digits).zip(rows.chunks_exact(digits)) {
+                add_row(sums, row);
+            }
+            return Some(());
+        }
         for (lane, sums) in sums.chunks_exact_mut(self.digits).enumerate() {
             let node = node.wrapping_add(lane);
             add_row(sums, self.done.row(self.near, self.base, self.digits, node)?);
