@@ -131,7 +131,7 @@ fn steady(bits: u64, behind: usize) -> usize {
 #[inline(always)]
 fn bits(rows: &[u64], digits: usize) -> u32 {
     for place in (0..digits).rev() {
-        // What all have in common with the largest is its highest bit.
+        // The highest bit that any has is that of the largest.
         let all = rows.iter().skip(place).step_by(digits).fold(0, |all, digit| all | digit);
         if all > 0 {
             return place as u32 * DIGIT_BITS + (u64::BITS - all.leading_zeros());
