@@ -16,13 +16,13 @@ pub(crate) struct Band {
     /// Digits of a row.
     pub(crate) digits: usize,
     /// Which slab the rows are in, and where they begin.
-    pub(crate) slab: usize,
-    pub(crate) at: usize,
+    slab: usize,
+    at: usize,
 }
 
 impl Band {
     /// Digits of all rows.
-    pub(crate) fn lanes(&self) -> usize {
+    fn lanes(&self) -> usize {
         (self.end - self.first) * self.digits
     }
 
@@ -44,34 +44,33 @@ pub(crate) struct Bands {
     /// For every chunk of nodes, which band has it.
     of: Vec<u32>,
     nodes: usize,
-    /// The first node that has a row.
-    first: usize,
-    lanes: usize,
 }
 
 impl Bands {
     pub(crate) fn new(nodes: usize) -> Self {
         let of = vec![u32::MAX; nodes.div_ceil(CHUNK)];
-        Self { slabs: Vec::new(), free: 0, bands: Vec::new(), of, nodes, first: nodes, lanes: 0 }
+        Self { slabs: Vec::new(), free: 0, bands: Vec::new(), of, nodes }
     }
 
     pub(crate) fn nodes(&self) -> usize {
         self.nodes
     }
 
+    /// The first node that has a row.
     pub(crate) fn first(&self) -> usize {
-        self.first
+        self.latest().map_or(self.nodes, |band| band.first)
     }
 
-    /// Digits of all rows.
+    /// Digits of all rows, those let go, too.
     pub(crate) fn lanes(&self) -> usize {
-        self.lanes
+        self.bands.iter().map(Band::lanes).sum()
     }
 
     /// Gives rows of so many digits to the nodes from `first`, which begins a chunk, to those that
     /// have rows; if that takes a new slab, it has at least `room` digits, with arbitrary contents.
     pub(crate) fn extend(&mut self, first: usize, digits: usize, room: usize) {
-        let lanes = (self.first - first) * digits;
+        let end = self.first();
+        let lanes = (end - first) * digits;
         if lanes > self.free {
             self.free = room.max(lanes);
             self.slabs.push(Exact::reserve().take(self.free));
@@ -82,11 +81,10 @@ impl Bands {
             Some(band) if band.digits == digits && band.slab == slab => {
                 (band.first, band.at) = (first, at);
             }
-            _ => self.bands.push(Band { first, end: self.first, digits, slab, at }),
+            _ => self.bands.push(Band { first, end, digits, slab, at }),
         }
-        let chunks = first / CHUNK..self.first.div_ceil(CHUNK);
+        let chunks = first / CHUNK..end.div_ceil(CHUNK);
         self.of[chunks].fill((self.bands.len() - 1) as u32);
-        (self.first, self.lanes) = (first, self.lanes + lanes);
     }
 
     /// The band of the first nodes that have rows.

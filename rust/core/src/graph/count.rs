@@ -25,7 +25,7 @@ use crate::graph::widths::Widths;
 use crate::graph::{Graph, Lists};
 use crate::monitor::Monitor;
 
-/// Bits of counts that are not worth a sweep in log space to be bounded better.
+/// Bits of counts that are not worth being bounded better.
 const CHEAP: u32 = 8 * 56;
 
 /// What memory is asked for.
@@ -273,11 +273,11 @@ impl Job<'_> {
 
     /// The widths of exact counts, if they need no sweep in log space.
     fn widths<'s>(&self, survey: &'s Survey, cheap: bool) -> Option<Widths<'s>> {
-        if self.weighted {
-            return None;
+        if cheap {
+            let widths = survey.bits.iter().map(|&bits| digits(bits.into()));
+            return Some(Widths::Known(widths.collect()));
         }
-        let bounds = || survey.bits.iter().map(|&bits| digits(bits.into())).collect();
-        if cheap { Some(Widths::Known(bounds())) } else { Widths::found(survey) }
+        if self.weighted { None } else { Widths::found(survey) }
     }
 
     /// Counts once more where rounding may have moved a logarithm of `scaled` too far.

@@ -66,13 +66,13 @@ impl<'a> ExactSweep<'a> {
     }
 
     /// Gives rows to the node before `end`, and to those before it that can have them already;
-    /// nodes from `known` on read none of each other. Gives the first node of the band.
-    fn open(&mut self, end: usize, known: usize) -> Result<usize> {
+    /// nodes from `apart` on read none of each other. Gives the first node of the band.
+    fn open(&mut self, end: usize, apart: usize) -> Result<usize> {
         if end == self.bands.first() {
             let group = self.kept.as_ref().map_or(0, |kept| kept.first(end - 1));
             let chunks = group / CHUNK..end.div_ceil(CHUNK);
             let behind = self.bands.latest().map_or(1, |band| band.digits);
-            let (chunks, digits) = self.widths.last(chunks, known.div_ceil(CHUNK), behind);
+            let (chunks, digits) = self.widths.last(chunks, apart.div_ceil(CHUNK), behind);
             let first = chunks.start * CHUNK;
             let room = if self.widths.are_known() || self.kept.is_some() {
                 self.widths.lanes(group..end, digits)
@@ -124,25 +124,25 @@ impl<'a> ExactSweep<'a> {
             let rows = rows.get(place(counted.start)..place(counted.end)).unwrap_or_default();
             self.widths.counted(counted.clone(), rows, band.digits);
         }
-        while let Some(nodes) = self.kept.as_mut().and_then(|kept| kept.next_freed(counted.start)) {
-            if let Some(kept) = &mut self.kept {
+        if let Some(kept) = &mut self.kept {
+            while let Some(nodes) = kept.next_freed(counted.start) {
                 kept.keep(nodes.clone(), &self.bands);
+                self.held -= (size_of::<u64>() * self.bands.free(nodes)) as u64;
             }
-            self.held -= (size_of::<u64>() * self.bands.free(nodes)) as u64;
         }
     }
 
-    /// [`Sweep::narrow`], of nodes that read none of each other from `known` on.
+    /// [`Sweep::narrow`], of nodes that read none of each other from `apart` on.
     fn alone<I: Index>(
         &mut self,
         rows: &Rows<'_, I>,
         range: Range<usize>,
-        known: usize,
+        apart: usize,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
         let mut end = range.end;
         while end > range.start {
-            let first = self.open(end, known)?;
+            let first = self.open(end, apart)?;
             let (outputs, stretches) = (self.outputs, self.stretches);
             let (band, open, behind) = self.bands.split().ok_or_else(changed)?;
             let digits = band.digits;
@@ -175,13 +175,13 @@ impl<I: Index> Sweep<I> for ExactSweep<'_> {
         team: &Team,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
-        let known = range.start;
+        let apart = range.start;
         if team.threads() == 1 || is_one(self.stretches, range.clone()) {
-            return self.alone(rows, range, known, monitor);
+            return self.alone(rows, range, apart, monitor);
         }
         let mut end = range.end;
         while end > range.start {
-            let first = self.open(end, known)?;
+            let first = self.open(end, apart)?;
             let (outputs, stretches) = (self.outputs, self.stretches);
             let (band, open, behind) = self.bands.split().ok_or_else(changed)?;
             let start = first.max(range.start);

@@ -70,22 +70,19 @@ impl<'s> Widths<'s> {
     }
 
     /// The chunks at the end of `chunks` that have the same width, and that width: the last one, and
-    /// those before it from `known` on, whose widths depend on none of these. The rows behind have the
+    /// those before it from `apart` on, whose widths depend on none of these. The rows behind have the
     /// width `behind`.
     pub(crate) fn last(
         &self,
         chunks: Range<usize>,
-        known: usize,
+        apart: usize,
         behind: usize,
     ) -> (Range<usize>, usize) {
         let last = chunks.end.saturating_sub(1);
         let digits = self.of(last, behind);
-        let known = match self {
-            Self::Known(_) => chunks.start,
-            Self::Found { .. } => known.max(chunks.start),
-        };
+        let from = if self.are_known() { chunks.start } else { apart.max(chunks.start) };
         let mut first = last;
-        while first > known && self.of(first - 1, digits) == digits {
+        while first > from && self.of(first - 1, digits) == digits {
             first -= 1;
         }
         (first..chunks.end, digits)
