@@ -22,6 +22,7 @@ use crate::graph::source::{Source, with_source};
 use crate::graph::survey::{Numbering, Survey, survey};
 use crate::graph::team::Team;
 use crate::graph::widths::Widths;
+use crate::graph::words;
 use crate::graph::{Graph, Lists};
 use crate::monitor::Monitor;
 
@@ -256,9 +257,10 @@ impl Job<'_> {
         }
         self.monitor.start(if self.exact && !small { 2 * steps } else { steps });
         self.check_memory(LOG_SPACE, Scaled::bytes_of(source.nodes()))?;
-        let mut sweep = LogSweep::new(source.nodes(), self.ends, &survey.stretches);
+        let words = !self.weighted && words::are_worth(survey, source.nodes());
+        let mut sweep = LogSweep::new(source.nodes(), self.ends, &survey.stretches, words);
         drive(source, survey, self.team, self.monitor, &mut sweep)?;
-        let scaled = sweep.scaled;
+        let scaled = sweep.finish();
         if scaled.is_exact() {
             return Ok(Store::scaled(scaled, 0));
         }

@@ -48,6 +48,14 @@ pub(crate) fn add_four(sums: &mut [u64], [a, b, c, d]: [&[u64]; 4]) {
     }
 }
 
+/// Writes the sums of digits of four rows one by one.
+#[inline(always)]
+pub(crate) fn put_four(sums: &mut [u64], [a, b, c, d]: [&[u64]; 4]) {
+    for ((((sum, a), b), c), d) in sums.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+        *sum = a.wrapping_add(*b).wrapping_add(c.wrapping_add(*d));
+    }
+}
+
 /// Adds digits one by one.
 #[inline(always)]
 pub(crate) fn add_row(sums: &mut [u64], row: &[u64]) {
@@ -69,7 +77,7 @@ pub(crate) fn carried_at_once(sums: &[u64], digits: usize, own: &mut [u64]) -> b
             over |= *own;
         }
     }
-    let out = sums.chunks_exact(digits).filter_map(<[u64]>::last).fold(0, |all, top| all | top);
+    let out = sums.iter().skip(digits - 1).step_by(digits).fold(0, |all, top| all | top);
     (over | out) >> DIGIT_BITS == 0
 }
 

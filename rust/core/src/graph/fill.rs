@@ -14,7 +14,7 @@ use crate::graph::source::{Rows, changed};
 use crate::graph::stretches::{Cut, Kind, LANES, Stretch};
 
 /// Digits of neighbouring rows that are worth adding up together.
-const WORTH: usize = 192;
+const WORTH: usize = 384;
 /// Digits added up at once in rows wider than that.
 const GROUP: usize = 16;
 
@@ -91,13 +91,15 @@ impl<I: Index> pulp::NullaryFnOnce for Plain<'_, '_, I> {
     fn call(self) -> Result<()> {
         let Self { mut fill, range } = self;
         let (mut cut, mut end) = (Cut::new(fill.stretches, range.end), range.end);
+        let mut sums = Vec::new();
         while end > range.start {
+            cut.look_ahead(fill.rows, range.start);
             let (nodes, kind) = cut.last(range.start..end);
             end = nodes.start;
             let repeated = kind == Some(Kind::Repeated) && !fill.outputs.view().any(nodes.clone());
             let alone = match kind {
                 Some(Kind::Repeated) if repeated => nodes.end - 1..nodes.end,
-                Some(Kind::Shifted) => nodes.start..fill.shifted(nodes.clone())?,
+                Some(Kind::Shifted) => nodes.start..fill.shifted(nodes.clone(), &mut sums)?,
                 _ => nodes.clone(),
             };
             fill.one_by_one(alone)?;
@@ -131,17 +133,19 @@ impl<I: Index> Fill<'_, '_, I> {
         Ok(())
     }
 
-    /// Counts nodes with shifted lists, some at a time; returns the end of those that are left.
+    /// Counts nodes with shifted lists, some at a time; returns the end of those that are left. The
+    /// sums are for its own use.
     #[inline(always)]
-    fn shifted(&mut self, range: Range<usize>) -> Result<usize> {
+    fn shifted(&mut self, range: Range<usize>, sums: &mut Vec<u64>) -> Result<usize> {
         let mut end = range.end;
         let row = self.rows.row(range.start).ok_or_else(changed)?;
         if range.len() < LANES {
             return Ok(end);
         }
         // Narrow rows are worth counting in longer stretches.
-        let lanes = (WORTH / self.digits).clamp(LANES, range.len());
-        let mut sums = vec![0u64; lanes * self.digits];
+        let most = (WORTH / self.digits).clamp(LANES, range.len());
+        let lanes = range.len().div_ceil(range.len().div_ceil(most));
+        sums.resize(lanes * self.digits, 0);
         let (outputs, digits, done) = (self.outputs.view(), self.digits, self.done);
         while end > range.start {
             // The last ones may be counted twice.
@@ -150,11 +154,11 @@ impl<I: Index> Fill<'_, '_, I> {
             let (own, near, base) = self.split(nodes.clone()).ok_or_else(changed)?;
             let further = nodes.start - range.start;
             let counted = Counted { near, base, digits, done: &done };
-            if counted.side_by_side(row, further, &mut sums).is_none() {
+            if counted.side_by_side(row, further, sums).is_none() {
                 break;
             }
             end = nodes.start;
-            if outputs.any(nodes.clone()) || !carried_at_once(&sums, digits, own) {
+            if outputs.any(nodes.clone()) || !carried_at_once(sums, digits, own) {
                 let rows = own.chunks_exact_mut(digits).zip(sums.chunks_exact(digits));
                 for (node, (own, sums)) in nodes.zip(rows) {
                     own.copy_from_slice(sums);

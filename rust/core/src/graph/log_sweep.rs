@@ -19,6 +19,7 @@ use crate::graph::scaled::{
 use crate::graph::source::{Rows, changed};
 use crate::graph::stretches::{LANES, Stretch, is_one};
 use crate::graph::team::{Team, parts};
+use crate::graph::words;
 use crate::monitor::Monitor;
 
 /// Edges of one part of a wide piece, about.
@@ -29,17 +30,46 @@ pub(crate) struct LogSweep<'a> {
     pub(crate) scaled: Scaled,
     outputs: &'a Marks,
     stretches: &'a [Stretch],
+    /// Whether all counts so far are words.
+    words: bool,
 }
 
 impl<'a> LogSweep<'a> {
-    pub(crate) fn new(nodes: usize, outputs: &'a Marks, stretches: &'a [Stretch]) -> Self {
-        Self { scaled: Scaled::new(nodes), outputs, stretches }
+    /// Counts are `words` as long as they fit.
+    pub(crate) fn new(
+        nodes: usize,
+        outputs: &'a Marks,
+        stretches: &'a [Stretch],
+        words: bool,
+    ) -> Self {
+        Self { scaled: Scaled::new(nodes), outputs, stretches, words }
+    }
+
+    /// The counts of all nodes.
+    pub(crate) fn finish(mut self) -> Scaled {
+        if self.words {
+            self.scaled.widen(0);
+        }
+        self.scaled
+    }
+
+    /// Counts words as long as they fit; returns the end of the nodes that are left.
+    fn in_words<I: Index>(&mut self, rows: &Rows<'_, I>, range: Range<usize>) -> usize {
+        if !self.words {
+            return range.end;
+        }
+        let left = words::run(rows, range.clone(), self.scaled.words(), self.outputs);
+        if left > range.start {
+            self.words = false;
+            self.scaled.widen(left);
+        }
+        left
     }
 }
 
 impl<I: Index> Sweep<I> for LogSweep<'_> {
     fn narrow(&mut self, rows: &Rows<'_, I>, range: Range<usize>, _: &Monitor<'_>) -> Result<()> {
-        let mut end = range.end;
+        let mut end = self.in_words(rows, range.clone());
         while end > range.start {
             // As long as one epoch lasts.
             let epoch = self.scaled.epoch();
@@ -78,6 +108,10 @@ impl<I: Index> Sweep<I> for LogSweep<'_> {
         team: &Team,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
+        let range = range.start..self.in_words(rows, range);
+        if range.is_empty() {
+            return Ok(());
+        }
         let epoch = self.scaled.epoch();
         let alone = team.threads() == 1 || is_one(self.stretches, range.clone());
         let pieces = if alone { 1 } else { rows.edges(range.start, range.end) / PART };

@@ -29,6 +29,7 @@ mod survey;
 mod team;
 mod unroll;
 mod widths;
+mod words;
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};

@@ -95,6 +95,7 @@ impl<O: Index, I: Index, P: Place> pulp::NullaryFnOnce for Run<'_, '_, O, I, P> 
         let (start, mut end) = (self.range.start, self.range.end);
         let mut cut = Cut::new(self.stretches, end);
         while end > start {
+            cut.look_ahead(self.rows, start);
             let (nodes, kind) = cut.last(start..end);
             let first = nodes.start;
             end = match kind {

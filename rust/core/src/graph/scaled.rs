@@ -84,6 +84,21 @@ impl Scaled {
         Self { values, epochs, stragglers, latest: usize::MAX, streak: 0 }
     }
 
+    /// The counts as words of 32 bits, in the first half of the memory of the numbers; they are to be
+    /// [widened](Self::widen) before anything else is done.
+    pub(crate) fn words(&mut self) -> &mut [u32] {
+        let nodes = self.values.len();
+        &mut bytemuck::cast_slice_mut(&mut self.values)[..nodes]
+    }
+
+    /// Makes numbers of the words of the nodes from `first` on.
+    pub(crate) fn widen(&mut self, first: usize) {
+        // From the last to the first, each word is read before a number comes in its place.
+        for node in (first..self.values.len()).rev() {
+            self.values[node] = self.words()[node].into();
+        }
+    }
+
     /// The count of `node` as a number and its scale.
     pub(crate) fn get(&self, node: usize) -> Option<(f64, i32)> {
         self.view(0).get(node)

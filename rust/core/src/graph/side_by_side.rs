@@ -1,7 +1,7 @@
 //! Rows of nodes whose lists are shifted, added up stretch by stretch.
 
 use crate::graph::csr::Index;
-use crate::graph::digits::{BATCH, add_four, add_row, settle};
+use crate::graph::digits::{BATCH, add_four, add_row, put_four, settle};
 use crate::graph::fill::Done;
 
 /// Rows of one band that are counted, from that of node `base` on, and those behind it.
@@ -29,8 +29,16 @@ impl Counted<'_, '_> {
         }
         let lanes = sums.len() / self.digits;
         if let Some((rows, digits)) = self.done.behind.stretch(node, lanes) {
-            for (sums, row) in sums.chunks_exact_mut(self.digits).zip(rows.chunks_exact(digits)) {
-                add_row(sums, row);
+            match digits {
+                1 => add_narrow::<1>(sums, self.digits, rows),
+                2 => add_narrow::<2>(sums, self.digits, rows),
+                3 => add_narrow::<3>(sums, self.digits, rows),
+                _ => {
+                    let sums = sums.chunks_exact_mut(self.digits);
+                    for (sums, row) in sums.zip(rows.chunks_exact(digits)) {
+                        add_row(sums, row);
+                    }
+                }
             }
             return Some(());
         }
@@ -41,16 +49,33 @@ impl Counted<'_, '_> {
         Some(())
     }
 
+    /// [`Counted::stretch`] of four entries of a list, if all are of this band.
+    #[inline(always)]
+    fn four<I: Index>(&self, ids: [I; 4], further: usize, length: usize) -> Option<[&[u64]; 4]> {
+        let stretch = |id: I| self.stretch(id.position().wrapping_add(further), length);
+        let [a, b, c, d] = ids;
+        Some([stretch(a)?, stretch(b)?, stretch(c)?, stretch(d)?])
+    }
+
     /// The sums of some nodes without carries, the first of which has the list `row`, its entries
     /// `further` on, and every next one the next.
     #[inline(always)]
     pub(crate) fn side_by_side<I: Index>(
         &self,
-        row: &[I],
+        mut row: &[I],
         further: usize,
         sums: &mut [u64],
     ) -> Option<()> {
-        sums.fill(0);
+        let first = row.split_first_chunk::<4>();
+        let first =
+            first.and_then(|(&ids, rest)| Some((self.four(ids, further, sums.len())?, rest)));
+        match first {
+            Some((rows, rest)) => {
+                put_four(sums, rows);
+                row = rest;
+            }
+            None => sums.fill(0),
+        }
         for (number, ids) in row.chunks(BATCH).enumerate() {
             // Nothing is carried out of the last digit of a part of a sum.
             let mut settled = sums.chunks_exact_mut(self.digits).map(|sums| settle(sums, 0));
@@ -58,15 +83,12 @@ impl Counted<'_, '_> {
                 return None;
             }
             let (fours, rest) = ids.as_chunks::<4>();
-            for ids in fours {
-                let nodes = ids.map(|id| id.position().wrapping_add(further));
-                if let [Some(a), Some(b), Some(c), Some(d)] =
-                    nodes.map(|node| self.stretch(node, sums.len()))
-                {
-                    add_four(sums, [a, b, c, d]);
+            for &ids in fours {
+                if let Some(rows) = self.four(ids, further, sums.len()) {
+                    add_four(sums, rows);
                 } else {
-                    for node in nodes {
-                        self.add(sums, node)?;
+                    for id in ids {
+                        self.add(sums, id.position().wrapping_add(further))?;
                     }
                 }
             }
@@ -75,5 +97,16 @@ impl Counted<'_, '_> {
             }
         }
         Some(())
+    }
+}
+
+/// Adds rows of `N` digits to sums of `digits`, each of the lower ones.
+#[inline(always)]
+fn add_narrow<const N: usize>(sums: &mut [u64], digits: usize, rows: &[u64]) {
+    for (sums, row) in sums.chunks_exact_mut(digits).zip(rows.as_chunks::<N>().0) {
+        match sums.first_chunk_mut::<N>() {
+            Some(sums) => add_row(sums, row),
+            None => add_row(sums, row),
+        }
     }
 }

@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use crate::graph::csr::Index;
+use crate::graph::source::Rows;
 
 /// Nodes of shifted lists that are counted together.
 pub(crate) const LANES: usize = 8;
@@ -16,6 +17,8 @@ const WORTH: usize = 8;
 const EDGES: usize = 1 << 12;
 /// Identifiers compared at once.
 const AT_ONCE: usize = 16;
+/// Stretches looked ahead to at once.
+const AHEAD: usize = 16;
 /// Most nodes passed over after many that begin no stretch.
 const MOST_PASSED: usize = 8;
 
@@ -45,13 +48,31 @@ impl Stretch {
 /// Goes through nodes from the last to the first: the stretches, and those between them.
 pub(crate) struct Cut<'s> {
     stretches: &'s [Stretch],
+    /// How many of them were looked ahead to.
+    ahead: usize,
 }
 
 impl<'s> Cut<'s> {
     /// Of nodes before `end`; `stretches` from the last to the first.
     pub(crate) fn new(stretches: &'s [Stretch], end: usize) -> Self {
         let passed = stretches.partition_point(|stretch| stretch.first as usize >= end);
-        Self { stretches: stretches.get(passed..).unwrap_or_default() }
+        Self { stretches: stretches.get(passed..).unwrap_or_default(), ahead: 0 }
+    }
+
+    /// Reads lists around the next stretches from `start` on: most lists of a stretch are not read, so
+    /// these are in no cache, and each by itself would be waited for.
+    #[inline(always)]
+    pub(crate) fn look_ahead<I: Index>(&mut self, rows: &Rows<'_, I>, start: usize) {
+        if self.ahead > 0 {
+            return;
+        }
+        let entry = |node: usize| rows.targets.get(rows.start(node)).map_or(0, |id| id.position());
+        let next = self.stretches.iter().take(AHEAD).map(Stretch::nodes);
+        let next = next.take_while(|nodes| nodes.start >= start);
+        std::hint::black_box(
+            next.fold(0, |all, nodes| all ^ entry(nodes.start) ^ entry(nodes.end)),
+        );
+        self.ahead = AHEAD;
     }
 
     /// The last nodes of `range`, and whether they are of a stretch, and of which kind.
@@ -62,6 +83,7 @@ impl<'s> Cut<'s> {
             let nodes = stretch.nodes();
             if nodes.start >= end {
                 self.stretches = rest;
+                self.ahead = self.ahead.saturating_sub(1);
                 continue;
             }
             if nodes.end < end {

@@ -51,6 +51,16 @@ pub(crate) struct Survey {
     pub(crate) stretches: Vec<Stretch>,
 }
 
+impl Survey {
+    /// How far chunks of nodes reach beyond their beginnings, on average: a number of nodes.
+    pub(crate) fn mean_reach(&self) -> usize {
+        let first = |chunk: usize| chunk << CHUNK_BITS;
+        let beyond = self.reach.iter().enumerate();
+        let beyond = beyond.map(|(chunk, &most)| (most as usize).saturating_sub(first(chunk)));
+        beyond.sum::<usize>() / self.reach.len().max(1)
+    }
+}
+
 /// What a look at the numbering finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Numbering {

@@ -33,9 +33,7 @@ impl<'s> Widths<'s> {
     pub(crate) fn found(survey: &'s Survey) -> Option<Self> {
         let growth: u64 = survey.growth.iter().map(|&bits| u64::from(bits)).sum();
         let chunks = survey.growth.len();
-        let beyond = |(chunk, &most): (usize, &u32)| (most as usize).saturating_sub(chunk * CHUNK);
-        let reach: usize = survey.reach.iter().enumerate().map(beyond).sum();
-        let near = reach / chunks.max(1) <= chunks * CHUNK / NEAR;
+        let near = survey.mean_reach() <= chunks * CHUNK / NEAR;
         (near && growth <= LOOSE * chunks as u64)
             .then(|| Self::Found { survey, largest: Largest::default() })
     }
