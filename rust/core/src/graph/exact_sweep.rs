@@ -16,9 +16,6 @@ use crate::graph::team::{Team, parts};
 use crate::graph::widths::Widths;
 use crate::monitor::Monitor;
 
-/// Edges of one part of a wide piece, about.
-const PART: usize = 1 << 13;
-
 /// Digits written between two looks at the monitor, about.
 const STEP: usize = 1 << 20;
 
@@ -192,7 +189,7 @@ impl<I: Index> Sweep<I> for ExactSweep<'_> {
             let mut rest = open.get_mut(row(start)..row(end)).ok_or_else(changed)?;
             let done = Done { near: Some((near, base)), behind };
             let mut tasks = Vec::new();
-            for part in parts(start..end, rows.edges(start, end) / PART, 1) {
+            for part in parts(start..end, team.pieces(rows.edges(start, end)), 1) {
                 let (open, later) = rest.split_at_mut(part.len() * digits);
                 rest = later;
                 let first = part.start;

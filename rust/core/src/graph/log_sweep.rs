@@ -22,9 +22,6 @@ use crate::graph::team::{Team, parts};
 use crate::graph::words;
 use crate::monitor::Monitor;
 
-/// Edges of one part of a wide piece, about.
-const PART: usize = 1 << 13;
-
 /// See the module.
 pub(crate) struct LogSweep<'a> {
     pub(crate) scaled: Scaled,
@@ -114,7 +111,7 @@ impl<I: Index> Sweep<I> for LogSweep<'_> {
         }
         let epoch = self.scaled.epoch();
         let alone = team.threads() == 1 || is_one(self.stretches, range.clone());
-        let pieces = if alone { 1 } else { rows.edges(range.start, range.end) / PART };
+        let pieces = if alone { 1 } else { team.pieces(rows.edges(range.start, range.end)) };
         let ranges = parts(range.clone(), pieces, 1);
         let mut found: Vec<Found> = ranges.iter().map(|_| Found::default()).collect();
         let (open, done) = self.scaled.values.split_at_mut(range.end);
