@@ -10,7 +10,7 @@ use crate::graph::fill::{Done, Fill, fill};
 use crate::graph::kept::Kept;
 use crate::graph::marks::Marks;
 use crate::graph::source::{Rows, changed};
-use crate::graph::stretches::{Stretch, is_one};
+use crate::graph::stretches::{Stretch, edges_read};
 use crate::graph::survey::Survey;
 use crate::graph::team::{Team, parts};
 use crate::graph::widths::Widths;
@@ -173,7 +173,8 @@ impl<I: Index> Sweep<I> for ExactSweep<'_> {
         monitor: &Monitor<'_>,
     ) -> Result<()> {
         let apart = range.start;
-        if team.threads() == 1 || is_one(self.stretches, range.clone()) {
+        let pieces = team.pieces(|| edges_read(self.stretches, rows, range.clone()));
+        if pieces == 1 {
             return self.alone(rows, range, apart, monitor);
         }
         let mut end = range.end;
@@ -189,7 +190,7 @@ impl<I: Index> Sweep<I> for ExactSweep<'_> {
             let mut rest = open.get_mut(row(start)..row(end)).ok_or_else(changed)?;
             let done = Done { near: Some((near, base)), behind };
             let mut tasks = Vec::new();
-            for part in parts(start..end, team.pieces(rows.edges(start, end)), 1) {
+            for part in parts(start..end, pieces, 1) {
                 let (open, later) = rest.split_at_mut(part.len() * digits);
                 rest = later;
                 let first = part.start;

@@ -17,7 +17,7 @@ use crate::graph::scaled::{
     Count, Epoch, LARGE, Latest, MOST, Numbers, SMALL, Scaled, Straggler, View, placed, scaled_down,
 };
 use crate::graph::source::{Rows, changed};
-use crate::graph::stretches::{LANES, Stretch, is_one};
+use crate::graph::stretches::{LANES, Stretch, edges_read};
 use crate::graph::team::{Team, parts};
 use crate::graph::words;
 use crate::monitor::Monitor;
@@ -110,8 +110,7 @@ impl<I: Index> Sweep<I> for LogSweep<'_> {
             return Ok(());
         }
         let epoch = self.scaled.epoch();
-        let alone = team.threads() == 1 || is_one(self.stretches, range.clone());
-        let pieces = if alone { 1 } else { team.pieces(rows.edges(range.start, range.end)) };
+        let pieces = team.pieces(|| edges_read(self.stretches, rows, range.clone()));
         let ranges = parts(range.clone(), pieces, 1);
         let mut found: Vec<Found> = ranges.iter().map(|_| Found::default()).collect();
         let (open, done) = self.scaled.values.split_at_mut(range.end);

@@ -95,9 +95,21 @@ impl<'s> Cut<'s> {
     }
 }
 
-/// Whether one list tells the counts of all nodes of a range.
-pub(crate) fn is_one(stretches: &[Stretch], range: Range<usize>) -> bool {
-    Cut::new(stretches, range.end).last(range.clone()) == (range, Some(Kind::Repeated))
+/// Edges that are read to count the nodes of a range: one list tells the counts of all nodes that
+/// repeat it.
+pub(crate) fn edges_read<I: Index>(
+    stretches: &[Stretch],
+    rows: &Rows<'_, I>,
+    range: Range<usize>,
+) -> usize {
+    let (mut cut, mut end, mut edges) = (Cut::new(stretches, range.end), range.end, 0);
+    while end > range.start {
+        let (nodes, kind) = cut.last(range.start..end);
+        let last = if kind == Some(Kind::Repeated) { nodes.start + 1 } else { nodes.end };
+        edges += rows.edges(nodes.start, last);
+        end = nodes.start;
+    }
+    edges
 }
 
 /// Successor lists to be looked through.

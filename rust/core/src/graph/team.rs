@@ -35,13 +35,16 @@ impl Team {
         Self { threads, pool: OnceCell::new() }
     }
 
-    pub(crate) fn threads(&self) -> usize {
-        self.threads
-    }
-
-    /// Into how many pieces a block with so many edges is cut.
-    pub(crate) fn pieces(&self, edges: usize) -> usize {
-        (edges / PIECE / self.threads).clamp(1, SHARE) * self.threads
+    /// Into how many pieces a block is cut of which so many edges are read; one is for this thread.
+    pub(crate) fn pieces(&self, edges: impl Fn() -> usize) -> usize {
+        if self.threads == 1 {
+            return 1;
+        }
+        let pieces = edges() / PIECE;
+        match pieces / self.threads {
+            0 => pieces.max(1),
+            each => each.min(SHARE) * self.threads,
+        }
     }
 
     /// Does `work` on all `items`, in no particular order; but items at the same part of the sequence
@@ -184,9 +187,9 @@ mod tests {
     #[test]
     fn pieces_are_as_many_for_every_thread() {
         for (threads, edges, pieces) in
-            [(1, 1 << 20, 4), (2, 123_000, 8), (2, 40_000, 4), (16, 40_000, 16)]
+            [(1, 1 << 20, 1), (2, 123_000, 8), (2, 40_000, 4), (16, 40_000, 4), (2, 9_000, 1)]
         {
-            assert_eq!(Team::new(threads).pieces(edges), pieces);
+            assert_eq!(Team::new(threads).pieces(|| edges), pieces);
         }
     }
 }
