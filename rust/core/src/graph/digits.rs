@@ -77,7 +77,7 @@ pub(crate) fn carried_at_once(sums: &[u64], digits: usize, own: &mut [u64]) -> b
             over |= *own;
         }
     }
-    let out = sums.iter().skip(digits - 1).step_by(digits).fold(0, |all, top| all | top);
+    let out = sums.chunks_exact(digits).filter_map(<[u64]>::last).fold(0, |all, top| all | top);
     (over | out) >> DIGIT_BITS == 0
 }
 
