@@ -131,6 +131,41 @@ for dtype in ("i4", "u4", "i8"):
         assert np.shares_memory(graph.indices, indices)
         change(sources, indices)
         attempt(graph)
+
+def count(graph):
+    for options in ({"threads": 1}, {"threads": 2}, {"exact": False, "threads": 2}):
+        try:
+            unrolled.count(graph, memory_limit=1 << 28, **options)[0]
+        except unrolled.UnrolledError:
+            pass
+
+# Layers for two threads, counted node by node or side by side; lists that reach far.
+def layers(dtype):
+    width, steps = 6000, np.array([-3, -2, -1, 0, 1, 2])
+    node = np.arange(width)[:, None]
+    near = width * (1 + np.arange(4)[:, None, None]) + (node + steps) % width
+    return 6 * np.arange(4 * width + 1), near.ravel().astype(dtype)
+
+def far(dtype, length=80_000):
+    indices = rng.integers(np.repeat(np.arange(length - 1), 2) + 1, length)
+    indptr = np.minimum(2 * np.arange(length + 1), len(indices))
+    return indptr, indices.astype(dtype)
+
+def closed(indptr, indices, length):
+    return np.append(indptr, np.full(length + 1 - len(indptr), indptr[-1])), indices
+
+changes += [
+    lambda indptr, indices: indptr.__setitem__(slice(1, -1, 2), -1),
+    lambda indptr, indices: indptr.__setitem__(slice(1, -1, 2), 2**62),
+    lambda indptr, indices: indptr.__setitem__(slice(1, -1), rng.permutation(indptr[1:-1])),
+    lambda indptr, indices: indptr.__setitem__(slice(1, -1, 50), rng.integers(-2**63, 2**63 - 1)),
+]
+for change in changes:
+    for indptr, indices in (closed(*layers("i8"), 5 * 6000), far("i4"), far("i8")):
+        graph = unrolled.Graph.from_csr(indptr, indices)
+        assert np.shares_memory(graph.indptr, indptr)
+        change(indptr, indices)
+        count(graph)
 print("survived")
 """
 

@@ -257,10 +257,10 @@ impl Job<'_> {
         }
         self.monitor.start(if self.exact && !small { 2 * steps } else { steps });
         self.check_memory(LOG_SPACE, Scaled::bytes_of(source.nodes()))?;
-        let words = !self.weighted && words::are_worth(survey, source.nodes());
+        let words = !self.weighted && words::are_worth(survey, source);
         let mut sweep = LogSweep::new(source.nodes(), self.ends, &survey.stretches, words);
         drive(source, survey, self.team, self.monitor, &mut sweep)?;
-        let scaled = sweep.finish();
+        let scaled = sweep.finish(self.monitor)?;
         if scaled.is_exact() {
             return Ok(Store::scaled(scaled, 0));
         }

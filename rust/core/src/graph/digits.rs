@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 
 /// Bits of a digit: up to 255 of them can be added up in 64 bits before carries are settled.
 pub(crate) const DIGIT_BITS: u32 = 56;
-/// Rows added up before carries are settled.
+/// Rows added up before carries are settled, with a few more.
 pub(crate) const BATCH: usize = 128;
 /// The digit of a sum.
 pub(crate) const DIGIT: u64 = (1 << DIGIT_BITS) - 1;
@@ -40,19 +40,12 @@ pub(crate) fn integer(row: &[u64]) -> BigUint {
     BigUint::new(words)
 }
 
-/// Adds digits of four rows one by one.
+/// Adds digits of four rows one by one, to what there is if `MORE`.
 #[inline(always)]
-pub(crate) fn add_four(sums: &mut [u64], [a, b, c, d]: [&[u64]; 4]) {
+pub(crate) fn add_four<const MORE: bool>(sums: &mut [u64], [a, b, c, d]: [&[u64]; 4]) {
     for ((((sum, a), b), c), d) in sums.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-        *sum = sum.wrapping_add(a.wrapping_add(*b).wrapping_add(c.wrapping_add(*d)));
-    }
-}
-
-/// Writes the sums of digits of four rows one by one.
-#[inline(always)]
-pub(crate) fn put_four(sums: &mut [u64], [a, b, c, d]: [&[u64]; 4]) {
-    for ((((sum, a), b), c), d) in sums.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-        *sum = a.wrapping_add(*b).wrapping_add(c.wrapping_add(*d));
+        let four = a.wrapping_add(*b).wrapping_add(c.wrapping_add(*d));
+        *sum = if MORE { sum.wrapping_add(four) } else { four };
     }
 }
 

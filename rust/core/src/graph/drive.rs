@@ -60,7 +60,7 @@ pub(crate) fn drive<S: Source>(
             if wide.peek().is_some_and(|block| end <= block.start) {
                 wide.next();
             }
-            let steps = piece.len() + rows.edges(piece.start, piece.end);
+            let steps = piece.len().saturating_add(rows.edges(piece.start, piece.end));
             if side_by_side {
                 sweep.wide(&rows, piece, team, monitor)?;
             } else {

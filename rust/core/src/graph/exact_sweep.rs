@@ -12,7 +12,7 @@ use crate::graph::marks::Marks;
 use crate::graph::source::{Rows, changed};
 use crate::graph::stretches::{Stretch, edges_read};
 use crate::graph::survey::Survey;
-use crate::graph::team::{Team, parts};
+use crate::graph::team::Team;
 use crate::graph::widths::Widths;
 use crate::monitor::Monitor;
 
@@ -147,7 +147,7 @@ impl<'a> ExactSweep<'a> {
             let done = Done { near: None, behind };
             fill(Fill { open, first, digits, done, rows, outputs, stretches }, start..end)?;
             self.close(start..end);
-            monitor.breathe((rows.edges(start, end) * digits) as u64)?;
+            monitor.breathe(rows.edges(start, end).saturating_mul(digits) as u64)?;
             end = start;
         }
         Ok(())
@@ -173,8 +173,7 @@ impl<I: Index> Sweep<I> for ExactSweep<'_> {
         monitor: &Monitor<'_>,
     ) -> Result<()> {
         let apart = range.start;
-        let pieces = team.pieces(|| edges_read(self.stretches, rows, range.clone()));
-        if pieces == 1 {
+        if team.pieces(|| edges_read(self.stretches, rows, range.clone())) == 1 {
             return self.alone(rows, range, apart, monitor);
         }
         let mut end = range.end;
@@ -190,13 +189,17 @@ impl<I: Index> Sweep<I> for ExactSweep<'_> {
             let mut rest = open.get_mut(row(start)..row(end)).ok_or_else(changed)?;
             let done = Done { near: Some((near, base)), behind };
             let mut tasks = Vec::new();
-            for part in parts(start..end, pieces, 1) {
+            let pieces = team.pieces(|| edges_read(stretches, rows, start..end));
+            for part in rows.parts(start..end, pieces) {
                 let (open, later) = rest.split_at_mut(part.len() * digits);
                 rest = later;
                 let first = part.start;
                 tasks.push((Fill { open, first, digits, done, rows, outputs, stretches }, part));
             }
-            team.each(tasks.into_iter(), monitor, |_| 0, |(task, part)| fill(task, part))?;
+            let cost = |(_, part): &(_, Range<usize>)| {
+                (rows.edges(part.start, part.end) as u64).saturating_mul(digits as u64)
+            };
+            team.each(tasks.into_iter(), monitor, cost, |(task, part)| fill(task, part))?;
             self.close(start..end);
             end = start;
         }

@@ -18,13 +18,16 @@ use crate::graph::scaled::{
 };
 use crate::graph::source::{Rows, changed};
 use crate::graph::stretches::{LANES, Stretch, edges_read};
-use crate::graph::team::{Team, parts};
+use crate::graph::team::Team;
 use crate::graph::words;
 use crate::monitor::Monitor;
 
+/// Words made numbers between two looks at the monitor.
+const WIDENED: usize = 1 << 20;
+
 /// See the module.
 pub(crate) struct LogSweep<'a> {
-    pub(crate) scaled: Scaled,
+    scaled: Scaled,
     outputs: &'a Marks,
     stretches: &'a [Stretch],
     /// Whether all counts so far are words.
@@ -43,30 +46,55 @@ impl<'a> LogSweep<'a> {
     }
 
     /// The counts of all nodes.
-    pub(crate) fn finish(mut self) -> Scaled {
+    ///
+    /// # Errors
+    /// [`crate::Error::Interrupted`].
+    pub(crate) fn finish(mut self, monitor: &Monitor<'_>) -> Result<Scaled> {
         if self.words {
-            self.scaled.widen(0);
+            self.widen(0, monitor)?;
         }
-        self.scaled
+        Ok(self.scaled)
+    }
+
+    /// Makes numbers of the words of the nodes from `first` on.
+    fn widen(&mut self, first: usize, monitor: &Monitor<'_>) -> Result<()> {
+        self.words = false;
+        let mut end = self.scaled.values.len();
+        while end > first {
+            let start = first.max(end.saturating_sub(WIDENED));
+            self.scaled.widen(start..end);
+            monitor.breathe((end - start) as u64)?;
+            end = start;
+        }
+        Ok(())
     }
 
     /// Counts words as long as they fit; returns the end of the nodes that are left.
-    fn in_words<I: Index>(&mut self, rows: &Rows<'_, I>, range: Range<usize>) -> usize {
+    fn in_words<I: Index>(
+        &mut self,
+        rows: &Rows<'_, I>,
+        range: Range<usize>,
+        monitor: &Monitor<'_>,
+    ) -> Result<usize> {
         if !self.words {
-            return range.end;
+            return Ok(range.end);
         }
         let left = words::run(rows, range.clone(), self.scaled.words(), self.outputs);
         if left > range.start {
-            self.words = false;
-            self.scaled.widen(left);
+            self.widen(left, monitor)?;
         }
-        left
+        Ok(left)
     }
 }
 
 impl<I: Index> Sweep<I> for LogSweep<'_> {
-    fn narrow(&mut self, rows: &Rows<'_, I>, range: Range<usize>, _: &Monitor<'_>) -> Result<()> {
-        let mut end = self.in_words(rows, range.clone());
+    fn narrow(
+        &mut self,
+        rows: &Rows<'_, I>,
+        range: Range<usize>,
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
+        let mut end = self.in_words(rows, range.clone(), monitor)?;
         while end > range.start {
             // As long as one epoch lasts.
             let epoch = self.scaled.epoch();
@@ -105,13 +133,13 @@ impl<I: Index> Sweep<I> for LogSweep<'_> {
         team: &Team,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
-        let range = range.start..self.in_words(rows, range);
+        let range = range.start..self.in_words(rows, range, monitor)?;
         if range.is_empty() {
             return Ok(());
         }
         let epoch = self.scaled.epoch();
         let pieces = team.pieces(|| edges_read(self.stretches, rows, range.clone()));
-        let ranges = parts(range.clone(), pieces, 1);
+        let ranges = rows.parts(range.clone(), pieces);
         let mut found: Vec<Found> = ranges.iter().map(|_| Found::default()).collect();
         let (open, done) = self.scaled.values.split_at_mut(range.end);
         let view = View::new(done, range.end, &self.scaled.epochs, &self.scaled.stragglers);
@@ -131,7 +159,8 @@ impl<I: Index> Sweep<I> for LogSweep<'_> {
                 stretches: self.stretches,
             });
         }
-        team.each(tasks.into_iter(), monitor, |_| 0, Wide::count)?;
+        let cost = |task: &Wide<'_, '_, I>| rows.edges(task.range.start, task.range.end) as u64;
+        team.each(tasks.into_iter(), monitor, cost, Wide::count)?;
         self.settle(range, epoch, found);
         Ok(())
     }

@@ -91,10 +91,10 @@ impl Scaled {
         &mut bytemuck::cast_slice_mut(&mut self.values)[..nodes]
     }
 
-    /// Makes numbers of the words of the nodes from `first` on.
-    pub(crate) fn widen(&mut self, first: usize) {
+    /// Makes numbers of the words of some nodes; of those behind they are made already.
+    pub(crate) fn widen(&mut self, nodes: Range<usize>) {
         // From the last to the first, each word is read before a number comes in its place.
-        for node in (first..self.values.len()).rev() {
+        for node in nodes.rev() {
             self.values[node] = self.words()[node].into();
         }
     }

@@ -1,7 +1,7 @@
 //! Rows of nodes whose lists are shifted, added up stretch by stretch.
 
 use crate::graph::csr::Index;
-use crate::graph::digits::{BATCH, add_four, add_row, put_four, settle};
+use crate::graph::digits::{BATCH, add_four, add_row, settle};
 use crate::graph::fill::Done;
 
 /// Rows of one band that are counted, from that of node `base` on, and those behind it.
@@ -71,7 +71,7 @@ impl Counted<'_, '_> {
             first.and_then(|(&ids, rest)| Some((self.four(ids, further, sums.len())?, rest)));
         match first {
             Some((rows, rest)) => {
-                put_four(sums, rows);
+                add_four::<false>(sums, rows);
                 row = rest;
             }
             None => sums.fill(0),
@@ -85,7 +85,7 @@ impl Counted<'_, '_> {
             let (fours, rest) = ids.as_chunks::<4>();
             for &ids in fours {
                 if let Some(rows) = self.four(ids, further, sums.len()) {
-                    add_four(sums, rows);
+                    add_four::<true>(sums, rows);
                 } else {
                     for id in ids {
                         self.add(sums, id.position().wrapping_add(further))?;
@@ -105,6 +105,7 @@ impl Counted<'_, '_> {
 fn add_narrow<const N: usize>(sums: &mut [u64], digits: usize, rows: &[u64]) {
     for (sums, row) in sums.chunks_exact_mut(digits).zip(rows.as_chunks::<N>().0) {
         match sums.first_chunk_mut::<N>() {
+            // Of a length that compilers know.
             Some(sums) => add_row(sums, row),
             None => add_row(sums, row),
         }

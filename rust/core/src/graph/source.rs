@@ -1,6 +1,8 @@
 //! Where successor lists come from while a graph is swept from its last node to its first: from
 //! memory, or from a file, a stretch of nodes at a time.
 
+use std::ops::Range;
+
 use crate::error::{Error, Result};
 use crate::graph::csr::{Index, Indices};
 
@@ -31,6 +33,35 @@ impl<'r, I: Index> Rows<'r, I> {
     #[inline(always)]
     pub(crate) fn times(&self, node: usize) -> Option<&'r [u64]> {
         self.multiplicity?.get(self.start(node)..self.start(node + 1))
+    }
+
+    /// Cuts a range of nodes into so many parts of about as many edges, or fewer.
+    pub(crate) fn parts(&self, range: Range<usize>, most: usize) -> Vec<Range<usize>> {
+        let (mut parts, mut start) = (Vec::with_capacity(most), range.start);
+        for left in (1..=most).rev() {
+            let rest = start..range.end;
+            let end = self.with(self.edges(start, range.end).div_ceil(left), rest);
+            let end = if left == 1 { range.end } else { end };
+            if end > start {
+                parts.push(start..end);
+                start = end;
+            }
+        }
+        parts
+    }
+
+    /// The end of those first nodes of a range that have so many edges together.
+    fn with(&self, edges: usize, range: Range<usize>) -> usize {
+        let (mut least, mut most) = (range.start, range.end);
+        while least < most {
+            let middle = least.midpoint(most);
+            if self.edges(range.start, middle) < edges {
+                least = middle + 1;
+            } else {
+                most = middle;
+            }
+        }
+        least
     }
 
     /// Edges of the nodes from `start` to before `end`.
@@ -108,4 +139,35 @@ pub(crate) fn changed() -> Error {
     let reason =
         "the arrays of the graph were changed after it was made; they must stay as they are";
     Error::InvalidGraph { reason: reason.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn parts_have_about_as_many_edges(
+            degrees in prop::collection::vec(prop_oneof![Just(0u32), 0u32..9, Just(70)], 1..60),
+            most in 1usize..9,
+        ) {
+            let mut offsets = vec![5u32];
+            offsets.extend(degrees.iter().scan(5, |edge, degree| {
+                *edge += degree;
+                Some(*edge)
+            }));
+            let offsets = Indices::from(offsets);
+            let rows = Rows { offsets: &offsets, first_edge: 5, targets: &[0u32; 0], multiplicity: None };
+            let parts = rows.parts(0..degrees.len(), most);
+            prop_assert!(parts.len() <= most && parts[0].start == 0);
+            prop_assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start));
+            prop_assert_eq!(parts.last().unwrap().end, degrees.len());
+            let edges = rows.edges(0, degrees.len());
+            for part in parts {
+                prop_assert!(rows.edges(part.start, part.end) <= edges.div_ceil(most) + 70);
+            }
+        }
+    }
 }

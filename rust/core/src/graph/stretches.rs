@@ -48,7 +48,7 @@ impl Stretch {
 /// Goes through nodes from the last to the first: the stretches, and those between them.
 pub(crate) struct Cut<'s> {
     stretches: &'s [Stretch],
-    /// How many of them were looked ahead to.
+    /// How many of them need no look ahead.
     ahead: usize,
 }
 
@@ -56,7 +56,7 @@ impl<'s> Cut<'s> {
     /// Of nodes before `end`; `stretches` from the last to the first.
     pub(crate) fn new(stretches: &'s [Stretch], end: usize) -> Self {
         let passed = stretches.partition_point(|stretch| stretch.first as usize >= end);
-        Self { stretches: stretches.get(passed..).unwrap_or_default(), ahead: 0 }
+        Self { stretches: stretches.get(passed..).unwrap_or_default(), ahead: 1 }
     }
 
     /// Reads lists around the next stretches from `start` on: most lists of a stretch are not read, so
@@ -95,18 +95,18 @@ impl<'s> Cut<'s> {
     }
 }
 
-/// Edges that are read to count the nodes of a range: one list tells the counts of all nodes that
-/// repeat it.
+/// Edges that are read to count the nodes of a range, mostly: one list tells the counts of all nodes
+/// that repeat it.
 pub(crate) fn edges_read<I: Index>(
     stretches: &[Stretch],
     rows: &Rows<'_, I>,
     range: Range<usize>,
 ) -> usize {
-    let (mut cut, mut end, mut edges) = (Cut::new(stretches, range.end), range.end, 0);
+    let (mut cut, mut end, mut edges) = (Cut::new(stretches, range.end), range.end, 0usize);
     while end > range.start {
         let (nodes, kind) = cut.last(range.start..end);
         let last = if kind == Some(Kind::Repeated) { nodes.start + 1 } else { nodes.end };
-        edges += rows.edges(nodes.start, last);
+        edges = edges.saturating_add(rows.edges(nodes.start, last));
         end = nodes.start;
     }
     edges

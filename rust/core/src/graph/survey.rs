@@ -10,7 +10,7 @@ use crate::graph::source::{Rows, Source, changed};
 use crate::graph::stretches::{ENOUGH, Lists, Stretch};
 use crate::monitor::Monitor;
 
-/// Edges that make it worth waking a second thread.
+/// Edges that may make it worth to share a block out among threads.
 const WIDE: usize = 1 << 15;
 /// Nodes looked at between two looks at the monitor, and edges, about, lest they leave the cache.
 const PIECE: usize = 1 << 16;
@@ -52,7 +52,8 @@ pub(crate) struct Survey {
 }
 
 impl Survey {
-    /// How far chunks of nodes reach beyond their beginnings, on average: a number of nodes.
+    /// How many nodes there are from the beginning of a chunk to the farthest successor of any of its
+    /// nodes, on average.
     pub(crate) fn mean_reach(&self) -> usize {
         let first = |chunk: usize| chunk << CHUNK_BITS;
         let beyond = self.reach.iter().enumerate();

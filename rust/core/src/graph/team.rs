@@ -47,10 +47,10 @@ impl Team {
         }
     }
 
-    /// Does `work` on all `items`, in no particular order; but items at the same part of the sequence
-    /// go to the same thread from call to call if they take equally long, which may have in its cache
-    /// what it wrote the last time. Between its own items this thread reports `cost(item)` steps to the
-    /// monitor; the first error ends it all.
+    /// Does `work` on all `items`, in no particular order. But a thread begins with its own part of the
+    /// sequence, if there is one for each: what it wrote there the last time may be in its cache.
+    /// Between its own items this thread reports `cost(item)` steps to the monitor; the first error ends
+    /// it all.
     pub(crate) fn each<T: Send>(
         &self,
         items: impl ExactSizeIterator<Item = T>,
