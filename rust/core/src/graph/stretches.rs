@@ -56,7 +56,10 @@ impl<'s> Cut<'s> {
     /// Of nodes before `end`; `stretches` from the last to the first.
     pub(crate) fn new(stretches: &'s [Stretch], end: usize) -> Self {
         let passed = stretches.partition_point(|stretch| stretch.first as usize >= end);
-        Self { stretches: stretches.get(passed..).unwrap_or_default(), ahead: 1 }
+        let stretches = stretches.get(passed..).unwrap_or_default();
+        // Who begins within one was there before, and may come again after every node.
+        let within = stretches.first().is_some_and(|stretch| stretch.end as usize > end);
+        Self { stretches, ahead: within.into() }
     }
 
     /// Reads lists around the next stretches from `start` on: most lists of a stretch are not read, so
