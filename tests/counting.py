@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from unrolled import reference
-from unrolled.counts import count
+from unrolled import count, reference
 from unrolled.network import Network, Tensor
 
 Layer = Callable[[Network, Tensor], Tensor]

@@ -13,7 +13,7 @@ from unrolled import (
     Spectrum,
     models,
 )
-from unrolled.analysis import ATTRIBUTES
+from unrolled.analysis.analysis import ATTRIBUTES
 
 
 def small_network():

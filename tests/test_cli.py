@@ -13,8 +13,10 @@ import pytest
 
 import unrolled
 from command_line import command, command_on_a_terminal, invoke
-from unrolled import _tables, cli, models
-from unrolled.analysis import ATTRIBUTES
+from unrolled import models
+from unrolled.analysis.analysis import ATTRIBUTES
+from unrolled.cli import commands
+from unrolled.show import tables
 
 
 def test_version():
@@ -107,7 +109,7 @@ def test_terminals_get_a_drawn_table(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stdout", Terminal())
     comparison = unrolled.compare([models.resnet(18, size=32)])
-    cli.show(comparison, comparison, as_json=False)
+    commands.show(comparison, comparison, as_json=False)
     drawn = sys.stdout.getvalue()
     assert "\x1b[1m" in drawn
     assert "\N{BOX DRAWINGS LIGHT HORIZONTAL}" in drawn
@@ -215,7 +217,7 @@ def test_any_error_of_ours_is_caught(monkeypatch):
         def fail(*args, kind=kind, **options):
             raise getattr(unrolled.errors, kind)(f"two lines\nabout {kind}")
 
-        monkeypatch.setattr(cli, "analyze", fail)
+        monkeypatch.setattr(commands, "analyze", fail)
         result = invoke("analyze", "resnet18", "--size=32")
         assert result.exit_code == 2
         assert result.stderr == f"error: two lines about {kind}\n"
@@ -225,7 +227,7 @@ def test_interruption(monkeypatch):
     def interrupt(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "analyze", interrupt)
+    monkeypatch.setattr(commands, "analyze", interrupt)
     result = invoke("analyze", "resnet18", "--size=32")
     assert result.exit_code == 130
     assert "Traceback" not in result.output
@@ -233,13 +235,13 @@ def test_interruption(monkeypatch):
 
 def test_interruption_by_a_signal():
     code = (
-        "from unrolled import cli\n"
+        "from unrolled.cli import commands\n"
         "import time\n"
         "def wait(*args, **options):\n"
         "    print('waiting', flush=True)\n"
         "    time.sleep(60)\n"
-        "cli.analyze = wait\n"
-        "cli.main(['analyze', 'resnet18', '--size=32'])\n"
+        "commands.analyze = wait\n"
+        "commands.main(['analyze', 'resnet18', '--size=32'])\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -331,14 +333,14 @@ def test_tables_fit_the_columns_variable(columns):
     ],
 )
 def test_json_values(value, expected):
-    assert cli.json_value(value) == expected
+    assert commands.json_value(value) == expected
 
 
 @pytest.mark.parametrize("bits", [13_000, 14_283, 50_000, 200_000])
 def test_integers_beyond_the_limit_of_python_conversion(bits):
     limit = sys.get_int_max_str_digits()
     for number in (1 << bits, -(1 << bits) + 1, 10 ** (bits // 4), 7 * 10**9000 + 3):
-        digits = _tables.decimal_digits(number)
+        digits = tables.decimal_digits(number)
         try:
             sys.set_int_max_str_digits(0)
             assert digits == str(number)

@@ -4,7 +4,7 @@ import pytest
 
 import unrolled
 from unrolled import InvalidArgumentError, UnknownModelError, models
-from unrolled.compare import SORT_KEYS
+from unrolled.analysis.comparison import SORT_KEYS
 
 
 def networks():

@@ -17,10 +17,10 @@ from unrolled import (
     SizeOverflowError,
     Spectrum,
     UnknownNameError,
-    _parameter_counts,
     models,
     reference,
 )
+from unrolled.counting import parameter_counts
 
 
 def small_network():
@@ -229,7 +229,7 @@ def test_negative_indices(counts):
 
 
 def test_arrays_of_absurd_size_are_refused(counts, monkeypatch):
-    monkeypatch.setattr(_parameter_counts, "LARGEST_ARRAY", 100)
+    monkeypatch.setattr(parameter_counts, "LARGEST_ARRAY", 100)
     with pytest.raises(InvalidArgumentError, match=r"stem/kernel.*108 elements.*spectrum\(\)"):
         counts["stem/kernel"].log2()
     with pytest.raises(InvalidArgumentError, match="108 elements"):

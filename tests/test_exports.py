@@ -10,8 +10,9 @@ from io import StringIO
 import pytest
 
 import unrolled
-from unrolled import InvalidArgumentError, MissingPackageError, Spectrum, _files, _optional, models
-from unrolled.analysis import ATTRIBUTES, Analysis
+from unrolled import InvalidArgumentError, MissingPackageError, Spectrum, models
+from unrolled._support import files, optional
+from unrolled.analysis.analysis import ATTRIBUTES, Analysis
 
 NASTY = "a|b & <script>alert(1)</script> 50% $x_1^2$ ~{}\\"
 
@@ -187,26 +188,26 @@ def test_nothing_half_written_is_left(tmp_path):
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        _files.write_with(path, fail)
+        files.write_with(path, fail)
     assert path.read_text() == "before"
     assert os.listdir(tmp_path) == ["file"]
 
 
 def test_errors_name_the_file_that_was_asked_for(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none/file\.csv") as caught:
-        _files.write(tmp_path / "none" / "file.csv", "text")
+        files.write(tmp_path / "none" / "file.csv", "text")
     assert ".part" not in str(caught.value)
     with pytest.raises(IsADirectoryError):
-        _files.write(tmp_path, "text")
+        files.write(tmp_path, "text")
 
 
 @pytest.mark.skipif(not hasattr(os, "symlink"), reason="no symbolic links")
 def test_links_and_devices_stay_what_they_are(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "file")
-    _files.write(tmp_path / "link", "text")
+    files.write(tmp_path / "link", "text")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "file").read_text() == "text"
-    _files.write(os.devnull, "text")
+    files.write(os.devnull, "text")
     assert not os.path.isfile(os.devnull)
 
 
@@ -215,7 +216,7 @@ def test_links_and_devices_stay_what_they_are(tmp_path):
 
 def test_missing_package_is_one_line_that_says_what_to_install():
     with pytest.raises(MissingPackageError, match=r"pip install 'unrolled\[plot\]'") as caught:
-        _optional.import_optional("no_such_package.part", "plot")
+        optional.import_optional("no_such_package.part", "plot")
     assert "\n" not in str(caught.value)
     assert caught.value.name == "no_such_package"
     assert isinstance(caught.value, ImportError)
@@ -225,7 +226,7 @@ def test_errors_inside_a_package_are_not_hidden(tmp_path, monkeypatch):
     (tmp_path / "broken_package.py").write_text("import what_it_needs")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="what_it_needs") as caught:
-        _optional.import_optional("broken_package", "plot")
+        optional.import_optional("broken_package", "plot")
     assert not isinstance(caught.value, MissingPackageError)
 
 
@@ -246,8 +247,8 @@ def test_every_extra_is_asked_for(comparison, package, extra, use, tmp_path, mon
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return original(name)
 
-    original = _optional.import_module
-    monkeypatch.setattr(_optional, "import_module", import_module)
+    original = optional.import_module
+    monkeypatch.setattr(optional, "import_module", import_module)
     with pytest.raises(MissingPackageError, match=rf"needs {package}.*unrolled\[{extra}\]"):
         use(comparison, tmp_path)
     assert os.listdir(tmp_path) == []

@@ -15,8 +15,7 @@ import random_layers
 import random_movement
 from counting import assert_engine_counts, counts_of
 from random_networks import Twin, twins
-from unrolled import Relation, reference
-from unrolled.counts import count
+from unrolled import Relation, count, reference
 from unrolled.errors import (
     InvalidNetworkError,
     NothingToCountError,

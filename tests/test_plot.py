@@ -12,7 +12,7 @@ import pytest
 import unrolled
 from unrolled import InvalidArgumentError, NothingToCountError, Spectrum, models
 from unrolled.analysis import Analysis
-from unrolled.compare import SORT_KEYS
+from unrolled.analysis.comparison import SORT_KEYS
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("agg")

@@ -12,8 +12,8 @@ from graph_oracles import assert_close
 from random_networks import Twin, twins
 from twin import LAYERS
 from unrolled import Network, models, reference
-from unrolled.analysis import ATTRIBUTES
-from unrolled.models import _efficientnet, _resnet
+from unrolled.analysis.analysis import ATTRIBUTES
+from unrolled.models import efficientnets, resnets
 
 
 def assert_unrolls(network):
@@ -191,14 +191,14 @@ def test_semantics():
 
 # Small versions of the models.
 
-TINY_EFFICIENTNET = _efficientnet.Variant(
+TINY_EFFICIENTNET = efficientnets.Variant(
     8,
     8,
     (
-        _efficientnet.Stage("fused", 1, 8, 1, 1),
-        _efficientnet.Stage("fused", 2, 8, 2, 2),
-        _efficientnet.Stage("mbconv", 2, 8, 2, 2),
-        _efficientnet.Stage("mbconv", 2, 8, 2, 1),
+        efficientnets.Stage("fused", 1, 8, 1, 1),
+        efficientnets.Stage("fused", 2, 8, 2, 2),
+        efficientnets.Stage("mbconv", 2, 8, 2, 2),
+        efficientnets.Stage("mbconv", 2, 8, 2, 1),
     ),
     head=16,
 )
@@ -206,7 +206,7 @@ TINY_EFFICIENTNET = _efficientnet.Variant(
 
 @pytest.mark.parametrize(("size", "padding"), [(8, "symmetric"), (11, "same"), (16, "symmetric")])
 def test_tiny_efficientnet(monkeypatch, size, padding):
-    monkeypatch.setitem(_efficientnet.VARIANTS, "tiny", TINY_EFFICIENTNET)
+    monkeypatch.setitem(efficientnets.VARIANTS, "tiny", TINY_EFFICIENTNET)
     assert_unrolls(models.efficientnet_v2("tiny", size=size, padding=padding, classes=3))
 
 
@@ -220,8 +220,8 @@ def test_tiny_efficientnet(monkeypatch, size, padding):
     ],
 )
 def test_narrow_resnets(monkeypatch, depth, options):
-    monkeypatch.setattr(_resnet, "WIDTH", 3)
-    monkeypatch.setitem(_resnet.BLOCKS, 50, (1, 2, 1, 1))
+    monkeypatch.setattr(resnets, "WIDTH", 3)
+    monkeypatch.setitem(resnets.BLOCKS, 50, (1, 2, 1, 1))
     assert_unrolls(models.resnet(depth, classes=4, **options))
 
 

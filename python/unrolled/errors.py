@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from unrolled._graph_names import Names
+    from unrolled.graph.names import Names
 
 __all__ = [
     "CycleError",

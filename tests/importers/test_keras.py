@@ -14,7 +14,7 @@ import unrolled
 from keras_forms import counts_of, from_keras, keras, of_keras
 from unrolled.errors import InvalidArgumentError, InvalidModelError, UnsupportedOperatorError
 from unrolled.importers import keras as door
-from unrolled.importers._keras import reader
+from unrolled.importers.keras import reader
 
 pytestmark = of_keras
 L, ops = keras.layers, keras.ops

@@ -348,7 +348,7 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unrolled.importers._onnx.graph.MOST_REPEATED", 2000)
+    monkeypatch.setattr("unrolled.importers.onnx.graph.MOST_REPEATED", 2000)
     proto = BOMBS[name]()
     start = time.monotonic()
     try:
@@ -378,7 +378,7 @@ def test_more_nodes_than_any_model_has() -> None:
 
 def test_bodies_that_multiply(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three loops within one another, of a thousand steps each."""
-    monkeypatch.setattr("unrolled.importers._onnx.graph.MOST_REPEATED", 2000)
+    monkeypatch.setattr("unrolled.importers.onnx.graph.MOST_REPEATED", 2000)
     body = subgraph("Identity c -> d", "Relu s -> t", inputs="i,c,s", outputs="d,t")
     for _ in range(2):
         inner = node("Loop n,,s -> t", body=body)

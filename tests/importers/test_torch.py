@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from unrolled import models
-from unrolled.counts import count
+from unrolled import count, models
 from unrolled.importers.torch import from_torch
 from unrolled.network import Network
 

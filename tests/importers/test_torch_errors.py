@@ -8,8 +8,8 @@ import pytest
 
 from unrolled.errors import InvalidArgumentError, InvalidModelError, UnsupportedOperatorError
 from unrolled.importers import torch as door
-from unrolled.importers._torch.node import TABLE
 from unrolled.importers.torch import from_torch
+from unrolled.importers.torch.node import TABLE
 
 torch = pytest.importorskip("torch")
 nn = torch.nn

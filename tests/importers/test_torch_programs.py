@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from unrolled.counts import count
+from unrolled import count
 from unrolled.importers.torch import from_torch
 
 torch = pytest.importorskip("torch")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unrolled.counts import count
+from unrolled import count
 from unrolled.importers.torch import from_torch
 from unrolled.network import Network
 
