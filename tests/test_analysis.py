@@ -13,7 +13,7 @@ from unrolled import (
     Spectrum,
     models,
 )
-from unrolled.analysis.analysis import ATTRIBUTES
+from unrolled.spectrum.catalogue import CATALOGUE
 
 
 def small_network():
@@ -85,7 +85,7 @@ def test_layers(analysis, plain):
 
 def test_to_dict(analysis):
     record = analysis.to_dict()
-    assert list(record) == ["name", *ATTRIBUTES]
+    assert list(record) == ["name", *CATALOGUE]
     assert all(record[key] == getattr(analysis, key) for key in record)
 
 

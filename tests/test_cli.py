@@ -14,9 +14,9 @@ import pytest
 import unrolled
 from command_line import command, command_on_a_terminal, invoke
 from unrolled import models
-from unrolled.analysis.analysis import ATTRIBUTES
 from unrolled.cli import commands
 from unrolled.show import tables
+from unrolled.spectrum.catalogue import CATALOGUE
 
 
 def test_version():
@@ -126,8 +126,8 @@ def test_json_has_one_object_a_model():
     assert [record["name"] for record in records] == ["efficientnetv2-b0", "resnet18"]
     for record in records:
         analysis = unrolled.analyze(models.build(record["name"], size=32))
-        assert list(record) == ["name", *ATTRIBUTES]
-        for key in set(ATTRIBUTES) - {"total_contexts"}:
+        assert list(record) == ["name", *CATALOGUE]
+        for key in set(CATALOGUE) - {"total_contexts"}:
             assert record[key] == getattr(analysis, key), key
         assert int(record["total_contexts"]) == analysis.total_contexts
         assert isinstance(record["total_contexts"], str)

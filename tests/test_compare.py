@@ -4,7 +4,7 @@ import pytest
 
 import unrolled
 from unrolled import InvalidArgumentError, UnknownModelError, models
-from unrolled.analysis.comparison import SORT_KEYS
+from unrolled.spectrum.catalogue import RANKED
 
 
 def networks():
@@ -26,7 +26,7 @@ def test_largest_spread_estimate_first(comparison):
     assert names(comparison) == ["mlp12", "mlp2", "mlp1"]
 
 
-@pytest.mark.parametrize("key", SORT_KEYS)
+@pytest.mark.parametrize("key", RANKED)
 @pytest.mark.parametrize("ascending", [True, False])
 def test_every_sort_key(key, ascending):
     ranked = unrolled.compare(networks(), sort=key, ascending=ascending)

@@ -10,9 +10,9 @@ from io import StringIO
 import pytest
 
 import unrolled
-from unrolled import InvalidArgumentError, MissingPackageError, Spectrum, models
+from unrolled import Analysis, InvalidArgumentError, MissingPackageError, Spectrum, models
 from unrolled._support import files, optional
-from unrolled.analysis.analysis import ATTRIBUTES, Analysis
+from unrolled.spectrum.catalogue import CATALOGUE
 
 NASTY = "a|b & <script>alert(1)</script> 50% $x_1^2$ ~{}\\"
 
@@ -57,7 +57,7 @@ class Cells(HTMLParser):
 def test_to_pandas(comparison):
     pytest.importorskip("pandas")
     frame = comparison.to_pandas()
-    assert list(frame.columns) == list(ATTRIBUTES)
+    assert list(frame.columns) == list(CATALOGUE)
     assert list(frame.index) == [one.name for one in comparison]
     for one in comparison:
         assert frame.loc[one.name, "total_contexts"] == one.total_contexts

@@ -12,7 +12,7 @@ from rich.console import Console
 
 import unrolled
 from unrolled import Ensemble, InvalidArgumentError, divergence, models
-from unrolled.analysis.analysis import ESTIMATES
+from unrolled.spectrum.catalogue import ESTIMATES
 
 TEMPERATURES = [-3, -1, "0-", "0+", 1, math.inf]
 

@@ -12,7 +12,7 @@ import pytest
 import unrolled
 from unrolled import InvalidArgumentError, NothingToCountError, Spectrum, models
 from unrolled.analysis import Analysis
-from unrolled.analysis.comparison import SORT_KEYS
+from unrolled.spectrum.catalogue import RANKED
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("agg")
@@ -115,7 +115,7 @@ def test_panels_can_be_put_anywhere(analysis):
         assert panel(analysis, axes=axes) == (figure, axes)
 
 
-@pytest.mark.parametrize("key", SORT_KEYS)
+@pytest.mark.parametrize("key", RANKED)
 def test_ranking_by_every_key(key):
     nets = [models.mlp(4, depth=depth, inputs=4, name=f"mlp{depth}") for depth in (1, 3)]
     comparison = unrolled.compare(nets, sort=key)

@@ -12,8 +12,8 @@ from graph_oracles import assert_close
 from random_networks import Twin, twins
 from twin import LAYERS
 from unrolled import Network, models, reference
-from unrolled.analysis.analysis import ATTRIBUTES
 from unrolled.models import efficientnets, resnets
+from unrolled.spectrum.catalogue import CATALOGUE
 
 
 def assert_unrolls(network):
@@ -244,7 +244,7 @@ def test_analysis_of_an_unrolled_network():
     net = models.cnn([3, 4], size=6, classes=3)
     one, other = unrolled.analyze(net), unrolled.analyze(net.unroll())
     assert other.name == one.name
-    for key in ATTRIBUTES:
+    for key in CATALOGUE:
         assert getattr(other, key) == pytest.approx(getattr(one, key), rel=1e-13), key
 
 

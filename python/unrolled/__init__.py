@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unrolled import errors, importers, models
+from unrolled import errors, importers, models, quantities
 from unrolled._core import VERSION as __version__
 from unrolled._core import Relation
-from unrolled.analysis.analysis import Analysis, LayerSummary
-from unrolled.analysis.analyze import analyze
-from unrolled.analysis.comparison import Comparison, compare
-from unrolled.counting.counts import Counts, GraphCounts, Level, ParameterCounts, Spectrum, count
-from unrolled.ensemble.ensemble import DensityOfStates, EnergyLevel, Ensemble, Prior, PriorLevel
-from unrolled.ensemble.sweeps import TemperatureSweep
+from unrolled.analysis import Analysis, Comparison, analyze, compare, divergence
+from unrolled.counting import Counts, GraphCounts, ParameterCounts, count
+from unrolled.ensemble import (
+    DensityOfStates,
+    EnergyLevel,
+    Ensemble,
+    Prior,
+    PriorLevel,
+    TemperatureSweep,
+)
 from unrolled.errors import (
     CycleError,
     GraphFileError,
@@ -29,18 +33,16 @@ from unrolled.errors import (
     UnrolledError,
     UnsupportedOperatorError,
 )
-from unrolled.graph.graph import Graph
-from unrolled.importers import Provenance
-from unrolled.network.network import Link, Network, Tensor
-from unrolled.network.sharing import Configuration, Layer
-from unrolled.spectrum import quantities
-from unrolled.spectrum.divergences import Divergence, divergence
+from unrolled.graph import Graph
+from unrolled.network import Configuration, Layer, Link, Network, Provenance, Tensor
+from unrolled.show.layers import LayerSummary
+from unrolled.spectrum import Divergence, Level, Spectrum
 
 if TYPE_CHECKING:
-    from unrolled.importers.jax.importer import from_jax
-    from unrolled.importers.keras.importer import from_keras
-    from unrolled.importers.onnx.importer import from_onnx
-    from unrolled.importers.torch.importer import from_torch
+    from unrolled.importers.jax import from_jax
+    from unrolled.importers.keras import from_keras
+    from unrolled.importers.onnx import from_onnx
+    from unrolled.importers.torch import from_torch
 
 __all__ = [
     "Analysis",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unrolled.cli.commands import main
+from unrolled.cli import main
 
 if __name__ == "__main__":
     main()

@@ -1,1 +1,1 @@
-"""Helpers that every package may use and no user needs: arguments, hints, files, optional imports."""
+"""Helpers for every package that no user needs: arguments, hints, files, optional imports."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from unrolled.analysis.analysis import Analysis
-from unrolled.analysis.analyze import analyze
+from unrolled.analysis.analysis import Analysis, analyze
 from unrolled.analysis.comparison import Comparison, compare
-from unrolled.spectrum.divergences import divergence
+from unrolled.analysis.distances import divergence
 
 __all__ = ["Analysis", "Comparison", "analyze", "compare", "divergence"]

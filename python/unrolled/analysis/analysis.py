@@ -1,22 +1,35 @@
-"""`Analysis`: every quantity of one model."""
+"""`analyze` and its result, `Analysis`: every quantity of one model.
+
+Several models are compared in `comparison`; the formulas are in `unrolled.spectrum.quantities`.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unrolled.counting.counts import Counts, GraphCounts, ParameterCounts
+from unrolled.analysis.larger_inputs import larger_image
+from unrolled.counting.counting import count
+from unrolled.counting.counts import Counts
+from unrolled.counting.graph_counts import GraphCounts
 from unrolled.counting.lengths import Moments
-from unrolled.errors import InvalidArgumentError, InvalidNetworkError
+from unrolled.counting.parameter_counts import ParameterCounts
+from unrolled.errors import InvalidArgumentError, InvalidNetworkError, NothingToCountError
+from unrolled.graph.graph import Graph
+from unrolled.network.builder import Semantics
 from unrolled.network.configurations import split_name
+from unrolled.network.network import Network
 from unrolled.show import html, tables
 from unrolled.show.layers import HEADINGS, LayerSummary, layer_row
+from unrolled.show.summaries import Summary
+from unrolled.sources.resolution import resolve
 from unrolled.spectrum import quantities
+from unrolled.spectrum.catalogue import CATALOGUE, ESTIMATES, value_of
 from unrolled.spectrum.spectrum import Spectrum, scaled_integer
 
 if TYPE_CHECKING:
@@ -24,28 +37,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import Console, ConsoleOptions, RenderableType
 
-    from unrolled.importers import Provenance
+    from unrolled.network.provenance import Provenance
 
-__all__ = ["ATTRIBUTES", "ESTIMATES", "Analysis", "LayerSummary", "figure_of"]
-
-ATTRIBUTES = (
-    "num_parameters",
-    "num_unreached_parameters",
-    "num_weight_nodes",
-    "num_inputs",
-    "num_outputs",
-    "total_contexts",
-    "log2_total_contexts",
-    "expected_spread",
-    "entropy",
-    "total_surprisal",
-    "surprisal_estimate",
-    "spread_estimate",
-)
-"""The figures of an `Analysis`, in the order they are shown."""
-
-ESTIMATES = ("surprisal_estimate", "spread_estimate")
-"""Those of them that need an input."""
+__all__ = ["Analysis", "LayerSummary", "analyze"]
 
 NARROW = 100
 
@@ -215,28 +209,34 @@ class Analysis:
         for name in self.counts:
             layer = split_name(name)[0]
             groups.setdefault(layer, []).append(self.counts[name])
-        return tuple(self._summary(name, group) for name, group in groups.items())
+        return tuple(self._summarize_layer(name, group) for name, group in groups.items())
 
     def to_dict(self) -> dict[str, str | int | float | None]:
         """The name and all figures, by the names of the attributes.
 
         Without an input, estimates are None.
         """
-        return {"name": self.name} | {key: figure_of(self, key) for key in ATTRIBUTES}
+        return {"name": self.name} | {key: value_of(self, key) for key in CATALOGUE}
 
     def summary(self) -> str:
-        """The figures of the model as text, one a line, with their units."""
-        lines = [f"{self.name}, counted {'exactly' if self.is_exact else 'in log space'}"]
-        for key, value in self.to_dict().items():
-            if key in ("name", "total_contexts") or value is None:
+        """The quantities of the model as text, one a line, with their units."""
+        return self.summarize().text()
+
+    def summarize(self) -> Summary:
+        """The quantities of the model as labelled lines, for text and HTML alike."""
+        lines = []
+        for key, quantity in CATALOGUE.items():
+            value = value_of(self, key)
+            if key == "total_contexts" or value is None:
                 continue
             if key == "num_unreached_parameters" and not value:
                 continue
-            text = f"{value:,}" if isinstance(value, int) else f"{value:,.6f} bits"
-            lines.append(f"  {LABELS[key]:<32} {text:>26}")
+            text = f"{value:,}" if isinstance(value, int) else f"{value:,.6f}"
+            lines.append((quantity.label, text, quantity.unit))
         if self._has_lengths:
-            lines.append(f"  {'mean length of a context':<32} {self.mean_length:>20,.6f} links")
-        return "\n".join(lines + self._bounds())
+            lines.append(("mean length of a context", f"{self.mean_length:,.6f}", "links"))
+        how = "exactly" if self.is_exact else "in log space"
+        return Summary(f"{self.name}, counted {how}", lines, self._bounds())
 
     def table(self, *, width: int | None = None) -> str:
         """The `summary`, then one line a layer, as plain text.
@@ -267,7 +267,7 @@ class Analysis:
         MissingPackageError
             matplotlib is not installed.
         """
-        from unrolled.show import plot
+        from unrolled.show import plot  # It is only needed here.
 
         return plot.overview(self)
 
@@ -310,18 +310,19 @@ class Analysis:
             f"expected spread {self.expected_spread:,.6g} bits, entropy {self.entropy:,.6g} bits)"
         )
 
-    def _bounds(self) -> list[str]:
+    def _bounds(self) -> list[str | tuple[str, str, str]]:
         """What the summary says about a larger input."""
         if self.input_size is None:
             return []
         height, width = self.input_size
-        lines = [f"Estimates are lower bounds for inputs of {height} x {width}, as published."]
-        if self.true_value is not None:
-            lines[0] += " Counted there:"
-            for key in ("surprisal_estimate", "spread_estimate"):
-                text = f"{getattr(self.true_value, key):,.6f} bits"
-                lines.append(f"  {LABELS[key]:<32} {text:>26}")
-        return lines
+        sentence = f"Estimates are lower bounds for inputs of {height} x {width}, as published."
+        if self.true_value is None:
+            return [sentence]
+        values = [(key, getattr(self.true_value, key)) for key in ESTIMATES]
+        return [
+            f"{sentence} Counted there:",
+            *((CATALOGUE[key].label, f"{value:,.6f}", "bits") for key, value in values),
+        ]
 
     def _estimate(self, formula: Callable[..., float]) -> float:
         if self.num_inputs == 0:
@@ -336,7 +337,7 @@ class Analysis:
             num_weight_nodes=self.num_weight_nodes,
         )
 
-    def _summary(self, name: str, parameters: Iterable[ParameterCounts]) -> LayerSummary:
+    def _summarize_layer(self, name: str, parameters: Iterable[ParameterCounts]) -> LayerSummary:
         parameters = list(parameters)
         spectra = [spectrum for one in parameters if len(spectrum := one.spectrum())]
         contexts = math.fsum(
@@ -369,23 +370,143 @@ class Analysis:
         return parts
 
 
-def figure_of(analysis: Analysis, key: str) -> Any:
-    """One of `ATTRIBUTES`, or the name; None if it is an estimate and there is no input."""
-    if key in ESTIMATES and analysis.num_inputs == 0:
-        return None
-    return getattr(analysis, key)
+def analyze(
+    model: Any,
+    *,
+    inputs: Any = None,
+    semantics: Semantics | None = None,
+    input_size: int | Sequence[int] | None = None,
+    exact: bool = True,
+    trainable_only: bool = False,
+    lengths: bool = False,
+    threads: int | None = None,
+    memory_limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Analysis:
+    """Count the contexts of a model's parameters and work out its quantities.
+
+    Parameters
+    ----------
+    model : Network, Graph, Counts, GraphCounts, str, Path, or an object of another library
+        With counts, nothing is counted again and the options have no effect. A string is the name
+        of a published model or of a file: ``.onnx``, ``.keras``, ``.json`` of Keras, or a graph.
+        Objects are an ONNX ModelProto, a Keras model, a PyTorch module, a JAX function; a graph of
+        NetworkX, SciPy, igraph or rustworkx; edges as an integer array of shape ``(2, edges)``, or
+        as a table of pandas, polars or pyarrow with the columns source, target and maybe
+        multiplicity.
+    inputs : optional
+        For what has to be imported: shapes of inputs for ONNX and Keras, example inputs for
+        PyTorch, ``(params, *example_inputs)`` for a function. See `from_onnx`, `from_keras`,
+        `from_torch` and `from_jax`.
+    semantics : {"value", "dependency"}, optional
+        For what has to be imported: which edges normalisers have; by default "value".
+    input_size : int or (height, width), optional
+        Of a larger input in pixels. The two estimates are then the published lower bounds: all
+        is counted at the model's own size, and only ``N_I``, also within ``|G|``, is that of
+        the larger input. `Analysis.true_value` has what counting at that size gives, if
+        `unrolled.models` built the network. The bound on the surprisal estimate is not strict:
+        from 224 to 225 pixels, that of ResNet-18 is 24.4962 and the true value 24.4958.
+    exact, trainable_only, lengths, threads, memory_limit, progress
+        See `count`. Of a graph, only the counts of parameters are kept.
+
+    Returns
+    -------
+    Analysis
+
+    Raises
+    ------
+    NothingToCountError, MemoryLimitError
+        See `count`.
+    InvalidArgumentError
+        Something else than a model or counts towards the outputs, an option that is not for it, or
+        an `input_size` smaller than the own one.
+    UnknownModelError
+        A name that no published model has.
+    MissingPackageError, InvalidModelError, UnsupportedOperatorError
+        See the importers.
+    InvalidNetworkError
+        An `input_size` for a model without exactly one image as its input.
+
+    References
+    ----------
+    A. G. Polat, F. Alpaslan, "The reusability prior: comparing deep learning models without
+    training", Mach. Learn.: Sci. Technol. (2023), doi 10.1088/2632-2153/acc713. The lower bound is
+    that of the program published with it.
+
+    Examples
+    --------
+    >>> import unrolled
+    >>> result = unrolled.analyze(unrolled.models.mlp([4, 4], inputs=3, classes=2))
+    >>> result.num_parameters, result.num_weight_nodes, result.num_inputs, result.num_outputs
+    (46, 46, 3, 2)
+    >>> result.total_contexts, round(result.log2_total_contexts, 6)
+    (178, 7.475733)
+    >>> abs(result.entropy + result.expected_spread - result.log2_total_contexts) < 1e-12
+    True
+
+    What is known at 32 pixels about 48, and what is true:
+
+    >>> bound = unrolled.analyze(unrolled.models.resnet(18, size=32), input_size=48)
+    >>> round(bound.spread_estimate, 3), round(bound.true_value.spread_estimate, 3)
+    (20.145, 20.238)
+    """
+    source = resolve(model, inputs=inputs, semantics=semantics)
+    if input_size is not None and isinstance(source, (Graph, GraphCounts)):
+        raise InvalidArgumentError("input_size is for networks; the inputs of a graph are no image")
+    if threads is not None and not isinstance(source, (Graph, GraphCounts)):
+        raise InvalidArgumentError("threads are for graphs; a network is counted by one")
+    options: dict[str, Any] = {
+        "exact": exact,
+        "trainable_only": trainable_only,
+        "lengths": lengths,
+        "memory_limit": memory_limit,
+        "progress": progress,
+    }
+    counts: Counts | GraphCounts
+    if isinstance(source, Graph):
+        counts = count(source, nodes="parameters", threads=threads, **options)
+    elif isinstance(source, Network):
+        counts = count(source, **options)
+    else:
+        counts = source
+    own = _analysis_of(counts)
+    if input_size is None or isinstance(counts, GraphCounts):
+        return own
+    channels, *sides = larger_image(counts, input_size)
+    true_value = None
+    if isinstance(source, Network) and source.is_resizable:
+        true_value = analyze(source.resized(sides), **options)
+    return replace(
+        own,
+        num_inputs=channels * sides[0] * sides[1],
+        input_size=(sides[0], sides[1]),
+        true_value=true_value,
+    )
 
 
-LABELS = {
-    "num_parameters": "parameters",
-    "num_unreached_parameters": "parameters that reach no output",
-    "num_weight_nodes": "weight nodes",
-    "num_inputs": "inputs",
-    "num_outputs": "outputs",
-    "log2_total_contexts": "log2 of the total contexts Z",
-    "expected_spread": "expected spread E[log2 C]",
-    "entropy": "entropy H",
-    "total_surprisal": "total surprisal S_G",
-    "surprisal_estimate": "surprisal estimate P_G",
-    "spread_estimate": "spread estimate P'_G",
-}
+def _analysis_of(counts: Counts | GraphCounts) -> Analysis:
+    if isinstance(counts, GraphCounts):
+        _check_graph(counts)
+    return Analysis(
+        counts.name,
+        counts.spectrum(),
+        num_inputs=counts.num_inputs,
+        num_outputs=counts.num_outputs,
+        num_weight_nodes=counts.num_weight_nodes,
+        num_unreached_parameters=counts.num_unreached_parameters,
+        counts=counts,
+    )
+
+
+def _check_graph(counts: GraphCounts) -> None:
+    """Refuse counts that have nothing to analyse."""
+    if counts.towards != "outputs":
+        raise InvalidArgumentError(
+            f"'{counts.name}' was counted with other paths; analysis needs those from "
+            "parameters to outputs"
+        )
+    if not len(counts.spectrum()):
+        raise NothingToCountError(
+            f"graph '{counts.name}': no parameter leads to an output; say which nodes are "
+            "parameters, and which are outputs"
+        )

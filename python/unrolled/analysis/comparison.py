@@ -1,54 +1,31 @@
-"""`compare`: several models in one ranked table."""
+"""`compare` and its result, `Comparison`: several models in one ranked table."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from unrolled._support import files
+from unrolled._support.arguments import check_progress
 from unrolled._support.hints import described, did_you_mean
-from unrolled.analysis.analysis import ATTRIBUTES, Analysis, figure_of
-from unrolled.analysis.analyze import analyze, as_model
-from unrolled.counting.counts import check_progress
+from unrolled.analysis.analysis import Analysis, analyze
 from unrolled.errors import InvalidArgumentError
 from unrolled.show import formats, html, tables
+from unrolled.show.cells import SYMBOLS, UNITS, format_row
+from unrolled.sources.resolution import resolve
+from unrolled.spectrum.catalogue import RANKED, TABULATED, value_of
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as MatplotlibFigure
+    from matplotlib.figure import Figure
     from rich.console import Console, ConsoleOptions, RenderableType
 
-__all__ = ["SORT_KEYS", "Comparison", "compare"]
-
-SORT_KEYS = (*reversed(ATTRIBUTES), "name")
-"""What a comparison can be sorted by, the default first."""
+__all__ = ["Comparison", "compare"]
 
 NARROW = 110
-
-
-class Figure(NamedTuple):
-    """A column of a table: an attribute, its heading, symbol, unit, and how to write it."""
-
-    key: str
-    heading: str
-    symbol: str
-    decimals: int
-    unit: str = ""
-    latex: str = ""
-
-
-FIGURES = (
-    Figure("num_parameters", "parameters", "parameters", 0, latex="$N_G$"),
-    Figure("num_inputs", "inputs", "inputs", 0, latex="$N_I$"),
-    Figure("log2_total_contexts", "log2 of\ncontexts", "log2 Z", 3, "bits", r"$\log_2 Z$"),
-    Figure("expected_spread", "expected\nspread", "spread", 3, "bits", r"$E[\log_2 C]$"),
-    Figure("entropy", "entropy", "H", 3, "bits", "$H$"),
-    Figure("total_surprisal", "total\nsurprisal", "S_G", 0, "bits", "$S_G$"),
-    Figure("surprisal_estimate", "surprisal\nestimate", "P_G", 3, "bits", "$P_G$"),
-    Figure("spread_estimate", "spread\nestimate", "P'_G", 3, "bits", "$P'_G$"),
-)
 
 
 class Comparison:
@@ -78,19 +55,15 @@ class Comparison:
     """
 
     def __init__(self, analyses: Iterable[Analysis], sort: str, ascending: bool | None) -> None:
-        if sort not in SORT_KEYS:
-            raise InvalidArgumentError(
-                f"cannot sort by {sort!r}{did_you_mean(str(sort), SORT_KEYS)} "
-                f"(sort keys: {', '.join(SORT_KEYS)})"
-            )
+        check_sort(sort)
         self.sort = sort
         self.ascending = sort == "name" if ascending is None else bool(ascending)
         # In log space the total is known by its logarithm only, which has the same order.
         key = "log2_total_contexts" if sort == "total_contexts" else sort
-        given = list(analyses)
-        has_figure = [one for one in given if figure_of(one, key) is not None]
-        has_figure.sort(key=lambda one: getattr(one, key), reverse=not self.ascending)
-        self.analyses = (*has_figure, *(one for one in given if figure_of(one, key) is None))
+        models = list(analyses)
+        has_value = [one for one in models if value_of(one, key) is not None]
+        has_value.sort(key=lambda one: getattr(one, key), reverse=not self.ascending)
+        self.analyses = (*has_value, *(one for one in models if value_of(one, key) is None))
 
     def to_dict(self) -> list[dict[str, str | int | float | None]]:
         """`Analysis.to_dict` of each model, in the order of the ranking."""
@@ -131,11 +104,8 @@ class Comparison:
     def _sheet(self, width: int) -> tables.Sheet:
         narrow = width < NARROW
         columns = [tables.Column("model", "left", folds=True)]
-        columns += [tables.Column(one.symbol if narrow else one.heading) for one in FIGURES]
-        rows = [
-            [analysis.name] + [cell(analysis, one, narrow) for one in FIGURES]
-            for analysis in self.analyses
-        ]
+        columns += [tables.Column(one.symbol if narrow else one.heading) for one in TABULATED]
+        rows = [format_row(analysis, narrow=narrow) for analysis in self.analyses]
         return tables.Sheet(self.title, columns, rows, [SYMBOLS if narrow else UNITS, *self.notes])
 
     def __rich_console__(
@@ -164,7 +134,7 @@ class Comparison:
         OSError
             The file cannot be written.
         """
-        return formats.written(path, formats.to_csv(self))
+        return formats.write_if_asked(path, formats.to_csv(self))
 
     def to_markdown(self, path: str | os.PathLike[str] | None = None) -> str:
         """The ranking as a Markdown table; written to a file if one is given.
@@ -183,7 +153,7 @@ class Comparison:
         | mlp | 70 | 4 | 7.966 | 2.658 | 5.308 | 491 | 4.548 | 3.608 |
         <BLANKLINE>
         """
-        return formats.written(path, formats.to_markdown(self))
+        return formats.write_if_asked(path, formats.to_markdown(self))
 
     def to_latex(self, path: str | os.PathLike[str] | None = None) -> str:
         """The ranking as a LaTeX tabular for the package booktabs; written to a file if given.
@@ -193,9 +163,9 @@ class Comparison:
         OSError
             The file cannot be written.
         """
-        return formats.written(path, formats.to_latex(self))
+        return formats.write_if_asked(path, formats.to_latex(self))
 
-    def plot(self) -> tuple[MatplotlibFigure, Axes]:
+    def plot(self) -> tuple[Figure, Axes]:
         """Draw the ranking; see `plot.ranking`.
 
         Returns
@@ -208,7 +178,7 @@ class Comparison:
         MissingPackageError
             matplotlib is not installed.
         """
-        from unrolled.show import plot
+        from unrolled.show import plot  # It imports matplotlib's types, which not all need.
 
         return plot.ranking(self)
 
@@ -236,7 +206,29 @@ class Comparison:
         OSError
             The file cannot be written.
         """
-        return formats.save(self, Path(path), options)
+        path = Path(path)
+        kind = path.suffix.lower()
+        if kind in (".html", ".htm"):
+            from unrolled import report  # It is heavy, and only needed here.
+
+            return report.write(self, path, **options)
+        if options:
+            raise InvalidArgumentError(
+                f"save(): {', '.join(options)} are options of a report; '{path}' is none, because "
+                "it does not end in .html"
+            )
+        texts = {".csv": formats.to_csv, ".md": formats.to_markdown, ".tex": formats.to_latex}
+        if kind in texts:
+            return files.write(path, texts[kind](self))
+        if kind in ("", ".json", ".txt"):
+            raise InvalidArgumentError(
+                f"save(): '{path}' must end in .html, .csv, .md, .tex or the suffix of an image, "
+                "such as .png, .svg or .pdf"
+            )
+        from unrolled.show import plot
+
+        plot.checked_image_kind(path)
+        return plot.save(self.plot()[0], path)
 
     def _repr_html_(self) -> str:
         return html.comparison(self)
@@ -252,13 +244,6 @@ class Comparison:
 
     def __repr__(self) -> str:
         return self.table()
-
-
-SYMBOLS = (
-    "In bits: log2 Z, Z the total contexts; the expected spread; H, the entropy; S_G, the total "
-    "surprisal; P_G, the surprisal estimate; P'_G, the spread estimate."
-)
-UNITS = "Contexts: the total over all parameters. Spread, entropy, surprisal and estimates in bits."
 
 
 def compare(
@@ -322,33 +307,34 @@ def compare(
     given = list(models_to_compare)
     if not given:
         raise InvalidArgumentError("nothing to compare: give at least one model")
-    Comparison([], sort, ascending)  # refuses an unknown sort before any counting
+    check_sort(sort)
     check_progress(progress)
-    networks = [one if isinstance(one, Analysis) else as_model(one) for one in given]
+    sources = [one if isinstance(one, Analysis) else resolve(one) for one in given]
     analyses = []
-    for position, model in enumerate(networks):
+    for position, source in enumerate(sources):
         if progress is not None:
-            progress(position, len(networks))
+            progress(position, len(sources))
         analyses.append(
-            model
-            if isinstance(model, Analysis)
+            source
+            if isinstance(source, Analysis)
             else analyze(
-                model, exact=exact, trainable_only=trainable_only, memory_limit=memory_limit
+                source, exact=exact, trainable_only=trainable_only, memory_limit=memory_limit
             )
         )
     if progress is not None:
-        progress(len(networks), len(networks))
+        progress(len(sources), len(sources))
     return Comparison(analyses, sort, ascending)
 
 
-def cell(analysis: Analysis, figure: Figure, narrow: bool = False) -> str:
-    """One figure of a model as text; a dash if it has none."""
-    value = figure_of(analysis, figure.key)
-    if value is None:
-        return tables.MISSING
-    if isinstance(value, int):
-        return tables.integer(value)
-    if figure.key == "total_surprisal" and narrow:
-        return f"{value:.3g}"
-    decimals = min(figure.decimals, 2) if narrow else figure.decimals
-    return f"{value:,.{decimals}f}" if decimals == 0 else tables.bits(value, decimals)
+def check_sort(sort: str) -> None:
+    """Refuse what models cannot be ranked by, before any is counted.
+
+    Raises
+    ------
+    InvalidArgumentError
+    """
+    if sort not in RANKED:
+        raise InvalidArgumentError(
+            f"cannot sort by {sort!r}{did_you_mean(str(sort), RANKED)} "
+            f"(sort keys: {', '.join(RANKED)})"
+        )

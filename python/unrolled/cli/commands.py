@@ -14,14 +14,16 @@ from typing import Any, NoReturn
 import click
 import numpy as np
 
-from unrolled import __version__, models
-from unrolled.analysis.analysis import Analysis
-from unrolled.analysis.analyze import analyze
-from unrolled.analysis.comparison import SORT_KEYS, Comparison, compare
-from unrolled.cli.options import model_options, model_options_of, read_or_built
+from unrolled import models
+from unrolled._core import VERSION
+from unrolled._support.arguments import Progress
+from unrolled.analysis.analysis import Analysis, analyze
+from unrolled.analysis.comparison import Comparison, compare
+from unrolled.cli.options import model_options, model_options_of, resolve_name
 from unrolled.ensemble.ensemble import Ensemble
 from unrolled.errors import UnrolledError
 from unrolled.show import tables
+from unrolled.spectrum.catalogue import RANKED
 
 __all__ = ["main"]
 
@@ -29,8 +31,6 @@ EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 FRAMEWORKS = ["onnx", "keras", "torch", "jax"]
 LARGEST_JSON_INTEGER = 1 << 53
-
-Progress = Callable[[int, int], None]
 
 
 def graph_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -53,9 +53,9 @@ def sorting_options(command: Callable[..., None]) -> Callable[..., None]:
     return click.option(
         "--sort",
         metavar="KEY",
-        default=SORT_KEYS[0],
+        default=RANKED[0],
         show_default=True,
-        help=f"Figure to rank by, one of: {', '.join(SORT_KEYS)}.",
+        help=f"Quantity to rank by, one of: {', '.join(RANKED)}.",
     )(command)
 
 
@@ -91,7 +91,7 @@ def fail(message: str) -> NoReturn:
 @click.group(
     cls=Program, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]}
 )
-@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
+@click.version_option(VERSION, "-V", "--version", message="%(prog)s %(version)s")
 def main() -> None:
     """How much a deep-learning model reuses its parameters, before any training.
 
@@ -124,7 +124,7 @@ def analyze_command(
     chosen = model_options_of(options)
     chosen.check([name])
     with progress_bar(f"Counting {name}") as progress:
-        model = read_or_built(name, chosen, threads=threads, mmap=mmap, progress=progress)
+        model = resolve_name(name, chosen, threads=threads, mmap=mmap, progress=progress)
         analysis = analyze(model, exact=not log_space, threads=threads, progress=progress)
     if plot is not None:
         from unrolled.show.plot import save
@@ -155,7 +155,7 @@ def report_command(
     names: Sequence[str], output: str, title: str | None, date: str | None, **options: Any
 ) -> None:
     """Write a report on the models NAMES, published or in files, as one HTML file."""
-    from unrolled import report
+    from unrolled import report  # It is heavy, and only needed here.
 
     comparison = compared(names, **options)
     date = datetime.date.today().isoformat() if date is None else date
@@ -170,7 +170,7 @@ def compared(
     chosen = model_options_of(options)
     chosen.check(names)
     with progress_bar("Counting") as progress:
-        found = [read_or_built(name, chosen) for name in names]
+        found = [resolve_name(name, chosen) for name in names]
         return compare(
             found, sort=sort, ascending=ascending, exact=not log_space, progress=progress
         )
@@ -235,7 +235,7 @@ def thermo_command(
     chosen = model_options_of(options)
     chosen.check([name])
     with progress_bar(f"Counting {name}") as progress:
-        model = read_or_built(name, chosen, threads=threads, mmap=mmap, progress=progress)
+        model = resolve_name(name, chosen, threads=threads, mmap=mmap, progress=progress)
         analysis = analyze(model, exact=not log_space, threads=threads, progress=progress)
     ensemble = Ensemble.from_counts(analysis, unit=unit)
     sweep = ensemble.sweep(given)

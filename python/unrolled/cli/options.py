@@ -7,17 +7,15 @@ from typing import Any, NamedTuple
 
 import click
 
-from unrolled import models
+from unrolled._support.arguments import Progress
 from unrolled.errors import InvalidArgumentError
-from unrolled.graph.graph import Graph
-from unrolled.graph.readers import is_graph_file, read_graph
-from unrolled.importers import imported, is_model_file
+from unrolled.graph.readers import is_graph_file
+from unrolled.importers.recognition import is_model_file
 from unrolled.models.blocks import Padding
 from unrolled.network.network import Network
+from unrolled.sources.resolution import Model, resolve
 
-__all__ = ["ModelOptions", "model_options", "model_options_of", "read_or_built"]
-
-Progress = Callable[[int, int], None]
+__all__ = ["ModelOptions", "model_options", "model_options_of", "resolve_name"]
 
 
 class ModelOptions(NamedTuple):
@@ -107,20 +105,28 @@ def parsed_input(text: str) -> tuple[str, tuple[int, ...]]:
     return name, shape
 
 
-def read_or_built(
+def resolve_name(
     name: str,
     options: ModelOptions,
     *,
     threads: int | None = None,
     mmap: bool = False,
     progress: Progress | None = None,
-) -> Network | Graph:
+) -> Model:
     """The graph or model in a file, or else a published model."""
-    if is_graph_file(name):
-        return read_graph(name, mmap=mmap, threads=threads, progress=progress)
-    if threads is not None or mmap:
+    if not is_graph_file(name) and (threads is not None or mmap):
         raise InvalidArgumentError(f"--threads and --mmap are for graphs, not for {name}")
-    network = imported(name, options.inputs or None, semantics=options.semantics or "value")
-    if network is None:
-        network = models.build(name, size=options.size, padding=options.padding or "symmetric")
-    return network if options.share is None else network.share(options.share)
+    is_imported, is_published = is_model_file(name), not is_graph_file(name)
+    model = resolve(
+        name,
+        inputs=(options.inputs or None) if is_imported else None,
+        semantics=options.semantics if is_imported else None,
+        size=options.size if is_published else None,
+        padding=options.padding if is_published else None,
+        mmap=mmap,
+        threads=threads,
+        progress=progress,
+    )
+    if options.share is None or not isinstance(model, Network):
+        return model
+    return model.share(options.share)

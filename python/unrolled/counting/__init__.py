@@ -5,7 +5,8 @@ What follows from the counts lives in `unrolled.spectrum`; the engine is the Rus
 
 from __future__ import annotations
 
-from unrolled.counting.counts import Counts, count
+from unrolled.counting.counting import count
+from unrolled.counting.counts import Counts
 from unrolled.counting.graph_counts import GraphCounts
 from unrolled.counting.parameter_counts import ParameterCounts
 

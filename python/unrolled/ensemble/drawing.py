@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unrolled._support.optional import import_optional
-from unrolled.show.plot import COLOR, styled
+from unrolled.show.plot import COLOR, empty_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,22 +36,11 @@ def plot(
 ) -> tuple[Figure, dict[str, Axes]]:
     """Five quantities against T, and the levels; see `Ensemble.plot`."""
     with styled():
-        figure, grid = _figure()
-        axes = dict(zip([*PANELS, "levels"], grid, strict=True))
+        figure = empty_figure(11, 6.5)
+        axes = dict(zip([*PANELS, "levels"], figure.subplots(2, 3).flat, strict=True))
         _draw(axes, sweep)
         _draw_levels(axes["levels"], energies, degeneracies, sweep.unit)
     return figure, axes
-
-
-def _figure() -> tuple[Figure, list[Axes]]:
-    """Six panels."""
-    pyplot = import_optional("matplotlib.pyplot", "plot")
-    options: dict[str, Any] = {"figsize": (11, 6.5), "layout": "constrained"}
-    try:
-        figure: Figure = pyplot.figure(**options)
-    except ImportError:  # A window was asked for where there is no display.
-        figure = import_optional("matplotlib.figure", "plot").Figure(**options)
-    return figure, list(figure.subplots(2, 3).flat)
 
 
 def _draw(axes: dict[str, Axes], sweep: TemperatureSweep) -> None:

@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
 from unrolled._support.hints import described
-from unrolled.analysis.analysis import Analysis
-from unrolled.counting.counts import Counts, GraphCounts
+from unrolled.counting.counts import Counts
 from unrolled.ensemble.canonical import Unit, checked_unit, quantities_of
-from unrolled.ensemble.distribution import DensityOfStates, Distribution
+from unrolled.ensemble.distribution import Distribution
 from unrolled.ensemble.levels import Levels, Temperatures, numbers, times_ln2
 from unrolled.ensemble.priors import Prior, PriorLevel, PriorName, with_prior
 from unrolled.ensemble.sweeps import TemperatureSweep
@@ -34,9 +33,17 @@ if TYPE_CHECKING:
 
     from unrolled.ensemble.levels import Floats
 
-__all__ = ["DensityOfStates", "EnergyLevel", "Ensemble", "Prior", "PriorLevel"]
+__all__ = ["EnergyLevel", "Ensemble"]
 
 SUM_TOLERANCE = 1e-9
+
+
+class HasSpectrum(Protocol):
+    """What has a spectrum: counts by a method, an analysis by an attribute."""
+
+    @property
+    def spectrum(self) -> Spectrum | Callable[[], Spectrum]:
+        """The spectrum, or what returns it."""
 
 
 class EnergyLevel(NamedTuple):
@@ -123,7 +130,7 @@ class Ensemble(Distribution):
     @classmethod
     def from_counts(
         cls,
-        counts: Counts | GraphCounts | Spectrum | Analysis | Iterable[int] | Mapping[int, int],
+        counts: HasSpectrum | Spectrum | Iterable[int] | Mapping[int, int],
         *,
         unit: Unit = "nats",
     ) -> Ensemble:
@@ -135,10 +142,10 @@ class Ensemble(Distribution):
 
         Parameters
         ----------
-        counts : Counts, GraphCounts, Spectrum, Analysis, iterable or mapping of int to int
-            For plain numbers see `Spectrum.from_counts`. Of `GraphCounts`, the states are those
-            of `GraphCounts.spectrum`. Priors by layer or depth need `Counts`, or an `Analysis`
-            that has them.
+        counts : Counts, GraphCounts, Analysis, Spectrum, iterable or mapping of int to int
+            Whatever has a spectrum, or plain numbers; for these see `Spectrum.from_counts`. Of
+            `GraphCounts`, the states are those of `GraphCounts.spectrum`. Priors by layer or depth
+            need `Counts`, or an `Analysis` that has them.
         unit : {"nats", "bits"}
             Unit of results; in bits energies are log2 counts.
 
@@ -156,13 +163,9 @@ class Ensemble(Distribution):
         >>> [round(x, 12) for x in (e.log_partition(), e.energy(), e.entropy())]
         [3.0, 0.75, 2.25]
         """
-        owner = counts.counts if isinstance(counts, Analysis) else counts
+        spectrum = _spectrum_of(counts)
+        owner = getattr(counts, "counts", counts)
         owner = owner if isinstance(owner, Counts) else None
-        if isinstance(counts, (Counts, GraphCounts)):
-            counts = counts.spectrum()
-        elif isinstance(counts, Analysis):
-            counts = counts.spectrum
-        spectrum = counts if isinstance(counts, Spectrum) else Spectrum.from_counts(counts)
         if not len(spectrum):
             raise NothingToCountError("an empty spectrum makes no ensemble: no count is above 0")
         weights = spectrum.degeneracies.astype(np.float64)
@@ -377,6 +380,16 @@ class Ensemble(Distribution):
         at = self._levels.end(highest=highest)
         states = math.fsum(self._levels.weights[self._levels.relative(at) == 0])
         return EnergyLevel(float(self._levels.heads[at] / self._scale(None)), states)
+
+
+def _spectrum_of(counts: HasSpectrum | Spectrum | Iterable[int] | Mapping[int, int]) -> Spectrum:
+    """The spectrum of counts or of an analysis, or that of plain numbers."""
+    if isinstance(counts, Spectrum):
+        return counts
+    spectrum = getattr(counts, "spectrum", None)
+    if callable(spectrum):  # A method of counts, but an attribute of an analysis.
+        spectrum = spectrum()
+    return spectrum if isinstance(spectrum, Spectrum) else Spectrum.from_counts(cast("Any", counts))
 
 
 def _column(name: str, given: Any) -> Floats:

@@ -14,13 +14,13 @@ import numpy.typing as npt
 
 from unrolled import _core
 from unrolled._support import files
+from unrolled._support.arguments import Progress, checked_name
 from unrolled.errors import (
     GraphFileError,
     InvalidGraphError,
     MemoryLimitError,
     UnrolledError,
 )
-from unrolled.graph.arguments import Progress, checked_name
 from unrolled.graph.arrays import unsigned
 from unrolled.graph.names import Names, TableNames
 
@@ -155,7 +155,7 @@ def _load(
         core = _core.Graph.from_csr(*lists, roles, 0, progress)
     if table is not None and len(table) != core.num_nodes:
         raise GraphFileError(f"{path}: {len(table)} names for {core.num_nodes} nodes")
-    return core, checked_name(description["name"]), table
+    return core, checked_name(description["name"], "a graph"), table
 
 
 def _description(path: str, text: npt.NDArray[Any]) -> Any:

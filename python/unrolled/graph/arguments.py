@@ -3,63 +3,22 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy.typing as npt
 
 from unrolled._support.hints import described
-from unrolled.errors import CycleError, InvalidArgumentError, InvalidGraphError
+from unrolled.errors import CycleError, InvalidGraphError
 from unrolled.graph.arrays import as_mask, integers, labels, node_ids, refuse_negative
 
 __all__ = [
-    "Progress",
-    "checked_name",
     "checked_nodes",
-    "checked_progress",
-    "checked_threads",
     "naming_negative_ids",
     "refuse_negative_ids",
     "roles",
 ]
-
-Progress = Callable[[int, int], None]
-
-MOST_THREADS = 1024
-
-
-def checked_name(name: object) -> str:
-    """The name of a graph, which fits into one line of a table."""
-    if not isinstance(name, str) or not name or not name.isprintable():
-        raise InvalidArgumentError(
-            f"a graph's name must be a printable, non-empty string, got {described(name)}"
-        )
-    return name
-
-
-def checked_threads(threads: int | None) -> int:
-    """Number of threads for the core, where 0 is one a core."""
-    if threads is None:
-        return 0
-    try:
-        number = operator.index(threads)
-    except TypeError:
-        number = 0
-    if not 1 <= number <= MOST_THREADS or isinstance(threads, bool):
-        raise InvalidArgumentError(
-            f"threads must be a number from 1 to {MOST_THREADS}, or None for one a core; "
-            f"got {described(threads)}"
-        )
-    return number
-
-
-def checked_progress(progress: Progress | None) -> Progress | None:
-    """A function to call, or None."""
-    from unrolled.counting.counts import check_progress
-
-    check_progress(progress)
-    return progress
 
 
 def checked_nodes(num_nodes: int) -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from itertools import chain, islice
 from operator import methodcaller
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ from unrolled.graph.names import TableNames
 if TYPE_CHECKING:
     import networkx as nx
 
-    from unrolled.graph.graph import Graph
 
 __all__ = ["coalesced", "lists_of_matrix", "parts_of_networkx", "to_networkx", "to_scipy"]
 
@@ -170,7 +169,47 @@ def _roles_of_networkx(
     )
 
 
-def coalesced(graph: Graph) -> Lists:
+class GraphArrays(Protocol):
+    """The arrays of a graph, as `Graph` has them."""
+
+    @property
+    def name(self) -> str:
+        """The name of the graph."""
+
+    @property
+    def names(self) -> tuple[Hashable, ...] | None:
+        """Names of the nodes, if they have some."""
+
+    @property
+    def num_nodes(self) -> int:
+        """The number of nodes."""
+
+    @property
+    def indptr(self) -> npt.NDArray[Any]:
+        """Where each successor list begins."""
+
+    @property
+    def indices(self) -> npt.NDArray[Any]:
+        """The successors of all nodes."""
+
+    @property
+    def multiplicity(self) -> npt.NDArray[np.uint64] | None:
+        """The multiplicity of each edge."""
+
+    @property
+    def outputs(self) -> npt.NDArray[np.int64]:
+        """Ids of the outputs."""
+
+    @property
+    def inputs(self) -> npt.NDArray[np.int64]:
+        """Ids of the inputs."""
+
+    @property
+    def parameters(self) -> npt.NDArray[np.int64]:
+        """The label of the parameter that each node is."""
+
+
+def coalesced(graph: GraphArrays) -> Lists:
     """Successor lists in which every successor comes once, ascending."""
     starts = graph.indptr.astype(np.int64)
     degrees = starts[1:] - starts[:-1]
@@ -198,7 +237,7 @@ def coalesced(graph: Graph) -> Lists:
     return Lists(indptr, targets[starts], None if (sums == 1).all() else sums)
 
 
-def to_scipy(graph: Graph) -> Any:
+def to_scipy(graph: GraphArrays) -> Any:
     """See `Graph.to_scipy`."""
     from unrolled._support.optional import import_optional
 
@@ -214,7 +253,7 @@ def to_scipy(graph: Graph) -> Any:
     return sparse.csr_array((data, lists.indices, lists.indptr), shape=shape)
 
 
-def to_networkx(graph: Graph) -> nx.DiGraph[Any]:
+def to_networkx(graph: GraphArrays) -> nx.DiGraph[Any]:
     """See `Graph.to_networkx`."""
     import networkx as nx
 

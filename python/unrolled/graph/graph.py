@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,26 +12,23 @@ import numpy as np
 import numpy.typing as npt
 
 from unrolled import _core
+from unrolled._support.arguments import Progress, check_progress, checked_name, checked_threads
 from unrolled._support.hints import described
-from unrolled.errors import CycleError, InvalidGraphError, UnknownNameError
+from unrolled.errors import InvalidGraphError, UnknownNameError
 from unrolled.graph import archive, exchange
 from unrolled.graph.arguments import (
-    Progress,
-    checked_name,
     checked_nodes,
-    checked_progress,
-    checked_threads,
     naming_negative_ids,
     refuse_negative_ids,
     roles,
 )
 from unrolled.graph.arrays import Unsigned, multiplicities, unsigned
-from unrolled.graph.names import Names
+from unrolled.graph.names import Names, as_names, naming_cycles
 
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["Graph", "Progress"]
+__all__ = ["Graph"]
 
 Array = TypeVar("Array", bound=npt.NDArray[Any])
 
@@ -81,6 +78,7 @@ class Graph:
         num_nodes: int | None = None,
         *,
         inputs: npt.ArrayLike | None = None,
+        names: Sequence[Hashable] | Names | None = None,
         name: str = "graph",
         copy: bool = False,
         threads: int | None = None,
@@ -111,8 +109,10 @@ class Graph:
         inputs : array, optional
             Ids or mask of the inputs. By default the nodes without a predecessor that are no
             parameters.
+        names : sequence, optional
+            A name for each node, all different and hashable; by default nodes are numbers.
         name : str
-            For results and messages.
+            Of the graph, for results and messages.
         copy : bool
             Copy the arrays, so that they may be written to afterwards.
         threads : int, optional
@@ -136,7 +136,8 @@ class Graph:
         >>> graph.num_nodes, graph.outputs.tolist(), graph.parameters.tolist()
         (3, [2], [0, -1, -1])
         """
-        label = checked_name(name)
+        label = checked_name(name, "a graph")
+        check_progress(progress)
         ends = {
             "sources": unsigned(sources, "sources"),
             "targets": unsigned(targets, "targets", copy=copy),
@@ -150,7 +151,7 @@ class Graph:
         if nodes is None and not (outputs is None and inputs is None and parameters is None):
             largest = max([int(end.max()) for end in ends.values() if end.size], default=-1)
             nodes = min(largest + 1, (1 << 64) - 1)  # too many in any case, says the core
-        with naming_negative_ids(sources=sources, targets=targets):
+        with naming_negative_ids(sources=sources, targets=targets), naming_cycles(names):
             core = _core.Graph.from_edges(
                 ends["sources"],
                 ends["targets"],
@@ -158,9 +159,9 @@ class Graph:
                 nodes,
                 roles(outputs, inputs, parameters, nodes or 0),
                 checked_threads(threads),
-                checked_progress(progress),
+                progress,
             )
-        return cls(core, label)
+        return cls(core, label, as_names(names, core.num_nodes))
 
     @classmethod
     def from_csr(
@@ -172,6 +173,7 @@ class Graph:
         multiplicity: npt.ArrayLike | None = None,
         *,
         inputs: npt.ArrayLike | None = None,
+        names: Sequence[Hashable] | Names | None = None,
         name: str = "graph",
         copy: bool = False,
         threads: int | None = None,
@@ -187,7 +189,7 @@ class Graph:
         ----------
         indptr : array of int, shape ``(nodes + 1,)``
         indices : array of int, shape ``(edges,)``
-        outputs, parameters, multiplicity, inputs, name, copy, threads, progress
+        outputs, parameters, multiplicity, inputs, names, name, copy, threads, progress
             See `from_edges`.
 
         Raises
@@ -201,23 +203,24 @@ class Graph:
         >>> Graph.from_csr([0, 2, 3, 3], [1, 2, 2])
         Graph('graph', 3 nodes, 3 edges, 1 output)
         """
-        label = checked_name(name)
+        label = checked_name(name, "a graph")
+        check_progress(progress)
         offsets = unsigned(indptr, "indptr", copy=copy)
         targets = unsigned(indices, "indices", copy=copy)
         times = multiplicities(multiplicity, copy=copy)
         nodes = max(len(offsets) - 1, 0)
         if nodes > 1 << 31:
             refuse_negative_ids(indices=indices)
-        with naming_negative_ids(indptr=indptr, indices=indices):
+        with naming_negative_ids(indptr=indptr, indices=indices), naming_cycles(names):
             core = _core.Graph.from_csr(
                 offsets,
                 targets,
                 times,
                 roles(outputs, inputs, parameters, nodes),
                 checked_threads(threads),
-                checked_progress(progress),
+                progress,
             )
-        return cls(core, label)
+        return cls(core, label, as_names(names, core.num_nodes))
 
     @classmethod
     def from_scipy(
@@ -315,22 +318,18 @@ class Graph:
         """
         parts = exchange.parts_of_networkx(graph, multiplicity, kind, parameter)
         label = name if name is not None else (graph.name or "graph")
-        try:
-            result = cls.from_csr(
-                parts.indptr,
-                parts.indices,
-                parts.outputs,
-                parts.parameters,
-                parts.multiplicity,
-                inputs=parts.inputs,
-                name=label,
-                threads=threads,
-                progress=progress,
-            )
-        except CycleError as error:
-            raise error.renamed(parts.names) from None
-        result._names = parts.names
-        return result
+        return cls.from_csr(
+            parts.indptr,
+            parts.indices,
+            parts.outputs,
+            parts.parameters,
+            parts.multiplicity,
+            inputs=parts.inputs,
+            names=parts.names,
+            name=label,
+            threads=threads,
+            progress=progress,
+        )
 
     @classmethod
     def load(
@@ -354,7 +353,8 @@ class Graph:
         FileNotFoundError
             No such file.
         """
-        return cls(*archive.load(path, mmap=mmap, progress=checked_progress(progress)))
+        check_progress(progress)
+        return cls(*archive.load(path, mmap=mmap, progress=progress))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the graph to a file of NumPy arrays (``.npz``, not compressed).
@@ -398,17 +398,16 @@ class Graph:
             A multiplicity that 64 bits cannot hold.
         """
         lists = exchange.coalesced(self)
-        result = Graph.from_csr(
+        return Graph.from_csr(
             lists.indptr,
             lists.indices,
             self.outputs,
             self.parameters,
             lists.multiplicity,
             inputs=self.inputs,
+            names=self._names,
             name=self.name,
         )
-        result._names = self._names
-        return result
 
     @property
     def num_nodes(self) -> int:
@@ -530,9 +529,7 @@ class Graph:
 
 def _restored(arrays: tuple[Any, ...], inputs: Any, name: str, names: Names | None) -> Graph:
     """Rebuild a graph that was pickled."""
-    graph = Graph.from_csr(*arrays, inputs=inputs, name=name)
-    graph._names = names
-    return graph
+    return Graph.from_csr(*arrays, inputs=inputs, names=names, name=name)
 
 
 def _read_only(array: Array) -> Array:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from unrolled._support.arguments import Progress
 from unrolled.errors import CycleError, GraphFileError, InvalidArgumentError, InvalidGraphError
-from unrolled.graph.graph import Graph, Progress
+from unrolled.graph.graph import Graph
 from unrolled.graph.names import TableNames
 
 __all__ = ["SUFFIXES", "is_graph_file", "read_graph"]
@@ -67,19 +68,17 @@ def _read_csv(path: Path, threads: int | None, progress: Progress | None) -> Gra
         number = {name: node for node, name in enumerate(names)}
         sources, targets = ([number[cell] for cell in column] for column in columns[:2])
     times = _integers(path, columns[2], "multiplicity") if len(columns) == 3 else None
-    try:
-        with _naming(path):
-            graph = Graph.from_edges(
-                sources,
-                targets,
-                multiplicity=times,
-                name=path.stem,
-                threads=threads,
-                progress=progress,
-            )
-    except CycleError as error:
-        raise (error if names is None else error.renamed(names)) from None
-    return Graph(graph._core, graph.name, names)
+    with _naming(path):
+        return Graph.from_edges(
+            sources,
+            targets,
+            multiplicity=times,
+            names=names,
+            num_nodes=None if names is None else len(names),
+            name=path.stem,
+            threads=threads,
+            progress=progress,
+        )
 
 
 def _columns(path: Path) -> list[tuple[str, ...]]:

@@ -34,7 +34,7 @@ def is_model_file(name: str) -> bool:
 
 
 def imported(model: Any, inputs: Any = None, *, semantics: Semantics = "value") -> Network | None:
-    """A network of a file or object of a framework; None if it is neither.
+    """Import a file or object of a framework as a network; None if it is neither.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ def resizable(model: Callable[Arguments, Network]) -> Callable[Arguments, Networ
         def recipe(size: ImageSize) -> Network:
             return model(*kept_args, **{**kept, "size": size})  # type: ignore[arg-type]
 
-        net._recipe = recipe
+        net.set_recipe(recipe)
         return net
 
     return build

@@ -1,19 +1,23 @@
-"""What every layer builds with: tensor handles, names, parameters and links."""
+"""`Builder`: the tensors and links of a network, and the checks with which they are added."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, cast
+from math import prod
+from typing import Literal, NamedTuple, get_args
 
 from unrolled._core import Network as Core
 from unrolled._core import Relation
-from unrolled._support.hints import described
-from unrolled.errors import InvalidArgumentError, InvalidNetworkError, SizeOverflowError
+from unrolled._support.arguments import checked_name
+from unrolled._support.hints import described, did_you_mean
+from unrolled.errors import (
+    InvalidArgumentError,
+    InvalidNetworkError,
+    SizeOverflowError,
+    UnknownNameError,
+)
 from unrolled.network.shapes import checked_shape
-
-if TYPE_CHECKING:
-    from unrolled.network.network import Network
 
 Role = Literal["input", "parameter", "activation"]
 Semantics = Literal["value", "dependency"]
@@ -38,7 +42,7 @@ class Tensor:
         Whether it is a parameter that training changes.
     """
 
-    network: Network
+    network: Builder
     id: int
     name: str
     shape: tuple[int, ...]
@@ -76,12 +80,88 @@ class Weight(NamedTuple):
 
 
 class Builder:
-    """Holds the tensors of a network; the base of all layer mixins."""
+    """The tensors and links of a network, and how to add to them; the base of all layers.
 
-    _core: Core
-    _tensors: list[Tensor]
-    _numbers: dict[str, int]
-    _semantics: Semantics
+    What builds layers from these is in `unrolled.network.layers`; what is done with a finished
+    network is in `unrolled.network.network`.
+
+    Parameters
+    ----------
+    name : str
+    semantics : {"value", "dependency"}
+        See `Network`.
+    """
+
+    def __init__(self, name: str, semantics: Semantics) -> None:
+        if semantics not in get_args(Semantics):
+            raise InvalidArgumentError(
+                f"semantics must be 'value' or 'dependency', got {semantics!r}"
+            )
+        self.name = checked_name(name, "a network")
+        self._semantics: Semantics = semantics
+        self._core = Core()
+        self._tensors: list[Tensor] = []
+        self._numbers: dict[str, int] = {}
+
+    @property
+    def semantics(self) -> Semantics:
+        """Which edges normalisers have: "value" or "dependency"."""
+        return self._semantics
+
+    def __getitem__(self, name: str) -> Tensor:
+        number = self._core.find(name) if isinstance(name, str) else None
+        if number is None:
+            near = did_you_mean(str(name), [tensor.name for tensor in self._tensors])
+            raise UnknownNameError(f"network '{self.name}' has no tensor named {name!r}{near}")
+        return self._tensors[number]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._core.find(name) is not None
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All tensors in the order of declaration."""
+        return tuple(self._tensors)
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        """The parameters in the order of declaration."""
+        return tuple([tensor for tensor in self._tensors if tensor.role == "parameter"])
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The inputs in the order of declaration."""
+        return tuple([tensor for tensor in self._tensors if tensor.role == "input"])
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """The outputs in the order they were marked."""
+        return tuple([self._tensors[number] for number in self._core.outputs])
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The links in the order of declaration."""
+        return tuple(
+            [
+                Link(self._tensors[source], self._tensors[target], tuple(relations))
+                for source, target, relations in self._core.links
+            ]
+        )
+
+    @property
+    def num_inputs(self) -> int:
+        """The number of scalar inputs, N_I."""
+        return sum(prod(tensor.shape) for tensor in self.inputs)
+
+    @property
+    def num_outputs(self) -> int:
+        """The number of scalar outputs."""
+        return sum(prod(tensor.shape) for tensor in self.outputs)
+
+    @property
+    def num_parameters(self) -> int:
+        """The number of scalar parameters, reached by an output or not."""
+        return sum(prod(tensor.shape) for tensor in self.parameters)
 
     def input(self, shape: int | Iterable[int], name: str = "input") -> Tensor:
         """Declare an input; its elements are what `num_inputs` counts.
@@ -169,6 +249,34 @@ class Builder:
                 f"unrolled.Relation, got {described(relations)}"
             ) from error
 
+    def output(self, *tensors: Tensor) -> None:
+        """Mark tensors as outputs: every element of them counts 1 for itself.
+
+        An output may feed further layers; its elements then count 1 plus what lies downstream.
+
+        Raises
+        ------
+        InvalidArgumentError
+            No tensor, or something else than tensors.
+        InvalidNetworkError
+            A tensor marked before, or of another network.
+        """
+        if not tensors:
+            raise InvalidArgumentError("output() needs at least one tensor")
+        self._own("output", *tensors)
+        marked = set(self._core.outputs)
+        for tensor in tensors:
+            if tensor.id in marked:
+                raise InvalidNetworkError(
+                    f"tensor '{tensor.name}' is marked as an output twice; mark it once"
+                )
+            marked.add(tensor.id)
+            self._core.mark_output(tensor.id)
+
+    def number_like(self, other: Builder) -> None:
+        """Number unnamed layers to come as another network would, which this one is a copy of."""
+        self._numbers = dict(other._numbers)
+
     def _layer(self, kind: str, name: str | None) -> str:
         """The name of a new layer: the one given if it is free, or the next automatic one."""
         find = self._core.find
@@ -219,7 +327,7 @@ class Builder:
                 f"layer '{name}': shape {shape} has more elements than 64 bits can number; "
                 "use smaller sizes"
             ) from error
-        tensor = Tensor(cast("Network", self), number, name, shape, role, trainable)
+        tensor = Tensor(self, number, name, shape, role, trainable)
         self._tensors.append(tensor)
         return tensor
 

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
-from typing import TYPE_CHECKING, get_args
 
-from unrolled import _core
-from unrolled._support.hints import did_you_mean
+from unrolled._support.arguments import check_progress, checked_limit
 from unrolled.errors import (
-    InvalidArgumentError,
     InvalidNetworkError,
-    UnknownNameError,
     UnrolledError,
 )
+from unrolled.graph.graph import Graph
+from unrolled.graph.names import TensorNames, TensorPlace
 from unrolled.network.builder import Link, Semantics, Tensor
 from unrolled.network.layers.attention import Attention
 from unrolled.network.layers.convolution import Convolution
 from unrolled.network.layers.elementwise import Elementwise
 from unrolled.network.layers.movement import Movement
 from unrolled.network.layers.pooling import Pooling
-from unrolled.network.sharing import Layer, SharingKey, layers, merged, sharing_groups
-
-if TYPE_CHECKING:
-    from unrolled.graph.graph import Graph
-    from unrolled.importers import Provenance
+from unrolled.network.provenance import Provenance
+from unrolled.network.sharing import Layer, SharingKey, fill_with_shared, layers, sharing_groups
 
 __all__ = ["Link", "Network", "Tensor"]
 
@@ -70,95 +64,18 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
     """
 
     def __init__(self, name: str = "network", *, semantics: Semantics = "value") -> None:
-        if not isinstance(name, str) or not name or not name.isprintable():
-            raise InvalidArgumentError(
-                f"a network's name must be a printable, non-empty string, got {name!r}"
-            )
-        if semantics not in get_args(Semantics):
-            raise InvalidArgumentError(
-                f"semantics must be 'value' or 'dependency', got {semantics!r}"
-            )
-        self.name = name
-        self._semantics: Semantics = semantics
-        self._core = _core.Network()
-        self._tensors: list[Tensor] = []
-        self._numbers: dict[str, int] = {}
+        super().__init__(name, semantics)
         self._recipe: Callable[[int | Sequence[int]], Network] | None = None
         self._provenance: Provenance | None = None
-
-    @property
-    def semantics(self) -> Semantics:
-        """Which edges normalisers have: "value" or "dependency"."""
-        return self._semantics
 
     @property
     def provenance(self) -> Provenance | None:
         """How it was imported; None if it was built with layers."""
         return self._provenance
 
-    def output(self, *tensors: Tensor) -> None:
-        """Mark tensors as outputs: every element of them counts 1 for itself.
-
-        An output may feed further layers; its elements then count 1 plus what lies downstream.
-
-        Raises
-        ------
-        InvalidArgumentError
-            No tensor, or something else than tensors.
-        InvalidNetworkError
-            A tensor marked before, or of another network.
-        """
-        if not tensors:
-            raise InvalidArgumentError("output() needs at least one tensor")
-        self._own("output", *tensors)
-        marked = set(self._core.outputs)
-        for tensor in tensors:
-            if tensor.id in marked:
-                raise InvalidNetworkError(
-                    f"tensor '{tensor.name}' is marked as an output twice; mark it once"
-                )
-            marked.add(tensor.id)
-            self._core.mark_output(tensor.id)
-
-    def __getitem__(self, name: str) -> Tensor:
-        number = self._core.find(name) if isinstance(name, str) else None
-        if number is None:
-            near = did_you_mean(str(name), [tensor.name for tensor in self._tensors])
-            raise UnknownNameError(f"network '{self.name}' has no tensor named {name!r}{near}")
-        return self._tensors[number]
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._core.find(name) is not None
-
-    @property
-    def tensors(self) -> tuple[Tensor, ...]:
-        """All tensors in the order of declaration."""
-        return tuple(self._tensors)
-
-    @property
-    def parameters(self) -> tuple[Tensor, ...]:
-        """The parameters in the order of declaration."""
-        return tuple([tensor for tensor in self._tensors if tensor.role == "parameter"])
-
-    @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        """The inputs in the order of declaration."""
-        return tuple([tensor for tensor in self._tensors if tensor.role == "input"])
-
-    @property
-    def outputs(self) -> tuple[Tensor, ...]:
-        """The outputs in the order they were marked."""
-        return tuple([self._tensors[number] for number in self._core.outputs])
-
-    @property
-    def links(self) -> tuple[Link, ...]:
-        """The links in the order of declaration."""
-        return tuple(
-            [
-                Link(self._tensors[source], self._tensors[target], tuple(relations))
-                for source, target, relations in self._core.links
-            ]
-        )
+    def record_provenance(self, provenance: Provenance) -> None:
+        """Say how the network was imported; importers do, and it is shown beside results."""
+        self._provenance = provenance
 
     def unroll(
         self,
@@ -196,10 +113,6 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         >>> unrolled.count(graph)["layer1/kernel", (0, 1)]
         1
         """
-        from unrolled.counting.counts import check_progress, checked_limit
-        from unrolled.graph.graph import Graph
-        from unrolled.graph.names import TensorNames, TensorPlace
-
         check_progress(progress)
         limit = checked_limit(memory_limit)
         try:
@@ -267,7 +180,8 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         """
         groups = sharing_groups(self, by)
         name = f"{self.name} (shared)" if name is None else name
-        shared = merged(self, groups.values(), name)
+        shared = Network(name, semantics=self.semantics)
+        fill_with_shared(shared, self, groups.values())
         shared._provenance = self._provenance
         if self._recipe is not None:
             shared._recipe = lambda size: self.resized(size).share(by)
@@ -304,6 +218,17 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         resized.name, resized._recipe = self.name, self._recipe
         return resized
 
+    def set_recipe(self, recipe: Callable[[int | Sequence[int]], Network]) -> None:
+        """Say how to build the same model for another size of its input, for `resized`.
+
+        Parameters
+        ----------
+        recipe : callable
+            Takes one side or ``(height, width)`` in pixels and returns a new network. It must give
+            this network again for its own size.
+        """
+        self._recipe = recipe
+
     @property
     def is_resizable(self) -> bool:
         """Whether `resized` can build it: `unrolled.models` did, and nothing was changed since."""
@@ -314,21 +239,6 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
     def _content(self) -> tuple[object, ...]:
         """What two networks that count alike have in common."""
         return self._semantics, self._core.tensors, self._core.links, self._core.outputs
-
-    @property
-    def num_inputs(self) -> int:
-        """The number of scalar inputs, N_I."""
-        return sum(prod(tensor.shape) for tensor in self.inputs)
-
-    @property
-    def num_outputs(self) -> int:
-        """The number of scalar outputs."""
-        return sum(prod(tensor.shape) for tensor in self.outputs)
-
-    @property
-    def num_parameters(self) -> int:
-        """The number of scalar parameters, reached by an output or not."""
-        return sum(prod(tensor.shape) for tensor in self.parameters)
 
     def __repr__(self) -> str:
         semantics = "" if self._semantics == "value" else f", semantics={self._semantics!r}"

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError, UnknownNameError
+from unrolled.network.builder import Builder, Link, Tensor
 from unrolled.network.configurations import Configuration, configuration_of, kernel_of, split_name
 
-if TYPE_CHECKING:
-    from unrolled.network.builder import Link, Tensor
-    from unrolled.network.network import Network
-
-__all__ = ["Configuration", "Layer", "SharingKey", "layers", "merged", "sharing_groups"]
+__all__ = ["Configuration", "Layer", "SharingKey", "fill_with_shared", "layers", "sharing_groups"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ SharingKey: TypeAlias = (
 """What `Network.share` takes."""
 
 
-def layers(network: Network) -> tuple[Layer, ...]:
+def layers(network: Builder) -> tuple[Layer, ...]:
     """The layers of a network that have parameters, in the order of declaration."""
     links: dict[int, list[Link]] = {}
     into: dict[int, list[Link]] = {}
@@ -83,7 +80,7 @@ def layers(network: Network) -> tuple[Layer, ...]:
     )
 
 
-def sharing_groups(network: Network, by: SharingKey) -> dict[Hashable, list[Layer]]:
+def sharing_groups(network: Builder, by: SharingKey) -> dict[Hashable, list[Layer]]:
     """The layers that are to share, by key, after all checks."""
     known = layers(network)
     if isinstance(by, Mapping):
@@ -123,7 +120,7 @@ def _grouped(
 
 
 def _keyed(
-    network: Network, known: Iterable[Layer], by: Callable[[Layer], Hashable]
+    network: Builder, known: Iterable[Layer], by: Callable[[Layer], Hashable]
 ) -> dict[Hashable, list[Layer]]:
     """Groups by a user's function, which may fail."""
 
@@ -143,7 +140,7 @@ def _keyed(
 
 
 def _listed(
-    network: Network, known: Sequence[Layer], groups: Mapping[str, Iterable[str]]
+    network: Builder, known: Sequence[Layer], groups: Mapping[str, Iterable[str]]
 ) -> dict[Hashable, list[Layer]]:
     """Groups by the names of their layers."""
     by_name = {layer.name: layer for layer in known}
@@ -172,7 +169,7 @@ def _listed(
     return found
 
 
-def _check_alike(network: Network, key: Hashable, members: Sequence[Layer]) -> None:
+def _check_alike(network: Builder, key: Hashable, members: Sequence[Layer]) -> None:
     """Layers grouped by a user must have the same parameters."""
     for layer in members[1:]:
         if _signature(layer) != _signature(members[0]):
@@ -195,29 +192,33 @@ def _shown(layer: Layer) -> str:
     return f"'{layer.name}' ({shapes})"
 
 
-def merged(network: Network, groups: Iterable[Sequence[Layer]], name: str) -> Network:
-    """A copy in which the layers of each group use the parameters of its first.
+def fill_with_shared(copy: Builder, network: Builder, groups: Iterable[Sequence[Layer]]) -> None:
+    """Fill an empty network with a copy in which the layers of a group share parameters.
+
+    Each uses those of the first layer of its group.
 
     Layers without a parameter that others of their group have just lack it.
     """
-    from unrolled.network.network import Network
-
     kept: dict[int, Tensor] = {}
     for members in groups:
         first: dict[str, Tensor] = {}
         for layer in members:
             for role, tensor in layer.parameters.items():
                 kept[tensor.id] = first.setdefault(role, tensor)
-    copy = Network(name, semantics=network.semantics)
     own: dict[int, Tensor] = {}
     for tensor in network.tensors:
-        if kept.get(tensor.id, tensor) is tensor:
-            own[tensor.id] = copy._add(tensor.name, tensor.shape, tensor.role, tensor.trainable)
+        if kept.get(tensor.id, tensor) is not tensor:
+            continue
+        if tensor.role == "parameter":
+            own[tensor.id] = copy.parameter(tensor.name, tensor.shape, tensor.trainable)
+        elif tensor.role == "input":
+            own[tensor.id] = copy.input(tensor.shape, tensor.name)
+        else:
+            own[tensor.id] = copy.tensor(tensor.name, tensor.shape)
     for number, tensor in kept.items():
         own[number] = own[tensor.id]
-    for source, target, relations in network._core.links:
-        copy._core.link(own[source].id, own[target].id, relations)
-    copy._numbers = dict(network._numbers)
+    for source, target, relations in network.links:
+        copy.link(own[source.id], own[target.id], relations)
+    copy.number_like(network)
     for tensor in network.outputs:
         copy.output(own[tensor.id])
-    return copy

@@ -13,9 +13,9 @@ import numpy as np
 from unrolled._support.optional import import_optional
 from unrolled.show import tables
 from unrolled.show.plot import histogram
+from unrolled.show.protocols import AnalysisLike
 
 if TYPE_CHECKING:
-    from unrolled.analysis.analysis import Analysis
     from unrolled.ensemble.sweeps import TemperatureSweep
 
 __all__ = [
@@ -62,7 +62,7 @@ def looks(names: Sequence[str]) -> list[Look]:
     return [Look(key, *pair) for key, pair in zip(keys, pairs, strict=False)]
 
 
-def estimates(analyses: Sequence[Analysis], styles: Sequence[Look]) -> Chart:
+def estimates(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart:
     """Both estimates of every model that has an input, over its number of parameters."""
     millions = max(one.num_parameters for one in analyses) >= 10**6
     figure = _figure(
@@ -100,7 +100,7 @@ def estimates(analyses: Sequence[Analysis], styles: Sequence[Look]) -> Chart:
     return Chart("chart-estimates", caption, figure)
 
 
-def contexts(analyses: Sequence[Analysis], styles: Sequence[Look]) -> Chart:
+def contexts(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart:
     """The most contexts of each layer, along the depth, of models that have layers."""
     figure = _figure(
         "layer, from the input to the output", "contexts of a parameter, log2 C [bits]", tooltips=[
@@ -137,7 +137,7 @@ def contexts(analyses: Sequence[Analysis], styles: Sequence[Look]) -> Chart:
     return Chart("chart-contexts", caption, figure)
 
 
-def spectra(analyses: Sequence[Analysis], styles: Sequence[Look]) -> Chart:
+def spectra(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart:
     """How many parameters have how many contexts."""
     figure = _figure(
         "contexts of a parameter, log2 C [bits]", "number of parameters, g", y_axis_type="log",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from unrolled._core import VERSION
 from unrolled._support import files
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
@@ -23,26 +24,21 @@ from unrolled.ensemble.ensemble import Ensemble
 from unrolled.errors import InvalidArgumentError
 from unrolled.report import charts
 from unrolled.show import html, tables
+from unrolled.show.cells import format_row
 from unrolled.show.layers import HEADINGS, layer_row
+from unrolled.show.protocols import AnalysisLike, ComparisonLike
+from unrolled.spectrum.catalogue import TABULATED, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from unrolled.analysis.analysis import Analysis
-    from unrolled.analysis.comparison import Comparison
 
 __all__ = ["render", "write"]
 
 STEPS = (*(tenth / 10 for tenth in range(1, 21)), *(half / 2 for half in range(5, 41)))
 TEMPERATURES = (*(-step for step in reversed(STEPS)), *STEPS)
 LISTED_TEMPERATURES = (-20, -5, -1, -0.5, 0.5, 1, 5, 20)
-FORMULAS = (
-    ("log2 Z", "logarithm of the total contexts, Z = sum C", "bits"),
-    ("spread", "expected spread, E[log2 C] = sum p log2 C with p = C / Z", "bits"),
-    ("H", "entropy, -sum p log2 p = log2 Z - E[log2 C]", "bits"),
-    ("S_G", "total surprisal, -sum log2 p over the parameters", "bits"),
-    ("P_G", "surprisal estimate, log2(S_G N_I / |G|)", "bits"),
-    ("P'_G", "spread estimate, log2(N_G (E[log2 C] + 1) N_I / |G|)", "bits"),
+OTHER_SYMBOLS = (
     (
         "F, U, S, C_v",
         "free energy U - T S, mean energy, entropy, dU / dT, at temperature T",
@@ -50,6 +46,7 @@ FORMULAS = (
     ),
     ("N_G, N_I, |G|", "parameters with a context; inputs; inputs, outputs and weight nodes", ""),
 )
+"""Symbols of the page beside those of the catalogue."""
 
 
 class Section(NamedTuple):
@@ -62,7 +59,7 @@ class Section(NamedTuple):
     table: str = ""
 
 
-def write(comparison: Comparison, path: str | os.PathLike[str], **options: Any) -> Path:
+def write(comparison: ComparisonLike, path: str | os.PathLike[str], **options: Any) -> Path:
     """Write the report of a comparison to a file, whole or not at all.
 
     Parameters
@@ -87,7 +84,7 @@ def write(comparison: Comparison, path: str | os.PathLike[str], **options: Any) 
 
 
 def render(
-    comparison: Comparison,
+    comparison: ComparisonLike,
     *,
     title: str | None = None,
     date: datetime.date | str | None = None,
@@ -146,7 +143,7 @@ def render(
         environment.from_string(template).render(
             title=str(title) if title is not None else _title(comparison),
             lead=_lead(comparison),
-            version=_version(),
+            version=VERSION,
             css=safe(css),
             js=safe(js),
             ranking=safe(_ranking(comparison)),
@@ -157,7 +154,7 @@ def render(
             ],
             facts=safe(_facts(comparison.analyses)),
             definitions=safe(
-                html.table("Symbols", ["symbol", "meaning", "unit"], FORMULAS, classes="text")
+                html.table("Symbols", ["symbol", "meaning", "unit"], _symbols(), classes="text")
             ),
             provenance=safe(_provenance(comparison, date)),
             charts=safe(charts.embedded([chart for one in sections for chart in one.charts])),
@@ -167,7 +164,7 @@ def render(
 
 
 def _sections(
-    comparison: Comparison, styles: Sequence[charts.Look], temperatures: Iterable[float]
+    comparison: ComparisonLike, styles: Sequence[charts.Look], temperatures: Iterable[float]
 ) -> list[Section]:
     analyses = comparison.analyses
     ensembles = [Ensemble.from_counts(one.spectrum, unit="bits") for one in analyses]
@@ -206,7 +203,7 @@ def _sections(
     return [section for section in sections if section.charts]
 
 
-def _without_layers(comparison: Comparison) -> list[str]:
+def _without_layers(comparison: ComparisonLike) -> list[str]:
     """A note on the models that parts of the page leave out."""
     names = [one.name for one in comparison if not one.has_layers]
     if not names:
@@ -214,7 +211,7 @@ def _without_layers(comparison: Comparison) -> list[str]:
     return [f"Only networks have layers; the parts on layers are without {', '.join(names)}."]
 
 
-def _sweep_table(comparison: Comparison, ensembles: Sequence[Ensemble]) -> str:
+def _sweep_table(comparison: ComparisonLike, ensembles: Sequence[Ensemble]) -> str:
     """A few temperatures of each model."""
     columns = ("temperature", "free_energy", "energy", "entropy", "heat_capacity")
     rows = []
@@ -226,13 +223,13 @@ def _sweep_table(comparison: Comparison, ensembles: Sequence[Ensemble]) -> str:
     return html.table("Quantities at a few temperatures", headings, rows)
 
 
-def _title(comparison: Comparison) -> str:
+def _title(comparison: ComparisonLike) -> str:
     if len(comparison) == 1:
         return f"Contexts of {comparison[0].name}"
     return f"{len(comparison)} {comparison.title[0].lower()}{comparison.title[1:]}"
 
 
-def _lead(comparison: Comparison) -> str:
+def _lead(comparison: ComparisonLike) -> str:
     exact = sum(one.is_exact for one in comparison)
     how = {0: "in log space", len(comparison): "exactly"}.get(exact, "some of them in log space")
     models = f"{len(comparison)} models" if len(comparison) > 1 else "One model"
@@ -242,26 +239,23 @@ def _lead(comparison: Comparison) -> str:
     )
 
 
-def _ranking(comparison: Comparison) -> str:
-    """The table, the figure it is sorted by first, with bars behind it."""
-    from unrolled.analysis.analysis import figure_of
-    from unrolled.analysis.comparison import FIGURES, cell
-
-    figures = sorted(FIGURES, key=lambda figure: figure.key != comparison.sort)
-    headings = [f"{one.heading} [{one.unit}]" if one.unit else one.heading for one in figures]
-    rows = [[one.name, *(cell(one, figure) for figure in figures)] for one in comparison]
+def _ranking(comparison: ComparisonLike) -> str:
+    """The table, the quantity it is sorted by first, with bars behind it."""
+    ordered = sorted(TABULATED, key=lambda quantity: quantity.key != comparison.sort)
+    headings = [one.with_unit(one.heading, "[]") for one in ordered]
+    rows = [format_row(one, ordered) for one in comparison]
     bars = {}
-    if figures[0].key == comparison.sort:
+    if ordered[0].key == comparison.sort:
         # None becomes not a number.
-        values = np.array([figure_of(one, comparison.sort) for one in comparison], np.float64)
+        values = np.array([value_of(one, comparison.sort) for one in comparison], np.float64)
         values = np.where(np.isfinite(values), values, 0.0).clip(min=0.0)
         bars[1] = list(values / (values.max() or 1.0))
     return html.table(comparison.title, ["model", *headings], rows, bars=bars)
 
 
-def _facts(analyses: Sequence[Analysis]) -> str:
+def _facts(analyses: Sequence[AnalysisLike]) -> str:
     """What was counted of which model, and how."""
-    columns: dict[str, Callable[[Analysis], str]] = {
+    columns: dict[str, Callable[[AnalysisLike], str]] = {
         "inputs": _inputs,
         "outputs": lambda one: tables.integer(one.num_outputs),
         "parameters that reach no output": lambda one: tables.integer(one.num_unreached_parameters),
@@ -276,7 +270,7 @@ def _facts(analyses: Sequence[Analysis]) -> str:
     return html.table("What was counted, and how", ["model", *columns], rows)
 
 
-def _model(analysis: Analysis, style: charts.Look, safe: Any) -> dict[str, Any]:
+def _model(analysis: AnalysisLike, style: charts.Look, safe: Any) -> dict[str, Any]:
     """What the template shows of one model."""
     layers = summary = ""
     if analysis.has_layers:
@@ -293,7 +287,7 @@ def _model(analysis: Analysis, style: charts.Look, safe: Any) -> dict[str, Any]:
     }
 
 
-def _inputs(analysis: Analysis) -> str:
+def _inputs(analysis: AnalysisLike) -> str:
     number = tables.integer(analysis.num_inputs)
     if analysis.input_size is not None:
         height, width = analysis.input_size
@@ -304,9 +298,9 @@ def _inputs(analysis: Analysis) -> str:
     return f"{number} ({', '.join(shapes)})" if shapes else number
 
 
-def _provenance(comparison: Comparison, date: datetime.date | str | None) -> str:
+def _provenance(comparison: ComparisonLike, date: datetime.date | str | None) -> str:
     rows = [
-        ("unrolled", _version()),
+        ("unrolled", VERSION),
         ("Python", platform.python_version()),
         ("NumPy", np.__version__),
         ("Bokeh", str(import_optional("bokeh", "report").__version__)),
@@ -316,7 +310,6 @@ def _provenance(comparison: Comparison, date: datetime.date | str | None) -> str
     return html.table("Made with", ["what", "version"], rows, classes="text")
 
 
-def _version() -> str:
-    from unrolled import __version__
-
-    return __version__
+def _symbols() -> list[tuple[str, str, str]]:
+    measured = [one for one in TABULATED if one.unit]
+    return [(one.symbol, one.meaning, one.unit) for one in measured] + list(OTHER_SYMBOLS)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from unrolled.show import tables
+from unrolled.show.cells import format_row
 from unrolled.show.layers import HEADINGS, layer_row
-
-if TYPE_CHECKING:
-    from unrolled.analysis.analysis import Analysis
-    from unrolled.analysis.comparison import Comparison
+from unrolled.show.protocols import AnalysisLike, ComparisonLike
+from unrolled.spectrum.catalogue import TABULATED
 
 __all__ = ["analysis", "comparison", "table"]
 
@@ -52,26 +50,23 @@ def table(
     )
 
 
-def comparison(ranking: Comparison) -> str:
-    """For notebooks: the ranking, at most `MOST_ROWS` models."""
-    from unrolled.analysis.comparison import FIGURES, cell
-
-    rows = [
-        [one.name, *(cell(one, figure) for figure in FIGURES)]
-        for one in ranking.analyses[:MOST_ROWS]
-    ]
-    headings = [f"{one.heading} ({one.unit})" if one.unit else one.heading for one in FIGURES]
+def comparison(ranking: ComparisonLike) -> str:
+    """A ranking for notebooks, of at most `MOST_ROWS` models."""
+    rows = [format_row(one) for one in ranking.analyses[:MOST_ROWS]]
+    headings = [one.with_unit(one.heading) for one in TABULATED]
     left_out = _left_out(len(ranking) - len(rows), "models")
     notes = "".join(f"<p>{escape(note)}</p>" for note in ranking.notes)
     return _styled(table(ranking.title, ["model", *headings], rows) + left_out + notes)
 
 
-def analysis(result: Analysis) -> str:
-    """For notebooks: the figures, and at most `MOST_ROWS` layers."""
-    title, *lines = result.summary().splitlines()
-    figures = [line.strip().rsplit("  ", 1) for line in lines if line.startswith("  ")]
-    text = table(title, ["figure", "value"], [[name.strip(), value] for name, value in figures])
-    text += "".join(f"<p>{escape(line)}</p>" for line in lines if not line.startswith("  "))
+def analysis(result: AnalysisLike) -> str:
+    """The quantities of one model for notebooks, and at most `MOST_ROWS` of its layers."""
+    title, lines, notes = result.summarize()
+    rows = [[label, f"{value} {unit}".rstrip()] for label, value, unit in lines]
+    text = table(title, ["quantity", "value"], rows)
+    for note in notes:
+        sentence = note if isinstance(note, str) else " ".join(note)
+        text += f"<p>{escape(sentence.strip())}</p>"
     if not result.has_layers:
         return _styled(text)
     rows = [layer_row(layer, 3) for layer in result.layers[:MOST_ROWS]]

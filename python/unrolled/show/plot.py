@@ -19,6 +19,9 @@ from unrolled._support import files
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, NothingToCountError
 from unrolled.show import tables
+from unrolled.show.layers import LayerSummary
+from unrolled.show.protocols import AnalysisLike, ComparisonLike
+from unrolled.spectrum.catalogue import CATALOGUE, value_of
 from unrolled.spectrum.spectrum import Spectrum
 
 if TYPE_CHECKING:
@@ -27,8 +30,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from unrolled.analysis.analysis import Analysis, LayerSummary
-    from unrolled.analysis.comparison import Comparison
 
 __all__ = [
     "contexts",
@@ -82,18 +83,23 @@ def new_figure(rows: int = 1, size: tuple[float, float] = PANEL) -> tuple[Figure
     size : tuple of float
         Width of the figure and height of each panel in inches.
     """
-    pyplot = import_optional("matplotlib.pyplot", "plot")
-    options: dict[str, Any] = {"figsize": (size[0], size[1] * rows), "layout": "constrained"}
-    try:
-        figure: Figure = pyplot.figure(**options)
-    except ImportError:  # A window was asked for where there is no display.
-        figure = import_optional("matplotlib.figure", "plot").Figure(**options)
+    figure = empty_figure(size[0], size[1] * rows)
     # Figures within the figure, so that long names in one panel leave the others their width.
     parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
     return figure, [part.subplots() for part in parts]
 
 
-def contexts(analysis: Analysis, *, axes: Axes | None = None) -> tuple[Figure, Axes]:
+def empty_figure(width: float, height: float) -> Figure:
+    """A figure of a size in inches, also where there is no display."""
+    options: dict[str, Any] = {"figsize": (width, height), "layout": "constrained"}
+    try:
+        figure: Figure = import_optional("matplotlib.pyplot", "plot").figure(**options)
+    except ImportError:  # A window was asked for where there is no display.
+        figure = import_optional("matplotlib.figure", "plot").Figure(**options)
+    return figure
+
+
+def contexts(analysis: AnalysisLike, *, axes: Axes | None = None) -> tuple[Figure, Axes]:
     """Contexts of the parameters of each layer, along the depth.
 
     For each layer in the order of declaration, a bar from the smallest to the largest count in
@@ -131,7 +137,7 @@ def contexts(analysis: Analysis, *, axes: Axes | None = None) -> tuple[Figure, A
     return _of(axes), axes
 
 
-def spectrum(source: Analysis | Spectrum, *, axes: Axes | None = None) -> tuple[Figure, Axes]:
+def spectrum(source: AnalysisLike | Spectrum, *, axes: Axes | None = None) -> tuple[Figure, Axes]:
     """The spectrum: how many parameters have how many contexts.
 
     The number of parameters (the degeneracy) in equal intervals of ``log2 C``, on a logarithmic
@@ -180,7 +186,7 @@ def histogram(levels: Spectrum, bins: int = BINS) -> tuple[Any, Any]:
     return edges, numbers
 
 
-def spread(analysis: Analysis, *, axes: Axes | None = None) -> tuple[Figure, Axes]:
+def spread(analysis: AnalysisLike, *, axes: Axes | None = None) -> tuple[Figure, Axes]:
     """Shares of the expected spread by layer, the largest first, and the rest together.
 
     Parameters, results and errors are those of `contexts`.
@@ -206,7 +212,7 @@ def spread(analysis: Analysis, *, axes: Axes | None = None) -> tuple[Figure, Axe
     return _of(axes), axes
 
 
-def overview(analysis: Analysis) -> tuple[Figure, list[Axes]]:
+def overview(analysis: AnalysisLike) -> tuple[Figure, list[Axes]]:
     """What `Analysis.plot` draws: `contexts`, `spectrum` and `spread`, one below the other.
 
     Only the spectrum of an analysis that knows no layers.
@@ -220,7 +226,7 @@ def overview(analysis: Analysis) -> tuple[Figure, list[Axes]]:
     return figure, axes
 
 
-def ranking(comparison: Comparison) -> tuple[Figure, Axes]:
+def ranking(comparison: ComparisonLike) -> tuple[Figure, Axes]:
     """Models as bars in the order of their ranking, by the figure they are sorted by.
 
     A comparison sorted by name shows the spread estimate, one sorted by total contexts their
@@ -239,16 +245,14 @@ def ranking(comparison: Comparison) -> tuple[Figure, Axes]:
     MissingPackageError
         matplotlib is not installed.
     """
-    from unrolled.analysis.analysis import LABELS, figure_of
-    from unrolled.analysis.comparison import FIGURES
-
     key = {"name": "spread_estimate", "total_contexts": "log2_total_contexts"}.get(
         comparison.sort, comparison.sort
     )
-    values = [figure_of(one, key) for one in comparison]
+    quantity = CATALOGUE[key]
+    values = [value_of(one, key) for one in comparison]
     finite = [0.0 if value is None or not np.isfinite(value) else float(value) for value in values]
-    symbols = {one.key: f"{' '.join(one.heading.split())} {one.latex}" for one in FIGURES}
-    label = symbols.get(key, LABELS[key]) + ("" if key.startswith("num_") else " [bits]")
+    title = f"{quantity.title} {quantity.latex}" if quantity.is_tabulated else quantity.label
+    label = quantity.with_unit(title, "[]")
     with styled():
         figure, (axes,) = new_figure(size=(PANEL[0], 1.0 + 0.3 * len(values)))
         names = [one.name for one in comparison]
@@ -290,14 +294,29 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
         The file cannot be written.
     """
     path = Path(path)
+    kind = checked_image_kind(path)
+    with styled():
+        return files.write_with(path, lambda file: figure.savefig(file, format=kind))
+
+
+def checked_image_kind(path: Path) -> str:
+    """The kind of image that the suffix of a file says, before anything is drawn.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A suffix that matplotlib has no format for.
+    MissingPackageError
+        matplotlib is not installed.
+    """
+    canvas = import_optional("matplotlib.backend_bases", "plot").FigureCanvasBase
+    known = canvas.get_supported_filetypes()
     kind = path.suffix.lower().removeprefix(".")
-    known = figure.canvas.get_supported_filetypes()
     if kind not in known:
         raise InvalidArgumentError(
             f"'{path}' must end in the suffix of an image: {', '.join(f'.{one}' for one in known)}"
         )
-    with styled():
-        return files.write_with(path, lambda file: figure.savefig(file, format=kind))
+    return kind
 
 
 def _label_layers(axes: Axes, layers: Sequence[LayerSummary]) -> None:

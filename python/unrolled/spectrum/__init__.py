@@ -7,6 +7,7 @@ see `unrolled.counting`.
 
 from __future__ import annotations
 
+from unrolled.spectrum.divergences import Divergence
 from unrolled.spectrum.spectrum import Level, Spectrum
 
-__all__ = ["Level", "Spectrum"]
+__all__ = ["Divergence", "Level", "Spectrum"]

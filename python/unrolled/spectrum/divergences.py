@@ -1,29 +1,24 @@
-"""`divergence`: how far the counts of two models are from each other."""
+"""Distances between two spectra: relative entropies, Jensen-Shannon, and the earth mover's.
+
+The function that takes models is `unrolled.divergence`, in `unrolled.analysis.distances`.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from unrolled import models
-from unrolled._support.hints import described
-from unrolled.analysis.analysis import Analysis
-from unrolled.counting.counts import Counts, GraphCounts, count
-from unrolled.errors import InvalidArgumentError, NothingToCountError
-from unrolled.graph.graph import Graph
-from unrolled.network.network import Network
 from unrolled.spectrum.spectrum import Spectrum
 
-if TYPE_CHECKING:
-    from unrolled.ensemble.levels import Floats
+__all__ = ["Divergence", "Drawn", "divergence_of_spectra"]
 
-__all__ = ["Divergence", "divergence"]
+Drawn: TypeAlias = Literal["contexts", "parameters"]
+"""What is drawn at random: a context out of all, or a parameter."""
 
-Model: TypeAlias = Network | Graph | Counts | GraphCounts | Analysis | Spectrum | str
-Of: TypeAlias = Literal["contexts", "parameters"]
+Floats: TypeAlias = npt.NDArray[np.float64]
 
 
 class Divergence(NamedTuple):
@@ -59,63 +54,13 @@ earth_movers_distance=3.0)
     earth_movers_distance: float
 
 
-def divergence(a: Model, b: Model, /, *, of: Of = "contexts", bin_width: float = 1.0) -> Divergence:
-    """Relative entropy and distances between the spectra of two models.
-
-    A context is drawn at random from all contexts of a model, and the outcome is the bin of
-    ``log2 C``, C being the count of its parameter: the level of count C has the probability
-    ``g C / Z``. With ``of="parameters"`` a parameter is drawn instead: ``g / N_G``. Two models
-    hardly ever have the same counts, hence bins; the first is ``[0, bin_width)``.
-
-    Parameters
-    ----------
-    a, b : Network, Graph, Counts, GraphCounts, Analysis, Spectrum or str
-        Networks and graphs are counted exactly; a string is the name of a published model.
-    of : {"contexts", "parameters"}
-        What is drawn.
-    bin_width : float
-        In bits; 0 tells all levels apart, which exact counts allow.
-
-    Returns
-    -------
-    Divergence
-
-    Raises
-    ------
-    InvalidArgumentError
-        Something that is no model, an unknown `of`, or a `bin_width` that is negative or not
-        finite.
-    NothingToCountError
-        A model in which no parameter has a context.
-    UnknownModelError
-        A name that no published model has.
-
-    References
-    ----------
-    S. Kullback, R. A. Leibler, "On information and sufficiency", Ann. Math. Stat. 22 (1951).
-    D. M. Endres, J. E. Schindelin, "A new metric for probability distributions", IEEE Trans. Inf.
-    Theory 49 (2003), for the Jensen-Shannon distance.
-
-    Examples
-    --------
-    >>> import unrolled
-    >>> same = unrolled.divergence("resnet18", unrolled.models.resnet(18))
-    >>> same.relative_entropy, same.jensen_shannon_distance, same.earth_movers_distance
-    (0.0, 0.0, 0.0)
-    >>> near = unrolled.divergence("efficientnetv2-b0", "efficientnetv2-b1", of="parameters")
-    >>> far = unrolled.divergence("efficientnetv2-b0", "efficientnetv2-l", of="parameters")
-    >>> near.earth_movers_distance < far.earth_movers_distance
-    True
-    """
-    if of not in ("contexts", "parameters"):
-        raise InvalidArgumentError(f"of must be 'contexts' or 'parameters', got {of!r}")
-    if not (isinstance(bin_width, (int, float)) and 0 <= bin_width < math.inf):
-        raise InvalidArgumentError(
-            f"bin_width must be a number of bits of at least 0, got {described(bin_width)}"
-        )
-    spectra = [_spectrum(model) for model in (a, b)]
+def divergence_of_spectra(
+    a: Spectrum, b: Spectrum, *, of: Drawn = "contexts", bin_width: float = 1.0
+) -> Divergence:
+    """Distances between two spectra that are not empty; see `unrolled.divergence`."""
+    spectra = [a, b]
     outcomes = [_probabilities(spectrum, of) for spectrum in spectra]
-    one, other = _binned(spectra, outcomes, float(bin_width))
+    one, other = _binned(spectra, outcomes, bin_width)
     middle = (one + other) / 2
     halves = _relative_entropy(one, middle) + _relative_entropy(other, middle)
     return Divergence(
@@ -126,28 +71,8 @@ def divergence(a: Model, b: Model, /, *, of: Of = "contexts", bin_width: float =
     )
 
 
-def _spectrum(model: Model) -> Spectrum:
-    if isinstance(model, str):
-        model = models.build(model)
-    if isinstance(model, Network):
-        model = count(model)
-    elif isinstance(model, Graph):
-        model = count(model, nodes="parameters")
-    spectrum = model.spectrum() if isinstance(model, (Counts, GraphCounts)) else model
-    if isinstance(spectrum, Analysis):
-        spectrum = spectrum.spectrum
-    if not isinstance(spectrum, Spectrum):
-        raise InvalidArgumentError(
-            "divergence() takes networks, graphs, counts, analyses, spectra or names of published "
-            f"models; got {described(model)}"
-        )
-    if not len(spectrum):
-        raise NothingToCountError("an empty spectrum has no distribution: no count is above 0")
-    return spectrum
-
-
-def _probabilities(spectrum: Spectrum, of: Of) -> Floats:
-    """Of the levels."""
+def _probabilities(spectrum: Spectrum, of: Drawn) -> Floats:
+    """The probability of each level."""
     weights = spectrum.degeneracies.astype(np.float64)
     if of == "contexts":
         shifts = np.maximum(spectrum.exponents - spectrum.exponents.max(), -2000)
@@ -156,7 +81,7 @@ def _probabilities(spectrum: Spectrum, of: Of) -> Floats:
 
 
 def _binned(spectra: list[Spectrum], outcomes: list[Floats], width: float) -> tuple[Floats, Floats]:
-    """Probabilities of the bins that either has."""
+    """The probabilities of all bins that either spectrum reaches, for both spectra."""
     bins: list[npt.NDArray[Any]]
     if width == 0:
         bins = _level_numbers(spectra)
@@ -175,7 +100,7 @@ def _binned(spectra: list[Spectrum], outcomes: list[Floats], width: float) -> tu
 
 
 def _level_numbers(spectra: list[Spectrum]) -> list[npt.NDArray[np.int64]]:
-    """Numbers that are equal where counts are."""
+    """A number for each level, equal where the counts of two levels are."""
     if all(spectrum.is_exact for spectrum in spectra):
         keys: list[list[object]] = [list(spectrum.counts) for spectrum in spectra]
     else:
@@ -213,4 +138,4 @@ def _earth_movers_distance(spectra: list[Spectrum], outcomes: list[Floats]) -> f
 
 
 NOISE = 1e-15
-"""What is left of a difference of two sums that are equal but for rounding."""
+"""A difference below this is rounding, and not a distance."""

@@ -12,7 +12,7 @@ from unrolled.errors import InvalidModelError
 from unrolled.importers.tracing.values import LARGEST_CONSTANT, Constant, size_of
 
 if TYPE_CHECKING:
-    from unrolled.importers.jax.walk import Equation
+    from unrolled.importers.jax.equation import Equation
 
 __all__ = ["constant", "worked_out"]
 

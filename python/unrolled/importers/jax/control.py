@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unrolled.importers.jax.equation import MISSING, Missing, Thing
 from unrolled.importers.jax.lazy import made
 from unrolled.importers.jax.table import TABLE, refused
-from unrolled.importers.jax.walk import MISSING, Missing, Thing
 from unrolled.importers.tracing.recurrent import LONGEST_SEQUENCE
 from unrolled.importers.tracing.values import Constant, Operand, Shape
 
 if TYPE_CHECKING:
-    from unrolled.importers.jax.walk import Equation
+    from unrolled.importers.jax.equation import Equation
     from unrolled.importers.tracing.tracer import Tracer
 
 rule = TABLE.rule

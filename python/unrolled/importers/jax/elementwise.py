@@ -12,7 +12,7 @@ from unrolled.importers.jax.table import TABLE, refused
 from unrolled.importers.tracing.values import Constant, Operand, Value
 
 if TYPE_CHECKING:
-    from unrolled.importers.jax.walk import Equation
+    from unrolled.importers.jax.equation import Equation
     from unrolled.importers.tracing.tracer import Tracer
 
 rule = TABLE.rule

@@ -9,10 +9,11 @@ from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, InvalidModelError
 from unrolled.importers.jax.arguments import Frozen, Inputs, Parameters
+from unrolled.importers.jax.equation import Missing, Thing
 from unrolled.importers.jax.lazy import made
 from unrolled.importers.jax.rules import TABLE
 from unrolled.importers.jax.tracer import RememberingTracer
-from unrolled.importers.jax.walk import Missing, Thing, Walker
+from unrolled.importers.jax.walk import Walker
 from unrolled.importers.tracing.values import Constant
 from unrolled.network.builder import Semantics
 from unrolled.network.network import Network
@@ -140,7 +141,7 @@ def from_jax(
     for key, is_key in zip(inputs.names, inputs.are_keys, strict=True):
         if is_key:
             skipped[key] = "key of random numbers"
-    network._provenance = Provenance(
+    provenance = Provenance(
         source,
         "jax",
         jax.__version__,
@@ -150,6 +151,7 @@ def from_jax(
         used,
         skipped,
     )
+    network.record_provenance(provenance)
     return network
 
 

@@ -15,7 +15,7 @@ from unrolled.importers.tracing.index_maps import numbered
 from unrolled.importers.tracing.values import Constant, Operand, Value
 
 if TYPE_CHECKING:
-    from unrolled.importers.jax.walk import Equation
+    from unrolled.importers.jax.equation import Equation
     from unrolled.importers.tracing.tracer import Tracer
 
 rule = TABLE.rule

@@ -12,7 +12,7 @@ from unrolled.importers.tracing.values import Constant, Operand, Value
 from unrolled.importers.tracing.windows import Window
 
 if TYPE_CHECKING:
-    from unrolled.importers.jax.walk import Equation
+    from unrolled.importers.jax.equation import Equation
     from unrolled.importers.tracing.base import Link
     from unrolled.importers.tracing.tracer import Tracer
 

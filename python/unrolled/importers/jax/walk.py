@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidModelError, UnsupportedOperatorError
 from unrolled.importers.jax.constants import constant, worked_out
-from unrolled.importers.jax.lazy import Item, elementwise, made
+from unrolled.importers.jax.equation import MISSING, Equation, Missing, Thing
+from unrolled.importers.jax.lazy import elementwise
 from unrolled.importers.jax.liveness import Liveness, inner_jaxpr, opened
 from unrolled.importers.rules import RuleTable, Unsupported
-from unrolled.importers.tracing.values import Constant, Operand, Shape
+from unrolled.importers.tracing.values import Constant
 
 if TYPE_CHECKING:
     from unrolled.importers.tracing.tracer import Tracer
 
-__all__ = ["MISSING", "Equation", "Missing", "Thing", "Walker", "constant"]
+__all__ = ["Walker"]
 
 MOST_EQUATIONS = 1_000_000
 """Of one model, loops unrolled."""
@@ -46,79 +46,6 @@ FUNCTIONS = ("celu", "squareplus")
 
 LOOPS = ("cond", "scan", "while")
 """Primitives that may pass on what is missing without computing anything from it."""
-
-
-class Missing:
-    """The type of `MISSING`: what is never used, or an operator without a rule computes."""
-
-
-MISSING = Missing()
-
-Thing: TypeAlias = Item | Missing
-"""What a variable of a jaxpr stands for."""
-
-
-class Equation:
-    """An operation of a jaxpr, as rules get it.
-
-    Attributes
-    ----------
-    operator : str
-        The name of the primitive.
-    name : str
-        Where it is: the name stack of JAX, and the primitive.
-    params : dict of str to object
-        Parameters of the primitive, as JAX has them.
-    things : list of Thing
-        What it is computed from, or what is missing of it.
-    shapes : list of tuple of int
-        Of its results.
-    types : list of numpy.dtype
-        Of its results.
-    used : list of bool
-        Which of its results are.
-    """
-
-    def __init__(
-        self, walker: Walker, equation: Any, name: str, things: list[Thing], used: list[bool]
-    ) -> None:
-        self.operator: str = equation.primitive.name
-        self.name = name
-        self.params: dict[str, Any] = dict(equation.params)
-        self.things = things
-        self.shapes: list[Shape] = [tuple(out.aval.shape) for out in equation.outvars]
-        self.types: list[Any] = [out.aval.dtype for out in equation.outvars]
-        self.used = used
-        self._walker = walker
-        self._primitive = equation.primitive
-
-    @property
-    def items(self) -> list[Item]:
-        """What it is computed from, broadcasting not done yet."""
-        return [thing for thing in self.things if not isinstance(thing, Missing)]
-
-    @property
-    def operands(self) -> list[Operand]:
-        """What it is computed from."""
-        return [made(self._walker.tracer, item) for item in self.items]
-
-    def of_steps(self, jaxpr: Any, constants: int, carried: int) -> tuple[list[bool], list[bool]]:
-        """Which outputs of the step of a loop are used, and which inputs they need."""
-        liveness, plain = self._walker.liveness, jaxpr.jaxpr
-        used = liveness.of_steps(plain, constants, carried, self.used)
-        return used, liveness.of(plain, used)[1]
-
-    def inline(self, jaxpr: Any, things: Sequence[Thing], used: Sequence[bool]) -> list[Thing]:
-        """What a jaxpr, closed or not, computes from things."""
-        return self._walker.closed(jaxpr, things, used)
-
-    def run(self, *arrays: Any, **changes: Any) -> Any:
-        """What JAX computes from arrays, some parameters changed."""
-        jax = import_optional("jax", "jax")
-
-        params = {**self.params, **changes}
-        with jax.default_device(jax.local_devices(backend="cpu")[0]):
-            return self._primitive.bind(*map(jax.numpy.asarray, arrays), **params)
 
 
 class Walker:

@@ -1,4 +1,4 @@
-"""Keras models, live or saved as networks: the function `from_keras`, and `rule` for operators of one's own.
+"""Keras models as networks: `from_keras`, and `rule` for operators of one's own.
 
 The rules live beside it by subject; what they share with other frameworks is in
 `unrolled.importers.tracing`. The framework is imported when a model is read, not before.

@@ -174,7 +174,7 @@ def _note(source: Source, network: Network, reader: Reader, shapes: Mapping[str,
     skipped = dict(reader.skipped)
     for path, reason in reader.live.unused():
         skipped.setdefault(path, reason)
-    network._provenance = Provenance(
+    provenance = Provenance(
         source=source.name,
         framework="keras",
         version=source.version or "of unknown version",
@@ -184,3 +184,4 @@ def _note(source: Source, network: Network, reader: Reader, shapes: Mapping[str,
         parameters=dict(reader.parameters),
         skipped=skipped,
     )
+    network.record_provenance(provenance)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import index
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from unrolled.errors import InvalidModelError
 from unrolled.importers.rules import RuleTable
@@ -14,7 +14,6 @@ from unrolled.importers.tracing.recurrent import LONGEST_SEQUENCE
 from unrolled.importers.tracing.values import Constant, Operand, Shape, Value
 
 if TYPE_CHECKING:
-    from unrolled.importers.keras.reader import Reader
     from unrolled.importers.tracing.tracer import Tracer
 
 __all__ = ["BUILT_IN", "TABLE", "Layer", "Refused", "flattened"]
@@ -33,6 +32,29 @@ class Refused(Exception):  # noqa: N818 - it never leaves the reader.
     def __init__(self, operator: str, node: str, reason: str = "") -> None:
         super().__init__(operator, node, reason)
         self.operator, self.node, self.reason = operator, node, reason
+
+
+class LayerReader(Protocol):
+    """What a layer asks of the reader of its model."""
+
+    @property
+    def tracer(self) -> Tracer:
+        """What builds the network."""
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Why weights were left out, by their paths."""
+
+    def weight(self, layer: Layer, name: str, shape: Shape, trainable: bool) -> Value:
+        """A weight of the layer, declared when it is first asked for."""
+
+    def activation(self, layer: Layer, given: Any, x: Operand) -> Operand:
+        """The activation that a configuration names, applied to a tensor."""
+
+    def inner(
+        self, layer: Layer, entry: Any, args: list[Any], kwargs: dict[str, Any], name: str | None
+    ) -> Any:
+        """What a layer that is held by another one returns."""
 
 
 @dataclass
@@ -59,7 +81,7 @@ class Layer:
     config: Config
     args: list[Any]
     kwargs: dict[str, Any]
-    reader: Reader = field(repr=False)
+    reader: LayerReader = field(repr=False)
     built: tuple[Any, ...] | None = None
     place: tuple[str, ...] = ()
     prefix: str = ""

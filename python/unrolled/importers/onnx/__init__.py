@@ -1,4 +1,4 @@
-"""ONNX files and models as networks: the function `from_onnx`, and `rule` for operators of one's own.
+"""ONNX models as networks: `from_onnx`, and `rule` for operators of one's own.
 
 The rules live beside it by subject; what they share with other frameworks is in
 `unrolled.importers.tracing`. The framework is imported when a model is read, not before.

@@ -106,7 +106,7 @@ def from_onnx(
     shapes = declared_inputs(source, graph, input_shapes, walk.weight_inputs())
     _check_names(source, graph, [*parameters, *constants])
     walk.run(shapes)
-    network._provenance = Provenance(
+    provenance = Provenance(
         source,
         "onnx",
         f"IR {proto.ir_version}, opset {walk.opset('')}",
@@ -116,6 +116,7 @@ def from_onnx(
         {tensor.name: tensor.size for tensor in network.parameters},
         walk.skipped(),
     )
+    network.record_provenance(provenance)
     return network
 
 

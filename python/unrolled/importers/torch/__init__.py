@@ -1,4 +1,4 @@
-"""PyTorch modules and exported programs as networks: the function `from_torch`, and `rule` for operators of one's own.
+"""PyTorch modules and programs as networks: `from_torch`, and `rule` for operators of one's own.
 
 The rules live beside it by subject; what they share with other frameworks is in
 `unrolled.importers.tracing`. The framework is imported when a model is read, not before.

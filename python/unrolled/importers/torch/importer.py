@@ -155,7 +155,7 @@ def from_torch(
         raise InvalidModelError(f"{source}: no output depends on an input or a parameter")
     tracer.name = "output"
     tracer.output(*results)
-    network._provenance = Provenance(
+    provenance = Provenance(
         source,
         "torch",
         str(torch.__version__),
@@ -165,6 +165,7 @@ def from_torch(
         {tensor.name: tensor.size for tensor in network.parameters},
         given.skipped(),
     )
+    network.record_provenance(provenance)
     return network
 
 
