@@ -21,7 +21,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 def small_file(tmp_path_factory):
     """A small graph's file as bytes, and the answers of the graph."""
     # Not before the profile is loaded: strategies and settings are made on import.
-    from graph_files import SMALL, main_answers
+    from cases.graph_files import SMALL, main_answers
 
     path = tmp_path_factory.mktemp("saved") / "graph.npz"
     graph = SMALL.build(name="small")
