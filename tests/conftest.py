@@ -1,8 +1,10 @@
-"""Settings for all tests: hypothesis profiles, chosen by HYPOTHESIS_PROFILE; a shared fixture."""
+"""Settings for all tests: hypothesis profiles, chosen by HYPOTHESIS_PROFILE; shared fixtures."""
 
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +17,21 @@ settings.register_profile(
 )
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+# Whatever asserts on behalf of tests explains its failures as tests do.
+pytest.register_assert_rewrite("cases", "oracles", "strategies")
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C interrupts this process and those that the test starts.
+
+    A shell makes jobs in the background ignore it, and their children inherit that.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -231,6 +231,7 @@ def test_interruption(monkeypatch):
     assert "Traceback" not in result.output
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_interruption_by_a_signal():
     code = (
         "from unrolled import cli\n"

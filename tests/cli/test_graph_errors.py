@@ -141,6 +141,7 @@ def test_nothing_to_count(tmp_path):
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 def test_interruption(tmp_path):
     """A ladder whose exact count takes long."""

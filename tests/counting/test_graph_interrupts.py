@@ -116,6 +116,7 @@ def test_progress_may_count_itself():
     assert set(totals) == {12586269025}
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 @pytest.mark.parametrize("options", [{}, {"exact": False}, {"threads": 2}], ids=str)
 def test_a_signal_during_progress_interrupts(options):
@@ -153,6 +154,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 @pytest.mark.parametrize(
     "call",
