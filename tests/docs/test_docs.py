@@ -8,6 +8,7 @@ import inspect
 import pkgutil
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,16 @@ def fenced_blocks(language: str, page: Path = README) -> list[str]:
 
 FRAMEWORKS = ("jax", "keras", "onnx", "torch")
 """Whose examples run where they are installed."""
+
+
+@pytest.fixture(autouse=True)
+def rules_of_examples() -> Iterator[None]:
+    """Other tests do not meet the operators that examples write rules for."""
+    doors = [importlib.import_module(f"unrolled.importers.{name}") for name in FRAMEWORKS]
+    before = [set(door.operators()) for door in doors]
+    yield
+    for door, names in zip(doors, before, strict=True):
+        door.TABLE.remove(*set(door.operators()) - names)
 
 
 @pytest.mark.parametrize("name", ["unrolled", *MODULES])
