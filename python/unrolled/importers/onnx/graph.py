@@ -135,8 +135,9 @@ class Walk:
         if not outputs:
             raise InvalidModelError("the graph has no output")
         first: dict[str, str] = {}
+        others = _other_names(graph)
         for name, output in zip(names, outputs, strict=True):
-            same = first.setdefault(_without_identities(graph, name), name)
+            same = first.setdefault(_first_name(others, name), name)
             if same != name or name in self._outputs:
                 self._skipped[f"output '{name}'"] = f"the same as '{same}', which is one output"
             else:
@@ -363,11 +364,18 @@ def _function_key(proto: Any, name: str) -> tuple[str, str, str]:
     return proto.domain, name, getattr(proto, "overload", "")
 
 
-def _without_identities(graph: Any, name: str) -> str:
+def _other_names(graph: Any) -> dict[str, str]:
+    """What Identity nodes call a tensor, and what it was called before."""
+    nodes = [node for node in graph.node if node.op_type == "Identity" and not node.domain]
+    return {node.output[0]: node.input[0] for node in nodes if node.output and node.input}
+
+
+def _first_name(others: dict[str, str], name: str) -> str:
     """The name of a tensor before nodes that are nothing but another name for it."""
-    made = {node.output[0]: node for node in graph.node if node.op_type == "Identity"}
-    while name in made and len(made[name].input) == 1:
-        name = made.pop(name).input[0]
+    passed = {name}
+    while name in others and others[name] not in passed:
+        name = others[name]
+        passed.add(name)
     return name
 
 
