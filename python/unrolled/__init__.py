@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from unrolled import errors, importers, models, quantities
 from unrolled._analyze import analyze
 from unrolled._core import VERSION as __version__
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
 from unrolled._sweep import TemperatureSweep
 from unrolled.analysis import Analysis, LayerSummary
 from unrolled.compare import Comparison, compare
@@ -66,6 +66,7 @@ __all__ = [
     "MissingPackageError",
     "Network",
     "NothingToCountError",
+    "Operation",
     "ParameterCounts",
     "Prior",
     "PriorLevel",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from unrolled import _core
+from unrolled._core import Operation
 from unrolled._hints import did_you_mean
 from unrolled._layers._base import Link, Semantics, Tensor
 from unrolled._layers.attention import Attention
@@ -83,6 +84,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         self._core = _core.Network()
         self._tensors: list[Tensor] = []
         self._numbers: dict[str, int] = {}
+        self._functions: dict[str, Callable[[Any], Any]] = {}
         self._recipe: Callable[[int | Sequence[int]], Network] | None = None
         self._provenance: Provenance | None = None
 
@@ -155,10 +157,48 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         """The links in the order of declaration."""
         return tuple(
             [
-                Link(self._tensors[source], self._tensors[target], tuple(relations))
-                for source, target, relations in self._core.links
+                Link(self._tensors[source], self._tensors[target], tuple(relations), role)
+                for (source, target, relations), role in zip(
+                    self._core.links, self._core.roles, strict=True
+                )
             ]
         )
+
+    def operation(self, tensor: Tensor | str) -> Operation | None:
+        """How a tensor is computed from those that are linked to it.
+
+        Parameters
+        ----------
+        tensor : Tensor or str
+            A tensor of this network or its name.
+
+        Returns
+        -------
+        Operation or None
+            None for inputs and parameters. Its kind is "other" for a tensor made by `tensor`
+            without an operation.
+
+        Raises
+        ------
+        InvalidArgumentError, InvalidNetworkError, UnknownNameError
+            Something else, a tensor of another network, or an unknown name.
+
+        Examples
+        --------
+        >>> from unrolled import Network
+        >>> net = Network()
+        >>> x = net.activation(net.conv(net.input((3, 8, 8)), 4, 3, name="conv"), "gelu")
+        >>> net.operation("conv"), net.operation(x)
+        (Operation('affine'), Operation('function', 'gelu'))
+        """
+        found = self[tensor] if isinstance(tensor, str) else tensor
+        self._own("operation", found)
+        return self._core.operation(found.id) if found.role == "activation" else None
+
+    @property
+    def functions(self) -> dict[str, Callable[[Any], Any]]:
+        """Functions of one's own that were given to `activation`, by the name kept for them."""
+        return dict(self._functions)
 
     def unroll(
         self,
@@ -313,7 +353,9 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
 
     def _content(self) -> tuple[object, ...]:
         """What two networks that count alike have in common."""
-        return self._semantics, self._core.tensors, self._core.links, self._core.outputs
+        core = self._core
+        described = core.tensors, core.links, core.roles, core.operations, core.outputs
+        return self._semantics, *described
 
     @property
     def num_inputs(self) -> int:

@@ -210,14 +210,19 @@ def merged(network: Network, groups: Iterable[Sequence[Layer]], name: str) -> Ne
                 kept[tensor.id] = first.setdefault(role, tensor)
     copy = Network(name, semantics=network.semantics)
     own: dict[int, Tensor] = {}
+    operations = network._core.operations
     for tensor in network.tensors:
         if kept.get(tensor.id, tensor) is tensor:
-            own[tensor.id] = copy._add(tensor.name, tensor.shape, tensor.role, tensor.trainable)
+            own[tensor.id] = copy._add(
+                tensor.name, tensor.shape, tensor.role, tensor.trainable, operations[tensor.id]
+            )
     for number, tensor in kept.items():
         own[number] = own[tensor.id]
-    for source, target, relations in network._core.links:
-        copy._core.link(own[source].id, own[target].id, relations)
+    links = zip(network._core.links, network._core.roles, strict=True)
+    for (source, target, relations), role in links:
+        copy._core.link(own[source].id, own[target].id, relations, role)
     copy._numbers = dict(network._numbers)
+    copy._functions = dict(network._functions)
     for tensor in network.outputs:
         copy.output(own[tensor.id])
     return copy

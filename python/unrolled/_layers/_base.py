@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from unrolled._core import Network as Core
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
 from unrolled._hints import described
 from unrolled._layers._shared import checked_shape
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError, SizeOverflowError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from unrolled.network import Network
 
 Role = Literal["input", "parameter", "activation"]
+LinkRole = Literal["data", "kernel", "bias", "scale", "shift", "mean", "variance", "table"]
 Semantics = Literal["value", "dependency"]
 
 
@@ -59,17 +60,27 @@ class Tensor:
 
 
 class Link(NamedTuple):
-    """Which elements of `source` each element of `target` is computed from."""
+    """Which elements of `source` each element of `target` is computed from, and as what.
+
+    Attributes
+    ----------
+    source, target : Tensor
+    relations : tuple of Relation
+    role : str
+        What the source is to the target: "data", or, of a parameter, "kernel", "bias", "scale",
+        "shift", "mean", "variance" or "table".
+    """
 
     source: Tensor
     target: Tensor
     relations: tuple[Relation, ...]
+    role: LinkRole = "data"
 
 
 class Weight(NamedTuple):
     """A parameter a layer needs: declared anew unless one is given."""
 
-    role: str
+    role: LinkRole
     shape: tuple[int, ...]
     given: Tensor | None
     trainable: bool = True
@@ -81,6 +92,7 @@ class Builder:
     _core: Core
     _tensors: list[Tensor]
     _numbers: dict[str, int]
+    _functions: dict[str, Callable[[Any], Any]]
     _semantics: Semantics
 
     def input(self, shape: int | Iterable[int], name: str = "input") -> Tensor:
@@ -124,7 +136,9 @@ class Builder:
         layer = self._layer("parameter", name)
         return self._add(layer, checked_shape(name, shape), "parameter", bool(trainable))
 
-    def tensor(self, name: str, shape: int | Iterable[int]) -> Tensor:
+    def tensor(
+        self, name: str, shape: int | Iterable[int], *, operation: Operation | None = None
+    ) -> Tensor:
         """Declare an activation, to be computed from other tensors by `link`.
 
         Parameters
@@ -133,15 +147,30 @@ class Builder:
             A name no other tensor has.
         shape : int or sequence of int
             Lengths of its axes; ``()`` for a scalar.
+        operation : Operation, optional
+            What is computed of the elements that links name. Counts do not depend on it;
+            `propagate` does.
 
         Raises
         ------
         InvalidArgumentError, InvalidNetworkError, SizeOverflowError
-            As for `input`.
+            As for `input`, and an operation with axes that the tensor does not have.
         """
-        return self._new(self._layer("tensor", name), checked_shape(name, shape))
+        layer = self._layer("tensor", name)
+        if operation is not None and not isinstance(operation, Operation):
+            raise InvalidArgumentError(
+                f"layer '{layer}': expected an unrolled.Operation, got {described(operation)}"
+            )
+        return self._new(layer, checked_shape(name, shape), operation)
 
-    def link(self, source: Tensor, target: Tensor, relations: Sequence[Relation]) -> None:
+    def link(
+        self,
+        source: Tensor,
+        target: Tensor,
+        relations: Sequence[Relation],
+        *,
+        role: LinkRole = "data",
+    ) -> None:
         """Say which elements of `source` each element of `target` is computed from.
 
         Parameters
@@ -151,18 +180,21 @@ class Builder:
         relations : sequence of Relation
             Their Kronecker product is the link; together they cover every axis of both tensors
             exactly once.
+        role : {"data", "kernel", "bias", "scale", "shift", "mean", "variance", "table"}
+            What the source is to the target. A kernel belongs to the data link before it that has
+            none yet, or else to the next one.
 
         Raises
         ------
         InvalidArgumentError
-            Something else than tensors and relations.
+            Something else than tensors and relations, or an unknown role.
         InvalidNetworkError
             Relations that do not fit the two shapes, or tensors of another network.
         """
         layer = target.name if isinstance(target, Tensor) else "link"
         self._own(layer, source, target)
         try:
-            self._core.link(source.id, target.id, list(relations))
+            self._core.link(source.id, target.id, list(relations), role)
         except TypeError as error:
             raise InvalidArgumentError(
                 f"layer '{layer}': a link from '{source.name}' needs a sequence of "
@@ -203,11 +235,18 @@ class Builder:
                     "build all layers of a model with the same Network"
                 )
 
-    def _add(self, name: str, shape: tuple[int, ...], role: Role, trainable: bool) -> Tensor:
+    def _add(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        role: Role,
+        trainable: bool,
+        operation: Operation | None = None,
+    ) -> Tensor:
         core = self._core
         try:
             if role == "activation":
-                number = core.add_activation(name, shape)
+                number = core.add_activation(name, shape, operation)
             elif role == "parameter":
                 number = core.add_parameter(name, shape, trainable)
             else:
@@ -223,8 +262,8 @@ class Builder:
         self._tensors.append(tensor)
         return tensor
 
-    def _new(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        return self._add(name, shape, "activation", False)
+    def _new(self, name: str, shape: tuple[int, ...], operation: Operation | None = None) -> Tensor:
+        return self._add(name, shape, "activation", False, operation)
 
     def _weights(self, layer: str, *weights: Weight) -> list[Tensor]:
         """The parameters of a layer: those given, checked, and the others declared anew."""

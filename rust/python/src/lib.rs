@@ -8,6 +8,7 @@ mod graph;
 mod graph_counts;
 mod natural;
 mod network;
+mod operation;
 mod relation;
 
 /// Counting a network makes thousands of small allocations; this allocator halves their cost.
@@ -27,6 +28,8 @@ mod _core {
     use crate::graph_counts::{GraphCounts, GraphSpectrum};
     #[pymodule_export]
     use crate::network::Network;
+    #[pymodule_export]
+    use crate::operation::Operation;
     #[pymodule_export]
     use crate::relation::Relation;
     #[pymodule_export]
