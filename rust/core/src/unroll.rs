@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use crate::graph::building::edges::from_edges;
 use crate::graph::lists::csr::{Csr, check_nodes};
 use crate::graph::roles::{ParameterNodes, Roles};
+use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
-use crate::network::bound::available_memory;
 use crate::network::tensors::{Network, Role, TensorId};
 
 /// Bytes an edge takes while the graph is built.

@@ -22,9 +22,9 @@ use crate::graph::log::sweep::LogSweep;
 use crate::graph::roles::marked;
 use crate::graph::survey::blocks::{Numbering, Survey, survey};
 use crate::graph::sweep::drive;
+use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
-use crate::network::bound::available_memory;
 
 /// Bits of counts that are not worth being bounded better.
 const CHEAP: u32 = 8 * 56;

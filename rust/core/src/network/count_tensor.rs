@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::network::engine::arena::Buffer;
+use crate::machine::reserve::Buffer;
 use crate::network::maps::runs::Runs;
 use crate::number::{Number, Value};
 

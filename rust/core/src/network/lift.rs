@@ -6,8 +6,8 @@
 //! three by the sweep there is, exactly or in log space.
 
 use crate::error::Result;
+use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
-use crate::network::bound;
 use crate::network::counts::Counts;
 use crate::network::engine::accumulate::Engine;
 use crate::network::engine::arena::Arena;
@@ -61,7 +61,7 @@ pub fn extreme_lengths(
         let arena = Arena::new(N::reserve(), limit, N::RADIX_BITS);
         plan.sweep(&mut Engine::<N>::new(arena, monitor))
     }
-    let limit = options.memory_limit.unwrap_or_else(bound::available_memory);
+    let limit = options.memory_limit.unwrap_or_else(available_memory);
     let plan = Plan::new(network, options)?;
     if longest {
         sweep::<Steps<true>>(&plan, limit, monitor)

@@ -1,6 +1,7 @@
 //! The reverse sweep: from the outputs back to every parameter.
 
 use crate::error::{Error, Result};
+use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
 use crate::network::bound;
 use crate::network::count_tensor::CountTensor;
@@ -51,7 +52,7 @@ impl Default for CountOptions {
 /// # Ok::<(), unrolled_core::Error>(())
 /// ```
 pub fn count(network: &Network, options: &CountOptions, monitor: &Monitor<'_>) -> Result<Counts> {
-    let limit = options.memory_limit.unwrap_or_else(bound::available_memory);
+    let limit = options.memory_limit.unwrap_or_else(available_memory);
     let plan = Plan::new(network, options)?;
     if bound::most_bytes(network, &plan.order, &plan.incoming) > limit {
         plan.rehearse(limit, options.exact, monitor)?;
@@ -176,7 +177,7 @@ impl<'n> Plan<'n> {
     /// Goes through the count in log space, which takes little memory, to see how much it takes.
     fn rehearse(&self, limit: u64, exact: bool, monitor: &Monitor<'_>) -> Result<()> {
         let radix = if exact { Exact::RADIX_BITS } else { Log::RADIX_BITS };
-        let room = limit.max(bound::available_memory());
+        let room = limit.max(available_memory());
         let mut engine = Engine::<Log>::new(Arena::new(Log::reserve(), room, radix), monitor);
         self.sweep(&mut engine)?;
         let (needed, tensor) = engine.arena.planned_peak();

@@ -11,7 +11,7 @@ mod tropical;
 
 use num_bigint::BigUint;
 
-use crate::network::engine::arena::Reserve;
+use crate::machine::reserve::Reserve;
 
 pub(crate) use exact::Exact;
 pub(crate) use log::Log;

@@ -1,7 +1,7 @@
 //! Lengths of paths in place of their numbers: sums become the longest or the shortest.
 
 use super::{Exact, Number, Value};
-use crate::network::engine::arena::Reserve;
+use crate::machine::reserve::Reserve;
 
 /// The shortest path of length zero; longer ones count down from here.
 const START: u64 = 1 << 52;

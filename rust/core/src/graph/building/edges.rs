@@ -10,6 +10,7 @@ use crate::graph::lists::csr::{
     Csr, Index, Indices, MOST_NODES, check_multiplicity, check_nodes, with_indices,
 };
 use crate::graph::survey::blocks::Numbering;
+use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::{Team, parts};
 
@@ -172,7 +173,7 @@ fn check_memory(nodes: u64, edges: usize) -> Result<()> {
     if needed < 1 << 26 {
         return Ok(());
     }
-    let limit = crate::network::bound::available_memory();
+    let limit = available_memory();
     if needed > limit {
         return Err(Error::GraphMemory { what: "building the graph".into(), needed, limit });
     }
