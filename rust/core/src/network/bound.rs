@@ -1,7 +1,7 @@
 //! Cheap bounds, before anything is counted.
 
+use crate::network::plan::Incoming;
 use crate::network::relation::{AxisRelation, Relation};
-use crate::network::sweep::Incoming;
 use crate::network::tensors::{Network, TensorId};
 use crate::number::{Exact, Number};
 
