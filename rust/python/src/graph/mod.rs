@@ -10,7 +10,7 @@ use numpy::{Element, PyArray1, PyArrayMethods, PyReadonlyArray1, ToPyArray};
 use pyo3::prelude::*;
 use unrolled_core::{
     Csr, FileLists, FilePlace, Frame, Graph as CoreGraph, GraphCountOptions, Indices, Kinds, Lists,
-    Monitor, ParameterNodes, Roles, Towards, from_edges,
+    Monitor, NodeOrder, ParameterNodes, Roles, Towards, from_edges,
 };
 
 use crate::enter::enter;
@@ -153,13 +153,13 @@ impl Arrays {
         self,
         py: Python<'_>,
         roles: Roles,
-        rank: Option<Vec<u32>>,
+        order: NodeOrder,
         threads: usize,
         progress: Progress,
     ) -> PyResult<Graph> {
         let frame = self.with(py, false, |lists| {
             enter(py, progress, |monitor| {
-                let graph = CoreGraph::new(lists, roles, rank, threads, monitor)?;
+                let graph = CoreGraph::new(lists, roles, order, threads, monitor)?;
                 Ok(Arc::clone(graph.frame()))
             })
         })?;
@@ -211,12 +211,12 @@ impl Graph {
         let shared = times.as_ref().map(slice).transpose()?.map(Cow::Borrowed);
         let (ends, heads) = (ends.indices()?, heads.indices()?);
         let reporter = progress.as_ref().map(|progress| progress.clone_ref(py));
-        let csr = enter(py, reporter, |monitor| {
+        let (csr, order) = enter(py, reporter, |monitor| {
             from_edges(&ends, heads, shared, num_nodes, threads, monitor)
         })?;
         let (lists, roles) = (Lists::Memory(csr.borrowed()), roles.roles());
         let frame = enter(py, progress, |monitor| {
-            let graph = CoreGraph::new(lists, roles, None, threads, monitor)?;
+            let graph = CoreGraph::new(lists, roles, order, threads, monitor)?;
             Ok(Arc::clone(graph.frame()))
         })?;
         let (offsets, heads, shared) = csr.into_parts();
@@ -248,7 +248,7 @@ impl Graph {
         progress: Progress,
     ) -> PyResult<Self> {
         let arrays = Arrays::Memory { offsets: indptr, targets: indices, multiplicity };
-        arrays.finish(py, roles.roles(), None, threads, progress)
+        arrays.finish(py, roles.roles(), NodeOrder::default(), threads, progress)
     }
 
     #[staticmethod]
@@ -269,8 +269,9 @@ impl Graph {
         let place = FilePlace::open(&path, indices_at, wide, multiplicity_at);
         let place = place.map_err(CoreError::from)?;
         let arrays = Arrays::File { place, offsets: indptr, edges: num_edges };
-        let rank = rank.map(|rank| rank.as_array().to_vec());
-        arrays.finish(py, roles.roles(), rank, 1, progress)
+        let order =
+            rank.map(|rank| NodeOrder::ranked(rank.as_array().to_vec())).unwrap_or_default();
+        arrays.finish(py, roles.roles(), order, 1, progress)
     }
 
     #[getter]
@@ -394,6 +395,7 @@ pub(crate) fn unroll(
 ) -> PyResult<(Graph, Vec<(usize, u64)>)> {
     let unrolled =
         enter(py, progress, |monitor| unrolled_core::unroll(network, memory_limit, monitor))?;
-    let graph = Arrays::owned(py, unrolled.lists).finish(py, unrolled.roles, None, 0, None)?;
+    let arrays = Arrays::owned(py, unrolled.lists);
+    let graph = arrays.finish(py, unrolled.roles, unrolled.order, 0, None)?;
     Ok((graph, unrolled.tensors.into_iter().map(|(id, start)| (id.0, start)).collect()))
 }
