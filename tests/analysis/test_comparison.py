@@ -121,7 +121,7 @@ def test_unknown_sort_key():
         unrolled.compare(networks(), sort="entropi")
 
 
-def test_unknown_model():
+def test_an_unknown_model_is_refused_with_a_suggestion():
     with pytest.raises(UnknownModelError, match="resnet50"):
         unrolled.compare(["resnet51"])
 

@@ -93,7 +93,7 @@ def test_a_model_without_spread():
     figure.canvas.draw()
 
 
-def test_overview(analysis):
+def test_overview_has_three_panels_and_the_name(analysis):
     figure, axes = analysis.plot()
     assert len(axes) == 3
     assert analysis.name in figure.get_suptitle()
@@ -136,7 +136,7 @@ def test_the_style_is_ours_alone(analysis):
 
 
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
-def test_save(analysis, kind, tmp_path):
+def test_saved_figures_are_of_the_kind_of_their_suffix(analysis, kind, tmp_path):
     figure, _ = plot.spectrum(analysis)
     path = plot.save(figure, tmp_path / f"figure.{kind}")
     starts = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
