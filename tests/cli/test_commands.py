@@ -201,6 +201,23 @@ def test_thermo_json_has_the_published_temperature_and_both_limits_at_zero():
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(arguments, message):
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Missing command"),
+        (["analyze", "resnet5"], "unknown model 'resnet5'; did you mean 'resnet50'"),
+        (["analyze", "resnet18", "--size", str(10**12)], "overflow"),
+    ],
+)
+def test_wrong_input_of_a_process_is_one_line_and_exit_code_2(arguments, message):
     result = command(*arguments)
     assert result.returncode == 2
     assert result.stdout == ""
