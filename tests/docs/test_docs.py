@@ -76,7 +76,9 @@ def test_public_function_has_an_example(name: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_of_page_print_what_they_say(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # All blocks are one session: later ones use the names of earlier ones. What is not Python
     # becomes empty lines, so that a failure is reported with its line.
     fence, lines = None, []
@@ -94,7 +96,9 @@ def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("block", fenced_blocks("console"))
-def test_readme_console(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_of_readme_print_what_they_say(
+    block: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command, _, expected = block.partition("\n")
     program, *arguments = shlex.split(command.removeprefix("$ "))
     assert program == "unrolled"
