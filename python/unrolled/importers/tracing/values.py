@@ -118,6 +118,8 @@ class Value:
         Whether it is the negative or the reciprocal.
     mapped : bool
         Whether another function than these was applied.
+    awaits_scale : bool
+        Whether it is of quantised integers that nothing has scaled yet.
     """
 
     node: Node
@@ -125,6 +127,7 @@ class Value:
     axes: tuple[int | None, ...] | None = None
     sign: Sign = ""
     mapped: bool = False
+    awaits_scale: bool = False
 
     @property
     def rank(self) -> int:
