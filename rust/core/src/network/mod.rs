@@ -8,6 +8,7 @@ pub(crate) mod kernels;
 pub(crate) mod lengths;
 pub(crate) mod lift;
 pub(crate) mod maps;
+pub(crate) mod operation;
 pub(crate) mod plan;
 pub(crate) mod relation;
 pub(crate) mod sweep;
@@ -15,6 +16,7 @@ pub(crate) mod tensors;
 
 pub use counts::{Counts, Level, ParameterCounts, SpectrumLevel};
 pub use lengths::{extreme_lengths, length_sums};
+pub use operation::{LinkRole, Operation, OperationKind};
 pub use plan::CountOptions;
 pub use relation::{AxisRelation, Relation, SparseRows, Window};
 pub use sweep::count;

@@ -1,0 +1,315 @@
+"""Reading the configuration of a Keras model from files, text, and live models."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+from unrolled._support.files import open_regular
+from unrolled._support.hints import described, shortened
+from unrolled.errors import InvalidArgumentError, InvalidModelError
+
+__all__ = ["Source", "is_functional", "is_model", "layer_name", "named_source", "read"]
+
+LARGEST_CONFIG = 1 << 25
+"""Bytes of a configuration; a larger one is refused, for it may be a trap.
+
+Those of the largest models of Keras have a megabyte. As objects of Python they take up to 30 times
+as much.
+"""
+
+LARGEST_DIRECTORY = 1 << 20
+"""Bytes that are read of an archive at once; of its table of contents, most of all."""
+
+Config = Mapping[str, Any]
+
+Text = TypeVar("Text", str, bytes)
+
+
+@dataclass
+class Source:
+    """A model as Keras serialises it, and what is known of where it comes from.
+
+    Attributes
+    ----------
+    entry : mapping
+        With "class_name" and "config".
+    name : str
+        What errors and provenance call it.
+    version : str
+        Of Keras; "" where it is not known.
+    live : object or None
+        The model itself, if it was one.
+    """
+
+    entry: Config
+    name: str
+    version: str = ""
+    live: Any = None
+    stem: str = field(default="", repr=False)
+
+    @property
+    def model_name(self) -> str:
+        """A name for the network."""
+        config = self.entry["config"]
+        name = config.get("name") if isinstance(config, Mapping) else None
+        name = name if isinstance(name, str) and name else self.stem or "model"
+        return "".join([letter if letter.isprintable() else "_" for letter in name])
+
+
+def named_source(model: Any) -> str:
+    """What errors call a model."""
+    if isinstance(model, Mapping):
+        return "Keras configuration"
+    if _is_text(model):
+        return "JSON text"
+    if isinstance(model, (str, os.PathLike)):
+        return os.fspath(model)
+    return f"{type(model).__name__} '{shortened(str(getattr(model, 'name', 'model')))}'"
+
+
+def _is_text(model: Any) -> bool:
+    return isinstance(model, str) and model.lstrip()[:1] == "{"
+
+
+def read(model: Any) -> Source:
+    """The configuration of a model.
+
+    Parameters
+    ----------
+    model : Keras model, path, JSON text, or dict
+
+    Raises
+    ------
+    InvalidArgumentError
+        Something else, or a file that is not there.
+    InvalidModelError
+        No configuration of a Keras model, or one without its graph.
+    """
+    name = named_source(model)
+    if isinstance(model, Mapping):
+        source = Source(model, name)
+    elif _is_text(model):
+        source = Source(_parsed(_limited(model)), name)
+    elif isinstance(model, (str, os.PathLike)):
+        source = _read_file(Path(os.fspath(model)))
+    elif callable(getattr(model, "get_config", None)) and hasattr(model, "to_json"):
+        source = _read_live(model)
+    else:
+        raise InvalidArgumentError(
+            "from_keras takes a Keras model, the path of a .keras or .json file, or what "
+            f"model.to_json() returns, got {described(model)}"
+        )
+    source.entry = _checked(source)
+    version = source.entry.get("keras_version")  # Written by Keras 2 only.
+    if not source.version and isinstance(version, str):
+        source.version = version
+    return source
+
+
+def _read_file(path: Path) -> Source:
+    try:
+        with open_regular(path) as file:
+            start = file.read(8)
+            if start[:4] == b"PK\x03\x04":
+                return _read_archive(path, file)
+            if start == b"\x89HDF\r\n\x1a\n":
+                raise InvalidModelError(
+                    "an HDF5 file; load it with Keras and give the model, or save it again as a "
+                    ".keras file"
+                )
+            text = start + file.read(LARGEST_CONFIG)
+    except FileNotFoundError:
+        raise InvalidArgumentError(f"there is no file {os.fspath(path)!r}") from None
+    except IsADirectoryError:
+        raise InvalidModelError(
+            "a directory; of a saved model give the .keras or .json file"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidArgumentError(f"cannot read {os.fspath(path)!r}: {reason}") from None
+    return Source(_parsed(_text(text)), str(path), stem=path.stem)
+
+
+class Bounded(io.RawIOBase):
+    """A file of which no more is read at once than a table of contents may have."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self._file = file
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As of any file."""
+        if size is None or size < 0:
+            size = LARGEST_DIRECTORY
+        if size > LARGEST_DIRECTORY:
+            raise InvalidModelError(
+                f"its table of contents has more than {LARGEST_DIRECTORY:,} bytes; a .keras file "
+                "has some three entries"
+            )
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """As of any file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """As of any file."""
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        """As of any file."""
+        return True
+
+    def readable(self) -> bool:
+        """As of any file."""
+        return True
+
+
+def _read_archive(path: Path, file: BinaryIO) -> Source:
+    """A .keras file: a zip archive with config.json and metadata.json."""
+    try:
+        with zipfile.ZipFile(Bounded(file)) as archive:
+            config = _member(archive, "config.json")
+            try:
+                metadata = json.loads(_member(archive, "metadata.json"))
+            except (KeyError, ValueError):
+                metadata = {}
+    except KeyError:
+        raise InvalidModelError("no Keras file: there is no config.json in it") from None
+    except (InvalidModelError, MemoryError, RecursionError):
+        raise
+    except Exception as error:  # zlib.error and others of damaged archives
+        raise InvalidModelError(f"a damaged Keras file: {shortened(str(error))}") from None
+    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+    entry = _parsed(_text(config))
+    return Source(entry, str(path), version if isinstance(version, str) else "", stem=path.stem)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """The content of a member, or a byte more than a configuration may have."""
+    if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise InvalidModelError(
+            f"{name} is compressed in another way than Keras does, which is not read"
+        )
+    with archive.open(name) as member:
+        return member.read(LARGEST_CONFIG + 1)
+
+
+def _text(data: bytes) -> str:
+    try:
+        return _limited(data).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidModelError(f"neither a .keras file nor JSON: {error}") from None
+
+
+def _limited(text: Text) -> Text:
+    if len(text) > LARGEST_CONFIG:
+        raise InvalidModelError(f"the configuration has more than {LARGEST_CONFIG:,} bytes")
+    return text
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_without_twins)
+    except (ValueError, RecursionError) as error:
+        raise InvalidModelError(f"cannot read the JSON: {error}") from None
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, none of whose keys is there twice with different values."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for key, value in pairs:
+            if found[key] != value:
+                raise InvalidModelError(
+                    f"an object has the key '{shortened(key)}' twice, with different values"
+                )
+    return found
+
+
+def _read_live(model: Any) -> Source:
+    """A model that is there as an object; all backends have the same configuration."""
+    source = Source({}, named_source(model), live=model)
+    keras = sys.modules.get("keras")
+    source.version = str(getattr(keras, "__version__", ""))
+    own = type(model).__module__.partition(".")[0] in ("keras", "tf_keras", "tensorflow")
+    if not own and keras is not None:
+        try:  # A subclass of a functional model has the graph of one.
+            model = keras.Model(model.inputs, model.outputs, name=model.name)
+        except Exception:
+            raise _subclassed() from None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Lambda layers warn; they are refused anyway.
+            source.entry = json.loads(model.to_json())
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise InvalidModelError(
+            f"Keras cannot serialise the model: {error}; custom layers need a get_config() method"
+        ) from error
+    return source
+
+
+def _subclassed() -> InvalidModelError:
+    return InvalidModelError(
+        "a subclassed model has no graph in its configuration. Make it a functional one: "
+        "inputs = keras.Input(shape=...); model = keras.Model(inputs, model.call(inputs))"
+    )
+
+
+def _checked(source: Source) -> Config:
+    """The entry of the model, if it holds its graph."""
+    entry: Any = source.entry
+    if isinstance(entry, Mapping) and "class_name" not in entry and "layers" in entry:
+        kind = "Functional" if "input_layers" in entry else "Sequential"
+        entry = {"class_name": kind, "config": entry}  # What get_config() returns.
+    if not isinstance(entry, Mapping) or "class_name" not in entry or "config" not in entry:
+        raise InvalidModelError(
+            "no configuration of a Keras model: expected a JSON object with "
+            "'class_name' and 'config', as model.to_json() writes it"
+        )
+    if not is_model(entry):
+        if str(entry.get("module", "")).startswith("keras.layers"):
+            raise InvalidModelError(
+                "a single layer; wrap it: keras.Sequential([keras.Input(...), layer])"
+            )
+        raise _subclassed()
+    return entry
+
+
+def is_model(entry: Any) -> bool:
+    """Whether an entry of a configuration is a model with its graph."""
+    if not isinstance(entry, Mapping):
+        return False
+    config = entry.get("config")
+    if isinstance(config, list):  # Sequential models of early Keras 2.
+        return entry.get("class_name") == "Sequential"
+    return isinstance(config, Mapping) and isinstance(config.get("layers"), list)
+
+
+def is_functional(entry: Any) -> bool:
+    """Whether a model is a graph rather than a sequence."""
+    return (
+        is_model(entry)
+        and isinstance(entry["config"], Mapping)
+        and ("input_layers" in entry["config"])
+    )
+
+
+def layer_name(entry: Any) -> str:
+    """The name of a layer."""
+    if not isinstance(entry, Mapping):
+        raise InvalidModelError(f"a layer is a JSON object, got {described(entry)}")
+    config = entry.get("config")
+    name = entry.get("name") or (config.get("name") if isinstance(config, Mapping) else None)
+    return str(name or entry.get("class_name", "layer"))

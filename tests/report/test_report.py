@@ -1,0 +1,284 @@
+"""The report: what is in it, that it needs nothing else, and that a browser draws it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+
+import unrolled
+from unrolled import InvalidArgumentError, Spectrum, models
+from unrolled.analysis import Analysis
+
+pytest.importorskip("bokeh")
+pytest.importorskip("jinja2")
+
+from unrolled import report
+
+NASTY = "</script><script>document.title='broken'</script><img src=x onerror=alert(1)>&amp;\"'"
+PUBLISHED = ["resnet50", *(f"efficientnetv2-{one}" for one in ("b0", "b1", "b2", "b3", *"sml"))]
+VOID = {"meta", "br", "img", "input", "link", "hr"}
+UNCLOSED = {"tr", "td", "th"}
+
+
+class Page(HTMLParser):
+    """Checks that tags nest, and collects what is of interest."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.ids, self.references, self.texts = [], [], [], [], {}
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.tags.append((tag, attrs))
+        self.ids += [attrs[key] for key in ("id",) if key in attrs]
+        self.references += [attrs[key] for key in ("src", "href", "action") if key in attrs]
+        if tag not in VOID | UNCLOSED:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in UNCLOSED:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open:
+            self.texts.setdefault(self.open[-1], []).append(data.strip())
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    nets = [models.resnet(18, size=size) for size in (8, 32)]
+    nets.append(models.mlp(4, depth=2, name=NASTY))
+    alone = Analysis(
+        "alone", Spectrum.from_counts([1, 2]), num_inputs=1, num_outputs=1, num_weight_nodes=2
+    )
+    return unrolled.compare([*nets, alone])
+
+
+@pytest.fixture(scope="module")
+def text(comparison):
+    return report.render(comparison)
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text)
+
+
+def charts(page):
+    return json.loads(next(text for text in page.texts["script"] if text.startswith("{")))
+
+
+def test_a_page_that_refers_to_itself_only(page):
+    assert page.references
+    assert all(reference.startswith("#") for reference in page.references)
+    assert {reference[1:] for reference in page.references} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    assert not {tag for tag, _ in page.tags} & {"img", "link", "iframe", "object", "base"}
+
+
+def test_styles_and_our_script_load_nothing(page):
+    (style,) = page.texts["style"]
+    assert not re.search(r"url\(|@import|https?:", style)
+    ours = [text for text in page.texts["script"] if "embed_items" in text][-1]
+    assert not re.search(r"https?:|fetch|XMLHttp|import\(", ours)
+
+
+def test_it_says_what_language_and_width_it_is_for(page):
+    assert ("html", {"lang": "en"}) in page.tags
+    assert any(attrs.get("name") == "viewport" for _, attrs in page.tags)
+
+
+def test_tables_are_accessible(page):
+    tables = sum(tag == "table" for tag, _ in page.tags)
+    assert sum(tag == "caption" for tag, _ in page.tags) == tables > 3
+    assert all("scope" in attrs for tag, attrs in page.tags if tag == "th")
+    for tag, attrs in page.tags:
+        if attrs.get("role") in ("group", "region"):
+            assert attrs["aria-label"], tag
+
+
+def test_the_ranking_is_in_order(page, comparison):
+    names = [text for text in page.texts["tbody"] if text in {one.name for one in comparison}]
+    assert names[: len(comparison)] == [one.name for one in comparison]
+
+
+def test_every_layer_is_listed(text, comparison):
+    for one in comparison:
+        for layer in one.layers if one.counts else []:
+            assert f'<th scope="row">{layer.name}<td>' in text
+
+
+def test_names_are_escaped(page, text):
+    scripts = sum(tag == "script" for tag, _ in page.tags)
+    plain = unrolled.compare([models.mlp(4, depth=2)])
+    assert scripts == sum(tag == "script" for tag, _ in Page(report.render(plain)).tags)
+    assert NASTY not in text
+    assert any(NASTY in texts for texts in page.texts["label"])
+
+
+def test_a_title_is_escaped(comparison):
+    page = Page(report.render(comparison, title=NASTY))
+    assert page.texts["title"] == page.texts["h1"] == [NASTY]
+
+
+def test_charts_have_every_model_and_layer(page, comparison):
+    content = json.dumps(charts(page)["document"])
+    for one in comparison:
+        assert json.dumps(one.name) in content
+    assert '"stage4.block2.second.conv"' in content
+    assert set(charts(page)["roots"].values()) <= set(page.ids)
+
+
+def test_models_of_equal_names_are_told_apart(page):
+    labels = [text for text in page.texts["label"] if text.startswith("resnet18")]
+    assert labels == ["resnet18", "resnet18 (2)"]
+
+
+def test_equal_reports_are_equal_files(comparison, text):
+    assert report.render(comparison) == text
+
+
+def test_date_and_versions(comparison):
+    page = Page(report.render(comparison, date=datetime.date(2024, 2, 29)))
+    cells = page.texts["tbody"]
+    assert cells[cells.index("date") + 1] == "2024-02-29"
+    assert cells[cells.index("unrolled") + 1] == unrolled.__version__
+    for part in ("Python", "NumPy", "Bokeh"):
+        assert re.match(r"\d+\.", cells[cells.index(part) + 1])
+
+
+def test_semantics_and_shapes(page):
+    cells = page.texts["tbody"]
+    assert "3,072 (3 × 32 × 32)" in cells
+    assert "value" in cells
+
+
+def test_a_bound_is_marked():
+    bound = unrolled.analyze(models.resnet(18, size=32), input_size=40)
+    text = report.render(unrolled.compare([bound]))
+    assert "lower bounds for inputs of 40 x 40" in text
+    assert "for 40 × 40, counted at a smaller size" in text
+    assert "<h1>Contexts of resnet18</h1>" in text
+
+
+@pytest.mark.parametrize("key", ["name", "total_contexts", "num_inputs", "surprisal_estimate"])
+def test_rows_follow_the_order_of_the_comparison(comparison, key):
+    ranked = unrolled.compare(comparison, sort=key)
+    page = Page(report.render(ranked))
+    names = [text for text in page.texts["tbody"] if text in {one.name for one in ranked}]
+    assert names[: len(ranked)] == [one.name for one in ranked]
+
+
+def test_one_parameter_has_no_finite_estimate():
+    net = unrolled.Network("one")
+    net.output(net.dense(net.input((1,)), 1, use_bias=False))
+    text = report.render(unrolled.compare([net], sort="surprisal_estimate"))
+    assert "<td>-inf" in text
+    json.loads(
+        re.search(r'id="charts">(.*?)</script>', text)[1],
+        parse_constant=lambda name: pytest.fail(name),
+    )
+
+
+def test_the_temperature_sweep_has_the_published_setting_and_breaks_at_zero(page, comparison):
+    """The published setting is in the table, and the curves break at T = 0."""
+    one = comparison[0]
+    cells = page.texts["tbody"]
+    at = [place for place, text in enumerate(cells) if text == one.name]
+    row = next(cells[place : place + 6] for place in at if cells[place + 1] == "-1")
+    figures = (one.log2_total_contexts, one.expected_spread, one.entropy)
+    assert row[2:5] == [f"{value:,.3f}" for value in figures]
+    content = json.dumps(charts(page)["document"])
+    temperatures = re.search(r'"temperature", \[([^]]*)\]', content)[1]
+    assert temperatures.count("nan") == 1
+    assert "-0.1, {" in temperatures
+    assert "}, 0.1" in temperatures
+
+
+def test_temperatures_of_one_s_own(comparison):
+    text = report.render(comparison, temperatures=[3.25, -7.125])
+    assert '["temperature",[-7.125,{"type":"number","value":"nan"},3.25]]' in text
+    for wrong in ([0], [], ["hot"]):
+        with pytest.raises(InvalidArgumentError):
+            report.render(comparison, temperatures=wrong)
+
+
+def test_nothing_to_report(comparison):
+    empty = type(comparison)([], "name", None)
+    with pytest.raises(InvalidArgumentError, match="nothing to report"):
+        report.render(empty)
+
+
+@pytest.mark.parametrize("options", [{"title": 3}, {"date": 20240229}])
+def test_what_is_no_text(comparison, options):
+    with pytest.raises(InvalidArgumentError, match="must be text, got int"):
+        report.render(comparison, **options)
+
+
+def test_a_saved_report_is_the_rendered_text(comparison, tmp_path):
+    path = comparison.save(tmp_path / "report.html", title="Ranking")
+    assert path.read_text() == report.render(comparison, title="Ranking")
+    assert os.listdir(tmp_path) == ["report.html"]
+
+
+def test_the_licence_of_the_library_is_kept(text):
+    assert "Copyright (c) Anaconda" in text
+    assert "Redistributions in binary form must reproduce" in text
+
+
+# In a browser.
+
+
+def browser():
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+@pytest.fixture(scope="module")
+def rendered(comparison, tmp_path_factory):
+    """The page as headless Chromium has it after running its scripts, without any network."""
+    if browser() is None:
+        pytest.skip("no Chromium")
+    folder = tmp_path_factory.mktemp("report")
+    path = comparison.save(folder / "report.html")
+    command = [
+        browser(),
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={folder / 'profile'}",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        "--virtual-time-budget=20000",
+        "--dump-dom",
+        path.as_uri(),
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return result.stdout
+
+
+def test_a_browser_draws_all_charts(rendered, page):
+    drawn = re.search(r'<html[^>]* data-charts="([^"]*)"', rendered)
+    assert drawn is not None, rendered[:300]
+    assert drawn[1] == f"{len(charts(page)['roots'])} drawn"
+
+
+def test_nothing_of_a_name_runs(rendered):
+    assert "<title>4 models by" in rendered
+
+
+# Figures of the issue.
+
+
+def test_the_report_of_the_published_models_is_under_two_megabytes():
+    text = report.render(unrolled.compare(PUBLISHED))
+    assert len(text.encode()) < 2_000_000
