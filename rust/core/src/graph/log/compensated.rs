@@ -9,36 +9,36 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::graph::lists::csr::Index;
-use crate::graph::lists::node_set::Marks;
-use crate::graph::lists::source::{Rows, changed};
-use crate::graph::log::scaled_counts::{Count, Scaled, placed, scaled_down};
+use crate::graph::lists::node_set::NodeSet;
+use crate::graph::lists::source::{ListSection, lists_changed};
+use crate::graph::log::scaled_counts::{Count, ScaledCounts, placed, scaled_down};
 use crate::graph::sweep::Sweep;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
 
 /// See the module.
-pub(crate) struct CarefulSweep<'a> {
-    pub(crate) scaled: Scaled,
+pub(crate) struct CompensatedSweep<'a> {
+    pub(crate) scaled: ScaledCounts,
     /// What is missing from each number, as a part of it.
     corrections: Vec<f32>,
-    outputs: &'a Marks,
+    outputs: &'a NodeSet,
 }
 
-impl<'a> CarefulSweep<'a> {
-    pub(crate) fn new(nodes: usize, outputs: &'a Marks) -> Self {
-        Self { scaled: Scaled::new(nodes), corrections: vec![0.0; nodes], outputs }
+impl<'a> CompensatedSweep<'a> {
+    pub(crate) fn new(nodes: usize, outputs: &'a NodeSet) -> Self {
+        Self { scaled: ScaledCounts::new(nodes), corrections: vec![0.0; nodes], outputs }
     }
 
     /// Bytes it takes, without stragglers.
     pub(crate) fn bytes(nodes: usize) -> u64 {
-        Scaled::bytes_of(nodes) + (size_of::<f32>() * nodes) as u64
+        ScaledCounts::bytes_of(nodes) + (size_of::<f32>() * nodes) as u64
     }
 
     /// Counts one node.
-    fn count<I: Index>(&mut self, rows: &Rows<'_, I>, node: usize) -> Option<()> {
-        let (row, times) = (rows.row(node)?, rows.times(node));
+    fn count<I: Index>(&mut self, lists: &ListSection<'_, I>, node: usize) -> Option<()> {
+        let (row, times) = (lists.list(node)?, lists.multiplicities(node));
         let view = self.scaled.view(0);
-        let output = self.outputs.has(node);
+        let output = self.outputs.contains(node);
         let mut top = if output { Some(0) } else { None };
         for id in row {
             let (value, exponent) = view.get(id.position())?;
@@ -74,22 +74,27 @@ impl<'a> CarefulSweep<'a> {
     }
 }
 
-impl<I: Index> Sweep<I> for CarefulSweep<'_> {
-    fn narrow(&mut self, rows: &Rows<'_, I>, range: Range<usize>, _: &Monitor<'_>) -> Result<()> {
+impl<I: Index> Sweep<I> for CompensatedSweep<'_> {
+    fn narrow(
+        &mut self,
+        lists: &ListSection<'_, I>,
+        range: Range<usize>,
+        _: &Monitor<'_>,
+    ) -> Result<()> {
         for node in range.rev() {
-            self.count(rows, node).ok_or_else(changed)?;
+            self.count(lists, node).ok_or_else(lists_changed)?;
         }
         Ok(())
     }
 
     fn wide(
         &mut self,
-        rows: &Rows<'_, I>,
+        lists: &ListSection<'_, I>,
         range: Range<usize>,
         _: &Team,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
-        self.narrow(rows, range, monitor)
+        self.narrow(lists, range, monitor)
     }
 }
 

@@ -5,11 +5,11 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use crate::graph::lists::csr::{Index, with_indices};
-use crate::graph::lists::node_set::{Marked, Marks};
-use crate::graph::lists::source::Rows;
+use crate::graph::lists::node_set::{NodeSet, NodeSetView};
+use crate::graph::lists::source::ListSection;
 use crate::graph::log::scaled_counts::{LARGE, SMALL};
 use crate::graph::survey::blocks::LONG;
-use crate::graph::survey::stretches::{Cut, Kind, LANES, Stretch};
+use crate::graph::survey::stretches::{Kind, LANES, Stretch, StretchCursor};
 
 /// Nodes between two looks for outputs.
 const PIECE: usize = 256;
@@ -61,26 +61,26 @@ impl Place for Together<'_> {
 /// Counts nodes from the last of `range` on, and returns the end of those that are left. It stops at
 /// a sum that is out of the ordinary, for which numbers of other scales may be needed.
 pub(crate) fn run<I: Index>(
-    rows: &Rows<'_, I>,
+    lists: &ListSection<'_, I>,
     range: Range<usize>,
     place: impl Place,
-    outputs: &Marks,
+    outputs: &NodeSet,
     stretches: &[Stretch],
     one: f64,
 ) -> usize {
     let outputs = outputs.view();
-    with_indices!(rows.offsets, offsets => {
-        pulp::Arch::new().dispatch(Run { offsets, rows, range, place, outputs, stretches, one })
+    with_indices!(lists.offsets, offsets => {
+        pulp::Arch::new().dispatch(Run { offsets, lists, range, place, outputs, stretches, one })
     })
 }
 
 /// [`run`], compiled for every instruction set.
 struct Run<'f, 'r, O, I, P> {
     offsets: &'f [O],
-    rows: &'f Rows<'r, I>,
+    lists: &'f ListSection<'r, I>,
     range: Range<usize>,
     place: P,
-    outputs: Marked<'f>,
+    outputs: NodeSetView<'f>,
     stretches: &'f [Stretch],
     one: f64,
 }
@@ -91,9 +91,9 @@ impl<O: Index, I: Index, P: Place> pulp::NullaryFnOnce for Run<'_, '_, O, I, P> 
     #[inline(always)]
     fn call(self) -> usize {
         let (start, mut end) = (self.range.start, self.range.end);
-        let mut cut = Cut::new(self.stretches, end);
+        let mut cut = StretchCursor::new(self.stretches, end);
         while end > start {
-            cut.look_ahead(self.rows, start);
+            cut.look_ahead(self.lists, start);
             let (nodes, kind) = cut.last(start..end);
             let first = nodes.start;
             end = match kind {
@@ -117,7 +117,7 @@ impl<O: Index, I: Index, P: Place> Run<'_, '_, O, I, P> {
         while end > range.start {
             // Most pieces have no output, and need not ask of every node.
             let first = range.start.max((end - 1) / PIECE * PIECE);
-            end = if self.outputs.any(first..end) {
+            end = if self.outputs.intersects(first..end) {
                 self.plain::<true>(first..end)
             } else {
                 self.plain::<false>(first..end)
@@ -132,7 +132,7 @@ impl<O: Index, I: Index, P: Place> Run<'_, '_, O, I, P> {
     /// [`Run::one_by_one`]; apart from the rest, so that all that an edge needs is in registers.
     #[inline(never)]
     fn plain<const OUTPUTS: bool>(&self, range: Range<usize>) -> usize {
-        let Rows { first_edge, targets, .. } = *self.rows;
+        let ListSection { first_edge, targets, .. } = *self.lists;
         let (place, outputs, one) = (self.place, self.outputs, self.one);
         let (Some(nodes), Some(stop)) =
             (self.offsets.get(range.clone()), self.offsets.get(range.end))
@@ -144,7 +144,7 @@ impl<O: Index, I: Index, P: Place> Run<'_, '_, O, I, P> {
             let start = start.position().wrapping_sub(first_edge);
             let Some(row) = targets.get(start..stop) else { return node + 1 };
             let Some(mut sum) = strands(row, |_, id| place.read(id)) else { return node + 1 };
-            let output = OUTPUTS && outputs.has(node);
+            let output = OUTPUTS && outputs.contains(node);
             if output {
                 sum += one;
             }
@@ -161,11 +161,11 @@ impl<O: Index, I: Index, P: Place> Run<'_, '_, O, I, P> {
     #[inline(always)]
     fn repeated(&self, range: Range<usize>) -> usize {
         let place = self.place;
-        let sum = self.rows.row(range.start).map(|row| strands(row, |_, id| place.read(id)));
+        let sum = self.lists.list(range.start).map(|row| strands(row, |_, id| place.read(id)));
         let Some(sum) = sum.flatten().filter(|&sum| is_ordinary(sum, false)) else {
             return range.end;
         };
-        if self.outputs.any(range.clone()) {
+        if self.outputs.intersects(range.clone()) {
             return self.one_by_one(range);
         }
         for node in range.clone() {
@@ -177,7 +177,7 @@ impl<O: Index, I: Index, P: Place> Run<'_, '_, O, I, P> {
     /// Counts nodes with shifted lists.
     #[inline(always)]
     fn shifted(&self, range: Range<usize>) -> usize {
-        let Some(row) = self.rows.row(range.start) else { return range.end };
+        let Some(row) = self.lists.list(range.start) else { return range.end };
         if row.len() >= LONG {
             self.lanes(range, |further| in_strands(self.place, row, further))
         } else {
@@ -195,9 +195,9 @@ impl<O: Index, I: Index, P: Place> Run<'_, '_, O, I, P> {
             let nodes = first..first + LANES;
             let Some(mut sums) = sums(first - range.start) else { break };
             let mut ordinary = true;
-            if self.outputs.any(nodes.clone()) {
+            if self.outputs.intersects(nodes.clone()) {
                 for (sum, node) in sums.iter_mut().zip(nodes) {
-                    let output = self.outputs.has(node);
+                    let output = self.outputs.contains(node);
                     *sum += if output { self.one } else { 0.0 };
                     ordinary &= is_ordinary(*sum, output);
                 }

@@ -1,18 +1,18 @@
 //! Sums over successor lists that the innermost loop leaves: with multiplicities, or across scales.
 
 use crate::graph::lists::csr::Index;
-use crate::graph::lists::source::Rows;
+use crate::graph::lists::source::ListSection;
 use crate::graph::log::list_sums::strands;
 use crate::graph::log::scaled_counts::Numbers;
 
 /// See the module.
-pub(crate) struct Across<'r, I> {
+pub(crate) struct MixedSums<'r, I> {
     /// The latest list, and its sum: where a layer begins in another scale, all its lists do.
     latest: &'r [I],
     latest_sum: f64,
 }
 
-impl<'r, I: Index> Across<'r, I> {
+impl<'r, I: Index> MixedSums<'r, I> {
     pub(crate) fn new() -> Self {
         Self { latest: &[], latest_sum: 0.0 }
     }
@@ -22,11 +22,11 @@ impl<'r, I: Index> Across<'r, I> {
     pub(crate) fn sum(
         &mut self,
         numbers: Numbers<'_>,
-        rows: &Rows<'r, I>,
+        lists: &ListSection<'r, I>,
         node: usize,
     ) -> Option<f64> {
-        let row = rows.row(node)?;
-        if let Some(times) = rows.times(node) {
+        let row = lists.list(node)?;
+        if let Some(times) = lists.multiplicities(node) {
             // Each number is taken some times.
             let sum = strands(row, |at, id| Some(numbers.across(id)? * *times.get(at)? as f64));
             return Some(sum.unwrap_or(f64::NAN));

@@ -9,9 +9,9 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::graph::lists::csr::Index;
-use crate::graph::lists::node_set::Marks;
-use crate::graph::lists::source::{Rows, Source, changed};
-use crate::graph::log::scaled_counts::Scaled;
+use crate::graph::lists::node_set::NodeSet;
+use crate::graph::lists::source::{ListSection, Source, lists_changed};
+use crate::graph::log::scaled_counts::ScaledCounts;
 use crate::graph::survey::blocks::{CHUNK_BITS, Survey, in_sum};
 use crate::graph::sweep::Sweep;
 use crate::machine::monitor::Monitor;
@@ -31,9 +31,9 @@ fn too_many(roundings: u32, bits: u64) -> bool {
 
 /// Whether blocks of nodes tell that no logarithm has moved too far. Without multiplicities.
 pub(crate) fn are_few<S: Source>(
-    scaled: &Scaled,
+    scaled: &ScaledCounts,
     survey: &Survey,
-    outputs: &Marks,
+    outputs: &NodeSet,
     source: &S,
 ) -> bool {
     // An output that is used further adds its own path to its sum.
@@ -55,12 +55,12 @@ pub(crate) fn are_few<S: Source>(
 pub(crate) struct RoundingSweep<'a> {
     pub(crate) found_too_many: bool,
     roundings: Vec<u32>,
-    scaled: &'a Scaled,
-    outputs: &'a Marks,
+    scaled: &'a ScaledCounts,
+    outputs: &'a NodeSet,
 }
 
 impl<'a> RoundingSweep<'a> {
-    pub(crate) fn new(scaled: &'a Scaled, outputs: &'a Marks) -> Self {
+    pub(crate) fn new(scaled: &'a ScaledCounts, outputs: &'a NodeSet) -> Self {
         let roundings = vec![0; scaled.values.len()];
         Self { found_too_many: false, roundings, scaled, outputs }
     }
@@ -70,19 +70,19 @@ impl<'a> RoundingSweep<'a> {
         (size_of::<u32>() * nodes) as u64
     }
 
-    fn bound<I: Index>(&mut self, rows: &Rows<'_, I>, range: Range<usize>) -> Option<()> {
+    fn bound<I: Index>(&mut self, lists: &ListSection<'_, I>, range: Range<usize>) -> Option<()> {
         for node in range.rev() {
             if self.scaled.is_below_rounding(node) {
                 continue;
             }
-            let row = rows.row(node)?;
+            let row = lists.list(node)?;
             let mut most = 0;
             for id in row {
                 most = most.max(*self.roundings.get(id.position())?);
             }
             // A multiplicity is rounded, and the product with it.
-            let weighted = if rows.multiplicity.is_some() { 2 } else { 0 };
-            let own = in_sum(row.len()) + weighted + usize::from(self.outputs.has(node));
+            let weighted = if lists.multiplicity.is_some() { 2 } else { 0 };
+            let own = in_sum(row.len()) + weighted + usize::from(self.outputs.contains(node));
             most = most.saturating_add(u32::try_from(own).unwrap_or(u32::MAX));
             *self.roundings.get_mut(node)? = most;
             if too_many(most, ROUNDED) && too_many(most, self.scaled.bits(node).saturating_sub(1)) {
@@ -95,20 +95,25 @@ impl<'a> RoundingSweep<'a> {
 }
 
 impl<I: Index> Sweep<I> for RoundingSweep<'_> {
-    fn narrow(&mut self, rows: &Rows<'_, I>, range: Range<usize>, _: &Monitor<'_>) -> Result<()> {
+    fn narrow(
+        &mut self,
+        lists: &ListSection<'_, I>,
+        range: Range<usize>,
+        _: &Monitor<'_>,
+    ) -> Result<()> {
         if self.found_too_many {
             return Ok(());
         }
-        self.bound(rows, range).ok_or_else(changed)
+        self.bound(lists, range).ok_or_else(lists_changed)
     }
 
     fn wide(
         &mut self,
-        rows: &Rows<'_, I>,
+        lists: &ListSection<'_, I>,
         range: Range<usize>,
         _: &Team,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
-        self.narrow(rows, range, monitor)
+        self.narrow(lists, range, monitor)
     }
 }

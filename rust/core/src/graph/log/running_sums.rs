@@ -8,8 +8,8 @@
 use std::ops::Range;
 
 use crate::graph::lists::csr::{Index, with_indices};
-use crate::graph::lists::node_set::{Marked, Marks};
-use crate::graph::lists::source::{Rows, Source};
+use crate::graph::lists::node_set::{NodeSet, NodeSetView};
+use crate::graph::lists::source::{ListSection, Source};
 use crate::graph::survey::blocks::Survey;
 use crate::graph::survey::stretches::Stretch;
 
@@ -40,24 +40,24 @@ pub(crate) fn are_worth<S: Source>(survey: &Survey, source: &S) -> bool {
 /// Counts nodes from the last of `range` on into `counts`, and returns the end of those that are
 /// left: it stops where one does not fit.
 pub(crate) fn run<I: Index>(
-    rows: &Rows<'_, I>,
+    lists: &ListSection<'_, I>,
     range: Range<usize>,
     counts: &mut [u32],
-    outputs: &Marks,
+    outputs: &NodeSet,
 ) -> usize {
     let outputs = outputs.view();
-    with_indices!(rows.offsets, offsets => {
-        pulp::Arch::new().dispatch(Run { offsets, rows, range, counts, outputs })
+    with_indices!(lists.offsets, offsets => {
+        pulp::Arch::new().dispatch(Run { offsets, lists, range, counts, outputs })
     })
 }
 
 /// [`run`], compiled for every instruction set.
 struct Run<'f, 'r, O, I> {
     offsets: &'f [O],
-    rows: &'f Rows<'r, I>,
+    lists: &'f ListSection<'r, I>,
     range: Range<usize>,
     counts: &'f mut [u32],
-    outputs: Marked<'f>,
+    outputs: NodeSetView<'f>,
 }
 
 impl<O: Index, I: Index> pulp::NullaryFnOnce for Run<'_, '_, O, I> {
@@ -69,7 +69,7 @@ impl<O: Index, I: Index> pulp::NullaryFnOnce for Run<'_, '_, O, I> {
         let mut running = [0; EDGES + 1];
         while end > start {
             let mut first = start.max(end.saturating_sub(NODES));
-            while self.rows.edges(first, end) > EDGES && end - first > 1 {
+            while self.lists.edges(first, end) > EDGES && end - first > 1 {
                 first = first.midpoint(end);
             }
             if self.together(first..end, &mut running).is_none()
@@ -90,8 +90,9 @@ impl<O: Index, I: Index> Run<'_, '_, O, I> {
         let offsets = self.offsets.get(nodes.start..=nodes.end)?;
         let (start, end) = (offsets.first()?.position(), offsets.last()?.position());
         let edge = |offset: &O| offset.position().wrapping_sub(start);
-        let list = start.wrapping_sub(self.rows.first_edge)..end.wrapping_sub(self.rows.first_edge);
-        let list = self.rows.targets.get(list)?;
+        let list =
+            start.wrapping_sub(self.lists.first_edge)..end.wrapping_sub(self.lists.first_edge);
+        let list = self.lists.targets.get(list)?;
         let running = running.get_mut(..=list.len())?;
         let ids = || list.iter().map(|id| id.narrow());
         let (least, most) = (ids().fold(u32::MAX, u32::min), ids().fold(0, u32::max));
@@ -110,9 +111,9 @@ impl<O: Index, I: Index> Run<'_, '_, O, I> {
         if large > u64::from(u32::MAX) {
             return None;
         }
-        if self.outputs.any(nodes.clone()) {
+        if self.outputs.intersects(nodes.clone()) {
             for (count, _) in
-                counts.iter_mut().zip(nodes).filter(|(_, node)| self.outputs.has(*node))
+                counts.iter_mut().zip(nodes).filter(|(_, node)| self.outputs.contains(*node))
             {
                 *count = count.checked_add(1)?;
             }
@@ -124,8 +125,8 @@ impl<O: Index, I: Index> Run<'_, '_, O, I> {
     #[inline(always)]
     fn one_by_one(&mut self, nodes: Range<usize>) -> Option<()> {
         for node in nodes.rev() {
-            let mut sum = u64::from(self.outputs.has(node));
-            for id in self.rows.row(node)? {
+            let mut sum = u64::from(self.outputs.contains(node));
+            for id in self.lists.list(node)? {
                 sum = sum.saturating_add(u64::from(*self.counts.get(id.position())?));
             }
             *self.counts.get_mut(node)? = u32::try_from(sum).ok()?;
@@ -180,13 +181,13 @@ mod tests {
     fn run_on<I: Index>(
         offsets: &Indices<'_>,
         targets: &[I],
-        outputs: &Marks,
+        outputs: &NodeSet,
     ) -> (usize, Vec<u32>) {
         let first_edge = offsets.get(0);
-        let rows = Rows { offsets, first_edge, targets, multiplicity: None };
+        let lists = ListSection { offsets, first_edge, targets, multiplicity: None };
         // What is there before must not matter.
         let mut counts = vec![7; offsets.len() - 1];
-        (run(&rows, 0..offsets.len() - 1, &mut counts, outputs), counts)
+        (run(&lists, 0..offsets.len() - 1, &mut counts, outputs), counts)
     }
 
     proptest! {
@@ -196,20 +197,20 @@ mod tests {
         fn counts_are_right_as_far_as_they_fit(graph in graphs()) {
             let nodes = graph.len();
             let (mut offsets, mut targets) = (vec![0u32], Vec::new());
-            let mut outputs = Marks::none(nodes);
+            let mut outputs = NodeSet::empty(nodes);
             for (node, (steps, output)) in graph.iter().enumerate() {
                 let ids = steps.iter().map(|step| node + step).filter(|&id| id < nodes);
                 targets.extend(ids.map(|id| id as u32));
                 offsets.push(targets.len() as u32);
                 if *output || targets.len() as u32 == offsets[node] {
-                    outputs.mark(node);
+                    outputs.insert(node);
                 }
             }
             let mut wanted = vec![0u64; nodes];
             for node in (0..nodes).rev() {
                 let list = &targets[offsets[node] as usize..offsets[node + 1] as usize];
                 let sum = list.iter().fold(0, |sum: u64, &id| sum.saturating_add(wanted[id as usize]));
-                wanted[node] = sum.saturating_add(outputs.has(node).into());
+                wanted[node] = sum.saturating_add(outputs.contains(node).into());
             }
             // Of other types, and as if there were edges before.
             let wide: Vec<u64> = offsets.iter().map(|&edge| (1 << 33) + u64::from(edge)).collect();

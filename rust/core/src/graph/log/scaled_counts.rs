@@ -57,16 +57,16 @@ pub(crate) struct Straggler {
 /// Counts of nodes: `values[v]` times the scale of the epoch; not a number for stragglers, whose
 /// place in the table is in its bits. Epochs come from the last nodes to the first.
 #[derive(Debug)]
-pub(crate) struct Scaled {
+pub(crate) struct ScaledCounts {
     pub(crate) values: Vec<f64>,
     pub(crate) epochs: Vec<Epoch>,
     pub(crate) stragglers: Vec<Straggler>,
-    /// The latest straggler that was [`Scaled::put`], and how many came one after the other.
+    /// The latest straggler that was [`ScaledCounts::put`], and how many came one after the other.
     latest: usize,
     streak: u32,
 }
 
-impl Drop for Scaled {
+impl Drop for ScaledCounts {
     fn drop(&mut self) {
         Log::reserve().put(vec![std::mem::take(&mut self.values)]);
     }
@@ -76,7 +76,7 @@ impl Drop for Scaled {
 const MARK: u64 = 0x7ff8 << 48;
 const PLACE: u64 = (1 << 48) - 1;
 
-impl Scaled {
+impl ScaledCounts {
     pub(crate) fn new(nodes: usize) -> Self {
         let epochs = vec![Epoch { end: nodes, exponent: 0 }];
         // Every number is put down before it is read.
@@ -159,7 +159,7 @@ impl Scaled {
         self.get(node).map_or(0, |(mantissa, exponent)| bits(mantissa, exponent))
     }
 
-    /// The largest of [`Scaled::bits`] of some nodes.
+    /// The largest of [`ScaledCounts::bits`] of some nodes.
     pub(crate) fn most_bits(&self, nodes: Range<usize>) -> u64 {
         if let Some((values, epoch)) = self.in_one(nodes.clone()) {
             let (_, most) = pulp::Arch::new().dispatch(|| extremes(values, 0.0));
@@ -168,7 +168,7 @@ impl Scaled {
         nodes.map(|node| self.bits(node)).max().unwrap_or(0)
     }
 
-    /// The least of [`Scaled::bits`] of those nodes whose counts may be rounded.
+    /// The least of [`ScaledCounts::bits`] of those nodes whose counts may be rounded.
     pub(crate) fn least_bits(&self, nodes: Range<usize>) -> Option<u64> {
         if let Some((values, epoch)) = self.in_one(nodes.clone()) {
             let from = if epoch.exponent == 0 { ROUNDED } else { SMALL };

@@ -9,13 +9,14 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::graph::lists::csr::Index;
-use crate::graph::lists::node_set::Marks;
-use crate::graph::lists::source::{Rows, changed};
+use crate::graph::lists::node_set::NodeSet;
+use crate::graph::lists::source::{ListSection, lists_changed};
 use crate::graph::log::list_sums::{Place, Together, run, strands};
-use crate::graph::log::mixed_sums::Across;
+use crate::graph::log::mixed_sums::MixedSums;
 use crate::graph::log::running_sums;
 use crate::graph::log::scaled_counts::{
-    Count, Epoch, LARGE, Latest, MOST, Numbers, SMALL, Scaled, Straggler, View, placed, scaled_down,
+    Count, Epoch, LARGE, Latest, MOST, Numbers, SMALL, ScaledCounts, Straggler, View, placed,
+    scaled_down,
 };
 use crate::graph::survey::stretches::{LANES, Stretch, edges_read};
 use crate::graph::sweep::Sweep;
@@ -27,8 +28,8 @@ const WIDENED: usize = 1 << 20;
 
 /// See the module.
 pub(crate) struct LogSweep<'a> {
-    scaled: Scaled,
-    outputs: &'a Marks,
+    scaled: ScaledCounts,
+    outputs: &'a NodeSet,
     stretches: &'a [Stretch],
     /// Whether all counts so far are words.
     words: bool,
@@ -38,18 +39,18 @@ impl<'a> LogSweep<'a> {
     /// Counts are `words` as long as they fit.
     pub(crate) fn new(
         nodes: usize,
-        outputs: &'a Marks,
+        outputs: &'a NodeSet,
         stretches: &'a [Stretch],
         words: bool,
     ) -> Self {
-        Self { scaled: Scaled::new(nodes), outputs, stretches, words }
+        Self { scaled: ScaledCounts::new(nodes), outputs, stretches, words }
     }
 
     /// The counts of all nodes.
     ///
     /// # Errors
     /// [`crate::Error::Interrupted`].
-    pub(crate) fn finish(mut self, monitor: &Monitor<'_>) -> Result<Scaled> {
+    pub(crate) fn finish(mut self, monitor: &Monitor<'_>) -> Result<ScaledCounts> {
         if self.words {
             self.widen(0, monitor)?;
         }
@@ -72,14 +73,14 @@ impl<'a> LogSweep<'a> {
     /// Counts words as long as they fit; returns the end of the nodes that are left.
     fn in_words<I: Index>(
         &mut self,
-        rows: &Rows<'_, I>,
+        lists: &ListSection<'_, I>,
         range: Range<usize>,
         monitor: &Monitor<'_>,
     ) -> Result<usize> {
         if !self.words {
             return Ok(range.end);
         }
-        let left = running_sums::run(rows, range.clone(), self.scaled.words(), self.outputs);
+        let left = running_sums::run(lists, range.clone(), self.scaled.words(), self.outputs);
         if left > range.start {
             self.widen(left, monitor)?;
         }
@@ -90,35 +91,36 @@ impl<'a> LogSweep<'a> {
 impl<I: Index> Sweep<I> for LogSweep<'_> {
     fn narrow(
         &mut self,
-        rows: &Rows<'_, I>,
+        lists: &ListSection<'_, I>,
         range: Range<usize>,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
-        let mut end = self.in_words(rows, range.clone(), monitor)?;
+        let mut end = self.in_words(lists, range.clone(), monitor)?;
         while end > range.start {
             // As long as one epoch lasts.
             let epoch = self.scaled.epoch();
             let latest = Latest::new(&self.scaled.epochs);
             let one = epoch.one();
-            let mut across = Across::new();
+            let mut across = MixedSums::new();
             let epochs = self.scaled.epochs.len();
             while end > range.start && self.scaled.epochs.len() == epochs {
-                if rows.multiplicity.is_none() {
+                if lists.multiplicity.is_none() {
                     let place = Together::new(&mut self.scaled.values, epoch.end);
-                    end = run(rows, range.start..end, place, self.outputs, self.stretches, one);
+                    end = run(lists, range.start..end, place, self.outputs, self.stretches, one);
                     if end == range.start {
                         break;
                     }
                 }
                 end -= 1;
-                let output = self.outputs.has(end);
+                let output = self.outputs.contains(end);
                 let numbers = latest.numbers(&self.scaled.values, 0);
-                let sum = across.sum(numbers, rows, end).ok_or_else(changed)?;
+                let sum = across.sum(numbers, lists, end).ok_or_else(lists_changed)?;
                 let sum = sum + if output { one } else { 0.0 };
                 let count = if fits(sum, output) {
                     Count::Fits(sum)
                 } else {
-                    mixed(self.scaled.view(0), epoch, rows, end, output).ok_or_else(changed)?
+                    mixed(self.scaled.view(0), epoch, lists, end, output)
+                        .ok_or_else(lists_changed)?
                 };
                 self.scaled.put(end, count);
             }
@@ -128,18 +130,18 @@ impl<I: Index> Sweep<I> for LogSweep<'_> {
 
     fn wide(
         &mut self,
-        rows: &Rows<'_, I>,
+        lists: &ListSection<'_, I>,
         range: Range<usize>,
         team: &Team,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
-        let range = range.start..self.in_words(rows, range, monitor)?;
+        let range = range.start..self.in_words(lists, range, monitor)?;
         if range.is_empty() {
             return Ok(());
         }
         let epoch = self.scaled.epoch();
-        let pieces = team.pieces(|| edges_read(self.stretches, rows, range.clone()));
-        let ranges = rows.parts(range.clone(), pieces);
+        let pieces = team.pieces(|| edges_read(self.stretches, lists, range.clone()));
+        let ranges = lists.parts(range.clone(), pieces);
         let mut found: Vec<Found> = ranges.iter().map(|_| Found::default()).collect();
         let (open, done) = self.scaled.values.split_at_mut(range.end);
         let view = View::new(done, range.end, &self.scaled.epochs, &self.scaled.stragglers);
@@ -151,7 +153,7 @@ impl<I: Index> Sweep<I> for LogSweep<'_> {
             tasks.push(Wide {
                 view,
                 epoch,
-                rows,
+                lists,
                 range: range.clone(),
                 values,
                 found,
@@ -159,7 +161,7 @@ impl<I: Index> Sweep<I> for LogSweep<'_> {
                 stretches: self.stretches,
             });
         }
-        let cost = |task: &Wide<'_, '_, I>| rows.edges(task.range.start, task.range.end) as u64;
+        let cost = |task: &Wide<'_, '_, I>| lists.edges(task.range.start, task.range.end) as u64;
         team.each(tasks.into_iter(), monitor, cost, Wide::count)?;
         self.settle(range, epoch, found);
         Ok(())
@@ -170,37 +172,37 @@ impl<I: Index> Sweep<I> for LogSweep<'_> {
 struct Wide<'w, 'r, I> {
     view: View<'w>,
     epoch: Epoch,
-    rows: &'w Rows<'r, I>,
+    lists: &'w ListSection<'r, I>,
     range: Range<usize>,
     values: &'w mut [f64],
     found: &'w mut Found,
-    outputs: &'w Marks,
+    outputs: &'w NodeSet,
     stretches: &'w [Stretch],
 }
 
 impl<I: Index> Wide<'_, '_, I> {
     fn count(self) -> Result<()> {
-        let Self { view, epoch, rows, range, values, found, outputs, stretches } = self;
+        let Self { view, epoch, lists, range, values, found, outputs, stretches } = self;
         let (numbers, one) = (view.numbers(), epoch.one());
-        let mut across = Across::new();
+        let mut across = MixedSums::new();
         let mut end = range.end;
         while end > range.start {
-            if rows.multiplicity.is_none() {
+            if lists.multiplicity.is_none() {
                 let values = Cell::from_mut(&mut *values).as_slice_of_cells();
                 let place = Aside { numbers, values, first: range.start };
-                end = run(rows, range.start..end, place, outputs, stretches, one);
+                end = run(lists, range.start..end, place, outputs, stretches, one);
                 if end == range.start {
                     break;
                 }
             }
             end -= 1;
-            let output = outputs.has(end);
-            let sum = across.sum(numbers, rows, end).ok_or_else(changed)?;
+            let output = outputs.contains(end);
+            let sum = across.sum(numbers, lists, end).ok_or_else(lists_changed)?;
             let sum = sum + if output { one } else { 0.0 };
             let count = if fits(sum, output) {
                 Count::Fits(sum)
             } else {
-                mixed(view, epoch, rows, end, output).ok_or_else(changed)?
+                mixed(view, epoch, lists, end, output).ok_or_else(lists_changed)?
             };
             match count {
                 Count::Fits(value) => {
@@ -280,12 +282,12 @@ fn fits(sum: f64, output: bool) -> bool {
 fn mixed<I: Index>(
     view: View<'_>,
     epoch: Epoch,
-    rows: &Rows<'_, I>,
+    lists: &ListSection<'_, I>,
     node: usize,
     output: bool,
 ) -> Option<Count> {
-    let row = rows.row(node)?;
-    let times = rows.times(node);
+    let row = lists.list(node)?;
+    let times = lists.multiplicities(node);
     let mut top = if output { Some(0) } else { None };
     for id in row {
         let (value, exponent) = view.get(id.position())?;

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use crate::graph::lists::csr::Index;
-use crate::graph::lists::source::Rows;
+use crate::graph::lists::source::ListSection;
 
 /// Nodes of shifted lists that are counted together.
 pub(crate) const LANES: usize = 8;
@@ -46,13 +46,13 @@ impl Stretch {
 }
 
 /// Goes through nodes from the last to the first: the stretches, and those between them.
-pub(crate) struct Cut<'s> {
+pub(crate) struct StretchCursor<'s> {
     stretches: &'s [Stretch],
     /// How many of them need no look ahead.
     ahead: usize,
 }
 
-impl<'s> Cut<'s> {
+impl<'s> StretchCursor<'s> {
     /// Of nodes before `end`; `stretches` from the last to the first.
     pub(crate) fn new(stretches: &'s [Stretch], end: usize) -> Self {
         let passed = stretches.partition_point(|stretch| stretch.first as usize >= end);
@@ -65,11 +65,12 @@ impl<'s> Cut<'s> {
     /// Reads lists around the next stretches from `start` on: most lists of a stretch are not read, so
     /// these are in no cache, and each by itself would be waited for.
     #[inline(always)]
-    pub(crate) fn look_ahead<I: Index>(&mut self, rows: &Rows<'_, I>, start: usize) {
+    pub(crate) fn look_ahead<I: Index>(&mut self, lists: &ListSection<'_, I>, start: usize) {
         if self.ahead > 0 {
             return;
         }
-        let entry = |node: usize| rows.targets.get(rows.start(node)).map_or(0, |id| id.position());
+        let entry =
+            |node: usize| lists.targets.get(lists.start(node)).map_or(0, |id| id.position());
         let next = self.stretches.iter().take(AHEAD).map(Stretch::nodes);
         let next = next.take_while(|nodes| nodes.start >= start);
         std::hint::black_box(
@@ -102,14 +103,15 @@ impl<'s> Cut<'s> {
 /// that repeat it.
 pub(crate) fn edges_read<I: Index>(
     stretches: &[Stretch],
-    rows: &Rows<'_, I>,
+    lists: &ListSection<'_, I>,
     range: Range<usize>,
 ) -> usize {
-    let (mut cut, mut end, mut edges) = (Cut::new(stretches, range.end), range.end, 0usize);
+    let (mut cut, mut end, mut edges) =
+        (StretchCursor::new(stretches, range.end), range.end, 0usize);
     while end > range.start {
         let (nodes, kind) = cut.last(range.start..end);
         let last = if kind == Some(Kind::Repeated) { nodes.start + 1 } else { nodes.end };
-        edges = edges.saturating_add(rows.edges(nodes.start, last));
+        edges = edges.saturating_add(lists.edges(nodes.start, last));
         end = nodes.start;
     }
     edges
