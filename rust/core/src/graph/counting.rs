@@ -16,7 +16,7 @@ use crate::graph::lists::node_set::NodeSet;
 use crate::graph::lists::place::{Lists, with_source};
 use crate::graph::lists::source::{Source, lists_changed};
 use crate::graph::log::compensated::CompensatedSweep;
-use crate::graph::log::rounding::{RoundingSweep, are_few};
+use crate::graph::log::rounding::{RoundingSweep, roundings_are_few};
 use crate::graph::log::running_sums;
 use crate::graph::log::scaled_counts::ScaledCounts;
 use crate::graph::log::sweep::LogSweep;
@@ -212,7 +212,7 @@ impl Job<'_> {
         }
         self.monitor.start(if self.exact && !small { 2 * steps } else { steps });
         self.check_memory(LOG_SPACE, ScaledCounts::bytes_of(source.nodes()))?;
-        let words = !self.weighted && running_sums::are_worth(survey, source);
+        let words = !self.weighted && running_sums::is_worth_it(survey, source);
         let mut sweep = LogSweep::new(source.nodes(), self.ends, &survey.stretches, words);
         drive(source, survey, self.team, self.monitor, &mut sweep)?;
         let scaled = sweep.finish(self.monitor)?;
@@ -244,7 +244,7 @@ impl Job<'_> {
         survey: &Survey,
         scaled: ScaledCounts,
     ) -> Result<SideCounts> {
-        if !self.weighted && are_few(&scaled, survey, self.ends, source) {
+        if !self.weighted && roundings_are_few(&scaled, survey, self.ends, source) {
             return Ok(SideCounts::scaled(scaled, 0));
         }
         let nodes = source.nodes();

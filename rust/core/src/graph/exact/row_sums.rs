@@ -11,7 +11,7 @@ use crate::graph::exact::stretch_sums::Counted;
 use crate::graph::lists::csr::Index;
 use crate::graph::lists::node_set::NodeSet;
 use crate::graph::lists::source::{ListSection, lists_changed};
-use crate::graph::survey::stretches::{Kind, LANES, Stretch, StretchCursor};
+use crate::graph::survey::stretches::{SIDE_BY_SIDE, Stretch, StretchCursor, StretchKind};
 
 /// Digits of neighbouring rows that are worth adding up together.
 const WORTH: usize = 384;
@@ -70,11 +70,13 @@ impl<I: Index> pulp::NullaryFnOnce for Plain<'_, '_, I> {
             cut.look_ahead(fill.rows, range.start);
             let (nodes, kind) = cut.last(range.start..end);
             end = nodes.start;
-            let repeated =
-                kind == Some(Kind::Repeated) && !fill.outputs.view().intersects(nodes.clone());
+            let repeated = kind == Some(StretchKind::Repeated)
+                && !fill.outputs.view().intersects(nodes.clone());
             let alone = match kind {
-                Some(Kind::Repeated) if repeated => nodes.end - 1..nodes.end,
-                Some(Kind::Shifted) => nodes.start..fill.shifted(nodes.clone(), &mut sums)?,
+                Some(StretchKind::Repeated) if repeated => nodes.end - 1..nodes.end,
+                Some(StretchKind::Shifted) => {
+                    nodes.start..fill.shifted(nodes.clone(), &mut sums)?
+                }
                 _ => nodes.clone(),
             };
             fill.one_by_one(alone)?;
@@ -114,11 +116,11 @@ impl<I: Index> Fill<'_, '_, I> {
     fn shifted(&mut self, range: Range<usize>, sums: &mut Vec<u64>) -> Result<usize> {
         let mut end = range.end;
         let row = self.rows.list(range.start).ok_or_else(lists_changed)?;
-        if range.len() < LANES {
+        if range.len() < SIDE_BY_SIDE {
             return Ok(end);
         }
         // Narrow rows are worth counting in longer stretches.
-        let most = (WORTH / self.digits).clamp(LANES, range.len());
+        let most = (WORTH / self.digits).clamp(SIDE_BY_SIDE, range.len());
         let lanes = range.len().div_ceil(range.len().div_ceil(most));
         sums.resize(lanes * self.digits, 0);
         let (outputs, digits, done) = (self.outputs.view(), self.digits, self.done);

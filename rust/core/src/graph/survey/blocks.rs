@@ -159,8 +159,8 @@ fn shortened<I: Index>(lists: &ListSection<'_, I>, range: Range<usize>) -> usize
 }
 
 fn beyond<I: Index>(lists: &ListSection<'_, I>, node: usize, nodes: usize) -> Error {
-    let row = lists.list(node).unwrap_or_default();
-    let id = row.iter().map(|id| id.position()).find(|&id| id >= nodes).unwrap_or(nodes);
+    let list = lists.list(node).unwrap_or_default();
+    let id = list.iter().map(|id| id.position()).find(|&id| id >= nodes).unwrap_or(nodes);
     let reason = format!("node {node} has successor {id}, but there are {nodes} nodes, from 0");
     Error::InvalidGraph { reason }
 }

@@ -8,7 +8,7 @@ use crate::graph::lists::csr::Index;
 use crate::graph::lists::source::ListSection;
 
 /// Nodes of shifted lists that are counted together.
-pub(crate) const LANES: usize = 8;
+pub(crate) const SIDE_BY_SIDE: usize = 8;
 /// Nodes that are enough to look for stretches among, which are not found in smaller pieces.
 pub(crate) const ENOUGH: usize = 64;
 /// Entries of lists that are worth remembering because they are repeated.
@@ -27,12 +27,12 @@ const MOST_PASSED: usize = 8;
 pub(crate) struct Stretch {
     first: u32,
     end: u32,
-    kind: Kind,
+    kind: StretchKind,
 }
 
 /// What the list of the next node of a stretch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum StretchKind {
     /// The same.
     Repeated,
     /// Every entry is one larger.
@@ -81,7 +81,7 @@ impl<'s> StretchCursor<'s> {
 
     /// The last nodes of `range`, and whether they are of a stretch, and of which kind.
     #[inline(always)]
-    pub(crate) fn last(&mut self, range: Range<usize>) -> (Range<usize>, Option<Kind>) {
+    pub(crate) fn last(&mut self, range: Range<usize>) -> (Range<usize>, Option<StretchKind>) {
         let (start, end) = (range.start, range.end);
         while let Some((stretch, rest)) = self.stretches.split_first() {
             let nodes = stretch.nodes();
@@ -110,7 +110,7 @@ pub(crate) fn edges_read<I: Index>(
         (StretchCursor::new(stretches, range.end), range.end, 0usize);
     while end > range.start {
         let (nodes, kind) = cut.last(range.start..end);
-        let last = if kind == Some(Kind::Repeated) { nodes.start + 1 } else { nodes.end };
+        let last = if kind == Some(StretchKind::Repeated) { nodes.start + 1 } else { nodes.end };
         edges = edges.saturating_add(lists.edges(nodes.start, last));
         end = nodes.start;
     }
@@ -165,14 +165,14 @@ impl<O: Index, I: Index> Lists<'_, O, I> {
             return None;
         }
         let (first, least, kind) = if by == 0 {
-            (self.alike::<0>(start, end)?, usize::MAX, Kind::Repeated)
+            (self.alike::<0>(start, end)?, usize::MAX, StretchKind::Repeated)
         } else {
             // None may lead to another; what is beyond is not even looked at, lest it be looked at
             // again and again.
             let least = last.iter().map(|id| id.position()).min()?;
             let room = least.saturating_sub(end);
             let first = self.alike::<1>(start.max((end - 1).saturating_sub(room)), end)?;
-            (first, least.saturating_sub(end - 1 - first), Kind::Shifted)
+            (first, least.saturating_sub(end - 1 - first), StretchKind::Shifted)
         };
         Some((Stretch { first: first as u32, end: end as u32, kind }, least))
     }
@@ -225,7 +225,8 @@ fn add(found: &mut Vec<Stretch>, mut stretch: Stretch, least: usize) -> bool {
         }
         stretch.end -= 1;
     }
-    let worth_it = stretch.nodes().len() >= if stretch.kind == Kind::Shifted { LANES } else { 2 };
+    let worth_it = stretch.nodes().len()
+        >= if stretch.kind == StretchKind::Shifted { SIDE_BY_SIDE } else { 2 };
     if worth_it {
         found.push(stretch);
     }
@@ -310,7 +311,7 @@ mod tests {
                 let nodes = stretch.nodes();
                 prop_assert!(nodes.len() >= 2 && nodes.end <= end, "{:?} before {}", stretch, end);
                 end = nodes.start;
-                let by = u32::from(stretch.kind == Kind::Shifted);
+                let by = u32::from(stretch.kind == StretchKind::Shifted);
                 for (further, node) in nodes.clone().enumerate() {
                     let told = lists[nodes.start].iter().map(|id| id + by * further as u32);
                     prop_assert!(told.eq(lists[node].iter().copied()));
@@ -327,7 +328,7 @@ mod tests {
         for piece in [ENOUGH, 1000] {
             let mut kinds = [0, 0];
             for stretch in found(&lists, piece) {
-                kinds[usize::from(stretch.kind == Kind::Shifted)] += stretch.nodes().len();
+                kinds[usize::from(stretch.kind == StretchKind::Shifted)] += stretch.nodes().len();
             }
             // Some nodes are passed over before the first of a stretch is looked at.
             let most = [140, 148];
