@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parent.parent
+import unrolled
 
 project = "unrolled"
 author = "the unrolled developers"
 copyright = "the unrolled developers"
-version = release = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+version = release = unrolled.__version__
 
 extensions = [
     "myst_parser",
