@@ -39,7 +39,7 @@ class OnTerminal(NamedTuple):
     shown: bytes
 
 
-def command_on_a_terminal(*arguments: object) -> OnTerminal:
+def command_on_a_terminal(*arguments: object, **options: Any) -> OnTerminal:
     """The same as a process, its standard error a terminal of 80 columns."""
     import pty
 
@@ -49,6 +49,7 @@ def command_on_a_terminal(*arguments: object) -> OnTerminal:
         stdout=subprocess.PIPE,
         stderr=following,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
+        **options,
     ) as process:
         os.close(following)
         shown = b""
