@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["described", "did_you_mean"]
+__all__ = ["described", "did_you_mean", "shortened"]
 
 LONGEST_DESCRIPTION = 100
 
 
 def described(value: object) -> str:
     """The type of a value and the value itself, on one line and not too long."""
-    text = " ".join(repr(value).split())
-    if len(text) > LONGEST_DESCRIPTION:
-        text = f"{text[:LONGEST_DESCRIPTION]}..."
-    return f"{type(value).__name__} {text}"
+    return f"{type(value).__name__} {shortened(' '.join(repr(value).split()))}"
+
+
+def shortened(text: str) -> str:
+    """A text, cut where it becomes too long for a message."""
+    return text if len(text) <= LONGEST_DESCRIPTION else f"{text[:LONGEST_DESCRIPTION]}..."
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
