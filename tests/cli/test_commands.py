@@ -32,6 +32,14 @@ def test_help(arguments):
     assert result.output.startswith("Usage: unrolled")
 
 
+@pytest.mark.parametrize("run", [command, invoke])
+def test_the_bare_command_prints_its_help(run):
+    bare, asked = run(), run("--help")
+    assert bare.stdout == asked.stdout
+    assert bare.stdout.startswith("Usage: unrolled")
+    assert bare.stderr == ""
+
+
 def test_models_are_all_listed():
     result = invoke("models")
     assert result.exit_code == 0
@@ -182,7 +190,7 @@ def test_thermo_json():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Missing command"),
+        (["--size=32"], "No such option '--size'"),
         (["analyse"], "No such command 'analyse'"),
         (["analyze"], "Missing argument 'MODEL'"),
         (["compare"], "Missing argument 'NAMES...'"),
