@@ -33,7 +33,7 @@ __all__ = ["main"]
 
 FRAMEWORKS = ["onnx", "keras", "torch", "jax"]
 LARGEST_JSON_INTEGER = 1 << 53
-MOST_TEMPERATURES = 100_000
+MOST_TEMPERATURES = 10_000
 """A table of more would take minutes to draw, and memory in proportion."""
 
 
@@ -124,7 +124,7 @@ def analyze_command(
 @model_options
 @json_option
 def compare_command(names: Sequence[str], as_json: bool, **options: Any) -> None:
-    """Compare the models NAMES, published or in files, in one ranked table."""
+    """Compare the models or files NAMES in one ranked table."""
     comparison = compared(names, **options)
     show(comparison, comparison, as_json)
 
@@ -139,7 +139,7 @@ def compare_command(names: Sequence[str], as_json: bool, **options: Any) -> None
 def report_command(
     names: Sequence[str], output: str, title: str | None, date: str | None, **options: Any
 ) -> None:
-    """Write a report on the models NAMES, published or in files, as one HTML file."""
+    """Write a report on the models or files NAMES as one HTML file."""
     from unrolled import report  # It is heavy, and only needed here.
 
     report.check_packages()
@@ -276,15 +276,19 @@ def parsed_temperatures(text: str) -> list[float | str]:
     Raises
     ------
     BadParameter
-        Something else, or more temperatures than `MOST_TEMPERATURES`.
+        Something else, or more temperatures than `MOST_TEMPERATURES`, which is seen before there
+        is memory for any.
     """
     first, *others = text.split(":")
+    values: list[float | str]
     try:
         if others:
             last, number = others
+            check_temperatures(int(number))
             values = spaced(float(first), float(last), int(number))
         else:
             parts = [part.strip() for part in text.split(",")]
+            check_temperatures(len(parts))
             values = [part if part in ("0+", "0-") else float(part) for part in parts]
     except ValueError:
         raise click.BadParameter(
@@ -295,15 +299,12 @@ def parsed_temperatures(text: str) -> list[float | str]:
     return [one for value in values for one in (limits if value == 0 else [value])]
 
 
-def spaced(first: float, last: float, number: int) -> list[float | str]:
-    """Equally spaced temperatures.
+def check_temperatures(number: int) -> None:
+    """Refuse more temperatures than a sweep may have.
 
     Raises
     ------
     BadParameter
-        More of them than `MOST_TEMPERATURES`, which is seen before there is memory for any.
-    ValueError
-        The first, the last or their distance is no finite number, or there are fewer than none.
     """
     if number > MOST_TEMPERATURES:
         raise click.BadParameter(
@@ -311,8 +312,18 @@ def spaced(first: float, last: float, number: int) -> list[float | str]:
             "take larger steps.",
             param_hint="'--temperatures'",
         )
+
+
+def spaced(first: float, last: float, number: int) -> list[float | str]:
+    """Equally spaced temperatures.
+
+    Raises
+    ------
+    ValueError
+        The first, the last or their distance is no finite number, or there are fewer than none.
+    """
     if not math.isfinite(last - first):
-        raise ValueError
+        raise ValueError("temperatures from or to infinity")
     step = abs(last - first) / max(number - 1, 1)
     # Steps of 0.1 and the like miss zero by a rounding error.
     return [

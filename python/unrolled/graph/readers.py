@@ -53,6 +53,7 @@ def read_graph(
             f"{path}: only the edges of an .npz file can stay where they are"
         )
     try:
+        _check_regular(path)
         with _naming(path):
             if suffix in SEPARATORS:
                 return read_table(path, SEPARATORS[suffix], threads, progress)
@@ -65,6 +66,12 @@ def read_graph(
     except OSError as error:
         raise GraphFileError(f"{path}: cannot be read: {error.strerror or error}") from error
     raise GraphFileError(f"{path}: expected a file that ends with {', '.join(SUFFIXES)}")
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse a device or a pipe, which might be read for ever."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise GraphFileError(f"{path}: is a device or a pipe; copy what it has into a file first")
 
 
 @contextmanager

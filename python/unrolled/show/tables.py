@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from io import StringIO
@@ -37,7 +36,7 @@ MISSING = "-"
 """Stands for a figure that there is not."""
 
 UNLIMITED_WIDTH = 500
-NARROWEST = 40
+NARROWEST, USUAL_WIDTH = 40, 80
 MOST_DIGITS = 9
 """Of a width: Python converts longer numbers slowly, or refuses to."""
 HEIGHT = 25
@@ -110,15 +109,26 @@ def decimal_digits(number: int) -> str:
     return decimal_digits(high) + decimal_digits(low).zfill(half)
 
 
-def output_width() -> int:
-    """Columns to fill: COLUMNS if it is a number, or those of the terminal, or no limit without."""
+def output_width(stream: IO[str] | None = None) -> int:
+    """Columns to fill: COLUMNS if it is a number, or those of the terminal, or no limit without.
+
+    Parameters
+    ----------
+    stream : text stream, optional
+        Where the text goes; by default the standard output.
+    """
     wanted = os.environ.get("COLUMNS", "")
     # There are digits that Python's int refuses, such as a superscript two.
     if wanted.isascii() and wanted.isdigit() and len(wanted) <= MOST_DIGITS:
         return max(int(wanted), NARROWEST)
-    if sys.stdout is not None and sys.stdout.isatty():
-        return max(shutil.get_terminal_size().columns, NARROWEST)
-    return UNLIMITED_WIDTH
+    stream = stream or sys.stdout
+    if stream is None or not stream.isatty():
+        return UNLIMITED_WIDTH
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except OSError:  # Something that passes for a terminal.
+        columns = 0
+    return max(columns or USUAL_WIDTH, NARROWEST)
 
 
 def console(file: IO[str], width: int | None = None, *, plain: bool = False) -> Console:
@@ -128,7 +138,7 @@ def console(file: IO[str], width: int | None = None, *, plain: bool = False) -> 
     ----------
     file : text stream
     width : int, optional
-        By default `output_width`.
+        By default `output_width` of the file.
     plain : bool
         Without colours, as if there were no terminal.
     """
@@ -137,7 +147,7 @@ def console(file: IO[str], width: int | None = None, *, plain: bool = False) -> 
     # With both sizes given, rich does not read COLUMNS and LINES, which may be no numbers.
     return Console(
         file=file,
-        width=width or output_width(),
+        width=width or output_width(file),
         height=HEIGHT,
         color_system=None if plain else "auto",
         force_terminal=False if plain else None,
