@@ -6,6 +6,7 @@ What NetworkX would leave out without a word is refused here.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stdout
 from io import StringIO
@@ -112,9 +113,11 @@ def _read_dot(path: Path) -> nx.Graph[Any]:
     """A graph of DOT, its subgraphs taken as parts of it."""
     import networkx as nx
 
-    pydot = import_optional("pydot", "dot")
     text = path.read_text("utf-8-sig")
-    with redirect_stdout(StringIO()) as said:  # pydot prints what is wrong.
+    # pydot prints what is wrong, and calls its own parser by names that this one calls old.
+    with redirect_stdout(StringIO()) as said, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pydot = import_optional("pydot", "dot")
         # It passes over whatever it cannot read behind the end of a graph, but then not this one.
         graphs = pydot.graph_from_dot_data(f"{text}\ndigraph {SENTINEL} {{}}")
     if not graphs:
