@@ -311,13 +311,13 @@ LOG_SUM_EXP: dict[str, Callable[[Any], Any]] = {
     "scaled": lambda x: jax.nn.logsumexp(x, axis=-1, b=2.0),
     "of the negative": lambda x: -jax.nn.logsumexp(-x, axis=-1),
 }
-SUMS = {"axis kept": lambda x: x.sum(0), "over all": jnp.sum}
+SUMMED = {"axis kept": lambda x: x.sum(0), "over all": jnp.sum}
 
 
 @pytest.mark.parametrize("semantics", ["value", "dependency"])
 @pytest.mark.parametrize("name", LOG_SUM_EXP)
 def test_log_sum_exp_is_one_reduction(name: str, semantics: Any) -> None:
-    form = SUMS.get(name, lambda x: x.sum(-1))
+    form = SUMMED.get(name, lambda x: x.sum(-1))
     assert_counts(of_x(LOG_SUM_EXP[name]), X, of_x(form), semantics=semantics)
 
 
