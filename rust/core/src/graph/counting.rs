@@ -222,7 +222,7 @@ impl Job<'_> {
         if !self.exact {
             return self.carefully(source, survey, scaled);
         }
-        let widths = Widths::of_scaled(&scaled, source.nodes(), self.monitor)?;
+        let widths = Widths::from_log_space(&scaled, source.nodes(), self.monitor)?;
         let peak = scaled.bytes();
         drop(scaled);
         self.exactly(source, survey, widths, peak)
@@ -234,7 +234,7 @@ impl Job<'_> {
             let widths = survey.bits.iter().map(|&bits| digits(bits.into()));
             return Some(Widths::Known(widths.collect()));
         }
-        if self.weighted { None } else { Widths::found(survey) }
+        if self.weighted { None } else { Widths::from_growth(survey) }
     }
 
     /// Counts once more where rounding may have moved a logarithm of `scaled` too far.

@@ -43,7 +43,7 @@ impl SideCounts {
     /// Takes what a sweep has counted; `before` are bytes that there were at once before it.
     pub(crate) fn exact(sweep: ExactSweep<'_>, before: u64) -> Self {
         let peak = before.max(sweep.peak);
-        match sweep.kept {
+        match sweep.parameter_rows {
             None => Self { numbers: Representation::Bands(sweep.bands), peak },
             Some(mut kept) => {
                 kept.finish();
