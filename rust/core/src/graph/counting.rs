@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::graph::building::topological::reversed;
+use crate::graph::building::topological::reverse;
 use crate::graph::counts::{GraphCounts, Side, SideCounts};
 use crate::graph::exact::digits::digits;
 use crate::graph::exact::parameter_rows::ParameterRows;
@@ -11,7 +11,7 @@ use crate::graph::exact::sweep::{COUNTING, ExactSweep};
 use crate::graph::exact::widths::Widths;
 use crate::graph::frame::Graph;
 use crate::graph::lists::csr::Csr;
-use crate::graph::lists::file::{Turned, with_reader};
+use crate::graph::lists::file::{ReversedReader, with_reader};
 use crate::graph::lists::node_set::NodeSet;
 use crate::graph::lists::place::{Lists, with_source};
 use crate::graph::lists::source::{Source, lists_changed};
@@ -132,12 +132,12 @@ impl Graph<'_> {
         let weighted = self.is_weighted();
         let (exact, ends) = (options.exact, &ends);
         let job = Job { ends, wanted, weighted, exact, limit, team, monitor };
-        let in_memory = |csr: &Csr<'_>| Ok(Lists::Memory(reversed(csr, team, monitor)?));
+        let in_memory = |csr: &Csr<'_>| Ok(Lists::Memory(reverse(csr, team, monitor)?));
         let turned = match (&frame.renumbered, &self.lists) {
             (Some(csr), _) | (None, Lists::Memory(csr)) => in_memory(csr)?,
             (None, Lists::File(file)) => {
                 let store = with_reader!(file, reader => {
-                    let mut source = Turned::new(reader)?;
+                    let mut source = ReversedReader::new(reader)?;
                     let survey = rising(&mut source, monitor)?;
                     job.count(&mut source, &survey)
                 })?;

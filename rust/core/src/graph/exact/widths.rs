@@ -143,13 +143,13 @@ fn most_bits(rows: &[u64], digits: usize) -> u32 {
     0
 }
 
-/// Bits of the largest counts of chunks, those of larger number first, as far as no chunk of a
-/// smaller number has as many.
+/// The bits of the largest count of every chunk, the last chunks first. Chunks are left out behind which
+/// an earlier chunk has a count at least as large.
 #[derive(Default)]
 pub(crate) struct Largest(Vec<(usize, u32)>);
 
 impl Largest {
-    /// Some counts of a chunk have so many bits, and no chunk of smaller number was added before.
+    /// Notes that a chunk has counts of so many bits; chunks come from the last to the first.
     fn add(&mut self, chunk: usize, bits: u32) {
         if self.0.last().is_some_and(|&(last, most)| last == chunk && most >= bits) {
             return;
@@ -160,7 +160,7 @@ impl Largest {
         self.0.push((chunk, bits));
     }
 
-    /// The most that a chunk has up to this one.
+    /// The most bits of the chunks that were added, up to `chunk`.
     fn before(&self, chunk: usize) -> u32 {
         let beyond = self.0.partition_point(|&(other, _)| other > chunk);
         self.0.get(beyond).map_or(0, |&(_, bits)| bits)
