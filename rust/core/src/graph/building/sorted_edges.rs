@@ -124,7 +124,7 @@ fn fits<O>(nodes: usize) -> bool {
     needed < 1 << 26 || needed <= available_memory()
 }
 
-/// ListBuilder that are being put together, from the last to the first.
+/// Puts lists together, from the last to the first.
 struct ListBuilder<O, F> {
     offsets: Vec<O>,
     offset: F,
@@ -160,7 +160,7 @@ where
         start: usize,
         summary: &PieceSummary,
     ) {
-        // ParameterRows at hand: a compiler cannot tell these from what is written to.
+        // These are copied: a compiler cannot know that writing offsets does not change them.
         let (mut next, mut end, mut extremes) = (self.next, self.end, self.extremes);
         let mut stop = targets.len();
         for (head, &edge) in summary.heads().iter().enumerate().rev() {
@@ -365,14 +365,15 @@ mod tests {
     use crate::graph::lists::source::Memory;
     use crate::graph::survey::blocks::survey;
 
-    /// Numbers that only have to be scattered.
+    /// A number that looks random (the mixing function of SplitMix64).
     fn scattered(seed: u64) -> u64 {
         let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
 
-    /// ListBuilder of up to `degree` successors, some of none; `falling` edges in a million do not go up.
+    /// Edges by source: lists of up to `degree` successors, some of them empty. `falling` in a million edges
+    /// do not go up.
     fn edges(nodes: u64, degree: u64, sorted: bool, falling: u64, seed: u64) -> Vec<(u32, u64)> {
         let mut edges = Vec::new();
         for node in 0..nodes {

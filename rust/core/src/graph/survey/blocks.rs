@@ -18,7 +18,7 @@ const WIDE: usize = 1 << 15;
 const PIECE: usize = 1 << 16;
 /// About the most edges of a piece, so that it stays in the cache.
 const EDGES: usize = 1 << 16;
-/// ListTable up to this length are looked at as if they had it.
+/// Lists up to this length are read as if they had it.
 const SHORT: usize = 16;
 /// Masks for lists shorter than what is read: from `SHORT - length` on, the first `length` masks are all
 /// ones and the others 0. (As a constant, compilers would turn them into jumps.)
