@@ -15,7 +15,7 @@ import_exception!(unrolled.errors, NothingToCountError);
 import_exception!(unrolled.errors, SizeOverflowError);
 import_exception!(unrolled.errors, UnrolledError);
 
-/// A core error on its way to Python; wrappers need only `?`.
+/// An error of the core on its way to Python. Methods that return it need only `?`.
 pub(crate) struct CoreError(Error);
 
 impl From<Error> for CoreError {
