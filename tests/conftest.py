@@ -18,6 +18,9 @@ settings.register_profile(
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+# Tables would be as wide as the terminal of whoever runs the tests; pytest-xdist sets it as well.
+os.environ.pop("COLUMNS", None)
+
 
 # Whatever asserts on behalf of tests explains its failures as tests do.
 pytest.register_assert_rewrite("cases", "oracles", "strategies")
