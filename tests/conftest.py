@@ -22,7 +22,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 os.environ.pop("COLUMNS", None)
 
 
-# Whatever asserts on behalf of tests explains its failures as tests do.
+# Failed assertions of these packages are explained as those of tests are.
 pytest.register_assert_rewrite("cases", "oracles", "strategies")
 
 
@@ -39,8 +39,8 @@ def ctrl_c() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def small_file(tmp_path_factory):
-    """A small graph's file as bytes, and the answers of the graph."""
-    # Not before the profile is loaded: strategies and settings are made on import.
+    """The bytes of a small graph's file, and the counts of that graph."""
+    # Imported here because strategies and settings take the profile when they are made.
     from cases.graph_files import SMALL, main_answers
 
     path = tmp_path_factory.mktemp("saved") / "graph.npz"

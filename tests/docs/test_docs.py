@@ -39,7 +39,7 @@ def fenced_blocks(language: str, page: Path = README) -> list[str]:
 
 
 FRAMEWORKS = ("jax", "keras", "onnx", "torch")
-"""Whose examples run where they are installed."""
+"""The examples of their importers run where the framework is installed."""
 
 
 @pytest.fixture(autouse=True)
