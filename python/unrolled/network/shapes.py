@@ -7,6 +7,7 @@ from operator import index
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from unrolled._core import Relation
+from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError, SizeOverflowError
 
 PerAxis: TypeAlias = int | Sequence[int]
@@ -100,11 +101,32 @@ def integer(layer: str, what: str, value: Any, least: int = 1) -> int:
     return number
 
 
+def boolean(layer: str, what: str, value: Any) -> bool:
+    """Whether `value` is true, if that can be said."""
+    try:
+        return bool(value)
+    except ValueError:  # An array of several elements.
+        raise InvalidArgumentError(
+            f"layer '{layer}': {what} must be True or False, got {described(value)}"
+        ) from None
+
+
+def items(value: Any) -> list[Any] | None:
+    """What an iterable holds, or None for text and for anything that is a single value."""
+    if isinstance(value, (str, bytes)):
+        return None
+    try:
+        return list(value)
+    except TypeError:  # An array without axes has the methods of an iterable and yet is none.
+        return None
+
+
 def checked_shape(layer: str, shape: int | Iterable[int]) -> tuple[int, ...]:
     """A shape as a tuple of positive ints; an int means one axis."""
-    if isinstance(shape, str) or not isinstance(shape, Iterable):
+    lengths = items(shape)
+    if lengths is None:
         return (integer(layer, "a shape that is no sequence", shape),)
-    return tuple([integer(layer, "a length", length) for length in shape])
+    return tuple([integer(layer, "a length", length) for length in lengths])
 
 
 def per_axis(layer: str, what: str, value: Any, axes: int, least: int = 1) -> tuple[int, ...]:
@@ -142,8 +164,8 @@ def axis_of(layer: str, axis: Any, rank: int) -> int:
 
 def axes_of(layer: str, axes: int | Iterable[int], rank: int) -> tuple[int, ...]:
     """Distinct axes counted from the front."""
-    given = axes if isinstance(axes, Iterable) else (axes,)
-    numbers = tuple([axis_of(layer, axis, rank) for axis in given])
+    given = items(axes)
+    numbers = tuple([axis_of(layer, axis, rank) for axis in ([axes] if given is None else given)])
     if len(set(numbers)) != len(numbers):
         raise InvalidArgumentError(f"layer '{layer}': axes {numbers} name an axis twice")
     return numbers

@@ -42,8 +42,9 @@ class Elementwise(Builder):
         Tensor('silu_1', shape=(8, 7, 7), role='activation')
         """
         if not isinstance(function, str) or not function:
+            layer = name if isinstance(name, str) and name else "activation"
             raise InvalidArgumentError(
-                f"layer '{name or 'activation'}': function must be the name of a function such as "
+                f"layer '{layer}': function must be the name of a function such as "
                 f"'relu', got {function!r}"
             )
         return self._pointwise(self._layer(function, name), x)

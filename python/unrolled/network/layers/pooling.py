@@ -5,7 +5,7 @@ from __future__ import annotations
 from unrolled._core import Relation
 from unrolled.errors import InvalidNetworkError
 from unrolled.network.builder import Builder, Tensor
-from unrolled.network.shapes import Padding, PerAxis, slides, spatial_shape
+from unrolled.network.shapes import Padding, PerAxis, boolean, slides, spatial_shape
 
 
 class Pooling(Builder):
@@ -106,7 +106,7 @@ class Pooling(Builder):
                 f"layer '{layer}': expected channels and at least one spatial axis, got a tensor "
                 f"of shape {x.shape}"
             )
-        if keep_dimensions:
+        if boolean(layer, "keep_dimensions", keep_dimensions):
             y = self._new(layer, (x.shape[0], *[1 for _ in axes]))
             pooled = [Relation.all(axis, axis) for axis in axes]
         else:
