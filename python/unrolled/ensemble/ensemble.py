@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
+from unrolled._support.arguments import checked_numbers
 from unrolled._support.hints import described
 from unrolled.counting.counts import Counts
 from unrolled.ensemble.canonical import Unit, checked_unit, quantities_of
 from unrolled.ensemble.distribution import Distribution
-from unrolled.ensemble.levels import Levels, Temperatures, numbers, times_ln2
+from unrolled.ensemble.levels import Levels, Temperatures, times_ln2, total
 from unrolled.ensemble.priors import Prior, PriorLevel, PriorName, with_prior
 from unrolled.ensemble.sweeps import TemperatureSweep
 from unrolled.errors import InvalidArgumentError, NothingToCountError
@@ -98,7 +99,9 @@ class Ensemble(Distribution):
     ------
     InvalidArgumentError
         Energies that are not finite, degeneracies that are negative or not finite, lists of
-        different lengths, an unknown unit.
+        different lengths, an unknown unit; truth values, text, dates, complex numbers and arrays
+        with a mask, as with all numbers of an ensemble; degeneracies whose sum, or energies whose
+        range, is beyond the largest double.
     NothingToCountError
         No level.
 
@@ -202,14 +205,14 @@ class Ensemble(Distribution):
         (1.0, 0.0)
         """
         weights = _column("p", p)
-        total = math.fsum(weights)
-        if not abs(total - 1.0) <= SUM_TOLERANCE:
+        whole = total(weights)
+        if not abs(whole - 1.0) <= SUM_TOLERANCE:
             raise InvalidArgumentError(
-                f"probabilities must sum to 1, got a sum of {total:.12g}; divide them by it, or "
+                f"probabilities must sum to 1, got a sum of {whole:.12g}; divide them by it, or "
                 "use Ensemble(energies, degeneracies) for weights"
             )
         heads, tails = _in_nats(_column("energies", energies), weights, unit)
-        return cls._of(Levels(heads, tails, weights / total, is_distribution=True), unit)
+        return cls._of(Levels(heads, tails, weights / whole, is_distribution=True), unit)
 
     @property
     def energies(self) -> Floats:
@@ -394,7 +397,7 @@ def _spectrum_of(counts: HasSpectrum | Spectrum | Iterable[int] | Mapping[int, i
 
 def _column(name: str, given: Any) -> Floats:
     """A list of finite numbers."""
-    values = numbers(name, given if hasattr(given, "__len__") else list(given))
+    values = checked_numbers(name, given)
     if values.ndim != 1:
         raise InvalidArgumentError(
             f"{name} must be a one-dimensional list of numbers, got {described(given)}"

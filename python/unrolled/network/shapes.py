@@ -7,6 +7,7 @@ from operator import index
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from unrolled._core import Relation
+from unrolled._support.arguments import items
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError, SizeOverflowError
 
@@ -109,16 +110,6 @@ def boolean(layer: str, what: str, value: Any) -> bool:
         raise InvalidArgumentError(
             f"layer '{layer}': {what} must be True or False, got {described(value)}"
         ) from None
-
-
-def items(value: Any) -> list[Any] | None:
-    """What an iterable holds, or None for text and for anything that is a single value."""
-    if isinstance(value, (str, bytes)):
-        return None
-    try:
-        return list(value)
-    except TypeError:  # An array without axes has the methods of an iterable and yet is none.
-        return None
 
 
 def checked_shape(layer: str, shape: int | Iterable[int]) -> tuple[int, ...]:

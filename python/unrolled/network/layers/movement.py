@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from unrolled._core import Relation
+from unrolled._support.arguments import items
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
 from unrolled.network.builder import Builder, Tensor
@@ -15,7 +16,6 @@ from unrolled.network.shapes import (
     PerAxis,
     axis_of,
     integer,
-    items,
     pairs,
     per_axis,
     spatial_shape,
