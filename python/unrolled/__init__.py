@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from unrolled import errors, importers, models, quantities
 from unrolled._core import VERSION as __version__
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
 from unrolled.analysis import Analysis, Comparison, analyze, compare, divergence
 from unrolled.counting import Counts, GraphCounts, ParameterCounts, count
 from unrolled.ensemble import (
@@ -69,6 +69,7 @@ __all__ = [
     "MissingPackageError",
     "Network",
     "NothingToCountError",
+    "Operation",
     "ParameterCounts",
     "Prior",
     "PriorLevel",

@@ -32,17 +32,24 @@ from unrolled import InvalidArgumentError, models
         ({"progress": "bar"}, ("progress", "'bar'")),
     ],
 )
-def test_bad_options(options, parts):
+def test_a_wrong_option_is_refused_and_named(options, parts):
     with pytest.raises(InvalidArgumentError) as caught:
         unrolled.count(from_edges(ONE, TWO), **options)
     assert all(part in str(caught.value) for part in parts)
 
 
-@pytest.mark.parametrize("value", [None, 3, [(0, 1)], nx.DiGraph([(0, 1)])])
+@pytest.mark.parametrize("value", [None, 3, [(0, 1)]])
 def test_no_graph_to_count(value):
     for function in (unrolled.count, unrolled.analyze):
         with pytest.raises(InvalidArgumentError):
             function(value)
+
+
+def test_graphs_of_others_are_analysed_but_not_counted_as_they_are():
+    graph = nx.DiGraph([("weight", "sum"), ("sum", "logit")])
+    assert unrolled.analyze(graph).total_contexts == 1
+    with pytest.raises(InvalidArgumentError, match="a Network or a Graph"):
+        unrolled.count(graph)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +67,7 @@ def test_options_of_networks_are_refused_for_graphs():
         unrolled.count(from_edges(ONE, TWO), trainable_only=True)
 
 
-def test_memory_limit():
+def test_a_count_beyond_the_memory_limit_is_refused():
     graph = from_edges(np.arange(5000).repeat(2), np.arange(1, 5001).repeat(2))
     with pytest.raises(unrolled.MemoryLimitError, match="memory_limit"):
         unrolled.count(graph, memory_limit=1000)

@@ -8,6 +8,7 @@ import inspect
 import pkgutil
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,10 +42,19 @@ FRAMEWORKS = ("jax", "keras", "onnx", "torch")
 """Whose examples run where they are installed."""
 
 
+@pytest.fixture(autouse=True)
+def rules_of_examples() -> Iterator[None]:
+    """Other tests do not meet the operators that examples write rules for."""
+    doors = [importlib.import_module(f"unrolled.importers.{name}") for name in FRAMEWORKS]
+    before = [set(door.operators()) for door in doors]
+    yield
+    for door, names in zip(doors, before, strict=True):
+        door.importer.TABLE.remove(*set(door.operators()) - names)
+
+
 @pytest.mark.parametrize("name", ["unrolled", *MODULES])
 def test_examples_of_module(name: str) -> None:
-    framework = name.rpartition(".")[2]
-    if framework in FRAMEWORKS:
+    for framework in set(name.split(".")).intersection(FRAMEWORKS):
         pytest.importorskip(framework, exc_type=ImportError)
     module = importlib.import_module(name)
     for example in doctest.DocTestFinder(exclude_empty=True).find(module):
@@ -66,7 +76,9 @@ def test_public_function_has_an_example(name: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_of_page_print_what_they_say(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # All blocks are one session: later ones use the names of earlier ones. What is not Python
     # becomes empty lines, so that a failure is reported with its line.
     fence, lines = None, []
@@ -84,7 +96,9 @@ def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("block", fenced_blocks("console"))
-def test_readme_console(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_of_readme_print_what_they_say(
+    block: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command, _, expected = block.partition("\n")
     program, *arguments = shlex.split(command.removeprefix("$ "))
     assert program == "unrolled"

@@ -493,7 +493,7 @@ def test_tensors_of_any_rank_are_taken_or_refused(
 
 
 @pytest.mark.parametrize("case", ERRORS.values(), ids=ERRORS.keys())
-def test_error(case: Case) -> None:
+def test_what_is_no_network_is_refused(case: Case) -> None:
     attempt, kind, message = case
     net = Network("broken")
     x = net.input((4, 8, 8))

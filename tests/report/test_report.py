@@ -172,7 +172,7 @@ def test_a_bound_is_marked():
 
 
 @pytest.mark.parametrize("key", ["name", "total_contexts", "num_inputs", "surprisal_estimate"])
-def test_every_order(comparison, key):
+def test_rows_follow_the_order_of_the_comparison(comparison, key):
     ranked = unrolled.compare(comparison, sort=key)
     page = Page(report.render(ranked))
     names = [text for text in page.texts["tbody"] if text in {one.name for one in ranked}]
@@ -190,7 +190,7 @@ def test_one_parameter_has_no_finite_estimate():
     )
 
 
-def test_temperature_sweep(page, comparison):
+def test_the_temperature_sweep_has_the_published_setting_and_breaks_at_zero(page, comparison):
     """The published setting is in the table, and the curves break at T = 0."""
     one = comparison[0]
     cells = page.texts["tbody"]
@@ -225,7 +225,7 @@ def test_what_is_no_text(comparison, options):
         report.render(comparison, **options)
 
 
-def test_written_whole(comparison, tmp_path):
+def test_a_saved_report_is_the_rendered_text(comparison, tmp_path):
     path = comparison.save(tmp_path / "report.html", title="Ranking")
     assert path.read_text() == report.render(comparison, title="Ranking")
     assert os.listdir(tmp_path) == ["report.html"]

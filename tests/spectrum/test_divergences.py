@@ -71,7 +71,7 @@ def relative_entropy(p, q):
 @example({16: 1}, {16: 1, 2**2000: 1}, "contexts", (None, 1))
 @example({16: 1, 2**2000: 1}, {2**2000: 1}, "contexts", (None, 1))
 @example({16: 1, 2**2000: 1}, {16: 3, 2**2000: 1}, "contexts", (None, 0))
-def test_definitions(a, b, of, form):
+def test_divergences_agree_with_their_definitions_in_50_digits(a, b, of, form):
     chosen = {"of": of, "align": form[0], "bin_width": form[1]}
     found = divergence(Spectrum.from_counts(a), Spectrum.from_counts(b), **chosen)
     with mpmath.workdps(50):
@@ -151,7 +151,7 @@ def test_scaled_spectra_of_single_contexts():
 
 @settings(max_examples=60)
 @given(tallies, tallies, tallies, drawn)
-def test_laws(a, b, c, of):
+def test_divergences_are_distances_or_not_as_they_should(a, b, c, of):
     x, y, z = (Spectrum.from_counts(one) for one in (a, b, c))
     for align, width in ((None, 0), (None, 1), ("shift", 0), ("shift", 1), ("scale", 0.0371)):
         form = {"of": of, "align": align, "bin_width": width}
@@ -206,6 +206,6 @@ def test_a_model_by_all_its_names():
         (lambda s: divergence(s, "resnet17"), unrolled.UnknownModelError, "resnet18"),
     ],
 )
-def test_wrong_input(call, error, message):
+def test_what_has_no_divergence_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call(Spectrum.from_counts([1, 2]))

@@ -1,15 +1,17 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and files that are read without trust."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-__all__ = ["write", "write_with"]
+__all__ = ["open_regular", "read_bytes", "write", "write_with"]
 
 
 def write(path: str | os.PathLike[str], text: str) -> Path:
@@ -47,3 +49,48 @@ def write_with(path: str | os.PathLike[str], fill: Callable[[BinaryIO], object])
             raise type(error)(error.errno, error.strerror, str(path)) from None
         raise
     return path
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file to be read in binary, if it is a regular one.
+
+    A device may have no end, and to open a pipe may take for ever; what a name leads to through
+    links is what counts.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened, or it is something else.
+    """
+
+    def open_at_once(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+
+    stream = open(path, "rb", opener=open_at_once)  # noqa: SIM115 - the caller closes it.
+    mode = os.fstat(stream.fileno()).st_mode
+    if not stat.S_ISREG(mode):
+        stream.close()
+        raise OSError(errno.EINVAL, f"it is no regular file but a {_kind(mode)}", os.fspath(path))
+    return stream
+
+
+def read_bytes(path: str | os.PathLike[str], most: int) -> bytes:
+    """The content of a regular file.
+
+    Raises
+    ------
+    OSError
+        It cannot be read, is something else than a regular file, or has more than `most` bytes.
+    """
+    with open_regular(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        content = stream.read(most + 1) if size <= most else b""
+    if max(size, len(content)) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", os.fspath(path))
+    return content
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        return "device"
+    return "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "file of its own"

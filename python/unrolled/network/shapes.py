@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import inf, nan
 from operator import index
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -110,6 +111,19 @@ def boolean(layer: str, what: str, value: Any) -> bool:
         raise InvalidArgumentError(
             f"layer '{layer}': {what} must be True or False, got {described(value)}"
         ) from None
+
+
+def non_negative(layer: str, what: str, value: Any) -> float:
+    """`value` as a finite float of at least 0."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = nan
+    if not 0 <= number < inf:
+        raise InvalidArgumentError(
+            f"layer '{layer}': {what} must be a number of at least 0, got {value!r}"
+        )
+    return number
 
 
 def checked_shape(layer: str, shape: int | Iterable[int]) -> tuple[int, ...]:

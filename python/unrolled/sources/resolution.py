@@ -14,6 +14,7 @@ from unrolled.counting.graph_counts import GraphCounts
 from unrolled.errors import InvalidArgumentError
 from unrolled.graph.graph import Graph
 from unrolled.graph.readers import is_graph_file, read_graph
+from unrolled.importers.door import Door
 from unrolled.importers.recognition import imported, is_model_file
 from unrolled.models.blocks import Padding
 from unrolled.network.builder import Semantics
@@ -24,6 +25,8 @@ __all__ = ["Model", "resolve"]
 
 Model: TypeAlias = Network | Graph | Counts | GraphCounts
 """What can be counted, or has been."""
+
+RESOLVE = Door("resolve", {"inputs": "inputs"})
 
 
 def resolve(
@@ -36,6 +39,7 @@ def resolve(
     mmap: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
+    door: Door = RESOLVE,
 ) -> Model:
     """Read, build, import or convert a model, unless it is one of ours already.
 
@@ -55,6 +59,8 @@ def resolve(
         For graphs: whether edges stay in their file, and how many threads build the graph.
     progress : callable, optional
         Called as ``progress(done, total)`` while a graph is read.
+    door : Door, optional
+        What the function that was called names these arguments, for errors.
 
     Raises
     ------
@@ -66,7 +72,7 @@ def resolve(
         Whatever the reader of a file or object raises.
     """
     found: Model | None
-    options = _Options(inputs, semantics, size, padding, mmap)
+    options = _Options(inputs, semantics, size, padding, mmap, door)
     if isinstance(model, (Network, Graph, Counts, GraphCounts)):
         options.refuse_all_but((), described(model))
         return model
@@ -76,7 +82,7 @@ def resolve(
     if found is not None:
         options.refuse_all_but((), described(model))
         return found
-    found = imported(model, inputs, semantics=semantics or "value")
+    found = imported(model, inputs, semantics=semantics or "value", door=door)
     if found is not None:
         options.refuse_all_but(("inputs", "semantics"), described(model))
         return found
@@ -95,7 +101,9 @@ def _resolve_name(
         return read_graph(name, mmap=options.mmap, threads=threads, progress=progress)
     if is_model_file(name):
         options.refuse_all_but(("inputs", "semantics"), f"the model in {name}")
-        network = imported(name, options.inputs, semantics=options.semantics or "value")
+        network = imported(
+            name, options.inputs, semantics=options.semantics or "value", door=options.door
+        )
         if network is not None:
             return network
     options.refuse_all_but(("size", "padding"), f"the published model {name!r}")
@@ -112,7 +120,9 @@ class _Options:
         size: int | Sequence[int] | None,
         padding: Padding | None,
         mmap: bool,
+        door: Door,
     ) -> None:
+        self.door = door
         self.inputs, self.semantics = inputs, semantics
         self.size, self.padding = size, padding
         self.mmap = mmap
@@ -140,6 +150,5 @@ class _Options:
                 "padding": "published models",
                 "mmap": "graphs in .npz files",
             }
-            raise InvalidArgumentError(
-                f"{' and '.join(unsuitable)}: only for {kinds[unsuitable[0]]}, not for {model}"
-            )
+            named = " and ".join(map(self.door.term, unsuitable))
+            raise InvalidArgumentError(f"{named}: only for {kinds[unsuitable[0]]}, not for {model}")

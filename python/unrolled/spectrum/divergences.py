@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from unrolled.spectrum.spectrum import Spectrum
+from unrolled.spectrum.spectrum import Spectrum, scaled_log2
 
 __all__ = ["Align", "Divergence", "Drawn", "divergence_of_spectra"]
 
@@ -146,8 +146,8 @@ def _places(spectrum: Spectrum, align: Align | None) -> Floats:
     if align is None:
         return spectrum.log2_counts
     if align == "shift":
-        distances = (spectrum.exponents - spectrum.exponents[-1]).astype(np.float64)
-        return distances + np.log2(spectrum.mantissas / spectrum.mantissas[-1])
+        mantissas = spectrum.mantissas / spectrum.mantissas[-1]
+        return scaled_log2(mantissas, spectrum.exponents - spectrum.exponents[-1])
     largest = spectrum.log2_counts[-1]
     return spectrum.log2_counts / largest if largest else np.ones(len(spectrum))
 

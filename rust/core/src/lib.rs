@@ -18,12 +18,13 @@ pub use boltzmann::{BoltzmannSums, boltzmann_sums};
 pub use error::{Error, Result};
 pub use graph::{
     Csr, FileLists, FilePlace, Frame, Graph, GraphCountOptions, GraphCounts, GraphSpectrum,
-    Indices, Kinds, Lists, MOST_NODES, ParameterNodes, Roles, Towards, from_edges,
+    Indices, Kinds, Lists, MOST_NODES, NodeOrder, ParameterNodes, Roles, Towards, from_edges,
 };
 pub use machine::{Hook, Monitor};
 pub use network::{
-    AxisRelation, CountOptions, Counts, Edge, Level, Link, Network, ParameterCounts, Relation,
-    Role, SparseRows, SpectrumLevel, Tensor, TensorId, Window, count, extreme_lengths, length_sums,
+    AxisRelation, CountOptions, Counts, Edge, Level, Link, LinkRole, Network, Operation,
+    OperationKind, ParameterCounts, Relation, Role, SparseRows, SpectrumLevel, Tensor, TensorId,
+    Window, count, extreme_lengths, length_sums,
 };
 pub use number::Value;
 pub use unroll::{Unrolled, unroll};

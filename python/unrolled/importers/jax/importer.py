@@ -8,6 +8,7 @@ from typing import Any
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, InvalidModelError
+from unrolled.importers.door import reading
 from unrolled.importers.jax.arguments import Frozen, Inputs, Parameters
 from unrolled.importers.jax.equation import Missing, Thing
 from unrolled.importers.jax.lazy import made
@@ -101,13 +102,27 @@ def from_jax(
     >>> from_jax(dense, {"kernel": shape(8, 4), "bias": shape(4)}, shape(1, 8))
     Network('dense', 36 parameters, 8 inputs, 4 outputs)
     """
-    jax = import_optional("jax", "jax")
+    jax = import_optional("jax", "jax", "reading JAX functions")
     if not callable(function):
         raise InvalidArgumentError(
             f"from_jax() takes a function of parameters and inputs, got {described(function)}"
         )
-    network = Network(name or _name(function), semantics=semantics)
     source = f"JAX function {_name(function)}"
+    with reading(source):
+        return _built(jax, function, params, example_inputs, source, name, semantics, frozen)
+
+
+def _built(
+    jax: Any,
+    function: Callable[..., Any],
+    params: Any,
+    example_inputs: tuple[Any, ...],
+    source: str,
+    name: str | None,
+    semantics: Semantics,
+    frozen: Frozen,
+) -> Network:
+    network = Network(name or _name(function), semantics=semantics)
     parameters = Parameters(params, frozen)
     inputs = Inputs(function, example_inputs, set(parameters.names))
 
@@ -116,9 +131,11 @@ def from_jax(
 
     try:
         closed = jax.make_jaxpr(traced)(parameters.structs, inputs.structs)
+    except MemoryError:
+        raise
     except Exception as error:
         raise InvalidModelError(
-            f"{source}: JAX cannot trace it with these arguments: {type(error).__name__}: {error}"
+            f"JAX cannot trace it with these arguments: {type(error).__name__}: {error}"
         ) from error
     tracer = RememberingTracer(network)
     walker = Walker(tracer, TABLE)
@@ -134,7 +151,7 @@ def from_jax(
         things.append(Constant(shape) if is_key else tracer.input(key, shape))
     results = walker.closed(closed, things, [True] * len(closed.jaxpr.outvars))
     walker.unsupported.check(source)
-    _mark_outputs(source, walker, results)
+    _mark_outputs(walker, results)
     used = {tensor.name: tensor.size for tensor in network.parameters}
     skipped = {**parameters.skipped, **walker.skipped}
     skipped.update({key: "not used" for key in parameters.trainable if key not in used})
@@ -155,14 +172,14 @@ def from_jax(
     return network
 
 
-def _mark_outputs(source: str, walker: Walker, results: list[Thing]) -> None:
+def _mark_outputs(walker: Walker, results: list[Thing]) -> None:
     found = [
         made(walker.tracer, thing)
         for thing in results
         if not isinstance(thing, (Constant, Missing))
     ]
     if not found:
-        raise InvalidModelError(f"{source}: its results depend on no input and no parameter")
+        raise InvalidModelError("its results depend on no input and no parameter")
     walker.tracer.name = "result"
     walker.tracer.output(*found)
 

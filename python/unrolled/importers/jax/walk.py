@@ -161,7 +161,7 @@ class Walker:
             return nothing
         constants = [thing for thing in node.things if isinstance(thing, Constant)]
         if len(constants) == len(node.things):
-            return worked_out(node, constants)
+            return worked_out(self.tracer, node, constants)
         if any(0 in shape for shape in node.shapes):
             return [Constant.of(np.zeros(shape)) for shape in node.shapes]
         if rule is None:

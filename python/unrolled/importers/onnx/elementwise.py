@@ -232,8 +232,8 @@ def reduction(tracer: Tracer, node: Node) -> Operand:
     y = tracer.reduce(x, axes, keepdims=keepdims)
     function = REDUCTIONS[node.operator]
     if isinstance(x, Constant) and function is not None:
-        return x.mapped(
-            y.shape, lambda a: function(a, axis=tuple(axes), keepdims=keepdims).astype(a.dtype)
+        return tracer.work_out(
+            y.shape, lambda a: function(a, axis=tuple(axes), keepdims=keepdims).astype(a.dtype), x
         )
     return y
 
@@ -308,7 +308,7 @@ def constant_of_shape(tracer: Tracer, node: Node) -> Operand:
         # A shape that is stored, not worked out, is that of weights the model fills in itself.
         return tracer.parameter(node.outputs[0], shape)
     fill = np.float32(0) if value is None or value.array is None else value.array.reshape(-1)[0]
-    return filled(shape, fill)
+    return filled(tracer, shape, fill)
 
 
 @rule("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "EyeLike")
@@ -339,13 +339,12 @@ def number_range(tracer: Tracer, node: Node) -> Operand:
     if step == 0 or not np.isfinite([start, limit, step]).all():
         raise InvalidModelError(f"node '{node.name}': a Range from {start} to {limit} by {step}")
     number = max(int(np.ceil((float(limit) - float(start)) / float(step))), 0)
-    return filled((number,), 0).mapped((number,), lambda _: start + step * np.arange(number))
+    return tracer.work_out((number,), lambda: start + step * np.arange(number))
 
 
-def filled(shape: tuple[int, ...], fill: Any) -> Constant:
+def filled(tracer: Tracer, shape: tuple[int, ...], fill: Any) -> Constant:
     """A constant of one number, with its elements unless they are too many."""
-    scalar = Constant.of(fill)
-    return scalar.mapped(shape, lambda a: np.broadcast_to(a, shape))
+    return tracer.work_out(shape, lambda: np.broadcast_to(np.asarray(fill), shape))
 
 
 def operands_of(tracer: Tracer, node: Node) -> list[Operand]:
@@ -372,7 +371,7 @@ def folded(
     if function is None:
         return Constant(shape)
     try:
-        return constants[0].mapped(shape, function, *constants[1:])
+        return tracer.work_out(shape, function, *constants)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidModelError(f"node '{node.name}' ({node.operator}): {error}") from None
 

@@ -55,13 +55,13 @@ class Elementwise(Movement):
             Whether a reciprocal stays one, as under square roots, clipping, and factors.
         """
         if isinstance(x, Constant):
-            return Constant(x.shape) if function is None else x.mapped(x.shape, function)
+            return Constant(x.shape) if function is None else self.work_out(x.shape, function, x)
         return x if power else replace(x, sign="", mapped=True)
 
     def negative(self, x: Operand) -> Operand:
         """Minus a tensor."""
         if isinstance(x, Constant):
-            return x.mapped(x.shape, lambda array: -array)
+            return self.work_out(x.shape, lambda array: -array, x)
         return x.signed("" if x.sign == "-" else "-")
 
     def reciprocal(self, x: Operand) -> Operand:

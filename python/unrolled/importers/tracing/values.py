@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -32,9 +32,6 @@ Kind: TypeAlias = Literal[
 ]
 Sign: TypeAlias = Literal["", "-", "/"]
 Array: TypeAlias = npt.NDArray[Any]
-
-LARGEST_CONSTANT = 1 << 24
-"""Elements of a constant whose values are worked out; beyond, only its shape is known."""
 
 
 @dataclass(eq=False, slots=True)
@@ -173,17 +170,6 @@ class Constant:
     def size(self) -> int:
         """The number of elements."""
         return size_of(self.shape)
-
-    def mapped(self, shape: Shape, function: Callable[..., Array], *others: Constant) -> Constant:
-        """A function of this and other constants, which has the given shape.
-
-        Its elements are worked out if those of all constants are known and there are not too many.
-        """
-        constants = (self, *others)
-        if size_of(shape) > LARGEST_CONSTANT or any(one.array is None for one in constants):
-            return Constant(shape)
-        with np.errstate(all="ignore"):
-            return Constant(shape, np.asarray(function(*[one.array for one in constants])))
 
     def integers(self, what: str) -> list[int]:
         """Its elements as a list of ints.

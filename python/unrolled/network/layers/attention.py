@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
+from unrolled._core import Operation
 from unrolled.errors import InvalidNetworkError
 from unrolled.network.builder import Tensor
 from unrolled.network.layers.dense import Dense
@@ -58,7 +61,9 @@ class Attention(Dense, Reshaping, Normalization):
         leading = [x.shape[:-2] for x in (query, key, value)]
         rank = max(map(len, leading))
         broadcast_shape(layer, leading, [rank - len(shape) for shape in leading])
-        scores = self._product(f"{layer}/scores", query, key, transposed=True)
+        features = query.shape[-1] if query.shape else 1
+        scaled = Operation("matmul", divisor=sqrt(features))
+        scores = self._product(f"{layer}/scores", query, key, transposed=True, operation=scaled)
         weights = self.softmax(scores, name=f"{layer}/weights")
         return self._product(layer, weights, value, transposed=False)
 

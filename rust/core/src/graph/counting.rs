@@ -9,75 +9,30 @@ use crate::graph::exact::digits::digits;
 use crate::graph::exact::parameter_rows::Kept;
 use crate::graph::exact::sweep::{COUNTING, ExactSweep};
 use crate::graph::exact::widths::Widths;
-use crate::graph::frame::{Graph, Lists};
+use crate::graph::frame::Graph;
 use crate::graph::lists::csr::Csr;
 use crate::graph::lists::file::{Turned, with_reader};
 use crate::graph::lists::node_set::Marks;
-use crate::graph::lists::source::{Source, with_source};
+use crate::graph::lists::place::{Lists, with_source};
+use crate::graph::lists::source::{Source, changed};
 use crate::graph::log::compensated::CarefulSweep;
 use crate::graph::log::rounding::{RoundingSweep, are_few};
 use crate::graph::log::running_sums;
 use crate::graph::log::scaled_counts::Scaled;
 use crate::graph::log::sweep::LogSweep;
+use crate::graph::options::{GraphCountOptions, Kinds, Towards};
 use crate::graph::roles::marked;
 use crate::graph::survey::blocks::{Numbering, Survey, survey};
 use crate::graph::sweep::drive;
+use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
-use crate::network::bound::available_memory;
 
 /// Bits of counts that are not worth being bounded better.
 const CHEAP: u32 = 8 * 56;
 
 /// What memory is asked for.
 const LOG_SPACE: &str = "counting in log space";
-
-/// How a graph is counted.
-#[derive(Debug, Clone)]
-pub struct GraphCountOptions {
-    /// Integers of unlimited size; otherwise log space.
-    pub exact: bool,
-    /// Where paths lead.
-    pub towards: Towards,
-    /// Which counts are kept.
-    pub kinds: Kinds,
-    /// Threads that count; 0 for one a core. The counts do not depend on it.
-    pub threads: usize,
-    /// Bytes that counts may take; most of what is free by default.
-    pub memory_limit: Option<u64>,
-}
-
-impl Default for GraphCountOptions {
-    fn default() -> Self {
-        Self {
-            exact: true,
-            towards: Towards::Outputs,
-            kinds: Kinds::All,
-            threads: 0,
-            memory_limit: None,
-        }
-    }
-}
-
-/// Where the paths lead that are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Towards {
-    /// From every node to the outputs.
-    Outputs,
-    /// From the inputs to every node.
-    Inputs,
-    /// From the inputs to the outputs, through every node.
-    Both,
-}
-
-/// Nodes whose counts are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kinds {
-    /// All.
-    All,
-    /// Parameters only: memory of exact counts follows the width of the graph, not its length.
-    Parameters,
-}
 
 /// One count of one direction.
 struct Job<'j> {
@@ -238,7 +193,7 @@ impl Graph<'_> {
 fn rising<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<Survey> {
     match survey(source, monitor)? {
         Numbering::Topological(survey) => Ok(survey),
-        Numbering::Other => Err(crate::graph::lists::source::changed()),
+        Numbering::Other => Err(changed()),
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use num_bigint::BigUint;
 
 use crate::error::{Error, Result};
-use crate::graph::counting::Towards;
 use crate::graph::exact::bands::Bands;
 use crate::graph::exact::digits::{DIGIT_BITS, integer, trimmed};
 use crate::graph::exact::parameter_rows::Kept;
@@ -13,6 +12,7 @@ use crate::graph::exact::sweep::ExactSweep;
 use crate::graph::frame::Frame;
 use crate::graph::lists::node_set::Marks;
 use crate::graph::log::scaled_counts::{RADIX, Scaled};
+use crate::graph::options::Towards;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::{Team, parts};
 use crate::number::{Value, split_exponent};

@@ -5,33 +5,26 @@ use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result};
 use crate::graph::building::topological::{Renumbered, renumber};
-use crate::graph::lists::csr::{Csr, Index, Indices, with_indices};
-use crate::graph::lists::file::FileLists;
+use crate::graph::lists::csr::{Csr, Index, with_indices};
 use crate::graph::lists::node_set::Marks;
-use crate::graph::lists::source::{Source, changed, with_source};
+use crate::graph::lists::place::{Lists, with_source};
+use crate::graph::lists::source::{Source, changed};
 use crate::graph::roles::{ParameterNodes, Parameters, Roles, marked};
 use crate::graph::survey::blocks::{Numbering, Survey, survey};
+use crate::graph::survey::node_order::{NodeOrder, rank_error};
 use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
-
-/// Where the successor lists of a graph are.
-#[derive(Debug, Clone)]
-pub enum Lists<'a> {
-    /// In memory.
-    Memory(Csr<'a>),
-    /// In a file, read from its end to its beginning with every sweep.
-    File(FileLists<'a>),
-}
 
 /// An immutable directed acyclic multigraph with outputs, inputs and parameters.
 ///
 /// ```
-/// use unrolled_core::{Csr, Graph, GraphCountOptions, Lists, Monitor, Roles};
+/// use unrolled_core::{Csr, Graph, GraphCountOptions, Lists, Monitor, NodeOrder, Roles};
 ///
 /// // 0 -> 1, 0 -> 2, 1 -> 2
 /// let lists = Csr::new(vec![0u32, 2, 3, 3].into(), vec![1u32, 2, 2].into(), None)?;
 /// let monitor = Monitor::silent();
-/// let graph = Graph::new(Lists::Memory(lists), Roles::default(), None, 1, &monitor)?;
+/// let order = NodeOrder::default();
+/// let graph = Graph::new(Lists::Memory(lists), Roles::default(), order, 1, &monitor)?;
 /// let counts = graph.count(&GraphCountOptions::default(), &monitor)?;
 /// assert_eq!(counts.value(0)?.exact, Some(2u32.into()));
 /// # Ok::<(), unrolled_core::Error>(())
@@ -60,8 +53,8 @@ pub struct Frame {
 }
 
 impl<'a> Graph<'a> {
-    /// Checks the lists, and numbers the nodes topologically if they are not so already. Lists that
-    /// are sorted already may come with `rank`, the number in them of every node.
+    /// Checks the lists, and numbers the nodes topologically if they are not so already. `order` is
+    /// what is known of the order of the nodes before; [`NodeOrder::default`] knows nothing.
     /// `threads` may be 0 for one a core.
     ///
     /// # Errors
@@ -69,16 +62,16 @@ impl<'a> Graph<'a> {
     /// [`Error::GraphCycle`]; [`Error::GraphFile`] for a file that is not numbered topologically;
     /// [`Error::Interrupted`].
     pub fn new(
-        mut lists: Lists<'a>,
+        lists: Lists<'a>,
         roles: Roles,
-        rank: Option<Vec<u32>>,
+        order: NodeOrder,
         threads: usize,
         monitor: &Monitor<'_>,
     ) -> Result<Self> {
         monitor.plan(3);
         let team = Team::new(threads);
         let nodes = lists.nodes();
-        check_rank(rank.as_deref(), nodes)?;
+        let (rank, numbering) = order.parts(nodes, lists.edges())?;
         let outputs = match roles.outputs {
             Some(ids) => marked(&ids, nodes, "output")?,
             None => unranked(sinks(&lists), rank.as_deref()),
@@ -97,13 +90,18 @@ impl<'a> Graph<'a> {
             }
             ParameterNodes::Labels(_) => {}
         }
-        let (rank, renumbered, survey) = match (lists.survey(monitor)?, rank) {
+        let numbering = match numbering {
+            Some(numbering) => numbering,
+            None => with_source!(&lists, source => survey(&mut source, monitor))?,
+        };
+        let (rank, renumbered, survey) = match (numbering, rank) {
             (Numbering::Topological(survey), rank) => (rank, None, survey),
             (Numbering::Other, Some(_)) => return Err(rank_error("lists that are not sorted")),
             (Numbering::Other, None) => {
                 let Renumbered { csr, rank } = renumber(lists.memory()?, &team, monitor)?;
-                let mut sorted = Lists::Memory(csr.borrowed());
-                let Numbering::Topological(survey) = sorted.survey(monitor)? else {
+                let sorted = Lists::Memory(csr.borrowed());
+                let numbering = with_source!(&sorted, source => survey(&mut source, monitor))?;
+                let Numbering::Topological(survey) = numbering else {
                     return Err(Error::Internal("renumbering left an edge that falls".into()));
                 };
                 (Some(rank), Some(csr), survey)
@@ -243,56 +241,8 @@ impl Frame {
     }
 }
 
-impl Lists<'_> {
-    fn nodes(&self) -> usize {
-        match self {
-            Self::Memory(csr) => csr.nodes(),
-            Self::File(file) => file.nodes(),
-        }
-    }
-
-    pub(crate) fn offsets(&self) -> &Indices<'_> {
-        match self {
-            Self::Memory(csr) => &csr.offsets,
-            Self::File(file) => &file.offsets,
-        }
-    }
-
-    fn memory(&self) -> Result<&Csr<'_>> {
-        match self {
-            Self::Memory(csr) => Ok(csr),
-            Self::File(file) => Err(file.not_topological()),
-        }
-    }
-
-    /// How nodes are numbered; looks at the edges only if nobody did.
-    fn survey(&mut self, monitor: &Monitor<'_>) -> Result<Numbering> {
-        if let Self::Memory(csr) = self
-            && let Some(numbering) = csr.numbering.take()
-        {
-            return Ok(numbering);
-        }
-        with_source!(&*self, source => survey(&mut source, monitor))
-    }
-}
-
 fn sinks(lists: &Lists<'_>) -> Marks {
     with_indices!(lists.offsets(), offsets => Marks::of_equal(offsets))
-}
-
-fn rank_error(what: &str) -> Error {
-    Error::InvalidGraph { reason: format!("a topological order came with {what}") }
-}
-
-/// Refuses a rank that is no permutation.
-fn check_rank(rank: Option<&[u32]>, nodes: usize) -> Result<()> {
-    let Some(rank) = rank else { return Ok(()) };
-    let mut seen = Marks::none(nodes);
-    let mut twice = |&rank: &u32| rank as usize >= nodes || seen.mark(rank as usize);
-    if rank.len() != nodes || rank.iter().any(&mut twice) {
-        return Err(rank_error("a rank that is no permutation of the nodes"));
-    }
-    Ok(())
 }
 
 /// Marks of places in lists, as marks of nodes.

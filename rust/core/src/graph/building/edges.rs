@@ -10,6 +10,8 @@ use crate::graph::lists::csr::{
     Csr, Index, Indices, MOST_NODES, check_multiplicity, check_nodes, with_indices,
 };
 use crate::graph::survey::blocks::Numbering;
+use crate::graph::survey::node_order::NodeOrder;
+use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::{Team, parts};
 
@@ -57,7 +59,8 @@ impl<S: Index, T: Index> Edges for Pairs<'_, S, T> {
     }
 }
 
-/// Sorts edges given as two arrays into successor lists.
+/// Sorts edges given as two arrays into successor lists; what is found out about the order of their
+/// nodes on the way comes with them, for [`Graph::new`](crate::Graph::new).
 ///
 /// Edges with one source keep their order. Sorted sources are recognised; then nothing is sorted,
 /// and the lists are `targets` as they came. `threads` may be 0 for one a core.
@@ -72,7 +75,7 @@ pub fn from_edges<'a>(
     nodes: Option<u64>,
     threads: usize,
     monitor: &Monitor<'_>,
-) -> Result<Csr<'a>> {
+) -> Result<(Csr<'a>, NodeOrder)> {
     let edges = sources.len();
     if targets.len() != edges {
         return Err(Error::InvalidGraph {
@@ -90,7 +93,9 @@ pub fn from_edges<'a>(
             ordered(sources, targets, given, monitor)
         }))?;
         if let Some((offsets, numbering)) = found {
-            return Ok(Csr { offsets, targets, multiplicity, numbering: Some(numbering) });
+            let csr = Csr { offsets, targets, multiplicity };
+            let order = NodeOrder::surveyed(csr.nodes(), numbering);
+            return Ok((csr, order));
         }
     }
     let extent = with_indices!(sources, sources => with_indices!(&targets, targets => {
@@ -102,12 +107,16 @@ pub fn from_edges<'a>(
         return Err(out_of_range(sources, &targets, nodes));
     }
     check_memory(nodes, edges)?;
-    let mut csr = with_indices!(sources, sources => with_indices!(&targets, targets => {
+    let csr = with_indices!(sources, sources => with_indices!(&targets, targets => {
         let pairs = Pairs { sources, targets, multiplicity: multiplicity.as_deref() };
         sort(&pairs, nodes as usize, &team, monitor)
     }))?;
-    csr.numbering = (!extent.rising).then_some(Numbering::Other);
-    Ok(csr)
+    let order = if extent.rising {
+        NodeOrder::default()
+    } else {
+        NodeOrder::surveyed(csr.nodes(), Numbering::Other)
+    };
+    Ok((csr, order))
 }
 
 /// What edges lead to.
@@ -172,7 +181,7 @@ fn check_memory(nodes: u64, edges: usize) -> Result<()> {
     if needed < 1 << 26 {
         return Ok(());
     }
-    let limit = crate::network::bound::available_memory();
+    let limit = available_memory();
     if needed > limit {
         return Err(Error::GraphMemory { what: "building the graph".into(), needed, limit });
     }
@@ -246,7 +255,6 @@ pub(crate) fn sort<'a, E: Edges>(
         offsets: narrowed(offsets, edges.len()),
         targets: targets.into(),
         multiplicity: edges.has_multiplicity().then(|| multiplicity.into()),
-        numbering: None,
     })
 }
 

@@ -9,6 +9,7 @@ use crate::graph::lists::csr::{Index, Indices, MOST_NODES};
 use crate::graph::lists::node_set::word;
 use crate::graph::survey::blocks::{Blocks, Numbering, extremes};
 use crate::graph::survey::stretches::ENOUGH;
+use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
 
 /// Edges in one piece.
@@ -115,7 +116,7 @@ where
 fn fits<O>(nodes: usize) -> bool {
     let needed = size_of::<O>() as u64 * nodes as u64;
     // Small ones are not worth asking the system.
-    needed < 1 << 26 || needed <= crate::network::bound::available_memory()
+    needed < 1 << 26 || needed <= available_memory()
 }
 
 /// Lists that are being put together, from the last to the first.

@@ -157,7 +157,7 @@ fn relabel<I: Index>(
         Ok(())
     })?;
     let multiplicity = csr.multiplicity().map(|_| times.into());
-    Ok(Csr { offsets: offsets.into(), targets: lists.into(), multiplicity, numbering: None })
+    Ok(Csr { offsets: offsets.into(), targets: lists.into(), multiplicity })
 }
 
 /// All edges of a topologically numbered graph turned round, and nodes numbered from the other end,

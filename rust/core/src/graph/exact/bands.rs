@@ -174,3 +174,29 @@ impl Behind<'_> {
         Some((rows, band.digits))
     }
 }
+
+/// Rows that are counted.
+#[derive(Clone, Copy)]
+pub(crate) struct Done<'d> {
+    /// Those of the same band that may be read, and the node of the first; `None` for all of them.
+    pub(crate) near: Option<(&'d [u64], usize)>,
+    pub(crate) behind: Behind<'d>,
+}
+
+impl Done<'_> {
+    /// The row of any node, given those of the same band.
+    #[inline(always)]
+    pub(crate) fn row<'r>(
+        &'r self,
+        near: &'r [u64],
+        base: usize,
+        digits: usize,
+        node: usize,
+    ) -> Option<&'r [u64]> {
+        let start = node.wrapping_sub(base).wrapping_mul(digits);
+        if node >= base && start < near.len() {
+            return near.get(start..start.wrapping_add(digits));
+        }
+        self.behind.row(node)
+    }
+}

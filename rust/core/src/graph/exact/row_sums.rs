@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Result;
-use crate::graph::exact::bands::Behind;
+use crate::graph::exact::bands::Done;
 use crate::graph::exact::digits::{
     BATCH, add_to, carried_at_once, carry_over, no_carry, settle, settle_wide,
 };
@@ -31,32 +31,6 @@ static MASKS: [u64; 2 * WIDEST] = {
     }
     masks
 };
-
-/// Rows that are counted.
-#[derive(Clone, Copy)]
-pub(crate) struct Done<'d> {
-    /// Those of the same band that may be read, and the node of the first; `None` for all of them.
-    pub(crate) near: Option<(&'d [u64], usize)>,
-    pub(crate) behind: Behind<'d>,
-}
-
-impl Done<'_> {
-    /// The row of any node, given those of the same band.
-    #[inline(always)]
-    pub(crate) fn row<'r>(
-        &'r self,
-        near: &'r [u64],
-        base: usize,
-        digits: usize,
-        node: usize,
-    ) -> Option<&'r [u64]> {
-        let start = node.wrapping_sub(base).wrapping_mul(digits);
-        if node >= base && start < near.len() {
-            return near.get(start..start.wrapping_add(digits));
-        }
-        self.behind.row(node)
-    }
-}
 
 /// Rows to be written, of nodes of one band.
 pub(crate) struct Fill<'f, 'r, I> {

@@ -1,7 +1,7 @@
 //! Rows of nodes whose lists are shifted, added up stretch by stretch.
 
+use crate::graph::exact::bands::Done;
 use crate::graph::exact::digits::{BATCH, add_four, add_row, settle};
-use crate::graph::exact::row_sums::Done;
 use crate::graph::lists::csr::Index;
 
 /// Rows of one band that are counted, from that of node `base` on, and those behind it.

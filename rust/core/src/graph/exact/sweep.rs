@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::graph::exact::bands::{Bands, CHUNK};
+use crate::graph::exact::bands::{Bands, CHUNK, Done};
 use crate::graph::exact::parameter_rows::Kept;
-use crate::graph::exact::row_sums::{Done, Fill, fill};
+use crate::graph::exact::row_sums::{Fill, fill};
 use crate::graph::exact::widths::Widths;
 use crate::graph::lists::csr::Index;
 use crate::graph::lists::node_set::Marks;

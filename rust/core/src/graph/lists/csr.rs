@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::graph::survey::blocks::Numbering;
 
 /// Most nodes a graph can have: identifiers take 32 bits, and one is left over.
 pub const MOST_NODES: usize = u32::MAX as usize - 1;
@@ -138,8 +137,8 @@ impl<'a> From<&'a [u64]> for Indices<'a> {
 macro_rules! with_indices {
     ($indices:expr, $values:ident => $body:expr) => {
         match $indices {
-            $crate::graph::Indices::Narrow($values) => $body,
-            $crate::graph::Indices::Wide($values) => $body,
+            $crate::graph::lists::csr::Indices::Narrow($values) => $body,
+            $crate::graph::lists::csr::Indices::Wide($values) => $body,
         }
     };
 }
@@ -151,8 +150,6 @@ pub struct Csr<'a> {
     pub(crate) offsets: Indices<'a>,
     pub(crate) targets: Indices<'a>,
     pub(crate) multiplicity: Option<Cow<'a, [u64]>>,
-    /// What was found out when the lists were made of edges.
-    pub(crate) numbering: Option<Numbering>,
 }
 
 impl<'a> Csr<'a> {
@@ -173,7 +170,7 @@ impl<'a> Csr<'a> {
         if let Some(multiplicity) = &multiplicity {
             check_multiplicity(multiplicity, edges)?;
         }
-        Ok(Self { offsets, targets, multiplicity, numbering: None })
+        Ok(Self { offsets, targets, multiplicity })
     }
 
     /// Takes lists that passed [`Csr::new`] before. If they were changed since, counting ends with
@@ -184,7 +181,7 @@ impl<'a> Csr<'a> {
         targets: Indices<'a>,
         multiplicity: Option<Cow<'a, [u64]>>,
     ) -> Self {
-        Self { offsets, targets, multiplicity, numbering: None }
+        Self { offsets, targets, multiplicity }
     }
 
     /// Number of nodes.
@@ -230,7 +227,6 @@ impl<'a> Csr<'a> {
             offsets: self.offsets.borrowed(),
             targets: self.targets.borrowed(),
             multiplicity: self.multiplicity.as_deref().map(Cow::Borrowed),
-            numbering: self.numbering.clone(),
         }
     }
 

@@ -112,28 +112,6 @@ impl<I: Index> Source for Memory<'_, I> {
     }
 }
 
-/// Runs `$body` with `$source` bound to the [`Source`] of a graph's lists, wherever they are.
-macro_rules! with_source {
-    ($lists:expr, $source:ident => $body:expr) => {
-        match $lists {
-            $crate::graph::Lists::Memory(csr) => {
-                $crate::graph::lists::csr::with_indices!(&csr.targets, targets => {
-                    let multiplicity = csr.multiplicity();
-                    let mut $source = $crate::graph::lists::source::Memory { offsets: &csr.offsets, targets, multiplicity };
-                    $body
-                })
-            }
-            $crate::graph::Lists::File(file) => {
-                $crate::graph::lists::file::with_reader!(file, reader => {
-                    let mut $source = reader;
-                    $body
-                })
-            }
-        }
-    };
-}
-pub(crate) use with_source;
-
 /// The error for lists that were changed after they were checked.
 pub(crate) fn changed() -> Error {
     let reason =

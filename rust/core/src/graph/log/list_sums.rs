@@ -8,10 +8,8 @@ use crate::graph::lists::csr::{Index, with_indices};
 use crate::graph::lists::node_set::{Marked, Marks};
 use crate::graph::lists::source::Rows;
 use crate::graph::log::scaled_counts::{LARGE, SMALL};
+use crate::graph::survey::blocks::LONG;
 use crate::graph::survey::stretches::{Cut, Kind, LANES, Stretch};
-
-/// Lists at least this long are summed in four strands, shorter ones in sequence.
-pub(crate) const LONG: usize = 32;
 
 /// Nodes between two looks for outputs.
 const PIECE: usize = 256;

@@ -11,9 +11,8 @@ use crate::error::Result;
 use crate::graph::lists::csr::Index;
 use crate::graph::lists::node_set::Marks;
 use crate::graph::lists::source::{Rows, Source, changed};
-use crate::graph::log::list_sums::LONG;
 use crate::graph::log::scaled_counts::Scaled;
-use crate::graph::survey::blocks::{CHUNK_BITS, Survey};
+use crate::graph::survey::blocks::{CHUNK_BITS, Survey, in_sum};
 use crate::graph::sweep::Sweep;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
@@ -24,11 +23,6 @@ const TOLERANCE: f64 = 0.9e-13;
 const STEP: f64 = f64::EPSILON / 2.0 / std::f64::consts::LN_2;
 /// Bits from which on doubles are rounded.
 const ROUNDED: u64 = 53;
-
-/// Most roundings on one number's way into the sum of a list of this length.
-pub(crate) fn in_sum(length: usize) -> usize {
-    if length < LONG { length.saturating_sub(1) } else { length.div_ceil(4) + 1 }
-}
 
 /// Whether so many roundings may have moved the logarithm of a count of more than `bits` too far.
 fn too_many(roundings: u32, bits: u64) -> bool {

@@ -6,7 +6,6 @@ use std::ops::Range;
 use crate::error::{Error, Result};
 use crate::graph::lists::csr::{Index, MOST_NODES, with_indices};
 use crate::graph::lists::source::{Rows, Source, changed};
-use crate::graph::log::rounding::in_sum;
 use crate::graph::survey::stretches::{ENOUGH, Lists, Stretch};
 use crate::machine::monitor::Monitor;
 
@@ -30,6 +29,9 @@ static MASKS: [u32; 2 * SHORT] = {
 };
 /// Nodes that share one bound, as a power of two; also the nodes of a chunk of exact counts.
 pub(crate) const CHUNK_BITS: u32 = 8;
+
+/// In log space, lists at least this long are added up in four strands, shorter ones in sequence.
+pub(crate) const LONG: usize = 32;
 
 /// See the module. Of a graph all of whose edges go from a smaller number to a larger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,6 +142,11 @@ pub(crate) fn survey<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result
     }
     monitor.finish()?;
     Ok(Numbering::Topological(blocks.finish(nodes)))
+}
+
+/// Most roundings on one number's way into the sum of a list of this length.
+pub(crate) fn in_sum(length: usize) -> usize {
+    if length < LONG { length.saturating_sub(1) } else { length.div_ceil(4) + 1 }
 }
 
 /// Where a piece that ends with `range` begins.
