@@ -202,6 +202,16 @@ ERRORS: dict[str, Case] = {
         InvalidArgumentError,
         "'c'.*use_bias must be True or False",
     ),
+    "a kind that cannot be hashed": (
+        lambda n, x: n.global_pool(x, kind={"max"}, name="p"),  # type: ignore[arg-type]
+        InvalidArgumentError,
+        "'p'.*kind must be 'average' or 'max', got set",
+    ),
+    "an epsilon of 400 digits": (
+        lambda n, x: n.batch_norm(x, epsilon=10**400, name="b"),
+        InvalidArgumentError,
+        "'b'.*epsilon must be numbers",
+    ),
     "a function that is an array": (
         lambda n, x: n.activation(x, "", name=np.array([1, 2])),  # type: ignore[arg-type]
         InvalidArgumentError,

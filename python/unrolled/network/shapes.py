@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import inf, nan
+from math import inf
 from operator import index
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from unrolled._core import Relation
-from unrolled._support.arguments import items
+from unrolled._support.arguments import checked_number, items
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError, SizeOverflowError
 
@@ -115,13 +115,10 @@ def boolean(layer: str, what: str, value: Any) -> bool:
 
 def non_negative(layer: str, what: str, value: Any) -> float:
     """`value` as a finite float of at least 0."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = nan
+    number = checked_number(f"layer '{layer}': {what}", value)
     if not 0 <= number < inf:
         raise InvalidArgumentError(
-            f"layer '{layer}': {what} must be a number of at least 0, got {value!r}"
+            f"layer '{layer}': {what} must be a number of at least 0, got {described(value)}"
         )
     return number
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from unrolled._core import Operation, Relation
-from unrolled.errors import InvalidArgumentError, InvalidNetworkError
+from unrolled._support.arguments import checked_choice
+from unrolled.errors import InvalidNetworkError
 from unrolled.network.builder import Builder, Tensor
 from unrolled.network.shapes import Padding, PerAxis, boolean, slides, spatial_shape
 
@@ -116,10 +117,7 @@ class Pooling(Builder):
         """
         layer = self._layer("global_pool", name)
         self._own(layer, x)
-        if kind not in OPERATIONS:
-            raise InvalidArgumentError(
-                f"layer '{layer}': kind must be 'average' or 'max', got {kind!r}"
-            )
+        checked_choice(f"layer '{layer}': kind", kind, ("average", "max"))
         axes = range(1, len(x.shape))
         if not axes:
             raise InvalidNetworkError(
