@@ -66,6 +66,15 @@ class Temperatures(NamedTuple):
         return cls(values, betas)
 
     @classmethod
+    def of_betas(cls, given: Any) -> Temperatures:
+        """Read inverse temperatures: 0 is infinite T, and infinities are the limits T -> 0."""
+        betas = checked_numbers("beta", given)
+        if np.isnan(betas).any():
+            raise InvalidArgumentError(f"beta must be numbers, got NaN in {described(given)}")
+        with np.errstate(divide="ignore", over="ignore"):
+            return cls(1.0 / betas, betas)
+
+    @classmethod
     def _pair(cls, given: Any) -> tuple[float, float]:
         if not isinstance(given, str):
             one = cls.of(checked_number("T", given))
