@@ -32,6 +32,14 @@ def test_every_command_has_help(arguments):
     assert result.output.startswith("Usage: unrolled")
 
 
+@pytest.mark.parametrize("run", [command, invoke])
+def test_the_bare_command_prints_its_help(run):
+    bare, asked = run(), run("--help")
+    assert bare.stdout == asked.stdout
+    assert bare.stdout.startswith("Usage: unrolled")
+    assert bare.stderr == ""
+
+
 def test_models_are_all_listed():
     result = invoke("models")
     assert result.exit_code == 0
@@ -182,7 +190,7 @@ def test_thermo_json_has_the_published_temperature_and_both_limits_at_zero():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Missing command"),
+        (["--size=32"], "No such option '--size'"),
         (["analyse"], "No such command 'analyse'"),
         (["analyze"], "Missing argument 'MODEL'"),
         (["compare"], "Missing argument 'NAMES...'"),
@@ -214,7 +222,6 @@ def test_wrong_input_is_one_line_and_exit_code_2(arguments, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Missing command"),
         (["analyze", "resnet5"], "unknown model 'resnet5'; did you mean 'resnet50'"),
         (["analyze", "resnet18", "--size", str(10**12)], "overflow"),
     ],

@@ -43,6 +43,12 @@ FRAMEWORKS = ("jax", "keras", "onnx", "torch")
 
 
 @pytest.fixture(autouse=True)
+def eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are as wide as the terminal, which whoever runs the tests need not have."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.fixture(autouse=True)
 def rules_of_examples() -> Iterator[None]:
     """Other tests do not meet the operators that examples write rules for."""
     doors = [importlib.import_module(f"unrolled.importers.{name}") for name in FRAMEWORKS]

@@ -15,10 +15,7 @@ MOST_COMPARED = 10_000
 
 def described(value: object) -> str:
     """The type of a value and the value itself, on one line and not too long."""
-    text = " ".join(repr(value).split())
-    if len(text) > LONGEST_DESCRIPTION:
-        text = f"{text[:LONGEST_DESCRIPTION]}..."
-    return f"{type(value).__name__} {text}"
+    return f"{type(value).__name__} {shortened(' '.join(repr(value).split()))}"
 
 
 def shortened(text: str, most: int = LONGEST_DESCRIPTION) -> str:

@@ -18,6 +18,8 @@ __all__ = ["FILES", "imported", "is_model_file"]
 FILES = {".onnx": "onnx", ".keras": "keras", ".json": "keras"}
 """The frameworks of model files by their suffix."""
 
+IMPORTED = Door("imported", {"inputs": "inputs"})
+
 CLASSES = {
     ("onnx", "ModelProto"): "onnx",
     ("keras", "Model"): "keras",
@@ -35,7 +37,7 @@ def is_model_file(name: str) -> bool:
 
 
 def imported(
-    model: Any, inputs: Any = None, *, semantics: Semantics = "value", door: Door
+    model: Any, inputs: Any = None, *, semantics: Semantics = "value", door: Door = IMPORTED
 ) -> Network | None:
     """Import a file or object of a framework as a network; None if it is neither.
 
@@ -46,7 +48,7 @@ def imported(
         What the importer takes after the model: shapes for ONNX and Keras, example inputs for
         PyTorch, and for a JAX function a tuple of its parameters and example inputs.
     semantics : {"value", "dependency"}
-    door : Door
+    door : Door, optional
         Where the model was given, for errors.
 
     Raises

@@ -13,9 +13,9 @@ from unrolled.counting.counts import Counts
 from unrolled.counting.graph_counts import GraphCounts
 from unrolled.errors import InvalidArgumentError
 from unrolled.graph.graph import Graph
-from unrolled.graph.readers import is_graph_file, read_graph
+from unrolled.graph.readers import SUFFIXES, is_graph_file, read_graph
 from unrolled.importers.door import Door
-from unrolled.importers.recognition import imported, is_model_file
+from unrolled.importers.recognition import FILES, imported, is_model_file
 from unrolled.models.blocks import Padding
 from unrolled.network.builder import Semantics
 from unrolled.network.network import Network
@@ -77,7 +77,7 @@ def resolve(
         options.refuse_all_but((), described(model))
         return model
     if isinstance(model, (str, os.PathLike)):
-        return _resolve_name(os.fspath(model), options, threads, progress)
+        return _resolve_name(os.fsdecode(model), options, threads, progress)
     found = convert_graph(model, threads=threads, progress=progress)
     if found is not None:
         options.refuse_all_but((), described(model))
@@ -106,8 +106,28 @@ def _resolve_name(
         )
         if network is not None:
             return network
+    _refuse_other_file(name)
     options.refuse_all_but(("size", "padding"), f"the published model {name!r}")
     return models.build(name, size=options.size, padding=options.padding or "symmetric")
+
+
+def _refuse_other_file(name: str) -> None:
+    """Tell a file of an unknown kind, or one that is not there, from a name that is unknown.
+
+    Raises
+    ------
+    InvalidArgumentError
+    """
+    if name in models.names():
+        return
+    known = ", ".join((*SUFFIXES, *FILES))
+    if os.path.lexists(name):
+        kind = "is a folder" if os.path.isdir(name) else "is a file of an unknown kind"
+        raise InvalidArgumentError(f"{name} {kind}; files of models and graphs end with {known}")
+    if os.path.basename(name) != name:
+        raise InvalidArgumentError(
+            f"{name}: there is no such file; files of models and graphs end with {known}"
+        )
 
 
 class _Options:

@@ -45,7 +45,7 @@ from unrolled.network.network import Network
 from unrolled.network.provenance import Provenance
 
 if TYPE_CHECKING:
-    from unrolled.importers.tracing.values import Shape
+    from unrolled.importers.tracing.values import Operand, Shape
     from unrolled.network.builder import Semantics
 
 __all__ = ["Layer", "from_keras", "operators", "read_keras", "rule"]
@@ -169,7 +169,13 @@ def _built(
     outputs = reader.model(source.entry, [inputs], {}, Scope())
     reader.unsupported.check(source.name)
     tracer.name = "output"
-    tracer.output(*flattened(outputs))
+    marked: dict[Any, int] = {}
+    for number, (key, output) in enumerate(_with_keys(source.entry, list(flattened(outputs)))):
+        first = marked.setdefault(key, number)
+        if first == number:
+            tracer.output(output)
+        else:
+            reader.skipped[f"output {number}"] = f"the same as output {first}, which is one output"
     _note(source, network, reader, shapes)
     return network
 
@@ -185,6 +191,15 @@ def _input_names(source: Source) -> list[str]:
         if isinstance(layer, Mapping) and layer.get("class_name") == "InputLayer":
             return [str((layer.get("config") or {}).get("name", "input"))]
     return ["input"]
+
+
+def _with_keys(entry: Mapping[str, Any], outputs: list[Operand]) -> list[tuple[Any, Operand]]:
+    """Outputs with what is equal for one that is listed twice."""
+    keys: list[Any] = list(range(len(outputs)))
+    if is_functional(entry):
+        listed = endpoints(entry["config"]["output_layers"])
+        keys = listed if len(listed) == len(outputs) else keys
+    return list(zip(keys, outputs, strict=True))
 
 
 def _note(source: Source, network: Network, reader: Reader, shapes: Mapping[str, Shape]) -> None:

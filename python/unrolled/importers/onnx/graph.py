@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 from unrolled._support.hints import shortened
 from unrolled.errors import InvalidModelError, UnrolledError, UnsupportedOperatorError
 from unrolled.importers.onnx.inputs import shape_in_file
+from unrolled.importers.onnx.quantisation import quantised_weights
 from unrolled.importers.onnx.reader import (
     LARGEST_WEIGHT,
     Node,
@@ -21,7 +23,7 @@ from unrolled.importers.onnx.reader import (
     read_constant,
     shape_of_tensor,
 )
-from unrolled.importers.onnx.rules import QUANTISED_INPUTS, TABLE, WEIGHT_INPUTS
+from unrolled.importers.onnx.rules import TABLE, WEIGHT_INPUTS
 from unrolled.importers.rules import Unsupported, as_list
 from unrolled.importers.tracing.budget import LARGEST_CONSTANT
 from unrolled.importers.tracing.tracer import Tracer
@@ -135,8 +137,9 @@ class Walk:
         if not outputs:
             raise InvalidModelError("the graph has no output")
         first: dict[str, str] = {}
+        others = _other_names(graph)
         for name, output in zip(names, outputs, strict=True):
-            same = first.setdefault(_without_identities(graph, name), name)
+            same = first.setdefault(_first_name(others, name), name)
             if same != name or name in self._outputs:
                 self._skipped[f"output '{name}'"] = f"the same as '{same}', which is one output"
             else:
@@ -151,7 +154,9 @@ class Walk:
             for name, value in [*self._inputs.items(), *self._values()]
             if value.node.tensor is None
         }
-        return self._skipped | unused | self.tracer.notes
+        declared = {tensor.name for tensor in self.tracer.network.parameters}
+        notes = {name: note for name, note in self.tracer.notes.items() if name not in declared}
+        return self._skipped | unused | notes
 
     def _values(self) -> list[tuple[str, Value]]:
         """The stored tensors that are parameters where something is computed from them."""
@@ -159,15 +164,13 @@ class Walk:
         return [(name, one.value) for name, one in stored if one.value is not None]
 
     def _store(self, graph: Any, scope: Scope) -> None:
-        quantised = {
-            name
-            for node in graph.node
-            for position, name in enumerate(node.input)
-            if position in QUANTISED_INPUTS.get(node.op_type, ())
-        }
+        quantised = quantised_weights(graph)
         for tensor in graph.initializer:
             is_weight = is_float(tensor.data_type) or tensor.name in quantised
-            scope[tensor.name] = self._stored_tensor(tensor.name, tensor, is_weight)
+            stored = self._stored_tensor(tensor.name, tensor, is_weight)
+            if stored.value is not None and quantised.get(tensor.name, False):
+                stored = replace(stored, value=replace(stored.value, awaits_scale=True))
+            scope[tensor.name] = stored
         for sparse in graph.sparse_initializer:
             shape = shape_of_tensor(sparse.values.name, sparse)
             tensor = Stored(Constant(shape), self.tracer.parameter(sparse.values.name, shape))
@@ -363,11 +366,18 @@ def _function_key(proto: Any, name: str) -> tuple[str, str, str]:
     return proto.domain, name, getattr(proto, "overload", "")
 
 
-def _without_identities(graph: Any, name: str) -> str:
+def _other_names(graph: Any) -> dict[str, str]:
+    """What Identity nodes call a tensor, and what it was called before."""
+    nodes = [node for node in graph.node if node.op_type == "Identity" and not node.domain]
+    return {node.output[0]: node.input[0] for node in nodes if node.output and node.input}
+
+
+def _first_name(others: dict[str, str], name: str) -> str:
     """The name of a tensor before nodes that are nothing but another name for it."""
-    made = {node.output[0]: node for node in graph.node if node.op_type == "Identity"}
-    while name in made and len(made[name].input) == 1:
-        name = made.pop(name).input[0]
+    passed = {name}
+    while name in others and others[name] not in passed:
+        name = others[name]
+        passed.add(name)
     return name
 
 

@@ -166,7 +166,8 @@ def read_torch(
     source = _source(module)
     with reading(source):
         program = exported(module, example_inputs, dict(kwargs or {}), training, door)
-        return _built(program, source, name or type(module).__name__, semantics, door)
+        own = type(module).__name__ if name is None else name
+        return _built(program, source, own, semantics, door)
 
 
 def _built(program: Any, source: str, name: str, semantics: Semantics, door: Door) -> Network:
@@ -178,12 +179,22 @@ def _built(program: Any, source: str, name: str, semantics: Semantics, door: Doo
     outputs = reader.walk(program.graph_module, given.inputs)
     reader.unsupported.check(source)
     specs = program.graph_signature.output_specs
-    found = [one for one, spec in zip(outputs, specs, strict=True) if _is_output(spec)]
-    results = [one for one in found if isinstance(one, Value)]
-    if not results:
-        raise InvalidModelError("no output depends on an input or a parameter")
+    returned = program.graph.output_node().args[0]
+    marked: dict[Any, int] = {}
+    repeated: dict[str, str] = {}
     tracer.name = "output"
-    tracer.output(*results)
+    found = zip(returned, outputs, specs, strict=True)
+    own = [(node, output) for node, output, spec in found if _is_output(spec)]
+    for number, (node, output) in enumerate(own):
+        if not isinstance(output, Value):
+            continue
+        first = marked.setdefault(node, number)
+        if first == number:
+            tracer.output(output)
+        else:
+            repeated[f"output {number}"] = f"the same as output {first}, which is one output"
+    if not marked:
+        raise InvalidModelError("no output depends on an input or a parameter")
     provenance = Provenance(
         source,
         "torch",
@@ -192,7 +203,7 @@ def _built(program: Any, source: str, name: str, semantics: Semantics, door: Doo
         given.shapes,
         dict(reader.operators),
         {tensor.name: tensor.size for tensor in network.parameters},
-        given.skipped(),
+        given.skipped() | repeated,
     )
     network.record_provenance(provenance)
     return network

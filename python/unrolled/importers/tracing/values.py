@@ -15,7 +15,17 @@ from unrolled.errors import InvalidModelError
 if TYPE_CHECKING:
     from unrolled.network.builder import Tensor
 
-__all__ = ["Constant", "Kind", "Node", "Operand", "Shape", "Sign", "Value", "broadcast_shapes"]
+__all__ = [
+    "Constant",
+    "Kind",
+    "Node",
+    "Operand",
+    "Shape",
+    "Shift",
+    "Sign",
+    "Value",
+    "broadcast_shapes",
+]
 
 Shape: TypeAlias = tuple[int, ...]
 Kind: TypeAlias = Literal[
@@ -61,6 +71,8 @@ class Node:
         How many nodes wait behind this one at most.
     is_divided : bool
         Of a normalised one: whether more was done than to subtract a mean.
+    shift : Shift or None
+        Of a reduction: the statistic that was subtracted from what it reduces.
     scaled : (Node, tuple of Node) or None
         If it is the product of a normalised tensor and other factors, that tensor and those.
     tensor : Tensor or None
@@ -75,6 +87,7 @@ class Node:
     parent: Node | None = None
     depth: int = 0
     is_divided: bool = True
+    shift: Shift | None = None
     scaled: tuple[Node, tuple[Node, ...]] | None = None
     tensor: Tensor | None = None
 
@@ -100,6 +113,24 @@ class Node:
         return chain
 
 
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A statistic that was subtracted from its own tensor, as before exponentials are added up.
+
+    Attributes
+    ----------
+    statistic : Node
+    axes : tuple of int
+        Of the group that it is taken of.
+    sign : {"", "-"}
+        With which it is in the difference.
+    """
+
+    statistic: Node
+    axes: tuple[int, ...]
+    sign: Sign
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Value:
     """A tensor of the model: a pointwise function of a node.
@@ -118,6 +149,10 @@ class Value:
         Whether it is the negative or the reciprocal.
     mapped : bool
         Whether another function than these was applied.
+    awaits_scale : bool
+        Whether it is of quantised integers that nothing has scaled yet.
+    shift : Shift or None
+        The statistic of its own that was subtracted from it, and may be added back later.
     """
 
     node: Node
@@ -125,6 +160,8 @@ class Value:
     axes: tuple[int | None, ...] | None = None
     sign: Sign = ""
     mapped: bool = False
+    awaits_scale: bool = False
+    shift: Shift | None = None
 
     @property
     def rank(self) -> int:

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result};
-use crate::graph::building::topological::{Renumbered, renumber};
+use crate::graph::building::topological::{TopologicalLists, renumber};
 use crate::graph::lists::csr::{Csr, Index, with_indices};
-use crate::graph::lists::node_set::Marks;
+use crate::graph::lists::node_set::NodeSet;
 use crate::graph::lists::place::{Lists, with_source};
-use crate::graph::lists::source::{Source, changed};
-use crate::graph::roles::{ParameterNodes, Parameters, Roles, marked};
+use crate::graph::lists::source::{Source, lists_changed};
+use crate::graph::roles::{ParameterNodes, Parameters, Roles, node_set};
 use crate::graph::survey::blocks::{Numbering, Survey, survey};
 use crate::graph::survey::node_order::{NodeOrder, rank_error};
 use crate::machine::monitor::Monitor;
@@ -45,10 +45,10 @@ pub struct Frame {
     pub(super) rank: Option<Vec<u32>>,
     /// Those lists, if they are not the graph's own.
     pub(super) renumbered: Option<Csr<'static>>,
-    pub(super) outputs: Marks,
-    inputs: Option<Marks>,
+    pub(super) outputs: NodeSet,
+    inputs: Option<NodeSet>,
     parameters: ParameterNodes,
-    sources: OnceLock<Marks>,
+    sources: OnceLock<NodeSet>,
     resolved: OnceLock<Parameters>,
 }
 
@@ -73,14 +73,14 @@ impl<'a> Graph<'a> {
         let nodes = lists.nodes();
         let (rank, numbering) = order.parts(nodes, lists.edges())?;
         let outputs = match roles.outputs {
-            Some(ids) => marked(&ids, nodes, "output")?,
+            Some(ids) => node_set(&ids, nodes, "output")?,
             None => unranked(sinks(&lists), rank.as_deref()),
         };
-        let inputs = roles.inputs.map(|ids| marked(&ids, nodes, "input")).transpose()?;
+        let inputs = roles.inputs.map(|ids| node_set(&ids, nodes, "input")).transpose()?;
         match &roles.parameters {
             ParameterNodes::Sources => {}
             ParameterNodes::Nodes(ids) => {
-                marked(ids, nodes, "parameter")?;
+                node_set(ids, nodes, "parameter")?;
             }
             ParameterNodes::Labels(labels) if labels.len() != nodes => {
                 let given = labels.len();
@@ -98,7 +98,7 @@ impl<'a> Graph<'a> {
             (Numbering::Topological(survey), rank) => (rank, None, survey),
             (Numbering::Other, Some(_)) => return Err(rank_error("lists that are not sorted")),
             (Numbering::Other, None) => {
-                let Renumbered { csr, rank } = renumber(lists.memory()?, &team, monitor)?;
+                let TopologicalLists { csr, rank } = renumber(lists.memory()?, &team, monitor)?;
                 let sorted = Lists::Memory(csr.borrowed());
                 let numbering = with_source!(&sorted, source => survey(&mut source, monitor))?;
                 let Numbering::Topological(survey) = numbering else {
@@ -128,7 +128,7 @@ impl<'a> Graph<'a> {
     /// # Errors
     /// [`Error::InvalidGraph`] if the lists have another number of nodes.
     pub fn with_frame(lists: Lists<'a>, frame: Arc<Frame>) -> Result<Self> {
-        if lists.nodes() == frame.nodes { Ok(Self { lists, frame }) } else { Err(changed()) }
+        if lists.nodes() == frame.nodes { Ok(Self { lists, frame }) } else { Err(lists_changed()) }
     }
 
     /// What was found out about the lists, to be used with the same lists again.
@@ -160,7 +160,7 @@ impl<'a> Graph<'a> {
     /// # Errors
     /// [`Error::Interrupted`], and what a file may give.
     pub fn inputs(&self, monitor: &Monitor<'_>) -> Result<Vec<u32>> {
-        Ok(self.input_marks(monitor)?.iter().map(|node| node as u32).collect())
+        Ok(self.input_nodes(monitor)?.iter().map(|node| node as u32).collect())
     }
 
     /// For every node the label of the parameter it is, or -1.
@@ -185,26 +185,26 @@ impl<'a> Graph<'a> {
         let parameters = match &self.frame.parameters {
             ParameterNodes::Sources => Parameters::untied(self.sources(monitor)?),
             ParameterNodes::Nodes(ids) => {
-                Parameters::untied(&marked(ids, self.nodes(), "parameter")?)
+                Parameters::untied(&node_set(ids, self.nodes(), "parameter")?)
             }
             ParameterNodes::Labels(labels) => Parameters::labelled(labels),
         };
         Ok(self.frame.resolved.get_or_init(|| parameters))
     }
 
-    pub(crate) fn input_marks(&self, monitor: &Monitor<'_>) -> Result<Cow<'_, Marks>> {
+    pub(crate) fn input_nodes(&self, monitor: &Monitor<'_>) -> Result<Cow<'_, NodeSet>> {
         if let Some(inputs) = &self.frame.inputs {
             return Ok(Cow::Borrowed(inputs));
         }
         let mut inputs = self.sources(monitor)?.clone();
         for &node in &self.parameters(monitor)?.nodes {
-            inputs.clear(node as usize);
+            inputs.remove(node as usize);
         }
         Ok(Cow::Owned(inputs))
     }
 
     /// Nodes without a predecessor.
-    pub(crate) fn sources(&self, monitor: &Monitor<'_>) -> Result<&Marks> {
+    pub(crate) fn sources(&self, monitor: &Monitor<'_>) -> Result<&NodeSet> {
         if let Some(sources) = self.frame.sources.get() {
             return Ok(sources);
         }
@@ -241,40 +241,40 @@ impl Frame {
     }
 }
 
-fn sinks(lists: &Lists<'_>) -> Marks {
-    with_indices!(lists.offsets(), offsets => Marks::of_equal(offsets))
+fn sinks(lists: &Lists<'_>) -> NodeSet {
+    with_indices!(lists.offsets(), offsets => NodeSet::of_equal_neighbours(offsets))
 }
 
-/// Marks of places in lists, as marks of nodes.
-fn unranked(marks: Marks, rank: Option<&[u32]>) -> Marks {
+/// NodeSet of places in lists, as marks of nodes.
+fn unranked(marks: NodeSet, rank: Option<&[u32]>) -> NodeSet {
     let Some(rank) = rank else { return marks };
-    let mut nodes = Marks::none(rank.len());
+    let mut nodes = NodeSet::empty(rank.len());
     for (node, &place) in rank.iter().enumerate() {
-        if marks.has(place as usize) {
-            nodes.mark(node);
+        if marks.contains(place as usize) {
+            nodes.insert(node);
         }
     }
     nodes
 }
 
-fn without_predecessor<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<Marks> {
+fn without_predecessor<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<NodeSet> {
     const PIECE: usize = 1 << 16;
     let nodes = source.nodes();
-    let mut targets = Marks::none(nodes);
+    let mut targets = NodeSet::empty(nodes);
     let mut end = nodes;
     while end > 0 {
-        let (first, rows) = source.before(end)?;
-        for piece in rows.targets.chunks(PIECE) {
+        let (first, lists) = source.before(end)?;
+        for piece in lists.targets.chunks(PIECE) {
             for id in piece {
                 let id = Index::position(*id);
                 if id >= nodes {
-                    return Err(changed());
+                    return Err(lists_changed());
                 }
-                targets.mark(id);
+                targets.insert(id);
             }
             monitor.breathe(piece.len() as u64)?;
         }
         end = first;
     }
-    Ok(targets.inverted())
+    Ok(targets.complement())
 }

@@ -198,7 +198,7 @@ fn narrowed<'a>(offsets: Vec<u64>, edges: usize) -> Indices<'a> {
 
 /// The edges of one piece, by bucket; within one as they came.
 #[derive(Default)]
-struct Gathered {
+struct PieceBuckets {
     /// Where each bucket begins, and the end of the last.
     starts: Vec<u32>,
     /// Row within the bucket in the upper half, column in the lower.
@@ -264,11 +264,11 @@ fn gather<E: Edges>(
     bits: u32,
     team: &Team,
     monitor: &Monitor<'_>,
-) -> Result<Vec<Gathered>> {
+) -> Result<Vec<PieceBuckets>> {
     let buckets = nodes.div_ceil(1 << bits);
     let pieces = parts(0..edges.len(), edges.len().div_ceil(PIECE), 1);
-    let mut gathered: Vec<Gathered> = pieces.iter().map(|_| Gathered::default()).collect();
-    let cost = |(piece, _): &(&Range<usize>, &mut Gathered)| piece.len() as u64;
+    let mut gathered: Vec<PieceBuckets> = pieces.iter().map(|_| PieceBuckets::default()).collect();
+    let cost = |(piece, _): &(&Range<usize>, &mut PieceBuckets)| piece.len() as u64;
     team.each(pieces.iter().zip(gathered.iter_mut()), monitor, cost, |(piece, gathered)| {
         let mut starts = vec![0u32; buckets + 1];
         // Edges may be changed meanwhile: then some of them are left out.
@@ -312,8 +312,8 @@ fn gather<E: Edges>(
 
 impl Bucket<'_> {
     /// Sorts the bucket's edges by row.
-    fn fill(self, gathered: &[Gathered]) {
-        let mine = |piece: &Gathered| {
+    fn fill(self, gathered: &[PieceBuckets]) {
+        let mine = |piece: &PieceBuckets| {
             piece.starts[self.number] as usize..piece.starts[self.number + 1] as usize
         };
         let mut next = vec![0u64; self.offsets.len() + 1];

@@ -4,12 +4,12 @@ use crate::error::Result;
 use crate::graph::lists::csr::{Csr, Indices};
 use crate::graph::lists::file::FileLists;
 
-/// Where the successor lists of a graph are.
+/// The successor lists of a graph, wherever they are.
 #[derive(Debug, Clone)]
 pub enum Lists<'a> {
-    /// In memory.
+    /// Lists in memory.
     Memory(Csr<'a>),
-    /// In a file, read from its end to its beginning with every sweep.
+    /// Lists in a file, which every sweep reads from its end to its beginning.
     File(FileLists<'a>),
 }
 

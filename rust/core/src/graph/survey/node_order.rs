@@ -1,7 +1,7 @@
 //! What is known of the order of a graph's nodes before the graph is made.
 
 use crate::error::{Error, Result};
-use crate::graph::lists::node_set::Marks;
+use crate::graph::lists::node_set::NodeSet;
 use crate::graph::survey::blocks::Numbering;
 
 /// What is known of the order of the nodes of some successor lists, so that
@@ -69,7 +69,7 @@ pub(crate) fn rank_error(what: &str) -> Error {
 }
 
 fn is_permutation(ranks: &[u32], nodes: usize) -> bool {
-    let mut seen = Marks::none(nodes);
-    let mut repeats = |&rank: &u32| rank as usize >= nodes || seen.mark(rank as usize);
+    let mut seen = NodeSet::empty(nodes);
+    let mut repeats = |&rank: &u32| rank as usize >= nodes || !seen.insert(rank as usize);
     ranks.len() == nodes && !ranks.iter().any(&mut repeats)
 }
