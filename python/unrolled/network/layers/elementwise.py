@@ -66,8 +66,9 @@ class Elementwise(Builder):
         if callable(function) and _maps_elements(function):
             function = self.keep_function(function)
         elif not isinstance(function, str) or not function:
+            layer = name if isinstance(name, str) and name else "activation"
             raise InvalidArgumentError(
-                f"layer '{name or 'activation'}': function must be the name of a function such as "
+                f"layer '{layer}': function must be the name of a function such as "
                 "'relu', or a function that maps the elements of a NumPy array, got "
                 f"{described(function)}"
             )
