@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from unrolled._core import Operation
+from unrolled._support.hints import listed
 from unrolled.errors import InvalidModelError, UnsupportedOperatorError
 from unrolled.importers.onnx.elementwise import checked_axes
 from unrolled.importers.onnx.reader import Node, Stored
@@ -35,7 +36,7 @@ AUTO_PADS: dict[str, tuple[int, int] | str] = {
 @rule("Conv")
 def conv(tracer: Tracer, node: Node) -> Operand:
     x, kernel = node.input(0), node.input(1)
-    windows = windows_of(tracer, node, x, kernel.shape[2:])
+    windows = windows_of(tracer, node, x, sizes_of(node, kernel))
     y = tracer.convolve(x, kernel, windows, groups=node.attribute("group", 1))
     return with_bias(tracer, node, y, 2)
 
@@ -43,7 +44,7 @@ def conv(tracer: Tracer, node: Node) -> Operand:
 @rule("ConvInteger", "QLinearConv")
 def quantised_conv(tracer: Tracer, node: Node) -> Operand:
     x, kernel = node.input(0), node.input(3 if node.operator == "QLinearConv" else 1)
-    windows = windows_of(tracer, node, x, kernel.shape[2:])
+    windows = windows_of(tracer, node, x, sizes_of(node, kernel))
     y = tracer.convolve(x, kernel, windows, groups=node.attribute("group", 1))
     return quantised_product(node, with_bias(tracer, node, y, 8))
 
@@ -52,13 +53,14 @@ def quantised_conv(tracer: Tracer, node: Node) -> Operand:
 def conv_transpose(tracer: Tracer, node: Node) -> Operand:
     x, kernel = node.input(0), node.input(1)
     rank = x.rank - 2
+    sizes = sizes_of(node, kernel)
     strides = node.attribute("strides", [1] * rank)
     dilations = node.attribute("dilations", [1] * rank)
     pads = node.attribute("pads", [0] * 2 * rank)
     extra = node.attribute("output_padding", [0] * rank)
     wanted = node.attribute("output_shape", [])
     auto = node.attribute("auto_pad", "NOTSET")
-    given = [strides, dilations, extra, kernel.shape[2:], *([wanted] if wanted else [])]
+    given = [strides, dilations, extra, sizes, *([wanted] if wanted else [])]
     fits = all(len(one) == rank for one in given) and len(pads) == 2 * rank
     if rank < 1 or not fits or auto not in (*AUTO_PADS, "NOTSET", ""):
         raise InvalidModelError(
@@ -68,7 +70,7 @@ def conv_transpose(tracer: Tracer, node: Node) -> Operand:
         )
     windows = []
     for axis in range(rank):
-        n, k = x.shape[2 + axis], kernel.shape[2 + axis]
+        n, k = x.shape[2 + axis], sizes[axis]
         stride, dilation = strides[axis], dilations[axis]
         whole = stride * (n - 1) + extra[axis] + (k - 1) * dilation + 1
         before, after = pads[axis], pads[axis + rank]
@@ -85,6 +87,17 @@ def conv_transpose(tracer: Tracer, node: Node) -> Operand:
         windows.append(Window(n, k, stride, dilation, before, length))
     y = tracer.convolve_transposed(x, kernel, windows, groups=node.attribute("group", 1))
     return with_bias(tracer, node, y, 2)
+
+
+def sizes_of(node: Node, kernel: Operand) -> tuple[int, ...]:
+    """The spatial lengths of a kernel, which an attribute may state as well."""
+    stated = tuple(node.attribute("kernel_shape", list(kernel.shape[2:])))
+    if stated != kernel.shape[2:]:
+        raise InvalidModelError(
+            f"node '{node.name}' ({node.operator}): kernel_shape is ({listed(stated)}), but the "
+            f"kernel has the shape {kernel.shape}"
+        )
+    return kernel.shape[2:]
 
 
 def with_bias(tracer: Tracer, node: Node, y: Operand, position: int) -> Operand:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from unrolled._core import Operation, Relation
+from unrolled._support.hints import listed, shortened
 from unrolled.errors import InvalidModelError
 from unrolled.importers.tracing.base import MOVE, OTHER, Link
 from unrolled.importers.tracing.elementwise import Elementwise
@@ -173,8 +174,13 @@ def _parsed(name: str, equation: str, ranks: Sequence[int]) -> tuple[list[list[i
     terms = left.split(",")
     letters = string.ascii_letters
     plain = [term.replace("...", "") for term in terms]
-    if len(terms) != len(ranks) or not all(letter in letters for p in plain for letter in p):
-        raise InvalidModelError(f"{name}: cannot read the equation '{equation}'")
+    fits = len(terms) == len(ranks)
+    fits = fits and all(len(term) <= rank for term, rank in zip(plain, ranks, strict=True))
+    if not fits or not all(letter in letters for p in plain for letter in p):
+        raise InvalidModelError(
+            f"{name}: cannot read the equation '{shortened(equation)}' for operands of "
+            f"{listed(ranks)} axes"
+        )
     widest = max(
         [rank - len(p) for rank, p, t in zip(ranks, plain, terms, strict=True) if "..." in t],
         default=0,
@@ -193,7 +199,9 @@ def _parsed(name: str, equation: str, ranks: Sequence[int]) -> tuple[list[list[i
     ]
     if arrow:
         if not all(letter in known for letter in right.replace("...", "")):
-            raise InvalidModelError(f"{name}: the result of '{equation}' has labels of its own")
+            raise InvalidModelError(
+                f"{name}: the result of '{shortened(equation)}' has labels of its own"
+            )
         return labels, numbers(right, widest)
     once = sorted({letter for letter in "".join(plain) if "".join(plain).count(letter) == 1})
     return labels, [known[symbol] for symbol in [*batch, *once]]
