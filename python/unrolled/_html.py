@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from unrolled.analysis import Analysis
     from unrolled.compare import Comparison
 
-__all__ = ["analysis", "comparison", "table"]
+__all__ = ["analysis", "comparison", "styled", "table"]
 
 MOST_ROWS = 60
 LEAST_BAR = 0.001
@@ -63,7 +63,7 @@ def comparison(ranking: Comparison) -> str:
     headings = [f"{one.heading} ({one.unit})" if one.unit else one.heading for one in FIGURES]
     left_out = _left_out(len(ranking) - len(rows), "models")
     notes = "".join(f"<p>{escape(note)}</p>" for note in ranking.notes)
-    return _styled(table(ranking.title, ["model", *headings], rows) + left_out + notes)
+    return styled(table(ranking.title, ["model", *headings], rows) + left_out + notes)
 
 
 def analysis(result: Analysis) -> str:
@@ -73,17 +73,17 @@ def analysis(result: Analysis) -> str:
     text = table(title, ["figure", "value"], [[name.strip(), value] for name, value in figures])
     text += "".join(f"<p>{escape(line)}</p>" for line in lines if not line.startswith("  "))
     if not result.has_layers:
-        return _styled(text)
+        return styled(text)
     rows = [layer_row(layer, 3) for layer in result.layers[:MOST_ROWS]]
     text += table("Layers", [heading.replace("\n", " ") for heading in HEADINGS], rows)
-    return _styled(text + _left_out(len(result.layers) - len(rows), "layers"))
+    return styled(text + _left_out(len(result.layers) - len(rows), "layers"))
 
 
 def _left_out(number: int, what: str) -> str:
     return f"<p>{_tables.integer(number)} more {what} are not shown.</p>" if number > 0 else ""
 
 
-def _styled(body: str) -> str:
+def styled(body: str) -> str:
     """Numbers to the right, in notebooks that know nothing of our classes."""
     style = (
         ".unrolled-html table.unrolled td, .unrolled-html th.n {text-align: right; "

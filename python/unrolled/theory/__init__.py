@@ -1,0 +1,11 @@
+"""The theory of deep networks, as functions of numbers, of lists of layers and of real models.
+
+Every function returns a small frozen record that prints as a table, becomes a data frame or HTML,
+draws itself, and always says under which assumptions its figures hold.
+"""
+
+from __future__ import annotations
+
+from unrolled.theory.results import TheoryResult
+
+__all__ = ["TheoryResult"]
