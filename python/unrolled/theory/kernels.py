@@ -82,8 +82,8 @@ class Kernel(TheoryResult):
             {
                 "sample": at,
                 "kernel with itself": float(self.matrix[at, at]),
-                "least correlation": float(np.min(row[others[at]], initial=1.0)),
-                "largest correlation": float(np.max(row[others[at]], initial=-1.0)),
+                "least correlation": float(row[others[at]].min()) if len(own) > 1 else None,
+                "largest correlation": float(row[others[at]].max()) if len(own) > 1 else None,
             }
             for at, row in enumerate(correlations)
         ]
