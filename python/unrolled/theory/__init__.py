@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from unrolled.theory.activations import Activation, as_activation, leaky_relu
 from unrolled.theory.free_probability import FreeProduct, FreeSum, free_product, free_sum
-from unrolled.theory.jacobian_spectrum import (
+from unrolled.theory.jacobian_spectra import (
     Isometry,
     JacobianSpectrum,
     isometry,
     jacobian_spectrum,
 )
 from unrolled.theory.kernels import Affine, Kernel, kernel
-from unrolled.theory.mean_field import (
+from unrolled.theory.mean_fields import (
     CriticalLine,
     CriticalPoint,
     Gain,

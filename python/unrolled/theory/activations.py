@@ -1,7 +1,7 @@
 """Activation functions with what the theory asks of them: derivatives, kinks, Gaussian moments.
 
 Functions are known by name or given as callables. What is computed from their moments is in
-`mean_field`, `kernels` and `jacobian_spectrum`; how expectations are taken, in `gaussian`.
+`mean_fields`, `kernels` and `jacobian_spectra`; how expectations are taken, in `gaussian`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unrolled._hints import described, did_you_mean
-from unrolled._optional import import_optional
+from unrolled._support.hints import described, did_you_mean
+from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, TheoryDomainError
 from unrolled.theory.gaussian import Function, expectation, pair_expectation
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unrolled._hints import described
-from unrolled._optional import import_optional
+from unrolled._support.hints import described
+from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, TheoryDomainError
 from unrolled.theory import series
 from unrolled.theory.spectral_laws import SpectralLaw

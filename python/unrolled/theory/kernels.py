@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unrolled._hints import described
+from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, TheoryDomainError
-from unrolled.plot import styled
+from unrolled.show.plot import styled
 from unrolled.theory.activations import Activation, ActivationLike, as_activation
 from unrolled.theory.results import TheoryResult, figure_of, panel
 

@@ -1,7 +1,7 @@
 """Laws of eigenvalues of large random matrices: the semicircle, Marchenko-Pastur, and their base.
 
 Sums and products of free matrices are in `free_probability`, the spectrum of the Jacobian of a deep
-network in `jacobian_spectrum`; both derive from `SpectralLaw`.
+network in `jacobian_spectra`; both derive from `SpectralLaw`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unrolled._hints import described
-from unrolled._optional import import_optional
+from unrolled._support.hints import described
+from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, TheoryDomainError
-from unrolled.plot import COLOR, SECOND_COLOR, styled
+from unrolled.show.plot import COLOR, SECOND_COLOR, styled
 from unrolled.theory.results import TheoryResult, figure_of, panel
 from unrolled.theory.series import cumulants_of_moments
 
