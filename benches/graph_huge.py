@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from graph_families import Edges, family
-from graph_peers import PEERS
-from graph_sides import OURS, Side
+from peers.graph_peers import PEERS
+from peers.graph_sides import OURS, Side
+from workloads.graph_families import Edges, family
 
 __all__ = ["run", "write"]
 

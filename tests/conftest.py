@@ -1,8 +1,10 @@
-"""Settings for all tests: hypothesis profiles, chosen by HYPOTHESIS_PROFILE; a shared fixture."""
+"""Settings for all tests: hypothesis profiles, chosen by HYPOTHESIS_PROFILE; shared fixtures."""
 
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,11 +19,26 @@ settings.register_profile("thorough", settings.get_profile("default"), max_examp
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+# Whatever asserts on behalf of tests explains its failures as tests do.
+pytest.register_assert_rewrite("cases", "oracles", "strategies")
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C interrupts this process and those that the test starts.
+
+    A shell makes jobs in the background ignore it, and their children inherit that.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="session")
 def small_file(tmp_path_factory):
     """A small graph's file as bytes, and the answers of the graph."""
     # Not before the profile is loaded: strategies and settings are made on import.
-    from graph_files import SMALL, main_answers
+    from cases.graph_files import SMALL, main_answers
 
     path = tmp_path_factory.mktemp("saved") / "graph.npz"
     graph = SMALL.build(name="small")

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from unrolled import errors, importers, models, quantities
-from unrolled._analyze import analyze
 from unrolled._core import VERSION as __version__
 from unrolled._core import Relation
-from unrolled._sweep import TemperatureSweep
-from unrolled.analysis import Analysis, LayerSummary
-from unrolled.compare import Comparison, compare
-from unrolled.counts import Counts, GraphCounts, Level, ParameterCounts, Spectrum, count
-from unrolled.divergence import Divergence, divergence
-from unrolled.ensemble import DensityOfStates, EnergyLevel, Ensemble, Prior, PriorLevel
+from unrolled.analysis import Analysis, Comparison, analyze, compare, divergence
+from unrolled.counting import Counts, GraphCounts, ParameterCounts, count
+from unrolled.ensemble import (
+    DensityOfStates,
+    EnergyLevel,
+    Ensemble,
+    Prior,
+    PriorLevel,
+    TemperatureSweep,
+)
 from unrolled.errors import (
     CycleError,
     GraphFileError,
@@ -33,9 +36,9 @@ from unrolled.errors import (
     UnsupportedOperatorError,
 )
 from unrolled.graph import Graph
-from unrolled.importers import Provenance
-from unrolled.network import Link, Network, Tensor
-from unrolled.sharing import Configuration, Layer
+from unrolled.network import Configuration, Layer, Link, Network, Provenance, Tensor
+from unrolled.show.layers import LayerSummary
+from unrolled.spectrum import Divergence, Level, Spectrum
 
 if TYPE_CHECKING:
     from unrolled.importers.jax import from_jax

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from unrolled._graph_names import Names
 
 __all__ = [
     "CycleError",
@@ -82,22 +78,6 @@ class CycleError(InvalidNetworkError, InvalidGraphError):
     def __init__(self, message: str, nodes: Sequence[Hashable] = ()) -> None:
         super().__init__(message)
         self.nodes = tuple(nodes)
-
-    def renamed(self, names: Names) -> CycleError:
-        """The same error with the names of the nodes."""
-        nodes = [names[node] for node in self.nodes if isinstance(node, int)]
-        shown = [repr(node) for node in nodes]
-        if len(shown) > LONGEST_CYCLE:
-            half = LONGEST_CYCLE // 2
-            shown[half:-half] = [f"({len(shown) - 2 * half} more)"]
-        return CycleError(
-            f"the graph has a cycle: {' -> '.join(shown)}; counting paths needs an acyclic graph",
-            nodes,
-        )
-
-
-LONGEST_CYCLE = 20
-"""Nodes of a cycle that are shown."""
 
 
 class NothingToCountError(UnrolledError, ValueError):

@@ -24,9 +24,9 @@ import numpy as np
 import numpy.typing as npt
 
 from unrolled._core import Relation
-from unrolled._hints import described
+from unrolled._support.hints import described
 from unrolled.errors import CycleError, InvalidArgumentError, NothingToCountError
-from unrolled.network import Network
+from unrolled.network.network import Network
 
 __all__ = ["Graph", "Index", "Node", "contexts", "count", "expand", "multiplicity"]
 

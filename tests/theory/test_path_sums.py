@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from path_oracle import Elements
 
 import unrolled
-from random_networks import Twin, twins
+from oracles.path_sums import Elements
+from strategies.random_networks import Twin, twins
 from unrolled import InvalidArgumentError, Network, NothingToCountError, Relation, models
 from unrolled.theory.path_sums import path_sums
 

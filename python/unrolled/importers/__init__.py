@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unrolled.importers._provenance import Provenance
-from unrolled.importers._recognition import imported, is_model_file
+from unrolled.importers.recognition import imported, is_model_file
+from unrolled.network.provenance import Provenance
 
 if TYPE_CHECKING:
-    from unrolled.importers._tracing.tracer import Tracer
-    from unrolled.importers._tracing.values import Constant, Operand, Value
+    from unrolled.importers.tracing.tracer import Tracer
+    from unrolled.importers.tracing.values import Constant, Operand, Value
 
 __all__ = ["Constant", "Operand", "Provenance", "Tracer", "Value", "imported", "is_model_file"]
 
@@ -24,7 +24,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     if name == "Tracer":
-        return import_module("unrolled.importers._tracing.tracer").Tracer
+        return import_module("unrolled.importers.tracing.tracer").Tracer
     if name in ("Constant", "Operand", "Value"):
-        return getattr(import_module("unrolled.importers._tracing.values"), name)
+        return getattr(import_module("unrolled.importers.tracing.values"), name)
     raise AttributeError(f"module 'unrolled.importers' has no attribute {name!r}")

@@ -8,10 +8,10 @@ every logit is an output. Pointwise activations are one edge and change no count
 
 from __future__ import annotations
 
-from unrolled.models._efficientnet import efficientnet_v2
-from unrolled.models._generators import cnn, mlp
-from unrolled.models._registry import ModelInfo, build, describe, names
-from unrolled.models._resnet import resnet
+from unrolled.models.efficientnets import efficientnet_v2
+from unrolled.models.generators import cnn, mlp
+from unrolled.models.registry import ModelInfo, build, describe, names
+from unrolled.models.resnets import resnet
 
 __all__ = [
     "ModelInfo",

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from unrolled._hints import described, did_you_mean
-from unrolled.counts import check_progress, checked_limit
+from unrolled._support.arguments import Progress, check_progress, checked_limit
+from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import InvalidArgumentError, NothingToCountError, UnknownNameError
-from unrolled.network import Link, Network
+from unrolled.network.builder import Link
+from unrolled.network.network import Network
 from unrolled.theory.counted_sweep import counted, grade_law, is_countable
 from unrolled.theory.path_diagram import Arrow, Diagram, Weight
 from unrolled.theory.scaled import LARGEST_PRODUCTS, SUMS, Scaled
@@ -30,7 +31,7 @@ from unrolled.theory.sum_maps import SumMap, Total, combined, log2_of, ratio
 from unrolled.theory.weighted_sweep import of_equal_grades, sweep, weighted
 
 if TYPE_CHECKING:
-    from unrolled.network import Tensor
+    from unrolled.network.builder import Tensor
 
 __all__ = ["PathSums", "path_sums"]
 
@@ -40,7 +41,6 @@ Grade: TypeAlias = Callable[[Link], int]
 Direction = Literal["both", "forward", "backward"]
 Combination = Literal["sum", "max"]
 Level = Literal["element", "tensor"]
-Progress: TypeAlias = "Callable[[int, int], None] | None"
 
 LARGEST_GRADE = 1000
 """Of one link; grades count layers."""
@@ -61,7 +61,7 @@ def path_sums(
     level: Level = "element",
     exact: bool = True,
     memory_limit: int | None = None,
-    progress: Progress = None,
+    progress: Progress | None = None,
 ) -> PathSums:
     """Sum the products of weights along all paths of a network.
 
@@ -595,7 +595,7 @@ def _reachable(diagram: Diagram) -> Diagram:
     return replace(diagram, arrows=tuple(arrows))
 
 
-def _real_law(diagram: Diagram, progress: Progress) -> Scaled:
+def _real_law(diagram: Diagram, progress: Progress | None) -> Scaled:
     """Sum over the paths of each grade."""
     sums = sweep(diagram, SUMS, graded=True, progress=progress)
     law = Scaled.zeros((1,))

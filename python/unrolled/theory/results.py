@@ -15,9 +15,9 @@ from html import escape
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-from unrolled import _html, _tables
-from unrolled._optional import import_optional
-from unrolled.plot import new_figure
+from unrolled._support.optional import import_optional
+from unrolled.show import html, tables
+from unrolled.show.plot import new_figure
 
 if TYPE_CHECKING:
     import pandas
@@ -83,10 +83,10 @@ class TheoryResult(ABC):
         """
         headings, cells = self._cells()
         columns = [
-            _tables.Column(heading, "left" if is_text else "right", folds=is_text)
+            tables.Column(heading, "left" if is_text else "right", folds=is_text)
             for heading, is_text in zip(headings, self._is_text(headings), strict=True)
         ]
-        return _tables.render(self.title, columns, cells, width=width, notes=["", self._note()])
+        return tables.render(self.title, columns, cells, width=width, notes=["", self._note()])
 
     def __str__(self) -> str:
         return self.table()
@@ -115,10 +115,10 @@ class TheoryResult(ABC):
 
     def _repr_html_(self) -> str:
         headings, cells = self._cells()
-        text = _html.table(self.title, headings, cells[:MOST_ROWS]) if headings else ""
+        text = html.table(self.title, headings, cells[:MOST_ROWS]) if headings else ""
         if len(cells) > MOST_ROWS:
             text += f"<p>{len(cells) - MOST_ROWS} more rows are not shown.</p>"
-        return _html.styled(f"{text}<p>{escape(self._note())}</p>")
+        return html.styled(f"{text}<p>{escape(self._note())}</p>")
 
     def _note(self) -> str:
         return f"Assumptions: {self.assumptions}"
@@ -143,7 +143,7 @@ def cell(value: object) -> str:
     ('0.123457', '7,200,312', '-', '2^100')
     """
     if value is None:
-        return _tables.MISSING
+        return tables.MISSING
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -151,7 +151,7 @@ def cell(value: object) -> str:
     if isinstance(value, Integral):
         number = int(value)
         if abs(number) < LONGEST_INTEGER:
-            return _tables.integer(number)
+            return tables.integer(number)
         sign = "-" if number < 0 else ""
         return f"{sign}2^{math.log2(abs(number)):.10g}"
     if isinstance(value, Fraction):
@@ -159,7 +159,7 @@ def cell(value: object) -> str:
     if isinstance(value, Real):
         return f"{float(value):.6g}"
     if isinstance(value, Sequence):
-        return ", ".join(cell(one) for one in value) or _tables.MISSING
+        return ", ".join(cell(one) for one in value) or tables.MISSING
     return str(value)
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from unrolled import _core
-from unrolled._run_lengths import RunLengths
-from unrolled._spectrum import scaled_integer
+from unrolled.counting.run_lengths import RunLengths
 from unrolled.errors import InvalidArgumentError
+from unrolled.spectrum.spectrum import scaled_integer
 from unrolled.theory.path_diagram import Weight
 from unrolled.theory.scaled import Scaled
 

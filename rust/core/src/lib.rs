@@ -6,43 +6,24 @@
 //! links between them; [`count()`] gives the counts of its parameters. A [`Graph`] has a node for
 //! every scalar; [`Graph::count`] gives the counts of all of them.
 
-mod arena;
-mod axis_map;
-mod bound;
-mod engine;
-mod ensemble;
+mod boltzmann;
 mod error;
 mod graph;
-mod lanes;
-mod layout;
-mod lengths;
-mod mixer;
-mod monitor;
+mod machine;
 mod network;
 mod number;
-mod pass;
-mod progression;
-mod relation;
-mod rows;
-mod runs;
-mod sliding;
-mod spectrum;
-mod sweep;
-mod tensor;
-mod transport;
-mod vector;
+mod unroll;
 
-pub use ensemble::{BoltzmannSums, boltzmann_sums};
+pub use boltzmann::{BoltzmannSums, boltzmann_sums};
 pub use error::{Error, Result};
 pub use graph::{
     Csr, FileLists, FilePlace, Frame, Graph, GraphCountOptions, GraphCounts, GraphSpectrum,
-    Indices, Kinds, Lists, MOST_NODES, ParameterNodes, Roles, Towards, Unrolled, from_edges,
-    unroll,
+    Indices, Kinds, Lists, MOST_NODES, ParameterNodes, Roles, Towards, from_edges,
 };
-pub use lengths::{extreme_lengths, length_sums};
-pub use monitor::{Hook, Monitor};
-pub use network::{Edge, Link, Network, Role, Tensor, TensorId};
+pub use machine::{Hook, Monitor};
+pub use network::{
+    AxisRelation, CountOptions, Counts, Edge, Level, Link, Network, ParameterCounts, Relation,
+    Role, SparseRows, SpectrumLevel, Tensor, TensorId, Window, count, extreme_lengths, length_sums,
+};
 pub use number::Value;
-pub use relation::{AxisRelation, Relation, SparseRows, Window};
-pub use spectrum::{Counts, Level, ParameterCounts, SpectrumLevel};
-pub use sweep::{CountOptions, count};
+pub use unroll::{Unrolled, unroll};

@@ -1,14 +1,11 @@
 //! The extension module `unrolled._core`: translates between Python and `unrolled-core`.
 
-mod counts;
-mod ensemble;
+mod boltzmann;
 mod enter;
 mod error;
 mod graph;
-mod graph_counts;
 mod natural;
 mod network;
-mod relation;
 
 /// Counting a network makes thousands of small allocations; this allocator halves their cost.
 #[global_allocator]
@@ -18,17 +15,17 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[pyo3::pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::counts::{Counts, ParameterCounts, Spectrum};
-    #[pymodule_export]
-    use crate::ensemble::boltzmann_sums;
+    use crate::boltzmann::boltzmann_sums;
     #[pymodule_export]
     use crate::graph::Graph;
     #[pymodule_export]
-    use crate::graph_counts::{GraphCounts, GraphSpectrum};
+    use crate::graph::counts::{GraphCounts, GraphSpectrum};
     #[pymodule_export]
     use crate::network::Network;
     #[pymodule_export]
-    use crate::relation::Relation;
+    use crate::network::counts::{Counts, ParameterCounts, Spectrum};
+    #[pymodule_export]
+    use crate::network::relation::Relation;
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
 }

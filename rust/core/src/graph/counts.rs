@@ -5,16 +5,16 @@ use std::sync::Arc;
 use num_bigint::BigUint;
 
 use crate::error::{Error, Result};
-use crate::graph::Frame;
-use crate::graph::bands::Bands;
-use crate::graph::count::Towards;
-use crate::graph::digits::{DIGIT_BITS, integer, trimmed};
-use crate::graph::exact_sweep::ExactSweep;
-use crate::graph::kept::Kept;
-use crate::graph::marks::Marks;
-use crate::graph::scaled::{RADIX, Scaled};
-use crate::graph::team::{Team, parts};
-use crate::monitor::Monitor;
+use crate::graph::counting::Towards;
+use crate::graph::exact::bands::Bands;
+use crate::graph::exact::digits::{DIGIT_BITS, integer, trimmed};
+use crate::graph::exact::parameter_rows::Kept;
+use crate::graph::exact::sweep::ExactSweep;
+use crate::graph::frame::Frame;
+use crate::graph::lists::node_set::Marks;
+use crate::graph::log::scaled_counts::{RADIX, Scaled};
+use crate::machine::monitor::Monitor;
+use crate::machine::team::{Team, parts};
 use crate::number::{Value, split_exponent};
 
 /// Nodes converted between two looks at the monitor.

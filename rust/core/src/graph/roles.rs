@@ -1,7 +1,7 @@
 //! What the nodes of a graph are: outputs, inputs, parameters.
 
 use crate::error::{Error, Result};
-use crate::graph::marks::Marks;
+use crate::graph::lists::node_set::Marks;
 
 /// Which nodes of a graph are outputs, inputs and parameters.
 #[derive(Debug, Clone, Default)]

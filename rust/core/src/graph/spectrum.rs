@@ -5,12 +5,12 @@ use std::cmp::Ordering;
 use num_bigint::BigUint;
 
 use crate::error::{Error, Result};
-use crate::graph::Graph;
-use crate::graph::count::Towards;
+use crate::graph::counting::Towards;
 use crate::graph::counts::GraphCounts;
-use crate::graph::digits::{DIGIT, DIGIT_BITS, integer};
+use crate::graph::exact::digits::{DIGIT, DIGIT_BITS, integer};
+use crate::graph::frame::Graph;
 use crate::graph::roles::Parameters;
-use crate::monitor::Monitor;
+use crate::machine::monitor::Monitor;
 use crate::number::{Value, split_exponent};
 
 /// Distinct counts of the parameters, rising, without zero.

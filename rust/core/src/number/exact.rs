@@ -3,7 +3,7 @@
 use num_bigint::BigUint;
 
 use super::{Number, Value};
-use crate::arena::Reserve;
+use crate::network::engine::arena::Reserve;
 
 const RADIX: u32 = 48;
 const DIGIT: u64 = (1 << RADIX) - 1;

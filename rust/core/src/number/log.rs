@@ -1,7 +1,7 @@
 //! Floating-point counts without overflow: a lane of radix 2^512 beside the plane it stands in.
 
 use super::{Number, Value, split_exponent};
-use crate::arena::Reserve;
+use crate::network::engine::arena::Reserve;
 
 const RADIX: u32 = 512;
 /// 2^512 and its inverse.

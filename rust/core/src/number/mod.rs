@@ -7,15 +7,15 @@
 
 mod exact;
 mod log;
-mod steps;
+mod tropical;
 
 use num_bigint::BigUint;
 
-use crate::arena::Reserve;
+use crate::network::engine::arena::Reserve;
 
 pub(crate) use exact::Exact;
 pub(crate) use log::Log;
-pub(crate) use steps::Steps;
+pub(crate) use tropical::Steps;
 
 /// A count taken out of its planes.
 #[derive(Debug, Clone, Default, PartialEq)]

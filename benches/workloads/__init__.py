@@ -1,0 +1,1 @@
+"""Graphs and models that are counted, in all sizes."""

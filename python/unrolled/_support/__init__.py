@@ -1,0 +1,1 @@
+"""Helpers for every package that no user needs: arguments, hints, files, optional imports."""

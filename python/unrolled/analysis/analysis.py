@@ -1,0 +1,512 @@
+"""`analyze` and its result, `Analysis`: every quantity of one model.
+
+Several models are compared in `comparison`; the formulas are in `unrolled.spectrum.quantities`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unrolled.analysis.larger_inputs import larger_image
+from unrolled.counting.counting import count
+from unrolled.counting.counts import Counts
+from unrolled.counting.graph_counts import GraphCounts
+from unrolled.counting.lengths import Moments
+from unrolled.counting.parameter_counts import ParameterCounts
+from unrolled.errors import InvalidArgumentError, InvalidNetworkError, NothingToCountError
+from unrolled.graph.graph import Graph
+from unrolled.network.builder import Semantics
+from unrolled.network.configurations import split_name
+from unrolled.network.network import Network
+from unrolled.show import html, tables
+from unrolled.show.layers import HEADINGS, LayerSummary, layer_row
+from unrolled.show.summaries import Summary
+from unrolled.sources.resolution import resolve
+from unrolled.spectrum import quantities
+from unrolled.spectrum.catalogue import CATALOGUE, ESTIMATES, value_of
+from unrolled.spectrum.spectrum import Spectrum, scaled_integer
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from rich.console import Console, ConsoleOptions, RenderableType
+
+    from unrolled.network.provenance import Provenance
+
+__all__ = ["Analysis", "LayerSummary", "analyze"]
+
+NARROW = 100
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Analysis:
+    """The quantities of one model. `analyze` makes one from a network.
+
+    Attributes
+    ----------
+    name : str
+        Name of the model.
+    spectrum : Spectrum
+        Distinct context counts with their degeneracies; all quantities follow from it.
+    num_inputs, num_outputs : int
+        Scalar inputs and outputs.
+    num_weight_nodes : int
+        A parameter that several layers share is one weight node for each.
+    num_unreached_parameters : int
+        Parameters without a context, which no other figure includes.
+    counts : Counts, GraphCounts or None
+        Counts by parameter, or by node; None if the analysis was made of a spectrum alone.
+    input_size : tuple of int or None
+        Height and width of a larger input, for which the estimates are the published lower
+        bounds; `num_inputs` is that of the larger input, all else was counted at the own size.
+    true_value : Analysis or None
+        The same model, built and counted at `input_size`, where that is possible.
+
+    Examples
+    --------
+    The first worked example of the publication, which has 8 parameters:
+
+    >>> from unrolled import Analysis, Spectrum
+    >>> example = Analysis(
+    ...     "example", Spectrum.from_counts([2, 2, 2, 2, 1, 1, 1, 1]),
+    ...     num_inputs=2, num_outputs=1, num_weight_nodes=8)
+    >>> example.total_contexts, round(example.expected_spread, 12)
+    (12, 0.666666666667)
+    """
+
+    name: str
+    spectrum: Spectrum
+    num_inputs: int = field(kw_only=True)
+    num_outputs: int = field(kw_only=True)
+    num_weight_nodes: int = field(kw_only=True)
+    num_unreached_parameters: int = field(default=0, kw_only=True)
+    counts: Counts | GraphCounts | None = field(default=None, kw_only=True)
+    input_size: tuple[int, int] | None = field(default=None, kw_only=True)
+    true_value: Analysis | None = field(default=None, kw_only=True)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the contexts were counted as integers, not in log space."""
+        return self.spectrum.is_exact
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """How the network was imported, if it was."""
+        return self.counts.provenance if isinstance(self.counts, Counts) else None
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of parameters with a context, ``N_G``."""
+        return self.spectrum.num_parameters
+
+    @cached_property
+    def total_contexts(self) -> int | None:
+        """Total number of contexts, ``Z``; None if counted in log space."""
+        if not self.is_exact:
+            return None
+        return self.spectrum.total if self.counts is None else self.counts.total
+
+    @cached_property
+    def log2_total_contexts(self) -> float:
+        """``log2 Z`` in bits; see `quantities.log2_total_contexts`."""
+        if self.total_contexts is None:
+            return quantities.log2_total_contexts(self.spectrum)
+        mantissa, exponent = scaled_integer(self.total_contexts)
+        return exponent + math.log2(mantissa)
+
+    @cached_property
+    def expected_spread(self) -> float:
+        """``E[log2 C]`` in bits; see `quantities.expected_spread`."""
+        return quantities.expected_spread(self.spectrum)
+
+    @cached_property
+    def entropy(self) -> float:
+        """``H`` in bits; see `quantities.entropy`."""
+        return quantities.entropy(self.spectrum)
+
+    @cached_property
+    def total_surprisal(self) -> float:
+        """``S_G`` in bits; see `quantities.total_surprisal`."""
+        return quantities.total_surprisal(self.spectrum)
+
+    @cached_property
+    def surprisal_estimate(self) -> float:
+        """``P_G`` in bits; see `quantities.surprisal_estimate`.
+
+        Raises
+        ------
+        InvalidNetworkError
+            The model has no input.
+        """
+        return self._estimate(quantities.surprisal_estimate)
+
+    @cached_property
+    def spread_estimate(self) -> float:
+        """``P'_G`` in bits; see `quantities.spread_estimate`.
+
+        Raises
+        ------
+        InvalidNetworkError
+            The model has no input.
+        """
+        return self._estimate(quantities.spread_estimate)
+
+    @cached_property
+    def mean_length(self) -> float:
+        """Mean length of all contexts in links; see `ParameterCounts.mean_length`.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Lengths were not counted.
+        """
+        return self._lengths.mean
+
+    @cached_property
+    def length_variance(self) -> float:
+        """Variance of the length over all contexts; errors as for `mean_length`."""
+        return self._lengths.variance
+
+    @cached_property
+    def _lengths(self) -> Moments:
+        if not isinstance(self.counts, Counts) or not self.counts.has_lengths:
+            raise InvalidArgumentError(
+                f"'{self.name}' was analysed without lengths; use analyze(network, lengths=True)"
+            )
+        return Moments.total([(self.counts[name].length_moments, 1) for name in self.counts])
+
+    @property
+    def _has_lengths(self) -> bool:
+        return isinstance(self.counts, Counts) and self.counts.has_lengths
+
+    @property
+    def has_layers(self) -> bool:
+        """Whether there are `layers`: not if it was made of a graph, or of a spectrum alone."""
+        return isinstance(self.counts, Counts)
+
+    @cached_property
+    def layers(self) -> tuple[LayerSummary, ...]:
+        """Summaries of the layers that have parameters, in the order of declaration.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the analysis was made of a graph, or of a spectrum alone.
+        """
+        if not isinstance(self.counts, Counts):
+            what = "spectrum" if self.counts is None else "graph"
+            raise InvalidArgumentError(
+                f"'{self.name}' was analysed from a {what}, which knows no layers; "
+                "analyze a Network or Counts instead"
+            )
+        groups: dict[str, list[ParameterCounts]] = {}
+        for name in self.counts:
+            layer = split_name(name)[0]
+            groups.setdefault(layer, []).append(self.counts[name])
+        return tuple(self._summarize_layer(name, group) for name, group in groups.items())
+
+    def to_dict(self) -> dict[str, str | int | float | None]:
+        """The name and all figures, by the names of the attributes.
+
+        Without an input, estimates are None.
+        """
+        return {"name": self.name} | {key: value_of(self, key) for key in CATALOGUE}
+
+    def summary(self) -> str:
+        """The quantities of the model as text, one a line, with their units."""
+        return self.summarize().text()
+
+    def summarize(self) -> Summary:
+        """The quantities of the model as labelled lines, for text and HTML alike."""
+        lines = []
+        for key, quantity in CATALOGUE.items():
+            value = value_of(self, key)
+            if key == "total_contexts" or value is None:
+                continue
+            if key == "num_unreached_parameters" and not value:
+                continue
+            text = f"{value:,}" if isinstance(value, int) else f"{value:,.6f}"
+            lines.append((quantity.label, text, quantity.unit))
+        if self._has_lengths:
+            lines.append(("mean length of a context", f"{self.mean_length:,.6f}", "links"))
+        how = "exactly" if self.is_exact else "in log space"
+        return Summary(f"{self.name}, counted {how}", lines, self._bounds())
+
+    def table(self, *, width: int | None = None) -> str:
+        """The `summary`, then one line a layer, as plain text.
+
+        A layer's line has the shape of its first parameter, the number of its parameters, their
+        smallest and largest count in bits (log2), and the layer's share of the total contexts
+        and of the expected spread.
+
+        Parameters
+        ----------
+        width : int, optional
+            Columns to fill at most: by default those of the terminal, or as many as it takes.
+        """
+        width = width or tables.output_width()
+        return self._sheet(width).text(width) if self.has_layers else self.summary()
+
+    def plot(self) -> tuple[Figure, Sequence[Axes]]:
+        """Draw contexts along the depth, the spectrum, and shares of the spread by layer.
+
+        Returns
+        -------
+        figure, axes
+            Of matplotlib: one axes a panel, only the spectrum if the analysis knows no layers. See
+            `plot` for single panels.
+
+        Raises
+        ------
+        MissingPackageError
+            matplotlib is not installed.
+        """
+        from unrolled.show import plot  # It is only needed here.
+
+        return plot.overview(self)
+
+    def _repr_html_(self) -> str:
+        return html.analysis(self)
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        """The table as rich draws it in a terminal."""
+        if not self.has_layers:
+            from rich.text import Text
+
+            return iter([Text(self.summary())])  # Not as markup: it has brackets.
+        return self._sheet(options.max_width).drawn()
+
+    def _sheet(self, width: int) -> tables.Sheet:
+        folding, *others = HEADINGS
+        columns = [tables.Column(folding, "left", folds=True)]
+        columns += [
+            tables.Column(heading, "left" if heading == "shape" else "right") for heading in others
+        ]
+        rows = [layer_row(layer, 1 if width < NARROW else 3) for layer in self.layers]
+        notes = [
+            "C: contexts of one parameter. Z: contexts of all. E: expected spread. "
+            "Shape: of the layer's first parameter."
+        ]
+        if self.num_unreached_parameters:
+            notes.append(
+                f"{self.num_unreached_parameters:,} parameters reach no output and are left out."
+            )
+        return tables.Sheet(self.summary(), columns, rows, notes)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        return (
+            f"Analysis({self.name!r}, {self.num_parameters:,} parameters, "
+            f"expected spread {self.expected_spread:,.6g} bits, entropy {self.entropy:,.6g} bits)"
+        )
+
+    def _bounds(self) -> list[str | tuple[str, str, str]]:
+        """What the summary says about a larger input."""
+        if self.input_size is None:
+            return []
+        height, width = self.input_size
+        sentence = f"Estimates are lower bounds for inputs of {height} x {width}, as published."
+        if self.true_value is None:
+            return [sentence]
+        values = [(key, getattr(self.true_value, key)) for key in ESTIMATES]
+        return [
+            f"{sentence} Counted there:",
+            *((CATALOGUE[key].label, f"{value:,.6f}", "bits") for key, value in values),
+        ]
+
+    def _estimate(self, formula: Callable[..., float]) -> float:
+        if self.num_inputs == 0:
+            raise InvalidNetworkError(
+                f"'{self.name}': without an input there are no performance estimates; "
+                "declare one with Network.input, or with the inputs of a Graph"
+            )
+        return formula(
+            self.spectrum,
+            num_inputs=self.num_inputs,
+            num_outputs=self.num_outputs,
+            num_weight_nodes=self.num_weight_nodes,
+        )
+
+    def _summarize_layer(self, name: str, parameters: Iterable[ParameterCounts]) -> LayerSummary:
+        parameters = list(parameters)
+        spectra = [spectrum for one in parameters if len(spectrum := one.spectrum())]
+        contexts = math.fsum(
+            value for spectrum in spectra for value in self._contexts(spectrum).tolist()
+        )
+        spread = math.fsum(
+            value
+            for spectrum in spectra
+            for value in (self._contexts(spectrum) * spectrum.log2_counts).tolist()
+        )
+        mean_length = math.nan
+        if self._has_lengths:
+            mean_length = Moments.total([(one.length_moments, 1) for one in parameters]).mean
+        return LayerSummary(
+            name,
+            tuple(one.shape for one in parameters),
+            sum(spectrum.num_parameters for spectrum in spectra),
+            sum(one.num_unreached for one in parameters),
+            min((float(spectrum.log2_counts[0]) for spectrum in spectra), default=math.nan),
+            max((float(spectrum.log2_counts[-1]) for spectrum in spectra), default=math.nan),
+            contexts,
+            spread / self.expected_spread if self.expected_spread else math.nan,
+            mean_length,
+        )
+
+    def _contexts(self, spectrum: Spectrum) -> quantities.Floats:
+        """The part of all contexts that each level of a parameter has."""
+        logarithms = spectrum.log2_counts - self.log2_total_contexts
+        parts: quantities.Floats = spectrum.degeneracies.astype(np.float64) * np.exp2(logarithms)
+        return parts
+
+
+def analyze(
+    model: Any,
+    *,
+    inputs: Any = None,
+    semantics: Semantics | None = None,
+    input_size: int | Sequence[int] | None = None,
+    exact: bool = True,
+    trainable_only: bool = False,
+    lengths: bool = False,
+    threads: int | None = None,
+    memory_limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Analysis:
+    """Count the contexts of a model's parameters and work out its quantities.
+
+    Parameters
+    ----------
+    model : Network, Graph, Counts, GraphCounts, str, Path, or an object of another library
+        With counts, nothing is counted again and the options have no effect. A string is the name
+        of a published model or of a file: ``.onnx``, ``.keras``, ``.json`` of Keras, or a graph.
+        Objects are an ONNX ModelProto, a Keras model, a PyTorch module, a JAX function; a graph of
+        NetworkX, SciPy, igraph or rustworkx; edges as an integer array of shape ``(2, edges)``, or
+        as a table of pandas, polars or pyarrow with the columns source, target and maybe
+        multiplicity.
+    inputs : optional
+        For what has to be imported: shapes of inputs for ONNX and Keras, example inputs for
+        PyTorch, ``(params, *example_inputs)`` for a function. See `from_onnx`, `from_keras`,
+        `from_torch` and `from_jax`.
+    semantics : {"value", "dependency"}, optional
+        For what has to be imported: which edges normalisers have; by default "value".
+    input_size : int or (height, width), optional
+        Of a larger input in pixels. The two estimates are then the published lower bounds: all
+        is counted at the model's own size, and only ``N_I``, also within ``|G|``, is that of
+        the larger input. `Analysis.true_value` has what counting at that size gives, if
+        `unrolled.models` built the network. The bound on the surprisal estimate is not strict:
+        from 224 to 225 pixels, that of ResNet-18 is 24.4962 and the true value 24.4958.
+    exact, trainable_only, lengths, threads, memory_limit, progress
+        See `count`. Of a graph, only the counts of parameters are kept.
+
+    Returns
+    -------
+    Analysis
+
+    Raises
+    ------
+    NothingToCountError, MemoryLimitError
+        See `count`.
+    InvalidArgumentError
+        Something else than a model or counts towards the outputs, an option that is not for it, or
+        an `input_size` smaller than the own one.
+    UnknownModelError
+        A name that no published model has.
+    MissingPackageError, InvalidModelError, UnsupportedOperatorError
+        See the importers.
+    InvalidNetworkError
+        An `input_size` for a model without exactly one image as its input.
+
+    References
+    ----------
+    A. G. Polat, F. Alpaslan, "The reusability prior: comparing deep learning models without
+    training", Mach. Learn.: Sci. Technol. (2023), doi 10.1088/2632-2153/acc713. The lower bound is
+    that of the program published with it.
+
+    Examples
+    --------
+    >>> import unrolled
+    >>> result = unrolled.analyze(unrolled.models.mlp([4, 4], inputs=3, classes=2))
+    >>> result.num_parameters, result.num_weight_nodes, result.num_inputs, result.num_outputs
+    (46, 46, 3, 2)
+    >>> result.total_contexts, round(result.log2_total_contexts, 6)
+    (178, 7.475733)
+    >>> abs(result.entropy + result.expected_spread - result.log2_total_contexts) < 1e-12
+    True
+
+    What is known at 32 pixels about 48, and what is true:
+
+    >>> bound = unrolled.analyze(unrolled.models.resnet(18, size=32), input_size=48)
+    >>> round(bound.spread_estimate, 3), round(bound.true_value.spread_estimate, 3)
+    (20.145, 20.238)
+    """
+    source = resolve(model, inputs=inputs, semantics=semantics)
+    if input_size is not None and isinstance(source, (Graph, GraphCounts)):
+        raise InvalidArgumentError("input_size is for networks; the inputs of a graph are no image")
+    if threads is not None and not isinstance(source, (Graph, GraphCounts)):
+        raise InvalidArgumentError("threads are for graphs; a network is counted by one")
+    options: dict[str, Any] = {
+        "exact": exact,
+        "trainable_only": trainable_only,
+        "lengths": lengths,
+        "memory_limit": memory_limit,
+        "progress": progress,
+    }
+    counts: Counts | GraphCounts
+    if isinstance(source, Graph):
+        counts = count(source, nodes="parameters", threads=threads, **options)
+    elif isinstance(source, Network):
+        counts = count(source, **options)
+    else:
+        counts = source
+    own = _analysis_of(counts)
+    if input_size is None or isinstance(counts, GraphCounts):
+        return own
+    channels, *sides = larger_image(counts, input_size)
+    true_value = None
+    if isinstance(source, Network) and source.is_resizable:
+        true_value = analyze(source.resized(sides), **options)
+    return replace(
+        own,
+        num_inputs=channels * sides[0] * sides[1],
+        input_size=(sides[0], sides[1]),
+        true_value=true_value,
+    )
+
+
+def _analysis_of(counts: Counts | GraphCounts) -> Analysis:
+    if isinstance(counts, GraphCounts):
+        _check_graph(counts)
+    return Analysis(
+        counts.name,
+        counts.spectrum(),
+        num_inputs=counts.num_inputs,
+        num_outputs=counts.num_outputs,
+        num_weight_nodes=counts.num_weight_nodes,
+        num_unreached_parameters=counts.num_unreached_parameters,
+        counts=counts,
+    )
+
+
+def _check_graph(counts: GraphCounts) -> None:
+    """Refuse counts that have nothing to analyse."""
+    if counts.towards != "outputs":
+        raise InvalidArgumentError(
+            f"'{counts.name}' was counted with other paths; analysis needs those from "
+            "parameters to outputs"
+        )
+    if not len(counts.spectrum()):
+        raise NothingToCountError(
+            f"graph '{counts.name}': no parameter leads to an output; say which nodes are "
+            "parameters, and which are outputs"
+        )

@@ -1,0 +1,340 @@
+"""`compare` and its result, `Comparison`: several models in one ranked table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unrolled._support import files
+from unrolled._support.arguments import check_progress
+from unrolled._support.hints import described, did_you_mean
+from unrolled.analysis.analysis import Analysis, analyze
+from unrolled.errors import InvalidArgumentError
+from unrolled.show import formats, html, tables
+from unrolled.show.cells import SYMBOLS, UNITS, format_row
+from unrolled.sources.resolution import resolve
+from unrolled.spectrum.catalogue import RANKED, TABULATED, value_of
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from rich.console import Console, ConsoleOptions, RenderableType
+
+__all__ = ["Comparison", "compare"]
+
+NARROW = 110
+
+
+class Comparison:
+    """Analyses of several models, sorted. What `compare` returns; a sequence of `Analysis`.
+
+    Models without an input have no estimates: a dash in tables, and the last places if sorted by
+    one.
+
+    Attributes
+    ----------
+    analyses : tuple of Analysis
+        In the order of the ranking.
+    sort : str
+        The figure they are sorted by.
+    ascending : bool
+        Whether the smallest comes first.
+
+    Examples
+    --------
+    >>> import unrolled
+    >>> nets = [unrolled.models.mlp(4, depth=d, inputs=4, name=f"mlp{d}") for d in (1, 2)]
+    >>> ranking = unrolled.compare(nets, sort="entropy")
+    >>> [analysis.name for analysis in ranking]
+    ['mlp2', 'mlp1']
+    >>> print(ranking.table(width=80).splitlines()[4])
+    mlp2          90      4  10.04   4.69 5.35  730  4.81  4.30
+    """
+
+    def __init__(self, analyses: Iterable[Analysis], sort: str, ascending: bool | None) -> None:
+        check_sort(sort)
+        self.sort = sort
+        self.ascending = sort == "name" if ascending is None else bool(ascending)
+        # In log space the total is known by its logarithm only, which has the same order.
+        key = "log2_total_contexts" if sort == "total_contexts" else sort
+        models = list(analyses)
+        has_value = [one for one in models if value_of(one, key) is not None]
+        has_value.sort(key=lambda one: getattr(one, key), reverse=not self.ascending)
+        self.analyses = (*has_value, *(one for one in models if value_of(one, key) is None))
+
+    def to_dict(self) -> list[dict[str, str | int | float | None]]:
+        """`Analysis.to_dict` of each model, in the order of the ranking."""
+        return [analysis.to_dict() for analysis in self.analyses]
+
+    def table(self, *, width: int | None = None) -> str:
+        """The ranking as plain text, one line a model.
+
+        Parameters
+        ----------
+        width : int, optional
+            Columns to fill at most: by default those of the terminal, or as many as it takes.
+            Below 110, symbols stand for the headings and logarithms have fewer decimals.
+        """
+        return self._sheet(width or tables.output_width()).text(width)
+
+    @property
+    def title(self) -> str:
+        """What the ranking is by, and in which order."""
+        order = "smallest first" if self.ascending else "largest first"
+        figure = self.sort.replace("num_", "number of ").replace("_", " ")
+        return f"Models by {figure}, {order}"
+
+    @property
+    def notes(self) -> list[str]:
+        """What is special about the figures of some models."""
+        notes = []
+        if not all(analysis.is_exact for analysis in self.analyses):
+            notes.append("Counted in log space.")
+        if not all(analysis.num_inputs for analysis in self.analyses):
+            notes.append("-: without an input there are no estimates.")
+        return notes + [
+            f"Estimates of {one.name} are lower bounds for inputs of {'{} x {}'.format(*bound)}."
+            for one in self.analyses
+            if (bound := one.input_size)
+        ]
+
+    def _sheet(self, width: int) -> tables.Sheet:
+        narrow = width < NARROW
+        columns = [tables.Column("model", "left", folds=True)]
+        columns += [tables.Column(one.symbol if narrow else one.heading) for one in TABULATED]
+        rows = [format_row(analysis, narrow=narrow) for analysis in self.analyses]
+        return tables.Sheet(self.title, columns, rows, [SYMBOLS if narrow else UNITS, *self.notes])
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        """The table as rich draws it in a terminal."""
+        return self._sheet(options.max_width).drawn()
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """All figures, one row a model, with its name as index.
+
+        Total contexts are Python integers, None if counted in log space.
+
+        Raises
+        ------
+        MissingPackageError
+            pandas is not installed.
+        """
+        return formats.to_pandas(self)
+
+    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
+        """All figures as comma-separated values, unrounded; written to a file if one is given.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        """
+        return formats.write_if_asked(path, formats.to_csv(self))
+
+    def to_markdown(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The ranking as a Markdown table; written to a file if one is given.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+
+        Examples
+        --------
+        >>> import unrolled
+        >>> print(unrolled.compare([unrolled.models.mlp(4, depth=1, inputs=4)]).to_markdown())
+        | model | parameters | inputs | log2 Z (bits) | spread (bits) | H (bits) | ...
+        |:---|---:|---:|---:|---:|---:|---:|---:|---:|
+        | mlp | 70 | 4 | 7.966 | 2.658 | 5.308 | 491 | 4.548 | 3.608 |
+        <BLANKLINE>
+        """
+        return formats.write_if_asked(path, formats.to_markdown(self))
+
+    def to_latex(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The ranking as a LaTeX tabular for the package booktabs; written to a file if given.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        """
+        return formats.write_if_asked(path, formats.to_latex(self))
+
+    def plot(self) -> tuple[Figure, Axes]:
+        """Draw the ranking; see `plot.ranking`.
+
+        Returns
+        -------
+        figure, axes
+            Of matplotlib.
+
+        Raises
+        ------
+        MissingPackageError
+            matplotlib is not installed.
+        """
+        from unrolled.show import plot  # It imports matplotlib's types, which not all need.
+
+        return plot.ranking(self)
+
+    def save(self, path: str | os.PathLike[str], **options: Any) -> Path:
+        """Write a file of the kind its suffix says; see the methods for each of them.
+
+        Parameters
+        ----------
+        path : str or path
+            ``.html`` for the report (`report.write`), ``.csv``, ``.md``, ``.tex``, or a kind of
+            image, such as ``.png``, ``.svg`` or ``.pdf``.
+        **options
+            For the report: ``title``, ``date``, ``temperatures``.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        InvalidArgumentError
+            An unknown suffix, or options for something else than a report.
+        MissingPackageError
+            A package that the kind of file needs is not installed.
+        OSError
+            The file cannot be written.
+        """
+        path = Path(path)
+        kind = path.suffix.lower()
+        if kind in (".html", ".htm"):
+            from unrolled import report  # It is heavy, and only needed here.
+
+            return report.write(self, path, **options)
+        if options:
+            raise InvalidArgumentError(
+                f"save(): {', '.join(options)} are options of a report; '{path}' is none, because "
+                "it does not end in .html"
+            )
+        texts = {".csv": formats.to_csv, ".md": formats.to_markdown, ".tex": formats.to_latex}
+        if kind in texts:
+            return files.write(path, texts[kind](self))
+        if kind in ("", ".json", ".txt"):
+            raise InvalidArgumentError(
+                f"save(): '{path}' must end in .html, .csv, .md, .tex or the suffix of an image, "
+                "such as .png, .svg or .pdf"
+            )
+        from unrolled.show import plot
+
+        plot.checked_image_kind(path)
+        return plot.save(self.plot()[0], path)
+
+    def _repr_html_(self) -> str:
+        return html.comparison(self)
+
+    def __len__(self) -> int:
+        return len(self.analyses)
+
+    def __iter__(self) -> Iterator[Analysis]:
+        return iter(self.analyses)
+
+    def __getitem__(self, position: int) -> Analysis:
+        return self.analyses[position]
+
+    def __repr__(self) -> str:
+        return self.table()
+
+
+def compare(
+    models_to_compare: Iterable[Any],
+    /,
+    *,
+    sort: str = "spread_estimate",
+    ascending: bool | None = None,
+    exact: bool = True,
+    trainable_only: bool = False,
+    memory_limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Comparison:
+    """Analyse several models and rank them.
+
+    Parameters
+    ----------
+    models_to_compare : iterable
+        Anything that `analyze` takes, and instances of `Analysis`.
+    sort : str
+        The figure to rank by: one of the attributes of `Analysis`, or "name".
+    ascending : bool, optional
+        Smallest first. By default numbers come largest first, names in alphabetical order.
+    exact, trainable_only, memory_limit
+        See `count`.
+    progress : callable, optional
+        Called as ``progress(done, total)`` before each model and after the last.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    InvalidArgumentError
+        Nothing to compare, something that is no model, or an unknown `sort`.
+    UnknownModelError
+        A name that no published model has.
+    MissingPackageError, InvalidModelError, UnsupportedOperatorError
+        See the importers.
+
+    Examples
+    --------
+    >>> import unrolled
+    >>> wide, deep = (unrolled.models.mlp(4, depth=depth, inputs=4) for depth in (2, 4))
+    >>> wide.name, deep.name = "wide", "deep"
+    >>> unrolled.compare([wide, deep])
+    Models by spread estimate, largest first
+    <BLANKLINE>
+                             log2 of expected             total surprisal   spread
+    model parameters inputs contexts   spread entropy surprisal  estimate estimate
+    ------------------------------------------------------------------------------
+    deep         130      4   14.057    8.661   5.396     1,322     5.198    5.125
+    wide          90      4   10.036    4.688   5.349       730     4.812    4.299
+    Contexts: ...
+    """
+    if isinstance(models_to_compare, (str, bytes)) or not isinstance(models_to_compare, Iterable):
+        raise InvalidArgumentError(
+            f"compare() takes a list of models, got {described(models_to_compare)}"
+        )
+    given = list(models_to_compare)
+    if not given:
+        raise InvalidArgumentError("nothing to compare: give at least one model")
+    check_sort(sort)
+    check_progress(progress)
+    sources = [one if isinstance(one, Analysis) else resolve(one) for one in given]
+    analyses = []
+    for position, source in enumerate(sources):
+        if progress is not None:
+            progress(position, len(sources))
+        analyses.append(
+            source
+            if isinstance(source, Analysis)
+            else analyze(
+                source, exact=exact, trainable_only=trainable_only, memory_limit=memory_limit
+            )
+        )
+    if progress is not None:
+        progress(len(sources), len(sources))
+    return Comparison(analyses, sort, ascending)
+
+
+def check_sort(sort: str) -> None:
+    """Refuse what models cannot be ranked by, before any is counted.
+
+    Raises
+    ------
+    InvalidArgumentError
+    """
+    if sort not in RANKED:
+        raise InvalidArgumentError(
+            f"cannot sort by {sort!r}{did_you_mean(str(sort), RANKED)} "
+            f"(sort keys: {', '.join(RANKED)})"
+        )

@@ -1,0 +1,7 @@
+"""The command ``unrolled``: its commands and their options."""
+
+from __future__ import annotations
+
+from unrolled.cli.commands import main
+
+__all__ = ["main"]

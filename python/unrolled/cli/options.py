@@ -1,0 +1,132 @@
+"""The models that the shell's arguments name: published ones, graphs and models in files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import click
+
+from unrolled._support.arguments import Progress
+from unrolled.errors import InvalidArgumentError
+from unrolled.graph.readers import is_graph_file
+from unrolled.importers.recognition import is_model_file
+from unrolled.models.blocks import Padding
+from unrolled.network.network import Network
+from unrolled.sources.resolution import Model, resolve
+
+__all__ = ["ModelOptions", "model_options", "model_options_of", "resolve_name"]
+
+
+class ModelOptions(NamedTuple):
+    """The options of commands that take models; see `model_options`."""
+
+    size: int | None
+    padding: Padding | None
+    share: Any
+    inputs: dict[str, tuple[int, ...]]
+    semantics: Any
+
+    def check(self, names: Sequence[str]) -> None:
+        """Refuse options that would change nothing.
+
+        Raises
+        ------
+        InvalidArgumentError
+        """
+        published = not all(is_graph_file(name) or is_model_file(name) for name in names)
+        if not published and (self.size, self.padding) != (None, None):
+            raise InvalidArgumentError("--size and --padding are for published models, not files")
+        if all(map(is_graph_file, names)) and self.share is not None:
+            raise InvalidArgumentError("--share is for models, not for graphs")
+        if not any(map(is_model_file, names)) and (self.inputs or self.semantics):
+            raise InvalidArgumentError(
+                "--input and --semantics are for model files (.onnx, .keras, .json)"
+            )
+
+
+def model_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of commands that count; each for some kinds of models."""
+    options = [
+        click.option(
+            "--size",
+            type=int,
+            metavar="PIXELS",
+            help="Side of the input image of a published model. [default: own]",
+        ),
+        click.option(
+            "--padding",
+            type=click.Choice(["symmetric", "same"]),
+            help="Of a published model: half the kernel on both sides, or as Keras does it. "
+            "[default: symmetric]",
+        ),
+        click.option(
+            "--share",
+            type=click.Choice(["configuration", "stage"]),
+            help="Tie convolutions and dense layers of equal configuration: all, or by stage.",
+        ),
+        click.option(
+            "--input",
+            "inputs",
+            multiple=True,
+            metavar="NAME=LENGTHS",
+            help="Shape of an input of a model file, such as x=1,3,224,224.",
+        ),
+        click.option(
+            "--semantics",
+            type=click.Choice(["value", "dependency"]),
+            help="Of a model file: edges of normalisers. [default: value]",
+        ),
+        click.option("--log", "log_space", is_flag=True, help="Count in log space, not exactly."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def model_options_of(options: dict[str, Any]) -> ModelOptions:
+    """Take the options of `model_options` out of those of a command."""
+    given = {name: options.pop(name) for name in ("size", "padding", "share", "semantics")}
+    return ModelOptions(**given, inputs=dict(map(parsed_input, options.pop("inputs"))))
+
+
+def parsed_input(text: str) -> tuple[str, tuple[int, ...]]:
+    """A name and a shape out of ``name=1,3,224,224``."""
+    name, _, lengths = text.rpartition("=")
+    try:
+        shape = tuple([int(length) for length in lengths.lower().replace("x", ",").split(",")])
+    except ValueError:
+        shape = ()
+    if not name or not shape or min(shape) < 1:
+        raise click.BadParameter(
+            f"expected a name and positive lengths such as x=1,3,224,224, got '{text}'.",
+            param_hint="'--input'",
+        )
+    return name, shape
+
+
+def resolve_name(
+    name: str,
+    options: ModelOptions,
+    *,
+    threads: int | None = None,
+    mmap: bool = False,
+    progress: Progress | None = None,
+) -> Model:
+    """The graph or model in a file, or else a published model."""
+    if not is_graph_file(name) and (threads is not None or mmap):
+        raise InvalidArgumentError(f"--threads and --mmap are for graphs, not for {name}")
+    is_imported, is_published = is_model_file(name), not is_graph_file(name)
+    model = resolve(
+        name,
+        inputs=(options.inputs or None) if is_imported else None,
+        semantics=options.semantics if is_imported else None,
+        size=options.size if is_published else None,
+        padding=options.padding if is_published else None,
+        mmap=mmap,
+        threads=threads,
+        progress=progress,
+    )
+    if options.share is None or not isinstance(model, Network):
+        return model
+    return model.share(options.share)

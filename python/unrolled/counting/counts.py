@@ -1,0 +1,181 @@
+"""`Counts`: the context counts of all parameters of a network.
+
+Those of a graph are in `graph_counts`, of one parameter in `parameter_counts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unrolled._support.hints import did_you_mean
+from unrolled.counting.lengths import LengthCounts, Lengths
+from unrolled.counting.parameter_counts import ParameterCounts
+from unrolled.errors import (
+    InvalidArgumentError,
+    UnknownNameError,
+)
+from unrolled.spectrum.spectrum import NOT_EXACT, Spectrum, Values
+
+if TYPE_CHECKING:
+    from unrolled import _core
+    from unrolled.network.network import Network, Tensor
+
+__all__ = ["Counts"]
+
+
+class Counts:
+    """Context counts of all parameters of a network, by name.
+
+    What `count` returns. A snapshot: layers added to the network later do not change it.
+
+    Attributes
+    ----------
+    name : str
+        Name of the network.
+    is_exact : bool
+        Whether the counts are integers; otherwise they are known in log space only.
+    num_outputs : int
+        Scalar outputs of the network.
+    semantics : {"value", "dependency"}
+        Which edges normalisers had.
+    provenance : Provenance or None
+        How the network was imported, if it was.
+
+    Examples
+    --------
+    >>> import unrolled
+    >>> counts = unrolled.count(unrolled.models.mlp([4], inputs=3, classes=2))
+    >>> list(counts)
+    ['layer1/kernel', 'layer1/bias', 'classifier/kernel', 'classifier/bias']
+    >>> counts.spectrum()
+    Spectrum(2 levels, 26 parameters, log2 counts 0 to 1)
+    """
+
+    def __init__(
+        self, network: Network, core: _core.Counts, lengths: LengthCounts | None = None
+    ) -> None:
+        self._core = core
+        self._lengths = lengths
+        self.name = network.name
+        self.is_exact = core.exact
+        self.num_outputs = network.num_outputs
+        self.semantics = network.semantics
+        self.provenance = network.provenance
+        # Tables are made when asked for: counting must not wait for them.
+        self._all_tensors = network.tensors
+
+    @cached_property
+    def num_inputs(self) -> int:
+        """Number of scalar inputs of the network, ``N_I``."""
+        return sum(tensor.size for tensor in self.inputs)
+
+    @cached_property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The inputs of the network in the order of declaration."""
+        return tuple(tensor for tensor in self._all_tensors if tensor.role == "input")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The counted parameters in the order of declaration."""
+        return tuple(self._numbers)
+
+    @cached_property
+    def _tensors(self) -> dict[int, Tensor]:
+        return {number: self._all_tensors[number] for number in self._core.parameters}
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {tensor.name: number for number, tensor in self._tensors.items()}
+
+    @property
+    def total(self) -> int:
+        """Total number of contexts, ``Z``.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the counts are known in log space only; see `log2_total`.
+        """
+        total = self._core.total
+        if total is None:
+            raise InvalidArgumentError(NOT_EXACT)
+        return total
+
+    @property
+    def log2_total(self) -> float:
+        """Total number of contexts in bits, ``log2 Z``."""
+        return self._core.log2_total
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of parameters with a context, ``N_G``."""
+        return self.spectrum().num_parameters
+
+    @cached_property
+    def num_unreached_parameters(self) -> int:
+        """Number of parameters without a context; no other figure includes them."""
+        return sum(tensor.size for tensor in self._tensors.values()) - self.num_parameters
+
+    @cached_property
+    def num_weight_nodes(self) -> int:
+        """Number of weight nodes: a tied parameter is one for every layer that uses it."""
+        return sum(self._core.parameter(number).weight_nodes for number in self._tensors)
+
+    @property
+    def has_lengths(self) -> bool:
+        """Whether the lengths of the contexts were counted as well."""
+        return self._lengths is not None
+
+    @property
+    def peak_bytes(self) -> int:
+        """Bytes of counts the core held at its peak."""
+        return self._core.peak_bytes
+
+    def spectrum(self) -> Spectrum:
+        """Distinct counts of all parameters that have a context, with their degeneracies."""
+        return self._spectrum
+
+    @cached_property
+    def _spectrum(self) -> Spectrum:
+        core = self._core.spectrum()
+        values = Values(
+            np.asarray(core.mantissas),
+            np.asarray(core.exponents),
+            np.asarray(core.degeneracies),
+        )
+
+        def owners(level: int) -> dict[str, int]:
+            return {self._tensors[number].name: size for number, size in core.owners(level)}
+
+        return Spectrum(values, core.exact if self.is_exact else None, owners)
+
+    def __getitem__(self, name: str) -> ParameterCounts:
+        number = self._numbers.get(name) if isinstance(name, str) else None
+        if number is None:
+            hint = did_you_mean(str(name), self.names) or f"; they begin with '{self.names[0]}'"
+            raise UnknownNameError(f"'{self.name}' has no counted parameter {name!r}{hint}")
+        shape, counted = self._tensors[number].shape, self._lengths
+        lengths = None
+        if counted is not None:
+            lengths = partial(Lengths, counted, number, is_exact=self.is_exact)
+        return ParameterCounts(name, shape, self._core.parameter(number), self.is_exact, lengths)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._numbers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        space = "" if self.is_exact else "in log space, "
+        return (
+            f"Counts({self.name!r}, {self.num_parameters:,} parameters, {space}"
+            f"log2 of the total contexts {self.log2_total:,.6g})"
+        )

@@ -1,0 +1,218 @@
+"""Counts of the nodes of an explicit graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from unrolled._support.hints import described
+from unrolled.errors import InvalidArgumentError, InvalidGraphError, UnknownNameError
+from unrolled.spectrum.spectrum import NOT_EXACT, Spectrum, Values
+
+if TYPE_CHECKING:
+    from unrolled import _core
+    from unrolled.graph.graph import Graph
+
+__all__ = ["GraphCounts", "Towards"]
+
+Towards = Literal["outputs", "inputs", "both"]
+
+
+class GraphCounts:
+    """Counts of paths of all nodes of a graph.
+
+    What `count` returns for a `Graph`. As a collection it holds the nodes: their names if they have
+    some, else their ids.
+
+    Attributes
+    ----------
+    graph : Graph
+        The graph that was counted.
+    is_exact : bool
+        Whether the counts are integers; otherwise they are known in log space only.
+    towards : {"outputs", "inputs", "both"}
+        Where the paths lead that were counted; "both" if through nodes.
+
+    Examples
+    --------
+    >>> import unrolled
+    >>> counts = unrolled.count(unrolled.Graph.from_edges([0, 0, 1], [1, 2, 2]))
+    >>> counts[0], counts.log2().tolist()
+    (2, [1.0, 0.0, 0.0])
+    >>> counts
+    GraphCounts('graph', 3 nodes, 1 parameter, log2 of the total contexts 1)
+    """
+
+    def __init__(self, graph: Graph, core: _core.GraphCounts, towards: Towards) -> None:
+        self._core = core
+        self.towards = towards
+        self.graph = graph
+        self.is_exact = core.exact
+
+    @property
+    def name(self) -> str:
+        """Name of the graph."""
+        return self.graph.name
+
+    @property
+    def num_inputs(self) -> int:
+        """Number of inputs, ``N_I``."""
+        return len(self.graph.inputs)
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of outputs."""
+        return len(self.graph.outputs)
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of parameters with a path, ``N_G``; tied nodes are one parameter."""
+        return self.spectrum().num_parameters
+
+    @property
+    def num_unreached_parameters(self) -> int:
+        """Number of parameters without a path; no other figure includes them."""
+        return self._parts.num_parameters - self.num_parameters
+
+    @property
+    def num_weight_nodes(self) -> int:
+        """Number of nodes that are parameters and have a path."""
+        return self._parts.num_weight_nodes
+
+    @property
+    def peak_bytes(self) -> int:
+        """Bytes of counts the core held at its peak."""
+        return self._core.peak_bytes
+
+    @property
+    def total(self) -> int:
+        """Sum of the counts of all parameters, ``Z``.
+
+        If paths were counted from the inputs, of all outputs: the number of all paths.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the counts are known in log space only; see `log2_total`.
+        """
+        total = self._parts.total[2]
+        if total is None:
+            raise InvalidArgumentError(NOT_EXACT)
+        return total
+
+    @property
+    def log2_total(self) -> float:
+        """The same in bits, ``log2 Z``; minus infinity if there is no path."""
+        mantissa, exponent, _ = self._parts.total
+        return _log2(mantissa, exponent)
+
+    def exact(self, node: Any) -> int:
+        """Count of one node.
+
+        Parameters
+        ----------
+        node
+            Name of the node if the graph's nodes have names, else its id.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Counts in log space, or a node whose count was not kept.
+        UnknownNameError
+            No such node.
+        """
+        integer = self._value(node)[2]
+        if integer is None:
+            raise InvalidArgumentError(NOT_EXACT)
+        return integer
+
+    def log2(self) -> npt.NDArray[np.float64]:
+        """Counts of all nodes in bits (log2), shape ``(nodes,)``, by id.
+
+        Minus infinity for a node without a path; NaN for a count that was not kept.
+        """
+        logarithms = self._core.log2()
+        logarithms.flags.writeable = False
+        return logarithms
+
+    def group(self, label: int) -> int | float:
+        """Count of the parameter that has a label: of tied nodes, the sum of their counts.
+
+        An untied parameter has the id of its node as label. A number of contexts if counted
+        exactly, else its log2.
+
+        Raises
+        ------
+        UnknownNameError
+            No parameter has this label.
+        """
+        if not isinstance(label, (int, np.integer)) or isinstance(label, bool):
+            raise UnknownNameError(f"a label is an integer, got {described(label)}")
+        try:
+            mantissa, exponent, integer = self._core.group(int(label))
+        except InvalidGraphError as error:
+            raise UnknownNameError(f"'{self.name}': {error}") from None
+        except OverflowError:
+            raise UnknownNameError(f"'{self.name}' has no parameter with label {label}") from None
+        return _log2(mantissa, exponent) if integer is None else integer
+
+    def spectrum(self) -> Spectrum:
+        """Distinct counts of all parameters that have a path, with their degeneracies.
+
+        If paths were counted from the inputs: of all outputs.
+        """
+        return self._spectrum
+
+    @cached_property
+    def _spectrum(self) -> Spectrum:
+        core = self._parts
+        values = Values(core.mantissas, core.exponents, core.degeneracies)
+        return Spectrum(values, core.exact if self.is_exact else None, lambda level: {})
+
+    @cached_property
+    def _parts(self) -> _core.GraphSpectrum:
+        return self._core.spectrum()
+
+    def _value(self, node: Any) -> tuple[float, int, int | None]:
+        number = self.graph.index(node)
+        try:
+            return self._core.value(number)
+        except InvalidGraphError as error:
+            raise InvalidArgumentError(f"'{self.name}': {error}") from None
+
+    def __getitem__(self, node: Any) -> int | float:
+        """The count of a node: an integer if counted exactly, else its log2."""
+        mantissa, exponent, integer = self._value(node)
+        return _log2(mantissa, exponent) if integer is None else integer
+
+    def __contains__(self, node: object) -> bool:
+        try:
+            self.graph.index(node)
+        except UnknownNameError:
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter(self.graph.names or range(len(self)))
+
+    def __len__(self) -> int:
+        return self.graph.num_nodes
+
+    def __repr__(self) -> str:
+        space = "" if self.is_exact else "in log space, "
+        nodes, parameters = self.graph.num_nodes, self.num_parameters
+        of_what = "output" if self.towards == "inputs" else "parameter"
+        return (
+            f"GraphCounts({self.name!r}, {nodes:,} node{'s' * (nodes != 1)}, "
+            f"{parameters:,} {of_what}{'s' * (parameters != 1)}, {space}"
+            f"log2 of the total contexts {self.log2_total:,.6g})"
+        )
+
+
+def _log2(mantissa: float, exponent: int) -> float:
+    return exponent + math.log2(mantissa) if mantissa else -math.inf

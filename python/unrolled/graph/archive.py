@@ -1,0 +1,268 @@
+"""Graphs in files: NumPy arrays in an uncompressed zip archive, with a description of them all."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zipfile
+from collections.abc import Hashable
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from unrolled import _core
+from unrolled._support import files
+from unrolled._support.arguments import Progress, checked_name
+from unrolled.errors import (
+    GraphFileError,
+    InvalidGraphError,
+    MemoryLimitError,
+    UnrolledError,
+)
+from unrolled.graph.arrays import unsigned
+from unrolled.graph.names import Names, TableNames
+
+__all__ = ["load", "save"]
+
+FORMAT = "unrolled.Graph"
+VERSION = 1
+DESCRIPTION = "description"
+ARRAYS = ("indptr", "indices", "multiplicity", "rank", "outputs", "inputs", "parameters", "labels")
+READ_AT_ONCE = 1 << 20
+LOCAL_HEADER = struct.Struct("<4s22xHH")
+
+
+class Member(NamedTuple):
+    """Where a file has an array."""
+
+    start: int
+    dtype: np.dtype[Any]
+    length: int
+
+
+def save(core: _core.Graph, name: str, names: Names | None, path: str | os.PathLike[str]) -> None:
+    """Write a graph; a file in its place is replaced when the new one is complete."""
+    lists = core.sorted_lists()
+    if lists is None:
+        raise InvalidGraphError(
+            f"the edges of '{name}' are in a file already; copy that, or load it without mmap first"
+        )
+    labels = core.parameters()
+    nodes = np.flatnonzero(labels >= 0)
+    untied = np.array_equal(labels[nodes], nodes)
+    arrays: dict[str, npt.NDArray[Any] | None] = {
+        **dict(zip(("indptr", "indices", "multiplicity"), lists, strict=True)),
+        "rank": core.rank,
+        "outputs": core.outputs,
+        "inputs": core.inputs(),
+        "parameters": nodes.astype(np.uint32) if untied else None,
+        "labels": None if untied else labels,
+    }
+    present = {key: array for key, array in arrays.items() if array is not None}
+    description = {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": name,
+        "arrays": {key: [str(array.dtype), len(array)] for key, array in present.items()},
+        "names": None if names is None else [_plain(one) for one in names],
+    }
+    text = np.frombuffer(json.dumps(description).encode(), dtype=np.uint8)
+    parts: dict[str, Any] = {DESCRIPTION: text, **present}
+    files.write_with(path, lambda stream: np.savez(stream, **parts))
+
+
+def load(
+    path: str | os.PathLike[str], *, mmap: bool, progress: Progress | None
+) -> tuple[_core.Graph, str, Names | None]:
+    """Read what `save` wrote: the graph, its name, the names of its nodes."""
+    path = os.fsdecode(path)
+    watched = None if progress is None else _Watched(progress)
+    with open(path, "rb") as stream:
+        try:
+            return _load(path, stream, mmap, watched)
+        except (GraphFileError, MemoryLimitError):
+            raise
+        # Reading what is not there, or is something else, fails in many ways.
+        except Exception as error:
+            if watched is not None and watched.error is not None:
+                raise watched.error from None
+            if isinstance(error, UnrolledError):
+                raise GraphFileError(f"{path}: {error}; the file is damaged") from error
+            reason = str(error) or type(error).__name__
+            raise GraphFileError(f"{path}: not a graph that was saved: {reason}") from error
+
+
+class _Watched:
+    """Progress that remembers what it raised, so that the file is not blamed for it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.error: Exception | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        try:
+            self._progress(done, total)
+        except Exception as error:
+            self.error = error
+            raise
+
+
+def _load(
+    path: str, stream: IO[bytes], mmap: bool, progress: Progress | None
+) -> tuple[_core.Graph, str, Names | None]:
+    with zipfile.ZipFile(stream) as archive:
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        if DESCRIPTION not in members:
+            raise GraphFileError(f"{path}: not a graph that was saved, for want of a description")
+        raw = _read(archive, members[DESCRIPTION], None)
+        description = _description(path, raw)
+        _check(path, description, members)
+        in_file = ("indices", "multiplicity") if mmap else ()
+        arrays = {
+            key: _read(archive, members[key], described)
+            for key, described in description["arrays"].items()
+            if key not in in_file
+        }
+        places = {
+            key: _verified(archive, stream, members[key], description["arrays"][key])
+            for key in in_file
+            if key in members
+        }
+    names = description["names"]
+    table = None if names is None else TableNames([_hashable(name) for name in names])
+    roles = {key: arrays.get(key) for key in ("outputs", "inputs", "parameters", "labels")}
+    indptr = unsigned(arrays["indptr"], "indptr")
+    rank = arrays.get("rank")
+    if mmap:
+        indices, times = places["indices"], places.get("multiplicity")
+        core = _core.Graph.from_file(
+            path,
+            indptr,
+            indices.length,
+            indices.start,
+            indices.dtype.itemsize == 8,
+            None if times is None else times.start,
+            rank,
+            roles,
+            progress,
+        )
+    else:
+        lists = (indptr, unsigned(arrays["indices"], "indices"), arrays.get("multiplicity"))
+        if rank is not None:
+            lists = _in_given_order(*lists, rank)
+        core = _core.Graph.from_csr(*lists, roles, 0, progress)
+    if table is not None and len(table) != core.num_nodes:
+        raise GraphFileError(f"{path}: {len(table)} names for {core.num_nodes} nodes")
+    return core, checked_name(description["name"], "a graph"), table
+
+
+def _description(path: str, text: npt.NDArray[Any]) -> Any:
+    try:
+        return json.loads(text.tobytes())
+    except ValueError:
+        raise GraphFileError(
+            f"{path}: not a graph that was saved: its description is no JSON"
+        ) from None
+
+
+def _check(path: str, description: Any, members: dict[str, zipfile.ZipInfo]) -> None:
+    """The description is one, and the archive has what it says."""
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise GraphFileError(f"{path}: not a graph that was saved")
+    if description.get("version") != VERSION:
+        raise GraphFileError(
+            f"{path}: of format version {description.get('version')}, this reads version {VERSION}"
+        )
+    if not isinstance(description.get("names"), (list, type(None))) or not isinstance(
+        arrays := description.get("arrays"), dict
+    ):
+        raise GraphFileError(f"{path}: its description lists no arrays, or names that are no list")
+    if set(members) != {DESCRIPTION, *arrays} or not set(arrays) <= set(ARRAYS):
+        raise GraphFileError(
+            f"{path}: has the arrays {sorted(members)}, expected {sorted([DESCRIPTION, *arrays])}"
+        )
+
+
+def _read(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, described: list[Any] | None
+) -> npt.NDArray[Any]:
+    """An array of the archive, its checksum verified."""
+    with archive.open(info) as member:
+        shape, dtype = _header(member, info)
+        if described is not None and [str(dtype), shape[0]] != described:
+            raise GraphFileError(f"array {info.filename} is not as described")
+        array: npt.NDArray[Any] = np.empty(shape, dtype=dtype)
+        rest = memoryview(array.data).cast("B") if array.size else memoryview(b"")
+        while len(rest):
+            part = member.read(min(READ_AT_ONCE, len(rest)))
+            if not part:
+                raise GraphFileError(f"array {info.filename} is cut short")
+            rest[: len(part)] = part
+            rest = rest[len(part) :]
+        if member.read(1):  # also makes zipfile compare the checksum
+            raise GraphFileError(f"array {info.filename} is too long")
+    return array
+
+
+def _header(member: IO[bytes], info: zipfile.ZipInfo) -> tuple[tuple[int], np.dtype[Any]]:
+    """Shape and type of an array, no larger than what the archive holds."""
+    if info.compress_type != zipfile.ZIP_STORED:
+        raise GraphFileError(f"array {info.filename} is compressed; graphs are saved without")
+    version = np.lib.format.read_magic(member)
+    if version != (1, 0):
+        raise GraphFileError(f"array {info.filename} has format {version}")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+    size = info.file_size - member.tell()
+    if dtype.hasobject or len(shape) != 1 or shape[0] * dtype.itemsize != size:
+        raise GraphFileError(f"array {info.filename}: shape {shape} of {dtype} in {size} bytes")
+    return shape, dtype
+
+
+def _verified(
+    archive: zipfile.ZipFile, stream: IO[bytes], info: zipfile.ZipInfo, described: list[Any]
+) -> Member:
+    """Where the numbers of an array begin in the file, once its checksum is verified."""
+    with archive.open(info) as member:
+        shape, dtype = _header(member, info)
+        if [str(dtype), shape[0]] != described or dtype.newbyteorder("<") != dtype:
+            raise GraphFileError(f"array {info.filename} is not as described")
+        offset = member.tell()
+        while member.read(READ_AT_ONCE):
+            pass
+    stream.seek(info.header_offset)
+    _, name, extra = LOCAL_HEADER.unpack(stream.read(LOCAL_HEADER.size))
+    return Member(info.header_offset + LOCAL_HEADER.size + name + extra + offset, dtype, shape[0])
+
+
+def _in_given_order(
+    indptr: Any, indices: Any, multiplicity: Any, rank: npt.NDArray[np.uint32]
+) -> tuple[Any, Any, Any]:
+    """Sorted lists as they were before they were sorted."""
+    nodes = len(indptr) - 1
+    if len(rank) != nodes or not np.array_equal(np.bincount(rank, minlength=nodes), np.ones(nodes)):
+        raise GraphFileError("the rank is no permutation")
+    node_of = np.empty(nodes, dtype=np.uint32)
+    node_of[rank] = np.arange(nodes, dtype=np.uint32)
+    degrees = np.diff(indptr.astype(np.int64))[rank]
+    offsets = np.concatenate([[0], np.cumsum(degrees)])
+    edges = np.arange(offsets[-1]) - np.repeat(offsets[:-1], degrees)
+    edges += np.repeat(indptr.astype(np.int64)[:-1][rank], degrees)
+    times = None if multiplicity is None else multiplicity[edges]
+    return offsets.view(np.uint64), node_of[indices[edges]], times
+
+
+def _plain(name: Hashable) -> Any:
+    """A name as JSON can hold it; tuples become lists."""
+    if isinstance(name, tuple):
+        return [_plain(part) for part in name]
+    if name is None or type(name) in (str, int, float, bool):
+        return name
+    raise InvalidGraphError(
+        f"the node {name!r} cannot be saved: names must be strings, numbers or tuples of them"
+    )
+
+
+def _hashable(name: Any) -> Hashable:
+    return tuple(_hashable(part) for part in name) if isinstance(name, list) else name

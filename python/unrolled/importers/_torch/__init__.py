@@ -1,1 +1,0 @@
-"""The parts of the reader of PyTorch models, and its rules by subject."""

@@ -1,0 +1,184 @@
+"""Rules for JAX primitives that work element by element, and for reductions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unrolled.importers.jax.lazy import Item, elementwise
+from unrolled.importers.jax.table import TABLE, refused
+from unrolled.importers.tracing.values import Constant, Operand, Value
+
+if TYPE_CHECKING:
+    from unrolled.importers.jax.equation import Equation
+    from unrolled.importers.tracing.tracer import Tracer
+
+rule = TABLE.rule
+
+FUNCTIONS = (
+    *("acos", "acosh", "asin", "asinh", "atan", "atanh", "bessel_i0e", "bessel_i1e", "clz"),
+    *("conj", "cos", "cosh", "digamma", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1"),
+    *("imag", "is_finite", "lgamma", "log", "log1p", "logistic", "not", "population_count"),
+    *("real", "sign", "sin", "sinh", "tan", "tanh"),
+)
+"""Of one tensor."""
+
+POWERS = (
+    *("abs", "cbrt", "ceil", "floor", "round", "sqrt", "square"),
+    *("convert_element_type", "copy", "copy_p", "reduce_precision", "stop_gradient", "name"),
+    *("sharding_constraint", "layout_constraint", "mesh_cast", "reshard", "pvary"),
+)
+"""Of one tensor, under which a reciprocal stays one; or that change nothing but a type."""
+
+GATES = (
+    *("and", "atan2", "complex", "eq", "eq_to", "ge", "gt", "igamma", "igammac", "le", "le_to"),
+    *(
+        "lt",
+        "lt_to",
+        "mulhi",
+        "ne",
+        "nextafter",
+        "or",
+        "polygamma",
+        "regularized_incomplete_beta",
+        "rem",
+    ),
+    *("shift_left", "shift_right_arithmetic", "shift_right_logical", "xor", "zeta"),
+)
+"""Of several tensors; of functions of one tensor they are one function, as products are."""
+
+
+def gate(tracer: Tracer, *operands: Operand) -> Operand:
+    """Any function of its operands, one function if all are functions of one tensor."""
+    return tracer.function(*operands)
+
+
+def applied(tracer: Tracer, node: Equation, function: Callable[..., Operand]) -> Item:
+    """A function of the operands of an equation before broadcasting."""
+    return elementwise(tracer, node.items, node.shapes[0], function)
+
+
+@rule(*FUNCTIONS, *GATES)
+def function(tracer: Tracer, node: Equation) -> Item:
+    return applied(tracer, node, lambda *given: gate(tracer, *given))
+
+
+@rule(*POWERS)
+def kept(tracer: Tracer, node: Equation) -> Item:
+    signless = node.operator in ("abs", "square")
+
+    def power(x: Operand) -> Operand:
+        return tracer.pointwise(x, power=isinstance(x, Value) and not (signless and x.sign == "-"))
+
+    return applied(tracer, node, power)
+
+
+@rule("optimization_barrier", "device_put")
+def identity(_: Tracer, node: Equation) -> list[Item]:
+    return node.items
+
+
+@rule("bitcast_convert_type")
+def same_bits(tracer: Tracer, node: Equation) -> Item:
+    if node.items[0].shape != node.shapes[0]:
+        raise refused("to a type of another width")
+    return function(tracer, node)
+
+
+@rule("neg")
+def negative(tracer: Tracer, node: Equation) -> Item:
+    return applied(tracer, node, tracer.negative)
+
+
+@rule("rsqrt")
+def reciprocal_root(tracer: Tracer, node: Equation) -> Item:
+    return applied(tracer, node, tracer.reciprocal)
+
+
+@rule("integer_pow")
+def integer_power(tracer: Tracer, node: Equation) -> Item:
+    return reciprocal_root(tracer, node) if node.params["y"] < 0 else kept(tracer, node)
+
+
+@rule("pow")
+def power(tracer: Tracer, node: Equation) -> Item:
+    def raised(base: Operand, exponent: Operand) -> Operand:
+        known = exponent.array if isinstance(exponent, Constant) else None
+        if isinstance(base, Constant) or known is None:
+            return gate(tracer, base, exponent)
+        if np.all(known < 0):
+            return tracer.reciprocal(base)
+        return tracer.pointwise(base, power=bool(np.all(known > 0)))
+
+    return applied(tracer, node, raised)
+
+
+@rule("add", "add_any")
+def add(tracer: Tracer, node: Equation) -> Item:
+    return applied(tracer, node, tracer.add)
+
+
+@rule("sub")
+def subtract(tracer: Tracer, node: Equation) -> Item:
+    return applied(tracer, node, tracer.subtract)
+
+
+@rule("mul")
+def multiply(tracer: Tracer, node: Equation) -> Item:
+    return applied(tracer, node, tracer.multiply)
+
+
+@rule("div")
+def divide(tracer: Tracer, node: Equation) -> Item:
+    return applied(tracer, node, tracer.divide)
+
+
+@rule("max", "min", "clamp")
+def extreme(tracer: Tracer, node: Equation) -> Item:
+    def larger(*operands: Operand) -> Operand:
+        values = [x for x in operands if isinstance(x, Value)]
+        if len(values) > 1:
+            return tracer.combine(*values)
+        return tracer.pointwise(values[0], power=True)  # Clipped.
+
+    return applied(tracer, node, larger)
+
+
+@rule("select_n")
+def select(tracer: Tracer, node: Equation) -> Item:
+    which, *cases = node.items
+    if not isinstance(which, Constant) or which.array is None:
+        return applied(tracer, node, lambda *given: gate(tracer, *given))
+    # One element stands for all along axes that it was broadcast along.
+    own = [slice(1) if stride == 0 else slice(None) for stride in which.array.strides]
+    numbers = which.array[tuple(own)]
+    first = int(numbers.min())
+    if first == int(numbers.max()):
+        return applied(tracer, node, lambda *given: given[1 + first])
+    others = [case for case in cases if isinstance(case, Constant)]
+    if len(others) == len(cases) - 1 and not all(_is_zero(case) for case in others):
+        # A mask of scores, which might as well have been added.
+        return applied(tracer, node, lambda *given: gate(tracer, *given))
+    return tracer.choose(which.array, node.operands[1:])
+
+
+def _is_zero(constant: Constant) -> bool:
+    array = constant.array
+    return array is not None and not array.flat[0] and not np.any(array)
+
+
+@rule(
+    *("argmax", "argmin", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod"),
+    *("reduce_sum", "reduce_xor"),
+)
+def reduce(tracer: Tracer, node: Equation) -> Operand:
+    return tracer.reduce(node.operands[0], node.params["axes"], keepdims=False)
+
+
+@rule("reduce")
+def reduce_by_function(tracer: Tracer, node: Equation) -> Operand:
+    if len(node.shapes) > 1 or not isinstance(node.things[1], Constant):
+        raise refused("of several tensors at once, or from an initial value that is computed")
+    return tracer.reduce(node.operands[0], node.params["dimensions"], keepdims=False)

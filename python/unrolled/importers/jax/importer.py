@@ -1,0 +1,175 @@
+"""JAX functions as networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from unrolled._support.hints import described
+from unrolled._support.optional import import_optional
+from unrolled.errors import InvalidArgumentError, InvalidModelError
+from unrolled.importers.jax.arguments import Frozen, Inputs, Parameters
+from unrolled.importers.jax.equation import Missing, Thing
+from unrolled.importers.jax.lazy import made
+from unrolled.importers.jax.rules import TABLE
+from unrolled.importers.jax.tracer import RememberingTracer
+from unrolled.importers.jax.walk import Walker
+from unrolled.importers.tracing.values import Constant
+from unrolled.network.builder import Semantics
+from unrolled.network.network import Network
+from unrolled.network.provenance import Provenance
+
+__all__ = ["from_jax", "operators", "rule"]
+
+rule = TABLE.rule
+
+
+def operators() -> tuple[str, ...]:
+    """The primitives that have a rule, in alphabetical order.
+
+    Those that only call another function, such as ``jit``, need none.
+
+    Examples
+    --------
+    >>> from unrolled.importers import jax
+    >>> "conv_general_dilated" in jax.operators()
+    True
+    """
+    return tuple(TABLE)
+
+
+def from_jax(
+    function: Callable[..., Any],
+    params: Any,
+    *example_inputs: Any,
+    name: str | None = None,
+    semantics: Semantics = "value",
+    frozen: Frozen = None,
+) -> Network:
+    """Read a JAX function as a network, from its jaxpr.
+
+    Nothing is computed and no weight needs a value: shapes are enough, so models of any size can
+    be read. Loops with a known number of steps are unrolled, their parameters tied. What nothing
+    depends on is left out.
+
+    Parameters
+    ----------
+    function : callable
+        Called as ``function(params, *example_inputs)``: the ``apply`` of a Flax module, or any
+        function that JAX can trace. In inference mode: random numbers are refused.
+    params : pytree of arrays or jax.ShapeDtypeStruct
+        Its floating-point leaves are the parameters, named by their path, such as
+        ``params/Conv_0/kernel``. Other arrays, such as counters, are constants, and leaves that
+        are no arrays are used as they are. Arrays that `function` has from elsewhere are constants
+        as well, for JAX does not tell weights from other numbers there; those of some size are
+        listed under ``skipped`` of `Network.provenance`.
+    *example_inputs : pytree of arrays or jax.ShapeDtypeStruct
+        The inputs of the model, batch axis included, integers too. Only their shapes and types
+        matter.
+    name : str, optional
+        Of the network; by default that of the function.
+    semantics : {"value", "dependency"}
+        Which edges normalisers have; see `Network`.
+    frozen : callable, str, or collection of str, optional
+        Which parameters are not trainable: a function of the name, or names and their beginnings
+        up to a "/". By default ``batch_stats``, and variables of Flax NNX other than ``Param``.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    MissingPackageError
+        The package jax is not installed.
+    InvalidArgumentError
+        Arguments of other kinds than these.
+    InvalidModelError
+        A function that JAX cannot trace, whose results depend on no input and no parameter, or
+        that takes too many steps.
+    UnsupportedOperatorError
+        Primitives without a rule, or in a case that is not covered; all of them are named. See
+        `rule`.
+
+    Examples
+    --------
+    >>> import jax
+    >>> from unrolled.importers.jax import from_jax
+    >>> def dense(params, x):
+    ...     return jax.nn.gelu(x @ params["kernel"] + params["bias"])
+    >>> shape = lambda *lengths: jax.ShapeDtypeStruct(lengths, "float32")
+    >>> from_jax(dense, {"kernel": shape(8, 4), "bias": shape(4)}, shape(1, 8))
+    Network('dense', 36 parameters, 8 inputs, 4 outputs)
+    """
+    jax = import_optional("jax", "jax")
+    if not callable(function):
+        raise InvalidArgumentError(
+            f"from_jax() takes a function of parameters and inputs, got {described(function)}"
+        )
+    network = Network(name or _name(function), semantics=semantics)
+    source = f"JAX function {_name(function)}"
+    parameters = Parameters(params, frozen)
+    inputs = Inputs(function, example_inputs, set(parameters.names))
+
+    def traced(weights: list[Any], arguments: tuple[Any, ...]) -> Any:
+        return function(parameters.tree(weights), *arguments)
+
+    try:
+        closed = jax.make_jaxpr(traced)(parameters.structs, inputs.structs)
+    except Exception as error:
+        raise InvalidModelError(
+            f"{source}: JAX cannot trace it with these arguments: {type(error).__name__}: {error}"
+        ) from error
+    tracer = RememberingTracer(network)
+    walker = Walker(tracer, TABLE)
+    things: list[Thing] = []
+    for key, struct in zip(parameters.traced_names, parameters.structs, strict=True):
+        trainable = parameters.trainable.get(key)
+        things.append(
+            Constant(struct.shape)
+            if trainable is None
+            else tracer.parameter(key, struct.shape, trainable=trainable)
+        )
+    for key, shape, is_key in zip(inputs.names, inputs.shapes, inputs.are_keys, strict=True):
+        things.append(Constant(shape) if is_key else tracer.input(key, shape))
+    results = walker.closed(closed, things, [True] * len(closed.jaxpr.outvars))
+    walker.unsupported.check(source)
+    _mark_outputs(source, walker, results)
+    used = {tensor.name: tensor.size for tensor in network.parameters}
+    skipped = {**parameters.skipped, **walker.skipped}
+    skipped.update({key: "not used" for key in parameters.trainable if key not in used})
+    for key, is_key in zip(inputs.names, inputs.are_keys, strict=True):
+        if is_key:
+            skipped[key] = "key of random numbers"
+    provenance = Provenance(
+        source,
+        "jax",
+        jax.__version__,
+        semantics,
+        {tensor.name: tensor.shape for tensor in network.inputs},
+        dict(walker.operators),
+        used,
+        skipped,
+    )
+    network.record_provenance(provenance)
+    return network
+
+
+def _mark_outputs(source: str, walker: Walker, results: list[Thing]) -> None:
+    found = [
+        made(walker.tracer, thing)
+        for thing in results
+        if not isinstance(thing, (Constant, Missing))
+    ]
+    if not found:
+        raise InvalidModelError(f"{source}: its results depend on no input and no parameter")
+    walker.tracer.name = "result"
+    walker.tracer.output(*found)
+
+
+def _name(function: Any) -> str:
+    owner = getattr(function, "__self__", None)
+    if owner is not None:  # The method of a module.
+        function = type(owner)
+    name = getattr(function, "__name__", type(function).__name__)
+    return name if name.isprintable() and name != "<lambda>" else "function"

@@ -1,0 +1,198 @@
+"""Walks a jaxpr, equation by equation, with a table of rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unrolled.errors import InvalidModelError, UnsupportedOperatorError
+from unrolled.importers.jax.constants import constant, worked_out
+from unrolled.importers.jax.equation import MISSING, Equation, Missing, Thing
+from unrolled.importers.jax.lazy import elementwise
+from unrolled.importers.jax.liveness import Liveness, inner_jaxpr, opened
+from unrolled.importers.rules import RuleTable, Unsupported
+from unrolled.importers.tracing.values import Constant
+
+if TYPE_CHECKING:
+    from unrolled.importers.tracing.tracer import Tracer
+
+__all__ = ["Walker"]
+
+MOST_EQUATIONS = 1_000_000
+"""Of one model, loops unrolled."""
+
+LARGEST_UNNAMED = 16
+"""Floating-point numbers of a constant that is not worth a mention."""
+
+RANDOM = "random numbers have no fixed graph; trace the model as in inference"
+
+REFUSED = {
+    **dict.fromkeys(
+        ["random_bits", "random_clone", "random_fold_in", "random_gamma", "random_seed"], RANDOM
+    ),
+    **dict.fromkeys(["random_split", "random_unwrap", "random_wrap", "threefry2x32"], RANDOM),
+    **dict.fromkeys(["rng_bit_generator", "rng_uniform"], RANDOM),
+    **dict.fromkeys(["sort", "top_k", "approx_top_k"], "its edges depend on the values"),
+}
+"""Primitives without a rule of which more can be said than that."""
+
+
+FUNCTIONS = ("celu", "squareplus")
+"""Of `jax.nn`, jitted, that add up several functions of one tensor: one function all the same."""
+
+LOOPS = ("cond", "scan", "while")
+"""Primitives that may pass on what is missing without computing anything from it."""
+
+
+class Walker:
+    """Goes through jaxprs and holds what was found on the way.
+
+    Parameters
+    ----------
+    tracer : Tracer
+    table : RuleTable
+    """
+
+    def __init__(self, tracer: Tracer, table: RuleTable) -> None:
+        self.tracer = tracer
+        self.operators: Counter[str] = Counter()
+        self.unsupported = Unsupported(table.framework)
+        self._table = table
+        self.liveness = Liveness()
+        self.skipped: dict[str, str] = {}
+        self._scopes: list[str] = []
+        self._constants: dict[int, tuple[Any, Constant]] = {}
+
+    def closed(self, jaxpr: Any, things: Sequence[Thing], used: Sequence[bool]) -> list[Thing]:
+        """The outputs of a jaxpr, closed or not.
+
+        Parameters
+        ----------
+        jaxpr : ClosedJaxpr or Jaxpr
+        things : sequence of Thing
+            Its inputs.
+        used : sequence of bool
+            Which of its outputs are.
+
+        Returns
+        -------
+        list of Thing
+            `MISSING` for outputs that are not used or could not be read.
+        """
+        jaxpr, constants = opened(jaxpr)
+        known: dict[Any, Thing] = dict(zip(jaxpr.invars, things, strict=True))
+        live, _ = self.liveness.of(jaxpr, used)
+        for variable, value in zip(jaxpr.constvars, constants, strict=True):
+            known[variable] = self._captured(value)
+
+        def found(atom: Any) -> Thing:
+            return self._captured(atom.val, atom.aval) if hasattr(atom, "val") else known[atom]
+
+        for equation, outputs in zip(jaxpr.eqns, live, strict=True):
+            if any(outputs):
+                given = [found(atom) for atom in equation.invars]
+                known.update(
+                    zip(equation.outvars, self._results(equation, given, outputs), strict=True)
+                )
+        return [
+            found(atom) if is_used else MISSING
+            for atom, is_used in zip(jaxpr.outvars, used, strict=True)
+        ]
+
+    def _results(self, equation: Any, things: list[Thing], used: list[bool]) -> Sequence[Thing]:
+        operator = equation.primitive.name
+        self.operators[operator] += 1
+        if self.operators.total() > MOST_EQUATIONS:
+            raise InvalidModelError(
+                f"the function has more than {MOST_EQUATIONS:,} equations, its loops unrolled"
+            )
+        scope = str(getattr(equation.source_info, "name_stack", ""))
+        called = inner_jaxpr(equation)
+        with self._scope(scope):
+            if called is not None and operator not in self._table:
+                if _is_function(equation):
+                    return [self._mapped(thing) for thing in things[:1]]
+                return self.closed(called, things, used)
+            name = "/".join([part for part in (*self._scopes, operator) if part])
+            node = Equation(self, equation, name, things, used)
+            return self._computed(node)
+
+    def _captured(self, value: Any, aval: Any = None) -> Constant:
+        """A constant of the function; noted if it might be meant as a parameter."""
+        if not np.shape(value):
+            return constant(value, getattr(aval, "dtype", None))
+        if id(value) not in self._constants:
+            found = constant(value)
+            dtype = getattr(value, "dtype", None)
+            if "float" in str(dtype) and found.size > LARGEST_UNNAMED:
+                number = len(self.skipped) + 1
+                self.skipped[f"constant {number}: {dtype}{list(found.shape)}"] = (
+                    "an array that the function has from elsewhere; a parameter must be in params"
+                )
+            self._constants[id(value)] = value, found
+        return self._constants[id(value)][1]
+
+    def _mapped(self, thing: Thing) -> Thing:
+        """A function of single elements."""
+        if isinstance(thing, Missing):
+            return thing
+        return elementwise(self.tracer, [thing], thing.shape, self.tracer.pointwise)
+
+    @contextmanager
+    def _scope(self, name: str) -> Iterator[None]:
+        self._scopes.append(name)
+        try:
+            yield
+        finally:
+            self._scopes.pop()
+
+    def _computed(self, node: Equation) -> Sequence[Thing]:
+        """The results of an equation that calls no other jaxpr as it is."""
+        nothing = [MISSING] * len(node.shapes)
+        rule = self._table.get(node.operator)
+        if node.operator in REFUSED and rule is None:
+            self.unsupported.add(node.operator, node.name, REFUSED[node.operator])
+            return nothing
+        if any(isinstance(t, Missing) for t in node.things) and node.operator not in LOOPS:
+            return nothing
+        constants = [thing for thing in node.things if isinstance(thing, Constant)]
+        if len(constants) == len(node.things):
+            return worked_out(node, constants)
+        if any(0 in shape for shape in node.shapes):
+            return [Constant.of(np.zeros(shape)) for shape in node.shapes]
+        if rule is None:
+            self.unsupported.add(node.operator, node.name)
+            return nothing
+        self.tracer.name = node.name
+        try:
+            return _checked(node, rule(self.tracer, node))
+        except UnsupportedOperatorError as error:
+            self.unsupported.add(node.operator, node.name, str(error))
+            return nothing
+
+
+def _checked(node: Equation, results: Any) -> list[Thing]:
+    """What a rule returned, if it has the shapes that JAX says."""
+    found: list[Thing] = list(results) if isinstance(results, (list, tuple)) else [results]
+    shapes = [None if isinstance(thing, Missing) else tuple(thing.shape) for thing in found]
+    fits = len(shapes) == len(node.shapes) and all(
+        shape in (None, expected) for shape, expected in zip(shapes, node.shapes, strict=True)
+    )
+    if not fits:
+        raise InvalidModelError(
+            f"{node.name}: expected results of shapes {node.shapes} from the rule of "
+            f"{node.operator}, got {shapes}"
+        )
+    return found
+
+
+def _is_function(equation: Any) -> bool:
+    """Whether it calls one of `FUNCTIONS` on one tensor that keeps its shape."""
+    first, *others = [getattr(atom.aval, "shape", None) for atom in equation.invars] or [None]
+    results = [out.aval.shape for out in equation.outvars]
+    named = equation.params.get("name") in FUNCTIONS
+    return named and results == [first] and all(shape == () for shape in others)

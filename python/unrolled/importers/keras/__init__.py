@@ -1,0 +1,11 @@
+"""Keras models as networks: `from_keras`, and `rule` for operators of one's own.
+
+The rules live beside it by subject; what they share with other frameworks is in
+`unrolled.importers.tracing`. The framework is imported when a model is read, not before.
+"""
+
+from __future__ import annotations
+
+from unrolled.importers.keras.importer import Layer, from_keras, operators, rule
+
+__all__ = ["Layer", "from_keras", "operators", "rule"]

@@ -1,0 +1,111 @@
+"""Rules for the normalisation layers of Keras."""
+
+from __future__ import annotations
+
+from unrolled.errors import InvalidModelError
+from unrolled.importers.keras.layer import TABLE, Layer
+from unrolled.importers.tracing.tracer import Tracer
+from unrolled.importers.tracing.values import Operand
+
+__all__: list[str] = []
+
+rule = TABLE.rule
+
+
+def axes_of(layer: Layer, x: Operand) -> tuple[int, ...]:
+    """The axes in the configuration, counted from the front, in order."""
+    given = layer.config.get("axis", -1)
+    axes = [] if given is None else [given] if isinstance(given, int) else list(given)
+    if not all(isinstance(axis, int) and -x.rank <= axis < x.rank for axis in axes):
+        raise InvalidModelError(f"{layer}: axis {given!r} is not one of shape {x.shape}")
+    return tuple(sorted({axis % x.rank for axis in axes}))
+
+
+@rule("BatchNormalization")
+def _batch_normalization(tracer: Tracer, layer: Layer) -> Operand:
+    x = layer.x
+    axes = axes_of(layer, x)
+    shape = layer.lengths(x, axes)
+    weights = []
+    if layer.config.get("scale", True):
+        weights.append(layer.weight("gamma", shape))
+    if layer.config.get("center", True):
+        weights.append(layer.weight("beta", shape))
+    weights.append(layer.weight("moving_mean", shape, trainable=False))
+    weights.append(layer.weight("moving_variance", shape, trainable=False))
+    return tracer.affine(x, axes, *weights)
+
+
+@rule("LayerNormalization")
+def _layer_normalization(tracer: Tracer, layer: Layer) -> Operand:
+    x = layer.x
+    axes = axes_of(layer, x)
+    shape = layer.lengths(x, axes)
+    rms = bool(layer.config.get("rms_scaling"))
+    weights = []
+    if layer.config.get("scale", True) or rms:
+        weights.append(layer.weight("gamma", shape))
+    if layer.config.get("center", True) and not rms:
+        weights.append(layer.weight("beta", shape))
+    y = tracer.normalise(x, axes)
+    return tracer.affine(y, axes, *weights) if weights else y
+
+
+@rule("RMSNormalization")
+def _rms_normalization(tracer: Tracer, layer: Layer) -> Operand:
+    x = layer.x
+    axes = axes_of(layer, x)
+    scale = layer.weight("scale", layer.lengths(x, axes))
+    return tracer.affine(tracer.normalise(x, axes), axes, scale)
+
+
+@rule("GroupNormalization")
+def _group_normalization(tracer: Tracer, layer: Layer) -> Operand:
+    x = layer.x
+    (axis,) = axes_of(layer, x)
+    (channels,) = layer.lengths(x, (axis,))
+    groups = layer.integer("groups", least=-1)
+    groups = channels if groups == -1 else groups
+    if groups < 1 or channels % groups:
+        raise InvalidModelError(f"{layer}: {channels} channels do not make {groups} groups")
+    y = x
+    if tracer.network.semantics != "value":
+        shape = (*x.shape[:axis], groups, channels // groups, *x.shape[axis + 1 :])
+        grouped = tracer.reshape(x, shape)
+        group = [at for at in range(1, len(shape)) if at != axis]
+        y = tracer.reshape(tracer.normalise(grouped, group), x.shape)
+    weights = []
+    if layer.config.get("scale", True):
+        weights.append(layer.weight("gamma", (channels,)))
+    if layer.config.get("center", True):
+        weights.append(layer.weight("beta", (channels,)))
+    return tracer.affine(y, (axis,), *weights) if weights else y
+
+
+@rule("UnitNormalization")
+def _unit_normalization(tracer: Tracer, layer: Layer) -> Operand:
+    return tracer.normalise(layer.x, axes_of(layer, layer.x))
+
+
+@rule("SpectralNormalization")
+def _spectral_normalization(tracer: Tracer, layer: Layer) -> Operand:
+    """Only training divides the kernel by its norm; the layer is applied as it is."""
+    layer.skip("vector_u", "used in training only")
+    result: Operand = layer.inner(layer.config["layer"], layer.x)
+    return result
+
+
+@rule("Normalization")
+def _normalization(tracer: Tracer, layer: Layer) -> Operand:
+    """Mean and variance are weights that are not trained, unless the configuration fixes them."""
+    x = layer.x
+    if layer.config.get("mean") is not None:
+        layer.skip("mean", "fixed in the configuration")
+        layer.skip("variance", "fixed in the configuration")
+        return tracer.pointwise(x)
+    axes = axes_of(layer, x)
+    shape = layer.lengths(x, axes)
+    layer.skip("count", "used in training only")
+    mean = layer.weight("mean", shape, trainable=False)
+    variance = layer.weight("variance", shape, trainable=False)
+    return tracer.affine(x, axes, mean, variance)

@@ -1,0 +1,293 @@
+"""Rules for operations of `keras.ops` in functional models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from unrolled._core import Relation
+from unrolled.errors import InvalidModelError
+from unrolled.importers.keras.layer import TABLE, Layer, flattened
+from unrolled.importers.keras.windows import pooled, resized, spatial_axes
+from unrolled.importers.tracing.tracer import Tracer
+from unrolled.importers.tracing.values import Constant, Operand, Value
+
+__all__: list[str] = []
+
+rule = TABLE.rule
+
+
+def _names(text: str) -> list[str]:
+    return [f"ops.{name}" for name in text.split()]
+
+
+FUNCTIONS = _names(
+    """
+    Angle Arccos Arccosh Arcsin Arcsinh Arctan Arctanh BitwiseInvert BitwiseNot Ceil Celu
+    Conjugate Cos Cosh Deg2rad Elu Erf Erfc Erfinv Exp Exp2 Expm1 Floor Gelu HardShrink
+    HardSigmoid HardSilu HardTanh Heaviside I0 Imag Isfinite Isinf Isnan Isneginf Isposinf
+    Isreal LeakyRelu Log Log10 Log1p Log2 LogSigmoid LogicalNot NanToNum Rad2deg Real Relu Relu6
+    Round Selu Sigmoid Sign Signbit Silu Sin Sinc Sinh SoftShrink Softplus Softsign SparsePlus
+    SparseSigmoid Squareplus Tan Tanh TanhShrink Threshold Trunc
+    """
+)
+"""Of single elements."""
+
+POWERS = _names(
+    """
+    Absolute Cast Cbrt Clip Copy Fabs Sqrt Square SaturateCast StopGradient
+    """
+)
+"""The same, of which a reciprocal stays one."""
+
+PAIRS = _names(
+    """
+    Arctan2 BitwiseAnd BitwiseLeftShift BitwiseOr BitwiseRightShift BitwiseXor Equal FloorDivide
+    Fmax Fmin Fmod Gcd Greater GreaterEqual Hypot Lcm Ldexp LeftShift Less LessEqual Logaddexp
+    Logaddexp2 LogicalAnd LogicalOr LogicalXor Maximum Minimum Mod Nextafter NotEqual RightShift
+    """
+)
+"""Functions of elements at the same index of two tensors."""
+
+REDUCTIONS = _names(
+    """
+    All Amax Amin Any CountNonzero Logsumexp Max Mean Median Min Nanmax Nanmean Nanmedian Nanmin
+    Nanprod Nanstd Nansum Nanvar Norm Prod Ptp Std Sum Var
+    """
+)
+
+
+def _operand(layer: Layer, given: Any) -> Operand:
+    """An argument that is a tensor, a number, or nested lists of numbers."""
+    if isinstance(given, (Value, Constant)):
+        return given
+    array = np.asarray(given)
+    if array.dtype == object:
+        raise InvalidModelError(f"{layer}: an argument is no tensor: {given!r}")
+    return Constant.of(array)
+
+
+def _pair(layer: Layer) -> tuple[Operand, Operand]:
+    return _operand(layer, layer.argument(0, "x1")), _operand(layer, layer.argument(1, "x2"))
+
+
+def _axes(layer: Layer, x: Operand, key: str = "axis") -> list[int]:
+    """The axes that are configured, all if there are none."""
+    given = layer.argument(1, key)
+    if given is None:
+        return list(range(x.rank))
+    axes = [given] if isinstance(given, int) else list(given)
+    if not all(isinstance(axis, int) and -x.rank <= axis < x.rank for axis in axes):
+        raise InvalidModelError(f"{layer}: axes {axes} are not all of shape {x.shape}")
+    return [axis % x.rank for axis in axes]
+
+
+@rule(*FUNCTIONS)
+def _function(tracer: Tracer, layer: Layer) -> Operand:
+    return tracer.pointwise(layer.x)
+
+
+@rule(*POWERS)
+def _power_like(tracer: Tracer, layer: Layer) -> Operand:
+    return tracer.pointwise(layer.x, power=True)
+
+
+@rule("ops.Rsqrt", "ops.Reciprocal")
+def _reciprocal(tracer: Tracer, layer: Layer) -> Operand:
+    return tracer.reciprocal(tracer.pointwise(layer.x, power=True))
+
+
+@rule("ops.Negative")
+def _negative(tracer: Tracer, layer: Layer) -> Operand:
+    return tracer.negative(layer.x)
+
+
+@rule("ops.Add")
+def _add(tracer: Tracer, layer: Layer) -> Operand:
+    return tracer.add(*_pair(layer))
+
+
+@rule("ops.Subtract")
+def _subtract(tracer: Tracer, layer: Layer) -> Operand:
+    return tracer.subtract(*_pair(layer))
+
+
+@rule("ops.Multiply")
+def _multiply(tracer: Tracer, layer: Layer) -> Operand:
+    return tracer.multiply(*_pair(layer))
+
+
+@rule("ops.Divide", "ops.TrueDivide", "ops.DivideNoNan")
+def _divide(tracer: Tracer, layer: Layer) -> Operand:
+    return tracer.divide(*_pair(layer))
+
+
+@rule("ops.Power")
+def _power(tracer: Tracer, layer: Layer) -> Operand:
+    base, exponent = _pair(layer)
+    if isinstance(exponent, Constant) and isinstance(base, Value):
+        array = exponent.array
+        if array is not None and array.size == 1:
+            power = tracer.pointwise(base, power=True)
+            return tracer.reciprocal(power) if array.reshape(-1)[0] < 0 else power
+    return _combined(tracer, base, exponent)
+
+
+@rule(*PAIRS)
+def _function_of_two(tracer: Tracer, layer: Layer) -> Operand:
+    return _combined(tracer, *_pair(layer))
+
+
+def _combined(tracer: Tracer, a: Operand, b: Operand) -> Operand:
+    """A function of two tensors, of one if the other is constant."""
+    if isinstance(a, Constant) == isinstance(b, Constant):
+        return tracer.combine(a, b)
+    x, other = (a, b) if isinstance(a, Value) else (b, a)
+    shape = np.broadcast_shapes(x.shape, other.shape)
+    return tracer.expand(tracer.pointwise(x, power=True), shape)
+
+
+@rule("ops.Where")
+def _where(tracer: Tracer, layer: Layer) -> Operand:
+    """Of functions of one tensor it is a function of that tensor."""
+    given = [layer.argument(0, "condition"), layer.argument(1, "x1"), layer.argument(2, "x2")]
+    operands = [_operand(layer, one) for one in given if one is not None]
+    return tracer.multiply(*[tracer.pointwise(one) for one in operands])
+
+
+@rule(*REDUCTIONS)
+def _reduction(tracer: Tracer, layer: Layer) -> Operand:
+    x = layer.x
+    return tracer.reduce(x, _axes(layer, x), keepdims=bool(layer.config.get("keepdims")))
+
+
+@rule("ops.Argmax", "ops.Argmin")
+def _argument(tracer: Tracer, layer: Layer) -> Operand:
+    return _reduction(tracer, layer)
+
+
+@rule("ops.Moments")
+def _moments(tracer: Tracer, layer: Layer) -> list[Operand]:
+    x = layer.x
+    axes, keepdims = _axes(layer, x, "axes"), bool(layer.config.get("keepdims"))
+    return [tracer.reduce(x, axes, keepdims=keepdims) for _ in range(2)]
+
+
+@rule("ops.Softmax", "ops.LogSoftmax", "ops.Normalize", "ops.Sparsemax")
+def _softmax(tracer: Tracer, layer: Layer) -> Operand:
+    return tracer.normalise(layer.x, _axes(layer, layer.x))
+
+
+@rule("ops.LayerNorm", "ops.RMSNorm")
+def _layer_norm(tracer: Tracer, layer: Layer) -> Operand:
+    x = _operand(layer, layer.argument(0, "x"))
+    axis = layer.config.get("axis", -1)
+    axes = sorted([a % x.rank for a in ([axis] if isinstance(axis, int) else axis)])
+    weights = list(flattened([*layer.args[1:], layer.kwargs]))
+    y = tracer.normalise(x, axes)
+    return tracer.affine(y, axes, *weights) if weights else y
+
+
+@rule("ops.Glu")
+def _gated(tracer: Tracer, layer: Layer) -> Operand:
+    x, axis = layer.x, layer.config.get("axis", -1)
+    half = x.shape[axis] // 2
+    linear, gate = tracer.split(x, axis, [half, half])
+    return tracer.multiply(linear, tracer.pointwise(gate))
+
+
+@rule("ops.OneHot")
+def _one_hot(tracer: Tracer, layer: Layer) -> Operand:
+    x, classes = layer.x, layer.integer("num_classes")
+    axis = layer.config.get("axis", -1) % (x.rank + 1)
+    y = tracer.unsqueeze(x, (axis,))
+    return tracer.expand(y, (*y.shape[:axis], classes, *y.shape[axis + 1 :]))
+
+
+@rule("ops.Matmul")
+def _matmul(tracer: Tracer, layer: Layer) -> Operand:
+    return tracer.matmul(*_pair(layer))
+
+
+@rule("ops.Einsum")
+def _einsum(tracer: Tracer, layer: Layer) -> Operand:
+    operands = [_operand(layer, one) for one in layer.args]
+    return tracer.einsum(str(layer.config["subscripts"]), *operands)
+
+
+@rule("ops.Dot", "ops.Inner", "ops.Outer", "ops.Tensordot")
+def _dot(tracer: Tracer, layer: Layer) -> Operand:
+    a, b = _pair(layer)
+    first: list[int] = []
+    second: list[int] = []
+    if layer.operator == "ops.Tensordot":
+        axes = layer.config.get("axes", 2)
+        if isinstance(axes, int):
+            first, second = list(range(a.rank - axes, a.rank)), list(range(axes))
+        else:
+            first, second = [[x] if isinstance(x, int) else list(x) for x in axes]
+    elif layer.operator == "ops.Outer":
+        a, b = tracer.reshape(a, (a.size,)), tracer.reshape(b, (b.size,))
+    elif a.rank and b.rank:
+        first, second = [-1], [-1 if layer.operator == "ops.Inner" or b.rank == 1 else -2]
+    labels, others = list(range(a.rank)), list(range(a.rank, a.rank + b.rank))
+    for i, j in zip(first, second, strict=True):
+        others[j] = labels[i]
+    summed = {labels[i] for i in first}
+    result = [label for label in [*labels, *others] if label not in summed]
+    return tracer.contract([labels, others], result, [a, b])
+
+
+@rule("ops.DotProductAttention")
+def _attention(tracer: Tracer, layer: Layer) -> Operand:
+    query, key, value = [
+        _operand(layer, layer.argument(*at)) for at in enumerate(("query", "key", "value"))
+    ]
+    groups, heads = key.shape[2], query.shape[2]
+    shape = query.shape
+    q = tracer.reshape(query, (*shape[:2], groups, heads // groups, shape[3]))
+    scores = tracer.einsum("bqvrh,bkvh->bvrqk", q, key)
+    bias = layer.argument(3, "bias")
+    if isinstance(bias, Value):
+        wide = tracer.expand(bias, (shape[0], heads, *scores.shape[3:]))
+        scores = tracer.add(scores, tracer.reshape(wide, scores.shape))
+    scores = tracer.normalise(scores, (-1,))
+    y = tracer.einsum("bvrqk,bkvh->bqvrh", scores, value)
+    return tracer.reshape(y, (*shape[:3], value.shape[3]))
+
+
+@rule("ops.Cumsum", "ops.Cumprod")
+def _cumulated(tracer: Tracer, layer: Layer) -> Operand:
+    x = layer.x
+    if layer.config.get("axis") is None:
+        x = tracer.reshape(x, (x.size,))
+    if isinstance(x, Constant):
+        return x
+    axis = (layer.config.get("axis") or 0) % x.rank
+    n = x.shape[axis]
+    return tracer.read(x, {axis: (n, Relation.window(axis, axis, size=n, padding=n - 1))})
+
+
+@rule("ops.MaxPool", "ops.AveragePool")
+def _pool(tracer: Tracer, layer: Layer) -> Operand:
+    _, positions = spatial_axes(layer, layer.x)
+    sizes = layer.integers("pool_size", len(positions))
+    strides = sizes
+    if layer.config.get("strides") is not None:
+        strides = layer.integers("strides", len(positions))
+    return pooled(layer, layer.x, sizes, strides, str(layer.config.get("padding", "valid")))
+
+
+@rule("ops.Resize")
+def _resize(tracer: Tracer, layer: Layer) -> Operand:
+    x = layer.x
+    for key in ("crop_to_aspect_ratio", "pad_to_aspect_ratio"):
+        if layer.config.get(key):
+            raise layer.refused(f"{key} cannot be read")
+    lengths = layer.integers("size", 2)
+    first = x.rank - 2 if layer.channels_first else x.rank - 3
+    method = str(layer.config.get("interpolation", "bilinear"))
+    for axis, length in zip((first, first + 1), lengths, strict=True):
+        x = resized(layer, x, axis, length, method, layer.config.get("antialias"))
+    return x

@@ -1,0 +1,321 @@
+"""Rules for the core layers of Keras: dense, embedding, activations, merging, reshaping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from unrolled.errors import InvalidModelError
+from unrolled.importers.keras.layer import TABLE, Layer
+from unrolled.importers.tracing.tracer import Tracer
+from unrolled.importers.tracing.values import Constant, Operand
+
+__all__ = ["POINTWISE", "biased"]
+
+rule = TABLE.rule
+
+POINTWISE = (
+    "celu",
+    "elu",
+    "exponential",
+    "gelu",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "leaky_relu",
+    "linear",
+    "log_sigmoid",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "soft_shrink",
+    "softplus",
+    "softsign",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "squareplus",
+    "swish",
+    "tanh",
+    "tanh_shrink",
+    "threshold",
+)
+"""Activations that are functions of single elements."""
+
+
+def biased(layer: Layer, y: Operand, axis: int, length: int, name: str = "bias") -> Operand:
+    """Add the bias of a layer along an axis, if it has one."""
+    if not layer.config.get("use_bias", True):
+        return y
+    return layer.tracer.affine(y, (axis % y.rank,), layer.weight(name, (length,)))
+
+
+@rule(
+    *[f"activations.{name}" for name in POINTWISE],
+    "ELU",
+    "LeakyReLU",
+    "ReLU",
+    "ThresholdedReLU",
+    "Rescaling",
+)
+def _pointwise(tracer: Tracer, layer: Layer) -> Operand:
+    return tracer.pointwise(layer.x)
+
+
+@rule("activations.softmax", "activations.log_softmax", "activations.sparsemax")
+def _softmax(tracer: Tracer, layer: Layer) -> Operand:
+    return tracer.normalise(layer.x, (-1,))
+
+
+@rule("activations.glu")
+def _gated(tracer: Tracer, layer: Layer) -> Operand:
+    half = layer.x.shape[-1] // 2
+    linear, gate = tracer.split(layer.x, -1, [half, half])
+    return tracer.multiply(linear, tracer.pointwise(gate))
+
+
+@rule("Softmax")
+def _softmax_layer(tracer: Tracer, layer: Layer) -> Operand:
+    axis = layer.config.get("axis", -1)
+    return tracer.normalise(layer.x, axis if isinstance(axis, (list, tuple)) else (axis,))
+
+
+@rule("Activation")
+def _activation(tracer: Tracer, layer: Layer) -> Operand:
+    return layer.activation(layer.x)
+
+
+@rule("PReLU")
+def _prelu(tracer: Tracer, layer: Layer) -> Operand:
+    x = layer.x
+    shared = {axis % x.rank for axis in layer.config.get("shared_axes") or ()}
+    axes = list(range(1, x.rank))
+    layer.lengths(x, [axis for axis in axes if axis not in shared])
+    shape = [1 if axis in shared else x.shape[axis] for axis in axes]
+    return tracer.affine(x, axes, layer.weight("alpha", shape))
+
+
+@rule(
+    "ActivityRegularization",
+    "AlphaDropout",
+    "AutoContrast",
+    "Dropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "Identity",
+    "Masking",
+    "MixUp",
+    "RandomBrightness",
+    "RandomColorDegeneration",
+    "RandomColorJitter",
+    "RandomContrast",
+    "RandomElasticTransform",
+    "RandomErasing",
+    "RandomFlip",
+    "RandomGaussianBlur",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomInvert",
+    "RandomPerspective",
+    "RandomPosterization",
+    "RandomRotation",
+    "RandomSaturation",
+    "RandomSharpness",
+    "RandomShear",
+    "RandomTranslation",
+    "RandomZoom",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "StochasticDepth",
+)
+def _identity(tracer: Tracer, layer: Layer) -> Operand:
+    """What does nothing at inference."""
+    return layer.x
+
+
+@rule("Dense")
+def _dense(tracer: Tracer, layer: Layer) -> Operand:
+    x = layer.x
+    (inputs,) = layer.lengths(x, (-1,))
+    units = layer.integer("units")
+    kernel = layer.adapted("kernel", (inputs, units))
+    y = biased(layer, tracer.matmul(x, kernel), -1, units)
+    return layer.activation(y)
+
+
+@rule("EinsumDense")
+def _einsum_dense(tracer: Tracer, layer: Layer) -> Operand:
+    x = layer.x
+    equation = str(layer.config["equation"]).replace(" ", "")
+    result = equation.partition("->")[2]
+    lengths = _einsum_lengths(layer, equation, x)
+    kernel = layer.adapted(
+        "kernel", [lengths[c] for c in equation.partition("->")[0].split(",")[1]]
+    )
+    y = tracer.einsum(equation, x, kernel)
+    bias_axes = layer.config.get("bias_axes")
+    if bias_axes:
+        names = result.replace("...", "." * (y.rank - len(result.replace("...", ""))))
+        at = sorted([names.index(c) for c in bias_axes])
+        first = at[0]  # The bias has an axis of length 1 for what it does not have behind it.
+        shape = [y.shape[axis] if axis in at else 1 for axis in range(first, y.rank)]
+        y = tracer.affine(y, range(first, y.rank), layer.weight("bias", shape))
+    return layer.activation(y)
+
+
+def _einsum_lengths(layer: Layer, equation: str, x: Operand) -> dict[str, int]:
+    """The length of every label: of the input, then of the result as configured."""
+    left, _, result = equation.partition("->")
+    terms = left.split(",")
+    if len(terms) != 2 or not result:
+        raise InvalidModelError(f"{layer}: cannot read the equation '{equation}'")
+    before, dots, after = terms[0].partition("...")
+    labels = [*before, *[None] * (x.rank - len(before) - len(after) if dots else 0), *after]
+    if len(labels) != x.rank:
+        raise InvalidModelError(f"{layer}: '{equation}' does not fit an input of shape {x.shape}")
+    lengths = {label: x.shape[axis] for axis, label in enumerate(labels) if label is not None}
+    layer.lengths(x, [axis for axis, label in enumerate(labels) if label and label in terms[1]])
+    given = layer.config["output_shape"]
+    given = [given] if isinstance(given, int) else list(given)
+    plain = result.replace("...", "")
+    start = result.partition("...")[0]
+    # Without an ellipsis, the batch axis is left out of the output shape.
+    known = list(plain[1:] if plain == result or start else plain)[-len(given) :]
+    for label, length in zip(reversed(known), reversed(given), strict=False):
+        if length is not None:
+            lengths.setdefault(label, length)
+    return lengths
+
+
+@rule("Embedding", "ReversibleEmbedding")
+def _embedding(tracer: Tracer, layer: Layer) -> Operand:
+    shape = layer.integer("input_dim"), layer.integer("output_dim")
+    reverse = layer.argument(1, "reverse", False)
+    if reverse and not layer.config.get("tie_weights", True):
+        return tracer.matmul(layer.x, layer.weight("reverse_embeddings", shape[::-1]))
+    table = layer.adapted("embeddings", shape)
+    if reverse:
+        return tracer.einsum("...d,vd->...v", layer.x, table)
+    return tracer.embedding(table, layer.x)
+
+
+def _merging(function: Callable[..., Operand], tracer: Tracer, layer: Layer) -> Operand:
+    """Of inputs of unequal ranks the smaller get axes behind the batch axis, as in Keras."""
+    inputs = layer.inputs
+    rank = max(x.rank for x in inputs)
+    return function(tracer, *[tracer.unsqueeze(x, range(1, 1 + rank - x.rank)) for x in inputs])
+
+
+@rule("Add", "Average")
+def _add(tracer: Tracer, layer: Layer) -> Operand:
+    return _merging(Tracer.add, tracer, layer)
+
+
+@rule("Subtract")
+def _subtract(tracer: Tracer, layer: Layer) -> Operand:
+    return _merging(Tracer.subtract, tracer, layer)
+
+
+@rule("Multiply")
+def _multiply(tracer: Tracer, layer: Layer) -> Operand:
+    return _merging(Tracer.multiply, tracer, layer)
+
+
+@rule("Maximum", "Minimum")
+def _extremum(tracer: Tracer, layer: Layer) -> Operand:
+    return _merging(Tracer.combine, tracer, layer)
+
+
+@rule("Concatenate")
+def _concatenate(tracer: Tracer, layer: Layer) -> Operand:
+    return tracer.concat(layer.inputs, layer.config.get("axis", -1))
+
+
+@rule("Dot")
+def _dot(tracer: Tracer, layer: Layer) -> Operand:
+    a, b = layer.inputs
+    axes: Any = layer.config["axes"]
+    first, second = (axes, axes) if isinstance(axes, int) else axes
+    first, second = first % a.rank, second % b.rank
+    if layer.config.get("normalize"):
+        a, b = tracer.normalise(a, (first,)), tracer.normalise(b, (second,))
+    labels = list(range(a.rank))
+    others = [0, *range(a.rank, a.rank + b.rank - 1)]
+    others[second] = first
+    if second != 0 and a.shape[first] != b.shape[second]:
+        raise InvalidModelError(f"{layer}: axes of shapes {a.shape} and {b.shape} differ")
+    result = [*[x for x in labels if x != first], *[x for x in others[1:] if x != first]]
+    y = tracer.contract([labels, others], result, [a, b])
+    return tracer.reshape(y, (*y.shape, 1)) if y.rank == 1 else y
+
+
+@rule("Flatten")
+def _flatten(tracer: Tracer, layer: Layer) -> Operand:
+    x = layer.x
+    if layer.channels_first and x.rank > 2:
+        x = tracer.transpose(x, [0, *range(2, x.rank), 1])
+    return tracer.reshape(x, (x.shape[0], x.size // x.shape[0]))
+
+
+@rule("Reshape")
+def _reshape(tracer: Tracer, layer: Layer) -> Operand:
+    x = layer.x
+    return tracer.reshape(x, (x.shape[0], *completed(layer, x.size // x.shape[0])))
+
+
+def completed(layer: Layer, size: int) -> list[int]:
+    """The target shape with the length that is left open."""
+    shape = [-1 if n is None else int(n) for n in layer.config["target_shape"]]
+    known = int(np.prod([n for n in shape if n != -1], dtype=object))
+    if shape.count(-1) == 1 and known > 0:
+        shape[shape.index(-1)] = size // known
+    return shape
+
+
+@rule("Permute")
+def _permute(tracer: Tracer, layer: Layer) -> Operand:
+    return tracer.transpose(layer.x, [0, *layer.config["dims"]])
+
+
+@rule("RepeatVector")
+def _repeat_vector(tracer: Tracer, layer: Layer) -> Operand:
+    x = tracer.unsqueeze(layer.x, (1,))
+    return tracer.expand(x, (x.shape[0], layer.integer("n"), *x.shape[2:]))
+
+
+@rule("LayerScale")
+def _layer_scale(tracer: Tracer, layer: Layer) -> Operand:
+    x = layer.x
+    gamma = layer.weight("gamma", (layer.integer("projection_dim"),))
+    return tracer.affine(x, (x.rank - 1,), gamma)
+
+
+@rule("CustomScaleLayer")
+def _scaled_residual(tracer: Tracer, layer: Layer) -> Operand:
+    """Of InceptionResNetV2: a tensor plus another one times a constant."""
+    return tracer.add(*layer.inputs)
+
+
+@rule("TimeDistributed")
+def _time_distributed(tracer: Tracer, layer: Layer) -> Operand:
+    x = layer.x
+    steps = []
+    for step in range(layer.steps(x)):
+        now = tracer.squeeze(tracer.slice(x, 1, step, 1), (1,))
+        steps.append(tracer.unsqueeze(layer.inner(layer.config["layer"], now), (1,)))
+    return tracer.concat(steps, 1)
+
+
+@rule("CategoryEncoding")
+def _category_encoding(tracer: Tracer, layer: Layer) -> Operand:
+    if layer.config.get("output_mode") != "one_hot" or isinstance(layer.x, Constant):
+        raise layer.refused("only output_mode='one_hot' can be read")
+    x = layer.x if layer.x.shape[-1] == 1 else tracer.unsqueeze(layer.x, (layer.x.rank,))
+    return tracer.expand(x, (*x.shape[:-1], layer.integer("num_tokens")))

@@ -1,0 +1,362 @@
+"""Walks the nodes of an ONNX graph, its functions and its subgraphs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from unrolled.errors import InvalidModelError, UnrolledError, UnsupportedOperatorError
+from unrolled.importers.onnx.inputs import shape_in_file
+from unrolled.importers.onnx.reader import (
+    Node,
+    Stored,
+    check_location,
+    is_float,
+    read_constant,
+    shape_of_tensor,
+)
+from unrolled.importers.onnx.rules import QUANTISED_INPUTS, TABLE, WEIGHT_INPUTS
+from unrolled.importers.rules import Unsupported, as_list
+from unrolled.importers.tracing.tracer import Tracer
+from unrolled.importers.tracing.values import Constant, Shape, Value
+
+__all__ = ["Walk"]
+
+DEEPEST = 32
+"""Functions and subgraphs within one another."""
+
+MOST_REPEATED = 50_000
+"""Nodes of subgraphs and functions, once for each time they run."""
+
+MADE_UP = re.compile(
+    r"/|onnx::|val_\d+$|_val_\d+$|const|ConstantFolding|.*(Const|Cast|_output_\d+$|:\d+$)", re.I
+)
+"""Names of values that exporters number or derive from operators, and modules never have."""
+
+DEFAULT_DOMAINS = ("", "ai.onnx")
+
+
+class Unreadable(NamedTuple):
+    """Stands for what would have been computed by an operator without a rule for it."""
+
+    operator: str
+    node: str
+
+
+NOTED = Unreadable("", "")
+"""Of an operator that will be named already."""
+
+
+class UnreadableBodyError(Exception):
+    """A subgraph computes something by an operator that will be named already."""
+
+
+Scope = dict[str, Any]
+
+
+class Walk:
+    """One model being turned into a network.
+
+    Attributes
+    ----------
+    operators : list of str
+        Those of all nodes read.
+    """
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        model: Any,
+        source: str,
+        folder: Path | None,
+        parameters: frozenset[str],
+        constants: frozenset[str],
+    ) -> None:
+        self.tracer = tracer
+        self.operators: list[str] = []
+        self._repeated = 0
+        self._model = model
+        self._source = source
+        self._folder = folder
+        self._parameters = parameters
+        self._constants = constants
+        self._opsets = {entry.domain: int(entry.version) for entry in model.opset_import}
+        self._functions = {(f.domain, f.name): f for f in model.functions}
+        self._unsupported = Unsupported("onnx")
+        self._stored: dict[str, Stored] = {}
+        self._inputs: dict[str, Value] = {}
+        self._skipped: dict[str, str] = {}
+        self._stated: dict[str, Shape] = {}
+
+    def opset(self, domain: str) -> int:
+        """The version of a domain's operators; the newest if the file does not say."""
+        names = DEFAULT_DOMAINS if domain in DEFAULT_DOMAINS else (domain,)
+        return next((self._opsets[one] for one in names if one in self._opsets), 1 << 30)
+
+    def weight_inputs(self) -> frozenset[str]:
+        """Inputs of the graph that are parameters: asked for, or only ever weights of layers."""
+        inputs = {value.name for value in self._model.graph.input} - self._constants
+        as_weights: set[str] = set()
+        as_data: set[str] = set()
+        for node in self._model.graph.node:
+            places = WEIGHT_INPUTS.get(node.op_type, ())
+            for position, name in enumerate(node.input):
+                (as_weights if position in places else as_data).add(name)
+        return frozenset(inputs & ((as_weights - as_data) | self._parameters))
+
+    def run(self, input_shapes: Mapping[str, Shape]) -> None:
+        """Read the whole graph; the network has its inputs, links and outputs afterwards."""
+        graph = self._model.graph
+        weights = self.weight_inputs()
+        scope: Scope = {}
+        self._store(graph, scope)
+        stated = {value.name: shape_in_file(value) for value in graph.input}
+        for name, shape in input_shapes.items():
+            if name in weights:
+                value = self.tracer.parameter(name, shape)
+                self._stored[name] = scope[name] = Stored(Constant(shape), value)
+            else:
+                scope[name] = self._inputs[name] = self.tracer.input(name, shape)
+        if all(stated.get(name) == list(shape) for name, shape in input_shapes.items()):
+            for value in [*graph.value_info, *graph.output]:
+                self._state(value)
+        names = [value.name for value in graph.output]
+        self._walk(_needed(graph.node, names), scope, 0, {})
+        outputs = [self._operand(scope, name, "the graph") for name in names]
+        self._unsupported.check(self._source)
+        if not outputs:
+            raise InvalidModelError(f"{self._source}: the graph has no output")
+        for name, output in zip(names, outputs, strict=True):
+            self.tracer.name = name
+            self.tracer.output(output)
+
+    def skipped(self) -> dict[str, str]:
+        """Stored tensors and inputs that are no parameters of the network, and why."""
+        unused = {
+            name: "nothing that leads to an output is computed from it"
+            for name, value in [*self._inputs.items(), *self._values()]
+            if value.node.tensor is None
+        }
+        return self._skipped | unused | self.tracer.notes
+
+    def _values(self) -> list[tuple[str, Value]]:
+        """The stored tensors that are parameters where something is computed from them."""
+        stored = self._stored.items()
+        return [(name, one.value) for name, one in stored if one.value is not None]
+
+    def _store(self, graph: Any, scope: Scope) -> None:
+        quantised = {
+            name
+            for node in graph.node
+            for position, name in enumerate(node.input)
+            if position in QUANTISED_INPUTS.get(node.op_type, ())
+        }
+        for tensor in graph.initializer:
+            is_weight = is_float(tensor.data_type) or tensor.name in quantised
+            scope[tensor.name] = self._stored_tensor(tensor.name, tensor, is_weight)
+        for sparse in graph.sparse_initializer:
+            shape = shape_of_tensor(sparse.values.name, sparse)
+            tensor = Stored(Constant(shape), self.tracer.parameter(sparse.values.name, shape))
+            scope[sparse.values.name] = self._stored[sparse.values.name] = tensor
+
+    def _stored_tensor(self, name: str, tensor: Any, is_parameter: bool) -> Stored:
+        check_location(name, tensor)
+        constant = read_constant(name, tensor, self._folder)
+        if name in self._constants:
+            is_parameter, self._skipped[name] = False, "named as a constant"
+        elif name in self._parameters:
+            is_parameter = True
+        elif (
+            is_parameter
+            and constant.size == 1
+            and constant.array is not None
+            and MADE_UP.match(name)
+        ):
+            self._skipped[name] = "a single number under a name that an exporter made up"
+            is_parameter = False
+        if constant.size == 0:
+            is_parameter = False
+        if not is_parameter:
+            return Stored(constant, None)
+        known = self._stored.get(name)
+        if known is None:
+            known = Stored(constant, self.tracer.parameter(name, constant.shape))
+            self._stored[name] = known
+        return known
+
+    def _state(self, value: Any) -> None:
+        lengths = shape_in_file(value)
+        if lengths is not None and all(isinstance(n, int) for n in lengths):
+            self._stated[value.name] = tuple([int(n) for n in lengths if n is not None])
+
+    def _walk(
+        self, nodes: Iterable[Any], scope: Scope, depth: int, references: Mapping[str, Any]
+    ) -> None:
+        for proto in nodes:
+            self._repeated += depth > 0
+            if self._repeated > MOST_REPEATED:
+                raise InvalidModelError(
+                    f"{self._source}: more than {MOST_REPEATED:,} nodes once loops are unrolled"
+                )
+            domain = "" if proto.domain in DEFAULT_DOMAINS else proto.domain
+            operator = f"{domain}::{proto.op_type}" if domain else proto.op_type
+            self.operators.append(operator)
+            name = proto.name or (proto.output[0] if proto.output else operator)
+            inputs = [
+                self._read(scope, one, name, operator) if one else None for one in proto.input
+            ]
+            function = self._functions.get((proto.domain, proto.op_type))
+            if function is not None and operator not in TABLE:
+                results = self._called(function, proto, name, inputs, depth, references)
+            else:
+                run_body = partial(self._body, scope=scope, depth=depth + 1, references=references)
+                node = Node(
+                    operator, proto, self.opset(domain), inputs, references, self._folder, run_body
+                )
+                results = self._results(node)
+            extra = len(proto.output) - len(results)
+            results += [Unreadable(operator, name) for _ in range(extra)]
+            for output, result in zip(proto.output, results, strict=False):
+                if output:
+                    self._check(output, result, name)
+                    scope[output] = result
+
+    def _results(self, node: Node) -> list[Any]:
+        """What a node's rule returns; if it has none, that is noted."""
+        unreadable = [one for one in node.inputs if isinstance(one, Unreadable)]
+        if unreadable:
+            for one in unreadable:
+                self._note(one)
+            return [NOTED for _ in node.outputs]
+        rule = TABLE.get(node.operator)
+        self.tracer.name = next((name for name in node.outputs if name), node.name)
+        try:
+            if rule is not None:
+                return as_list(rule(self.tracer, node))
+            self._unsupported.add(node.operator, node.name)
+        except UnreadableBodyError:
+            pass
+        except UnsupportedOperatorError as error:
+            self._unsupported.add(node.operator, node.name, str(error))
+        except InvalidModelError as error:
+            raise InvalidModelError(f"{self._source}: {_located(node, str(error))}") from None
+        except UnrolledError:
+            raise
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            message = f"cannot be read: {error}"
+            raise InvalidModelError(f"{self._source}: {_located(node, message)}") from error
+        return [NOTED for _ in node.outputs]
+
+    def _called(
+        self,
+        function: Any,
+        proto: Any,
+        name: str,
+        inputs: list[Any],
+        depth: int,
+        references: Mapping[str, Any],
+    ) -> list[Any]:
+        """The outputs of a function that the model defines."""
+        if depth >= DEEPEST:
+            raise InvalidModelError(
+                f"{self._source}: node '{name}': functions are nested more than {DEEPEST} deep"
+            )
+        given = {attribute.name: attribute for attribute in function.attribute_proto}
+        for attribute in proto.attribute:
+            referred = references.get(attribute.ref_attr_name, attribute)
+            given[attribute.name] = referred if attribute.ref_attr_name else attribute
+        scope: Scope = dict.fromkeys(function.input)
+        scope.update(zip(function.input, inputs, strict=False))
+        self._walk(_needed(function.node, function.output), scope, depth + 1, given)
+        return [self._read(scope, output, name, proto.op_type) for output in function.output]
+
+    def _body(
+        self,
+        graph: Any,
+        inputs: Iterable[Any],
+        *,
+        scope: Scope,
+        depth: int,
+        references: Mapping[str, Any],
+    ) -> list[Any]:
+        """Run a subgraph once, within the scope around it; its outputs."""
+        if depth > DEEPEST:
+            raise InvalidModelError(
+                f"{self._source}: subgraphs are nested more than {DEEPEST} deep"
+            )
+        inner = dict(scope)
+        self._store(graph, inner)
+        inner.update(zip([value.name for value in graph.input], inputs, strict=False))
+        outputs = [value.name for value in graph.output]
+        self._walk(_needed(graph.node, outputs), inner, depth, references)
+        found = [self._operand(inner, name, "a subgraph") for name in outputs]
+        if any(isinstance(one, Unreadable) for one in found):
+            raise UnreadableBodyError
+        return found
+
+    def _operand(self, scope: Scope, name: str, reader: str) -> Any:
+        """An output of a graph; of one that no rule computes that is noted."""
+        found = self._read(scope, name, reader, "output")
+        if isinstance(found, Unreadable):
+            self._note(found)
+        return found.operand if isinstance(found, Stored) else found
+
+    def _read(self, scope: Scope, name: str, reader: str, operator: str) -> Any:
+        if name not in scope:
+            raise InvalidModelError(
+                f"{self._source}: node '{reader}' ({operator}) reads '{name}', which nothing "
+                "before it computes; the nodes form a cycle, are out of order, or one is missing"
+            )
+        return scope[name]
+
+    def _note(self, unreadable: Unreadable) -> None:
+        if unreadable is not NOTED:
+            self._unsupported.add(
+                unreadable.operator, unreadable.node, "only its first outputs have one"
+            )
+
+    def _check(self, output: str, result: Any, node: str) -> None:
+        """Refuse a result whose shape is not what the file says: one of them is wrong."""
+        stated = self._stated.get(output)
+        found = result.shape if isinstance(result, (Value, Constant)) else stated
+        if stated is not None and found != stated:
+            raise InvalidModelError(
+                f"{self._source}: node '{node}': '{output}' comes out with shape {found}, but the "
+                f"file says {stated}"
+            )
+
+
+def _located(node: Node, message: str) -> str:
+    """A message that names the node."""
+    if f"'{node.name}'" in message:
+        return message
+    return f"node '{node.name}' ({node.operator}): {message}"
+
+
+def _needed(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
+    """The nodes that lead to an output, in their order."""
+    wanted = set(outputs)
+    needed = []
+    for node in reversed(nodes):
+        if not wanted.isdisjoint(node.output):
+            needed.append(node)
+            wanted |= _read_by(node)
+    return needed[::-1]
+
+
+def _read_by(node: Any) -> set[str]:
+    """The names that a node reads, in its subgraphs as well."""
+    names: set[str] = set()
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        names.update(one.input)
+        for attribute in one.attribute:
+            graphs = [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
+            for graph in graphs:
+                waiting += graph.node
+                names.update([value.name for value in graph.output])
+    return names

@@ -1,0 +1,136 @@
+"""ONNX files and models as networks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from unrolled._support.hints import did_you_mean
+from unrolled.errors import InvalidArgumentError, InvalidModelError
+from unrolled.importers.onnx.graph import Walk
+from unrolled.importers.onnx.inputs import declared_inputs
+from unrolled.importers.onnx.reader import check_model, load_model
+from unrolled.importers.onnx.rules import TABLE
+from unrolled.importers.tracing.tracer import Tracer
+from unrolled.network.builder import Semantics
+from unrolled.network.network import Network
+from unrolled.network.provenance import Provenance
+
+__all__ = ["from_onnx", "operators", "rule"]
+
+rule = TABLE.rule
+
+
+def operators() -> tuple[str, ...]:
+    """The operators that have a rule, in alphabetical order.
+
+    Examples
+    --------
+    >>> from unrolled.importers import onnx
+    >>> "Conv" in onnx.operators()
+    True
+    """
+    return tuple(TABLE)
+
+
+def from_onnx(
+    model: Any,
+    input_shapes: Mapping[str, Sequence[int]] | Sequence[int] | None = None,
+    *,
+    parameters: Collection[str] = (),
+    constants: Collection[str] = (),
+    name: str | None = None,
+    semantics: Semantics = "value",
+) -> Network:
+    """Read an ONNX model as a network.
+
+    Only the graph, the names, types and shapes of weights, and small integer tensors are read; a
+    file whose weights are elsewhere needs none of them.
+
+    Parameters
+    ----------
+    model : str, Path, bytes or onnx.ModelProto
+        A file, its content, or a model in memory.
+    input_shapes : dict of str to sequence of int, or sequence of int, optional
+        Shapes of inputs, batch axis included, where the file leaves lengths open. Of a model with
+        one input, its shape alone will do.
+    parameters, constants : collection of str
+        Names of stored tensors, or inputs, that are parameters, or constants, whatever they seem.
+        By default, floating-point initialisers are parameters, but for single numbers under a name
+        that an exporter made up; of the inputs, those are that only weights of layers are
+        expected from, such as the kernel of a convolution.
+    name : str, optional
+        Of the network; by default that of the file.
+    semantics : {"value", "dependency"}
+        Which edges normalisers have; see `Network`.
+
+    Returns
+    -------
+    Network
+        Parameters have the names of the initialisers, `Network.provenance` says what was met.
+
+    Raises
+    ------
+    MissingPackageError
+        The package onnx is not installed.
+    InvalidModelError
+        Not an ONNX file, a length that nothing fixes, shapes that do not fit, values that would
+        be needed and are not known, or a size that is absurd.
+    UnsupportedOperatorError
+        Operators without a rule; all of them are named. See `rule`.
+    InvalidArgumentError
+        Arguments that do not fit the model.
+
+    Examples
+    --------
+    >>> import unrolled
+    >>> from onnx import TensorProto, helper
+    >>> x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3])
+    >>> y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 2])
+    >>> weight = helper.make_tensor("weight", TensorProto.FLOAT, [2, 3], [0.0] * 6)
+    >>> node = helper.make_node("Gemm", ["x", "weight"], ["y"], transB=1)
+    >>> model = helper.make_model(helper.make_graph([node], "dense", [x], [y], [weight]))
+    >>> unrolled.from_onnx(model, {"x": (1, 3)})
+    Network('dense', 6 parameters, 3 inputs, 2 outputs)
+    """
+    proto, source, folder = load_model(model)
+    graph = proto.graph
+    if not graph.node and not graph.output:
+        raise InvalidModelError(f"{source}: there is no graph in it")
+    check_model(source, proto)
+    network = Network(name or _name(model, graph), semantics=semantics)
+    tracer = Tracer(network)
+    walk = Walk(tracer, proto, source, folder, frozenset(parameters), frozenset(constants))
+    shapes = declared_inputs(source, graph, input_shapes, walk.weight_inputs())
+    _check_names(source, graph, [*parameters, *constants])
+    walk.run(shapes)
+    provenance = Provenance(
+        source,
+        "onnx",
+        f"IR {proto.ir_version}, opset {walk.opset('')}",
+        semantics,
+        {tensor.name: tensor.shape for tensor in network.inputs},
+        dict(Counter(walk.operators)),
+        {tensor.name: tensor.size for tensor in network.parameters},
+        walk.skipped(),
+    )
+    network.record_provenance(provenance)
+    return network
+
+
+def _name(model: Any, graph: Any) -> str:
+    text = Path(model).stem if isinstance(model, (str, Path)) else str(graph.name)
+    return "".join([letter for letter in text if letter.isprintable()]) or "model"
+
+
+def _check_names(source: str, graph: Any, names: Sequence[str]) -> None:
+    known = [tensor.name for tensor in graph.initializer]
+    known += [tensor.values.name for tensor in graph.sparse_initializer]
+    known += [value.name for value in graph.input]
+    for name in names:
+        if name not in known:
+            raise InvalidArgumentError(
+                f"{source}: there is no stored tensor or input '{name}'{did_you_mean(name, known)}"
+            )

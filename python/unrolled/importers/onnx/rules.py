@@ -1,0 +1,14 @@
+"""All rules for ONNX operators."""
+
+from __future__ import annotations
+
+from unrolled.importers.onnx import (  # noqa: F401
+    control,
+    elementwise,
+    layers,
+    movement,
+    resize,
+)
+from unrolled.importers.onnx.table import QUANTISED_INPUTS, TABLE, WEIGHT_INPUTS
+
+__all__ = ["QUANTISED_INPUTS", "TABLE", "WEIGHT_INPUTS"]

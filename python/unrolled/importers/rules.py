@@ -1,0 +1,127 @@
+"""Tables of operator rules, and the error that names every operator without one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from unrolled.errors import InvalidArgumentError, UnsupportedOperatorError
+from unrolled.importers.tracing.values import Operand
+
+__all__ = ["RuleTable", "Unsupported", "as_list"]
+
+MOST_NODES_NAMED = 3
+"""Of each operator without a rule, in the message."""
+
+Rule = TypeVar("Rule", bound=Callable[..., Any])
+
+
+class RuleTable:
+    """The rules of one framework, by operator.
+
+    Parameters
+    ----------
+    framework : str
+        The name of its module in `unrolled.importers`.
+    """
+
+    def __init__(self, framework: str) -> None:
+        self.framework = framework
+        self._rules: dict[str, Callable[..., Any]] = {}
+
+    def rule(self, *operators: str) -> Callable[[Rule], Rule]:
+        """Use a function as the rule of operators, in place of one they may have.
+
+        Parameters
+        ----------
+        *operators : str
+
+        Returns
+        -------
+        callable
+            A decorator. The function takes a `Tracer` and the node, and returns an operand, or a
+            sequence of them if the operator has several outputs.
+
+        Raises
+        ------
+        InvalidArgumentError
+            No operator, or something else than names.
+        """
+        if not operators or not all(isinstance(name, str) and name for name in operators):
+            raise InvalidArgumentError(
+                f"rule() takes the names of operators, such as rule('Relu'), got {operators!r}"
+            )
+
+        def register(function: Rule) -> Rule:
+            for name in operators:
+                self._rules[name] = function
+            return function
+
+        return register
+
+    def get(self, operator: str) -> Callable[..., Any] | None:
+        """The rule of an operator, if it has one."""
+        return self._rules.get(operator)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._rules))
+
+    def __contains__(self, operator: object) -> bool:
+        return operator in self._rules
+
+    def remove(self, *operators: str) -> None:
+        """Forget rules; operators without one are passed over."""
+        for name in operators:
+            self._rules.pop(name, None)
+
+
+class Unsupported:
+    """Gathers operators that cannot be read, so that one error names them all."""
+
+    def __init__(self, framework: str) -> None:
+        self.framework = framework
+        self._nodes: dict[str, list[str]] = {}
+        self._reasons: dict[str, str] = {}
+
+    def add(self, operator: str, node: str, reason: str = "") -> None:
+        """Note a node whose operator has no rule, or none for this case."""
+        self._nodes.setdefault(operator, []).append(node)
+        if reason:
+            self._reasons.setdefault(operator, reason)
+
+    def __bool__(self) -> bool:
+        return bool(self._nodes)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._nodes)
+
+    def check(self, source: str) -> None:
+        """Raise the error if there is anything to name.
+
+        Raises
+        ------
+        UnsupportedOperatorError
+        """
+        if not self._nodes:
+            return
+        parts = []
+        for operator, nodes in self._nodes.items():
+            named = ", ".join([repr(node) for node in nodes[:MOST_NODES_NAMED]])
+            more = len(nodes) - MOST_NODES_NAMED
+            reason = self._reasons.get(operator)
+            parts.append(
+                f"{operator} (node {named}{f' and {more} more' if more > 0 else ''}"
+                f"{f': {reason}' if reason else ''})"
+            )
+        first = next(iter(self._nodes))
+        raise UnsupportedOperatorError(
+            f"{source}: no rule for {len(parts)} operator{'s' if len(parts) > 1 else ''}: "
+            f"{'; '.join(parts)}. "
+            f"Add one with @unrolled.importers.{self.framework}.rule({first!r})",
+            self._nodes,
+        )
+
+
+def as_list(result: Operand | list[Operand] | tuple[Operand, ...]) -> list[Operand]:
+    """What a rule returned, as a list of outputs."""
+    return list(result) if isinstance(result, (list, tuple)) else [result]

@@ -1,0 +1,308 @@
+"""Rules of PyTorch operators that work element by element, and reductions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unrolled._core import Relation
+from unrolled.importers.torch.node import Node, aten
+from unrolled.importers.tracing.values import Array, Constant, Operand, Value
+
+if TYPE_CHECKING:
+    from unrolled.importers.tracing.tracer import Tracer
+
+__all__ = ["axes_of"]
+
+
+@aten(
+    *("clone", "contiguous", "detach", "alias", "lift", "lift_fresh", "lift_fresh_copy", "copy"),
+    *("to", "_to_copy", "type_as", "positive", "dropout", "feature_dropout", "native_dropout"),
+    *("alpha_dropout", "feature_alpha_dropout", "resolve_conj", "resolve_neg", "real", "conj"),
+    *("_conj", "_conj_physical", "data", "float", "half", "double", "rename", "set_"),
+    *("cpu", "cuda", "_autocast_to_full_precision", "_autocast_to_reduced_precision"),
+)
+def _same(tracer: Tracer, node: Node) -> Operand | list[Operand]:
+    if node.operator.rstrip("_") == "aten.copy":
+        return tracer.expand(node.operand("src"), node.shape)
+    x = node.operands()[0]
+    return x if len(node.shapes) == 1 else [x, Constant(node.shapes[1])]
+
+
+@aten(
+    *("relu", "relu6", "silu", "gelu", "hardswish", "hardsigmoid", "sigmoid", "tanh", "elu"),
+    *("selu", "celu", "leaky_relu", "rrelu", "mish", "softplus", "softshrink", "hardshrink"),
+    *("log_sigmoid", "logsigmoid", "hardtanh", "threshold", "erf", "erfc", "erfinv", "exp"),
+    *("exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos"),
+    *("atan", "sinh", "cosh", "asinh", "acosh", "atanh", "sinc", "floor", "ceil", "round"),
+    *("trunc", "fix", "frac", "sign", "sgn", "signbit", "logit", "digamma", "lgamma", "i0"),
+    *("special_i0e", "special_erfcx", "special_ndtr", "special_log_ndtr", "deg2rad", "rad2deg"),
+    *("nan_to_num", "isnan", "isinf", "isfinite", "isposinf", "isneginf", "logical_not"),
+    *("bitwise_not", "angle", "bucketize", "polygamma", "fake_quantize_per_tensor_affine"),
+)
+def _pointwise(tracer: Tracer, node: Node) -> Operand:
+    return tracer.pointwise(_first_value(node))
+
+
+@aten("_log_sigmoid_forward", "log_sigmoid_forward", "rrelu_with_noise_functional")
+def _pointwise_and_buffer(tracer: Tracer, node: Node) -> list[Operand]:
+    y = tracer.pointwise(_first_value(node))
+    return [y, *[Constant(shape) for shape in node.shapes[1:]]]
+
+
+@aten("sqrt")
+def _sqrt(tracer: Tracer, node: Node) -> Operand:
+    return _power(tracer, node.operand("self"))
+
+
+@aten("square")
+def _square(tracer: Tracer, node: Node) -> Operand:
+    return _power(tracer, node.operand("self"))
+
+
+@aten("abs", "absolute")
+def _abs(tracer: Tracer, node: Node) -> Operand:
+    return _power(tracer, node.operand("self"))
+
+
+@aten("rsqrt")
+def _rsqrt(tracer: Tracer, node: Node) -> Operand:
+    return tracer.reciprocal(_power(tracer, node.operand("self")))
+
+
+@aten("reciprocal")
+def _reciprocal(tracer: Tracer, node: Node) -> Operand:
+    return tracer.reciprocal(node.operand("self"))
+
+
+@aten("neg", "negative")
+def _negative(tracer: Tracer, node: Node) -> Operand:
+    return tracer.negative(node.operand("self"))
+
+
+@aten("pow", "float_power", "special_xlogy")
+def _pow(tracer: Tracer, node: Node) -> Operand:
+    base, exponent = node.operand("self"), node.operand("exponent")
+    number = _number(exponent)
+    if isinstance(base, Constant) or number is None:
+        return tracer.function(base, exponent)
+    y = _power(tracer, base)
+    return tracer.reciprocal(y) if number < 0 else y
+
+
+@aten("clamp", "clip", "clamp_min", "clamp_max")
+def _clamp(tracer: Tracer, node: Node) -> Operand:
+    bounds = [node[name] for name in ("min", "max") if node.get(name) is not None]
+    moving = [bound for bound in bounds if isinstance(bound, Value)]
+    x = node.operand("self")
+    if moving:
+        return tracer.function(x, *moving)
+    return tracer.expand(_power(tracer, x), node.shape)
+
+
+@aten("add", "sub", "subtract", "rsub", "__add__", "__sub__")
+def _add(tracer: Tracer, node: Node) -> Operand:
+    a, b = node.operand("self"), node.operand("other")
+    alpha = node.get("alpha", 1)
+    if alpha == 0:
+        zero = (a, b) if "rsub" not in node.operator else (b, a)
+        return tracer.expand(zero[0], node.shape)
+    if "rsub" in node.operator:
+        return tracer.subtract(b, _scaled(tracer, a, alpha))
+    minus = "sub" in node.operator
+    if (alpha < 0) != minus:
+        return tracer.subtract(a, _scaled(tracer, b, abs(alpha)))
+    return tracer.add(a, _scaled(tracer, b, abs(alpha)))
+
+
+@aten("mul", "multiply", "__mul__")
+def _multiply(tracer: Tracer, node: Node) -> Operand:
+    a, b = node.operand("self"), node.operand("other")
+    for x, factor in ((a, b), (b, a)):
+        if isinstance(x, Value) and isinstance(factor, Constant):
+            y = tracer.negative(x) if (_number(factor) or 0) < 0 else x
+            return tracer.expand(y, node.shape)
+    return tracer.multiply(a, b)
+
+
+@aten("div", "divide", "true_divide", "floor_divide")
+def _divide(tracer: Tracer, node: Node) -> Operand:
+    a, b = node.operand("self"), node.operand("other")
+    if node.get("rounding_mode") is not None or "floor" in node.operator:
+        return tracer.function(a, b)
+    if isinstance(a, Value) and isinstance(b, Constant):
+        y = tracer.negative(a) if (_number(b) or 0) < 0 else a
+        return tracer.expand(y, node.shape)
+    return tracer.divide(a, b)
+
+
+@aten("addcmul", "addcdiv")
+def _add_product(tracer: Tracer, node: Node) -> Operand:
+    x, a, b = node.operand("self"), node.operand("tensor1"), node.operand("tensor2")
+    product = tracer.multiply(a, b) if "mul" in node.operator else tracer.divide(a, b)
+    return tracer.subtract(x, product) if node["value"] < 0 else tracer.add(x, product)
+
+
+@aten(
+    *("eq", "ne", "lt", "le", "gt", "ge", "not_equal", "less", "less_equal", "greater"),
+    *("greater_equal", "logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or"),
+    *("bitwise_xor", "__and__", "__or__", "__xor__", "fmod", "remainder", "atan2", "arctan2"),
+    *("hypot", "copysign", "xlogy", "logaddexp", "logaddexp2", "lerp", "nextafter", "isclose"),
+    *("heaviside", "ldexp", "gcd", "lcm", "bitwise_left_shift", "bitwise_right_shift"),
+)
+def _function_of_all(tracer: Tracer, node: Node) -> Operand:
+    return tracer.function(*node.operands())
+
+
+@aten("maximum", "minimum", "fmax", "fmin")
+def _extremum(tracer: Tracer, node: Node) -> Operand:
+    operands = node.operands()
+    values = [x for x in operands if isinstance(x, Value)]
+    if len(values) == 1:
+        return tracer.expand(_power(tracer, values[0]), node.shape)
+    return tracer.combine(*operands)
+
+
+@aten("where")
+def _where(tracer: Tracer, node: Node) -> Operand:
+    cases = [_operand(node[name]) for name in ("condition", "self", "other")]
+    return tracer.expand(tracer.where(*cases), node.shape)
+
+
+@aten("masked_fill")
+def _masked_fill(tracer: Tracer, node: Node) -> Operand:
+    cases = [_operand(node[name]) for name in ("mask", "value", "self")]
+    return tracer.expand(tracer.where(*cases), node.shape)
+
+
+@aten("tril", "triu")
+def _triangle(tracer: Tracer, node: Node) -> Operand:
+    x = node.operand("self")
+    triangle = np.tril if "tril" in node.operator else np.triu
+    ones = triangle(np.ones(x.shape[-2:], dtype=bool), node["diagonal"])
+    return _kept(tracer, x, ones)
+
+
+@aten("fill", "zero", "bernoulli", "normal", "uniform", "exponential", "random")
+@aten("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like")
+@aten("randint_like", "new_zeros", "new_ones", "new_full", "new_empty", "new_empty_strided")
+def _filled(tracer: Tracer, node: Node) -> Operand:
+    value = node.get("value")
+    if isinstance(value, Value):
+        return tracer.expand(value, node.shape)
+    known = {"zeros": 0, "zero": 0, "ones": 1, "fill": value, "full": node.get("fill_value")}
+    kind = node.operator.removeprefix("aten.").removeprefix("new_").removesuffix("_like")
+    number = known.get(kind.rstrip("_"))
+    if not isinstance(number, (int, float)):
+        return Constant(node.shape)
+    return Constant(node.shape, np.broadcast_to(np.asarray(number), node.shape))
+
+
+@aten("prelu", "_prelu_kernel")
+def _prelu(tracer: Tracer, node: Node) -> Operand:
+    x, weight = node.operand("self"), node.operand("weight")
+    if weight.size == 1 or x.rank < 2:
+        return tracer.combine(x, tracer.reshape(weight, (weight.size,)))
+    return tracer.affine(x, (1,), tracer.reshape(weight, (weight.size,)))
+
+
+@aten("glu")
+def _glu(tracer: Tracer, node: Node) -> Operand:
+    x, axis = node.operand("self"), node["dim"]
+    half = x.shape[axis] // 2
+    a, b = tracer.split(x, axis % x.rank, [half, half])
+    return tracer.multiply(a, tracer.pointwise(b))
+
+
+@aten(
+    *("mean", "sum", "prod", "amax", "amin", "var", "std", "logsumexp", "norm", "all", "any"),
+    *("nanmean", "nansum", "nanmedian", "linalg_vector_norm", "linalg_norm", "frobenius_norm"),
+    *("nuclear_norm", "argmax", "argmin", "count_nonzero", "max", "min", "median", "mode"),
+    *("var_mean", "std_mean", "aminmax", "kthvalue"),
+)
+def _reduce(tracer: Tracer, node: Node) -> Operand | list[Operand]:
+    x = node.operand("self")
+    if isinstance(other := node.get("other"), (Value, Constant)):  # The maximum of two tensors.
+        return tracer.combine(x, other)
+    default = -1 if node.operator in ("aten.mode", "aten.kthvalue") else None
+    axes = axes_of(x, node.get("dim", default))
+    y = tracer.reduce(x, axes, keepdims=bool(node.get("keepdim", False)))
+    if "arg" in node.operator:
+        return tracer.pointwise(y)
+    return y if len(node.shapes) == 1 else [y] * len(node.shapes)
+
+
+@aten("cumsum", "cumprod", "logcumsumexp", "cummax", "cummin")
+def _cumulate(tracer: Tracer, node: Node) -> Operand | list[Operand]:
+    x = node.operand("self")
+    assert isinstance(x, Value)
+    if not x.rank:
+        return x
+    axis = node["dim"] % x.rank
+    length = x.shape[axis]
+    window = Relation.window(axis, axis, size=length, padding=length - 1)
+    y = tracer.read(x, {axis: (length, window)})
+    return y if len(node.shapes) == 1 else [y, y]
+
+
+@aten("topk", "sort", "argsort", "msort")
+def _sort(tracer: Tracer, node: Node) -> Operand | list[Operand]:
+    x = node.operand("self")
+    assert isinstance(x, Value)
+    axis = node.get("dim", 0 if "msort" in node.operator else -1) % x.rank
+    y = tracer.read(x, {axis: (node.shape[axis], Relation.all(axis, axis))})
+    return y if len(node.shapes) == 1 else [y, y]
+
+
+def axes_of(x: Operand, dim: Any) -> list[int]:
+    """The axes that an argument `dim` stands for: all of them where it is None or empty."""
+    if dim is None or dim == [] or dim == ():
+        return list(range(x.rank))
+    axes = list(dim) if isinstance(dim, Sequence) else [dim]
+    return [axis % x.rank for axis in axes] if x.rank else []
+
+
+def _first_value(node: Node) -> Operand:
+    return next(iter(node.operands()))
+
+
+def _power(tracer: Tracer, x: Operand) -> Operand:
+    """A function after which a reciprocal is still one; the negative of a tensor is lost."""
+    return tracer.pointwise(x, power=isinstance(x, Value) and x.sign != "-")
+
+
+def _scaled(tracer: Tracer, x: Operand, factor: float) -> Operand:
+    return x if factor == 1 else tracer.multiply(x, Constant.of(factor))
+
+
+def _number(x: Operand) -> float | None:
+    """The value of a constant whose elements are all alike."""
+    if not isinstance(x, Constant) or x.array is None or not x.array.size:
+        return None
+    first = x.array.reshape(-1)[0]
+    return float(first) if bool((x.array == first).all()) else None
+
+
+def _operand(given: Any) -> Operand:
+    """A tensor, or a number as a constant."""
+    return given if isinstance(given, (Value, Constant)) else Constant.of(given)
+
+
+def _kept(tracer: Tracer, x: Operand, keep: Array) -> Operand:
+    """A tensor of which only some elements are read, the others being constant."""
+    if isinstance(x, Constant) or not keep.any():
+        return Constant(x.shape)
+    if keep.all():
+        return x
+    keep = keep.reshape((1,) * (x.rank - keep.ndim) + keep.shape)
+    axes = [axis for axis in range(x.rank) if (keep != keep.take([0], axis)).any()]
+    first, last = axes[0], axes[-1] + 1
+    others = tuple(axis for axis in range(x.rank) if not first <= axis < last)
+    plane = np.broadcast_to(keep.any(axis=others), x.shape[first:last]).reshape(-1)
+    merged = tracer.reshape(x, (*x.shape[:first], plane.size, *x.shape[last:]))
+    assert isinstance(merged, Value)
+    indices = np.where(plane, np.arange(plane.size), -1)
+    y = tracer.read(merged, {first: (plane.size, Relation.select(first, first, indices))})
+    return tracer.reshape(y, x.shape)

@@ -1,0 +1,178 @@
+"""Networks from PyTorch modules, through `torch.export`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from unrolled._support.hints import described
+from unrolled._support.optional import import_optional
+from unrolled.errors import InvalidArgumentError, InvalidModelError
+from unrolled.importers.rules import Rule
+from unrolled.importers.torch import (  # noqa: F401 - these fill the table
+    elementwise,
+    movement,
+    norms,
+    products,
+    windows,
+)
+from unrolled.importers.torch.graph import Reader
+from unrolled.importers.torch.node import TABLE, Node
+from unrolled.importers.torch.program import Program, exported
+from unrolled.importers.tracing.tracer import Tracer
+from unrolled.importers.tracing.values import Value
+from unrolled.network.builder import Semantics
+from unrolled.network.network import Network
+from unrolled.network.provenance import Provenance
+
+__all__ = ["Node", "from_torch", "operators", "rule"]
+
+
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    """Use a function as the rule of operators, in place of one they may have.
+
+    Parameters
+    ----------
+    *names : str
+        Such as "aten.relu" for all its overloads and its in-place form, "aten.max.dim" for one
+        overload, or "my_library.my_operator".
+
+    Returns
+    -------
+    callable
+        A decorator for functions that take a `Tracer` and a `Node` and return an operand, or a list
+        of them if the operator returns several tensors.
+
+    Raises
+    ------
+    InvalidArgumentError
+        No name.
+
+    Examples
+    --------
+    >>> import unrolled.importers.torch
+    >>> @unrolled.importers.torch.rule("my_library.swap")
+    ... def swap(tracer, node):
+    ...     return tracer.transpose(node["x"], (1, 0))
+    >>> "my_library.swap" in unrolled.importers.torch.operators()
+    True
+    """
+    return TABLE.rule(*names)
+
+
+def operators() -> list[str]:
+    """The operators that have a rule.
+
+    Those that have none but that PyTorch itself makes of others are read as these.
+
+    Examples
+    --------
+    >>> import unrolled.importers.torch
+    >>> "aten.conv2d" in unrolled.importers.torch.operators()
+    True
+    """
+    return list(TABLE)
+
+
+def from_torch(
+    module: Any,
+    example_inputs: Any = None,
+    *,
+    kwargs: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    semantics: Semantics = "value",
+    training: bool = False,
+) -> Network:
+    """The network of a PyTorch module.
+
+    The module is exported by `torch.export`, as it is in evaluation: nothing is folded, batch norm
+    keeps its four parameters a channel. Parameters have the names of the state dict. Floating-point
+    buffers that are used, such as running statistics, are parameters that are not trainable; all
+    other tensors are constants. Nothing is computed, and weights may be on the "meta" device.
+
+    Parameters
+    ----------
+    module : torch.nn.Module or torch.export.ExportedProgram
+        Left as it is.
+    example_inputs : torch.Tensor or tuple, optional
+        Positional arguments of a call; of tensors only shape and type matter, and they may be on
+        the "meta" device. An exported program with static shapes needs none.
+    kwargs : dict of str to Tensor, optional
+        Arguments by name.
+    name : str, optional
+        Of the network; by default that of the class.
+    semantics : {"value", "dependency"}
+        Which edges normalisers have; see `Network`.
+    training : bool
+        Whether to export as in training: batch norm then normalises by the statistics of its
+        input, and running statistics are not parameters.
+
+    Returns
+    -------
+    Network
+        `Network.provenance` tells what was met and what was skipped.
+
+    Raises
+    ------
+    InvalidArgumentError
+        No module, or inputs that are none.
+    InvalidModelError
+        `torch.export` cannot export the module, or shapes are not known.
+    MissingPackageError
+        PyTorch is not installed.
+    UnsupportedOperatorError
+        Operators without a rule, all of them named; see `rule`.
+
+    Notes
+    -----
+    A mask cuts no edges, whether it is added to scores, chooses between them and a constant
+    (`where`, `masked_fill`), or is given to attention; triangles of a tensor (`tril`, `triu`) do.
+    Operators that PyTorch itself makes of others are read as these if they have no rule.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import unrolled
+    >>> model = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.GELU())
+    >>> unrolled.from_torch(model, torch.zeros(1, 8))
+    Network('Sequential', 36 parameters, 8 inputs, 4 outputs)
+    """
+    torch = import_optional("torch", "torch")
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        raise InvalidArgumentError(f"kwargs must be a dict, got {described(kwargs)}")
+    program = exported(module, example_inputs, dict(kwargs or {}), training)
+    source = _source(module)
+    network = Network(type(module).__name__ if name is None else name, semantics=semantics)
+    tracer = Tracer(network)
+    reader = Reader(tracer)
+    given = Program(program, tracer)
+    outputs = reader.walk(program.graph_module, given.inputs)
+    reader.unsupported.check(source)
+    specs = program.graph_signature.output_specs
+    found = [one for one, spec in zip(outputs, specs, strict=True) if _is_output(spec)]
+    results = [one for one in found if isinstance(one, Value)]
+    if not results:
+        raise InvalidModelError(f"{source}: no output depends on an input or a parameter")
+    tracer.name = "output"
+    tracer.output(*results)
+    provenance = Provenance(
+        source,
+        "torch",
+        str(torch.__version__),
+        semantics,
+        given.shapes,
+        dict(reader.operators),
+        {tensor.name: tensor.size for tensor in network.parameters},
+        given.skipped(),
+    )
+    network.record_provenance(provenance)
+    return network
+
+
+def _is_output(spec: Any) -> bool:
+    return bool(spec.kind.name == "USER_OUTPUT")
+
+
+def _source(module: Any) -> str:
+    kind = type(module)
+    return f"{kind.__module__}.{kind.__qualname__}"

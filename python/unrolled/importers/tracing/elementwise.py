@@ -1,0 +1,409 @@
+"""Functions of elements at the same index: gates, sums, and normalisers found among them.
+
+A product or quotient of pointwise functions of one tensor is one function of it: SiLU, GELU and the
+like have one edge, however they are written. A statistic of a tensor (a mean, a norm, a sum or any
+other reduction, and functions of them) that is subtracted from the tensor, or divides it, is a
+normaliser. DESIGN.md, section 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from unrolled._core import Relation
+from unrolled.errors import InvalidModelError
+from unrolled.importers.tracing.base import aligned
+from unrolled.importers.tracing.movement import Movement
+from unrolled.importers.tracing.values import (
+    Constant,
+    Node,
+    Operand,
+    Shape,
+    Sign,
+    Value,
+    broadcast_shapes,
+)
+
+__all__ = ["Elementwise"]
+
+Kind: TypeAlias = Literal["sum", "product"]
+
+LONGEST_CHAIN = 64
+"""Nodes that wait for what follows, one behind the other; the next is made at once."""
+
+INVERSE: dict[Sign, Sign] = {"": "/", "-": "/", "/": ""}
+
+
+class Elementwise(Movement):
+    """The part of `Tracer` that combines elements at the same index."""
+
+    def pointwise(
+        self, x: Operand, function: Callable[[Any], Any] | None = None, *, power: bool = False
+    ) -> Operand:
+        """A function of single elements: one edge.
+
+        Parameters
+        ----------
+        x : Operand
+        function : callable, optional
+            Works constants out; without it only their shape is known.
+        power : bool
+            Whether a reciprocal stays one, as under square roots, clipping, and factors.
+        """
+        if isinstance(x, Constant):
+            return Constant(x.shape) if function is None else x.mapped(x.shape, function)
+        return x if power else replace(x, sign="", mapped=True)
+
+    def negative(self, x: Operand) -> Operand:
+        """Minus a tensor."""
+        if isinstance(x, Constant):
+            return x.mapped(x.shape, lambda array: -array)
+        return x.signed("" if x.sign == "-" else "-")
+
+    def reciprocal(self, x: Operand) -> Operand:
+        """One divided by a tensor."""
+        return Constant(x.shape) if isinstance(x, Constant) else x.signed(INVERSE[x.sign])
+
+    def add(self, *operands: Operand) -> Operand:
+        """Sum of tensors after broadcasting; a statistic subtracted from its tensor normalises."""
+        return self._combined(operands, "sum")
+
+    def subtract(self, a: Operand, b: Operand) -> Operand:
+        """Difference of two tensors after broadcasting; see `add`."""
+        return self.add(a, self.negative(b))
+
+    def multiply(self, *operands: Operand) -> Operand:
+        """Product of tensors after broadcasting.
+
+        Of pointwise functions of one tensor it is one function; a statistic whose reciprocal
+        multiplies its own tensor normalises; every other factor has an edge.
+        """
+        return self._combined(operands, "product")
+
+    def divide(self, a: Operand, b: Operand) -> Operand:
+        """Quotient of two tensors after broadcasting; see `multiply`."""
+        return self.multiply(a, self.reciprocal(b))
+
+    def combine(self, *operands: Operand) -> Operand:
+        """Any other function of elements at the same index: an edge for each operand."""
+        shape = broadcast_shapes(self.name, [operand.shape for operand in operands])
+        links = [
+            (operand, aligned(operand.shape, shape))
+            for operand in operands
+            if isinstance(operand, Value)
+        ]
+        return self.emit(shape, links) if links else Constant(shape)
+
+    def function(self, *operands: Operand) -> Operand:
+        """Any function of elements at the same index.
+
+        One function if all operands are functions of one tensor, else an edge for each of them.
+        """
+        functions = [self.pointwise(x) for x in operands if isinstance(x, Value)]
+        shape = broadcast_shapes(self.name, [operand.shape for operand in operands])
+        if not functions:
+            return Constant(shape)
+        return self.expand(self.multiply(*functions), shape)
+
+    def where(self, condition: Operand, a: Operand, b: Operand) -> Operand:
+        """Elements of `a` where a condition holds, else of `b`.
+
+        What a constant condition chooses is known: each element is read from its own tensor, and
+        from none where a constant zero is chosen. Any other constant masks scores, as it would if
+        it were added, and changes no edge.
+        """
+        values = [x for x in (a, b) if isinstance(x, Value)]
+        if isinstance(condition, Value) and len(values) == 1:
+            # A condition on a statistic of the tensor belongs to its normaliser, as where a softmax
+            # is made safe against groups that are masked as a whole.
+            shape = broadcast_shapes(self.name, [condition.shape, a.shape, b.shape])
+            gate = condition.signed("/")
+            x = replace(values[0], sign="", mapped=True)
+            is_normalised = x.node.kind == "normalised"
+            if is_normalised and _normalises(gate, x, "product") == x.node.axes:
+                return self.expand(x, shape)
+            return self.expand(self.multiply(x, replace(gate, mapped=True)), shape)
+        if not isinstance(condition, Constant) or condition.array is None:
+            return self.function(condition, a, b)
+        chosen = np.asarray(condition.array, dtype=bool)
+        shape = broadcast_shapes(self.name, [chosen.shape, a.shape, b.shape])
+        if chosen.all() or not chosen.any():
+            return self.expand(a if chosen.all() else b, shape)
+        fill = a if isinstance(a, Constant) else b
+        if isinstance(fill, Constant) and (fill.array is None or np.any(fill.array)):
+            return self.function(a, b)
+        return self.choose(np.where(np.broadcast_to(chosen, shape), 0, 1), [a, b])
+
+    def affine(self, x: Operand, axes: Sequence[int], *weights: Operand) -> Operand:
+        """A function of a tensor and of weights that lie along its axes `axes`: edges from all."""
+        lengths = [x.shape[axis] for axis in axes]
+        for weight in weights:
+            own = lengths[max(len(lengths) - weight.rank, 0) :]
+            if len(own) != weight.rank or any(
+                n not in (1, length) for n, length in zip(weight.shape, own, strict=True)
+            ):
+                raise InvalidModelError(
+                    f"{self.name}: a weight of shape {weight.shape} does not lie along axes "
+                    f"{list(axes)} of a tensor of shape {x.shape}"
+                )
+        links = []
+        if isinstance(x, Value):
+            links.append((x, [Relation.same(axis, axis) for axis in range(x.rank)]))
+        for weight in weights:
+            if isinstance(weight, Value):
+                at = list(axes)[len(axes) - weight.rank :]
+                relations = [Relation.sum(axis) for axis in range(x.rank) if axis not in at]
+                for source, axis in enumerate(at):
+                    whole = weight.shape[source] == x.shape[axis]
+                    relations.append((Relation.same if whole else Relation.all)(source, axis))
+                links.append((weight, relations))
+        if isinstance(x, Value) and len(links) == 1:
+            return replace(x, sign="", mapped=True)
+        return self.emit(x.shape, links) if links else Constant(x.shape)
+
+    def reduce(self, x: Operand, axes: Sequence[int], *, keepdims: bool) -> Operand:
+        """A sum, mean, norm, maximum or the like over some axes: an edge from every element."""
+        chosen = {axis % x.rank for axis in axes}
+        kept = [axis for axis in range(x.rank) if keepdims or axis not in chosen]
+        shape = tuple([1 if axis in chosen else x.shape[axis] for axis in kept])
+        if isinstance(x, Constant):
+            return Constant(shape)
+        if not chosen:
+            return x.signed("")
+        sign: Sign = "-" if x.sign == "-" else ""
+        x = self._seen_whole(x, chosen)
+        places = range(x.rank) if x.axes is None else x.axes
+        reduced = tuple(sorted([at for axis in chosen if (at := places[axis]) is not None]))
+        whole = Value(x.node, x.node.shape)
+        canonical = tuple([1 if a in reduced else n for a, n in enumerate(x.node.shape)])
+        node = Node("reduction", self.name, canonical, (whole,), reduced, depth=x.node.depth + 1)
+        if x.axes is None and keepdims:
+            return Value(node, shape, sign=sign)
+        return Value(node, shape, tuple([places[axis] for axis in kept]), sign=sign)
+
+    def normalise(self, x: Operand, axes: Sequence[int]) -> Operand:
+        """What subtracts a mean of the tensor over `axes`, divides by a norm of it, or softmax.
+
+        One edge from each element with value semantics, one from every element of its group with
+        dependency semantics.
+        """
+        if isinstance(x, Constant):
+            return Constant(x.shape)
+        x = self._seen_whole(x.signed(""), range(x.rank))
+        places: Sequence[int | None] = range(x.rank) if x.axes is None else x.axes
+        chosen = {places[axis % x.rank] for axis in axes}
+        return self._normalised(x, tuple(sorted([axis for axis in chosen if axis is not None])))
+
+    def _normalised(self, x: Value, axes: tuple[int, ...], kind: Kind = "product") -> Value:
+        """`axes` are those of the node; a sum subtracts a mean, which a product may follow."""
+        if self.network.semantics == "value":
+            return x
+        node = x.node
+        whole = (Value(node, node.shape),)
+        if node.kind == "normalised" and node.axes == axes and not node.is_divided:
+            whole = (node.operands[0],)
+        made = Node("normalised", self.name, node.shape, whole, axes, is_divided=kind == "product")
+        return replace(x, node=made)
+
+    def _seen_whole(self, x: Value, axes: Sequence[int] | set[int]) -> Value:
+        """A value of which `axes` are axes of its node and as long."""
+        if x.axes is None:
+            return x
+        for axis in axes:
+            at = x.axes[axis]
+            if at is None or x.node.shape[at] != x.shape[axis]:
+                return self._declared(self.made(x))
+        return x
+
+    def _combined(self, operands: Sequence[Operand], kind: Kind) -> Operand:
+        shape = broadcast_shapes(self.name, [operand.shape for operand in operands])
+        given = [operand for operand in operands if isinstance(operand, Value)]
+        if not given:
+            return Constant(shape)
+        if kind == "sum":
+            given = _without_multiplied_out(given)
+        values, whole = self._without_normalisers(given, kind)
+        result = self._together(values, kind, shape, len(operands))
+        if kind == "product" and whole is not None and isinstance(result, Value):
+            others = [value.node for value in values if whole not in _behind(value.node)]
+            result.node.scaled = whole, tuple(others)
+        return result
+
+    def _together(self, values: Sequence[Value], kind: Kind, shape: Shape, number: int) -> Operand:
+        """A sum or product of values that normalise none of the others."""
+        first = values[0]
+        if len(values) == 1:
+            if kind == "sum" and number > 1:  # Constants were added.
+                first = replace(first, sign="-" if first.sign == "-" else "", mapped=True)
+            return self.expand(first, shape)
+        is_one_view = all(
+            value.axes == first.axes
+            and value.shape == shape
+            and value.node.shape == first.node.shape
+            for value in values
+        )
+        common = _common(values) if is_one_view else None
+        if common is not None and kind == "product":
+            return Value(common, shape, first.axes)
+        statistics = [value.node.is_statistic for value in values]
+        if common is not None or (is_one_view and all(statistics)):
+            whole = [replace(value, shape=value.node.shape, axes=None) for value in values]
+            waiting = self._waiting(kind, first.node.shape, whole, common)
+            return replace(waiting, shape=shape, axes=first.axes)
+        if any(statistics):  # It may yet meet the tensor that one of its parts normalises.
+            return self._waiting(kind, shape, values, None)
+        return self.emit(shape, [(value, aligned(value.shape, shape)) for value in values])
+
+    def _without_normalisers(
+        self, given: list[Value], kind: Kind
+    ) -> tuple[list[Value], Node | None]:
+        """The operands without statistics that normalise one of the others, and which that is."""
+        values = _factors(given) if kind == "product" else list(given)
+        found: Node | None = None
+        if not any(value.node.is_statistic for value in values):
+            return given, found
+        at = 0
+        while at < len(values):
+            statistic = values[at]
+            for place, value in enumerate(values):
+                axes = _normalises(statistic, value, kind) if place != at else None
+                if axes is not None:
+                    found = found or value.node
+                    values[place] = self._normalised(value, axes, kind)
+                    del values[at]
+                    at = -1
+                    break
+            at += 1
+        return given if found is None else values, found
+
+    def _waiting(
+        self, kind: Kind, shape: Shape, operands: Sequence[Value], parent: Node | None
+    ) -> Value:
+        """A sum or product that is made only if something reads it as it is."""
+        depth = 1 + max(value.node.depth for value in operands)
+        if depth > LONGEST_CHAIN:
+            links = [(value, aligned(value.shape, shape)) for value in operands]
+            return self.emit(shape, links)
+        node = Node(kind, self.name, shape, tuple(operands), parent=parent, depth=depth)
+        return Value(node, shape)
+
+
+def _without_multiplied_out(values: list[Value]) -> list[Value]:
+    """The terms of a sum without those that normalise another one.
+
+    In ``x * f + (shift - mean * f)``, which is ``(x - mean) * f + shift``, the last product is a
+    part of the normaliser: f is the reciprocal of a deviation of x, perhaps times a scale.
+    """
+    terms: list[Value] = []
+    for value in values:
+        waits = value.node.kind == "sum" and value.node.parent is None
+        if waits and value.axes is None and not value.mapped and not value.sign:
+            terms += value.node.operands
+        else:
+            terms.append(value)
+    scaled = [term for term in terms if term.node.scaled is not None]
+    kept = [term for term in terms if not any(_multiplied_out(term, one) for one in scaled)]
+    return kept if len(kept) < len(terms) else values
+
+
+def _multiplied_out(term: Value, scaled: Value) -> bool:
+    """Whether a term is minus the mean of what another one scales, times the same factors."""
+    if scaled.node.scaled is None or term.node.kind != "product" or term.mapped:
+        return False
+    whole, factors = scaled.node.scaled
+    tensors = set(whole.functions_of(normalised=True))
+    of_whole, others, negative = [], [], term.sign == "-"
+    for factor in _factors([term.signed("")]):
+        negative ^= factor.sign == "-"
+        fits = factor.node.is_statistic and _fits(factor, Value(whole, whole.shape))
+        if fits and _group(factor.node, tensors, {}) is not None:
+            of_whole.append(factor.sign)
+        else:
+            others.append(factor.node)
+    return (
+        negative != (scaled.sign == "-")
+        and len(of_whole) == 2
+        and "/" in of_whole
+        and sorted(map(id, others)) == sorted(map(id, factors))
+    )
+
+
+def _behind(node: Node) -> list[Node]:
+    """What a node is a pointwise function of, or normalises."""
+    return node.functions_of(normalised=True)
+
+
+def _factors(values: Sequence[Value]) -> list[Value]:
+    """The values, with waiting products taken apart."""
+    flat: list[Value] = []
+    waiting = list(values)[::-1]
+    while waiting:
+        value = waiting.pop()
+        node = value.node
+        if node.kind != "product" or value.axes is not None or value.mapped:
+            flat.append(value)
+        elif value.sign == "/":
+            waiting += [factor.signed(INVERSE[factor.sign]) for factor in node.operands[::-1]]
+        else:
+            waiting += node.operands[::-1]
+        if len(flat) + len(waiting) > LONGEST_CHAIN:
+            return list(values)
+    return flat
+
+
+def _normalises(statistic: Value, value: Value, kind: Kind) -> tuple[int, ...] | None:
+    """The axes of the group if a statistic normalises a value it is combined with."""
+    if not statistic.node.is_statistic:
+        return None
+    if kind == "product":
+        if statistic.sign != "/" or value.sign == "/":
+            return None
+    elif (statistic.sign == "-") == (value.sign == "-"):
+        return None
+    if not _fits(statistic, value):
+        return None
+    return _group(statistic.node, set(value.node.functions_of(normalised=True)), {})
+
+
+def _group(
+    node: Node, tensors: set[Node], known: dict[Node, tuple[int, ...] | None]
+) -> tuple[int, ...] | None:
+    """The axes over which a statistic reduces one of the tensors, or functions of them."""
+    if node not in known:
+        known[node] = None
+        if node.kind == "reduction":
+            operand = node.operands[0].node
+            if not tensors.isdisjoint(operand.functions_of(normalised=True)):
+                known[node] = node.axes
+            elif (inner := _group(operand, tensors, known)) is not None:
+                known[node] = tuple(sorted({*inner, *node.axes}))
+        elif node.is_statistic:
+            parts = [_group(value.node, tensors, known) for value in node.operands]
+            if None not in parts:
+                known[node] = tuple(sorted({axis for part in parts for axis in part or ()}))
+    return known[node]
+
+
+def _fits(statistic: Value, value: Value) -> bool:
+    """Whether every element of a tensor meets the statistic of its own group by broadcasting."""
+    ranks = len(statistic.node.shape), len(value.node.shape)
+    if ranks[0] != ranks[1] or value.shape == () or statistic.rank > value.rank:
+        return False
+    places: Sequence[int | None] = range(ranks[0]) if statistic.axes is None else statistic.axes
+    others: Sequence[int | None] = range(ranks[1]) if value.axes is None else value.axes
+    offset = value.rank - statistic.rank
+    return all(
+        place is None or statistic.node.shape[place] == 1 or place == others[axis + offset]
+        for axis, place in enumerate(places)
+    )
+
+
+def _common(values: Sequence[Value]) -> Node | None:
+    """The nearest node that all values are pointwise functions of."""
+    chains = [value.node.functions_of() for value in values]
+    others = [set(chain) for chain in chains[1:]]
+    return next((node for node in chains[0] if all(node in other for other in others)), None)

@@ -1,0 +1,177 @@
+"""Products with contracted axes: dense layers, attention, embeddings."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+
+import numpy as np
+
+from unrolled._core import Relation
+from unrolled.errors import InvalidModelError
+from unrolled.importers.tracing.elementwise import Elementwise
+from unrolled.importers.tracing.values import Constant, Operand, Value
+
+__all__ = ["Products"]
+
+
+class Products(Elementwise):
+    """The part of `Tracer` that multiplies and adds up."""
+
+    def einsum(self, equation: str, *operands: Operand) -> Operand:
+        """Einstein summation: for every term of the sum an edge from each factor.
+
+        Parameters
+        ----------
+        equation : str
+            As for `numpy.einsum`, with letters, "..." and "->".
+        *operands : Operand
+        """
+        labels, result = _parsed(self.name, equation, [x.rank for x in operands])
+        return self.contract(labels, result, operands)
+
+    def matmul(self, a: Operand, b: Operand) -> Operand:
+        """Matrix product as `numpy.matmul` has it, leading axes broadcast."""
+        batch = max(a.rank, b.rank, 2) - 2
+        rows, inner, columns = batch, batch + 1, batch + 2
+        first = [*range(batch + 2 - a.rank, batch), rows, inner] if a.rank > 1 else [inner]
+        second = [*range(batch + 2 - b.rank, batch), inner, columns] if b.rank > 1 else [inner]
+        result = [
+            *range(batch),
+            *([rows] if a.rank > 1 else []),
+            *([columns] if b.rank > 1 else []),
+        ]
+        return self.contract([first, second], result, [a, b])
+
+    def contract(
+        self, labels: Sequence[Sequence[int]], result: Sequence[int], operands: Sequence[Operand]
+    ) -> Operand:
+        """Einstein summation with numbered axes; lengths of 1 broadcast.
+
+        Parameters
+        ----------
+        labels : sequence of sequence of int
+            For every operand the labels of its axes.
+        result : sequence of int
+            The labels of the result; all others are summed over.
+        operands : sequence of Operand
+        """
+        operands = [self._diagonal(x, given) for x, given in zip(operands, labels, strict=True)]
+        labels = [list(dict.fromkeys(given)) for given in labels]
+        lengths = self._lengths(labels, operands)
+        shape = tuple([lengths[label] for label in result])
+        summed = [label for label in lengths if label not in result]
+        links = []
+        for x, given in zip(operands, labels, strict=True):
+            if isinstance(x, Constant):
+                continue
+            missing = [label for label in summed if label not in given and lengths[label] > 1]
+            if missing:  # The factor is in a term for every index that it does not have.
+                wide = self.expand(x, (*[lengths[label] for label in missing], *x.shape))
+                assert isinstance(wide, Value)
+                x, given = wide, [*missing, *given]
+            relations = [
+                Relation.sum(axis) for axis, label in enumerate(result) if label not in given
+            ]
+            for source, label in enumerate(given):
+                if label not in result:
+                    if x.shape[source] != lengths[label]:
+                        narrow = lengths[label]
+                        raise InvalidModelError(
+                            f"{self.name}: an axis of length 1 is summed with one of {narrow}"
+                        )
+                    relations.append(Relation.each(source))
+                else:
+                    same = x.shape[source] == lengths[label]
+                    target = list(result).index(label)
+                    relations.append((Relation.same if same else Relation.all)(source, target))
+            links.append((x, relations))
+        return self.emit(shape, links) if links else Constant(shape)
+
+    def embedding(self, table: Operand, indices: Operand, axis: int = 0) -> Operand:
+        """Positions along an axis chosen at run time: the product with one-hot rows.
+
+        Every position along the axis has an edge to every element of the result, and so has the
+        index, once for every position that it might choose.
+        """
+        axis %= table.rank
+        if isinstance(indices, Constant):
+            if indices.array is not None:
+                return self.take(table, axis, indices.array)
+            self.notes[self.name] = "read as if chosen at run time, for its indices are not known"
+        rows = table.shape[axis]
+        places = [Relation.same(at, at) for at in range(indices.rank)]
+        one_hot: Operand = Constant((*indices.shape, rows))
+        if isinstance(indices, Value):
+            one_hot = self.emit(one_hot.shape, [(indices, [*places, Relation.sum(indices.rank)])])
+        kept = [*range(axis), *range(axis + 1, table.rank)]
+        at = list(range(table.rank, table.rank + indices.rank))
+        result = [*kept[:axis], *at, *kept[axis:]]
+        return self.contract([list(range(table.rank)), [*at, axis]], result, [table, one_hot])
+
+    def _lengths(
+        self, labels: Sequence[Sequence[int]], operands: Sequence[Operand]
+    ) -> dict[int, int]:
+        lengths: dict[int, int] = {}
+        for x, given in zip(operands, labels, strict=True):
+            if len(given) != x.rank:
+                raise InvalidModelError(
+                    f"{self.name}: {len(given)} labels for a tensor of shape {x.shape}"
+                )
+            for label, length in zip(given, x.shape, strict=True):
+                if lengths.setdefault(label, length) == 1:
+                    lengths[label] = length
+                elif length not in (1, lengths[label]):
+                    shapes = ", ".join([str(operand.shape) for operand in operands])
+                    raise InvalidModelError(
+                        f"{self.name}: shapes {shapes} do not multiply; axes of lengths "
+                        f"{lengths[label]} and {length} meet"
+                    )
+        return lengths
+
+    def _diagonal(self, x: Operand, labels: Sequence[int]) -> Operand:
+        """Only the elements at equal indices of axes with equal labels."""
+        for label in dict.fromkeys(labels):
+            axes = [axis for axis, one in enumerate(labels) if one == label]
+            if len(axes) < 2:
+                continue
+            first, last = axes[0], axes[-1]
+            rest = [one for axis, one in enumerate(labels) if axis != last]
+            x = self.rearrange(
+                [x],
+                lambda a: np.moveaxis(np.diagonal(a, 0, first, last), -1, first),  # noqa: B023
+            )
+            return self._diagonal(x, rest)
+        return x
+
+
+def _parsed(name: str, equation: str, ranks: Sequence[int]) -> tuple[list[list[int]], list[int]]:
+    """The labels of the operands and of the result of an equation, as numbers."""
+    left, arrow, right = equation.replace(" ", "").partition("->")
+    terms = left.split(",")
+    letters = string.ascii_letters
+    plain = [term.replace("...", "") for term in terms]
+    if len(terms) != len(ranks) or not all(letter in letters for p in plain for letter in p):
+        raise InvalidModelError(f"{name}: cannot read the equation '{equation}'")
+    widest = max(
+        [rank - len(p) for rank, p, t in zip(ranks, plain, terms, strict=True) if "..." in t],
+        default=0,
+    )
+    batch = [f"#{number}" for number in range(widest)]
+    known: dict[str, int] = {}
+
+    def numbers(term: str, width: int) -> list[int]:
+        before, dots, after = term.partition("...")
+        symbols = [*before, *(batch[widest - width :] if dots else []), *after]
+        return [known.setdefault(symbol, len(known)) for symbol in symbols]
+
+    labels = [
+        numbers(term, max(rank - len(p), 0))
+        for term, p, rank in zip(terms, plain, ranks, strict=True)
+    ]
+    if arrow:
+        if not all(letter in known for letter in right.replace("...", "")):
+            raise InvalidModelError(f"{name}: the result of '{equation}' has labels of its own")
+        return labels, numbers(right, widest)
+    once = sorted({letter for letter in "".join(plain) if "".join(plain).count(letter) == 1})
+    return labels, [known[symbol] for symbol in [*batch, *once]]

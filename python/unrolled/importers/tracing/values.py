@@ -1,0 +1,233 @@
+"""What stands for a tensor while a model is read: values, constants, and nodes not made yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from unrolled._support.hints import described
+from unrolled.errors import InvalidModelError
+
+if TYPE_CHECKING:
+    from unrolled.network.builder import Tensor
+
+__all__ = ["Constant", "Kind", "Node", "Operand", "Shape", "Sign", "Value", "broadcast_shapes"]
+
+Shape: TypeAlias = tuple[int, ...]
+Kind: TypeAlias = Literal[
+    "tensor",
+    "input",
+    "parameter",
+    "frozen",
+    "sum",
+    "product",
+    "reduction",
+    "normalised",
+    "reshaped",
+    "padded",
+]
+Sign: TypeAlias = Literal["", "-", "/"]
+Array: TypeAlias = npt.NDArray[Any]
+
+LARGEST_CONSTANT = 1 << 24
+"""Elements of a constant whose values are worked out; beyond, only its shape is known."""
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """A tensor of the network, or one that is made only if something reads it as it is.
+
+    Sums, products, statistics and normalised tensors wait, because what they turn out to be depends
+    on what follows: a mean that is subtracted from its own tensor is a normaliser, and has no
+    edges of its own with value semantics.
+
+    Attributes
+    ----------
+    kind : str
+        "tensor", "input", "parameter" or "frozen", a parameter that training does not change;
+        "sum", "product", "reduction", "normalised", "reshaped" or "padded".
+    name : str
+        For the tensor.
+    shape : tuple of int
+        Of a reduction with the axes reduced kept, their length being 1.
+    operands : tuple of Value
+        What it is computed from; none for a tensor.
+    axes : tuple of int
+        Reduced, or normalised; of a padded tensor, for every axis the positions added in front.
+    parent : Node or None
+        The nearest node that all operands are pointwise functions of, if there is one.
+    depth : int
+        How many nodes wait behind this one at most.
+    is_divided : bool
+        Of a normalised one: whether more was done than to subtract a mean.
+    scaled : (Node, tuple of Node) or None
+        If it is the product of a normalised tensor and other factors, that tensor and those.
+    tensor : Tensor or None
+        Once it is made.
+    """
+
+    kind: Kind
+    name: str
+    shape: Shape
+    operands: tuple[Value, ...] = ()
+    axes: tuple[int, ...] = ()
+    parent: Node | None = None
+    depth: int = 0
+    is_divided: bool = True
+    scaled: tuple[Node, tuple[Node, ...]] | None = None
+    tensor: Tensor | None = None
+
+    @property
+    def is_statistic(self) -> bool:
+        """Whether it is a reduction, or a sum or product that waits because of one."""
+        node = self
+        while node.kind in ("sum", "product") and node.parent is not None:
+            node = node.parent
+        return node.kind in ("reduction", "sum", "product")
+
+    def functions_of(self, *, normalised: bool = False) -> list[Node]:
+        """Itself and all that it is a pointwise function of, the nearest first.
+
+        If `normalised`, a normalised tensor is followed by the one that it normalises.
+        """
+        chain: list[Node] = []
+        node: Node | None = self
+        while node is not None:
+            chain.append(node)
+            through = normalised and node.kind == "normalised"
+            node = node.operands[0].node if through else node.parent
+        return chain
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """A tensor of the model: a pointwise function of a node.
+
+    Pointwise functions of one tensor have one edge an element, which changes no count, so they
+    are the node itself.
+
+    Attributes
+    ----------
+    node : Node
+    shape : tuple of int
+    axes : tuple of int or None, or None
+        The axis of the node that each axis is, None for an axis that it does not have; None if
+        the axes are those of the node. Only statistics are looked at so.
+    sign : {"", "-", "/"}
+        Whether it is the negative or the reciprocal.
+    mapped : bool
+        Whether another function than these was applied.
+    """
+
+    node: Node
+    shape: Shape
+    axes: tuple[int | None, ...] | None = None
+    sign: Sign = ""
+    mapped: bool = False
+
+    @property
+    def rank(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return size_of(self.shape)
+
+    def signed(self, sign: Sign) -> Value:
+        """The same, marked as negative, reciprocal or neither."""
+        return self if self.sign == sign else replace(self, sign=sign)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constant:
+    """A tensor that depends on no input and no parameter; nothing has an edge from it.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    array : numpy.ndarray or None
+        Its elements; None where they are too many, or not in the file.
+    """
+
+    shape: Shape
+    array: Array | None = None
+
+    @staticmethod
+    def of(array: Any) -> Constant:
+        """A constant with known elements."""
+        array = np.asarray(array)
+        return Constant(array.shape, array)
+
+    @property
+    def rank(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return size_of(self.shape)
+
+    def mapped(self, shape: Shape, function: Callable[..., Array], *others: Constant) -> Constant:
+        """A function of this and other constants, which has the given shape.
+
+        Its elements are worked out if those of all constants are known and there are not too many.
+        """
+        constants = (self, *others)
+        if size_of(shape) > LARGEST_CONSTANT or any(one.array is None for one in constants):
+            return Constant(shape)
+        with np.errstate(all="ignore"):
+            return Constant(shape, np.asarray(function(*[one.array for one in constants])))
+
+    def integers(self, what: str) -> list[int]:
+        """Its elements as a list of ints.
+
+        Raises
+        ------
+        InvalidModelError
+            They are not known, or no integers.
+        """
+        if self.array is None:
+            raise InvalidModelError(f"{what}: the values are not in the file")
+        array = self.array.reshape(-1)
+        if array.dtype.kind == "f" and np.all(np.isfinite(array)) and np.all(array % 1 == 0):
+            array = array.astype(np.int64)
+        if array.dtype.kind not in "iub":
+            raise InvalidModelError(f"{what}: expected integers, got {described(array)}")
+        return [int(number) for number in array]
+
+
+Operand: TypeAlias = Value | Constant
+
+
+def size_of(shape: Sequence[int]) -> int:
+    """The number of elements of a tensor, as a Python integer."""
+    size = 1
+    for length in shape:
+        size *= length
+    return size
+
+
+def broadcast_shapes(what: str, shapes: Sequence[Shape]) -> Shape:
+    """The common shape by NumPy's rules, without a limit on the number of axes.
+
+    Raises
+    ------
+    InvalidModelError
+        There is none.
+    """
+    result = [1] * max((len(shape) for shape in shapes), default=0)
+    for shape in shapes:
+        for axis, length in enumerate(shape, len(result) - len(shape)):
+            if result[axis] == 1:
+                result[axis] = length
+            elif length not in (1, result[axis]):
+                listed = ", ".join(map(str, shapes))
+                raise InvalidModelError(f"{what}: shapes {listed} do not broadcast")
+    return tuple(result)

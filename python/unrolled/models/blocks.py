@@ -1,0 +1,108 @@
+"""What several models are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from functools import wraps
+from operator import index
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias
+
+from unrolled.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from unrolled.network.network import Network, Tensor
+
+__all__ = [
+    "ImageSize",
+    "Padding",
+    "classifier",
+    "conv_norm",
+    "image",
+    "one_of",
+    "positive",
+    "resizable",
+]
+
+Padding: TypeAlias = Literal["symmetric", "same", "valid"]
+ImageSize: TypeAlias = int | Sequence[int]
+Arguments = ParamSpec("Arguments")
+
+
+def resizable(model: Callable[Arguments, Network]) -> Callable[Arguments, Network]:
+    """Let the networks a function builds be built again for another ``size``."""
+
+    @wraps(model)
+    def build(*args: Arguments.args, **options: Arguments.kwargs) -> Network:
+        net = model(*args, **options)
+        kept_args, kept = deepcopy((args, options))
+
+        def recipe(size: ImageSize) -> Network:
+            return model(*kept_args, **{**kept, "size": size})  # type: ignore[arg-type]
+
+        net.set_recipe(recipe)
+        return net
+
+    return build
+
+
+def image(net: Network, channels: int, size: ImageSize) -> Tensor:
+    """The input image; one number for its size is the side of a square."""
+    sides = tuple(size) if isinstance(size, Sequence) else (size, size)
+    if isinstance(size, str) or len(sides) != 2:
+        raise InvalidArgumentError(
+            f"model '{net.name}': size must be one side or (height, width), got {size!r}"
+        )
+    height, width = (positive(f"model '{net.name}': size", side) for side in sides)
+    return net.input((channels, height, width))
+
+
+def conv_norm(
+    net: Network,
+    x: Tensor,
+    channels: int,
+    kernel_size: int,
+    *,
+    stride: int = 1,
+    padding: Padding,
+    name: str,
+) -> Tensor:
+    """A convolution without bias and the batch norm that replaces it."""
+    x = net.conv(
+        x,
+        channels,
+        kernel_size,
+        stride=stride,
+        padding=padding,
+        use_bias=False,
+        name=f"{name}.conv",
+    )
+    return net.batch_norm(x, name=f"{name}.norm")
+
+
+def classifier(net: Network, x: Tensor, classes: int, include_top: bool) -> Network:
+    """Global pooling and a dense layer, if wanted; then the output."""
+    if include_top:
+        x = net.global_pool(x, name="pool")
+        classes = positive(f"model '{net.name}': classes", classes)
+        x = net.dense(x, classes, name="classifier")
+    net.output(x)
+    return net
+
+
+def positive(what: str, value: Any) -> int:
+    """`value` as a positive int."""
+    try:
+        number = index(value)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise InvalidArgumentError(f"{what} must be a positive integer, got {value!r}")
+    return number
+
+
+def one_of(what: str, value: object, allowed: Sequence[str]) -> None:
+    """Refuse a value that is not allowed."""
+    if value not in allowed:
+        expected = ", ".join(repr(one) for one in allowed)
+        raise InvalidArgumentError(f"{what} must be one of {expected}; got {value!r}")

@@ -1,0 +1,351 @@
+"""`Builder`: the tensors and links of a network, and the checks with which they are added."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Literal, NamedTuple, get_args
+
+from unrolled._core import Network as Core
+from unrolled._core import Relation
+from unrolled._support.arguments import checked_name
+from unrolled._support.hints import described, did_you_mean
+from unrolled.errors import (
+    InvalidArgumentError,
+    InvalidNetworkError,
+    SizeOverflowError,
+    UnknownNameError,
+)
+from unrolled.network.shapes import checked_shape
+
+Role = Literal["input", "parameter", "activation"]
+Semantics = Literal["value", "dependency"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Tensor:
+    """A handle on one tensor of a `Network`; layers take handles and return them.
+
+    Attributes
+    ----------
+    network : Network
+        The network it belongs to.
+    id : int
+        Its position among `network.tensors`.
+    name : str
+        Its unique name.
+    shape : tuple of int
+        Lengths of its axes; channels first, no batch axis; ``()`` for a scalar.
+    role : {"input", "parameter", "activation"}
+    trainable : bool
+        Whether it is a parameter that training changes.
+    """
+
+    network: Builder
+    id: int
+    name: str
+    shape: tuple[int, ...]
+    role: Role
+    trainable: bool
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        size = 1
+        for length in self.shape:
+            size *= length
+        return size
+
+    def __repr__(self) -> str:
+        frozen = ", trainable=False" if self.role == "parameter" and not self.trainable else ""
+        return f"Tensor({self.name!r}, shape={self.shape}, role={self.role!r}{frozen})"
+
+
+class Link(NamedTuple):
+    """Which elements of `source` each element of `target` is computed from."""
+
+    source: Tensor
+    target: Tensor
+    relations: tuple[Relation, ...]
+
+
+class Weight(NamedTuple):
+    """A parameter a layer needs: declared anew unless one is given."""
+
+    role: str
+    shape: tuple[int, ...]
+    given: Tensor | None
+    trainable: bool = True
+
+
+class Builder:
+    """The tensors and links of a network, and how to add to them; the base of all layers.
+
+    What builds layers from these is in `unrolled.network.layers`; what is done with a finished
+    network is in `unrolled.network.network`.
+
+    Parameters
+    ----------
+    name : str
+    semantics : {"value", "dependency"}
+        See `Network`.
+    """
+
+    def __init__(self, name: str, semantics: Semantics) -> None:
+        if semantics not in get_args(Semantics):
+            raise InvalidArgumentError(
+                f"semantics must be 'value' or 'dependency', got {semantics!r}"
+            )
+        self.name = checked_name(name, "a network")
+        self._semantics: Semantics = semantics
+        self._core = Core()
+        self._tensors: list[Tensor] = []
+        self._numbers: dict[str, int] = {}
+
+    @property
+    def semantics(self) -> Semantics:
+        """Which edges normalisers have: "value" or "dependency"."""
+        return self._semantics
+
+    def __getitem__(self, name: str) -> Tensor:
+        number = self._core.find(name) if isinstance(name, str) else None
+        if number is None:
+            near = did_you_mean(str(name), [tensor.name for tensor in self._tensors])
+            raise UnknownNameError(f"network '{self.name}' has no tensor named {name!r}{near}")
+        return self._tensors[number]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._core.find(name) is not None
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All tensors in the order of declaration."""
+        return tuple(self._tensors)
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        """The parameters in the order of declaration."""
+        return tuple([tensor for tensor in self._tensors if tensor.role == "parameter"])
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The inputs in the order of declaration."""
+        return tuple([tensor for tensor in self._tensors if tensor.role == "input"])
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """The outputs in the order they were marked."""
+        return tuple([self._tensors[number] for number in self._core.outputs])
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The links in the order of declaration."""
+        return tuple(
+            [
+                Link(self._tensors[source], self._tensors[target], tuple(relations))
+                for source, target, relations in self._core.links
+            ]
+        )
+
+    @property
+    def num_inputs(self) -> int:
+        """The number of scalar inputs, N_I."""
+        return sum(prod(tensor.shape) for tensor in self.inputs)
+
+    @property
+    def num_outputs(self) -> int:
+        """The number of scalar outputs."""
+        return sum(prod(tensor.shape) for tensor in self.outputs)
+
+    @property
+    def num_parameters(self) -> int:
+        """The number of scalar parameters, reached by an output or not."""
+        return sum(prod(tensor.shape) for tensor in self.parameters)
+
+    def input(self, shape: int | Iterable[int], name: str = "input") -> Tensor:
+        """Declare an input; its elements are what `num_inputs` counts.
+
+        Parameters
+        ----------
+        shape : int or sequence of int
+            Channels first and without a batch axis, such as ``(3, 224, 224)``.
+        name : str
+            A name no other tensor has.
+
+        Raises
+        ------
+        InvalidArgumentError
+            A length that is not a positive integer.
+        InvalidNetworkError
+            The name is taken.
+        SizeOverflowError
+            More elements than 64 bits can number.
+        """
+        return self._add(self._layer("input", name), checked_shape(name, shape), "input", False)
+
+    def parameter(self, name: str, shape: int | Iterable[int], trainable: bool = True) -> Tensor:
+        """Declare a parameter for layers built with `link`, or to be tied across layers.
+
+        Parameters
+        ----------
+        name : str
+            A name no other tensor has.
+        shape : int or sequence of int
+            Lengths of its axes; ``()`` for a scalar.
+        trainable : bool
+            False for state that training does not change, such as batch-norm statistics.
+
+        Raises
+        ------
+        InvalidArgumentError, InvalidNetworkError, SizeOverflowError
+            As for `input`.
+        """
+        layer = self._layer("parameter", name)
+        return self._add(layer, checked_shape(name, shape), "parameter", bool(trainable))
+
+    def tensor(self, name: str, shape: int | Iterable[int]) -> Tensor:
+        """Declare an activation, to be computed from other tensors by `link`.
+
+        Parameters
+        ----------
+        name : str
+            A name no other tensor has.
+        shape : int or sequence of int
+            Lengths of its axes; ``()`` for a scalar.
+
+        Raises
+        ------
+        InvalidArgumentError, InvalidNetworkError, SizeOverflowError
+            As for `input`.
+        """
+        return self._new(self._layer("tensor", name), checked_shape(name, shape))
+
+    def link(self, source: Tensor, target: Tensor, relations: Sequence[Relation]) -> None:
+        """Say which elements of `source` each element of `target` is computed from.
+
+        Parameters
+        ----------
+        source, target : Tensor
+            The earlier tensor and the later one; `target` must be an activation.
+        relations : sequence of Relation
+            Their Kronecker product is the link; together they cover every axis of both tensors
+            exactly once.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Something else than tensors and relations.
+        InvalidNetworkError
+            Relations that do not fit the two shapes, or tensors of another network.
+        """
+        layer = target.name if isinstance(target, Tensor) else "link"
+        self._own(layer, source, target)
+        try:
+            self._core.link(source.id, target.id, list(relations))
+        except TypeError as error:
+            raise InvalidArgumentError(
+                f"layer '{layer}': a link from '{source.name}' needs a sequence of "
+                f"unrolled.Relation, got {described(relations)}"
+            ) from error
+
+    def output(self, *tensors: Tensor) -> None:
+        """Mark tensors as outputs: every element of them counts 1 for itself.
+
+        An output may feed further layers; its elements then count 1 plus what lies downstream.
+
+        Raises
+        ------
+        InvalidArgumentError
+            No tensor, or something else than tensors.
+        InvalidNetworkError
+            A tensor marked before, or of another network.
+        """
+        if not tensors:
+            raise InvalidArgumentError("output() needs at least one tensor")
+        self._own("output", *tensors)
+        marked = set(self._core.outputs)
+        for tensor in tensors:
+            if tensor.id in marked:
+                raise InvalidNetworkError(
+                    f"tensor '{tensor.name}' is marked as an output twice; mark it once"
+                )
+            marked.add(tensor.id)
+            self._core.mark_output(tensor.id)
+
+    def number_like(self, other: Builder) -> None:
+        """Number unnamed layers to come as another network would, which this one is a copy of."""
+        self._numbers = dict(other._numbers)
+
+    def _layer(self, kind: str, name: str | None) -> str:
+        """The name of a new layer: the one given if it is free, or the next automatic one."""
+        find = self._core.find
+        if name is None:
+            while True:
+                number = self._numbers.get(kind, 0) + 1
+                self._numbers[kind] = number
+                name = f"{kind}_{number}"
+                if find(name) is None:
+                    return name
+        if not isinstance(name, str) or not name or not name.isprintable():
+            raise InvalidArgumentError(
+                f"a name must be a printable, non-empty string, got {name!r}"
+            )
+        if find(name) is not None:
+            raise InvalidNetworkError(
+                f"layer '{name}': the network has a tensor of this name already; "
+                "give every layer a name of its own"
+            )
+        return name
+
+    def _own(self, layer: str, *tensors: Tensor) -> None:
+        """Refuse what is not a tensor of this network."""
+        for tensor in tensors:
+            if not isinstance(tensor, Tensor):
+                raise InvalidArgumentError(
+                    f"layer '{layer}': expected a Tensor of this network, got {described(tensor)}"
+                )
+            if tensor.network is not self:
+                raise InvalidNetworkError(
+                    f"layer '{layer}': tensor '{tensor.name}' belongs to another network; "
+                    "build all layers of a model with the same Network"
+                )
+
+    def _add(self, name: str, shape: tuple[int, ...], role: Role, trainable: bool) -> Tensor:
+        core = self._core
+        try:
+            if role == "activation":
+                number = core.add_activation(name, shape)
+            elif role == "parameter":
+                number = core.add_parameter(name, shape, trainable)
+            else:
+                number = core.add_input(name, shape)
+        except SizeOverflowError:
+            raise
+        except OverflowError as error:
+            raise SizeOverflowError(
+                f"layer '{name}': shape {shape} has more elements than 64 bits can number; "
+                "use smaller sizes"
+            ) from error
+        tensor = Tensor(self, number, name, shape, role, trainable)
+        self._tensors.append(tensor)
+        return tensor
+
+    def _new(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        return self._add(name, shape, "activation", False)
+
+    def _weights(self, layer: str, *weights: Weight) -> list[Tensor]:
+        """The parameters of a layer: those given, checked, and the others declared anew."""
+        for weight in weights:
+            if weight.given is None:
+                continue
+            self._own(layer, weight.given)
+            if weight.given.shape != weight.shape:
+                raise InvalidNetworkError(
+                    f"layer '{layer}': {weight.role} must have shape {weight.shape}, but "
+                    f"'{weight.given.name}' has shape {weight.given.shape}"
+                )
+        return [
+            self._add(f"{layer}/{role}", shape, "parameter", trainable) if given is None else given
+            for role, shape, given, trainable in weights
+        ]

@@ -1,0 +1,353 @@
+"""Convolutions of any rank, plain, grouped, depthwise and transposed."""
+
+from __future__ import annotations
+
+from unrolled._core import Relation
+from unrolled.errors import InvalidArgumentError, InvalidNetworkError
+from unrolled.network.builder import Builder, Tensor, Weight
+from unrolled.network.shapes import (
+    LARGEST_WINDOW,
+    Padding,
+    PerAxis,
+    Slide,
+    checked_reach,
+    integer,
+    paddings,
+    pair,
+    per_axis,
+    slides,
+    spatial_shape,
+)
+
+
+class Convolution(Builder):
+    """Layer methods for convolutions."""
+
+    def conv(
+        self,
+        x: Tensor,
+        channels: int,
+        kernel_size: PerAxis,
+        *,
+        stride: PerAxis = 1,
+        dilation: PerAxis = 1,
+        groups: int = 1,
+        padding: Padding = "same",
+        use_bias: bool = True,
+        name: str | None = None,
+        kernel: Tensor | None = None,
+        bias: Tensor | None = None,
+    ) -> Tensor:
+        """Convolve over one, two or three spatial axes.
+
+        Parameters
+        ----------
+        x : Tensor, shape ``(in, *spatial)``
+        channels : int
+            Output channels.
+        kernel_size, stride, dilation : int or one int for every spatial axis
+        groups : int
+            Input and output channels fall into so many independent groups.
+        padding : {"same", "symmetric", "valid"}, int, or an int or pair for every spatial axis
+            "same" as in Keras: ``ceil(n / stride)`` positions, an odd pad goes to the end.
+            "symmetric": ``k // 2`` on both sides, k the dilated kernel size. "valid": none.
+            Otherwise the positions added on both sides, or ``(before, after)``.
+        use_bias : bool
+        name : str, optional
+            Name of the output; parameters are ``name/kernel`` and ``name/bias``.
+        kernel : Tensor, shape ``(channels, in / groups, *kernel_size)``, optional
+            A tensor to use as kernel (a tied parameter) instead of a new one.
+        bias : Tensor, shape ``(channels,)``, optional
+
+        Returns
+        -------
+        Tensor, shape ``(channels, *positions)``
+            Positions are ``(n + before + after - ((k - 1) * dilation + 1)) // stride + 1``.
+
+        Raises
+        ------
+        InvalidArgumentError
+            A size that is not a positive integer, or an unknown padding.
+        InvalidNetworkError
+            A wrong rank, channels that do not divide into the groups, a window larger than the
+            padded input, a tied parameter of another shape.
+
+        Examples
+        --------
+        >>> from unrolled import Network
+        >>> net = Network()
+        >>> image = net.input((3, 32, 32))
+        >>> net.conv(image, 16, 3, stride=2, name="stem").shape
+        (16, 16, 16)
+        >>> net["stem/kernel"].shape
+        (16, 3, 3, 3)
+        """
+        layer = self._layer("conv", name)
+        self._own(layer, x)
+        channels = integer(layer, "channels", channels)
+        groups = integer(layer, "groups", groups)
+        windows = slides(
+            layer, spatial_shape(layer, x.shape), kernel_size, stride, dilation, padding
+        )
+        return self._convolve(layer, x, channels, groups, windows, use_bias, kernel, bias)
+
+    def depthwise_conv(
+        self,
+        x: Tensor,
+        kernel_size: PerAxis,
+        *,
+        multiplier: int = 1,
+        stride: PerAxis = 1,
+        dilation: PerAxis = 1,
+        padding: Padding = "same",
+        use_bias: bool = True,
+        name: str | None = None,
+        kernel: Tensor | None = None,
+        bias: Tensor | None = None,
+    ) -> Tensor:
+        """Convolve every channel on its own: `conv` with as many groups as channels.
+
+        Parameters
+        ----------
+        x : Tensor, shape ``(channels, *spatial)``
+        multiplier : int
+            Output channels computed from each input channel.
+        kernel : Tensor, shape ``(channels * multiplier, 1, *kernel_size)``, optional
+        kernel_size, stride, dilation, padding, use_bias, name, bias
+            As in `conv`.
+
+        Returns
+        -------
+        Tensor, shape ``(channels * multiplier, *positions)``
+
+        Raises
+        ------
+        InvalidArgumentError, InvalidNetworkError
+            As for `conv`.
+
+        Examples
+        --------
+        >>> from unrolled import Network
+        >>> net = Network()
+        >>> x = net.depthwise_conv(net.input((8, 7, 7)), 3, padding="valid", name="dw")
+        >>> x.shape, net["dw/kernel"].shape
+        ((8, 5, 5), (8, 1, 3, 3))
+        """
+        layer = self._layer("depthwise_conv", name)
+        self._own(layer, x)
+        spatial = spatial_shape(layer, x.shape)
+        groups = x.shape[0]
+        channels = integer(layer, "multiplier", multiplier) * groups
+        windows = slides(layer, spatial, kernel_size, stride, dilation, padding)
+        return self._convolve(layer, x, channels, groups, windows, use_bias, kernel, bias)
+
+    def conv_transpose(
+        self,
+        x: Tensor,
+        channels: int,
+        kernel_size: PerAxis,
+        *,
+        stride: PerAxis = 1,
+        dilation: PerAxis = 1,
+        groups: int = 1,
+        padding: Padding = "same",
+        output_padding: PerAxis = 0,
+        use_bias: bool = True,
+        name: str | None = None,
+        kernel: Tensor | None = None,
+        bias: Tensor | None = None,
+    ) -> Tensor:
+        """Transposed convolution: input position i reaches ``i * stride - before + t * dilation``.
+
+        Parameters
+        ----------
+        x : Tensor, shape ``(in, *spatial)``
+        channels : int
+            Output channels.
+        padding : as in `conv`
+            Positions cut off from the output. "same" as in Keras: ``n * stride`` positions.
+        output_padding : int or one int for every spatial axis
+            Positions added at the end, fewer than `stride` or `dilation`; not with "same".
+        kernel : Tensor, shape ``(in, channels / groups, *kernel_size)``, optional
+        kernel_size, stride, dilation, groups, use_bias, name, bias
+            As in `conv`.
+
+        Returns
+        -------
+        Tensor, shape ``(channels, *positions)``
+            Positions are ``(n - 1) * stride + (k - 1) * dilation + 1 - before - after +
+            output_padding``.
+
+        Raises
+        ------
+        InvalidArgumentError, InvalidNetworkError
+            As for `conv`, and a padding that leaves no output.
+
+        Examples
+        --------
+        >>> from unrolled import Network
+        >>> net = Network()
+        >>> net.conv_transpose(net.input((8, 7, 7)), 4, 3, stride=2).shape
+        (4, 14, 14)
+        """
+        layer = self._layer("conv_transpose", name)
+        self._own(layer, x)
+        spatial = spatial_shape(layer, x.shape)
+        channels = integer(layer, "channels", channels)
+        groups = integer(layer, "groups", groups)
+        _check_groups(layer, x.shape[0], channels, groups)
+        axes = len(spatial)
+        arguments = zip(
+            spatial,
+            per_axis(layer, "window size", kernel_size, axes),
+            per_axis(layer, "stride", stride, axes),
+            per_axis(layer, "dilation", dilation, axes),
+            paddings(layer, padding, axes),
+            per_axis(layer, "output_padding", output_padding, axes, least=0),
+            strict=True,
+        )
+        windows = [_transposed_slide(layer, *window) for window in arguments]
+        shape = (x.shape[0], channels // groups, *[w.size for w in windows])
+        kernel, *biases = self._convolution_weights(layer, shape, channels, use_bias, kernel, bias)
+        y = self._transpose_links(layer, x, channels, groups, windows, kernel)
+        self._link_per_channel(biases, y)
+        return y
+
+    def _convolve(
+        self,
+        layer: str,
+        x: Tensor,
+        channels: int,
+        groups: int,
+        windows: list[Slide],
+        use_bias: bool,
+        kernel: Tensor | None,
+        bias: Tensor | None,
+    ) -> Tensor:
+        inputs = x.shape[0]
+        _check_groups(layer, inputs, channels, groups)
+        shape = (channels, inputs // groups, *[w.size for w in windows])
+        kernel, *biases = self._convolution_weights(layer, shape, channels, use_bias, kernel, bias)
+        y = self._new(layer, (channels, *[w.length for w in windows]))
+        self._core.link(
+            x.id,
+            y.id,
+            [
+                _channels(inputs, channels, groups),
+                *[w.relation(axis, axis) for axis, w in enumerate(windows, 1)],
+            ],
+        )
+        self._core.link(
+            kernel.id,
+            y.id,
+            [
+                Relation.same(0, 0),
+                Relation.each(1),
+                *[w.taps(axis + 1, axis) for axis, w in enumerate(windows, 1)],
+            ],
+        )
+        self._link_per_channel(biases, y)
+        return y
+
+    def _convolution_weights(
+        self,
+        layer: str,
+        shape: tuple[int, ...],
+        channels: int,
+        use_bias: bool,
+        kernel: Tensor | None,
+        bias: Tensor | None,
+    ) -> list[Tensor]:
+        if not use_bias:
+            if bias is not None:
+                raise InvalidArgumentError(
+                    f"layer '{layer}': a bias was given together with use_bias=False"
+                )
+            return self._weights(layer, Weight("kernel", shape, kernel))
+        return self._weights(
+            layer, Weight("kernel", shape, kernel), Weight("bias", (channels,), bias)
+        )
+
+    def _transpose_links(
+        self,
+        layer: str,
+        x: Tensor,
+        channels: int,
+        groups: int,
+        windows: list[Slide],
+        kernel: Tensor,
+    ) -> Tensor:
+        lengths = [w.length for w in windows]
+        if groups == 1:
+            y = self._new(layer, (channels, *lengths))
+            self._core.link(x.id, y.id, [Relation.all(0, 0), *_transposed(windows, 1)])
+            relations = [Relation.each(0), Relation.same(1, 0), *_transposed_taps(windows, 1)]
+            self._core.link(kernel.id, y.id, relations)
+            return y
+        # The kernel's second axis counts channels within a group, so the group needs an axis.
+        grouped = self._new(f"{layer}/grouped", (groups, channels // groups, *lengths))
+        group = Relation.blocks(0, 0, groups=groups)
+        self._core.link(x.id, grouped.id, [group, Relation.sum(1), *_transposed(windows, 2)])
+        relations = [group, Relation.same(1, 1), *_transposed_taps(windows, 2)]
+        self._core.link(kernel.id, grouped.id, relations)
+        y = self._new(layer, (channels, *lengths))
+        same = [Relation.same(axis + 1, axis) for axis in range(1, len(windows) + 1)]
+        self._core.link(grouped.id, y.id, [Relation.reshape([0, 1], [0]), *same])
+        return y
+
+    def _link_per_channel(self, sources: list[Tensor], y: Tensor, axis: int = 0) -> None:
+        for source in sources:
+            relations = [Relation.sum(other) for other in range(len(y.shape)) if other != axis]
+            self._core.link(source.id, y.id, [Relation.same(0, axis), *relations])
+
+
+def _channels(inputs: int, outputs: int, groups: int) -> Relation:
+    if groups == 1:
+        return Relation.all(0, 0)
+    if inputs == outputs == groups:
+        return Relation.same(0, 0)
+    return Relation.blocks(0, 0, groups=groups)
+
+
+def _check_groups(layer: str, inputs: int, channels: int, groups: int) -> None:
+    if inputs % groups or channels % groups:
+        raise InvalidNetworkError(
+            f"layer '{layer}': {inputs} input and {channels} output channels do not both divide "
+            f"into {groups} groups"
+        )
+
+
+def _transposed_slide(
+    layer: str,
+    extent: int,
+    size: int,
+    stride: int,
+    dilation: int,
+    padding: tuple[int, int] | str,
+    output_padding: int,
+) -> Slide:
+    reach = checked_reach(layer, size, dilation)
+    if output_padding and (padding == "same" or output_padding >= max(stride, dilation)):
+        raise InvalidArgumentError(
+            f"layer '{layer}': output_padding {output_padding} must be smaller than the stride or "
+            "the dilation, and cannot be combined with padding='same'"
+        )
+    if padding == "same":
+        before = max(reach - stride, 0) // 2
+        return Slide(extent, size, stride, dilation, before, extent * stride)
+    before, after = pair(padding, reach)
+    length = (extent - 1) * stride + reach - before - after + output_padding
+    if length < 1 or before > LARGEST_WINDOW:
+        raise InvalidNetworkError(
+            f"layer '{layer}': padding ({before}, {after}) leaves nothing of the "
+            f"{(extent - 1) * stride + reach} positions of the transposed convolution; pad less"
+        )
+    return Slide(extent, size, stride, dilation, before, length)
+
+
+def _transposed(windows: list[Slide], target: int) -> list[Relation]:
+    return [w.transposed(axis, target + axis - 1) for axis, w in enumerate(windows, 1)]
+
+
+def _transposed_taps(windows: list[Slide], target: int) -> list[Relation]:
+    return [w.transposed_taps(axis + 2, target + axis) for axis, w in enumerate(windows)]

@@ -1,0 +1,197 @@
+"""Dense layers, products of two activations, and embeddings."""
+
+from __future__ import annotations
+
+from unrolled._core import Relation
+from unrolled.errors import InvalidArgumentError, InvalidNetworkError
+from unrolled.network.builder import Builder, Tensor, Weight
+from unrolled.network.layers.elementwise import alignment, broadcast_shape
+from unrolled.network.shapes import integer
+
+
+class Dense(Builder):
+    """Layer methods that contract an axis."""
+
+    def dense(
+        self,
+        x: Tensor,
+        units: int,
+        *,
+        use_bias: bool = True,
+        name: str | None = None,
+        kernel: Tensor | None = None,
+        bias: Tensor | None = None,
+    ) -> Tensor:
+        """Fully connected layer over the last axis; leading axes share the weights.
+
+        Parameters
+        ----------
+        x : Tensor, shape ``(..., in)``
+        units : int
+            Output features.
+        use_bias : bool
+        name : str, optional
+            Name of the output; parameters are ``name/kernel`` and ``name/bias``.
+        kernel : Tensor, shape ``(in, units)``, optional
+            A tensor to use as kernel (a tied parameter) instead of a new one.
+        bias : Tensor, shape ``(units,)``, optional
+
+        Returns
+        -------
+        Tensor, shape ``(..., units)``
+
+        Raises
+        ------
+        InvalidArgumentError
+            `units` is not a positive integer.
+        InvalidNetworkError
+            A scalar `x`, or a tied parameter of another shape.
+
+        Examples
+        --------
+        >>> from unrolled import Network
+        >>> net = Network()
+        >>> net.dense(net.input((7, 64)), 10, name="head").shape
+        (7, 10)
+        >>> net["head/kernel"].shape
+        (64, 10)
+        """
+        layer = self._layer("dense", name)
+        self._own(layer, x)
+        units = integer(layer, "units", units)
+        if not x.shape:
+            raise InvalidNetworkError(f"layer '{layer}': a dense layer needs an axis, got a scalar")
+        if bias is not None and not use_bias:
+            raise InvalidArgumentError(
+                f"layer '{layer}': a bias was given together with use_bias=False"
+            )
+        *leading, inputs = x.shape
+        weights = [Weight("kernel", (inputs, units), kernel)]
+        if use_bias:
+            weights.append(Weight("bias", (units,), bias))
+        kernel, *biases = self._weights(layer, *weights)
+        y = self._new(layer, (*leading, units))
+        last = len(leading)
+        same = [Relation.same(axis, axis) for axis in range(last)]
+        shared = [Relation.sum(axis) for axis in range(last)]
+        self._core.link(x.id, y.id, [*same, Relation.all(last, last)])
+        self._core.link(kernel.id, y.id, [*shared, Relation.each(0), Relation.same(1, last)])
+        for tensor in biases:
+            self._core.link(tensor.id, y.id, [*shared, Relation.same(0, last)])
+        return y
+
+    def matmul(self, a: Tensor, b: Tensor, *, name: str | None = None) -> Tensor:
+        """Matrix product of two tensors: an edge from each factor for every product term.
+
+        Parameters
+        ----------
+        a : Tensor, shape ``(..., n, k)``
+        b : Tensor, shape ``(..., k, m)``
+            Leading axes broadcast.
+        name : str, optional
+
+        Returns
+        -------
+        Tensor, shape ``(..., n, m)``
+
+        Raises
+        ------
+        InvalidNetworkError
+            Fewer than two axes, contracted axes of different lengths, leading axes that do not
+            broadcast.
+
+        Examples
+        --------
+        >>> from unrolled import Network
+        >>> net = Network()
+        >>> net.matmul(net.input((4, 7, 16), "a"), net.input((16, 5), "b")).shape
+        (4, 7, 5)
+        """
+        layer = self._layer("matmul", name)
+        self._own(layer, a, b)
+        return self._product(layer, a, b, transposed=False)
+
+    def embedding(
+        self,
+        indices: Tensor,
+        rows: int,
+        width: int,
+        *,
+        table: Tensor | None = None,
+        name: str | None = None,
+    ) -> Tensor:
+        """Look rows of a table up by indices known only at run time.
+
+        It is counted as the product of one-hot rows with the table: every row of the table has an
+        edge at every position.
+
+        Parameters
+        ----------
+        indices : Tensor, any shape
+            One index a position.
+        rows, width : int
+            Shape of the table.
+        table : Tensor, shape ``(rows, width)``, optional
+            A tensor to use as table (a tied parameter) instead of a new one.
+        name : str, optional
+            Name of the output; the parameter is ``name/table``.
+
+        Returns
+        -------
+        Tensor, shape ``(*indices.shape, width)``
+
+        Raises
+        ------
+        InvalidArgumentError
+            `rows` or `width` is not a positive integer.
+        InvalidNetworkError
+            A table of another shape.
+
+        Examples
+        --------
+        >>> from unrolled import Network
+        >>> net = Network()
+        >>> net.embedding(net.input((12,)), 1000, 64, name="words").shape
+        (12, 64)
+        >>> net["words/table"].shape
+        (1000, 64)
+        """
+        layer = self._layer("embedding", name)
+        self._own(layer, indices)
+        shape = (integer(layer, "rows", rows), integer(layer, "width", width))
+        (kernel,) = self._weights(layer, Weight("table", shape, table))
+        last = len(indices.shape)
+        one_hot = self._new(f"{layer}/one_hot", (*indices.shape, shape[0]))
+        same = [Relation.same(axis, axis) for axis in range(last)]
+        self._core.link(indices.id, one_hot.id, [*same, Relation.sum(last)])
+        return self.dense(one_hot, shape[1], use_bias=False, kernel=kernel, name=layer)
+
+    def _product(self, layer: str, a: Tensor, b: Tensor, *, transposed: bool) -> Tensor:
+        """``a @ b``, or ``a @ transpose(b)`` without a tensor for the transpose."""
+        if len(a.shape) < 2 or len(b.shape) < 2:
+            raise InvalidNetworkError(
+                f"layer '{layer}': a matrix product needs two axes or more on either side, got "
+                f"shapes {a.shape} and {b.shape}"
+            )
+        *batch_b, rows, columns = b.shape
+        contracted, free = (columns, rows) if transposed else (rows, columns)
+        if a.shape[-1] != contracted:
+            raise InvalidNetworkError(
+                f"layer '{layer}': shapes {a.shape} and {b.shape} do not multiply; the contracted "
+                f"axes have lengths {a.shape[-1]} and {contracted}"
+            )
+        batches = (a.shape[:-2], tuple(batch_b))
+        rank = max(map(len, batches))
+        offsets = [rank - len(batch) for batch in batches]
+        shape = broadcast_shape(layer, batches, offsets)
+        y = self._new(layer, (*shape, a.shape[-2], free))
+        first, second = (
+            alignment(*pair) for pair in zip(batches, (shape, shape), offsets, strict=True)
+        )
+        at_a, at_b = len(a.shape) - 2, len(batch_b)
+        contraction = [Relation.same(at_a, rank), Relation.all(at_a + 1, rank + 1)]
+        self._core.link(a.id, y.id, [*first, *contraction])
+        kept, summed = (at_b, at_b + 1) if transposed else (at_b + 1, at_b)
+        contraction = [Relation.all(summed, rank), Relation.same(kept, rank + 1)]
+        self._core.link(b.id, y.id, [*second, *contraction])
+        return y

@@ -1,0 +1,195 @@
+"""Functions of single elements, and sums, products and the like of several tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from unrolled._core import Relation
+from unrolled.errors import InvalidArgumentError, InvalidNetworkError
+from unrolled.network.builder import Builder, Tensor
+
+
+class Elementwise(Builder):
+    """Layer methods that work element by element."""
+
+    def activation(self, x: Tensor, function: str = "relu", *, name: str | None = None) -> Tensor:
+        """A pointwise function: one edge from each element.
+
+        A self-gated function such as "silu" or "gelu" is one function of its argument and one
+        edge; `multiply` of `x` and a function of `x` would be two.
+
+        Parameters
+        ----------
+        x : Tensor
+        function : str
+            Any name; it only serves to name the layer.
+        name : str, optional
+
+        Returns
+        -------
+        Tensor, shape of `x`
+
+        Raises
+        ------
+        InvalidArgumentError
+            `function` is not a string.
+
+        Examples
+        --------
+        >>> from unrolled import Network
+        >>> net = Network()
+        >>> net.activation(net.input((8, 7, 7)), "silu")
+        Tensor('silu_1', shape=(8, 7, 7), role='activation')
+        """
+        if not isinstance(function, str) or not function:
+            raise InvalidArgumentError(
+                f"layer '{name or 'activation'}': function must be the name of a function such as "
+                f"'relu', got {function!r}"
+            )
+        return self._pointwise(self._layer(function, name), x)
+
+    def add(self, *xs: Tensor, name: str | None = None) -> Tensor:
+        """Sum of tensors after broadcasting; one edge for each occurrence of an operand.
+
+        NumPy's rules hold: shapes align at their last axes. In addition, a vector ``(channels,)``
+        meets ``(channels, *spatial)`` of two or three spatial axes channel by channel; a vector
+        that fits the last axis as well is refused as ambiguous.
+
+        Parameters
+        ----------
+        *xs : Tensor
+            At least one; ``add(x, x)`` is two edges.
+        name : str, optional
+
+        Returns
+        -------
+        Tensor
+            Of the common shape.
+
+        Raises
+        ------
+        InvalidArgumentError
+            No operand.
+        InvalidNetworkError
+            Shapes that do not broadcast.
+
+        Examples
+        --------
+        >>> from unrolled import Network
+        >>> net = Network()
+        >>> x = net.input((8, 7, 7))
+        >>> net.add(x, net.activation(x)).shape
+        (8, 7, 7)
+        """
+        return self._combine(self._layer("add", name), xs)
+
+    def subtract(self, a: Tensor, b: Tensor, *, name: str | None = None) -> Tensor:
+        """Difference of two tensors; edges and errors as for `add`."""
+        return self._combine(self._layer("subtract", name), (a, b))
+
+    def multiply(self, *xs: Tensor, name: str | None = None) -> Tensor:
+        """Product of tensors, a gate for example; both factors are edges, as for `add`.
+
+        Raises
+        ------
+        InvalidArgumentError, InvalidNetworkError
+            As for `add`.
+
+        Examples
+        --------
+        >>> from unrolled import Network
+        >>> net = Network()
+        >>> x = net.input((8, 7, 7))
+        >>> gate = net.dense(net.global_pool(x), 8)
+        >>> net.multiply(x, net.reshape(gate, (8, 1, 1))).shape
+        (8, 7, 7)
+        """
+        return self._combine(self._layer("multiply", name), xs)
+
+    def divide(self, a: Tensor, b: Tensor, *, name: str | None = None) -> Tensor:
+        """Quotient of two tensors; edges and errors as for `add`."""
+        return self._combine(self._layer("divide", name), (a, b))
+
+    def maximum(self, *xs: Tensor, name: str | None = None) -> Tensor:
+        """Largest of several tensors, element by element; edges and errors as for `add`."""
+        return self._combine(self._layer("maximum", name), xs)
+
+    def minimum(self, *xs: Tensor, name: str | None = None) -> Tensor:
+        """Smallest of several tensors, element by element; edges and errors as for `add`."""
+        return self._combine(self._layer("minimum", name), xs)
+
+    def _pointwise(self, layer: str, x: Tensor) -> Tensor:
+        self._own(layer, x)
+        y = self._new(layer, x.shape)
+        self._core.link(x.id, y.id, [Relation.same(axis, axis) for axis in range(len(x.shape))])
+        return y
+
+    def _combine(self, layer: str, xs: Sequence[Tensor]) -> Tensor:
+        if not xs:
+            raise InvalidArgumentError(f"layer '{layer}': at least one operand is needed, got none")
+        self._own(layer, *xs)
+        shape = xs[0].shape
+        if all(x.shape == shape for x in xs):
+            y = self._new(layer, shape)
+            same = [Relation.same(axis, axis) for axis in range(len(shape))]
+            for x in xs:
+                self._core.link(x.id, y.id, same)
+            return y
+        shapes = [x.shape for x in xs]
+        offsets = _offsets(layer, shapes)
+        y = self._new(layer, broadcast_shape(layer, shapes, offsets))
+        for x, offset in zip(xs, offsets, strict=True):
+            self._core.link(x.id, y.id, alignment(x.shape, y.shape, offset))
+        return y
+
+
+def alignment(source: tuple[int, ...], target: tuple[int, ...], offset: int) -> list[Relation]:
+    """How a tensor is read after broadcasting if its first axis meets axis `offset`."""
+    relations = []
+    for axis, length in enumerate(target):
+        at = axis - offset
+        if not 0 <= at < len(source):
+            relations.append(Relation.sum(axis))
+        elif source[at] == length:
+            relations.append(Relation.same(at, axis))
+        else:
+            relations.append(Relation.all(at, axis))
+    return relations
+
+
+def broadcast_shape(
+    layer: str, shapes: Sequence[tuple[int, ...]], offsets: Sequence[int]
+) -> tuple[int, ...]:
+    """The common shape of operands whose first axes meet the axes `offsets`."""
+    result = [1] * max(len(shape) for shape in shapes)
+    for shape, offset in zip(shapes, offsets, strict=True):
+        for axis, length in enumerate(shape, offset):
+            if result[axis] == 1:
+                result[axis] = length
+            elif length not in (1, result[axis]):
+                listed = ", ".join(map(str, shapes))
+                raise InvalidNetworkError(
+                    f"layer '{layer}': shapes {listed} do not broadcast; aligned at their last "
+                    "axes, lengths must be equal or 1 (reshape one of them first)"
+                )
+    return tuple(result)
+
+
+def _offsets(layer: str, shapes: Sequence[tuple[int, ...]]) -> list[int]:
+    """For every operand the axis of the result that its first axis meets."""
+    rank = max(len(shape) for shape in shapes)
+    offsets = [rank - len(shape) for shape in shapes]
+    if rank < 3:
+        return offsets
+    full = [shape for shape in shapes if len(shape) == rank]
+    first, last = (max(shape[axis] for shape in full) for axis in (0, -1))
+    for position, shape in enumerate(shapes):
+        if len(shape) != 1 or shape[0] == 1 or shape[0] != first:
+            continue
+        if first == last:
+            raise InvalidNetworkError(
+                f"layer '{layer}': a vector of shape {shape} fits both the first and the last axis "
+                f"of {full[0]}; reshape it to have {rank} axes"
+            )
+        offsets[position] = 0
+    return offsets

@@ -1,0 +1,134 @@
+"""Pooling: every in-bounds element of a window counts."""
+
+from __future__ import annotations
+
+from unrolled._core import Relation
+from unrolled.errors import InvalidNetworkError
+from unrolled.network.builder import Builder, Tensor
+from unrolled.network.shapes import Padding, PerAxis, slides, spatial_shape
+
+
+class Pooling(Builder):
+    """Layer methods for pooling."""
+
+    def max_pool(
+        self,
+        x: Tensor,
+        pool_size: PerAxis,
+        *,
+        stride: PerAxis | None = None,
+        dilation: PerAxis = 1,
+        padding: Padding = "valid",
+        name: str | None = None,
+    ) -> Tensor:
+        """Maximum over a window: one edge from each of its in-bounds elements.
+
+        Parameters
+        ----------
+        x : Tensor, shape ``(channels, *spatial)``
+        pool_size, dilation : int or one int for every spatial axis
+        stride : int or one int for every spatial axis, optional
+            `pool_size` by default.
+        padding : as in `conv`
+        name : str, optional
+
+        Returns
+        -------
+        Tensor, shape ``(channels, *positions)``
+
+        Raises
+        ------
+        InvalidArgumentError, InvalidNetworkError
+            As for `conv`.
+
+        Examples
+        --------
+        >>> from unrolled import Network
+        >>> net = Network()
+        >>> net.max_pool(net.input((64, 112, 112)), 3, stride=2, padding="symmetric").shape
+        (64, 56, 56)
+        """
+        return self._pool(self._layer("max_pool", name), x, pool_size, stride, dilation, padding)
+
+    def average_pool(
+        self,
+        x: Tensor,
+        pool_size: PerAxis,
+        *,
+        stride: PerAxis | None = None,
+        dilation: PerAxis = 1,
+        padding: Padding = "valid",
+        name: str | None = None,
+    ) -> Tensor:
+        """Mean over a window; its edges and arguments are those of `max_pool`.
+
+        Raises
+        ------
+        InvalidArgumentError, InvalidNetworkError
+            As for `conv`.
+        """
+        layer = self._layer("average_pool", name)
+        return self._pool(layer, x, pool_size, stride, dilation, padding)
+
+    def global_pool(
+        self, x: Tensor, *, keep_dimensions: bool = False, name: str | None = None
+    ) -> Tensor:
+        """Mean or maximum over all axes but the first.
+
+        Parameters
+        ----------
+        x : Tensor, shape ``(channels, *spatial)``
+        keep_dimensions : bool
+            Keep the spatial axes, with length 1.
+        name : str, optional
+
+        Returns
+        -------
+        Tensor, shape ``(channels,)`` or ``(channels, 1, ...)``
+
+        Raises
+        ------
+        InvalidNetworkError
+            `x` has no spatial axis.
+
+        Examples
+        --------
+        >>> from unrolled import Network
+        >>> net = Network()
+        >>> net.global_pool(net.input((64, 7, 7))).shape
+        (64,)
+        """
+        layer = self._layer("global_pool", name)
+        self._own(layer, x)
+        axes = range(1, len(x.shape))
+        if not axes:
+            raise InvalidNetworkError(
+                f"layer '{layer}': expected channels and at least one spatial axis, got a tensor "
+                f"of shape {x.shape}"
+            )
+        if keep_dimensions:
+            y = self._new(layer, (x.shape[0], *[1 for _ in axes]))
+            pooled = [Relation.all(axis, axis) for axis in axes]
+        else:
+            y = self._new(layer, x.shape[:1])
+            pooled = [Relation.each(axis) for axis in axes]
+        self._core.link(x.id, y.id, [Relation.same(0, 0), *pooled])
+        return y
+
+    def _pool(
+        self,
+        layer: str,
+        x: Tensor,
+        pool_size: PerAxis,
+        stride: PerAxis | None,
+        dilation: PerAxis,
+        padding: Padding,
+    ) -> Tensor:
+        self._own(layer, x)
+        stride = pool_size if stride is None else stride
+        spatial = spatial_shape(layer, x.shape)
+        windows = slides(layer, spatial, pool_size, stride, dilation, padding)
+        y = self._new(layer, (x.shape[0], *[w.length for w in windows]))
+        relations = [w.relation(axis, axis) for axis, w in enumerate(windows, 1)]
+        self._core.link(x.id, y.id, [Relation.same(0, 0), *relations])
+        return y

@@ -1,0 +1,7 @@
+"""Reports: a comparison as one HTML file that needs nothing else (the extra ``report``)."""
+
+from __future__ import annotations
+
+from unrolled.report.page import render, write
+
+__all__ = ["render", "write"]

@@ -1,0 +1,278 @@
+"""The charts of the report, drawn by Bokeh in the reader's browser."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from itertools import cycle
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from unrolled._support.optional import import_optional
+from unrolled.show import tables
+from unrolled.show.plot import histogram
+from unrolled.show.protocols import AnalysisLike
+
+if TYPE_CHECKING:
+    from unrolled.ensemble.sweeps import TemperatureSweep
+
+__all__ = [
+    "Chart",
+    "Look",
+    "contexts",
+    "embedded",
+    "estimates",
+    "library",
+    "looks",
+    "spectra",
+    "temperatures",
+]
+
+HEIGHT = 330
+COLORS = ("#2a87c8", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6fd1", "#808080")
+DASHES = ("solid", "dashed", "dotted")
+DECIMALS = 4
+
+
+class Look(NamedTuple):
+    """How a model looks in every chart, and the name by which its lines are hidden."""
+
+    key: str
+    color: str
+    dash: str
+
+
+class Chart(NamedTuple):
+    """A Bokeh figure, the element it goes into, and what is written below."""
+
+    anchor: str
+    caption: str
+    figure: Any
+
+
+def looks(names: Sequence[str]) -> list[Look]:
+    """As many different ones as there are, then again from the start."""
+    pairs = cycle((color, dash) for dash in DASHES for color in COLORS)
+    keys: list[str] = []
+    for name in names:
+        alike = keys.count(name) and sum(key.startswith(f"{name} (") for key in keys) + 2
+        keys.append(f"{name} ({alike})" if alike else name)
+    return [Look(key, *pair) for key, pair in zip(keys, pairs, strict=False)]
+
+
+def estimates(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart:
+    """Both estimates of every model that has an input, over its number of parameters."""
+    millions = max(one.num_parameters for one in analyses) >= 10**6
+    figure = _figure(
+        f"number of parameters, N_G{' [millions]' if millions else ''}", "estimate [bits]",
+        x_axis_type="log", tooltips=[
+            ("model", "$name"), ("parameters", "@parameters{0,0}"),
+            ("estimate", "@what = @y{0.0000} bits"),
+        ],
+    )  # fmt: skip
+    figure.xaxis.formatter = _models().NumeralTickFormatter(format="0,0.[00000]")
+    # Bokeh's own ticks may be one or two where the axis spans less than two decades.
+    decades = range(-6, 20)
+    figure.xaxis.ticker = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
+    for one, look in zip(analyses, styles, strict=True):
+        if not one.num_inputs:
+            continue
+        for what, symbol, marker in (
+            ("spread_estimate", "P'_G", "circle"),
+            ("surprisal_estimate", "P_G", "triangle"),
+        ):
+            data = {
+                "x": [one.num_parameters / 1e6 if millions else one.num_parameters],
+                "y": _rounded([getattr(one, what)]),
+                "parameters": [one.num_parameters],
+                "what": [symbol],
+            }
+            figure.scatter(
+                "x", "y", source=_source(data), name=look.key, marker=marker, size=11,
+                color=look.color, fill_alpha=0.6,
+            )  # fmt: skip
+    caption = (
+        "The estimates of each model over its number of parameters: circles the spread estimate "
+        "P'_G, triangles the surprisal estimate P_G, in bits."
+    )
+    return Chart("chart-estimates", caption, figure)
+
+
+def contexts(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart:
+    """The most contexts of each layer, along the depth, of models that have layers."""
+    figure = _figure(
+        "layer, from the input to the output", "contexts of a parameter, log2 C [bits]", tooltips=[
+            ("layer", "@name"), ("model", "$name"), ("parameters", "@parameters{0,0}"),
+            ("log2 C", "@least{0.000} to @y{0.000} bits"), ("share of E", "@share"),
+        ],
+    )  # fmt: skip
+    points = []
+    for one, look in zip(analyses, styles, strict=True):
+        if not one.has_layers:
+            continue
+        layers = [layer for layer in one.layers if layer.num_parameters]
+        data = {
+            "x": list(range(1, len(layers) + 1)),
+            "y": _rounded(layer.log2_maximum for layer in layers),
+            "least": _rounded(layer.log2_minimum for layer in layers),
+            "name": [layer.name for layer in layers],
+            "parameters": [layer.num_parameters for layer in layers],
+            "share": [
+                tables.share(layer.share_of_spread, layer.log2_maximum > 0) for layer in layers
+            ],
+        }
+        source = _source(data)
+        line = {"line_color": look.color, "line_dash": look.dash, "line_width": 1.8}
+        figure.line("x", "y", source=source, name=look.key, **line)
+        points.append(
+            figure.scatter("x", "y", source=source, name=look.key, size=4, color=look.color)
+        )
+    figure.hover.renderers = points  # Lines lie under the points, and would tell the same twice.
+    caption = (
+        "The most contexts a parameter of each layer has, in bits (log2 C), over the position of "
+        "the layer."
+    )
+    return Chart("chart-contexts", caption, figure)
+
+
+def spectra(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart:
+    """How many parameters have how many contexts."""
+    figure = _figure(
+        "contexts of a parameter, log2 C [bits]", "number of parameters, g", y_axis_type="log",
+        tooltips=[
+            ("model", "$name"), ("log2 C", "@x{0.0} bits"), ("parameters", "@y{0,0}"),
+        ],
+    )  # fmt: skip
+    for one, look in zip(analyses, styles, strict=True):
+        edges, numbers = histogram(one.spectrum)
+        shown = numbers > 0
+        data = {
+            "x": _rounded(((edges[:-1] + edges[1:]) / 2)[shown]),
+            "y": [int(number) for number in numbers[shown]],
+        }
+        source, color = _source(data), look.color
+        figure.scatter("x", "y", source=source, name=look.key, size=6, color=color, alpha=0.75)
+    caption = (
+        "How many parameters have how many contexts: each point is one of 60 equal intervals of "
+        "log2 C, in bits, that has parameters."
+    )
+    return Chart("chart-spectra", caption, figure)
+
+
+def temperatures(sweeps: Sequence[TemperatureSweep], styles: Sequence[Look]) -> list[Chart]:
+    """Four quantities of every model against the temperature, with a gap at T = 0."""
+    columns = {
+        "free_energy": "free energy, F",
+        "energy": "expected energy, U",
+        "entropy": "entropy, S",
+        "heat_capacity": "heat capacity, C_v",
+    }
+    sources = [_sweep_source(sweep, columns) for sweep in sweeps]
+    charts = []
+    for column, label in columns.items():
+        figure = _figure(
+            "temperature, T", f"{label} [bits]", tooltips=[
+                ("model", "$name"), ("T", "@temperature{0.000}"),
+                (label, f"@{column}{{0.0000}} bits"),
+            ],
+        )  # fmt: skip
+        figure.add_layout(_models().Span(location=-1, dimension="height", line_dash="dotted"))
+        for source, look in zip(sources, styles, strict=True):
+            line = {"line_color": look.color, "line_dash": look.dash, "line_width": 1.8}
+            figure.line("temperature", column, source=source, name=look.key, **line)
+        caption = (
+            f"The {label}, in bits, of each model against the temperature T. The dotted line is "
+            "the published setting, T = -1."
+        )
+        charts.append(Chart(f"chart-{column.replace('_', '-')}", caption, figure))
+    return charts
+
+
+def _sweep_source(sweep: TemperatureSweep, columns: Iterable[str]) -> Any:
+    """A sweep in the order of its temperatures, with a line of nothing at T = 0."""
+    order = np.argsort(sweep["temperature"], kind="stable")
+    gap = int(np.searchsorted(sweep["temperature"][order], 0.0))
+    return _source(
+        {
+            name: _rounded(np.insert(sweep[name][order], gap, np.nan))
+            for name in ("temperature", *columns)
+        }
+    )
+
+
+def embedded(charts: Iterable[Chart]) -> str:
+    """All charts as JSON that may stand in a script element, and that depends on nothing else.
+
+    Bokeh numbers its objects through the life of a process; here they are numbered from 1, so that
+    equal reports are equal files.
+    """
+    document = import_optional("bokeh.document", "report").Document()
+    charts = list(charts)
+    with document.models.freeze():  # Looks for the models of all charts once, not after each.
+        for chart in charts:
+            document.add_root(chart.figure)
+    numbers: dict[str, str] = {}
+    content = _renumbered(document.to_json(deferred=False), numbers)
+    content["title"] = ""
+    roots = {numbers[chart.figure.id]: chart.anchor for chart in charts}
+    text = json.dumps({"document": content, "roots": roots}, separators=(",", ":"))
+    # Whatever a model is called, it cannot end the script element.
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def library() -> str:
+    """BokehJS as script elements, with its licence, without what the charts do not need."""
+    resources = import_optional("bokeh.resources", "report")
+    script: str = resources.Resources(mode="inline", components=["bokeh"]).render_js()
+    return script
+
+
+def _renumbered(value: Any, numbers: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: numbers.setdefault(item, f"m{len(numbers) + 1}")
+            if key == "id" and isinstance(item, str)
+            else _renumbered(item, numbers)
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_renumbered(item, numbers) for item in value]
+    return value
+
+
+def _figure(x_label: str, y_label: str, **options: Any) -> Any:
+    plotting = import_optional("bokeh.plotting", "report")
+    figure = plotting.figure(
+        height=HEIGHT,
+        sizing_mode="stretch_width",
+        tools="box_zoom,pan,reset,save,hover",
+        active_drag=None,  # A finger on a chart scrolls the page.
+        toolbar_location="above",
+        x_axis_label=x_label,
+        y_axis_label=y_label,
+        background_fill_alpha=0,
+        border_fill_alpha=0,
+        outline_line_color=None,
+        min_border_right=12,
+        **options,
+    )
+    figure.toolbar.logo = None
+    figure.x_range.only_visible = figure.y_range.only_visible = True
+    for axis in figure.axis:
+        axis.axis_label_text_font_style = "normal"
+    return figure
+
+
+def _source(data: dict[str, Any]) -> Any:
+    return _models().ColumnDataSource(data)
+
+
+def _models() -> Any:
+    return import_optional("bokeh.models", "report")
+
+
+def _rounded(values: Iterable[float]) -> list[float]:
+    """Short numbers; what is not finite is not drawn."""
+    return [round(float(one), DECIMALS) if np.isfinite(one) else math.nan for one in values]

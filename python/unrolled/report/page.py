@@ -1,0 +1,315 @@
+"""Reports: a comparison as one HTML file that needs nothing else (the extra ``report``).
+
+The file has no reference to the network: it works from disk, in light and dark, and prints. Charts
+are drawn by BokehJS, which is part of the file with its licence; all they show is in tables, too.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from unrolled._core import VERSION
+from unrolled._support import files
+from unrolled._support.hints import described
+from unrolled._support.optional import import_optional
+from unrolled.counting.counts import Counts
+from unrolled.ensemble.ensemble import Ensemble
+from unrolled.errors import InvalidArgumentError
+from unrolled.report import charts
+from unrolled.show import html, tables
+from unrolled.show.cells import format_row
+from unrolled.show.layers import HEADINGS, layer_row
+from unrolled.show.protocols import AnalysisLike, ComparisonLike
+from unrolled.spectrum.catalogue import TABULATED, value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+
+__all__ = ["render", "write"]
+
+STEPS = (*(tenth / 10 for tenth in range(1, 21)), *(half / 2 for half in range(5, 41)))
+TEMPERATURES = (*(-step for step in reversed(STEPS)), *STEPS)
+LISTED_TEMPERATURES = (-20, -5, -1, -0.5, 0.5, 1, 5, 20)
+OTHER_SYMBOLS = (
+    (
+        "F, U, S, C_v",
+        "free energy U - T S, mean energy, entropy, dU / dT, at temperature T",
+        "bits",
+    ),
+    ("N_G, N_I, |G|", "parameters with a context; inputs; inputs, outputs and weight nodes", ""),
+)
+"""Symbols of the page beside those of the catalogue."""
+
+
+class Section(NamedTuple):
+    """A part of the page that has charts."""
+
+    anchor: str
+    heading: str
+    text: str
+    charts: Sequence[charts.Chart] = ()
+    table: str = ""
+
+
+def write(comparison: ComparisonLike, path: str | os.PathLike[str], **options: Any) -> Path:
+    """Write the report of a comparison to a file, whole or not at all.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    path : str or path
+    **options
+        See `render`.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InvalidArgumentError, MissingPackageError
+        See `render`.
+    OSError
+        The file cannot be written.
+    """
+    return files.write(path, render(comparison, **options))
+
+
+def render(
+    comparison: ComparisonLike,
+    *,
+    title: str | None = None,
+    date: datetime.date | str | None = None,
+    temperatures: Iterable[float] = TEMPERATURES,
+) -> str:
+    """The report of a comparison as the text of an HTML page.
+
+    Equal comparisons, titles, dates and versions give equal texts.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    title : str, optional
+        By default the number of models and what they are ranked by.
+    date : date or str, optional
+        Shown as given; by default the report has none.
+    temperatures : iterable of float
+        For the charts of `Ensemble.sweep`; by default from -20 to 20, without 0.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InvalidArgumentError
+        Nothing to report, a title or date that is no text, or temperatures that `Ensemble.sweep`
+        does not take.
+    MissingPackageError
+        Bokeh or Jinja2 is not installed.
+
+    Examples
+    --------
+    >>> import unrolled
+    >>> from unrolled import report
+    >>> nets = [unrolled.models.mlp(4, depth=d, inputs=4, name=f"mlp{d}") for d in (1, 2)]
+    >>> page = report.render(unrolled.compare(nets), title="Two networks", date="2024-02-29")
+    >>> "<h1>Two networks</h1>" in page
+    True
+    """
+    if not len(comparison):
+        raise InvalidArgumentError("nothing to report: the comparison has no model")
+    for name, value in {"title": title, "date": date}.items():
+        if not isinstance(value, (str, datetime.date, type(None))):
+            raise InvalidArgumentError(f"{name} must be text, got {described(value)}")
+    jinja2 = import_optional("jinja2", "report")
+    safe = jinja2.utils.markupsafe.Markup
+    parts = resources.files("unrolled.report") / "assets"
+    template, css, js = (
+        (parts / f"report.{kind}").read_text("utf-8") for kind in ("html", "css", "js")
+    )
+    styles = charts.looks([one.name for one in comparison])
+    sections = _sections(comparison, styles, temperatures)
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return str(
+        environment.from_string(template).render(
+            title=str(title) if title is not None else _title(comparison),
+            lead=_lead(comparison),
+            version=VERSION,
+            css=safe(css),
+            js=safe(js),
+            ranking=safe(_ranking(comparison)),
+            notes=[*comparison.notes, *_without_layers(comparison)],
+            sections=[one._replace(table=safe(one.table)) for one in sections],
+            models=[
+                _model(one, style, safe) for one, style in zip(comparison, styles, strict=True)
+            ],
+            facts=safe(_facts(comparison.analyses)),
+            definitions=safe(
+                html.table("Symbols", ["symbol", "meaning", "unit"], _symbols(), classes="text")
+            ),
+            provenance=safe(_provenance(comparison, date)),
+            charts=safe(charts.embedded([chart for one in sections for chart in one.charts])),
+            library=safe(charts.library()),
+        )
+    )
+
+
+def _sections(
+    comparison: ComparisonLike, styles: Sequence[charts.Look], temperatures: Iterable[float]
+) -> list[Section]:
+    analyses = comparison.analyses
+    ensembles = [Ensemble.from_counts(one.spectrum, unit="bits") for one in analyses]
+    wanted = list(temperatures)
+    sweeps = [ensemble.sweep(wanted) for ensemble in ensembles]
+    sections = [
+        Section(
+            "estimates",
+            "Estimates",
+            "What the publication ranks models by.",
+            [charts.estimates(analyses, styles)] if any(one.num_inputs for one in analyses) else [],
+        ),
+        Section(
+            "depth",
+            "Contexts along the depth",
+            "Parameters near the input have the most paths to an output.",
+            [charts.contexts(analyses, styles)] if any(one.has_layers for one in analyses) else [],
+        ),
+        Section(
+            "spectra",
+            "Spectra",
+            "All quantities of a model follow from its distinct counts and from how many "
+            "parameters have each.",
+            [charts.spectra(analyses, styles)],
+        ),
+        Section(
+            "temperature",
+            "Temperature",
+            "The parameters as states of energy E = log2 C, in equilibrium at a temperature T. At "
+            "T = -1, the published setting, U is the expected spread, S the entropy H, and F is "
+            "log2 Z.",
+            charts.temperatures(sweeps, styles),
+            _sweep_table(comparison, ensembles),
+        ),
+    ]
+    return [section for section in sections if section.charts]
+
+
+def _without_layers(comparison: ComparisonLike) -> list[str]:
+    """A note on the models that parts of the page leave out."""
+    names = [one.name for one in comparison if not one.has_layers]
+    if not names:
+        return []
+    return [f"Only networks have layers; the parts on layers are without {', '.join(names)}."]
+
+
+def _sweep_table(comparison: ComparisonLike, ensembles: Sequence[Ensemble]) -> str:
+    """A few temperatures of each model."""
+    columns = ("temperature", "free_energy", "energy", "entropy", "heat_capacity")
+    rows = []
+    for one, ensemble in zip(comparison, ensembles, strict=True):
+        sweep = ensemble.sweep(LISTED_TEMPERATURES)
+        for temperature, *values in zip(*(sweep[name].tolist() for name in columns), strict=True):
+            rows.append([one.name, f"{temperature:g}", *(f"{value:,.3f}" for value in values)])
+    headings = ["model", "T", "F [bits]", "U [bits]", "S [bits]", "C_v [bits]"]
+    return html.table("Quantities at a few temperatures", headings, rows)
+
+
+def _title(comparison: ComparisonLike) -> str:
+    if len(comparison) == 1:
+        return f"Contexts of {comparison[0].name}"
+    return f"{len(comparison)} {comparison.title[0].lower()}{comparison.title[1:]}"
+
+
+def _lead(comparison: ComparisonLike) -> str:
+    exact = sum(one.is_exact for one in comparison)
+    how = {0: "in log space", len(comparison): "exactly"}.get(exact, "some of them in log space")
+    models = f"{len(comparison)} models" if len(comparison) > 1 else "One model"
+    return (
+        f"{models}, counted {how}: how often each parameter is reused on the way to an output, "
+        "without any training."
+    )
+
+
+def _ranking(comparison: ComparisonLike) -> str:
+    """The table, the quantity it is sorted by first, with bars behind it."""
+    ordered = sorted(TABULATED, key=lambda quantity: quantity.key != comparison.sort)
+    headings = [one.with_unit(one.heading, "[]") for one in ordered]
+    rows = [format_row(one, ordered) for one in comparison]
+    bars = {}
+    if ordered[0].key == comparison.sort:
+        # None becomes not a number.
+        values = np.array([value_of(one, comparison.sort) for one in comparison], np.float64)
+        values = np.where(np.isfinite(values), values, 0.0).clip(min=0.0)
+        bars[1] = list(values / (values.max() or 1.0))
+    return html.table(comparison.title, ["model", *headings], rows, bars=bars)
+
+
+def _facts(analyses: Sequence[AnalysisLike]) -> str:
+    """What was counted of which model, and how."""
+    columns: dict[str, Callable[[AnalysisLike], str]] = {
+        "inputs": _inputs,
+        "outputs": lambda one: tables.integer(one.num_outputs),
+        "parameters that reach no output": lambda one: tables.integer(one.num_unreached_parameters),
+        "weight nodes": lambda one: tables.integer(one.num_weight_nodes),
+        "levels of the spectrum": lambda one: tables.integer(len(one.spectrum)),
+        "counted": lambda one: "exactly" if one.is_exact else "in log space",
+        "semantics": lambda one: (
+            one.counts.semantics if isinstance(one.counts, Counts) else tables.MISSING
+        ),
+    }
+    rows = [[one.name, *(cell(one) for cell in columns.values())] for one in analyses]
+    return html.table("What was counted, and how", ["model", *columns], rows)
+
+
+def _model(analysis: AnalysisLike, style: charts.Look, safe: Any) -> dict[str, Any]:
+    """What the template shows of one model."""
+    layers = summary = ""
+    if analysis.has_layers:
+        rows = [layer_row(layer, 3) for layer in analysis.layers]
+        caption = f"Layers of {analysis.name}, with the shape of the first parameter of each"
+        shares = [float(np.nan_to_num(layer.share_of_spread)) for layer in analysis.layers]
+        layers = html.table(caption, HEADINGS, rows, bars={len(HEADINGS) - 1: shares})
+        summary = f"{style.key}: {len(rows)} layers"
+    return {
+        **style._asdict(),
+        "name": analysis.name,
+        "layers": safe(layers),
+        "summary": summary,
+    }
+
+
+def _inputs(analysis: AnalysisLike) -> str:
+    number = tables.integer(analysis.num_inputs)
+    if analysis.input_size is not None:
+        height, width = analysis.input_size
+        return f"{number} (for {height} × {width}, counted at a smaller size)"
+    if not isinstance(analysis.counts, Counts):
+        return number
+    shapes = [" × ".join(map(str, one.shape)) or "1" for one in analysis.counts.inputs]
+    return f"{number} ({', '.join(shapes)})" if shapes else number
+
+
+def _provenance(comparison: ComparisonLike, date: datetime.date | str | None) -> str:
+    rows = [
+        ("unrolled", VERSION),
+        ("Python", platform.python_version()),
+        ("NumPy", np.__version__),
+        ("Bokeh", str(import_optional("bokeh", "report").__version__)),
+    ]
+    if date is not None:
+        rows.insert(0, ("date", str(date)))
+    return html.table("Made with", ["what", "version"], rows, classes="text")
+
+
+def _symbols() -> list[tuple[str, str, str]]:
+    measured = [one for one in TABULATED if one.unit]
+    return [(one.symbol, one.meaning, one.unit) for one in measured] + list(OTHER_SYMBOLS)

@@ -1,0 +1,119 @@
+"""A `Comparison` as a data frame, and as CSV, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import os
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from unrolled._support import files
+from unrolled._support.optional import import_optional
+from unrolled.show import tables
+from unrolled.show.cells import format_cell
+from unrolled.show.protocols import ComparisonLike
+from unrolled.spectrum.catalogue import CATALOGUE, ESTIMATES, TABULATED
+
+if TYPE_CHECKING:
+    import pandas
+
+
+__all__ = ["to_csv", "to_latex", "to_markdown", "to_pandas", "write_if_asked"]
+
+MARKDOWN_SPECIAL = str.maketrans({one: f"\\{one}" for one in "\\`*_{}[]<>#|~$&"})
+LATEX_SPECIAL = str.maketrans(
+    {one: f"\\{one}" for one in "&%$#_{}"}
+    | {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+    }
+)
+
+
+def write_if_asked(path: str | os.PathLike[str] | None, text: str) -> str:
+    """Write a text to a file if one is given, and return it."""
+    if path is not None:
+        files.write(path, text)
+    return text
+
+
+def to_pandas(comparison: ComparisonLike) -> pandas.DataFrame:
+    """See `Comparison.to_pandas`."""
+    module = import_optional("pandas", "pandas")
+    frame: pandas.DataFrame = module.DataFrame.from_records(comparison.to_dict(), index="name")
+    # As they are: integers beyond 64 bits, or None, whatever pandas would make of them.
+    contexts = [one.total_contexts for one in comparison]
+    frame["total_contexts"] = module.Series(contexts, frame.index, dtype=object)
+    # Not a number where there is no input, also if no model has one.
+    frame[list(ESTIMATES)] = frame[list(ESTIMATES)].astype("float64")
+    return frame
+
+
+def to_csv(comparison: ComparisonLike) -> str:
+    """See `Comparison.to_csv`."""
+    text = StringIO()
+    writer = csv.DictWriter(text, ["name", *CATALOGUE], lineterminator="\n")
+    writer.writeheader()
+    for row in comparison.to_dict():
+        # Python refuses to write integers of more than 4300 digits.
+        writer.writerow(
+            {
+                key: tables.decimal_digits(value) if isinstance(value, int) else value
+                for key, value in row.items()
+            }
+        )
+    return text.getvalue()
+
+
+def to_markdown(comparison: ComparisonLike) -> str:
+    """See `Comparison.to_markdown`."""
+    headings = [one.with_unit(one.symbol) for one in TABULATED]
+    lines = [
+        _piped(["model", *(heading.translate(MARKDOWN_SPECIAL) for heading in headings)]),
+        "|:---|" + "---:|" * len(TABULATED),
+    ]
+    lines += [
+        _piped(
+            [
+                one.name.translate(MARKDOWN_SPECIAL),
+                *(format_cell(one, quantity) for quantity in TABULATED),
+            ]
+        )
+        for one in comparison
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _piped(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def to_latex(comparison: ComparisonLike) -> str:
+    """See `Comparison.to_latex`."""
+    headings = [one.with_unit(one.latex, "[]") for one in TABULATED]
+    rows = [
+        [
+            one.name.translate(LATEX_SPECIAL),
+            *(_latex_number(format_cell(one, quantity)) for quantity in TABULATED),
+        ]
+        for one in comparison
+    ]
+    lines = [
+        rf"\begin{{tabular}}{{l{'r' * len(TABULATED)}}}",
+        r"\toprule",
+        " & ".join(["Model", *headings]) + r" \\",
+        r"\midrule",
+        *(" & ".join(row) + r" \\" for row in rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _latex_number(text: str) -> str:
+    if text == tables.MISSING:
+        return "--"
+    return text.replace(",", r"\,").replace("-inf", r"$-\infty$")

@@ -1,0 +1,345 @@
+"""Figures of analyses and comparisons, drawn by matplotlib (the extra ``plot``).
+
+Every function returns the figure and its axes, so that they can be changed and saved. Functions
+for one panel take the axes to draw into, or make a figure of their own. No display is needed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unrolled._support import files
+from unrolled._support.optional import import_optional
+from unrolled.errors import InvalidArgumentError, NothingToCountError
+from unrolled.show import tables
+from unrolled.show.layers import LayerSummary
+from unrolled.show.protocols import AnalysisLike, ComparisonLike
+from unrolled.spectrum.catalogue import CATALOGUE, value_of
+from unrolled.spectrum.spectrum import Spectrum
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+__all__ = [
+    "contexts",
+    "histogram",
+    "new_figure",
+    "overview",
+    "ranking",
+    "save",
+    "spectrum",
+    "spread",
+]
+
+STYLE: dict[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": "medium",
+    "figure.dpi": 110,
+    "font.size": 9,
+    "grid.alpha": 0.3,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "savefig.dpi": 160,
+}
+COLOR, SECOND_COLOR = "#0072b2", "#d55e00"
+"""Of Okabe and Ito, told apart by the colour-blind."""
+
+PANEL = (6.4, 3.2)
+LOG_COUNT = r"$\log_2 C$ [bits]"
+MOST_TICKS = 12
+MOST_BARS = 12
+LEAST_SHARE = 5e-5
+BINS = 60
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Our style for whatever is created within."""
+    with import_optional("matplotlib", "plot").rc_context(STYLE):
+        yield
+
+
+def new_figure(rows: int = 1, size: tuple[float, float] = PANEL) -> tuple[Figure, list[Axes]]:
+    """A figure of panels one below the other.
+
+    Parameters
+    ----------
+    rows : int
+    size : tuple of float
+        Width of the figure and height of each panel in inches.
+    """
+    figure = empty_figure(size[0], size[1] * rows)
+    # Figures within the figure, so that long names in one panel leave the others their width.
+    parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
+    return figure, [part.subplots() for part in parts]
+
+
+def empty_figure(width: float, height: float) -> Figure:
+    """A figure of a size in inches, also where there is no display."""
+    options: dict[str, Any] = {"figsize": (width, height), "layout": "constrained"}
+    try:
+        figure: Figure = import_optional("matplotlib.pyplot", "plot").figure(**options)
+    except ImportError:  # A window was asked for where there is no display.
+        figure = import_optional("matplotlib.figure", "plot").Figure(**options)
+    return figure
+
+
+def contexts(analysis: AnalysisLike, *, axes: Axes | None = None) -> tuple[Figure, Axes]:
+    """Contexts of the parameters of each layer, along the depth.
+
+    For each layer in the order of declaration, a bar from the smallest to the largest count in
+    bits (``log2 C``). Layers whose parameters reach no output have none.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    axes : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    figure, axes
+
+    Raises
+    ------
+    InvalidArgumentError
+        The analysis was made of a graph, or of a spectrum alone.
+    MissingPackageError
+        matplotlib is not installed.
+    """
+    layers = analysis.layers
+    with styled():
+        axes = axes or new_figure()[1][0]
+        at = np.arange(1, len(layers) + 1)
+        least = np.array([layer.log2_minimum for layer in layers])
+        most = np.array([layer.log2_maximum for layer in layers])
+        axes.vlines(at, least, most, color=COLOR, linewidth=max(0.8, min(6, 260 / len(layers))))
+        for ends in (least, most):
+            axes.plot(at, ends, "o", color=COLOR, markersize=max(2.0, min(5, 200 / len(layers))))
+        axes.set(title="Contexts along the depth, from the least to the most of each layer")
+        axes.set_ylabel(f"contexts of a parameter,\n{LOG_COUNT}")
+        axes.set_ylim(bottom=min(0, *axes.get_ylim()))
+        _label_layers(axes, layers)
+    return _of(axes), axes
+
+
+def spectrum(source: AnalysisLike | Spectrum, *, axes: Axes | None = None) -> tuple[Figure, Axes]:
+    """The spectrum: how many parameters have how many contexts.
+
+    The number of parameters (the degeneracy) in equal intervals of ``log2 C``, on a logarithmic
+    axis.
+
+    Parameters
+    ----------
+    source : Analysis or Spectrum
+    axes : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    figure, axes
+
+    Raises
+    ------
+    NothingToCountError
+        An empty spectrum.
+    MissingPackageError
+        matplotlib is not installed.
+    """
+    levels = source if isinstance(source, Spectrum) else source.spectrum
+    edges, numbers = histogram(levels)
+    with styled():
+        axes = axes or new_figure()[1][0]
+        axes.stairs(numbers, edges, fill=True, color=COLOR, alpha=0.85, baseline=0.5)
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=0.7)
+        axes.set(
+            title=f"Spectrum: {tables.integer(len(levels))} levels",
+            xlabel=f"contexts of a parameter, {LOG_COUNT}",
+            ylabel="number of parameters, $g$",
+        )
+    return _of(axes), axes
+
+
+def histogram(levels: Spectrum, bins: int = BINS) -> tuple[Any, Any]:
+    """Edges in bits, shape ``(bins + 1,)``, and numbers of parameters, shape ``(bins,)``."""
+    if not len(levels):
+        raise NothingToCountError("an empty spectrum cannot be drawn: no parameter has a context")
+    bits = levels.log2_counts
+    span = (float(bits[0]) - 0.5, float(bits[-1]) + 0.5)
+    numbers, edges = np.histogram(
+        bits, bins=bins, range=span, weights=levels.degeneracies.astype(np.float64)
+    )
+    return edges, numbers
+
+
+def spread(analysis: AnalysisLike, *, axes: Axes | None = None) -> tuple[Figure, Axes]:
+    """Shares of the expected spread by layer, the largest first, and the rest together.
+
+    Parameters, results and errors are those of `contexts`.
+    """
+    ordered = sorted(analysis.layers, key=lambda layer: -np.nan_to_num(layer.share_of_spread))
+    number = sum(layer.share_of_spread >= LEAST_SHARE for layer in ordered[:MOST_BARS])
+    shown, rest = ordered[: max(number, 1)], ordered[max(number, 1) :]
+    names = [layer.name for layer in shown]
+    shares = [float(np.nan_to_num(layer.share_of_spread)) for layer in shown]
+    if rest:
+        names.append(f"{len(rest)} other{'s' if len(rest) > 1 else ''}")
+        shares.append(float(sum(np.nan_to_num(layer.share_of_spread) for layer in rest)))
+    with styled():
+        axes = axes or new_figure()[1][0]
+        colors = [COLOR] * len(shown) + ["#999999"] * bool(rest)
+        texts = [tables.share(share, is_positive=share > 0) for share in shares]
+        _bars(axes, names, [100 * share for share in shares], texts, colors)
+        axes.margins(x=0.12)
+        axes.set(
+            title="Where the spread comes from",
+            xlabel=r"share of the expected spread $E[\log_2 C]$ [%]",
+        )
+    return _of(axes), axes
+
+
+def overview(analysis: AnalysisLike) -> tuple[Figure, list[Axes]]:
+    """What `Analysis.plot` draws: `contexts`, `spectrum` and `spread`, one below the other.
+
+    Only the spectrum of an analysis that knows no layers.
+    """
+    panels = [contexts, spectrum, spread] if analysis.has_layers else [spectrum]
+    with styled():
+        figure, axes = new_figure(len(panels))
+        figure.suptitle(f"{analysis.name}: {tables.integer(analysis.num_parameters)} parameters")
+        for panel, at in zip(panels, axes, strict=True):
+            panel(analysis, axes=at)
+    return figure, axes
+
+
+def ranking(comparison: ComparisonLike) -> tuple[Figure, Axes]:
+    """Models as bars in the order of their ranking, by the figure they are sorted by.
+
+    A comparison sorted by name shows the spread estimate, one sorted by total contexts their
+    logarithm. Models that have no such figure have a dash instead of a bar.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    figure, axes
+
+    Raises
+    ------
+    MissingPackageError
+        matplotlib is not installed.
+    """
+    key = {"name": "spread_estimate", "total_contexts": "log2_total_contexts"}.get(
+        comparison.sort, comparison.sort
+    )
+    quantity = CATALOGUE[key]
+    values = [value_of(one, key) for one in comparison]
+    finite = [0.0 if value is None or not np.isfinite(value) else float(value) for value in values]
+    title = f"{quantity.title} {quantity.latex}" if quantity.is_tabulated else quantity.label
+    label = quantity.with_unit(title, "[]")
+    with styled():
+        figure, (axes,) = new_figure(size=(PANEL[0], 1.0 + 0.3 * len(values)))
+        names = [one.name for one in comparison]
+        _bars(axes, names, finite, [_bar_text(value) for value in values], COLOR)
+        axes.margins(x=0.2)
+        axes.set(title=comparison.title, xlabel=label)
+    return figure, axes
+
+
+def _bars(
+    axes: Axes,
+    names: Sequence[str],
+    lengths: Sequence[float],
+    texts: Sequence[str],
+    color: str | Sequence[str],
+) -> None:
+    """Horizontal bars with a name before and a text behind, the first on top."""
+    bars = axes.barh(range(len(names)), lengths, color=color)
+    axes.bar_label(bars, texts, padding=2, fontsize="small")
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+
+
+def _bar_text(value: float | None) -> str:
+    if value is None:
+        return tables.MISSING
+    return f"{value:,.0f}" if abs(value) >= 1e5 else f"{value:,.6g}"
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
+    """Write a figure to a file of the kind its suffix says, whole or not at all.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A suffix matplotlib has no format for.
+    OSError
+        The file cannot be written.
+    """
+    path = Path(path)
+    kind = checked_image_kind(path)
+    with styled():
+        return files.write_with(path, lambda file: figure.savefig(file, format=kind))
+
+
+def checked_image_kind(path: Path) -> str:
+    """The kind of image that the suffix of a file says, before anything is drawn.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A suffix that matplotlib has no format for.
+    MissingPackageError
+        matplotlib is not installed.
+    """
+    canvas = import_optional("matplotlib.backend_bases", "plot").FigureCanvasBase
+    known = canvas.get_supported_filetypes()
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in known:
+        raise InvalidArgumentError(
+            f"'{path}' must end in the suffix of an image: {', '.join(f'.{one}' for one in known)}"
+        )
+    return kind
+
+
+def _label_layers(axes: Axes, layers: Sequence[LayerSummary]) -> None:
+    """Name the stages (what the names have before the first dot) where there are few of them."""
+    starts, names = [], []
+    at = 1
+    for stage, members in groupby(layers, key=lambda layer: layer.name.partition(".")[0]):
+        starts.append(at)
+        names.append(stage)
+        at += len(list(members))
+    axes.set_xlim(0.5, len(layers) + 0.5)
+    axes.set_xlabel("layer, from the input to the output")
+    if len(names) <= MOST_TICKS:
+        least, last = len(layers) / MOST_TICKS / 2, -len(layers)
+        for number, start in enumerate(starts):
+            if start - last < least:  # Its name would lie on the one before.
+                names[number] = ""
+            else:
+                last = start
+        axes.set_xticks(starts, names, rotation=30, ha="right", rotation_mode="anchor")
+    else:
+        axes.locator_params(axis="x", integer=True)
+
+
+def _of(axes: Axes) -> Figure:
+    return axes.figure.canvas.figure

@@ -1,0 +1,145 @@
+"""`resolve`: a network, a graph or counts of whatever was given as a model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from unrolled import models
+from unrolled._support.arguments import Progress
+from unrolled._support.hints import described
+from unrolled.counting.counts import Counts
+from unrolled.counting.graph_counts import GraphCounts
+from unrolled.errors import InvalidArgumentError
+from unrolled.graph.graph import Graph
+from unrolled.graph.readers import is_graph_file, read_graph
+from unrolled.importers.recognition import imported, is_model_file
+from unrolled.models.blocks import Padding
+from unrolled.network.builder import Semantics
+from unrolled.network.network import Network
+from unrolled.sources.foreign_graphs import convert_graph
+
+__all__ = ["Model", "resolve"]
+
+Model: TypeAlias = Network | Graph | Counts | GraphCounts
+"""What can be counted, or has been."""
+
+
+def resolve(
+    model: Any,
+    *,
+    inputs: Any = None,
+    semantics: Semantics | None = None,
+    size: int | Sequence[int] | None = None,
+    padding: Padding | None = None,
+    mmap: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Model:
+    """Read, build, import or convert a model, unless it is one of ours already.
+
+    Parameters
+    ----------
+    model
+        A `Network`, `Graph`, `Counts` or `GraphCounts`, which are returned as they are; the name of
+        a published model; the path of a file (``.onnx``, ``.keras``, ``.json`` of Keras, or a
+        graph); an object of ONNX, Keras, PyTorch or JAX; a graph of NetworkX, SciPy, igraph or
+        rustworkx; edges as an integer array of shape ``(2, edges)`` or as a table of pandas, polars
+        or pyarrow with the columns source, target and maybe multiplicity.
+    inputs, semantics
+        For models that have to be imported; see `unrolled.importers.recognition.imported`.
+    size, padding
+        For published models; see `unrolled.models.build`.
+    mmap, threads
+        For graphs: whether edges stay in their file, and how many threads build the graph.
+    progress : callable, optional
+        Called as ``progress(done, total)`` while a graph is read.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Something that is no model, or an option that is not for it.
+    UnknownModelError
+        A name that no published model has.
+    UnrolledError
+        Whatever the reader of a file or object raises.
+    """
+    found: Model | None
+    options = _Options(inputs, semantics, size, padding, mmap)
+    if isinstance(model, (Network, Graph, Counts, GraphCounts)):
+        options.refuse_all_but((), described(model))
+        return model
+    if isinstance(model, (str, os.PathLike)):
+        return _resolve_name(os.fspath(model), options, threads, progress)
+    found = convert_graph(model, threads=threads, progress=progress)
+    if found is not None:
+        options.refuse_all_but((), described(model))
+        return found
+    found = imported(model, inputs, semantics=semantics or "value")
+    if found is not None:
+        options.refuse_all_but(("inputs", "semantics"), described(model))
+        return found
+    raise InvalidArgumentError(
+        "expected a Network, a Graph, counts, a file, a model of ONNX, Keras, PyTorch or JAX, a "
+        "graph of NetworkX, SciPy, igraph or rustworkx, or edges as an array of shape (2, edges) "
+        f"or a table; got {described(model)}"
+    )
+
+
+def _resolve_name(
+    name: str, options: _Options, threads: int | None, progress: Progress | None
+) -> Network | Graph:
+    if is_graph_file(name):
+        options.refuse_all_but(("mmap",), f"the graph in {name}")
+        return read_graph(name, mmap=options.mmap, threads=threads, progress=progress)
+    if is_model_file(name):
+        options.refuse_all_but(("inputs", "semantics"), f"the model in {name}")
+        network = imported(name, options.inputs, semantics=options.semantics or "value")
+        if network is not None:
+            return network
+    options.refuse_all_but(("size", "padding"), f"the published model {name!r}")
+    return models.build(name, size=options.size, padding=options.padding or "symmetric")
+
+
+class _Options:
+    """The options of `resolve`, each of which suits some kinds of models."""
+
+    def __init__(
+        self,
+        inputs: Any,
+        semantics: Semantics | None,
+        size: int | Sequence[int] | None,
+        padding: Padding | None,
+        mmap: bool,
+    ) -> None:
+        self.inputs, self.semantics = inputs, semantics
+        self.size, self.padding = size, padding
+        self.mmap = mmap
+
+    def refuse_all_but(self, suitable: Sequence[str], model: str) -> None:
+        """Refuse options that would change nothing for a model.
+
+        Raises
+        ------
+        InvalidArgumentError
+        """
+        given = {
+            "inputs": self.inputs is not None,
+            "semantics": self.semantics is not None,
+            "size": self.size is not None,
+            "padding": self.padding is not None,
+            "mmap": self.mmap,
+        }
+        unsuitable = [name for name, is_given in given.items() if is_given and name not in suitable]
+        if unsuitable:
+            kinds = {
+                "inputs": "models that have to be imported",
+                "semantics": "models that have to be imported",
+                "size": "published models",
+                "padding": "published models",
+                "mmap": "graphs in .npz files",
+            }
+            raise InvalidArgumentError(
+                f"{' and '.join(unsuitable)}: only for {kinds[unsuitable[0]]}, not for {model}"
+            )

@@ -1,0 +1,202 @@
+"""The one table of quantities: what each is called, its symbol, its unit, and what it means.
+
+Tables, exports, JSON, reports, figures, help and documentation read it, so a quantity that is
+registered here appears in all of them. How a value is written into a cell is decided in
+`unrolled.show.cells`; what it is computed from is in `unrolled.spectrum.quantities`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+__all__ = ["CATALOGUE", "ESTIMATES", "RANKED", "TABULATED", "Quantity", "value_of"]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A quantity of a model.
+
+    Attributes
+    ----------
+    key : str
+        The attribute of `Analysis`, the column of exports and the key of JSON.
+    label : str
+        Its name in a sentence or a list, with the symbol.
+    meaning : str
+        One line for help and documentation.
+    symbol : str
+        Its symbol in plain text.
+    latex : str
+        Its symbol as LaTeX, with the dollar signs.
+    heading : str
+        The heading of its column, broken into lines as narrow tables need it.
+    unit : str
+        "bits", or nothing for numbers of things.
+    decimals : int
+        Decimals that tables show.
+    more_means : str
+        What a larger value says, or nothing if it says neither better nor worse.
+    needs_input : bool
+        Whether a model without an input has none.
+    is_tabulated : bool
+        Whether the tables of several models have a column for it.
+    """
+
+    key: str
+    label: str
+    meaning: str
+    symbol: str = ""
+    latex: str = ""
+    heading: str = ""
+    unit: str = ""
+    decimals: int = 0
+    more_means: str = ""
+    needs_input: bool = False
+    is_tabulated: bool = False
+
+    @property
+    def title(self) -> str:
+        """The heading of its column on one line."""
+        return " ".join((self.heading or self.label).split())
+
+    def with_unit(self, text: str, brackets: str = "()") -> str:
+        """A heading followed by the unit in brackets, or alone if there is no unit."""
+        return f"{text} {brackets[0]}{self.unit}{brackets[1]}" if self.unit else text
+
+
+QUANTITIES = (
+    Quantity(
+        "num_parameters",
+        "parameters",
+        "parameters with a context, N_G",
+        symbol="parameters",
+        latex="$N_G$",
+        heading="parameters",
+        more_means="a larger model",
+        is_tabulated=True,
+    ),
+    Quantity(
+        "num_unreached_parameters",
+        "parameters that reach no output",
+        "parameters without a context, which no other quantity includes",
+    ),
+    Quantity(
+        "num_weight_nodes",
+        "weight nodes",
+        "a parameter that is tied across k places is k weight nodes",
+        more_means="a larger model",
+    ),
+    Quantity(
+        "num_inputs",
+        "inputs",
+        "scalar inputs, N_I",
+        symbol="inputs",
+        latex="$N_I$",
+        heading="inputs",
+        is_tabulated=True,
+    ),
+    Quantity("num_outputs", "outputs", "scalar outputs"),
+    Quantity(
+        "total_contexts",
+        "total contexts Z",
+        "paths from all parameters to the outputs, Z = sum C",
+        symbol="Z",
+        latex="$Z$",
+        more_means="more reuse",
+    ),
+    Quantity(
+        "log2_total_contexts",
+        "log2 of the total contexts Z",
+        "logarithm of the total contexts, Z = sum C",
+        symbol="log2 Z",
+        latex=r"$\log_2 Z$",
+        heading="log2 of\ncontexts",
+        unit="bits",
+        decimals=3,
+        more_means="more reuse",
+        is_tabulated=True,
+    ),
+    Quantity(
+        "expected_spread",
+        "expected spread E[log2 C]",
+        "expected spread, E[log2 C] = sum p log2 C with p = C / Z",
+        symbol="spread",
+        latex=r"$E[\log_2 C]$",
+        heading="expected\nspread",
+        unit="bits",
+        decimals=3,
+        more_means="more reuse of the parameters that are reused most",
+        is_tabulated=True,
+    ),
+    Quantity(
+        "entropy",
+        "entropy H",
+        "entropy, -sum p log2 p = log2 Z - E[log2 C]",
+        symbol="H",
+        latex="$H$",
+        heading="entropy",
+        unit="bits",
+        decimals=3,
+        more_means="contexts spread over more parameters",
+        is_tabulated=True,
+    ),
+    Quantity(
+        "total_surprisal",
+        "total surprisal S_G",
+        "total surprisal, -sum log2 p over the parameters",
+        symbol="S_G",
+        latex="$S_G$",
+        heading="total\nsurprisal",
+        unit="bits",
+        more_means="more parameters, or less even reuse",
+        is_tabulated=True,
+    ),
+    Quantity(
+        "surprisal_estimate",
+        "surprisal estimate P_G",
+        "surprisal estimate, log2(S_G N_I / |G|)",
+        symbol="P_G",
+        latex="$P_G$",
+        heading="surprisal\nestimate",
+        unit="bits",
+        decimals=3,
+        more_means="a better model, as published",
+        needs_input=True,
+        is_tabulated=True,
+    ),
+    Quantity(
+        "spread_estimate",
+        "spread estimate P'_G",
+        "spread estimate, log2(N_G (E[log2 C] + 1) N_I / |G|)",
+        symbol="P'_G",
+        latex="$P'_G$",
+        heading="spread\nestimate",
+        unit="bits",
+        decimals=3,
+        more_means="a better model, as published",
+        needs_input=True,
+        is_tabulated=True,
+    ),
+)
+
+CATALOGUE: Mapping[str, Quantity] = MappingProxyType({one.key: one for one in QUANTITIES})
+"""All quantities of an `Analysis` by key, in the order in which they are shown."""
+
+TABULATED = tuple(one for one in QUANTITIES if one.is_tabulated)
+"""Those for which tables of several models have a column."""
+
+ESTIMATES = tuple(one.key for one in QUANTITIES if one.needs_input)
+"""Keys of those that a model without an input does not have."""
+
+RANKED = (*(one.key for one in reversed(QUANTITIES)), "name")
+"""What several models can be ranked by, the default first."""
+
+
+def value_of(model: Any, key: str) -> Any:
+    """A quantity of a model, or its name; None if it is an estimate and there is no input."""
+    if key in ESTIMATES and model.num_inputs == 0:
+        return None
+    return getattr(model, key)

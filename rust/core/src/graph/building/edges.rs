@@ -1,0 +1,337 @@
+//! From edges in any order to successor lists: a counting sort in two steps, the first of which
+//! gathers edges in buckets small enough for the second to stay in the cache.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::graph::building::sorted_edges::ordered;
+use crate::graph::lists::csr::{
+    Csr, Index, Indices, MOST_NODES, check_multiplicity, check_nodes, with_indices,
+};
+use crate::graph::survey::blocks::Numbering;
+use crate::machine::monitor::Monitor;
+use crate::machine::team::{Team, parts};
+
+/// Edges in one piece of the work.
+const PIECE: usize = 1 << 20;
+/// Nodes in a bucket, as a power of two: their counters stay in the cache.
+const BUCKET_BITS: u32 = 12;
+/// Buckets, at most: each has an open cache line while edges are gathered.
+const MOST_BUCKETS: usize = 1 << 11;
+
+/// Edges that can be gone through piece by piece, always in the same order.
+pub(crate) trait Edges: Sync {
+    /// How many there are.
+    fn len(&self) -> usize;
+    fn has_multiplicity(&self) -> bool;
+    /// Calls `visit(row, column, multiplicity)` for the edges of `piece`.
+    fn visit(&self, piece: Range<usize>, visit: impl FnMut(u32, u32, u64));
+}
+
+/// Sources and targets, already checked to be nodes.
+pub(crate) struct Pairs<'a, S, T> {
+    sources: &'a [S],
+    targets: &'a [T],
+    multiplicity: Option<&'a [u64]>,
+}
+
+impl<S: Index, T: Index> Edges for Pairs<'_, S, T> {
+    fn len(&self) -> usize {
+        self.sources.len()
+    }
+
+    fn has_multiplicity(&self) -> bool {
+        self.multiplicity.is_some()
+    }
+
+    #[inline(always)]
+    fn visit(&self, piece: Range<usize>, mut visit: impl FnMut(u32, u32, u64)) {
+        let pairs = self.sources[piece.clone()].iter().zip(&self.targets[piece.clone()]);
+        match self.multiplicity {
+            None => pairs.for_each(|(s, t)| visit(s.position() as u32, t.position() as u32, 1)),
+            Some(multiplicity) => pairs.zip(&multiplicity[piece]).for_each(|((s, t), &times)| {
+                visit(s.position() as u32, t.position() as u32, times)
+            }),
+        }
+    }
+}
+
+/// Sorts edges given as two arrays into successor lists.
+///
+/// Edges with one source keep their order. Sorted sources are recognised; then nothing is sorted,
+/// and the lists are `targets` as they came. `threads` may be 0 for one a core.
+///
+/// # Errors
+/// [`Error::InvalidGraph`] for arrays of different lengths, a node beyond `nodes` (by default, as
+/// many as the edges mention), too many nodes, or a multiplicity of 0; [`Error::Interrupted`].
+pub fn from_edges<'a>(
+    sources: &Indices<'_>,
+    targets: Indices<'a>,
+    multiplicity: Option<Cow<'a, [u64]>>,
+    nodes: Option<u64>,
+    threads: usize,
+    monitor: &Monitor<'_>,
+) -> Result<Csr<'a>> {
+    let edges = sources.len();
+    if targets.len() != edges {
+        return Err(Error::InvalidGraph {
+            reason: format!("{edges} sources but {} targets; give one an edge", targets.len()),
+        });
+    }
+    if let Some(multiplicity) = &multiplicity {
+        check_multiplicity(multiplicity, edges)?;
+    }
+    let team = Team::new(threads);
+    monitor.start(3 * edges as u64);
+    let given = nodes.map(|nodes| usize::try_from(nodes).unwrap_or(usize::MAX));
+    if given.is_none_or(|nodes| nodes <= MOST_NODES) {
+        let found = with_indices!(sources, sources => with_indices!(&targets, targets => {
+            ordered(sources, targets, given, monitor)
+        }))?;
+        if let Some((offsets, numbering)) = found {
+            return Ok(Csr { offsets, targets, multiplicity, numbering: Some(numbering) });
+        }
+    }
+    let extent = with_indices!(sources, sources => with_indices!(&targets, targets => {
+        extent(sources, targets, &team, monitor)
+    }))?;
+    let nodes = nodes.unwrap_or(extent.nodes);
+    check_nodes(nodes)?;
+    if nodes < extent.nodes {
+        return Err(out_of_range(sources, &targets, nodes));
+    }
+    check_memory(nodes, edges)?;
+    let mut csr = with_indices!(sources, sources => with_indices!(&targets, targets => {
+        let pairs = Pairs { sources, targets, multiplicity: multiplicity.as_deref() };
+        sort(&pairs, nodes as usize, &team, monitor)
+    }))?;
+    csr.numbering = (!extent.rising).then_some(Numbering::Other);
+    Ok(csr)
+}
+
+/// What edges lead to.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    /// How many nodes there must be.
+    nodes: u64,
+    /// Whether every edge leads to a larger number.
+    rising: bool,
+}
+
+fn extent<S: Index, T: Index>(
+    sources: &[S],
+    targets: &[T],
+    team: &Team,
+    monitor: &Monitor<'_>,
+) -> Result<Extent> {
+    let pieces = parts(0..sources.len(), sources.len().div_ceil(PIECE), 1);
+    let mut found = vec![Extent { nodes: 0, rising: true }; pieces.len()];
+    let cost = |(piece, _): &(&Range<usize>, &mut Extent)| piece.len() as u64;
+    team.each(pieces.iter().zip(found.iter_mut()), monitor, cost, |(piece, found)| {
+        let (sources, targets) = (&sources[piece.clone()], &targets[piece.clone()]);
+        *found = pulp::Arch::new().dispatch(|| look(sources, targets));
+        Ok(())
+    })?;
+    let joined = found
+        .into_iter()
+        .reduce(|a, b| Extent { nodes: a.nodes.max(b.nodes), rising: a.rising & b.rising });
+    Ok(joined.unwrap_or(Extent { nodes: 0, rising: true }))
+}
+
+/// Without leaving early, so that many edges are looked at at a time.
+#[inline(always)]
+fn look<S: Index, T: Index>(sources: &[S], targets: &[T]) -> Extent {
+    let (mut most, mut falling) = (0, false);
+    for (source, target) in sources.iter().zip(targets) {
+        let (source, target) = (source.position(), target.position());
+        most = most.max(source.max(target));
+        falling |= target <= source;
+    }
+    Extent { nodes: (most as u64).saturating_add(1), rising: !falling }
+}
+
+fn out_of_range(sources: &Indices<'_>, targets: &Indices<'_>, nodes: u64) -> Error {
+    let beyond = |ids: &Indices<'_>| (0..ids.len()).find(|&edge| ids.get(edge) as u64 >= nodes);
+    let (what, edge, id) = match (beyond(sources), beyond(targets)) {
+        (Some(edge), _) => ("source", edge, sources.get(edge)),
+        (None, Some(edge)) => ("target", edge, targets.get(edge)),
+        (None, None) => ("node", 0, 0),
+    };
+    Error::InvalidGraph {
+        reason: format!(
+            "the {what} of edge {edge} is {id}, but there are {nodes} nodes, numbered from 0"
+        ),
+    }
+}
+
+/// Refuses graphs whose lists would not fit.
+fn check_memory(nodes: u64, edges: usize) -> Result<()> {
+    let needed = 12 * nodes + 12 * edges as u64;
+    // Small ones are not worth asking the system.
+    if needed < 1 << 26 {
+        return Ok(());
+    }
+    let limit = crate::network::bound::available_memory();
+    if needed > limit {
+        return Err(Error::GraphMemory { what: "building the graph".into(), needed, limit });
+    }
+    Ok(())
+}
+
+fn narrowed<'a>(offsets: Vec<u64>, edges: usize) -> Indices<'a> {
+    if edges <= u32::MAX as usize {
+        offsets.into_iter().map(|offset| offset as u32).collect::<Vec<_>>().into()
+    } else {
+        offsets.into()
+    }
+}
+
+/// The edges of one piece, by bucket; within one as they came.
+#[derive(Default)]
+struct Gathered {
+    /// Where each bucket begins, and the end of the last.
+    starts: Vec<u32>,
+    /// Row within the bucket in the upper half, column in the lower.
+    pairs: Vec<u64>,
+    multiplicity: Vec<u64>,
+}
+
+/// One bucket of the result.
+struct Bucket<'r> {
+    number: usize,
+    offsets: &'r mut [u64],
+    targets: &'r mut [u32],
+    multiplicity: &'r mut [u64],
+    /// Edges before it.
+    before: u64,
+}
+
+/// Successor lists of edges in any order.
+pub(crate) fn sort<'a, E: Edges>(
+    edges: &E,
+    nodes: usize,
+    team: &Team,
+    monitor: &Monitor<'_>,
+) -> Result<Csr<'a>> {
+    let mut bits = BUCKET_BITS;
+    while nodes >> bits >= MOST_BUCKETS {
+        bits += 1;
+    }
+    let gathered = gather(edges, nodes, bits, team, monitor)?;
+    let mut offsets = vec![0u64; nodes + 1];
+    let mut targets = vec![0u32; edges.len()];
+    let mut multiplicity = vec![0u64; if edges.has_multiplicity() { edges.len() } else { 0 }];
+    let mut buckets = Vec::new();
+    let mut rest = (&mut offsets[..nodes], &mut targets[..], &mut multiplicity[..]);
+    let mut before = 0u64;
+    for number in 0..nodes.div_ceil(1 << bits) {
+        let sizes = gathered.iter().map(|piece| piece.starts[number + 1] - piece.starts[number]);
+        let size = sizes.map(u64::from).sum::<u64>();
+        let (offsets, others) = rest.0.split_at_mut(rest.0.len().min(1 << bits));
+        let (targets, columns) = rest.1.split_at_mut(size as usize);
+        let (multiplicity, times) = rest.2.split_at_mut(rest.2.len().min(size as usize));
+        rest = (others, columns, times);
+        buckets.push(Bucket { number, offsets, targets, multiplicity, before });
+        before += size;
+    }
+    let cost = |bucket: &Bucket<'_>| bucket.targets.len() as u64;
+    team.each(buckets.into_iter(), monitor, cost, |bucket| {
+        bucket.fill(&gathered);
+        Ok(())
+    })?;
+    offsets[nodes] = edges.len() as u64;
+    monitor.finish()?;
+    Ok(Csr {
+        offsets: narrowed(offsets, edges.len()),
+        targets: targets.into(),
+        multiplicity: edges.has_multiplicity().then(|| multiplicity.into()),
+        numbering: None,
+    })
+}
+
+fn gather<E: Edges>(
+    edges: &E,
+    nodes: usize,
+    bits: u32,
+    team: &Team,
+    monitor: &Monitor<'_>,
+) -> Result<Vec<Gathered>> {
+    let buckets = nodes.div_ceil(1 << bits);
+    let pieces = parts(0..edges.len(), edges.len().div_ceil(PIECE), 1);
+    let mut gathered: Vec<Gathered> = pieces.iter().map(|_| Gathered::default()).collect();
+    let cost = |(piece, _): &(&Range<usize>, &mut Gathered)| piece.len() as u64;
+    team.each(pieces.iter().zip(gathered.iter_mut()), monitor, cost, |(piece, gathered)| {
+        let mut starts = vec![0u32; buckets + 1];
+        // Edges may be changed meanwhile: then some of them are left out.
+        edges.visit(piece.clone(), |row, _, _| {
+            if let Some(count) = starts.get_mut((row >> bits) as usize + 1) {
+                *count += 1;
+            }
+        });
+        for bucket in 0..buckets {
+            starts[bucket + 1] += starts[bucket];
+        }
+        let mut next = starts.clone();
+        let mut pairs = vec![0u64; piece.len()];
+        let low = (1u64 << bits) - 1;
+        if edges.has_multiplicity() {
+            let mut multiplicity = vec![0u64; piece.len()];
+            edges.visit(piece.clone(), |row, column, times| {
+                let Some(at) = next.get_mut((row >> bits) as usize) else { return };
+                let place = (pairs.get_mut(*at as usize), multiplicity.get_mut(*at as usize));
+                if let (Some(pair), Some(number)) = place {
+                    *pair = (u64::from(row) & low) << 32 | u64::from(column);
+                    *number = times;
+                    *at += 1;
+                }
+            });
+            gathered.multiplicity = multiplicity;
+        } else {
+            edges.visit(piece.clone(), |row, column, _| {
+                let Some(at) = next.get_mut((row >> bits) as usize) else { return };
+                if let Some(pair) = pairs.get_mut(*at as usize) {
+                    *pair = (u64::from(row) & low) << 32 | u64::from(column);
+                    *at += 1;
+                }
+            });
+        }
+        (gathered.starts, gathered.pairs) = (starts, pairs);
+        Ok(())
+    })?;
+    Ok(gathered)
+}
+
+impl Bucket<'_> {
+    /// Sorts the bucket's edges by row.
+    fn fill(self, gathered: &[Gathered]) {
+        let mine = |piece: &Gathered| {
+            piece.starts[self.number] as usize..piece.starts[self.number + 1] as usize
+        };
+        let mut next = vec![0u64; self.offsets.len() + 1];
+        for piece in gathered {
+            for pair in &piece.pairs[mine(piece)] {
+                if let Some(count) = next.get_mut((pair >> 32) as usize + 1) {
+                    *count += 1;
+                }
+            }
+        }
+        for (row, offset) in self.offsets.iter_mut().enumerate() {
+            next[row + 1] += next[row];
+            *offset = self.before + next[row];
+        }
+        for piece in gathered {
+            let range = mine(piece);
+            for (index, pair) in range.clone().zip(&piece.pairs[range]) {
+                let Some(at) = next.get_mut((pair >> 32) as usize) else { continue };
+                let Some(target) = self.targets.get_mut(*at as usize) else { continue };
+                *target = *pair as u32;
+                let number = self.multiplicity.get_mut(*at as usize);
+                if let (Some(number), Some(&times)) = (number, piece.multiplicity.get(index)) {
+                    *number = times;
+                }
+                *at += 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Putting the nodes of a graph in topological order, and turning its edges round.
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::graph::building::edges::{Edges, sort};
+use crate::graph::lists::csr::{Csr, Index, with_indices};
+use crate::graph::lists::source::changed;
+use crate::machine::monitor::Monitor;
+use crate::machine::team::{Team, parts};
+
+/// Nodes worked on between two looks at the monitor.
+const PIECE: usize = 1 << 14;
+
+/// The same graph with nodes numbered so that every edge goes up.
+#[derive(Debug)]
+pub(crate) struct Renumbered {
+    pub(crate) csr: Csr<'static>,
+    /// The new number of every node.
+    pub(crate) rank: Vec<u32>,
+}
+
+/// Numbers the nodes of a graph topologically (Kahn's algorithm with a queue: nodes come by the
+/// length of the longest path to them). All targets must be in range.
+///
+/// # Errors
+/// [`Error::GraphCycle`], [`Error::Interrupted`].
+pub(crate) fn renumber(csr: &Csr<'_>, team: &Team, monitor: &Monitor<'_>) -> Result<Renumbered> {
+    let nodes = csr.nodes();
+    monitor.start(3 * csr.edges() as u64 + nodes as u64);
+    let order = with_indices!(&csr.targets, targets => kahn(csr, targets, monitor))?;
+    let mut rank = vec![0u32; nodes];
+    for (number, &node) in order.iter().enumerate() {
+        rank[node as usize] = number as u32;
+    }
+    monitor.advance(nodes as u64)?;
+    let csr = with_indices!(&csr.targets, targets => relabel(csr, targets, &order, &rank, team, monitor))?;
+    monitor.finish()?;
+    Ok(Renumbered { csr, rank })
+}
+
+fn kahn<I: Index>(csr: &Csr<'_>, targets: &[I], monitor: &Monitor<'_>) -> Result<Vec<u32>> {
+    let nodes = csr.nodes();
+    let mut waiting = vec![0u32; nodes];
+    let many = || Error::SizeOverflow { what: "the number of edges to one node".into() };
+    for piece in targets.chunks(8 * PIECE) {
+        for id in piece {
+            let count = waiting.get_mut(id.position()).ok_or_else(changed)?;
+            *count = count.checked_add(1).ok_or_else(many)?;
+        }
+        monitor.advance(piece.len() as u64)?;
+    }
+    let mut order: Vec<u32> = Vec::with_capacity(nodes);
+    order.extend((0..nodes as u32).filter(|&node| waiting[node as usize] == 0));
+    let mut next = 0;
+    while next < order.len() {
+        let end = order.len().min(next + PIECE);
+        let mut edges = 0;
+        for at in next..end {
+            let row = targets.get(csr.row(order[at] as usize)).ok_or_else(changed)?;
+            edges += row.len();
+            for id in row {
+                let count = waiting.get_mut(id.position()).ok_or_else(changed)?;
+                *count = count.checked_sub(1).ok_or_else(changed)?;
+                if *count == 0 {
+                    order.push(id.position() as u32);
+                }
+            }
+        }
+        next = end;
+        monitor.advance(edges as u64)?;
+    }
+    if order.len() < nodes {
+        return Err(Error::GraphCycle { nodes: one_cycle(csr, targets, &waiting) });
+    }
+    Ok(order)
+}
+
+/// Walks backwards among the nodes that still wait for a predecessor until one comes again.
+fn one_cycle<I: Index>(csr: &Csr<'_>, targets: &[I], waiting: &[u32]) -> Vec<usize> {
+    const NONE: u32 = u32::MAX;
+    let mut predecessor = vec![NONE; waiting.len()];
+    for node in (0..waiting.len()).filter(|&node| waiting[node] > 0) {
+        for id in targets.get(csr.row(node)).unwrap_or_default() {
+            if let Some(before) = predecessor.get_mut(id.position()) {
+                *before = node as u32;
+            }
+        }
+    }
+    let Some(mut at) = waiting.iter().position(|&count| count > 0) else { return Vec::new() };
+    let mut step = vec![NONE; waiting.len()];
+    let mut path = Vec::new();
+    while step[at] == NONE {
+        step[at] = path.len() as u32;
+        path.push(at);
+        if predecessor[at] == NONE {
+            return path;
+        }
+        at = predecessor[at] as usize;
+    }
+    path.drain(..step[at] as usize);
+    path.push(at);
+    path.reverse();
+    path
+}
+
+/// One part of the renumbered lists.
+struct Part<'r> {
+    nodes: Range<usize>,
+    targets: &'r mut [u32],
+    multiplicity: &'r mut [u64],
+}
+
+fn relabel<I: Index>(
+    csr: &Csr<'_>,
+    targets: &[I],
+    order: &[u32],
+    rank: &[u32],
+    team: &Team,
+    monitor: &Monitor<'_>,
+) -> Result<Csr<'static>> {
+    let mut offsets = Vec::with_capacity(order.len() + 1);
+    offsets.push(0u64);
+    let mut edges = 0u64;
+    for &node in order {
+        edges += csr.row(node as usize).len() as u64;
+        offsets.push(edges);
+    }
+    let mut lists = vec![0u32; targets.len()];
+    let mut times = vec![0u64; csr.multiplicity.as_ref().map_or(0, |times| times.len())];
+    let mut rest = (&mut lists[..], &mut times[..]);
+    let mut pieces = Vec::new();
+    for nodes in parts(0..order.len(), order.len().div_ceil(PIECE), 1) {
+        let length = (offsets[nodes.end] - offsets[nodes.start]) as usize;
+        let (targets, later) = rest.0.split_at_mut_checked(length).ok_or_else(changed)?;
+        let (multiplicity, others) = rest.1.split_at_mut(rest.1.len().min(length));
+        rest = (later, others);
+        pieces.push(Part { nodes, targets, multiplicity });
+    }
+    let cost = |part: &Part<'_>| part.targets.len() as u64;
+    team.each(pieces.into_iter(), monitor, cost, |mut part| {
+        for &node in &order[part.nodes.clone()] {
+            let row = csr.row(node as usize);
+            let (mine, later) = part.targets.split_at_mut_checked(row.len()).ok_or_else(changed)?;
+            let ids = targets.get(row.clone()).ok_or_else(changed)?;
+            for (new, id) in mine.iter_mut().zip(ids) {
+                *new = *rank.get(id.position()).ok_or_else(changed)?;
+            }
+            part.targets = later;
+            if let Some(times) = csr.multiplicity() {
+                let times = times.get(row.clone()).ok_or_else(changed)?;
+                let (mine, later) = part.multiplicity.split_at_mut(row.len());
+                mine.copy_from_slice(times);
+                part.multiplicity = later;
+            }
+        }
+        Ok(())
+    })?;
+    let multiplicity = csr.multiplicity().map(|_| times.into());
+    Ok(Csr { offsets: offsets.into(), targets: lists.into(), multiplicity, numbering: None })
+}
+
+/// All edges of a topologically numbered graph turned round, and nodes numbered from the other end,
+/// so that they go up again.
+pub(crate) fn reversed(csr: &Csr<'_>, team: &Team, monitor: &Monitor<'_>) -> Result<Csr<'static>> {
+    monitor.start(2 * csr.edges() as u64);
+    let nodes = csr.nodes();
+    with_indices!(&csr.targets, targets => {
+        let edges = Turned { csr, targets, last: (nodes.max(1) - 1) as u32 };
+        edges.check()?;
+        sort(&edges, nodes, team, monitor)
+    })
+}
+
+/// The edges of a graph, turned round and numbered from the other end.
+struct Turned<'a, I> {
+    csr: &'a Csr<'a>,
+    targets: &'a [I],
+    last: u32,
+}
+
+impl<I: Index> Turned<'_, I> {
+    /// Lists that were changed after they were checked must not lead out of the arrays.
+    fn check(&self) -> Result<()> {
+        let beyond = self.targets.iter().any(|id| id.position() > self.last as usize);
+        if beyond { Err(changed()) } else { Ok(()) }
+    }
+
+    /// The node whose list has the edge.
+    fn source(&self, edge: usize) -> usize {
+        let (mut low, mut high) = (0, self.csr.nodes());
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.csr.offsets.get(middle + 1) <= edge { low = middle + 1 } else { high = middle }
+        }
+        low.min(self.last as usize)
+    }
+}
+
+impl<I: Index> Edges for Turned<'_, I> {
+    fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    fn has_multiplicity(&self) -> bool {
+        self.csr.multiplicity.is_some()
+    }
+
+    #[inline(always)]
+    fn visit(&self, piece: Range<usize>, mut visit: impl FnMut(u32, u32, u64)) {
+        let mut node = self.source(piece.start);
+        let mut end = self.csr.offsets.get(node + 1);
+        let multiplicity = self.csr.multiplicity();
+        for edge in piece {
+            while edge >= end && node < self.last as usize {
+                node += 1;
+                end = self.csr.offsets.get(node + 1);
+            }
+            let row = self.last - (self.targets[edge].position() as u32).min(self.last);
+            let times = multiplicity.map_or(1, |times| times.get(edge).copied().unwrap_or(1));
+            visit(row, self.last - node as u32, times);
+        }
+    }
+}

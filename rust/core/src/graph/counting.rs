@@ -1,0 +1,337 @@
+//! Counting in a graph: which sweeps are made, with which widths, within which memory.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::graph::building::topological::reversed;
+use crate::graph::counts::{GraphCounts, Side, Store};
+use crate::graph::exact::digits::digits;
+use crate::graph::exact::parameter_rows::Kept;
+use crate::graph::exact::sweep::{COUNTING, ExactSweep};
+use crate::graph::exact::widths::Widths;
+use crate::graph::frame::{Graph, Lists};
+use crate::graph::lists::csr::Csr;
+use crate::graph::lists::file::{Turned, with_reader};
+use crate::graph::lists::node_set::Marks;
+use crate::graph::lists::source::{Source, with_source};
+use crate::graph::log::compensated::CarefulSweep;
+use crate::graph::log::rounding::{RoundingSweep, are_few};
+use crate::graph::log::running_sums;
+use crate::graph::log::scaled_counts::Scaled;
+use crate::graph::log::sweep::LogSweep;
+use crate::graph::roles::marked;
+use crate::graph::survey::blocks::{Numbering, Survey, survey};
+use crate::graph::sweep::drive;
+use crate::machine::monitor::Monitor;
+use crate::machine::team::Team;
+use crate::network::bound::available_memory;
+
+/// Bits of counts that are not worth being bounded better.
+const CHEAP: u32 = 8 * 56;
+
+/// What memory is asked for.
+const LOG_SPACE: &str = "counting in log space";
+
+/// How a graph is counted.
+#[derive(Debug, Clone)]
+pub struct GraphCountOptions {
+    /// Integers of unlimited size; otherwise log space.
+    pub exact: bool,
+    /// Where paths lead.
+    pub towards: Towards,
+    /// Which counts are kept.
+    pub kinds: Kinds,
+    /// Threads that count; 0 for one a core. The counts do not depend on it.
+    pub threads: usize,
+    /// Bytes that counts may take; most of what is free by default.
+    pub memory_limit: Option<u64>,
+}
+
+impl Default for GraphCountOptions {
+    fn default() -> Self {
+        Self {
+            exact: true,
+            towards: Towards::Outputs,
+            kinds: Kinds::All,
+            threads: 0,
+            memory_limit: None,
+        }
+    }
+}
+
+/// Where the paths lead that are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Towards {
+    /// From every node to the outputs.
+    Outputs,
+    /// From the inputs to every node.
+    Inputs,
+    /// From the inputs to the outputs, through every node.
+    Both,
+}
+
+/// Nodes whose counts are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kinds {
+    /// All.
+    All,
+    /// Parameters only: memory of exact counts follows the width of the graph, not its length.
+    Parameters,
+}
+
+/// One count of one direction.
+struct Job<'j> {
+    ends: &'j Marks,
+    /// Marks in the numbering of the sweep; `None` keeps all.
+    wanted: Option<Marks>,
+    weighted: bool,
+    exact: bool,
+    limit: u64,
+    team: &'j Team,
+    monitor: &'j Monitor<'j>,
+}
+
+impl Graph<'_> {
+    /// Counts the paths of every node.
+    ///
+    /// # Errors
+    /// [`Error::NothingToCount`] for a graph without nodes; [`Error::GraphMemory`];
+    /// [`Error::Interrupted`]; [`Error::GraphFile`] if a file cannot be read;
+    /// [`Error::InvalidGraph`] if lists were changed after they were checked.
+    pub fn count(&self, options: &GraphCountOptions, monitor: &Monitor<'_>) -> Result<GraphCounts> {
+        if self.nodes() == 0 {
+            let reason = "the graph has no nodes; add edges, or say how many nodes there are";
+            return Err(Error::NothingToCount { reason: reason.into() });
+        }
+        let team = Team::new(options.threads);
+        let limit = options.memory_limit.unwrap_or_else(available_memory);
+        let mut sides = Vec::with_capacity(2);
+        monitor.plan(match options.towards {
+            Towards::Outputs => 1,
+            // Turning the edges round and looking at them again are stages of their own.
+            Towards::Inputs => 3,
+            Towards::Both => 4,
+        });
+        if options.towards != Towards::Inputs {
+            sides.push(self.to_outputs(options, limit, &team, monitor)?);
+        }
+        if options.towards != Towards::Outputs {
+            sides.push(self.out_of_inputs(options, limit, &team, monitor)?);
+        }
+        monitor.complete()?;
+        let kept = match options.kinds {
+            Kinds::All => None,
+            Kinds::Parameters => Some(self.kept(options.towards, monitor)?),
+        };
+        let frame = Arc::clone(self.frame());
+        Ok(GraphCounts::new(frame, sides, options.towards, options.exact, kept))
+    }
+
+    fn to_outputs(
+        &self,
+        options: &GraphCountOptions,
+        limit: u64,
+        team: &Team,
+        monitor: &Monitor<'_>,
+    ) -> Result<Side> {
+        let frame = self.frame();
+        let ranked;
+        let ends = if frame.rank.is_none() {
+            &frame.outputs
+        } else {
+            ranked = self.placed(frame.outputs.iter(), false);
+            &ranked
+        };
+        let job = Job {
+            ends,
+            wanted: self.wanted(options, false, monitor)?,
+            weighted: self.is_weighted(),
+            exact: options.exact,
+            limit,
+            team,
+            monitor,
+        };
+        let lists = match &frame.renumbered {
+            Some(csr) => &Lists::Memory(csr.borrowed()),
+            None => &self.lists,
+        };
+        let store = with_source!(lists, source => job.count(&mut source, &frame.survey))?;
+        Ok(Side { store, flipped: false })
+    }
+
+    fn out_of_inputs(
+        &self,
+        options: &GraphCountOptions,
+        limit: u64,
+        team: &Team,
+        monitor: &Monitor<'_>,
+    ) -> Result<Side> {
+        let frame = self.frame();
+        let inputs = self.input_marks(monitor)?;
+        let ends = if inputs.count() > 0 {
+            self.placed(inputs.iter(), true)
+        } else {
+            self.placed(self.sources(monitor)?.iter(), true)
+        };
+        let wanted = self.wanted(options, true, monitor)?;
+        let weighted = self.is_weighted();
+        let (exact, ends) = (options.exact, &ends);
+        let job = Job { ends, wanted, weighted, exact, limit, team, monitor };
+        let in_memory = |csr: &Csr<'_>| Ok(Lists::Memory(reversed(csr, team, monitor)?));
+        let turned = match (&frame.renumbered, &self.lists) {
+            (Some(csr), _) | (None, Lists::Memory(csr)) => in_memory(csr)?,
+            (None, Lists::File(file)) => {
+                let store = with_reader!(file, reader => {
+                    let mut source = Turned::new(reader)?;
+                    let survey = rising(&mut source, monitor)?;
+                    job.count(&mut source, &survey)
+                })?;
+                return Ok(Side { store, flipped: true });
+            }
+        };
+        let store = with_source!(&turned, source => {
+            let survey = rising(&mut source, monitor)?;
+            job.count(&mut source, &survey)
+        })?;
+        Ok(Side { store, flipped: true })
+    }
+
+    /// Marks nodes at their places in the sweep.
+    fn placed(&self, nodes: impl Iterator<Item = usize>, flipped: bool) -> Marks {
+        let mut marks = Marks::none(self.nodes());
+        for node in nodes {
+            let place = self.rank(node);
+            marks.mark(if flipped { self.nodes() - 1 - place } else { place });
+        }
+        marks
+    }
+
+    /// The nodes whose counts are kept, at their places in the sweep; `None` for all.
+    fn wanted(
+        &self,
+        options: &GraphCountOptions,
+        flipped: bool,
+        monitor: &Monitor<'_>,
+    ) -> Result<Option<Marks>> {
+        if options.kinds == Kinds::All || !options.exact {
+            return Ok(None);
+        }
+        Ok(Some(self.placed(self.kept(options.towards, monitor)?.iter(), flipped)))
+    }
+
+    /// The nodes whose counts are kept if not all are.
+    fn kept(&self, towards: Towards, monitor: &Monitor<'_>) -> Result<Marks> {
+        if towards == Towards::Inputs {
+            return Ok(self.frame().outputs.clone());
+        }
+        marked(&self.parameters(monitor)?.nodes, self.nodes(), "parameter")
+    }
+
+    fn is_weighted(&self) -> bool {
+        match &self.lists {
+            Lists::Memory(csr) => csr.multiplicity.is_some(),
+            Lists::File(file) => file.has_multiplicity(),
+        }
+    }
+}
+
+fn rising<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<Survey> {
+    match survey(source, monitor)? {
+        Numbering::Topological(survey) => Ok(survey),
+        Numbering::Other => Err(crate::graph::lists::source::changed()),
+    }
+}
+
+impl Job<'_> {
+    fn count<S: Source>(self, source: &mut S, survey: &Survey) -> Result<Store> {
+        let steps = (source.nodes() + source.edges()) as u64;
+        let below = |most| !self.weighted && survey.bits.iter().all(|&bits| bits <= most);
+        // In log space, counts below 2^53 are exact.
+        let small = below(53);
+        if self.exact
+            && !small
+            && let Some(widths) = self.widths(survey, below(CHEAP))
+        {
+            self.monitor.start(steps);
+            return self.exactly(source, survey, widths, 0);
+        }
+        self.monitor.start(if self.exact && !small { 2 * steps } else { steps });
+        self.check_memory(LOG_SPACE, Scaled::bytes_of(source.nodes()))?;
+        let words = !self.weighted && running_sums::are_worth(survey, source);
+        let mut sweep = LogSweep::new(source.nodes(), self.ends, &survey.stretches, words);
+        drive(source, survey, self.team, self.monitor, &mut sweep)?;
+        let scaled = sweep.finish(self.monitor)?;
+        if scaled.is_exact() {
+            return Ok(Store::scaled(scaled, 0));
+        }
+        if !self.exact {
+            return self.carefully(source, survey, scaled);
+        }
+        let widths = Widths::of_scaled(&scaled, source.nodes(), self.monitor)?;
+        let peak = scaled.bytes();
+        drop(scaled);
+        self.exactly(source, survey, widths, peak)
+    }
+
+    /// The widths of exact counts, if they need no sweep in log space.
+    fn widths<'s>(&self, survey: &'s Survey, cheap: bool) -> Option<Widths<'s>> {
+        if cheap {
+            let widths = survey.bits.iter().map(|&bits| digits(bits.into()));
+            return Some(Widths::Known(widths.collect()));
+        }
+        if self.weighted { None } else { Widths::found(survey) }
+    }
+
+    /// Counts once more where rounding may have moved a logarithm of `scaled` too far.
+    fn carefully<S: Source>(
+        self,
+        source: &mut S,
+        survey: &Survey,
+        scaled: Scaled,
+    ) -> Result<Store> {
+        if !self.weighted && are_few(&scaled, survey, self.ends, source) {
+            return Ok(Store::scaled(scaled, 0));
+        }
+        let nodes = source.nodes();
+        let bounding = scaled.bytes() + RoundingSweep::bytes(nodes);
+        self.check_memory(LOG_SPACE, bounding)?;
+        let mut sweep = RoundingSweep::new(&scaled, self.ends);
+        drive(source, survey, self.team, self.monitor, &mut sweep)?;
+        if !sweep.found_too_many {
+            return Ok(Store::scaled(scaled, bounding));
+        }
+        drop(scaled);
+        let needed = CarefulSweep::bytes(nodes);
+        self.check_memory(LOG_SPACE, needed)?;
+        let mut sweep = CarefulSweep::new(nodes, self.ends);
+        drive(source, survey, self.team, self.monitor, &mut sweep)?;
+        let stragglers = sweep.scaled.bytes() - Scaled::bytes_of(nodes);
+        Ok(Store::scaled(sweep.scaled, bounding.max(needed + stragglers)))
+    }
+
+    fn exactly<S: Source>(
+        mut self,
+        source: &mut S,
+        survey: &Survey,
+        widths: Widths<'_>,
+        before: u64,
+    ) -> Result<Store> {
+        let kept = match self.wanted.take() {
+            Some(wanted) => Some(Kept::plan(source, wanted, self.monitor)?),
+            None => None,
+        };
+        let (ends, limit) = (self.ends, self.limit);
+        let mut sweep = ExactSweep::new(source.nodes(), widths, ends, survey, kept, limit);
+        self.check_memory(COUNTING, sweep.needed())?;
+        drive(source, survey, self.team, self.monitor, &mut sweep)?;
+        Ok(Store::exact(sweep, before))
+    }
+
+    fn check_memory(&self, what: &str, needed: u64) -> Result<()> {
+        if needed > self.limit {
+            let (what, limit) = (what.into(), self.limit);
+            return Err(Error::GraphMemory { what, needed, limit });
+        }
+        Ok(())
+    }
+}

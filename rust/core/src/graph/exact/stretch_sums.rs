@@ -1,0 +1,113 @@
+//! Rows of nodes whose lists are shifted, added up stretch by stretch.
+
+use crate::graph::exact::digits::{BATCH, add_four, add_row, settle};
+use crate::graph::exact::row_sums::Done;
+use crate::graph::lists::csr::Index;
+
+/// Rows of one band that are counted, from that of node `base` on, and those behind it.
+pub(crate) struct Counted<'c, 'd> {
+    pub(crate) near: &'c [u64],
+    pub(crate) base: usize,
+    pub(crate) digits: usize,
+    pub(crate) done: &'c Done<'d>,
+}
+
+impl Counted<'_, '_> {
+    /// Rows of neighbouring nodes, if all are of this band.
+    #[inline(always)]
+    fn stretch(&self, node: usize, length: usize) -> Option<&[u64]> {
+        let start = node.wrapping_sub(self.base).checked_mul(self.digits)?;
+        self.near.get(start..)?.get(..length)
+    }
+
+    /// Adds rows of neighbouring nodes to `sums`.
+    #[inline(always)]
+    fn add(&self, sums: &mut [u64], node: usize) -> Option<()> {
+        if let Some(rows) = self.stretch(node, sums.len()) {
+            add_row(sums, rows);
+            return Some(());
+        }
+        let lanes = sums.len() / self.digits;
+        if let Some((rows, digits)) = self.done.behind.stretch(node, lanes) {
+            match digits {
+                1 => add_narrow::<1>(sums, self.digits, rows),
+                2 => add_narrow::<2>(sums, self.digits, rows),
+                3 => add_narrow::<3>(sums, self.digits, rows),
+                _ => {
+                    let sums = sums.chunks_exact_mut(self.digits);
+                    for (sums, row) in sums.zip(rows.chunks_exact(digits)) {
+                        add_row(sums, row);
+                    }
+                }
+            }
+            return Some(());
+        }
+        for (lane, sums) in sums.chunks_exact_mut(self.digits).enumerate() {
+            let node = node.wrapping_add(lane);
+            add_row(sums, self.done.row(self.near, self.base, self.digits, node)?);
+        }
+        Some(())
+    }
+
+    /// [`Counted::stretch`] of four entries of a list, if all are of this band.
+    #[inline(always)]
+    fn four<I: Index>(&self, ids: [I; 4], further: usize, length: usize) -> Option<[&[u64]; 4]> {
+        let stretch = |id: I| self.stretch(id.position().wrapping_add(further), length);
+        let [a, b, c, d] = ids;
+        Some([stretch(a)?, stretch(b)?, stretch(c)?, stretch(d)?])
+    }
+
+    /// The sums of some nodes without carries, the first of which has the list `row`, its entries
+    /// `further` on, and every next one the next.
+    #[inline(always)]
+    pub(crate) fn side_by_side<I: Index>(
+        &self,
+        mut row: &[I],
+        further: usize,
+        sums: &mut [u64],
+    ) -> Option<()> {
+        let first = row.split_first_chunk::<4>();
+        let first =
+            first.and_then(|(&ids, rest)| Some((self.four(ids, further, sums.len())?, rest)));
+        match first {
+            Some((rows, rest)) => {
+                add_four::<false>(sums, rows);
+                row = rest;
+            }
+            None => sums.fill(0),
+        }
+        for (number, ids) in row.chunks(BATCH).enumerate() {
+            // Nothing is carried out of the last digit of a part of a sum.
+            let mut settled = sums.chunks_exact_mut(self.digits).map(|sums| settle(sums, 0));
+            if number > 0 && settled.any(|carry| carry > 0) {
+                return None;
+            }
+            let (fours, rest) = ids.as_chunks::<4>();
+            for &ids in fours {
+                if let Some(rows) = self.four(ids, further, sums.len()) {
+                    add_four::<true>(sums, rows);
+                } else {
+                    for id in ids {
+                        self.add(sums, id.position().wrapping_add(further))?;
+                    }
+                }
+            }
+            for id in rest {
+                self.add(sums, id.position().wrapping_add(further))?;
+            }
+        }
+        Some(())
+    }
+}
+
+/// Adds rows of `N` digits to sums of `digits`, each of the lower ones.
+#[inline(always)]
+fn add_narrow<const N: usize>(sums: &mut [u64], digits: usize, rows: &[u64]) {
+    for (sums, row) in sums.chunks_exact_mut(digits).zip(rows.as_chunks::<N>().0) {
+        match sums.first_chunk_mut::<N>() {
+            // Of a length that compilers know.
+            Some(sums) => add_row(sums, row),
+            None => add_row(sums, row),
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! Successor lists in a file: only where each list begins is held in memory.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::error::{Error, Result};
+use crate::graph::lists::csr::{Index, Indices, check_offsets};
+use crate::graph::lists::source::{Rows, Source, changed};
+
+/// Edges read at a time, unless one list is longer.
+const STRETCH: usize = 1 << 20;
+
+/// Where a file has successor lists, as arrays of little-endian integers.
+#[derive(Debug, Clone)]
+pub struct FileLists<'a> {
+    /// Where every list begins, and the number of edges.
+    pub(crate) offsets: Indices<'a>,
+    place: FilePlace,
+}
+
+/// The file, and where in it arrays are.
+#[derive(Debug, Clone)]
+pub struct FilePlace {
+    path: PathBuf,
+    file: Arc<File>,
+    /// Size and time of the latest change, when the file was opened.
+    state: (u64, Option<SystemTime>),
+    targets: Array,
+    /// Bytes before the multiplicities, 64 bits each.
+    multiplicity: Option<u64>,
+}
+
+/// An array of integers in a file.
+#[derive(Debug, Clone, Copy)]
+struct Array {
+    /// Bytes before it.
+    start: u64,
+    /// Whether its integers have 64 bits, not 32.
+    wide: bool,
+}
+
+impl FilePlace {
+    /// Opens the file at `path`, which has targets from byte `targets` on, of 64 bits if `wide`,
+    /// else 32; multiplicities of 64 bits from byte `multiplicity` on.
+    ///
+    /// # Errors
+    /// [`Error::GraphFile`] if the file cannot be opened.
+    pub fn open(path: &Path, targets: u64, wide: bool, multiplicity: Option<u64>) -> Result<Self> {
+        let opened = File::open(path).and_then(|file| Ok((state(&file.metadata()?), file)));
+        let (state, file) = opened.map_err(|error| failed(path, &error))?;
+        let targets = Array { start: targets, wide };
+        Ok(Self { path: path.into(), file: Arc::new(file), state, targets, multiplicity })
+    }
+
+    fn broken(&self, reason: &str) -> Error {
+        Error::GraphFile { path: self.path.display().to_string(), reason: reason.into() }
+    }
+}
+
+fn failed(path: &Path, error: &io::Error) -> Error {
+    let reason = format!("cannot be read: {error}");
+    Error::GraphFile { path: path.display().to_string(), reason }
+}
+
+fn state(metadata: &Metadata) -> (u64, Option<SystemTime>) {
+    (metadata.len(), metadata.modified().ok())
+}
+
+impl<'a> FileLists<'a> {
+    /// Lists of `edges` targets in a file.
+    ///
+    /// # Errors
+    /// [`Error::InvalidGraph`] if `offsets` are none, or end with another number.
+    pub fn new(place: FilePlace, offsets: Indices<'a>, edges: usize) -> Result<Self> {
+        check_offsets(&offsets, edges)?;
+        Ok(Self::trusted(place, offsets))
+    }
+
+    /// Lists that passed [`FileLists::new`] before.
+    #[must_use]
+    pub fn trusted(place: FilePlace, offsets: Indices<'a>) -> Self {
+        Self { offsets, place }
+    }
+
+    pub(crate) fn nodes(&self) -> usize {
+        self.offsets.len().saturating_sub(1)
+    }
+
+    pub(crate) fn has_multiplicity(&self) -> bool {
+        self.place.multiplicity.is_some()
+    }
+
+    /// Runs `job` with a reader of the file, unless that was written to since it was opened.
+    pub(crate) fn with_source<T>(
+        &self,
+        job: impl FnOnce(FileSource<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let place = &self.place;
+        let metadata = place.file.metadata().map_err(|error| failed(&place.path, &error))?;
+        if state(&metadata) != place.state {
+            return Err(place.broken("was changed since it was loaded; load it again"));
+        }
+        job(if place.targets.wide {
+            FileSource::Wide(Reader::new(self))
+        } else {
+            FileSource::Narrow(Reader::new(self))
+        })
+    }
+
+    /// The error for lists that would have to be sorted first.
+    pub(crate) fn not_topological(&self) -> Error {
+        self.place.broken(
+            "its nodes are not in topological order, so its edges cannot be read in order; load it \
+             into memory and save it again, which sorts it",
+        )
+    }
+}
+
+/// A reader of either width.
+pub(crate) enum FileSource<'f> {
+    Narrow(Reader<'f, u32>),
+    Wide(Reader<'f, u64>),
+}
+
+/// Runs `$body` with `$reader` bound to a reader of a file's lists, whatever the width of its targets.
+macro_rules! with_reader {
+    ($file:expr, $reader:ident => $body:expr) => {
+        $file.with_source(|source| match source {
+            $crate::graph::lists::file::FileSource::Narrow($reader) => $body,
+            $crate::graph::lists::file::FileSource::Wide($reader) => $body,
+        })
+    };
+}
+pub(crate) use with_reader;
+
+/// Reads lists stretch by stretch.
+pub(crate) struct Reader<'f, I> {
+    lists: &'f FileLists<'f>,
+    targets: Vec<I>,
+    multiplicity: Vec<u64>,
+    bytes: Vec<u8>,
+}
+
+/// An integer that is stored with the least byte first.
+pub(crate) trait Stored: Index {
+    const BYTES: usize;
+    fn decode(bytes: &[u8], into: &mut Vec<Self>);
+}
+
+impl Stored for u32 {
+    const BYTES: usize = 4;
+
+    fn decode(bytes: &[u8], into: &mut Vec<Self>) {
+        into.extend(bytes.as_chunks().0.iter().map(|&bytes| Self::from_le_bytes(bytes)));
+    }
+}
+
+impl Stored for u64 {
+    const BYTES: usize = 8;
+
+    fn decode(bytes: &[u8], into: &mut Vec<Self>) {
+        into.extend(bytes.as_chunks().0.iter().map(|&bytes| Self::from_le_bytes(bytes)));
+    }
+}
+
+impl<'f, I: Stored> Reader<'f, I> {
+    fn new(lists: &'f FileLists<'f>) -> Self {
+        Self { lists, targets: Vec::new(), multiplicity: Vec::new(), bytes: Vec::new() }
+    }
+
+    /// Fills `into` with the integers `first..first + count` of an array.
+    fn read<T: Stored>(
+        &mut self,
+        start: u64,
+        first: usize,
+        count: usize,
+        into: fn(&mut Self) -> &mut Vec<T>,
+    ) -> Result<()> {
+        let place = &self.lists.place;
+        let bytes = |count: usize| (count as u64).saturating_mul(T::BYTES as u64);
+        let (from, length) = (start.checked_add(bytes(first)), bytes(count));
+        // Before there is room for what is not there.
+        let end = from.and_then(|from| from.checked_add(length));
+        let (Some(from), true) = (from, end.is_some_and(|end| end <= place.state.0)) else {
+            return Err(place.broken("is shorter than its lists; it is damaged"));
+        };
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.resize(length as usize, 0);
+        read_exact_at(&place.file, &mut bytes, from)
+            .map_err(|error| failed(&place.path, &error))?;
+        let values = into(self);
+        values.clear();
+        T::decode(&bytes, values);
+        self.bytes = bytes;
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+fn read_exact_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, at)
+}
+
+#[cfg(windows)]
+fn read_exact_at(file: &File, mut bytes: &mut [u8], mut at: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let read = std::os::windows::fs::FileExt::seek_read(file, bytes, at)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        bytes = &mut bytes[read..];
+        at += read as u64;
+    }
+    Ok(())
+}
+
+impl<I: Stored> Source for Reader<'_, I> {
+    type Id = I;
+
+    fn offsets(&self) -> &Indices<'_> {
+        &self.lists.offsets
+    }
+
+    fn edges(&self) -> usize {
+        self.lists.offsets.get(self.nodes())
+    }
+
+    fn before(&mut self, end: usize) -> Result<(usize, Rows<'_, I>)> {
+        let offsets = &self.lists.offsets;
+        let first = stretch(offsets, end, STRETCH);
+        let (first_edge, last_edge) = (offsets.get(first), offsets.get(end));
+        let count = last_edge - first_edge;
+        self.read(self.lists.place.targets.start, first_edge, count, |reader| &mut reader.targets)?;
+        if let Some(start) = self.lists.place.multiplicity {
+            self.read(start, first_edge, count, |reader| &mut reader.multiplicity)?;
+            if self.multiplicity.contains(&0) {
+                return Err(self.lists.place.broken("a multiplicity is 0; the file is damaged"));
+            }
+        }
+        let multiplicity = self.lists.place.multiplicity.map(|_| &self.multiplicity[..]);
+        Ok((first, Rows { offsets, first_edge, targets: &self.targets, multiplicity }))
+    }
+}
+
+/// The first of the nodes before `end` that have together about as many edges as given.
+fn stretch(offsets: &Indices<'_>, end: usize, edges: usize) -> usize {
+    let from = offsets.get(end).saturating_sub(edges);
+    let (mut low, mut high) = (0, end - 1);
+    while low < high {
+        let middle = low.midpoint(high);
+        if offsets.get(middle) < from { low = middle + 1 } else { high = middle }
+    }
+    low
+}
+
+/// The edges of a file turned round and numbered from the other end. A stretch of as many edges as
+/// there is room for is picked out of the whole file, which is read once for each.
+pub(crate) struct Turned<'f, I> {
+    reader: Reader<'f, I>,
+    offsets: Indices<'static>,
+    targets: Vec<u32>,
+    multiplicity: Vec<u64>,
+    room: usize,
+}
+
+impl<'f, I: Stored> Turned<'f, I> {
+    /// Reads the file once to see how many edges come to every node.
+    pub(crate) fn new(mut reader: Reader<'f, I>) -> Result<Self> {
+        let nodes = reader.nodes();
+        let mut offsets = vec![0u64; nodes + 1];
+        let mut end = nodes;
+        while end > 0 {
+            let (first, rows) = reader.before(end)?;
+            for id in rows.targets {
+                let flipped = nodes.checked_sub(id.position() + 1).ok_or_else(changed)?;
+                offsets[flipped + 1] += 1;
+            }
+            end = first;
+        }
+        for node in 0..nodes {
+            offsets[node + 1] += offsets[node];
+        }
+        let room = (2 * nodes).max(4 * STRETCH);
+        Ok(Self { reader, offsets: offsets.into(), targets: vec![], multiplicity: vec![], room })
+    }
+}
+
+impl<I: Stored> Source for Turned<'_, I> {
+    type Id = u32;
+
+    fn offsets(&self) -> &Indices<'_> {
+        &self.offsets
+    }
+
+    fn edges(&self) -> usize {
+        self.reader.edges()
+    }
+
+    fn before(&mut self, end: usize) -> Result<(usize, Rows<'_, u32>)> {
+        let nodes = self.nodes();
+        let first = stretch(&self.offsets, end, self.room);
+        let first_edge = self.offsets.get(first);
+        let count = self.offsets.get(end) - first_edge;
+        let weighted = self.reader.lists.has_multiplicity();
+        self.targets.clear();
+        self.targets.resize(count, 0);
+        self.multiplicity.clear();
+        self.multiplicity.resize(if weighted { count } else { 0 }, 0);
+        // Filled from their ends, lists come in the order that they have in memory.
+        let mut next: Vec<usize> =
+            (first..end).map(|node| self.offsets.get(node + 1) - first_edge).collect();
+        let mut last = nodes;
+        while last > 0 {
+            let (start, rows) = self.reader.before(last)?;
+            for node in (start..last).rev() {
+                for (at, id) in rows.row(node).ok_or_else(changed)?.iter().enumerate().rev() {
+                    let flipped = nodes.checked_sub(id.position() + 1).ok_or_else(changed)?;
+                    let Some(place) = next.get_mut(flipped.wrapping_sub(first)) else { continue };
+                    *place = place.checked_sub(1).ok_or_else(changed)?;
+                    *self.targets.get_mut(*place).ok_or_else(changed)? = (nodes - 1 - node) as u32;
+                    if let Some(times) = rows.times(node) {
+                        *self.multiplicity.get_mut(*place).ok_or_else(changed)? = times[at];
+                    }
+                }
+            }
+            last = start;
+        }
+        let multiplicity = weighted.then_some(&self.multiplicity[..]);
+        let Self { offsets, targets, .. } = &*self;
+        Ok((first, Rows { offsets, first_edge, targets, multiplicity }))
+    }
+}

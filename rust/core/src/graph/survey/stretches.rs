@@ -1,0 +1,337 @@
+//! Stretches of nodes whose lists repeat the next node's, as in dense layers, or repeat it with every
+//! entry one less, as where a convolution is unrolled. They are found once, and need not be read again
+//! to be counted: all of a stretch follows from its first list.
+
+use std::ops::Range;
+
+use crate::graph::lists::csr::Index;
+use crate::graph::lists::source::Rows;
+
+/// Nodes of shifted lists that are counted together.
+pub(crate) const LANES: usize = 8;
+/// Nodes that are enough to look for stretches among, which are not found in smaller pieces.
+pub(crate) const ENOUGH: usize = 64;
+/// Entries of lists that are worth remembering because they are repeated.
+const WORTH: usize = 8;
+/// Edges compared in one go, so few that they are still in the cache the next time.
+const EDGES: usize = 1 << 12;
+/// Identifiers compared at once.
+const AT_ONCE: usize = 16;
+/// Stretches looked ahead to at once.
+const AHEAD: usize = 16;
+/// Most nodes passed over after many that begin no stretch.
+const MOST_PASSED: usize = 8;
+
+/// Nodes none of which reads another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    first: u32,
+    end: u32,
+    kind: Kind,
+}
+
+/// What the list of the next node of a stretch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The same.
+    Repeated,
+    /// Every entry is one larger.
+    Shifted,
+}
+
+impl Stretch {
+    pub(crate) fn nodes(&self) -> Range<usize> {
+        self.first as usize..self.end as usize
+    }
+}
+
+/// Goes through nodes from the last to the first: the stretches, and those between them.
+pub(crate) struct Cut<'s> {
+    stretches: &'s [Stretch],
+    /// How many of them need no look ahead.
+    ahead: usize,
+}
+
+impl<'s> Cut<'s> {
+    /// Of nodes before `end`; `stretches` from the last to the first.
+    pub(crate) fn new(stretches: &'s [Stretch], end: usize) -> Self {
+        let passed = stretches.partition_point(|stretch| stretch.first as usize >= end);
+        let stretches = stretches.get(passed..).unwrap_or_default();
+        // Who begins within one was there before, and may come again after every node.
+        let within = stretches.first().is_some_and(|stretch| stretch.end as usize > end);
+        Self { stretches, ahead: within.into() }
+    }
+
+    /// Reads lists around the next stretches from `start` on: most lists of a stretch are not read, so
+    /// these are in no cache, and each by itself would be waited for.
+    #[inline(always)]
+    pub(crate) fn look_ahead<I: Index>(&mut self, rows: &Rows<'_, I>, start: usize) {
+        if self.ahead > 0 {
+            return;
+        }
+        let entry = |node: usize| rows.targets.get(rows.start(node)).map_or(0, |id| id.position());
+        let next = self.stretches.iter().take(AHEAD).map(Stretch::nodes);
+        let next = next.take_while(|nodes| nodes.start >= start);
+        std::hint::black_box(
+            next.fold(0, |all, nodes| all ^ entry(nodes.start) ^ entry(nodes.end)),
+        );
+        self.ahead = AHEAD;
+    }
+
+    /// The last nodes of `range`, and whether they are of a stretch, and of which kind.
+    #[inline(always)]
+    pub(crate) fn last(&mut self, range: Range<usize>) -> (Range<usize>, Option<Kind>) {
+        let (start, end) = (range.start, range.end);
+        while let Some((stretch, rest)) = self.stretches.split_first() {
+            let nodes = stretch.nodes();
+            if nodes.start >= end {
+                self.stretches = rest;
+                self.ahead = self.ahead.saturating_sub(1);
+                continue;
+            }
+            if nodes.end < end {
+                return (nodes.end.max(start)..end, None);
+            }
+            return (nodes.start.max(start)..end, Some(stretch.kind));
+        }
+        (range, None)
+    }
+}
+
+/// Edges that are read to count the nodes of a range, mostly: one list tells the counts of all nodes
+/// that repeat it.
+pub(crate) fn edges_read<I: Index>(
+    stretches: &[Stretch],
+    rows: &Rows<'_, I>,
+    range: Range<usize>,
+) -> usize {
+    let (mut cut, mut end, mut edges) = (Cut::new(stretches, range.end), range.end, 0usize);
+    while end > range.start {
+        let (nodes, kind) = cut.last(range.start..end);
+        let last = if kind == Some(Kind::Repeated) { nodes.start + 1 } else { nodes.end };
+        edges = edges.saturating_add(rows.edges(nodes.start, last));
+        end = nodes.start;
+    }
+    edges
+}
+
+/// Successor lists to be looked through.
+pub(crate) struct Lists<'l, O, I> {
+    pub(crate) offsets: &'l [O],
+    /// The edge that `targets` begins with.
+    pub(crate) first_edge: usize,
+    pub(crate) targets: &'l [I],
+}
+
+impl<O: Index, I: Index> Lists<'_, O, I> {
+    /// Puts down the stretches among `nodes`, from the last to the first, behind those among the
+    /// nodes that follow.
+    #[inline(always)]
+    pub(crate) fn find(&self, nodes: Range<usize>, found: &mut Vec<Stretch>) {
+        // The latest one may go on.
+        let goes_on = |latest: &Stretch| latest.first as usize == nodes.end;
+        let more = usize::from(found.last().is_some_and(goes_on));
+        let (mut end, mut passed) = (nodes.end + more, 1);
+        while end > nodes.start + 1 {
+            match self.stretch_before(nodes.start, end) {
+                Some((stretch, least)) if add(found, stretch, least) => {
+                    (end, passed) = (stretch.first as usize, 1);
+                }
+                _ => {
+                    end = end.saturating_sub(passed);
+                    passed = (passed + 1).min(MOST_PASSED);
+                }
+            }
+        }
+    }
+
+    /// The list of a node.
+    #[inline(always)]
+    fn list(&self, node: usize) -> Option<&[I]> {
+        let place = |node: usize| self.offsets.get(node)?.position().checked_sub(self.first_edge);
+        self.targets.get(place(node)?..place(node + 1)?)
+    }
+
+    /// The stretch of the last nodes from `start` to before `end`, and the least node it leads to.
+    #[inline(always)]
+    fn stretch_before(&self, start: usize, end: usize) -> Option<(Stretch, usize)> {
+        let (before, last) = (self.list(end - 2)?, self.list(end - 1)?);
+        let by = before.first()?.steps_to(*last.first()?);
+        // Mostly that is enough to know.
+        let short = by == 0 && last.len() < WORTH;
+        if by > 1 || before.len() != last.len() || short {
+            return None;
+        }
+        let (first, least, kind) = if by == 0 {
+            (self.alike::<0>(start, end)?, usize::MAX, Kind::Repeated)
+        } else {
+            // None may lead to another; what is beyond is not even looked at, lest it be looked at
+            // again and again.
+            let least = last.iter().map(|id| id.position()).min()?;
+            let room = least.saturating_sub(end);
+            let first = self.alike::<1>(start.max((end - 1).saturating_sub(room)), end)?;
+            (first, least.saturating_sub(end - 1 - first), Kind::Shifted)
+        };
+        Some((Stretch { first: first as u32, end: end as u32, kind }, least))
+    }
+
+    /// The first of the nodes from `start` to before `end` whose lists are each `BY` less than the
+    /// next one's.
+    #[inline(always)]
+    fn alike<const BY: usize>(&self, start: usize, end: usize) -> Option<usize> {
+        let degree = self.list(end - 1)?.len();
+        let most = (EDGES / degree).max(1);
+        let mut first = end - 1;
+        loop {
+            let nodes = self.as_long(start..first, degree, most)?;
+            let stop = self.offsets.get(first)?.position().checked_sub(self.first_edge)?;
+            let lists = self.targets.get(stop.checked_sub(nodes * degree)?..stop + degree)?;
+            let (before, after) = (lists.get(..nodes * degree)?, lists.get(degree..)?);
+            let found = following::<BY, I>(before, after) / degree;
+            first -= found;
+            if found < most {
+                return Some(first);
+            }
+        }
+    }
+
+    /// How many of the last lists have so many entries, of at most so many lists.
+    #[inline(always)]
+    fn as_long(&self, nodes: Range<usize>, degree: usize, most: usize) -> Option<usize> {
+        let starts = self.offsets.get(nodes.clone())?;
+        let mut expected = self.offsets.get(nodes.end)?.position();
+        let mut found = 0;
+        for start in starts.iter().rev().take(most) {
+            expected = expected.wrapping_sub(degree);
+            if start.position() != expected {
+                break;
+            }
+            found += 1;
+        }
+        Some(found)
+    }
+}
+
+/// Adds a stretch that leads to nodes from `least` on, if it is worth it. It may share its last node
+/// with the first of the latest one, and then goes on with it or leaves the node to it.
+#[inline(always)]
+fn add(found: &mut Vec<Stretch>, mut stretch: Stretch, least: usize) -> bool {
+    if let Some(latest) = found.last_mut().filter(|latest| latest.first + 1 == stretch.end) {
+        if latest.kind == stretch.kind && least >= latest.end as usize {
+            latest.first = stretch.first;
+            return stretch.nodes().len() > 1;
+        }
+        stretch.end -= 1;
+    }
+    let worth_it = stretch.nodes().len() >= if stretch.kind == Kind::Shifted { LANES } else { 2 };
+    if worth_it {
+        found.push(stretch);
+    }
+    worth_it
+}
+
+/// How many of the last of `after` are `BY` more than their like in `before`, about.
+#[inline(always)]
+fn following<const BY: usize, I: Index>(before: &[I], after: &[I]) -> usize {
+    let ((rest, before), (others, after)) =
+        (before.as_rchunks::<AT_ONCE>(), after.as_rchunks::<AT_ONCE>());
+    // Without leaving a chunk early, so that all of it is compared at once.
+    let follows = |before: &[I], after: &[I]| {
+        before.iter().zip(after).fold(true, |alike, (a, b)| alike & (a.plus(BY) == *b))
+    };
+    let mut alike = 0;
+    for (before, after) in before.iter().zip(after).rev() {
+        if !follows(before, after) {
+            return alike;
+        }
+        alike += AT_ONCE;
+    }
+    if follows(rest, others) { alike + rest.len() } else { alike }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Successor lists of layers, each of which leads to the next one: densely, by a window, or one
+    /// node to one node with gaps.
+    fn layers(kinds: &[(u8, usize)]) -> Vec<Vec<u32>> {
+        let mut lists = Vec::new();
+        for (layer, &(kind, width)) in kinds.iter().enumerate() {
+            let next = kinds.get(layer + 1).map_or(0, |&(_, width)| width);
+            let first = lists.len() + width;
+            lists.extend((0..width).map(|unit| {
+                let list = match kind {
+                    0 => 0..next,
+                    1 => unit.saturating_sub(1)..next.min(unit + 2),
+                    _ => unit..next.min(unit + 1),
+                };
+                let kept = |unit: &usize| kind != 2 || !unit.is_multiple_of(13);
+                list.filter(kept).map(|unit| (first + unit) as u32).collect::<Vec<u32>>()
+            }));
+        }
+        lists
+    }
+
+    /// What is found among all nodes, looked through in pieces from the last one on.
+    fn found(lists: &[Vec<u32>], piece: usize) -> Vec<Stretch> {
+        let mut offsets = vec![0u64];
+        for list in lists {
+            offsets.push(offsets[offsets.len() - 1] + list.len() as u64);
+        }
+        let targets = lists.concat();
+        let graph = Lists { offsets: &offsets, first_edge: 0, targets: &targets };
+        let (mut found, mut end) = (Vec::new(), lists.len());
+        while end > 0 {
+            let start = end.saturating_sub(piece);
+            graph.find(start..end, &mut found);
+            end = start;
+        }
+        found
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { max_shrink_iters: 500, ..ProptestConfig::with_cases(300) })]
+
+        /// All nodes of a stretch have the lists that its first one tells, and none reads another;
+        /// stretches follow each other from the last to the first.
+        #[test]
+        fn stretches_are_what_they_say(
+            kinds in prop::collection::vec((0u8..3, 1usize..60), 1..8),
+            piece in 1usize..200,
+        ) {
+            let lists = layers(&kinds);
+            let mut end = lists.len();
+            for stretch in found(&lists, piece) {
+                let nodes = stretch.nodes();
+                prop_assert!(nodes.len() >= 2 && nodes.end <= end, "{:?} before {}", stretch, end);
+                end = nodes.start;
+                let by = u32::from(stretch.kind == Kind::Shifted);
+                for (further, node) in nodes.clone().enumerate() {
+                    let told = lists[nodes.start].iter().map(|id| id + by * further as u32);
+                    prop_assert!(told.eq(lists[node].iter().copied()));
+                    prop_assert!(lists[node].iter().all(|&id| id as usize >= nodes.end));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn layers_are_found_almost_whole() {
+        // A dense layer, and a window whose first and last nodes have shorter lists.
+        let lists = layers(&[(0, 140), (1, 150), (0, 150)]);
+        for piece in [ENOUGH, 1000] {
+            let mut kinds = [0, 0];
+            for stretch in found(&lists, piece) {
+                kinds[usize::from(stretch.kind == Kind::Shifted)] += stretch.nodes().len();
+            }
+            // Some nodes are passed over before the first of a stretch is looked at.
+            let most = [140, 148];
+            for (nodes, most) in kinds.into_iter().zip(most) {
+                assert!((most - MOST_PASSED..=most).contains(&nodes), "{kinds:?}, pieces {piece}");
+            }
+        }
+    }
+}

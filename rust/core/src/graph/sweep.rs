@@ -1,0 +1,82 @@
+//! One sweep over a graph, from its last node to its first.
+
+use std::ops::Range;
+
+use crate::error::Result;
+use crate::graph::lists::csr::Index;
+use crate::graph::lists::source::{Rows, Source};
+use crate::graph::survey::blocks::Survey;
+use crate::machine::monitor::Monitor;
+use crate::machine::team::Team;
+
+/// Nodes and edges between two looks at the monitor.
+const NODES: usize = 1 << 14;
+const EDGES: usize = 1 << 20;
+/// Nodes of one wide piece, at most: scales are settled between pieces.
+const WIDE_NODES: usize = 1 << 16;
+
+/// What is done with the nodes.
+pub(crate) trait Sweep<I: Index> {
+    /// Counts the nodes of `range`, one after the other.
+    fn narrow(
+        &mut self,
+        rows: &Rows<'_, I>,
+        range: Range<usize>,
+        monitor: &Monitor<'_>,
+    ) -> Result<()>;
+
+    /// Counts the nodes of `range`, none of which reads another. What comes out must not depend on
+    /// the number of threads.
+    fn wide(
+        &mut self,
+        rows: &Rows<'_, I>,
+        range: Range<usize>,
+        team: &Team,
+        monitor: &Monitor<'_>,
+    ) -> Result<()>;
+}
+
+/// Sweeps over all nodes; a step of the monitor is an edge or a node.
+pub(crate) fn drive<S: Source>(
+    source: &mut S,
+    survey: &Survey,
+    team: &Team,
+    monitor: &Monitor<'_>,
+    sweep: &mut impl Sweep<S::Id>,
+) -> Result<()> {
+    let mut wide = survey.wide.iter().peekable();
+    let mut end = source.nodes();
+    while end > 0 {
+        let (first, rows) = source.before(end)?;
+        while end > first {
+            let (range, side_by_side) = match wide.peek() {
+                Some(block) if block.end >= end => (block.start.max(first)..end, true),
+                Some(block) => (block.end.max(first)..end, false),
+                None => (first..end, false),
+            };
+            let most = if side_by_side { WIDE_NODES } else { NODES };
+            let piece = shortened(&rows, range, most);
+            end = piece.start;
+            if wide.peek().is_some_and(|block| end <= block.start) {
+                wide.next();
+            }
+            let steps = piece.len().saturating_add(rows.edges(piece.start, piece.end));
+            if side_by_side {
+                sweep.wide(&rows, piece, team, monitor)?;
+            } else {
+                sweep.narrow(&rows, piece, monitor)?;
+            }
+            monitor.advance(steps as u64)?;
+        }
+    }
+    Ok(())
+}
+
+/// The end of `range` that is worth one piece: not too many nodes, nor edges.
+fn shortened<I: Index>(rows: &Rows<'_, I>, range: Range<usize>, most: usize) -> Range<usize> {
+    let mut start = range.start.max(range.end.saturating_sub(most));
+    while rows.edges(start, range.end) > EDGES && range.end - start > 1 {
+        start = start.midpoint(range.end);
+    }
+    start..range.end
+}

@@ -1,0 +1,195 @@
+//! Threads that share out a piece of work.
+
+use std::cell::OnceCell;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use rayon::ThreadPool;
+
+use crate::error::{Error, Result};
+use crate::machine::monitor::Monitor;
+
+/// Edges of one piece of work that is shared out, at least about.
+const PIECE: usize = 1 << 13;
+/// Pieces of each thread's share, at most: what is left of them makes up for a slow thread.
+const SHARE: usize = 4;
+/// How often this thread looks whether its helpers are done before it sleeps until then: between
+/// the layers of a graph that would take longer than they do.
+const PATIENCE: usize = 1000;
+
+/// This thread and its helpers, which are started when first needed and gone with the team: none
+/// outlive a call, so a process may fork between calls.
+pub(crate) struct Team {
+    threads: usize,
+    pool: OnceCell<Option<ThreadPool>>,
+}
+
+impl Team {
+    /// A team of `threads`; 0 means one for every core.
+    pub(crate) fn new(threads: usize) -> Self {
+        // Asking the system takes longer than counting a small graph.
+        static CORES: OnceLock<usize> = OnceLock::new();
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = if threads == 0 { *CORES.get_or_init(cores) } else { threads };
+        Self { threads, pool: OnceCell::new() }
+    }
+
+    /// Into how many pieces a block is cut of which so many edges are read; one is for this thread.
+    pub(crate) fn pieces(&self, edges: impl Fn() -> usize) -> usize {
+        if self.threads == 1 {
+            return 1;
+        }
+        let pieces = edges() / PIECE;
+        match pieces / self.threads {
+            0 => pieces.max(1),
+            each => each.min(SHARE) * self.threads,
+        }
+    }
+
+    /// Does `work` on all `items`, in no particular order. But a thread begins with its own part of the
+    /// sequence, if there is one for each: what it wrote there the last time may be in its cache.
+    /// Between its own items this thread reports `cost(item)` steps to the monitor; the first error ends
+    /// it all.
+    pub(crate) fn each<T: Send>(
+        &self,
+        items: impl ExactSizeIterator<Item = T>,
+        monitor: &Monitor<'_>,
+        cost: impl Fn(&T) -> u64 + Sync,
+        work: impl Fn(T) -> Result<()> + Sync,
+    ) -> Result<()> {
+        let count = items.len();
+        let queue = Mutex::new(Queue::new(items, self.threads.min(count)));
+        let queue = || queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let helping = AtomicUsize::new(self.threads.min(count).saturating_sub(1));
+        let help = || {
+            let thread = rayon::current_thread_index().map_or(0, |helper| helper + 1);
+            while let Some(item) = { queue().next(thread) } {
+                if let Err(error) = work(item) {
+                    queue().stop(error);
+                }
+            }
+            helping.fetch_sub(1, Ordering::Release);
+        };
+        let lead = || {
+            while let Some(item) = { queue().next(0) } {
+                let steps = cost(&item);
+                if let Err(error) = work(item).and_then(|()| monitor.breathe(steps)) {
+                    queue().stop(error);
+                }
+            }
+        };
+        match self.pool(count) {
+            Some(pool) => pool.in_place_scope(|scope| {
+                for _ in 1..self.threads.min(count) {
+                    scope.spawn(|_| help());
+                }
+                lead();
+                for _ in 0..PATIENCE {
+                    if helping.load(Ordering::Acquire) == 0 {
+                        break;
+                    }
+                    std::thread::yield_now();
+                }
+            }),
+            None => lead(),
+        }
+        queue().result.clone()
+    }
+
+    /// The helpers, if there is something for them to do and the system grants them.
+    fn pool(&self, items: usize) -> Option<&ThreadPool> {
+        if self.threads == 1 || items < 2 {
+            return None;
+        }
+        let start = || rayon::ThreadPoolBuilder::new().num_threads(self.threads - 1).build().ok();
+        self.pool.get_or_init(start).as_ref()
+    }
+}
+
+/// Items in as many shares as there are threads.
+struct Queue<T> {
+    items: Vec<Option<T>>,
+    /// What is left of every share.
+    shares: Vec<Range<usize>>,
+    result: Result<()>,
+}
+
+impl<T> Queue<T> {
+    fn new(items: impl Iterator<Item = T>, threads: usize) -> Self {
+        let items: Vec<_> = items.map(Some).collect();
+        let share = |thread: usize| thread * items.len() / threads.max(1);
+        let shares = (0..threads.max(1)).map(|thread| share(thread)..share(thread + 1)).collect();
+        Self { items, shares, result: Ok(()) }
+    }
+
+    /// The next item of a thread's share, or the last one of the largest.
+    fn next(&mut self, thread: usize) -> Option<T> {
+        if self.result.is_err() {
+            return None;
+        }
+        let own = self.shares.get_mut(thread).and_then(Iterator::next);
+        let item = own.or_else(|| {
+            let largest = self.shares.iter_mut().max_by_key(|share| share.len())?;
+            largest.next_back()
+        });
+        self.items.get_mut(item?)?.take()
+    }
+
+    /// Ends it all. One error is as good as another, but an interruption is what was asked for.
+    fn stop(&mut self, error: Error) {
+        if self.result.is_ok() || error == Error::Interrupted {
+            self.result = Err(error);
+        }
+    }
+}
+
+/// Cuts `range` into about `pieces` parts of equal length, each beginning at a multiple of `grain`.
+pub(crate) fn parts(range: Range<usize>, pieces: usize, grain: usize) -> Vec<Range<usize>> {
+    let length = range.len().div_ceil(pieces.max(1)).next_multiple_of(grain.max(1)).max(1);
+    let starts = range.clone().step_by(length);
+    starts.map(|start| start..range.end.min(start + length)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    #[test]
+    fn every_item_is_done_once() {
+        for (threads, items) in [(1, 3), (2, 0), (2, 1), (2, 7), (3, 100), (8, 5)] {
+            let done: Vec<AtomicU32> = (0..items).map(|_| AtomicU32::new(0)).collect();
+            let work = |item: &AtomicU32| {
+                item.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            };
+            Team::new(threads).each(done.iter(), &Monitor::silent(), |_| 1, work).unwrap();
+            assert!(done.iter().all(|times| times.load(Ordering::Relaxed) == 1), "{done:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_ends_it() {
+        for threads in [1, 2, 4] {
+            let done = AtomicU32::new(0);
+            let work = |item: u32| {
+                done.fetch_add(1, Ordering::Relaxed);
+                if item == 0 { Err(Error::Internal("here".into())) } else { Ok(()) }
+            };
+            let result = Team::new(threads).each(0..100_000, &Monitor::silent(), |_| 1, work);
+            assert_eq!(result, Err(Error::Internal("here".into())));
+            assert!(threads > 1 || done.into_inner() == 1);
+        }
+    }
+
+    #[test]
+    fn pieces_are_as_many_for_every_thread() {
+        for (threads, edges, pieces) in
+            [(1, 1 << 20, 1), (2, 123_000, 8), (2, 40_000, 4), (16, 40_000, 4), (2, 9_000, 1)]
+        {
+            assert_eq!(Team::new(threads).pieces(|| edges), pieces);
+        }
+    }
+}

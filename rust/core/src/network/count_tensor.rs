@@ -1,0 +1,204 @@
+//! Count tensors: run-length encoded along every axis, digits in planes.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::network::engine::arena::Buffer;
+use crate::network::maps::runs::Runs;
+use crate::number::{Number, Value};
+
+/// Lanes that are worked on together.
+pub(crate) const VECTOR: usize = 8;
+
+/// Lanes set aside for this many.
+pub(crate) fn padded(lanes: usize) -> usize {
+    if lanes == 1 { 1 } else { lanes.next_multiple_of(VECTOR) }
+}
+
+/// The counts of one tensor.
+///
+/// A cell is one run of every axis. Cells are stored row by row; a row holds the cells along the
+/// lane axis, once for each plane: `[row][plane][lane]`. So carries run along planes while the
+/// lanes of a row are worked on side by side, and a row with all its planes is small and local.
+/// Several lanes are filled up with zeros to a multiple of [`VECTOR`].
+#[derive(Debug)]
+pub(crate) struct CountTensor<N: Number> {
+    /// Runs along each axis.
+    pub(crate) axes: Arc<[Runs]>,
+    /// The axis laid out in lanes; axes after it have a single run.
+    pub(crate) lane_axis: usize,
+    pub(crate) buffer: Arc<Buffer<N::Lane>>,
+    /// Lanes from one row to the next.
+    pub(crate) stride: usize,
+    /// Lanes of a row before its first plane in use.
+    pub(crate) start: usize,
+    /// Which plane the first one in use is.
+    pub(crate) low: usize,
+    /// Planes in use.
+    pub(crate) planes: usize,
+    /// Bits of the largest count, factors left out.
+    pub(crate) bits: u64,
+    /// The counts are those stored times the product of these.
+    pub(crate) factors: SmallVec<[u64; 2]>,
+    /// Whether runs are known to be as long as they are worth.
+    pub(crate) compact: bool,
+}
+
+impl<N: Number> Clone for CountTensor<N> {
+    fn clone(&self) -> Self {
+        Self {
+            axes: Arc::clone(&self.axes),
+            buffer: Arc::clone(&self.buffer),
+            factors: self.factors.clone(),
+            ..*self
+        }
+    }
+}
+
+impl<N: Number> CountTensor<N> {
+    /// Every element counts 1.
+    pub(crate) fn ones(shape: &[u64]) -> Self {
+        Self {
+            axes: shape.iter().map(|&n| Runs::single(n)).collect(),
+            lane_axis: 0,
+            buffer: Arc::new(Buffer::alone(vec![N::ONE])),
+            stride: 1,
+            start: 0,
+            low: 0,
+            planes: 1,
+            bits: 1,
+            factors: SmallVec::new(),
+            compact: true,
+        }
+    }
+
+    /// Cells along the lane axis.
+    pub(crate) fn lanes(&self) -> usize {
+        self.axes.get(self.lane_axis).map_or(1, Runs::len)
+    }
+
+    /// Lanes of a plane, those that only fill it up included.
+    pub(crate) fn width(&self) -> usize {
+        padded(self.lanes())
+    }
+
+    /// Cells along all the axes before.
+    pub(crate) fn rows(&self) -> usize {
+        self.axes.iter().take(self.lane_axis).map(Runs::len).product()
+    }
+
+    /// The last axis with several runs, or 0.
+    pub(crate) fn last_varying(&self) -> usize {
+        self.axes.iter().rposition(|runs| !runs.is_single()).unwrap_or(0)
+    }
+
+    /// The planes in use of a row, one after the other.
+    pub(crate) fn row(&self, row: usize) -> &[N::Lane] {
+        let from = row * self.stride + self.start;
+        &self.buffer.lanes[from..from + self.planes * self.width()]
+    }
+
+    /// The digits of cell `index` (row-major over the runs of all axes), lowest plane first.
+    pub(crate) fn digits(&self, index: usize) -> impl DoubleEndedIterator<Item = N::Lane> {
+        let lanes = self.lanes();
+        let (row, lane) = (index / lanes, index % lanes);
+        self.row(row).iter().skip(lane).step_by(self.width()).copied()
+    }
+
+    /// The count of cell `index`.
+    pub(crate) fn value(&self, index: usize) -> Value {
+        N::value(self.digits(index), self.low, &self.factors)
+    }
+
+    /// Number of cells.
+    pub(crate) fn cells(&self) -> usize {
+        self.axes.iter().map(Runs::len).product()
+    }
+
+    /// How many elements cell `index` stands for.
+    pub(crate) fn multiplicity(&self, mut index: usize) -> u64 {
+        let mut product = 1;
+        for runs in self.axes.iter().rev() {
+            product *= runs.lengths()[index % runs.len()];
+            index /= runs.len();
+        }
+        product
+    }
+
+    /// Whether planes `low..low + planes` fit into the buffer, which nobody else uses.
+    pub(crate) fn can_hold(&self, low: usize, planes: usize) -> bool {
+        let room = (self.stride - self.start) / self.width();
+        low == self.low && planes <= room && Arc::strong_count(&self.buffer) == 1
+    }
+
+    /// Drops planes that hold nothing, and measures the largest count.
+    pub(crate) fn trim(&mut self) {
+        let (rows, lanes) = (self.rows(), self.width());
+        let largest = |tensor: &Self, plane: usize| {
+            let mut top = N::Lane::default();
+            for row in 0..rows {
+                for &lane in &tensor.row(row)[plane * lanes..(plane + 1) * lanes] {
+                    top = if lane > top { lane } else { top };
+                }
+            }
+            top
+        };
+        let mut top = largest(self, self.planes - 1);
+        while self.planes > 1 && top == N::Lane::default() {
+            self.planes -= 1;
+            top = largest(self, self.planes - 1);
+        }
+        self.bits = ((self.low + self.planes - 1) as u64) * N::RADIX_BITS + N::bits(top);
+        while self.planes > 1 && self.lowest_plane_is_lost() {
+            self.low += 1;
+            self.start += lanes;
+            self.planes -= 1;
+        }
+    }
+
+    /// Whether every count is so large that its digit in the lowest plane is lost in rounding.
+    fn lowest_plane_is_lost(&self) -> bool {
+        let lanes = self.width();
+        (0..self.rows()).all(|row| {
+            let (lowest, above) = self.row(row).split_at(lanes);
+            lowest.iter().enumerate().all(|(lane, &digit)| {
+                let higher = above.iter().skip(lane).step_by(lanes);
+                digit == N::Lane::default() || higher.copied().any(N::swallows)
+            })
+        })
+    }
+
+    /// For every axis, which runs differ from the one before.
+    pub(crate) fn differing(&self) -> Vec<Vec<bool>> {
+        let mut differing: Vec<Vec<bool>> = Vec::with_capacity(self.axes.len());
+        let mut inner = self.rows();
+        for (axis, runs) in self.axes.iter().enumerate() {
+            let n = runs.len();
+            if n == 1 {
+                differing.push(vec![true]);
+                continue;
+            }
+            if axis == self.lane_axis {
+                let differs = |lane: usize| {
+                    lane == 0
+                        || (0..self.rows()).any(|row| {
+                            self.row(row)
+                                .chunks_exact(self.width())
+                                .any(|plane| plane[lane] != plane[lane - 1])
+                        })
+                };
+                differing.push((0..n).map(differs).collect());
+                continue;
+            }
+            inner /= n;
+            let outer = self.rows() / (n * inner);
+            let differs = |j: usize| {
+                let same = |row: usize| self.row(row) == self.row(row - inner);
+                j == 0 || !(0..outer).all(|o| (0..inner).all(|i| same((o * n + j) * inner + i)))
+            };
+            differing.push((0..n).map(differs).collect());
+        }
+        differing
+    }
+}

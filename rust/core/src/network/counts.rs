@@ -1,0 +1,177 @@
+//! What a count gives: the counts of every parameter, and the spectrum of distinct counts.
+
+use std::sync::Arc;
+
+use num_bigint::BigUint;
+
+use crate::error::{Error, Result};
+use crate::network::count_tensor::CountTensor;
+use crate::network::maps::runs::Runs;
+use crate::network::tensors::TensorId;
+use crate::number::{Number, Value};
+
+/// A distinct count and how many parameters have it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Level {
+    /// The count.
+    pub value: Value,
+    /// How many scalar parameters have this count.
+    pub degeneracy: u64,
+}
+
+/// The counts of the elements of one parameter tensor.
+#[derive(Debug, Clone)]
+pub struct ParameterCounts {
+    /// The parameter tensor.
+    pub tensor: TensorId,
+    axes: Arc<[Runs]>,
+    /// For every cell, row-major over the runs of all axes: its level.
+    pub level_index: Vec<u32>,
+    /// Distinct counts, rising; a count of zero is a level of its own.
+    pub levels: Vec<Level>,
+    /// Elements that have a context, once for every place the parameter is used in.
+    pub weight_nodes: u64,
+}
+
+/// All that was counted.
+#[derive(Debug, Clone)]
+pub struct Counts {
+    /// One entry per counted parameter tensor, in the order of declaration.
+    pub parameters: Vec<ParameterCounts>,
+    /// The total number of contexts, `Z`.
+    pub total: Value,
+    /// Most bytes of counts held at once.
+    pub peak_bytes: u64,
+}
+
+/// A level of the spectrum of a whole network.
+#[derive(Debug, Clone)]
+pub struct SpectrumLevel {
+    /// The count and its degeneracy.
+    pub level: Level,
+    /// Which parameter tensors have it, and how many elements of each.
+    pub owners: Vec<(TensorId, u64)>,
+}
+
+impl ParameterCounts {
+    /// Sorts the cells of a count tensor into levels.
+    pub(crate) fn collect<N: Number>(
+        id: TensorId,
+        counts: &CountTensor<N>,
+        weight_nodes: u64,
+    ) -> Self {
+        let axes = counts.axes.clone();
+        if counts.cells() == 1 {
+            let level = Level { value: counts.value(0), degeneracy: counts.multiplicity(0) };
+            return Self {
+                tensor: id,
+                axes,
+                level_index: vec![0],
+                levels: vec![level],
+                weight_nodes,
+            };
+        }
+        let cells: Vec<Value> = (0..counts.cells()).map(|cell| counts.value(cell)).collect();
+        let mut order: Vec<usize> = (0..cells.len()).collect();
+        order.sort_by(|&a, &b| cells[a].compare(&cells[b]));
+        let mut level_index = vec![0; cells.len()];
+        let mut levels: Vec<Level> = Vec::new();
+        for cell in order {
+            let degeneracy = counts.multiplicity(cell);
+            match levels.last_mut() {
+                Some(level) if level.value.compare(&cells[cell]).is_eq() => {
+                    level.degeneracy += degeneracy
+                }
+                _ => levels.push(Level { value: cells[cell].clone(), degeneracy }),
+            }
+            level_index[cell] = levels.len() as u32 - 1;
+        }
+        Self { tensor: id, axes, level_index, levels, weight_nodes }
+    }
+
+    /// Lengths of the runs of equal counts along each axis.
+    pub fn runs(&self) -> impl Iterator<Item = &[u64]> {
+        self.axes.iter().map(Runs::lengths)
+    }
+
+    /// A parameter of this shape that reaches no output.
+    pub(crate) fn unreached(id: TensorId, shape: &[u64]) -> Self {
+        let zero = Value { exact: Some(BigUint::ZERO), ..Value::scaled(0.0, 0) };
+        Self {
+            tensor: id,
+            axes: shape.iter().map(|&n| Runs::single(n)).collect(),
+            level_index: vec![0],
+            levels: vec![Level { value: zero, degeneracy: shape.iter().product() }],
+            weight_nodes: 0,
+        }
+    }
+}
+
+impl Counts {
+    pub(crate) fn new(
+        parameters: Vec<ParameterCounts>,
+        exact: bool,
+        peak_bytes: u64,
+    ) -> Result<Self> {
+        let levels = || parameters.iter().flat_map(|parameter| &parameter.levels);
+        let elements = levels().try_fold(0u64, |sum, level| sum.checked_add(level.degeneracy));
+        let nodes = parameters.iter().try_fold(0u64, |sum, p| sum.checked_add(p.weight_nodes));
+        if elements.is_none() || nodes.is_none() {
+            return Err(Error::SizeOverflow { what: "the number of all parameters".into() });
+        }
+        let total = if exact { exact_total(levels()) } else { scaled_total(levels()) };
+        if total.is_zero() {
+            let reason = "no parameter leads to an output; mark the outputs that the parameters are used for";
+            return Err(Error::NothingToCount { reason: reason.into() });
+        }
+        Ok(Self { parameters, total, peak_bytes })
+    }
+
+    /// Distinct counts of all parameters, rising, without the parameters that reach no output.
+    #[must_use]
+    pub fn spectrum(&self) -> Vec<SpectrumLevel> {
+        let mut found: Vec<(TensorId, &Level)> = self
+            .parameters
+            .iter()
+            .flat_map(|parameter| parameter.levels.iter().map(|level| (parameter.tensor, level)))
+            .filter(|(_, level)| !level.value.is_zero())
+            .collect();
+        found.sort_by(|(a, x), (b, y)| x.value.compare(&y.value).then(a.cmp(b)));
+        let mut spectrum: Vec<SpectrumLevel> = Vec::new();
+        for (owner, level) in found {
+            match spectrum.last_mut() {
+                Some(last) if last.level.value.compare(&level.value).is_eq() => {
+                    last.level.degeneracy += level.degeneracy;
+                    last.owners.push((owner, level.degeneracy));
+                }
+                _ => spectrum.push(SpectrumLevel {
+                    level: level.clone(),
+                    owners: vec![(owner, level.degeneracy)],
+                }),
+            }
+        }
+        spectrum
+    }
+}
+
+fn exact_total<'l>(levels: impl Iterator<Item = &'l Level>) -> Value {
+    let term = |level: &Level| level.value.exact.as_ref().map(|count| count * level.degeneracy);
+    Value::integer(levels.filter_map(term).sum())
+}
+
+/// The sum of scaled numbers, relative to the largest and with compensation.
+fn scaled_total<'l>(levels: impl Iterator<Item = &'l Level> + Clone) -> Value {
+    let reached = levels.filter(|level| !level.value.is_zero());
+    let Some(top) = reached.clone().map(|level| level.value.exponent).max() else {
+        return Value::scaled(0.0, 0);
+    };
+    let (mut sum, mut lost) = (0.0f64, 0.0f64);
+    for level in reached {
+        let below = (top - level.value.exponent).min(1000) as i32;
+        let term = level.value.mantissa * level.degeneracy as f64 * 2f64.powi(-below);
+        let next = sum + term;
+        lost += if sum >= term { (sum - next) + term } else { (term - next) + sum };
+        sum = next;
+    }
+    Value::scaled(sum + lost, top)
+}

@@ -1,0 +1,390 @@
+//! The engine: carries counts through links, adds them up, keeps their runs short.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::error::{Error, Result};
+use crate::machine::monitor::Monitor;
+use crate::network::count_tensor::{CountTensor, padded};
+use crate::network::engine::arena::Arena;
+use crate::network::kernels::pass::{Base, Pass, RowMap, Scratch, Target};
+use crate::network::maps::axis_map::AxisMap;
+use crate::network::maps::matrix::Rows;
+use crate::network::maps::runs::Runs;
+use crate::number::Number;
+
+/// Works on count tensors, with pooled memory.
+pub(crate) struct Engine<'a, N: Number> {
+    pub(crate) arena: Arena<N::Lane>,
+    scratch: Scratch<N::Lane>,
+    pub(crate) monitor: &'a Monitor<'a>,
+    recent: VecDeque<Reduction<N>>,
+}
+
+/// A sum over a tensor that may be asked for again: a convolution, the norm after it and the
+/// activation after that pass the same counts on, and all want their total.
+struct Reduction<N: Number> {
+    version: u64,
+    lane_axis: usize,
+    maps: Vec<(usize, AxisMap)>,
+    result: CountTensor<N>,
+}
+
+/// How many reductions are remembered.
+const REMEMBERED: usize = 8;
+
+/// Counts on their way to a source: a tensor whose axes are the source's, and the maps still to be
+/// applied to some of them.
+#[derive(Clone)]
+pub(crate) struct Contribution<N: Number> {
+    pub(crate) tensor: CountTensor<N>,
+    pub(crate) maps: Vec<(usize, AxisMap)>,
+}
+
+impl<N: Number> From<CountTensor<N>> for Contribution<N> {
+    fn from(tensor: CountTensor<N>) -> Self {
+        Self { tensor, maps: Vec::new() }
+    }
+}
+
+impl<N: Number> Contribution<N> {
+    /// The same with scales made factors, so that only maps between several runs are left.
+    pub(crate) fn absorbed(self) -> Self {
+        let Self { mut tensor, mut maps } = self;
+        maps.retain(|(axis, map)| {
+            let plain = matches!(map.rows, Rows::Scale(_) | Rows::Identity);
+            if plain && tensor.axes[*axis] != map.runs {
+                Arc::make_mut(&mut tensor.axes)[*axis] = map.runs.clone();
+            }
+            if let Rows::Scale(weight) = map.rows {
+                push_factor(&mut tensor.factors, weight);
+            }
+            !plain
+        });
+        Self { tensor, maps }
+    }
+
+    /// Whether the maps had better be applied later, as part of sums: none makes fewer runs of many,
+    /// and weights stay small enough for the sums to fit into lanes.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.maps.iter().all(|(axis, map)| {
+            2 * map.runs.len() > self.tensor.axes[*axis].len() && map.rows.heaviest() <= 8
+        })
+    }
+
+    /// Runs along each axis once all maps are applied.
+    fn axes(&self) -> Arc<[Runs]> {
+        mapped(&self.tensor.axes, &self.maps)
+    }
+}
+
+impl<'a, N: Number> Engine<'a, N> {
+    pub(crate) fn new(arena: Arena<N::Lane>, monitor: &'a Monitor<'a>) -> Self {
+        Self { arena, scratch: Scratch::new(), monitor, recent: VecDeque::new() }
+    }
+
+    /// Sets out on `steps` tensors.
+    pub(crate) fn start(&self, steps: usize) {
+        self.monitor.start(steps as u64);
+    }
+
+    /// Turns to the next tensor.
+    pub(crate) fn step(&mut self, tensor: &str) -> Result<()> {
+        self.arena.tensor.clear();
+        self.arena.tensor.push_str(tensor);
+        self.monitor.step()
+    }
+
+    /// Adds up two tensors of the same shape.
+    pub(crate) fn join(
+        &mut self,
+        collected: Option<CountTensor<N>>,
+        tensor: CountTensor<N>,
+    ) -> Result<CountTensor<N>> {
+        self.accumulate(collected, tensor.into())
+    }
+
+    /// Adds a contribution to what has been collected.
+    pub(crate) fn accumulate(
+        &mut self,
+        collected: Option<CountTensor<N>>,
+        contribution: Contribution<N>,
+    ) -> Result<CountTensor<N>> {
+        let Some(collected) = collected else { return self.finish(contribution) };
+        let axes = contribution.axes();
+        let pairs = axes.iter().zip(collected.axes.iter());
+        let union: Arc<[Runs]> = pairs.map(|(a, b)| a.union(b)).collect();
+        if contribution.maps.is_empty() && union == axes && union != collected.axes {
+            // What arrives is the finer of the two: add the coarser to it.
+            let Contribution { tensor, .. } = contribution;
+            return self.accumulate(Some(tensor), collected.into());
+        }
+        let collected = self.refine(collected, &union)?;
+        let mut maps = contribution.maps;
+        for (axis, (from, to)) in
+            axes.iter().zip(union.iter()).enumerate().filter(|(_, (a, b))| a != b)
+        {
+            match maps.iter_mut().find(|(mapped, _)| *mapped == axis) {
+                Some((_, map)) => *map = map.clone().refined(to),
+                None => maps.push((axis, AxisMap::refinement(from, to))),
+            }
+        }
+        let contribution = self.reduce_maps(Contribution { maps, ..contribution })?;
+        self.add(collected, contribution)
+    }
+
+    /// Applies all maps of a contribution.
+    pub(crate) fn finish(&mut self, contribution: Contribution<N>) -> Result<CountTensor<N>> {
+        let Contribution { tensor, maps } = self.reduce_maps(contribution)?;
+        if maps.is_empty() {
+            return Ok(tensor);
+        }
+        self.reduce(tensor, maps)
+    }
+
+    /// Applies maps that fit one pass, or remembers the result.
+    fn reduce(
+        &mut self,
+        tensor: CountTensor<N>,
+        maps: Vec<(usize, AxisMap)>,
+    ) -> Result<CountTensor<N>> {
+        let cells = |axes: &[Runs]| axes.iter().map(Runs::len).product::<usize>();
+        let after = maps.iter().map(|(_, map)| map.runs.len()).product::<usize>();
+        let before = maps.iter().map(|(axis, _)| tensor.axes[*axis].len()).product::<usize>();
+        if 4 * after > before || cells(&tensor.axes) < 16 {
+            return self.map(tensor, &maps, 1, None);
+        }
+        let (version, lane_axis) = (tensor.buffer.version, tensor.lane_axis);
+        let known = self.recent.iter().find(|known| {
+            known.version == version && known.lane_axis == lane_axis && known.maps == maps
+        });
+        if let Some(known) = known {
+            // The lengths of axes with a single run may differ, as do the factors.
+            let axes = mapped(&tensor.axes, &maps);
+            let factors = tensor.factors.clone();
+            self.arena.give(tensor);
+            return Ok(CountTensor { axes, factors, ..known.result.clone() });
+        }
+        let result = self.map(tensor, &maps, 1, None)?;
+        if self.recent.len() == REMEMBERED
+            && let Some(oldest) = self.recent.pop_front()
+        {
+            self.arena.give(oldest.result);
+        }
+        self.recent.push_back(Reduction { version, lane_axis, maps, result: result.clone() });
+        Ok(result)
+    }
+
+    /// Applies maps until the rest fits one pass: one along the lanes, one along an axis of rows.
+    fn reduce_maps(&mut self, contribution: Contribution<N>) -> Result<Contribution<N>> {
+        let Contribution { mut tensor, mut maps } = contribution.absorbed();
+        let growth = |tensor: &CountTensor<N>, axis: usize, map: &AxisMap| {
+            map.runs.len() as f64 / tensor.axes[axis].len() as f64
+        };
+        // What shrinks most comes last and is applied first; of equals, rows before lanes.
+        maps.sort_by(|(a, x), (b, y)| {
+            growth(&tensor, *b, y).total_cmp(&growth(&tensor, *a, x)).then(b.cmp(a))
+        });
+        while let Some((axis, map)) = maps.last() {
+            let lane_axis = lane_axis_of(&tensor, &maps);
+            let rows_mapped = maps.iter().filter(|(axis, _)| *axis != lane_axis).count();
+            let heavy = maps.iter().fold(1u64, |w, (_, m)| w.saturating_mul(m.rows.heaviest()))
+                > N::HEADROOM;
+            let shrinks = maps.len() > 1 && growth(&tensor, *axis, map) <= 0.5;
+            if rows_mapped <= 1 && !shrinks && !heavy {
+                break;
+            }
+            let Some(step) = maps.pop() else { break };
+            tensor = self.reduce(tensor, vec![step])?;
+        }
+        Ok(Contribution { tensor, maps })
+    }
+
+    /// `collected + contribution`, whose runs agree.
+    fn add(
+        &mut self,
+        collected: CountTensor<N>,
+        contribution: Contribution<N>,
+    ) -> Result<CountTensor<N>> {
+        let collected = self.realise(collected)?;
+        let Contribution { mut tensor, maps } = contribution;
+        let mut scales = std::mem::take(&mut tensor.factors);
+        let last = match scales.last() {
+            Some(&scale) if scale <= N::MAX_SCALE => scales.pop().unwrap_or(1),
+            _ => 1,
+        };
+        if scales.is_empty() {
+            return self.map(tensor, &maps, last, Some(collected));
+        }
+        tensor.factors = scales;
+        let mapped = if maps.is_empty() { tensor } else { self.map(tensor, &maps, 1, None)? };
+        let realised = self.realise(mapped)?;
+        self.map(realised, &[], last, Some(collected))
+    }
+
+    /// Multiplies the factors into the counts.
+    fn realise(&mut self, mut tensor: CountTensor<N>) -> Result<CountTensor<N>> {
+        for factor in std::mem::take(&mut tensor.factors) {
+            tensor = self.multiply(tensor, factor)?;
+        }
+        Ok(tensor)
+    }
+
+    fn multiply(&mut self, tensor: CountTensor<N>, factor: u64) -> Result<CountTensor<N>> {
+        if factor <= N::MAX_SCALE {
+            return self.map(tensor, &[], factor, None);
+        }
+        let (high, low) = (factor / N::MAX_SCALE, factor % N::MAX_SCALE);
+        let upper = self.multiply(tensor.clone(), high)?;
+        let upper = self.multiply(upper, N::MAX_SCALE)?;
+        if low == 0 { Ok(upper) } else { self.map(tensor, &[], low, Some(upper)) }
+    }
+
+    fn refine(&mut self, tensor: CountTensor<N>, finer: &[Runs]) -> Result<CountTensor<N>> {
+        let pairs = tensor.axes.iter().zip(finer).enumerate().filter(|(_, (a, b))| a != b);
+        let maps = pairs.map(|(axis, (a, b))| (axis, AxisMap::refinement(a, b))).collect();
+        self.finish(Contribution { tensor, maps })
+    }
+
+    /// One pass: at most one map along the lanes and one along an axis of rows, times `scale`, plus
+    /// `collected`. Factors of `tensor` stay factors of the result; with `collected` it has none.
+    fn map(
+        &mut self,
+        tensor: CountTensor<N>,
+        maps: &[(usize, AxisMap)],
+        scale: u64,
+        collected: Option<CountTensor<N>>,
+    ) -> Result<CountTensor<N>> {
+        let varying = collected.as_ref().map_or(0, CountTensor::last_varying);
+        let lane_axis = lane_axis_of(&tensor, maps).max(varying);
+        let tensor = self.with_lanes(tensor, lane_axis)?;
+        let collected = collected.map(|c| self.with_lanes(c, lane_axis)).transpose()?;
+        let axes = mapped(&tensor.axes, maps);
+        let weight = maps.iter().fold(u128::from(scale), |weight, (_, map)| {
+            weight.saturating_mul(map.rows.heaviest().into())
+        });
+        let grown = tensor.bits + u64::from(128 - weight.max(1).leading_zeros());
+        let bits = collected.as_ref().map_or(grown, |c| grown.max(c.bits) + 1);
+        let low = collected.as_ref().map_or(tensor.low, |c| tensor.low.min(c.low));
+        let planes = (bits.div_ceil(N::RADIX_BITS) as usize).saturating_sub(low).max(1);
+
+        let (mut result, other, held) = match collected {
+            Some(mut c) if c.can_hold(low, planes) => {
+                let held = c.planes;
+                c.planes = planes;
+                (c, None, held)
+            }
+            other => (self.fresh(axes, lane_axis, low, planes, bits)?, other, 0),
+        };
+        result.factors.clone_from(&tensor.factors);
+        let target = Target {
+            lanes: result.lanes(),
+            width: result.width(),
+            stride: result.stride,
+            start: result.start,
+            low,
+            planes,
+        };
+        let lane_map = maps.iter().find(|(axis, _)| *axis == lane_axis);
+        let pass = Pass {
+            source: &tensor,
+            row_map: row_map_of(&tensor, maps.iter().find(|(axis, _)| *axis != lane_axis)),
+            lane_rows: lane_map.map_or(&Rows::Identity, |(_, map)| &map.rows),
+            scale,
+            base: match &other {
+                Some(other) => Base::Other(other),
+                None if held > 0 => Base::InPlace(held),
+                None => Base::Nothing,
+            },
+            target,
+        };
+        let shared = || Error::Internal("a result is shared before it is made".into());
+        let rows = result.rows();
+        let buffer = Arc::get_mut(&mut result.buffer).ok_or_else(shared)?;
+        if held > 0 {
+            self.arena.rewrite(buffer, rows.saturating_mul(target.width), bits);
+        }
+        pass.run(&mut buffer.lanes, &mut self.scratch, self.monitor)?;
+        if let Some(other) = other {
+            self.arena.give(other);
+        }
+        self.arena.give(tensor);
+        result.trim();
+        result.compact = false;
+        Ok(result)
+    }
+
+    /// A tensor with room for its counts, not yet written.
+    pub(crate) fn fresh(
+        &mut self,
+        axes: Arc<[Runs]>,
+        lane_axis: usize,
+        low: usize,
+        planes: usize,
+        bits: u64,
+    ) -> Result<CountTensor<N>> {
+        let overflow =
+            || Error::SizeOverflow { what: format!("the counts of '{}'", self.arena.tensor) };
+        let width = padded(axes.get(lane_axis).map_or(1, Runs::len));
+        let mut rows = axes.iter().take(lane_axis);
+        let cells = rows.try_fold(width, |cells, runs| cells.checked_mul(runs.len()));
+        let buffer = self.arena.take(cells.ok_or_else(overflow)?, planes, bits)?;
+        Ok(CountTensor {
+            axes,
+            lane_axis,
+            buffer: Arc::new(buffer),
+            stride: planes * width,
+            start: 0,
+            low,
+            planes,
+            bits,
+            factors: SmallVec::new(),
+            compact: false,
+        })
+    }
+}
+
+/// Runs along each axis once `maps` are applied.
+fn mapped(axes: &Arc<[Runs]>, maps: &[(usize, AxisMap)]) -> Arc<[Runs]> {
+    let mut axes = Arc::clone(axes);
+    for (axis, map) in maps {
+        if axes[*axis] != map.runs {
+            Arc::make_mut(&mut axes)[*axis] = map.runs.clone();
+        }
+    }
+    axes
+}
+
+/// Multiplies `weight` into a list of factors, kept few.
+pub(crate) fn push_factor(factors: &mut SmallVec<[u64; 2]>, weight: u64) {
+    match factors.last_mut().map(|last| (last.saturating_mul(weight), last)) {
+        Some((product, last)) if product <= 1 << 30 => *last = product,
+        _ if weight == 1 => {}
+        _ => factors.push(weight),
+    }
+}
+
+/// The axis that a pass with these maps lays out in lanes.
+fn lane_axis_of<N: Number>(tensor: &CountTensor<N>, maps: &[(usize, AxisMap)]) -> usize {
+    maps.iter().map(|(axis, _)| *axis).fold(tensor.lane_axis.max(tensor.last_varying()), usize::max)
+}
+
+fn row_map_of<'m, N: Number>(
+    tensor: &CountTensor<N>,
+    map: Option<&'m (usize, AxisMap)>,
+) -> RowMap<'m> {
+    match map {
+        None => {
+            let rows = tensor.rows();
+            RowMap { rows: &Rows::Identity, inner: 1, from: rows, to: rows }
+        }
+        Some((axis, map)) => RowMap {
+            rows: &map.rows,
+            inner: tensor.axes[axis + 1..tensor.lane_axis].iter().map(Runs::len).product(),
+            from: tensor.axes[*axis].len(),
+            to: map.runs.len(),
+        },
+    }
+}

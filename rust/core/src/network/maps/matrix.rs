@@ -1,0 +1,140 @@
+//! The small matrices that maps of an axis are, in the form that is cheapest to apply.
+
+use crate::network::maps::axis_map::AxisMap;
+use crate::network::maps::runs::Runs;
+
+/// Most entries of compressed rows.
+const MAX_ENTRIES: u64 = 1 << 28;
+
+/// A compiled map, or the reason why there is none.
+pub(crate) type Compiled<T = AxisMap> = Result<T, String>;
+
+/// How one run of the source gathers from the runs of the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// Run `j` is run `j` of the target.
+    Identity,
+    /// One run from one run, times a weight.
+    Scale(u64),
+    /// Source index `j = phases.len() * m + f` sums the target indices `m + offset + u * step` for
+    /// `u < count`, those in bounds, where the triple belongs to phase `f`. Runs are single indices.
+    Band(Vec<Phase>),
+    /// Run `j` sums the target runs `low[j]..high[j]`; both ends rise or both fall with `j`.
+    Ranges {
+        /// First run of each range.
+        low: Vec<u32>,
+        /// One past the last run of each range.
+        high: Vec<u32>,
+    },
+    /// Compressed rows of `(run, weight)`.
+    Sparse {
+        /// Row `j` is `offsets[j]..offsets[j + 1]`.
+        offsets: Vec<u32>,
+        /// The entries.
+        entries: Vec<(u32, u64)>,
+    },
+}
+
+/// One residue of the source index modulo the stride, see [`Rows::Band`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Phase {
+    pub(crate) offset: i64,
+    pub(crate) step: u64,
+    pub(crate) count: u64,
+}
+
+impl Phase {
+    /// The part of `offset + m + u * step` within `0..extent`: first index and how many.
+    pub(crate) fn clip(&self, m: u64, extent: u64) -> (u64, u64) {
+        let first = self.offset + m as i64;
+        let step = self.step as i64;
+        let skipped = if first < 0 { (-first + step - 1) / step } else { 0 };
+        let fitting = (extent as i64 - first + step - 1).div_euclid(step);
+        let count = fitting.min(self.count as i64) - skipped;
+        ((first + skipped * step).max(0) as u64, count.max(0) as u64)
+    }
+}
+
+impl Rows {
+    /// The target runs and weights of source run `j`; `extent` is the number of target runs.
+    pub(crate) fn entries(&self, j: usize, extent: u64, row: &mut Vec<(u32, u64)>) {
+        row.clear();
+        match self {
+            Self::Identity => row.push((j as u32, 1)),
+            Self::Scale(weight) => row.push((0, *weight)),
+            Self::Band(phases) => {
+                let phase = phases[j % phases.len()];
+                let (first, count) = phase.clip((j / phases.len()) as u64, extent);
+                row.extend((0..count).map(|u| ((first + u * phase.step) as u32, 1)));
+            }
+            Self::Ranges { low, high } => row.extend((low[j]..high[j]).map(|run| (run, 1))),
+            Self::Sparse { offsets, entries } => {
+                row.extend_from_slice(&entries[offsets[j] as usize..offsets[j + 1] as usize]);
+            }
+        }
+    }
+
+    /// The largest sum of weights of a row, saturating.
+    pub(crate) fn heaviest(&self) -> u64 {
+        let sum =
+            |row: &[(u32, u64)]| row.iter().fold(0u64, |sum, entry| sum.saturating_add(entry.1));
+        match self {
+            Self::Identity => 1,
+            Self::Scale(weight) => *weight,
+            Self::Band(phases) => phases.iter().map(|phase| phase.count).max().unwrap_or(0),
+            Self::Ranges { low, high } => {
+                low.iter().zip(high).map(|(l, h)| u64::from(h - l)).max().unwrap_or(0)
+            }
+            Self::Sparse { offsets, entries } => offsets
+                .windows(2)
+                .map(|ends| sum(&entries[ends[0] as usize..ends[1] as usize]))
+                .max()
+                .unwrap_or(0),
+        }
+    }
+}
+
+/// Collects compressed rows, joining equal neighbours.
+#[derive(Default)]
+pub(crate) struct SparseBuilder {
+    lengths: Vec<u64>,
+    offsets: Vec<u32>,
+    entries: Vec<(u32, u64)>,
+    /// The row being collected.
+    pub(crate) row: Vec<(u32, u64)>,
+}
+
+impl SparseBuilder {
+    /// Appends `row` and clears it.
+    pub(crate) fn push(&mut self) -> Compiled<()> {
+        let start = self.offsets.last().copied().unwrap_or(0) as usize;
+        match self.lengths.last_mut() {
+            Some(last) if self.entries[start..] == self.row[..] => *last += 1,
+            _ => {
+                self.lengths.push(1);
+                self.offsets.push(self.entries.len() as u32);
+                self.entries.extend_from_slice(&self.row);
+            }
+        }
+        self.row.clear();
+        if self.entries.len() as u64 > MAX_ENTRIES {
+            return Err(format!("the axis needs more than {MAX_ENTRIES} sums of unequal counts"));
+        }
+        Ok(())
+    }
+
+    /// The map from `target` that the rows make.
+    pub(crate) fn finish(mut self, target: &Runs) -> AxisMap {
+        self.offsets.push(self.entries.len() as u32);
+        let runs = Runs::from_lengths(self.lengths);
+        let one_each = self.entries.len() == runs.len()
+            && self.entries.iter().zip(0..).all(|(&entry, j)| entry == (j, 1))
+            && self.offsets.iter().zip(0..).all(|(&offset, j)| offset == j);
+        let rows = match self.entries[..] {
+            _ if one_each && runs == *target => Rows::Identity,
+            [(0, weight)] if runs.is_single() && target.is_single() => Rows::Scale(weight),
+            _ => Rows::Sparse { offsets: self.offsets, entries: self.entries },
+        };
+        AxisMap { runs, rows }
+    }
+}

@@ -1,0 +1,18 @@
+//! Networks: tensors, the links between them, and the counts of their parameters.
+
+pub(crate) mod bound;
+pub(crate) mod count_tensor;
+pub(crate) mod counts;
+pub(crate) mod engine;
+pub(crate) mod kernels;
+pub(crate) mod lift;
+pub(crate) mod maps;
+pub(crate) mod relation;
+pub(crate) mod sweep;
+pub(crate) mod tensors;
+
+pub use counts::{Counts, Level, ParameterCounts, SpectrumLevel};
+pub use lift::{extreme_lengths, length_sums};
+pub use relation::{AxisRelation, Relation, SparseRows, Window};
+pub use sweep::{CountOptions, count};
+pub use tensors::{Edge, Link, Network, Role, Tensor, TensorId};

@@ -1,0 +1,86 @@
+//! A small network as an explicit graph.
+
+use crate::error::{Error, Result};
+use crate::graph::building::edges::from_edges;
+use crate::graph::lists::csr::{Csr, check_nodes};
+use crate::graph::roles::{ParameterNodes, Roles};
+use crate::machine::monitor::Monitor;
+use crate::network::bound::available_memory;
+use crate::network::tensors::{Network, Role, TensorId};
+
+/// Bytes an edge takes while the graph is built.
+const EDGE_BYTES: u64 = 32;
+
+/// See [`unroll`].
+#[derive(Debug, Clone)]
+pub struct Unrolled {
+    /// Successor lists of the elements.
+    pub lists: Csr<'static>,
+    /// Elements of parameters, inputs and outputs.
+    pub roles: Roles,
+    /// Tensors in the order in which their elements are numbered, each with its first element's
+    /// number; elements of a tensor follow in row-major order.
+    pub tensors: Vec<(TensorId, u64)>,
+}
+
+/// Expands a network into a graph with one node for every element of every tensor and one edge for
+/// every time an element is computed from another. Every element of a parameter is a parameter of
+/// its own.
+///
+/// Time and memory grow with the number of edges: for small networks. `limit` is in bytes.
+///
+/// # Errors
+/// [`Error::GraphMemory`] if the graph would not fit, [`Error::Cycle`], [`Error::Interrupted`].
+pub fn unroll(network: &Network, limit: Option<u64>, monitor: &Monitor<'_>) -> Result<Unrolled> {
+    let limit = limit.unwrap_or_else(available_memory);
+    let mut tensors = Vec::new();
+    let mut starts = vec![0u64; network.tensors().len()];
+    let mut nodes = 0u64;
+    let too_many = || Error::SizeOverflow { what: "the number of elements of all tensors".into() };
+    for id in network.topological_order()? {
+        tensors.push((id, nodes));
+        starts[id.0] = nodes;
+        nodes = nodes.checked_add(network.tensor(id)?.elements()).ok_or_else(too_many)?;
+    }
+    check_nodes(nodes)?;
+    let fits = |edges: usize| {
+        let needed = nodes.saturating_mul(16).saturating_add(edges as u64 * EDGE_BYTES);
+        let what = "unrolling the network into a graph".into();
+        if needed > limit { Err(Error::GraphMemory { what, needed, limit }) } else { Ok(()) }
+    };
+    fits(0)?;
+    monitor.start(network.links().len() as u64);
+    let (mut sources, mut targets, mut times) = (Vec::new(), Vec::new(), Vec::new());
+    for edge in network.edges() {
+        if sources.len().is_multiple_of(1 << 16) {
+            fits(sources.len() + (1 << 16))?;
+            monitor.breathe(1 << 20)?;
+        }
+        sources.push((starts[edge.source.0.0] + edge.source.1) as u32);
+        targets.push((starts[edge.target.0.0] + edge.target.1) as u32);
+        times.push(edge.multiplicity);
+    }
+    let multiplicity = times.iter().any(|&times| times != 1).then(|| times.into());
+    let lists = from_edges(&sources.into(), targets.into(), multiplicity, Some(nodes), 1, monitor)?;
+    let elements = |id: TensorId| {
+        let start = starts[id.0];
+        let length = network.tensors()[id.0].elements();
+        (start..start + length).map(|node| node as u32)
+    };
+    let of_role = |wanted: fn(Role) -> bool| {
+        let ids = (0..starts.len()).map(TensorId);
+        let mut nodes: Vec<u32> =
+            ids.filter(|id| wanted(network.tensors()[id.0].role)).flat_map(elements).collect();
+        nodes.sort_unstable();
+        nodes
+    };
+    let mut outputs: Vec<u32> = network.outputs().iter().copied().flat_map(elements).collect();
+    outputs.sort_unstable();
+    let parameters = of_role(|role| matches!(role, Role::Parameter { .. }));
+    let roles = Roles {
+        outputs: Some(outputs),
+        inputs: Some(of_role(|role| role == Role::Input)),
+        parameters: ParameterNodes::Nodes(parameters),
+    };
+    Ok(Unrolled { lists, roles, tensors })
+}

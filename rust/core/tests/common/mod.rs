@@ -1,0 +1,3 @@
+//! What tests of networks and tests of graphs share.
+
+pub(crate) mod networks;

@@ -1,0 +1,151 @@
+//! `Network`: describes a network to the core.
+
+pub(crate) mod counts;
+pub(crate) mod relation;
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use unrolled_core::{
+    CountOptions, Network as CoreNetwork, Role, TensorId, count, extreme_lengths, length_sums,
+};
+
+use crate::enter::enter;
+use crate::error::CoreError;
+use crate::graph::{Graph, unroll};
+use crate::network::counts::Counts;
+use crate::network::relation::Relation;
+
+type TensorRow = (String, Vec<u64>, &'static str, bool);
+type LinkRow = (usize, usize, Vec<Relation>);
+
+/// Tensors and links; tensors are identified by their position.
+#[pyclass(module = "unrolled._core", name = "Network")]
+#[derive(Clone, Default)]
+pub(crate) struct Network(pub(crate) CoreNetwork);
+
+#[pymethods]
+impl Network {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn add_input(&mut self, name: &str, shape: Vec<u64>) -> Result<usize, CoreError> {
+        Ok(self.0.add(name, &shape, Role::Input)?.0)
+    }
+
+    #[pyo3(signature = (name, shape, trainable=true))]
+    fn add_parameter(
+        &mut self,
+        name: &str,
+        shape: Vec<u64>,
+        trainable: bool,
+    ) -> Result<usize, CoreError> {
+        Ok(self.0.add(name, &shape, Role::Parameter { trainable })?.0)
+    }
+
+    fn add_activation(&mut self, name: &str, shape: Vec<u64>) -> Result<usize, CoreError> {
+        Ok(self.0.add(name, &shape, Role::Activation)?.0)
+    }
+
+    fn link(
+        &mut self,
+        source: usize,
+        target: usize,
+        relations: Vec<PyRef<'_, Relation>>,
+    ) -> Result<(), CoreError> {
+        let relations = relations.iter().map(|relation| relation.0.clone()).collect();
+        Ok(self.0.link(TensorId(source), TensorId(target), relations)?)
+    }
+
+    fn mark_output(&mut self, id: usize) -> Result<(), CoreError> {
+        Ok(self.0.mark_output(TensorId(id))?)
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.0.find(name).map(|id| id.0)
+    }
+
+    #[getter]
+    fn tensors(&self) -> Vec<TensorRow> {
+        let row = |tensor: &unrolled_core::Tensor| {
+            let (role, trainable) = match tensor.role {
+                Role::Input => ("input", false),
+                Role::Parameter { trainable } => ("parameter", trainable),
+                Role::Activation => ("activation", false),
+            };
+            (tensor.name.clone(), tensor.shape.clone(), role, trainable)
+        };
+        self.0.tensors().iter().map(row).collect()
+    }
+
+    #[getter]
+    fn links(&self) -> Vec<LinkRow> {
+        let row = |link: &unrolled_core::Link| {
+            (link.source.0, link.target.0, link.relations.iter().cloned().map(Relation).collect())
+        };
+        self.0.links().iter().map(row).collect()
+    }
+
+    #[getter]
+    fn outputs(&self) -> Vec<usize> {
+        self.0.outputs().iter().map(|id| id.0).collect()
+    }
+
+    #[pyo3(signature = (memory_limit=None, progress=None))]
+    fn unroll(
+        &self,
+        py: Python<'_>,
+        memory_limit: Option<u64>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<(Graph, Vec<(usize, u64)>)> {
+        unroll(py, &self.0, memory_limit, progress)
+    }
+
+    #[pyo3(signature = (exact=true, *, memory_limit=None, trainable_only=false, progress=None))]
+    fn count(
+        &self,
+        py: Python<'_>,
+        exact: bool,
+        memory_limit: Option<u64>,
+        trainable_only: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Counts> {
+        let options = CountOptions { exact, trainable_only, memory_limit };
+        let counts = enter(py, progress, |monitor| count(&self.0, &options, monitor))?;
+        Ok(Counts { counts: Arc::new(counts), exact })
+    }
+
+    #[pyo3(signature = (exact=true, *, memory_limit=None, trainable_only=false, progress=None))]
+    fn length_sums(
+        &self,
+        py: Python<'_>,
+        exact: bool,
+        memory_limit: Option<u64>,
+        trainable_only: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Counts> {
+        let options = CountOptions { exact, trainable_only, memory_limit };
+        let counts = enter(py, progress, |monitor| length_sums(&self.0, &options, monitor))?;
+        Ok(Counts { counts: Arc::new(counts), exact })
+    }
+
+    #[pyo3(signature = (longest, *, trainable_only=false, progress=None))]
+    fn extreme_lengths(
+        &self,
+        py: Python<'_>,
+        longest: bool,
+        trainable_only: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Counts> {
+        let options = CountOptions { trainable_only, ..CountOptions::default() };
+        let counts =
+            enter(py, progress, |monitor| extreme_lengths(&self.0, longest, &options, monitor))?;
+        Ok(Counts { counts: Arc::new(counts), exact: false })
+    }
+
+    fn copy(&self) -> Self {
+        self.clone()
+    }
+}

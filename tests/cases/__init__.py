@@ -1,0 +1,1 @@
+"""Graphs, tables, files and models written out by hand, which several tests use."""

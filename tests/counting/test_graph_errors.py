@@ -1,0 +1,201 @@
+"""What counting a graph refuses, and graphs whose arrays change."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import networkx as nx
+import numpy as np
+import pytest
+
+import unrolled
+from cases.graph_refusals import ONE, TWO, from_edges
+from unrolled import InvalidArgumentError, models
+
+# Counting.
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ({"towards": "sideways"}, ("towards", "'sideways'")),
+        ({"towards": None}, ("towards", "None")),
+        ({"towards": ["outputs"]}, ("towards", "outputs")),
+        ({"nodes": "some"}, ("nodes", "'some'")),
+        ({"nodes": [0, 1]}, ("nodes",)),
+        ({"through": True, "towards": "inputs"}, ("through", "towards")),
+        ({"memory_limit": -1}, ("memory_limit", "-1")),
+        ({"memory_limit": 1.5}, ("memory_limit", "1.5")),
+        ({"memory_limit": "1 GB"}, ("memory_limit", "'1 GB'")),
+        ({"progress": 3}, ("progress", "3")),
+        ({"progress": "bar"}, ("progress", "'bar'")),
+    ],
+)
+def test_bad_options(options, parts):
+    with pytest.raises(InvalidArgumentError) as caught:
+        unrolled.count(from_edges(ONE, TWO), **options)
+    assert all(part in str(caught.value) for part in parts)
+
+
+@pytest.mark.parametrize("value", [None, 3, [(0, 1)], nx.DiGraph([(0, 1)])])
+def test_no_graph_to_count(value):
+    for function in (unrolled.count, unrolled.analyze):
+        with pytest.raises(InvalidArgumentError):
+            function(value)
+
+
+@pytest.mark.parametrize(
+    "options", [{"towards": "inputs"}, {"through": True}, {"nodes": "parameters"}, {"threads": 2}]
+)
+def test_options_of_graphs_are_refused_for_networks(options):
+    net = models.mlp([4], inputs=3, classes=2)
+    for function in (unrolled.count, unrolled.analyze):
+        with pytest.raises((InvalidArgumentError, TypeError), match=next(iter(options))):
+            function(net, **options)
+
+
+def test_options_of_networks_are_refused_for_graphs():
+    with pytest.raises(InvalidArgumentError, match="trainable_only"):
+        unrolled.count(from_edges(ONE, TWO), trainable_only=True)
+
+
+def test_memory_limit():
+    graph = from_edges(np.arange(5000).repeat(2), np.arange(1, 5001).repeat(2))
+    with pytest.raises(unrolled.MemoryLimitError, match="memory_limit"):
+        unrolled.count(graph, memory_limit=1000)
+    with pytest.raises(unrolled.MemoryLimitError, match="memory_limit"):
+        unrolled.analyze(graph, memory_limit=0)
+    assert unrolled.count(graph, memory_limit=10**12).total == 1 << 5000
+    assert unrolled.count(graph, memory_limit=2**200).total == 1 << 5000
+
+
+# Arrays that are shared with the caller and change.
+
+MUTATIONS = """
+import sys, warnings
+import numpy as np
+import unrolled
+
+warnings.simplefilter("ignore")
+
+def chain(dtype, length=2000):
+    indptr = np.arange(length + 1)
+    indptr[-1] = length - 1
+    return indptr, np.arange(1, length, dtype=dtype)
+
+def attempt(graph):
+    for options in ({}, {"exact": False}, {"towards": "inputs"}, {"through": True},
+                    {"nodes": "parameters"}, {"threads": 3},
+                    {"exact": False, "towards": "inputs", "threads": 2}):
+        try:
+            counts = unrolled.count(graph, memory_limit=1 << 28, **options)
+            counts.log2(), counts.spectrum(), counts.log2_total, counts[0]
+        except unrolled.UnrolledError:
+            pass
+    for action in (graph.coalesce, graph.to_networkx, graph.to_scipy, lambda: repr(graph)):
+        try:
+            action()
+        except Exception:  # NumPy and the like have errors of their own.
+            pass
+
+rng = np.random.default_rng(0)
+changes = [
+    lambda indptr, indices: indices.fill(0),
+    lambda indptr, indices: indices.fill(np.iinfo(indices.dtype).max),
+    lambda indptr, indices: indices.fill(len(indptr) - 1),
+    lambda indptr, indices: indices.__setitem__(slice(None), indices[::-1].copy()),
+    lambda indptr, indices: indices.__setitem__(slice(None), rng.permutation(indices)),
+    lambda indptr, indices: indices.view("u1").__setitem__(slice(None), 255),
+    lambda indptr, indices: indptr.fill(0),
+    lambda indptr, indices: indptr.fill(10**12),
+    lambda indptr, indices: indptr.fill(-1),
+    lambda indptr, indices: indptr.__setitem__(slice(None), indptr[::-1].copy()),
+]
+for dtype in ("i4", "u4", "i8"):
+    for change in changes:
+        indptr, indices = chain(dtype)
+        graph = unrolled.Graph.from_csr(indptr, indices)
+        change(indptr, indices)
+        attempt(graph)
+        indptr, indices = chain(dtype)
+        multiplicity = np.full(len(indices), 2, dtype="u8")
+        graph = unrolled.Graph.from_csr(indptr, indices, multiplicity=multiplicity)
+        multiplicity[:] = rng.choice([0, 1, 2**64 - 1], len(multiplicity)).astype("u8")
+        attempt(graph)
+        change(indptr, indices)
+        attempt(graph)
+        indptr, indices = chain(dtype)
+        sources = np.arange(len(indices))
+        graph = unrolled.Graph.from_edges(sources, indices)
+        assert np.shares_memory(graph.indices, indices)
+        change(sources, indices)
+        attempt(graph)
+
+def count(graph):
+    for options in ({"threads": 1}, {"threads": 2}, {"exact": False, "threads": 2}):
+        try:
+            unrolled.count(graph, memory_limit=1 << 28, **options)[0]
+        except unrolled.UnrolledError:
+            pass
+
+# Layers for two threads, counted node by node or side by side; lists that reach far.
+def layers(dtype):
+    width, steps = 6000, np.array([-3, -2, -1, 0, 1, 2])
+    node = np.arange(width)[:, None]
+    near = width * (1 + np.arange(4)[:, None, None]) + (node + steps) % width
+    return 6 * np.arange(4 * width + 1), near.ravel().astype(dtype)
+
+def far(dtype, length=80_000):
+    indices = rng.integers(np.repeat(np.arange(length - 1), 2) + 1, length)
+    indptr = np.minimum(2 * np.arange(length + 1), len(indices))
+    return indptr, indices.astype(dtype)
+
+def closed(indptr, indices, length):
+    return np.append(indptr, np.full(length + 1 - len(indptr), indptr[-1])), indices
+
+changes += [
+    lambda indptr, indices: indptr.__setitem__(slice(1, -1, 2), -1),
+    lambda indptr, indices: indptr.__setitem__(slice(1, -1, 2), 2**62),
+    lambda indptr, indices: indptr.__setitem__(slice(1, -1), rng.permutation(indptr[1:-1])),
+    lambda indptr, indices: indptr.__setitem__(slice(1, -1, 50), rng.integers(-2**63, 2**63 - 1)),
+]
+for change in changes:
+    for indptr, indices in (closed(*layers("i8"), 5 * 6000), far("i4"), far("i8")):
+        graph = unrolled.Graph.from_csr(indptr, indices)
+        assert np.shares_memory(graph.indptr, indptr)
+        change(indptr, indices)
+        count(graph)
+print("survived")
+"""
+
+
+def test_arrays_that_change_crash_nothing():
+    """Rows that are not copied may change under the graph: any answer or error, but no crash."""
+    pytest.importorskip("scipy.sparse")
+    result = subprocess.run(
+        [sys.executable, "-c", MUTATIONS], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (result.returncode, result.stdout) == (0, "survived\n"), result.stderr[-2000:]
+
+
+TOO_LARGE = """
+import resource
+import unrolled
+resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
+net = unrolled.models.mlp([1 << 17, 1 << 17], inputs=4, classes=2)
+try:
+    net.unroll()
+except unrolled.UnrolledError as error:
+    print(str(error))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of memory")
+def test_a_network_too_large_to_unroll():
+    """More than 2**32 elements: refused, not tried."""
+    result = subprocess.run(
+        [sys.executable, "-c", TOO_LARGE], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "nodes" in result.stdout

@@ -1,0 +1,1 @@
+"""Slow, independent counters that results are compared with; nothing of the engines is used."""

@@ -1,0 +1,1 @@
+"""Random graphs, networks and levels, drawn by hypothesis."""
