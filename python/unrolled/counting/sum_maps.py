@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from unrolled import _core
+from unrolled.counting.path_diagram import Weight
 from unrolled.counting.run_lengths import RunLengths
+from unrolled.counting.scaled import Scaled
 from unrolled.errors import InvalidArgumentError
 from unrolled.spectrum.spectrum import scaled_integer
-from unrolled.theory.path_diagram import Weight
-from unrolled.theory.scaled import Scaled
 
 __all__ = ["SumMap", "Total", "combined", "log2_of", "ratio"]
 

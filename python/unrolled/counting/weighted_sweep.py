@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from unrolled._core import Relation
-from unrolled.theory.path_diagram import Arrow, Diagram, Weight, passes
-from unrolled.theory.scaled import Scaled, Semiring
+from unrolled.counting.path_diagram import Arrow, Diagram, Weight, passes
+from unrolled.counting.scaled import Scaled, Semiring
 
 __all__ = ["broadcast", "carried", "of_equal_grades", "sweep", "weighted"]
 
@@ -108,8 +108,8 @@ def _shifted(values: Scaled, grade: int) -> Scaled:
     """Paths whose grades are larger by some number."""
     if grade == 0:
         return values
-    nothing = Scaled.zeros((grade, *values.shape[1:]))
-    return Scaled(*map(np.concatenate, zip(nothing, values, strict=True)))
+    widths = [(grade, 0)] + [(0, 0)] * (len(values.shape) - 1)
+    return values.map(lambda array: np.pad(array, widths))
 
 
 def of_equal_grades(a: Scaled, b: Scaled) -> tuple[Scaled, Scaled]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from unrolled import _core
 from unrolled._core import Relation
-from unrolled.theory.path_diagram import Diagram, Weight
+from unrolled.counting.path_diagram import Diagram, Weight
 
 __all__ = ["counted", "grade_law", "is_countable"]
 

@@ -181,15 +181,19 @@ def _taken_apart(
 
 
 def _top(a: Scaled, b: Scaled) -> npt.NDArray[np.int64]:
-    """Element by element the exponent of the larger number, where a zero does not count."""
-    lifted = [np.where(one.mantissas > 0, one.exponents, np.iinfo(np.int64).min) for one in (a, b)]
-    return np.maximum(*lifted)
+    """Element by element the exponent of the larger number."""
+    return np.maximum(_without_zeros(a), _without_zeros(b))
 
 
 def _top_along(values: Scaled, axis: int) -> npt.NDArray[np.int64]:
-    least = np.iinfo(np.int64).min
-    lifted = np.where(values.mantissas > 0, values.exponents, least)
-    return np.max(lifted, axis=axis, keepdims=True, initial=least)
+    """The largest exponent along an axis."""
+    top: npt.NDArray[np.int64] = _without_zeros(values).max(axis=axis, keepdims=True)
+    return top
+
+
+def _without_zeros(values: Scaled) -> npt.NDArray[np.int64]:
+    """Exponents, that of a zero being below all others."""
+    return np.where(values.mantissas > 0, values.exponents, np.iinfo(np.int64).min)
 
 
 def _aligned(values: Scaled, top: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -21,14 +21,14 @@ import numpy.typing as npt
 
 from unrolled._support.arguments import Progress, check_progress, checked_limit
 from unrolled._support.hints import described, did_you_mean
+from unrolled.counting.counted_sweep import counted, grade_law, is_countable
+from unrolled.counting.path_diagram import Arrow, Diagram, Weight
+from unrolled.counting.scaled import LARGEST_PRODUCTS, SUMS, Scaled
+from unrolled.counting.sum_maps import SumMap, Total, combined, log2_of, ratio
+from unrolled.counting.weighted_sweep import of_equal_grades, sweep, weighted
 from unrolled.errors import InvalidArgumentError, NothingToCountError, UnknownNameError
 from unrolled.network.builder import Link
 from unrolled.network.network import Network
-from unrolled.theory.counted_sweep import counted, grade_law, is_countable
-from unrolled.theory.path_diagram import Arrow, Diagram, Weight
-from unrolled.theory.scaled import LARGEST_PRODUCTS, SUMS, Scaled
-from unrolled.theory.sum_maps import SumMap, Total, combined, log2_of, ratio
-from unrolled.theory.weighted_sweep import of_equal_grades, sweep, weighted
 
 if TYPE_CHECKING:
     from unrolled.network.builder import Tensor
