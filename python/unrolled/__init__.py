@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from unrolled import errors, importers, models, quantities
 from unrolled._core import VERSION as __version__
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
 from unrolled.analysis import Analysis, Comparison, analyze, compare, divergence
 from unrolled.counting import Counts, GraphCounts, ParameterCounts, count
 from unrolled.ensemble import (
@@ -72,6 +72,7 @@ __all__ = [
     "Network",
     "NoFixedPointError",
     "NothingToCountError",
+    "Operation",
     "ParameterCounts",
     "Prior",
     "PriorLevel",

@@ -13,6 +13,7 @@ __all__ = [
     "GraphCounts",
     "GraphSpectrum",
     "Network",
+    "Operation",
     "ParameterCounts",
     "Relation",
     "Spectrum",
@@ -24,6 +25,9 @@ VERSION: Final[str]
 _Integers: TypeAlias = Sequence[int] | npt.NDArray[np.int64]
 _Indices: TypeAlias = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
 _Progress: TypeAlias = Callable[[int, int], None] | None
+_LinkRole: TypeAlias = Literal[
+    "data", "kernel", "bias", "scale", "shift", "mean", "variance", "table"
+]
 _Count: TypeAlias = tuple[float, int, int | None]
 
 @final
@@ -135,14 +139,80 @@ class Relation:
     def __hash__(self, /) -> int: ...
 
 @final
+class Operation:
+    """How a tensor is computed from the elements that its links name.
+
+    Counts do not depend on it. Layers set it; `Network.tensor` takes one for layers of one's own.
+
+    Parameters
+    ----------
+    kind : str
+        "affine", "function", "sum", "product", "maximum", "average", "max_pool", "batch_norm",
+        "layer_norm", "rms_norm", "group_norm", "softmax", "matmul", "embedding", "move" or
+        "other".
+    function : str, optional
+        The name of a function of single elements, with its arguments if it has any: "relu",
+        "leaky_relu(0.2)". Of a sum, "subtract": all operands but the first are subtracted; of a
+        maximum, "minimum".
+    axes : tuple of int
+        Of layer norm, RMS norm and softmax: the axes normalised together. Of batch norm and group
+        norm: the axis of the channels.
+    divisor : float, optional
+        Of an average: the elements of a window, where it is not the number of those in bounds. Of
+        a product of matrices: what its sums are divided by.
+    groups : int
+        Into how many groups the channels of a group norm fall.
+    epsilon : float
+        Added to the variance by a normaliser.
+
+    Raises
+    ------
+    InvalidArgumentError
+        An unknown kind.
+    """
+
+    def __new__(
+        cls,
+        kind: str,
+        function: str | None = None,
+        *,
+        axes: Sequence[int] = (),
+        divisor: float | None = None,
+        groups: int = 1,
+        epsilon: float = 0.0,
+    ) -> Operation: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def function(self) -> str | None: ...
+    @property
+    def axes(self) -> tuple[int, ...]: ...
+    @property
+    def divisor(self) -> float | None: ...
+    @property
+    def groups(self) -> int: ...
+    @property
+    def epsilon(self) -> float: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self, /) -> int: ...
+    def __getnewargs_ex__(self, /) -> tuple[tuple[str, str | None], dict[str, Any]]: ...
+
+@final
 class Network:
     """Tensors and links; tensors are identified by their position."""
 
     def __new__(cls) -> Network: ...
     def add_input(self, name: str, shape: Sequence[int]) -> int: ...
     def add_parameter(self, name: str, shape: Sequence[int], trainable: bool = True) -> int: ...
-    def add_activation(self, name: str, shape: Sequence[int]) -> int: ...
-    def link(self, source: int, target: int, relations: Sequence[Relation]) -> None: ...
+    def add_activation(
+        self, name: str, shape: Sequence[int], operation: Operation | None = None
+    ) -> int: ...
+    def set_operation(self, id: int, operation: Operation) -> None: ...
+    def operation(self, id: int) -> Operation: ...
+    def link(
+        self, source: int, target: int, relations: Sequence[Relation], role: str = "data"
+    ) -> None: ...
     def mark_output(self, id: int) -> None: ...
     def find(self, name: str) -> int | None: ...
     def copy(self) -> Network: ...
@@ -152,6 +222,14 @@ class Network:
     ) -> list[tuple[str, list[int], Literal["input", "parameter", "activation"], bool]]: ...
     @property
     def links(self) -> list[tuple[int, int, list[Relation]]]: ...
+    @property
+    def roles(self) -> list[_LinkRole]:
+        """What the source of every link is to its target."""
+
+    @property
+    def operations(self) -> list[Operation]:
+        """How every tensor is computed; of kind "other" for inputs and parameters."""
+
     @property
     def outputs(self) -> list[int]: ...
     def unroll(

@@ -75,7 +75,7 @@ def test_divergence(net, graph, plain):
     assert divergence(graph, plain, of="parameters") == divergence(
         net, unrolled.Spectrum.from_counts([2, 1]), of="parameters"
     )
-    with pytest.raises(InvalidArgumentError, match="networks, graphs"):
+    with pytest.raises(InvalidArgumentError, match="expected a Network, a Graph"):
         divergence(graph, 3)
 
 

@@ -38,11 +38,18 @@ def test_bad_options(options, parts):
     assert all(part in str(caught.value) for part in parts)
 
 
-@pytest.mark.parametrize("value", [None, 3, [(0, 1)], nx.DiGraph([(0, 1)])])
+@pytest.mark.parametrize("value", [None, 3, [(0, 1)]])
 def test_no_graph_to_count(value):
     for function in (unrolled.count, unrolled.analyze):
         with pytest.raises(InvalidArgumentError):
             function(value)
+
+
+def test_graphs_of_others_are_analysed_but_not_counted_as_they_are():
+    graph = nx.DiGraph([("weight", "sum"), ("sum", "logit")])
+    assert unrolled.analyze(graph).total_contexts == 1
+    with pytest.raises(InvalidArgumentError, match="a Network or a Graph"):
+        unrolled.count(graph)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import unrolled
-from cases.graph_files import CASES, SMALL, mutated, outcome
+from cases.graph_files import CASES, SMALL, mutated, outcome, replace
 from oracles.graph_paths import Expected
 from strategies.random_graphs import Case
 from unrolled import GraphFileError
@@ -41,7 +41,7 @@ def as_npy(values):
 
 def consistent(path, data, mmap):
     """Load what may be another graph now: whatever it says it is, its counts must fit."""
-    path.write_bytes(data)
+    replace(path, data)
     try:
         loaded = unrolled.Graph.load(path, mmap=mmap)
         down, up = unrolled.count(loaded), unrolled.count(loaded, towards="inputs")

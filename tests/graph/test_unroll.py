@@ -86,14 +86,12 @@ def test_every_layer(layer, data):
 def test_edges_are_those_of_the_reference(twin: Twin) -> None:
     graph = twin.network.unroll().coalesce()
     expected = reference.expand(twin.network)
-    multiplicity = graph.multiplicity
-    if multiplicity is None:
-        multiplicity = np.ones(graph.num_edges, dtype=np.int64)
-    found = {name: {} for name in graph.names}
-    for node, name in enumerate(graph.names):
-        row = slice(int(graph.indptr[node]), int(graph.indptr[node + 1]))
-        for target, edges in zip(graph.indices[row], multiplicity[row], strict=True):
-            found[name][graph.names[target]] = int(edges)
+    names, indptr, indices = graph.names, graph.indptr.tolist(), graph.indices.tolist()
+    multiplicity = [1] * len(indices) if graph.multiplicity is None else graph.multiplicity.tolist()
+    found = {
+        name: {names[indices[edge]]: multiplicity[edge] for edge in range(*indptr[node : node + 2])}
+        for node, name in enumerate(names)
+    }
     assert found == expected
 
 

@@ -164,9 +164,9 @@ def count(
     raise InvalidArgumentError(f"count() takes a Network or a Graph, got {described(model)}{hint}")
 
 
-REMEDIES = {
-    "a graph": "they are for networks, whose parameters have layers and statistics",
-    "a network": "they are for graphs; Network.unroll() makes one of a small network",
+OTHERS = {
+    "a graph": "networks, whose parameters have layers; leave out",
+    "a network": "graphs, and Network.unroll() makes one of a small network; leave out",
 }
 
 
@@ -175,7 +175,7 @@ def _refuse_options(kind: str, **options: object) -> None:
     given = [name for name, is_given in options.items() if is_given]
     if given:
         raise InvalidArgumentError(
-            f"{kind} is counted without {' and '.join(given)}: {REMEDIES[kind]}"
+            f"{' and '.join(given)} are for {OTHERS[kind]} {' and '.join(given)} for {kind}"
         )
 
 

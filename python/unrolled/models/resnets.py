@@ -83,7 +83,7 @@ def resnet(
     Examples
     --------
     >>> import unrolled
-    >>> unrolled.models.resnets(50)
+    >>> unrolled.models.resnet(50)
     Network('resnet50', 25,610,152 parameters, 150,528 inputs, 1,000 outputs)
     """
     from unrolled.network.network import Network

@@ -5,10 +5,21 @@
 
 from __future__ import annotations
 
-from unrolled.network.builder import Link, Semantics, Tensor
+from unrolled._core import Operation
+from unrolled.network.builder import Link, LinkRole, Semantics, Tensor
 from unrolled.network.configurations import Configuration
 from unrolled.network.network import Network
 from unrolled.network.provenance import Provenance
 from unrolled.network.sharing import Layer
 
-__all__ = ["Configuration", "Layer", "Link", "Network", "Provenance", "Semantics", "Tensor"]
+__all__ = [
+    "Configuration",
+    "Layer",
+    "Link",
+    "LinkRole",
+    "Network",
+    "Operation",
+    "Provenance",
+    "Semantics",
+    "Tensor",
+]

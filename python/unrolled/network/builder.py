@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from unrolled._core import Network as Core
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
 from unrolled._support.arguments import checked_name
 from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import (
@@ -20,6 +20,7 @@ from unrolled.errors import (
 from unrolled.network.shapes import checked_shape
 
 Role = Literal["input", "parameter", "activation"]
+LinkRole = Literal["data", "kernel", "bias", "scale", "shift", "mean", "variance", "table"]
 Semantics = Literal["value", "dependency"]
 
 
@@ -63,17 +64,27 @@ class Tensor:
 
 
 class Link(NamedTuple):
-    """Which elements of `source` each element of `target` is computed from."""
+    """Which elements of `source` each element of `target` is computed from, and as what.
+
+    Attributes
+    ----------
+    source, target : Tensor
+    relations : tuple of Relation
+    role : str
+        What the source is to the target: "data", or, of a parameter, "kernel", "bias", "scale",
+        "shift", "mean", "variance" or "table".
+    """
 
     source: Tensor
     target: Tensor
     relations: tuple[Relation, ...]
+    role: LinkRole = "data"
 
 
 class Weight(NamedTuple):
     """A parameter a layer needs: declared anew unless one is given."""
 
-    role: str
+    role: LinkRole
     shape: tuple[int, ...]
     given: Tensor | None
     trainable: bool = True
@@ -102,6 +113,7 @@ class Builder:
         self._core = Core()
         self._tensors: list[Tensor] = []
         self._numbers: dict[str, int] = {}
+        self._functions: dict[str, Callable[[Any], Any]] = {}
 
     @property
     def semantics(self) -> Semantics:
@@ -143,10 +155,48 @@ class Builder:
         """The links in the order of declaration."""
         return tuple(
             [
-                Link(self._tensors[source], self._tensors[target], tuple(relations))
-                for source, target, relations in self._core.links
+                Link(self._tensors[source], self._tensors[target], tuple(relations), role)
+                for (source, target, relations), role in zip(
+                    self._core.links, self._core.roles, strict=True
+                )
             ]
         )
+
+    def operation(self, tensor: Tensor | str) -> Operation | None:
+        """How a tensor is computed from those that are linked to it.
+
+        Parameters
+        ----------
+        tensor : Tensor or str
+            A tensor of this network or its name.
+
+        Returns
+        -------
+        Operation or None
+            None for inputs and parameters. Its kind is "other" for a tensor made by `tensor`
+            without an operation.
+
+        Raises
+        ------
+        InvalidArgumentError, InvalidNetworkError, UnknownNameError
+            Something else, a tensor of another network, or an unknown name.
+
+        Examples
+        --------
+        >>> from unrolled import Network
+        >>> net = Network()
+        >>> x = net.activation(net.conv(net.input((3, 8, 8)), 4, 3, name="conv"), "gelu")
+        >>> net.operation("conv"), net.operation(x)
+        (Operation('affine'), Operation('function', 'gelu'))
+        """
+        found = self[tensor] if isinstance(tensor, str) else tensor
+        self._own("operation", found)
+        return self._core.operation(found.id) if found.role == "activation" else None
+
+    @property
+    def functions(self) -> dict[str, Callable[[Any], Any]]:
+        """Functions of one's own that were given to `activation`, by the name kept for them."""
+        return dict(self._functions)
 
     @property
     def num_inputs(self) -> int:
@@ -204,7 +254,9 @@ class Builder:
         layer = self._layer("parameter", name)
         return self._add(layer, checked_shape(name, shape), "parameter", bool(trainable))
 
-    def tensor(self, name: str, shape: int | Iterable[int]) -> Tensor:
+    def tensor(
+        self, name: str, shape: int | Iterable[int], *, operation: Operation | None = None
+    ) -> Tensor:
         """Declare an activation, to be computed from other tensors by `link`.
 
         Parameters
@@ -213,15 +265,30 @@ class Builder:
             A name no other tensor has.
         shape : int or sequence of int
             Lengths of its axes; ``()`` for a scalar.
+        operation : Operation, optional
+            What is computed of the elements that links name. Counts do not depend on it;
+            `propagate` does.
 
         Raises
         ------
         InvalidArgumentError, InvalidNetworkError, SizeOverflowError
-            As for `input`.
+            As for `input`, and an operation with axes that the tensor does not have.
         """
-        return self._new(self._layer("tensor", name), checked_shape(name, shape))
+        layer = self._layer("tensor", name)
+        if operation is not None and not isinstance(operation, Operation):
+            raise InvalidArgumentError(
+                f"layer '{layer}': expected an unrolled.Operation, got {described(operation)}"
+            )
+        return self._new(layer, checked_shape(name, shape), operation)
 
-    def link(self, source: Tensor, target: Tensor, relations: Sequence[Relation]) -> None:
+    def link(
+        self,
+        source: Tensor,
+        target: Tensor,
+        relations: Sequence[Relation],
+        *,
+        role: LinkRole = "data",
+    ) -> None:
         """Say which elements of `source` each element of `target` is computed from.
 
         Parameters
@@ -231,18 +298,21 @@ class Builder:
         relations : sequence of Relation
             Their Kronecker product is the link; together they cover every axis of both tensors
             exactly once.
+        role : {"data", "kernel", "bias", "scale", "shift", "mean", "variance", "table"}
+            What the source is to the target. A kernel belongs to the data link before it that has
+            none yet, or else to the next one.
 
         Raises
         ------
         InvalidArgumentError
-            Something else than tensors and relations.
+            Something else than tensors and relations, or an unknown role.
         InvalidNetworkError
             Relations that do not fit the two shapes, or tensors of another network.
         """
         layer = target.name if isinstance(target, Tensor) else "link"
         self._own(layer, source, target)
         try:
-            self._core.link(source.id, target.id, list(relations))
+            self._core.link(source.id, target.id, list(relations), role)
         except TypeError as error:
             raise InvalidArgumentError(
                 f"layer '{layer}': a link from '{source.name}' needs a sequence of "
@@ -274,8 +344,12 @@ class Builder:
             self._core.mark_output(tensor.id)
 
     def number_like(self, other: Builder) -> None:
-        """Number unnamed layers to come as another network would, which this one is a copy of."""
+        """Number unnamed layers to come as another network would, which this one is a copy of.
+
+        Functions of one's own are known under the same names, too.
+        """
         self._numbers = dict(other._numbers)
+        self._functions = dict(other._functions)
 
     def _layer(self, kind: str, name: str | None) -> str:
         """The name of a new layer: the one given if it is free, or the next automatic one."""
@@ -311,11 +385,18 @@ class Builder:
                     "build all layers of a model with the same Network"
                 )
 
-    def _add(self, name: str, shape: tuple[int, ...], role: Role, trainable: bool) -> Tensor:
+    def _add(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        role: Role,
+        trainable: bool,
+        operation: Operation | None = None,
+    ) -> Tensor:
         core = self._core
         try:
             if role == "activation":
-                number = core.add_activation(name, shape)
+                number = core.add_activation(name, shape, operation)
             elif role == "parameter":
                 number = core.add_parameter(name, shape, trainable)
             else:
@@ -331,8 +412,8 @@ class Builder:
         self._tensors.append(tensor)
         return tensor
 
-    def _new(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        return self._add(name, shape, "activation", False)
+    def _new(self, name: str, shape: tuple[int, ...], operation: Operation | None = None) -> Tensor:
+        return self._add(name, shape, "activation", False, operation)
 
     def _weights(self, layer: str, *weights: Weight) -> list[Tensor]:
         """The parameters of a layer: those given, checked, and the others declared anew."""

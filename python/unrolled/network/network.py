@@ -238,7 +238,9 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
 
     def _content(self) -> tuple[object, ...]:
         """What two networks that count alike have in common."""
-        return self._semantics, self._core.tensors, self._core.links, self._core.outputs
+        core = self._core
+        described = core.tensors, core.links, core.roles, core.operations, core.outputs
+        return self._semantics, *described
 
     def __repr__(self) -> str:
         semantics = "" if self._semantics == "value" else f", semantics={self._semantics!r}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import inf, nan
 from operator import index
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -96,6 +97,19 @@ def integer(layer: str, what: str, value: Any, least: int = 1) -> int:
     if number > LARGEST_LENGTH:
         raise SizeOverflowError(
             f"layer '{layer}': {what} {number} overflows 64 bits; use smaller sizes"
+        )
+    return number
+
+
+def non_negative(layer: str, what: str, value: Any) -> float:
+    """`value` as a finite float of at least 0."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = nan
+    if not 0 <= number < inf:
+        raise InvalidArgumentError(
+            f"layer '{layer}': {what} must be a number of at least 0, got {value!r}"
         )
     return number
 

@@ -214,11 +214,12 @@ def fill_with_shared(copy: Builder, network: Builder, groups: Iterable[Sequence[
         elif tensor.role == "input":
             own[tensor.id] = copy.input(tensor.shape, tensor.name)
         else:
-            own[tensor.id] = copy.tensor(tensor.name, tensor.shape)
+            operation = network.operation(tensor)
+            own[tensor.id] = copy.tensor(tensor.name, tensor.shape, operation=operation)
     for number, tensor in kept.items():
         own[number] = own[tensor.id]
-    for source, target, relations in network.links:
-        copy.link(own[source.id], own[target.id], relations)
+    for source, target, relations, role in network.links:
+        copy.link(own[source.id], own[target.id], relations, role=role)
     copy.number_like(network)
     for tensor in network.outputs:
         copy.output(own[tensor.id])

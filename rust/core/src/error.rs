@@ -50,6 +50,14 @@ pub enum Error {
         /// What does not fit.
         reason: String,
     },
+    /// An operation that the tensor cannot have.
+    #[error("the operation of tensor '{name}': {reason}")]
+    InvalidOperation {
+        /// The tensor.
+        name: String,
+        /// What does not fit.
+        reason: String,
+    },
     /// The links form a cycle.
     #[error("the network has a cycle: {}; a computational graph must be acyclic", path.join(" -> "))]
     Cycle {

@@ -22,8 +22,9 @@ pub use graph::{
 };
 pub use machine::{Hook, Monitor};
 pub use network::{
-    AxisRelation, CountOptions, Counts, Edge, Level, Link, Network, ParameterCounts, Relation,
-    Role, SparseRows, SpectrumLevel, Tensor, TensorId, Window, count, extreme_lengths, length_sums,
+    AxisRelation, CountOptions, Counts, Edge, Level, Link, LinkRole, Network, Operation,
+    OperationKind, ParameterCounts, Relation, Role, SparseRows, SpectrumLevel, Tensor, TensorId,
+    Window, count, extreme_lengths, length_sums,
 };
 pub use number::Value;
 pub use unroll::{Unrolled, unroll};

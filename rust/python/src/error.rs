@@ -8,6 +8,7 @@ use unrolled_core::Error;
 import_exception!(unrolled.errors, CycleError);
 import_exception!(unrolled.errors, GraphFileError);
 import_exception!(unrolled.errors, InvalidGraphError);
+import_exception!(unrolled.errors, InvalidArgumentError);
 import_exception!(unrolled.errors, InvalidNetworkError);
 import_exception!(unrolled.errors, MemoryLimitError);
 import_exception!(unrolled.errors, NothingToCountError);
@@ -31,6 +32,7 @@ impl From<CoreError> for PyErr {
             | Error::UnknownTensor { .. }
             | Error::InvalidShape { .. }
             | Error::InvalidLink { .. }
+            | Error::InvalidOperation { .. }
             | Error::DisconnectedOutput { .. } => InvalidNetworkError::new_err(message),
             Error::SizeOverflow { .. } => SizeOverflowError::new_err(message),
             Error::Cycle { .. } => CycleError::new_err(message),

@@ -25,6 +25,8 @@ mod _core {
     #[pymodule_export]
     use crate::network::counts::{Counts, ParameterCounts, Spectrum};
     #[pymodule_export]
+    use crate::network::operation::Operation;
+    #[pymodule_export]
     use crate::network::relation::Relation;
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");

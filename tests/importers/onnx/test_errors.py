@@ -118,7 +118,7 @@ def test_all_unsupported_operators_are_named_at_once() -> None:
 @pytest.fixture
 def my_rule() -> Iterator[None]:
     yield
-    door.TABLE.remove("my.domain::MyOp", "MyOp")
+    door.importer.TABLE.remove("my.domain::MyOp", "MyOp")
 
 
 def test_a_rule_of_ones_own(my_rule: None) -> None:

@@ -41,8 +41,8 @@ def test_counts_with_dependency_semantics(name: str) -> None:
 
 
 def test_every_operator_with_a_rule_has_a_case() -> None:
-    elsewhere = {"If", "Loop", "Scan"}  # test_onnx_control.py
-    # And these in test_onnx_parameters.py.
+    elsewhere = {"If", "Loop", "Scan"}  # test_control.py
+    # And these in test_parameters.py.
     constants = set(
         names("""Constant ConstantOfShape EyeLike RandomNormal RandomNormalLike
         RandomUniform RandomUniformLike Range Shape Size""")

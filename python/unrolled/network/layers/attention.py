@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
+from unrolled._core import Operation
 from unrolled.errors import InvalidNetworkError
 from unrolled.network.builder import Tensor
 from unrolled.network.layers.dense import Dense
@@ -54,7 +57,9 @@ class Attention(Dense, Reshaping, Normalization):
                 f"layer '{layer}': keys of shape {key.shape} and values of shape {value.shape} "
                 "differ in their number of tokens"
             )
-        scores = self._product(f"{layer}/scores", query, key, transposed=True)
+        features = query.shape[-1] if query.shape else 1
+        scaled = Operation("matmul", divisor=sqrt(features))
+        scores = self._product(f"{layer}/scores", query, key, transposed=True, operation=scaled)
         weights = self.softmax(scores, name=f"{layer}/weights")
         return self._product(layer, weights, value, transposed=False)
 

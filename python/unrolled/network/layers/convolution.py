@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
 from unrolled.network.builder import Builder, Tensor, Weight
 from unrolled.network.shapes import (
@@ -18,6 +18,9 @@ from unrolled.network.shapes import (
     slides,
     spatial_shape,
 )
+
+AFFINE = Operation("affine")
+MOVE = Operation("move")
 
 
 class Convolution(Builder):
@@ -228,7 +231,7 @@ class Convolution(Builder):
         _check_groups(layer, inputs, channels, groups)
         shape = (channels, inputs // groups, *[w.size for w in windows])
         kernel, *biases = self._convolution_weights(layer, shape, channels, use_bias, kernel, bias)
-        y = self._new(layer, (channels, *[w.length for w in windows]))
+        y = self._new(layer, (channels, *[w.length for w in windows]), AFFINE)
         self._core.link(
             x.id,
             y.id,
@@ -245,6 +248,7 @@ class Convolution(Builder):
                 Relation.each(1),
                 *[w.taps(axis + 1, axis) for axis, w in enumerate(windows, 1)],
             ],
+            "kernel",
         )
         self._link_per_channel(biases, y)
         return y
@@ -279,18 +283,18 @@ class Convolution(Builder):
     ) -> Tensor:
         lengths = [w.length for w in windows]
         if groups == 1:
-            y = self._new(layer, (channels, *lengths))
+            y = self._new(layer, (channels, *lengths), AFFINE)
             self._core.link(x.id, y.id, [Relation.all(0, 0), *_transposed(windows, 1)])
             relations = [Relation.each(0), Relation.same(1, 0), *_transposed_taps(windows, 1)]
-            self._core.link(kernel.id, y.id, relations)
+            self._core.link(kernel.id, y.id, relations, "kernel")
             return y
         # The kernel's second axis counts channels within a group, so the group needs an axis.
-        grouped = self._new(f"{layer}/grouped", (groups, channels // groups, *lengths))
+        grouped = self._new(f"{layer}/grouped", (groups, channels // groups, *lengths), AFFINE)
         group = Relation.blocks(0, 0, groups=groups)
         self._core.link(x.id, grouped.id, [group, Relation.sum(1), *_transposed(windows, 2)])
         relations = [group, Relation.same(1, 1), *_transposed_taps(windows, 2)]
-        self._core.link(kernel.id, grouped.id, relations)
-        y = self._new(layer, (channels, *lengths))
+        self._core.link(kernel.id, grouped.id, relations, "kernel")
+        y = self._new(layer, (channels, *lengths), MOVE)
         same = [Relation.same(axis + 1, axis) for axis in range(1, len(windows) + 1)]
         self._core.link(grouped.id, y.id, [Relation.reshape([0, 1], [0]), *same])
         return y
@@ -298,7 +302,7 @@ class Convolution(Builder):
     def _link_per_channel(self, sources: list[Tensor], y: Tensor, axis: int = 0) -> None:
         for source in sources:
             relations = [Relation.sum(other) for other in range(len(y.shape)) if other != axis]
-            self._core.link(source.id, y.id, [Relation.same(0, axis), *relations])
+            self._core.link(source.id, y.id, [Relation.same(0, axis), *relations], "bias")
 
 
 def _channels(inputs: int, outputs: int, groups: int) -> Relation:

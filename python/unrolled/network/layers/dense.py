@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
-from unrolled.network.builder import Builder, Tensor, Weight
+from unrolled.network.builder import Builder, LinkRole, Tensor, Weight
 from unrolled.network.layers.elementwise import alignment, broadcast_shape
 from unrolled.network.shapes import integer
+
+AFFINE = Operation("affine")
+MATMUL = Operation("matmul")
+ONE_HOT = Operation("embedding", "one_hot")
+EMBEDDING = Operation("embedding")
 
 
 class Dense(Builder):
@@ -70,14 +75,11 @@ class Dense(Builder):
         if use_bias:
             weights.append(Weight("bias", (units,), bias))
         kernel, *biases = self._weights(layer, *weights)
-        y = self._new(layer, (*leading, units))
-        last = len(leading)
-        same = [Relation.same(axis, axis) for axis in range(last)]
-        shared = [Relation.sum(axis) for axis in range(last)]
-        self._core.link(x.id, y.id, [*same, Relation.all(last, last)])
-        self._core.link(kernel.id, y.id, [*shared, Relation.each(0), Relation.same(1, last)])
+        y = self._new(layer, (*leading, units), AFFINE)
+        self._contract_last(x, kernel, y, "kernel")
+        shared = [Relation.sum(axis) for axis in range(len(leading))]
         for tensor in biases:
-            self._core.link(tensor.id, y.id, [*shared, Relation.same(0, last)])
+            self._core.link(tensor.id, y.id, [*shared, Relation.same(0, len(leading))], "bias")
         return y
 
     def matmul(self, a: Tensor, b: Tensor, *, name: str | None = None) -> Tensor:
@@ -161,12 +163,30 @@ class Dense(Builder):
         shape = (integer(layer, "rows", rows), integer(layer, "width", width))
         (kernel,) = self._weights(layer, Weight("table", shape, table))
         last = len(indices.shape)
-        one_hot = self._new(f"{layer}/one_hot", (*indices.shape, shape[0]))
+        one_hot = self._new(f"{layer}/one_hot", (*indices.shape, shape[0]), ONE_HOT)
         same = [Relation.same(axis, axis) for axis in range(last)]
         self._core.link(indices.id, one_hot.id, [*same, Relation.sum(last)])
-        return self.dense(one_hot, shape[1], use_bias=False, kernel=kernel, name=layer)
+        y = self._new(layer, (*indices.shape, shape[1]), EMBEDDING)
+        self._contract_last(one_hot, kernel, y, "table")
+        return y
 
-    def _product(self, layer: str, a: Tensor, b: Tensor, *, transposed: bool) -> Tensor:
+    def _contract_last(self, x: Tensor, kernel: Tensor, y: Tensor, role: LinkRole) -> None:
+        """Link ``y = x @ kernel``."""
+        last = len(x.shape) - 1
+        same = [Relation.same(axis, axis) for axis in range(last)]
+        shared = [Relation.sum(axis) for axis in range(last)]
+        self._core.link(x.id, y.id, [*same, Relation.all(last, last)])
+        self._core.link(kernel.id, y.id, [*shared, Relation.each(0), Relation.same(1, last)], role)
+
+    def _product(
+        self,
+        layer: str,
+        a: Tensor,
+        b: Tensor,
+        *,
+        transposed: bool,
+        operation: Operation = MATMUL,
+    ) -> Tensor:
         """``a @ b``, or ``a @ transpose(b)`` without a tensor for the transpose."""
         if len(a.shape) < 2 or len(b.shape) < 2:
             raise InvalidNetworkError(
@@ -184,7 +204,7 @@ class Dense(Builder):
         rank = max(map(len, batches))
         offsets = [rank - len(batch) for batch in batches]
         shape = broadcast_shape(layer, batches, offsets)
-        y = self._new(layer, (*shape, a.shape[-2], free))
+        y = self._new(layer, (*shape, a.shape[-2], free), operation)
         first, second = (
             alignment(*pair) for pair in zip(batches, (shape, shape), offsets, strict=True)
         )

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
-from unrolled._core import Relation
+import numpy as np
+
+from unrolled._core import Operation, Relation
+from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
 from unrolled.network.builder import Builder, Tensor
+
+PointwiseFunction: TypeAlias = Callable[[Any], Any]
+"""A function of single elements that takes a NumPy array and returns one of equal shape."""
+
+SUM = Operation("sum")
+DIFFERENCE = Operation("sum", "subtract")
+PRODUCT = Operation("product")
+QUOTIENT = Operation("other", "divide")
+MAXIMUM = Operation("maximum")
+MINIMUM = Operation("maximum", "minimum")
 
 
 class Elementwise(Builder):
     """Layer methods that work element by element."""
 
-    def activation(self, x: Tensor, function: str = "relu", *, name: str | None = None) -> Tensor:
+    def activation(
+        self,
+        x: Tensor,
+        function: str | PointwiseFunction = "relu",
+        *,
+        name: str | None = None,
+    ) -> Tensor:
         """A pointwise function: one edge from each element.
 
         A self-gated function such as "silu" or "gelu" is one function of its argument and one
@@ -21,8 +41,10 @@ class Elementwise(Builder):
         Parameters
         ----------
         x : Tensor
-        function : str
-            Any name; it only serves to name the layer.
+        function : str or callable
+            A name such as "relu", with its arguments if it has any: "leaky_relu(0.2)"; or a
+            function that maps NumPy arrays element by element. Counts do not depend on it. Names
+            that `propagate` does not know may be given a meaning there.
         name : str, optional
 
         Returns
@@ -32,7 +54,7 @@ class Elementwise(Builder):
         Raises
         ------
         InvalidArgumentError
-            `function` is not a string.
+            `function` is neither a name nor a function of NumPy arrays.
 
         Examples
         --------
@@ -41,12 +63,16 @@ class Elementwise(Builder):
         >>> net.activation(net.input((8, 7, 7)), "silu")
         Tensor('silu_1', shape=(8, 7, 7), role='activation')
         """
-        if not isinstance(function, str) or not function:
+        if callable(function) and _maps_elements(function):
+            function = self._named(function)
+        elif not isinstance(function, str) or not function:
             raise InvalidArgumentError(
                 f"layer '{name or 'activation'}': function must be the name of a function such as "
-                f"'relu', got {function!r}"
+                "'relu', or a function that maps the elements of a NumPy array, got "
+                f"{described(function)}"
             )
-        return self._pointwise(self._layer(function, name), x)
+        layer = self._layer(function.partition("(")[0] or function, name)
+        return self._pointwise(layer, x, Operation("function", function))
 
     def add(self, *xs: Tensor, name: str | None = None) -> Tensor:
         """Sum of tensors after broadcasting; one edge for each occurrence of an operand.
@@ -81,11 +107,11 @@ class Elementwise(Builder):
         >>> net.add(x, net.activation(x)).shape
         (8, 7, 7)
         """
-        return self._combine(self._layer("add", name), xs)
+        return self._combine(self._layer("add", name), xs, SUM)
 
     def subtract(self, a: Tensor, b: Tensor, *, name: str | None = None) -> Tensor:
         """Difference of two tensors; edges and errors as for `add`."""
-        return self._combine(self._layer("subtract", name), (a, b))
+        return self._combine(self._layer("subtract", name), (a, b), DIFFERENCE)
 
     def multiply(self, *xs: Tensor, name: str | None = None) -> Tensor:
         """Product of tensors, a gate for example; both factors are edges, as for `add`.
@@ -104,43 +130,61 @@ class Elementwise(Builder):
         >>> net.multiply(x, net.reshape(gate, (8, 1, 1))).shape
         (8, 7, 7)
         """
-        return self._combine(self._layer("multiply", name), xs)
+        return self._combine(self._layer("multiply", name), xs, PRODUCT)
 
     def divide(self, a: Tensor, b: Tensor, *, name: str | None = None) -> Tensor:
         """Quotient of two tensors; edges and errors as for `add`."""
-        return self._combine(self._layer("divide", name), (a, b))
+        return self._combine(self._layer("divide", name), (a, b), QUOTIENT)
 
     def maximum(self, *xs: Tensor, name: str | None = None) -> Tensor:
         """Largest of several tensors, element by element; edges and errors as for `add`."""
-        return self._combine(self._layer("maximum", name), xs)
+        return self._combine(self._layer("maximum", name), xs, MAXIMUM)
 
     def minimum(self, *xs: Tensor, name: str | None = None) -> Tensor:
         """Smallest of several tensors, element by element; edges and errors as for `add`."""
-        return self._combine(self._layer("minimum", name), xs)
+        return self._combine(self._layer("minimum", name), xs, MINIMUM)
 
-    def _pointwise(self, layer: str, x: Tensor) -> Tensor:
+    def _named(self, function: PointwiseFunction) -> str:
+        """The name under which the network keeps a function of one's own."""
+        own = getattr(function, "__name__", type(function).__name__)
+        name, number = own, 1
+        while self._functions.setdefault(name, function) is not function:
+            number += 1
+            name = f"{own}#{number}"
+        return name
+
+    def _pointwise(self, layer: str, x: Tensor, operation: Operation) -> Tensor:
         self._own(layer, x)
-        y = self._new(layer, x.shape)
+        y = self._new(layer, x.shape, operation)
         self._core.link(x.id, y.id, [Relation.same(axis, axis) for axis in range(len(x.shape))])
         return y
 
-    def _combine(self, layer: str, xs: Sequence[Tensor]) -> Tensor:
+    def _combine(self, layer: str, xs: Sequence[Tensor], operation: Operation) -> Tensor:
         if not xs:
             raise InvalidArgumentError(f"layer '{layer}': at least one operand is needed, got none")
         self._own(layer, *xs)
         shape = xs[0].shape
         if all(x.shape == shape for x in xs):
-            y = self._new(layer, shape)
+            y = self._new(layer, shape, operation)
             same = [Relation.same(axis, axis) for axis in range(len(shape))]
             for x in xs:
                 self._core.link(x.id, y.id, same)
             return y
         shapes = [x.shape for x in xs]
         offsets = _offsets(layer, shapes)
-        y = self._new(layer, broadcast_shape(layer, shapes, offsets))
+        y = self._new(layer, broadcast_shape(layer, shapes, offsets), operation)
         for x, offset in zip(xs, offsets, strict=True):
             self._core.link(x.id, y.id, alignment(x.shape, y.shape, offset))
         return y
+
+
+def _maps_elements(function: PointwiseFunction) -> bool:
+    """Whether a function gives an array of the shape that it was given."""
+    probe = np.array([[-0.5, 0.0, 0.5]])
+    try:
+        return np.shape(function(probe)) == probe.shape
+    except Exception:
+        return False
 
 
 def alignment(source: tuple[int, ...], target: tuple[int, ...], offset: int) -> list[Relation]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
 from unrolled.network.builder import Builder, Tensor
@@ -19,6 +19,8 @@ from unrolled.network.shapes import (
     per_axis,
     spatial_shape,
 )
+
+MOVE = Operation("move")
 
 
 class Movement(Builder):
@@ -65,7 +67,7 @@ class Movement(Builder):
                     f"axis {axis}; all other lengths must be equal"
                 )
         shape[axis] = sum(x.shape[axis] for x in parts)
-        y = self._new(layer, tuple(shape))
+        y = self._new(layer, tuple(shape), MOVE)
         start = 0
         for x in parts:
             self._core.link(x.id, y.id, _shifted(len(shape), {axis: start}))
@@ -241,7 +243,7 @@ class Movement(Builder):
                 f"layer '{layer}': padding {padding!r} leaves nothing of a tensor of shape "
                 f"{x.shape}"
             )
-        y = self._new(layer, shape)
+        y = self._new(layer, shape, MOVE)
         starts = {axis: before for axis, (before, _) in enumerate(sides) if sides[axis] != (0, 0)}
         self._core.link(x.id, y.id, _shifted(len(shape), starts))
         return y
@@ -286,7 +288,7 @@ class Movement(Builder):
         relations = [Relation.same(axis, axis) for axis in range(len(shape))]
         for axis, (length, relation) in changes.items():
             shape[axis], relations[axis] = length, relation
-        y = self._new(layer, tuple(shape))
+        y = self._new(layer, tuple(shape), MOVE)
         self._core.link(x.id, y.id, relations)
         return y
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
 from unrolled.network.builder import Builder, Tensor, Weight
-from unrolled.network.shapes import axes_of, axis_of, integer
+from unrolled.network.shapes import axes_of, axis_of, integer, non_negative
 
 
 class Normalization(Builder):
@@ -23,6 +24,7 @@ class Normalization(Builder):
         shift: bool | Tensor = True,
         mean: Tensor | None = None,
         variance: Tensor | None = None,
+        epsilon: float = 0.0,
         name: str | None = None,
     ) -> Tensor:
         """Batch normalisation as in inference: one edge, and four parameters a channel.
@@ -38,6 +40,8 @@ class Normalization(Builder):
         scale, shift : bool or Tensor of shape ``(channels,)``
             Whether there is such a parameter, or the (tied) parameter to use.
         mean, variance : Tensor, shape ``(channels,)``, optional
+        epsilon : float
+            Added to the variance; counts do not depend on it.
         name : str, optional
             Name of the output; parameters are ``name/scale``, ``name/shift``, ``name/mean`` and
             ``name/variance``.
@@ -67,7 +71,9 @@ class Normalization(Builder):
         weights = _affine(layer, shape, scale, shift)
         weights.append(Weight("mean", shape, mean, False))
         weights.append(Weight("variance", shape, variance, False))
-        return self._normalise(layer, x, weights, (axis,), [])
+        epsilon = non_negative(layer, "epsilon", epsilon)
+        operation = Operation("batch_norm", axes=(axis,), epsilon=epsilon)
+        return self._normalise(layer, x, weights, (axis,), [], operation)
 
     def layer_norm(
         self,
@@ -76,6 +82,7 @@ class Normalization(Builder):
         axes: int | Sequence[int] = -1,
         scale: bool | Tensor = True,
         shift: bool | Tensor = True,
+        epsilon: float = 0.0,
         name: str | None = None,
     ) -> Tensor:
         """Layer normalisation over `axes`, with an element-wise scale and shift.
@@ -90,6 +97,8 @@ class Normalization(Builder):
             The axes normalised together.
         scale, shift : bool or Tensor of the lengths of `axes`
             Whether there is such a parameter, or the (tied) parameter to use.
+        epsilon : float
+            Added to the variance; counts do not depend on it.
         name : str, optional
             Name of the output; parameters are ``name/scale`` and ``name/shift``.
 
@@ -111,7 +120,7 @@ class Normalization(Builder):
         (64,)
         """
         layer = self._layer("layer_norm", name)
-        return self._normalise_axes(layer, x, axes, scale, shift)
+        return self._normalise_axes(layer, x, "layer_norm", axes, scale, shift, epsilon)
 
     def rms_norm(
         self,
@@ -119,6 +128,7 @@ class Normalization(Builder):
         *,
         axes: int | Sequence[int] = -1,
         scale: bool | Tensor = True,
+        epsilon: float = 0.0,
         name: str | None = None,
     ) -> Tensor:
         """Division by the root mean square over `axes`: `layer_norm` without a shift.
@@ -128,7 +138,8 @@ class Normalization(Builder):
         InvalidArgumentError, InvalidNetworkError
             As for `layer_norm`.
         """
-        return self._normalise_axes(self._layer("rms_norm", name), x, axes, scale, False)
+        layer = self._layer("rms_norm", name)
+        return self._normalise_axes(layer, x, "rms_norm", axes, scale, False, epsilon)
 
     def group_norm(
         self,
@@ -137,6 +148,7 @@ class Normalization(Builder):
         *,
         scale: bool | Tensor = True,
         shift: bool | Tensor = True,
+        epsilon: float = 0.0,
         name: str | None = None,
     ) -> Tensor:
         """Normalisation over groups of channels and all spatial axes.
@@ -151,6 +163,8 @@ class Normalization(Builder):
             Into how many groups the channels fall.
         scale, shift : bool or Tensor of shape ``(channels,)``
             Whether there is such a parameter, or the (tied) parameter to use.
+        epsilon : float
+            Added to the variance; counts do not depend on it.
         name : str, optional
             Name of the output; parameters are ``name/scale`` and ``name/shift``.
 
@@ -173,7 +187,8 @@ class Normalization(Builder):
         """
         layer = self._layer("group_norm", name)
         self._own(layer, x)
-        return self._normalise_groups(layer, x, integer(layer, "groups", groups), scale, shift)
+        groups = integer(layer, "groups", groups)
+        return self._normalise_groups(layer, x, groups, scale, shift, epsilon)
 
     def instance_norm(
         self,
@@ -181,6 +196,7 @@ class Normalization(Builder):
         *,
         scale: bool | Tensor = True,
         shift: bool | Tensor = True,
+        epsilon: float = 0.0,
         name: str | None = None,
     ) -> Tensor:
         """Normalisation of every channel on its own: `group_norm` with a channel a group.
@@ -192,7 +208,8 @@ class Normalization(Builder):
         """
         layer = self._layer("instance_norm", name)
         self._own(layer, x)
-        return self._normalise_groups(layer, x, x.shape[0] if x.shape else 1, scale, shift)
+        groups = x.shape[0] if x.shape else 1
+        return self._normalise_groups(layer, x, groups, scale, shift, epsilon)
 
     def softmax(self, x: Tensor, *, axis: int = -1, name: str | None = None) -> Tensor:
         """Softmax along an axis.
@@ -215,7 +232,8 @@ class Normalization(Builder):
         layer = self._layer("softmax", name)
         self._own(layer, x)
         axis = axis_of(layer, axis, len(x.shape))
-        return self._normalise(layer, x, [], (), self._group((axis,)))
+        operation = Operation("softmax", axes=(axis,))
+        return self._normalise(layer, x, [], (), self._group((axis,)), operation)
 
     def _group(self, axes: Sequence[int]) -> list[Relation]:
         """What connects a normalised group, if anything does."""
@@ -225,17 +243,27 @@ class Normalization(Builder):
         self,
         layer: str,
         x: Tensor,
+        kind: Literal["layer_norm", "rms_norm"],
         axes: int | Sequence[int],
         scale: bool | Tensor,
         shift: bool | Tensor,
+        epsilon: float,
     ) -> Tensor:
         self._own(layer, x)
         numbers = axes_of(layer, axes, len(x.shape))
         weights = _affine(layer, tuple([x.shape[axis] for axis in numbers]), scale, shift)
-        return self._normalise(layer, x, weights, numbers, self._group(numbers))
+        epsilon = non_negative(layer, "epsilon", epsilon)
+        operation = Operation(kind, axes=numbers, epsilon=epsilon)
+        return self._normalise(layer, x, weights, numbers, self._group(numbers), operation)
 
     def _normalise_groups(
-        self, layer: str, x: Tensor, groups: int, scale: bool | Tensor, shift: bool | Tensor
+        self,
+        layer: str,
+        x: Tensor,
+        groups: int,
+        scale: bool | Tensor,
+        shift: bool | Tensor,
+        epsilon: float,
     ) -> Tensor:
         if not x.shape or x.shape[0] % groups:
             raise InvalidNetworkError(
@@ -245,7 +273,10 @@ class Normalization(Builder):
         group = self._group(range(1, len(x.shape)))
         if self._semantics != "value":
             group.append(Relation.blocks(0, 0, groups=groups))
-        return self._normalise(layer, x, _affine(layer, x.shape[:1], scale, shift), (0,), group)
+        epsilon = non_negative(layer, "epsilon", epsilon)
+        operation = Operation("group_norm", axes=(0,), groups=groups, epsilon=epsilon)
+        weights = _affine(layer, x.shape[:1], scale, shift)
+        return self._normalise(layer, x, weights, (0,), group, operation)
 
     def _normalise(
         self,
@@ -254,18 +285,19 @@ class Normalization(Builder):
         weights: list[Weight],
         weight_axes: Sequence[int],
         group: Sequence[Relation],
+        operation: Operation,
     ) -> Tensor:
         """One edge from each element, or from its whole `group`, and from each weight."""
         sources = self._weights(layer, *weights)
-        y = self._new(layer, x.shape)
+        y = self._new(layer, x.shape, operation)
         rank = len(x.shape)
         grouped = {axis for relation in group for axis in relation.target_axes}
         same = [Relation.same(axis, axis) for axis in range(rank) if axis not in grouped]
         self._core.link(x.id, y.id, [*same, *group])
         relations = [Relation.sum(axis) for axis in range(rank) if axis not in weight_axes]
         relations += [Relation.same(at, axis) for at, axis in enumerate(weight_axes)]
-        for source in sources:
-            self._core.link(source.id, y.id, relations)
+        for weight, source in zip(weights, sources, strict=True):
+            self._core.link(source.id, y.id, relations, weight.role)
         return y
 
 
@@ -278,8 +310,9 @@ def _affine(
             raise InvalidArgumentError(
                 f"layer '{layer}': {role} must be True, False or a tensor, got {described(given)}"
             )
-    return [
-        Weight(role, shape, None if given is True else given)
-        for role, given in (("scale", scale), ("shift", shift))
-        if given is not False
-    ]
+    weights = []
+    if scale is not False:
+        weights.append(Weight("scale", shape, None if scale is True else scale))
+    if shift is not False:
+        weights.append(Weight("shift", shape, None if shift is True else shift))
+    return weights

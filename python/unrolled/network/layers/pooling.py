@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from unrolled._core import Relation
-from unrolled.errors import InvalidNetworkError
+from typing import Literal
+
+from unrolled._core import Operation, Relation
+from unrolled.errors import InvalidArgumentError, InvalidNetworkError
 from unrolled.network.builder import Builder, Tensor
 from unrolled.network.shapes import Padding, PerAxis, slides, spatial_shape
+
+OPERATIONS = {"average": Operation("average"), "max": Operation("max_pool")}
 
 
 class Pooling(Builder):
@@ -48,7 +52,8 @@ class Pooling(Builder):
         >>> net.max_pool(net.input((64, 112, 112)), 3, stride=2, padding="symmetric").shape
         (64, 56, 56)
         """
-        return self._pool(self._layer("max_pool", name), x, pool_size, stride, dilation, padding)
+        layer = self._layer("max_pool", name)
+        return self._pool(layer, x, pool_size, stride, dilation, padding, OPERATIONS["max"])
 
     def average_pool(
         self,
@@ -62,16 +67,23 @@ class Pooling(Builder):
     ) -> Tensor:
         """Mean over a window; its edges and arguments are those of `max_pool`.
 
+        It is the mean of the elements in bounds.
+
         Raises
         ------
         InvalidArgumentError, InvalidNetworkError
             As for `conv`.
         """
         layer = self._layer("average_pool", name)
-        return self._pool(layer, x, pool_size, stride, dilation, padding)
+        return self._pool(layer, x, pool_size, stride, dilation, padding, OPERATIONS["average"])
 
     def global_pool(
-        self, x: Tensor, *, keep_dimensions: bool = False, name: str | None = None
+        self,
+        x: Tensor,
+        *,
+        keep_dimensions: bool = False,
+        kind: Literal["average", "max"] = "average",
+        name: str | None = None,
     ) -> Tensor:
         """Mean or maximum over all axes but the first.
 
@@ -80,6 +92,8 @@ class Pooling(Builder):
         x : Tensor, shape ``(channels, *spatial)``
         keep_dimensions : bool
             Keep the spatial axes, with length 1.
+        kind : {"average", "max"}
+            Counts do not depend on it.
         name : str, optional
 
         Returns
@@ -88,6 +102,8 @@ class Pooling(Builder):
 
         Raises
         ------
+        InvalidArgumentError
+            Another kind.
         InvalidNetworkError
             `x` has no spatial axis.
 
@@ -100,6 +116,10 @@ class Pooling(Builder):
         """
         layer = self._layer("global_pool", name)
         self._own(layer, x)
+        if kind not in OPERATIONS:
+            raise InvalidArgumentError(
+                f"layer '{layer}': kind must be 'average' or 'max', got {kind!r}"
+            )
         axes = range(1, len(x.shape))
         if not axes:
             raise InvalidNetworkError(
@@ -107,10 +127,10 @@ class Pooling(Builder):
                 f"of shape {x.shape}"
             )
         if keep_dimensions:
-            y = self._new(layer, (x.shape[0], *[1 for _ in axes]))
+            y = self._new(layer, (x.shape[0], *[1 for _ in axes]), OPERATIONS[kind])
             pooled = [Relation.all(axis, axis) for axis in axes]
         else:
-            y = self._new(layer, x.shape[:1])
+            y = self._new(layer, x.shape[:1], OPERATIONS[kind])
             pooled = [Relation.each(axis) for axis in axes]
         self._core.link(x.id, y.id, [Relation.same(0, 0), *pooled])
         return y
@@ -123,12 +143,13 @@ class Pooling(Builder):
         stride: PerAxis | None,
         dilation: PerAxis,
         padding: Padding,
+        operation: Operation,
     ) -> Tensor:
         self._own(layer, x)
         stride = pool_size if stride is None else stride
         spatial = spatial_shape(layer, x.shape)
         windows = slides(layer, spatial, pool_size, stride, dilation, padding)
-        y = self._new(layer, (x.shape[0], *[w.length for w in windows]))
+        y = self._new(layer, (x.shape[0], *[w.length for w in windows]), operation)
         relations = [w.relation(axis, axis) for axis, w in enumerate(windows, 1)]
         self._core.link(x.id, y.id, [Relation.same(0, 0), *relations])
         return y

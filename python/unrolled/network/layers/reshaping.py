@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
 from unrolled.network.builder import Builder, Tensor
 from unrolled.network.shapes import axes_of, integer
+
+MOVE = Operation("move")
 
 
 class Reshaping(Builder):
@@ -46,7 +48,7 @@ class Reshaping(Builder):
         self._own(layer, x)
         given = shape if isinstance(shape, Sequence) else (shape,)
         wanted = _resolve(layer, x.shape, [integer(layer, "a length", n, least=-1) for n in given])
-        y = self._new(layer, wanted)
+        y = self._new(layer, wanted, MOVE)
         self._core.link(x.id, y.id, regrouping(x.shape, wanted))
         return y
 
@@ -62,7 +64,7 @@ class Reshaping(Builder):
         """
         layer = self._layer("flatten", name)
         self._own(layer, x)
-        y = self._new(layer, (x.size,))
+        y = self._new(layer, (x.size,), MOVE)
         self._core.link(x.id, y.id, regrouping(x.shape, y.shape))
         return y
 
@@ -99,7 +101,7 @@ class Reshaping(Builder):
                 f"layer '{layer}': axes {order} are not a permutation of the {rank} axes of "
                 f"'{x.name}'"
             )
-        y = self._new(layer, tuple([x.shape[axis] for axis in order]))
+        y = self._new(layer, tuple([x.shape[axis] for axis in order]), MOVE)
         relations = [Relation.same(source, target) for target, source in enumerate(order)]
         self._core.link(x.id, y.id, relations)
         return y

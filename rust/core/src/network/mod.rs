@@ -7,12 +7,14 @@ pub(crate) mod engine;
 pub(crate) mod kernels;
 pub(crate) mod lift;
 pub(crate) mod maps;
+pub(crate) mod operation;
 pub(crate) mod relation;
 pub(crate) mod sweep;
 pub(crate) mod tensors;
 
 pub use counts::{Counts, Level, ParameterCounts, SpectrumLevel};
 pub use lift::{extreme_lengths, length_sums};
+pub use operation::{LinkRole, Operation, OperationKind};
 pub use relation::{AxisRelation, Relation, SparseRows, Window};
 pub use sweep::{CountOptions, count};
 pub use tensors::{Edge, Link, Network, Role, Tensor, TensorId};

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::error::{Error, Result};
+use crate::network::operation::{LinkRole, Operation};
 use crate::network::relation::{AxisRelation, Relation};
 
 /// Identifies a tensor of one [`Network`].
@@ -52,6 +53,8 @@ pub struct Link {
     pub target: TensorId,
     /// One relation per group of axes.
     pub relations: Vec<AxisRelation>,
+    /// What the source is to the target.
+    pub role: LinkRole,
 }
 
 impl Link {
@@ -82,6 +85,7 @@ impl Link {
 #[derive(Debug, Clone, Default)]
 pub struct Network {
     tensors: Vec<Tensor>,
+    operations: Vec<Operation>,
     links: Vec<Link>,
     outputs: Vec<TensorId>,
     names: HashMap<String, TensorId>,
@@ -118,20 +122,78 @@ impl Network {
         }
         let id = TensorId(self.tensors.len());
         self.tensors.push(Tensor { name: name.into(), shape: shape.to_vec(), role });
+        self.operations.push(Operation::default());
         self.names.insert(name.into(), id);
         Ok(id)
     }
 
-    /// Says that `target` is computed from `source`.
+    /// Declares an activation together with its operation.
     ///
     /// # Errors
-    /// Unknown tensors; relations that do not cover every axis of both tensors exactly once, or
-    /// that do not fit their lengths; a parameter or input as target.
+    /// As for [`Network::add`] and [`Network::set_operation`].
+    pub fn add_computed(
+        &mut self,
+        name: &str,
+        shape: &[u64],
+        operation: Operation,
+    ) -> Result<TensorId> {
+        check_operation(shape.len(), &operation)
+            .map_err(|reason| Error::InvalidOperation { name: name.into(), reason })?;
+        let id = self.add(name, shape, Role::Activation)?;
+        self.operations[id.0] = operation;
+        Ok(id)
+    }
+
+    /// Says how a tensor is computed; until then its operation is [`Operation::default`].
+    ///
+    /// # Errors
+    /// An unknown tensor, one that is not computed, an axis that it does not have, or a divisor,
+    /// a number of groups or an epsilon that is not a positive number.
+    pub fn set_operation(&mut self, id: TensorId, operation: Operation) -> Result<()> {
+        let tensor = self.tensor(id)?;
+        let checked = if tensor.role == Role::Activation {
+            check_operation(tensor.shape.len(), &operation)
+        } else {
+            Err("only activations are computed".into())
+        };
+        checked.map_err(|reason| Error::InvalidOperation { name: tensor.name.clone(), reason })?;
+        self.operations[id.0] = operation;
+        Ok(())
+    }
+
+    /// How a tensor is computed.
+    ///
+    /// # Errors
+    /// Unknown identifier.
+    pub fn operation(&self, id: TensorId) -> Result<&Operation> {
+        let unknown = Error::UnknownTensor { id: id.0, tensors: self.tensors.len() };
+        self.operations.get(id.0).ok_or(unknown)
+    }
+
+    /// Says that `target` is computed from `source`, which is data to it.
+    ///
+    /// # Errors
+    /// As for [`Network::link_as`].
     pub fn link(
         &mut self,
         source: TensorId,
         target: TensorId,
         relations: Vec<AxisRelation>,
+    ) -> Result<()> {
+        self.link_as(source, target, relations, LinkRole::Data)
+    }
+
+    /// Says that `target` is computed from `source`, and what the source is to it.
+    ///
+    /// # Errors
+    /// Unknown tensors; relations that do not cover every axis of both tensors exactly once, or
+    /// that do not fit their lengths; a parameter or input as target.
+    pub fn link_as(
+        &mut self,
+        source: TensorId,
+        target: TensorId,
+        relations: Vec<AxisRelation>,
+        role: LinkRole,
     ) -> Result<()> {
         let (from, to) = (self.tensor(source)?, self.tensor(target)?);
         check_link(from, to, &relations).map_err(|reason| Error::InvalidLink {
@@ -141,7 +203,7 @@ impl Network {
             to_shape: to.shape.clone(),
             reason,
         })?;
-        self.links.push(Link { source, target, relations });
+        self.links.push(Link { source, target, relations, role });
         Ok(())
     }
 
@@ -271,6 +333,22 @@ pub struct Edge {
     pub target: (TensorId, u64),
     /// Number of parallel edges.
     pub multiplicity: u64,
+}
+
+fn check_operation(rank: usize, operation: &Operation) -> std::result::Result<(), String> {
+    if let Some(axis) = operation.axes.iter().find(|&&axis| axis >= rank) {
+        return Err(format!("axis {axis} is out of range for {rank} axes"));
+    }
+    if operation.divisor.is_some_and(|divisor| !(divisor > 0.0 && divisor.is_finite())) {
+        return Err("a divisor must be a positive number".into());
+    }
+    if !(operation.epsilon >= 0.0 && operation.epsilon.is_finite()) {
+        return Err("epsilon must not be negative".into());
+    }
+    if operation.groups == 0 {
+        return Err("there must be at least one group".into());
+    }
+    Ok(())
 }
 
 fn check_link(

@@ -1,6 +1,7 @@
 //! `Network`: describes a network to the core.
 
 pub(crate) mod counts;
+pub(crate) mod operation;
 pub(crate) mod relation;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::enter::enter;
 use crate::error::CoreError;
 use crate::graph::{Graph, unroll};
 use crate::network::counts::Counts;
+use crate::network::operation::{Operation, role_of};
 use crate::network::relation::Relation;
 
 type TensorRow = (String, Vec<u64>, &'static str, bool);
@@ -45,18 +47,37 @@ impl Network {
         Ok(self.0.add(name, &shape, Role::Parameter { trainable })?.0)
     }
 
-    fn add_activation(&mut self, name: &str, shape: Vec<u64>) -> Result<usize, CoreError> {
-        Ok(self.0.add(name, &shape, Role::Activation)?.0)
+    #[pyo3(signature = (name, shape, operation=None))]
+    fn add_activation(
+        &mut self,
+        name: &str,
+        shape: Vec<u64>,
+        operation: Option<&Operation>,
+    ) -> Result<usize, CoreError> {
+        let operation = operation.map_or_else(Default::default, |given| given.0.clone());
+        Ok(self.0.add_computed(name, &shape, operation)?.0)
     }
 
+    fn set_operation(&mut self, id: usize, operation: &Operation) -> Result<(), CoreError> {
+        Ok(self.0.set_operation(TensorId(id), operation.0.clone())?)
+    }
+
+    fn operation(&self, id: usize) -> Result<Operation, CoreError> {
+        Ok(Operation(self.0.operation(TensorId(id))?.clone()))
+    }
+
+    #[pyo3(signature = (source, target, relations, role="data"))]
     fn link(
         &mut self,
         source: usize,
         target: usize,
         relations: Vec<PyRef<'_, Relation>>,
-    ) -> Result<(), CoreError> {
+        role: &str,
+    ) -> PyResult<()> {
+        let role = role_of(role)?;
         let relations = relations.iter().map(|relation| relation.0.clone()).collect();
-        Ok(self.0.link(TensorId(source), TensorId(target), relations)?)
+        let linked = self.0.link_as(TensorId(source), TensorId(target), relations, role);
+        Ok(linked.map_err(CoreError::from)?)
     }
 
     fn mark_output(&mut self, id: usize) -> Result<(), CoreError> {
@@ -86,6 +107,18 @@ impl Network {
             (link.source.0, link.target.0, link.relations.iter().cloned().map(Relation).collect())
         };
         self.0.links().iter().map(row).collect()
+    }
+
+    #[getter]
+    fn roles(&self) -> Vec<&'static str> {
+        self.0.links().iter().map(|link| link.role.name()).collect()
+    }
+
+    #[getter]
+    fn operations(&self) -> Vec<Operation> {
+        let operations =
+            (0..self.0.tensors().len()).filter_map(|id| self.0.operation(TensorId(id)).ok());
+        operations.cloned().map(Operation).collect()
     }
 
     #[getter]
