@@ -278,6 +278,18 @@ def test_residual_blocks_follow_the_binomial_law():
         assert at_z.total == pytest.approx(expected, rel=1e-13)
 
 
+def test_weights_by_kind_of_operation():
+    """A name goes before a kind, and parameters keep their weight of 1."""
+    net, weight, grade = residual_blocks()
+    named = {f"first{number}": 1 / 3 for number in range(3)}
+    expected = path_sums(net, weight, grade=grade)
+    found = path_sums(net, named | {"affine": 1 / 12, "function": 0.5}, grade="affine")
+    assert found.law == pytest.approx(expected.law, rel=1e-14)
+    assert found.backward("first0/kernel")[0, 0] == pytest.approx(
+        expected.backward("first0/kernel")[0, 0], rel=1e-14
+    )
+
+
 def test_a_bound_on_the_slope_by_the_norms_of_layers():
     """Tensors as nodes: a residual block multiplies the bound by 1 + the norms of its layers."""
     net, _, _ = residual_blocks(blocks=2)
@@ -337,6 +349,10 @@ class TestErrors:
     def test_grades(self, grade):
         with pytest.raises(InvalidArgumentError, match="a grade is an integer"):
             path_sums(self.net, grade=lambda link: grade)
+
+    def test_unknown_grade(self):
+        with pytest.raises(InvalidArgumentError, match="or 'affine'"):
+            path_sums(self.net, grade="dense")
 
     @pytest.mark.parametrize("option", ["direction", "semiring", "level"])
     def test_options(self, option):

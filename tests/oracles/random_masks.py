@@ -33,9 +33,7 @@ def moments_of_paths(network, masks):
     groups = mask_groups(network, masks)
     outputs = elements._ends(network.outputs, None)
     parameters = [
-        (tensor.name, index)
-        for tensor in network.parameters
-        for index in np.ndindex(tensor.shape)
+        (tensor.name, index) for tensor in network.parameters for index in np.ndindex(tensor.shape)
     ]
     mean = square = Fraction(0)
     for present in product([True, False], repeat=len(groups)):

@@ -12,28 +12,18 @@ from hypothesis import strategies as st
 from oracles.random_masks import mask_groups, moments_of_paths
 from strategies.random_networks import twins
 from unrolled import MemoryLimitError, Network, models
-from unrolled.counting.path_diagram import Arrow, Diagram
+from unrolled.counting.path_diagram import Diagram
 from unrolled.theory.mask_covariances import Mask, path_moments
 
 MOST_MASKS = 7
-
-
-def diagram_of(network):
-    tensors = network.tensors
-    return Diagram(
-        tuple(tensor.name for tensor in tensors),
-        tuple(tensor.shape for tensor in tensors),
-        tuple(Arrow(one.source.id, one.target.id, one.relations) for one in network.links),
-        {tensor.id: 1 for tensor in network.parameters},
-        {tensor.id: 1 for tensor in network.outputs},
-    )
 
 
 def moments(network, masks, memory_limit=1 << 28):
     by_number = {
         network[name].id: Mask(float(keep), frozenset(axes)) for name, (keep, axes) in masks.items()
     }
-    found = path_moments(diagram_of(network), by_number, memory_limit=memory_limit)
+    diagram = Diagram.of_network(network, network.parameters)
+    found = path_moments(diagram, by_number, memory_limit=memory_limit)
     return math.ldexp(*found.mean), math.ldexp(*found.variance)
 
 

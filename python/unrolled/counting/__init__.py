@@ -1,6 +1,7 @@
 """Counting contexts: the function `count`, and the counts of networks and of graphs.
 
-`path_sums` weighs paths and sums over them, in both directions. What follows from the counts lives in `unrolled.spectrum`; the engine is the Rust core.
+`path_sums` weighs paths and sums over them, in both directions. What follows from the counts lives
+in `unrolled.spectrum`; the engine is the Rust core.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ outputs, so that one sweep serves both directions. What sweeps over a diagram li
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 from unrolled._core import Relation
 from unrolled.errors import CycleError
+from unrolled.network.builder import Link, Tensor
+from unrolled.network.network import Network
 
 __all__ = ["Arrow", "Diagram", "Weight", "passes", "transposed"]
 
@@ -70,6 +72,25 @@ class Diagram:
     arrows: tuple[Arrow, ...]
     starts: Mapping[int, Weight]
     ends: Mapping[int, Weight]
+
+    @classmethod
+    def of_network(
+        cls,
+        network: Network,
+        starts: Iterable[Tensor],
+        weight_of: Callable[[Link], Weight] = lambda link: 1,
+    ) -> Diagram:
+        """A network whose paths begin at some of its tensors and end at its outputs."""
+        return cls(
+            tuple(tensor.name for tensor in network.tensors),
+            tuple(tensor.shape for tensor in network.tensors),
+            tuple(
+                Arrow(link.source.id, link.target.id, link.relations, weight_of(link))
+                for link in network.links
+            ),
+            {tensor.id: 1 for tensor in starts},
+            {tensor.id: 1 for tensor in network.outputs},
+        )
 
     def turned_round(self) -> Diagram:
         """Every link the other way, starts and ends exchanged."""

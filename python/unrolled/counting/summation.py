@@ -56,7 +56,7 @@ def path_sums(
     sources: Mapping[str, Numbers] | None = None,
     outputs: Mapping[str, Numbers] | None = None,
     direction: Direction = "both",
-    grade: Grade | None = None,
+    grade: Grade | Literal["affine"] | None = None,
     semiring: Combination = "sum",
     level: Level = "element",
     exact: bool = True,
@@ -79,18 +79,19 @@ def path_sums(
     network : Network
     weights : callable or dict, optional
         A function takes a `Link` and returns the weight of its edges: a number, or an array that
-        broadcasts to the shape of the target. A dict has the weights of links into a tensor by its
-        name; it says nothing of links from parameters, whose weight is then 1, as is that of all
-        other links. All weights are 1 by default; none may be negative.
+        broadcasts to the shape of the target. A dict has the weights of links into a tensor, by the
+        name of the tensor or else the kind of its operation (see `Network.operation`); links from
+        parameters, and all others, then have 1. All weights are 1 by default; none may be negative.
     sources, outputs : dict, optional
         The weight of beginning at an input and of ending at an output, by name: a number, or an
         array that broadcasts to its shape. Those that are not named have 1.
     direction : {"both", "forward", "backward"}
         Which sums are wanted: forward over paths from the inputs, backward to the outputs.
-    grade : callable, optional
+    grade : callable or "affine", optional
         A function that takes a `Link` and returns an integer from 0, by which paths along it have a
-        larger grade: 1 on links into dense layers, say, to count them. The result then knows the
-        law of the grade.
+        larger grade; the result then knows the law of the grade. "affine": 1 on links into dense
+        layers and convolutions from what they are applied to, so that the grade of a path is the
+        number of weight layers along it.
     semiring : {"sum", "max"}
         "max": of parallel paths only the one with the largest product counts. With a `grade`, which
         then allows no weights, the one with the largest grade.
@@ -135,13 +136,12 @@ def path_sums(
     >>> path_sums(net).total
     120
 
-    Each weight layer multiplies the expected square of a derivative by 2 times its number of
-    outputs over its number of inputs, if kernels are drawn after He and each ReLU passes half:
+    If kernels have the variance 0.1 and each ReLU passes half, the expected square of all
+    derivatives of outputs by inputs is
 
-    >>> squares = path_sums(net, lambda link: 1 if link.source.role == "parameter"
-    ...     else 2 / link.source.size if link.target.name.startswith(("layer", "class")) else 0.5)
-    >>> round(squares.total, 12)
-    4.0
+    >>> squares = path_sums(net, {"affine": 0.1, "function": 0.5}, grade="affine")
+    >>> round(squares.total, 12), squares.longest
+    (0.03, 3)
     """
     if not isinstance(network, Network):
         raise InvalidArgumentError(f"path_sums() takes a Network, got {described(network)}")
@@ -190,7 +190,7 @@ class _Request(NamedTuple):
     weights: Weights | None
     sources: Mapping[str, Numbers] | None
     outputs: Mapping[str, Numbers] | None
-    grade: Grade | None
+    grade: Grade | Literal["affine"] | None
     level: Level
     semiring: Combination
 
@@ -473,13 +473,13 @@ def _diagram(network: Network, request: _Request) -> Diagram:
     shapes = [tensor.shape for tensor in network.tensors]
     if request.level == "tensor":
         shapes = [() for _ in shapes]
-    weight_of = _weight_function(network, request)
+    weight_of, grade_of = _weight_function(network, request), _grade_function(network, request)
     arrows = []
     for link in network.links:
         shape = shapes[link.target.id]
         where = f"the link from '{link.source.name}' to '{link.target.name}'"
         weight = checked_weight(weight_of(link), shape, where)
-        grade = 0 if request.grade is None else _checked_grade(request.grade(link), where)
+        grade = _checked_grade(grade_of(link), where)
         if request.semiring == "max" and request.grade is not None:
             weight = math.ldexp(1.0, grade)
         relations = link.relations if request.level == "element" else ()
@@ -504,10 +504,43 @@ def _weight_function(network: Network, request: _Request) -> Callable[[Link], Nu
             "weights must be a function of a Link, or a dict by name of tensor, got "
             f"{described(weights)}"
         )
-    for name in weights:
-        network[name]  # An unknown name is an error.
+    kinds = {tensor.name: _kind(network, tensor) for tensor in network.tensors}
     known = weights
-    return lambda link: 1 if link.source.role == "parameter" else known.get(link.target.name, 1)
+    for name in known:
+        if name not in kinds and name not in kinds.values():
+            near = did_you_mean(str(name), [*kinds, *{kind for kind in kinds.values() if kind}])
+            raise UnknownNameError(
+                f"network '{network.name}' has no tensor and no kind of operation named {name!r}"
+                f"{near}"
+            )
+
+    def weight(link: Link) -> Numbers:
+        if link.source.role == "parameter":
+            return 1
+        name = link.target.name
+        return known[name] if name in known else known.get(kinds[name] or "", 1)
+
+    return weight
+
+
+def _kind(network: Network, tensor: Tensor) -> str | None:
+    operation = network.operation(tensor)
+    return None if operation is None else operation.kind
+
+
+def _grade_function(network: Network, request: _Request) -> Grade:
+    grade = request.grade
+    if grade is None:
+        return lambda link: 0
+    if callable(grade):
+        return grade
+    if grade != "affine":
+        raise InvalidArgumentError(
+            f"grade must be a function of a Link or 'affine', got {described(grade)}"
+        )
+    return lambda link: int(
+        link.source.role != "parameter" and _kind(network, link.target) == "affine"
+    )
 
 
 def _ends(

@@ -6,6 +6,15 @@ draws itself, and always says under which assumptions its figures hold.
 
 from __future__ import annotations
 
+from unrolled.counting.summation import PathSums, path_sums
 from unrolled.theory.results import TheoryResult
+from unrolled.theory.training import Dropout, TrainingContexts, training_contexts
 
-__all__ = ["TheoryResult"]
+__all__ = [
+    "Dropout",
+    "PathSums",
+    "TheoryResult",
+    "TrainingContexts",
+    "path_sums",
+    "training_contexts",
+]

@@ -281,18 +281,14 @@ class _Sweep:
         first = [mean.shape[axis] if axis in mask.axes else 1 for axis in range(rank)]
         second = [1 if axis in mask.axes else mean.shape[axis] for axis in range(rank)]
         self._check(mean.mantissas.size * math.prod(second))
-        other = mean.map(
-            lambda array: array.transpose(*together, *apart).reshape(*first, *second)
-        )
+        other = mean.map(lambda array: array.transpose(*together, *apart).reshape(*first, *second))
         one = mean.map(lambda array: array.reshape(*array.shape, *[1] * rank))
         _add(common, {frozenset((axis, axis) for axis in mask.axes): one.times(other)})
         total = _times(terms, Scaled.of(mask.keep**2))
         _add(total, _times(common, Scaled.of(mask.keep * (1 - mask.keep))))
         return total
 
-    def _tied(
-        self, ties: Ties, values: Scaled, axes: Iterable[int], shape: Sequence[int]
-    ) -> Terms:
+    def _tied(self, ties: Ties, values: Scaled, axes: Iterable[int], shape: Sequence[int]) -> Terms:
         """The part of a covariance of a tensor with itself where indices along axes are equal."""
         rank = len(shape)
         tied = set(ties)
