@@ -6,6 +6,7 @@ draws itself, and always says under which assumptions its figures hold.
 
 from __future__ import annotations
 
+from unrolled.counting.summation import PathSums, path_sums
 from unrolled.theory.activations import Activation, as_activation, leaky_relu
 from unrolled.theory.free_probability import FreeProduct, FreeSum, free_product, free_sum
 from unrolled.theory.jacobian_spectra import (
@@ -29,6 +30,15 @@ from unrolled.theory.mean_fields import (
     mean_field,
     q_map,
 )
+from unrolled.theory.regions import (
+    Pieces,
+    RegionBounds,
+    Sawtooth,
+    count_pieces_along,
+    linear_pieces,
+    linear_region_bounds,
+    sawtooth,
+)
 from unrolled.theory.results import TheoryResult
 from unrolled.theory.spectral_laws import (
     MarchenkoPastur,
@@ -37,12 +47,15 @@ from unrolled.theory.spectral_laws import (
     marchenko_pastur,
     semicircle,
 )
+from unrolled.theory.spin_glasses import SphericalModel, SpinGlass, spin_glass
+from unrolled.theory.training import Dropout, TrainingContexts, training_contexts
 
 __all__ = [
     "Activation",
     "Affine",
     "CriticalLine",
     "CriticalPoint",
+    "Dropout",
     "FreeProduct",
     "FreeSum",
     "Gain",
@@ -52,11 +65,19 @@ __all__ = [
     "LengthMap",
     "MarchenkoPastur",
     "MeanField",
+    "PathSums",
+    "Pieces",
+    "RegionBounds",
+    "Sawtooth",
     "Semicircle",
     "SpectralLaw",
+    "SphericalModel",
+    "SpinGlass",
     "TheoryResult",
+    "TrainingContexts",
     "as_activation",
     "c_map",
+    "count_pieces_along",
     "critical_line",
     "critical_point",
     "free_product",
@@ -67,8 +88,14 @@ __all__ = [
     "kernel",
     "leaky_relu",
     "length_map",
+    "linear_pieces",
+    "linear_region_bounds",
     "marchenko_pastur",
     "mean_field",
+    "path_sums",
     "q_map",
+    "sawtooth",
     "semicircle",
+    "spin_glass",
+    "training_contexts",
 ]
