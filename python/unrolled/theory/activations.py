@@ -7,6 +7,7 @@ Functions are known by name or given as callables. What is computed from their m
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -140,7 +141,8 @@ class Activation:
         return _each_pair(self.derivative, self.kinks, *given)
 
     def _expectation(self, function: Function, variance: float) -> float:
-        value = expectation(function, max(variance, SMALLEST_VARIANCE), self.kinks)
+        with np.errstate(over="ignore", invalid="ignore"):
+            value = expectation(function, max(variance, SMALLEST_VARIANCE), self.kinks)
         if not np.isfinite(value):
             raise TheoryDomainError(
                 f"a moment of {self.name} at variance {variance:g} is {value}: the function must "
@@ -459,7 +461,7 @@ def _from_callable(function: Function, kinks: Sequence[float] | None) -> Activat
     if _agree(by_complex_step, by_differences, probes):
         derivative, note = by_complex_step, "derivatives by a complex step"
     places = tuple(sorted(_jumps(derivative) if kinks is None else map(float, kinks)))
-    bends = any(_jump(derivative, at - 4 * STEP, at + 4 * STEP) for at in places)
+    bends = any(_change(derivative, at - 4 * STEP, at + 4 * STEP) > SMALLEST_JUMP for at in places)
     # A wider step than that of the first derivative, which has errors of its own.
     wide = 1e-3 if derivative is by_complex_step else 1e-2
 
@@ -474,7 +476,9 @@ def _from_callable(function: Function, kinks: Sequence[float] | None) -> Activat
 def _agree(derivative: Function, reference: Function, probes: Array) -> bool:
     """Whether a function takes complex numbers, and is analytic where it does."""
     try:
-        with np.errstate(all="ignore"):
+        # Functions of real numbers may drop the imaginary part with a warning.
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             difference = derivative(probes) - reference(probes)
     except (TypeError, ValueError):
         return False
@@ -496,10 +500,10 @@ def _jump_within(derivative: Function, left: float, right: float) -> float | Non
     The interval is halved, keeping the half that changes more, until a smooth change would have
     become small.
     """
-    is_jump = False
+    change, is_jump = _change(derivative, left, right), False
     while right - left > 1e-13 * (1 + abs(right)):
         if right - left < 8 * STEP and not is_jump:
-            is_jump = _jump(derivative, left, right)
+            is_jump = _change(derivative, left, right) > max(SMALLEST_JUMP, change / 2)
             if not is_jump:
                 return None
         middle = (left + right) / 2
@@ -513,6 +517,6 @@ def _jump_within(derivative: Function, left: float, right: float) -> float | Non
     return right
 
 
-def _jump(derivative: Function, left: float, right: float) -> bool:
+def _change(derivative: Function, left: float, right: float) -> float:
     low, high = derivative(np.array([left, right]))
-    return bool(abs(high - low) > SMALLEST_JUMP)
+    return float(abs(high - low))

@@ -872,13 +872,16 @@ def _fixed_point(
             return points[-1], tuple(points), "the fixed point is marginal"
     elif points:
         q = _checked_q(q0)
-        for _ in range(2000):
-            after = step(q)
-            if abs(after - q) <= 1e-12 * q or not 0 < after < Q_GRID[-1]:
+        for _ in range(1000):
+            before, q = q, min(step(q), Q_GRID[-1])
+            if abs(q - before) <= 1e-12 * q:
                 break
-            q = after
-        if q < Q_GRID[-1] / 2:
-            return min(points, key=lambda point: abs(point - q)), tuple(points), ""
+        # What is still on its way ends at the next fixed point in its direction.
+        rises = step(q) > q * (1 + 1e-9)
+        falls = step(q) < q * (1 - 1e-9)
+        ahead = [one for one in points if not (rises and one < q) and not (falls and one > q)]
+        if ahead:
+            return min(ahead, key=lambda one: abs(one - q)), tuple(points), ""
     growth = float(step(Q_GRID[-1]) / Q_GRID[-1])
     raise NoFixedPointError(
         f"mean squares of {activation.name} with sigma_w2 = {sigma_w2:g}, sigma_b2 = {sigma_b2:g} "
