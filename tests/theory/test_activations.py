@@ -1,15 +1,15 @@
 """Activations: moments against arithmetic of 22 digits, derivatives of what is only a callable."""
 
+import mpmath as mp
 import numpy as np
 import pytest
+from scipy import special
 
-mp = pytest.importorskip("mpmath")
-
-from oracles.gaussian_moments import FUNCTIONS, agrees, mean, moment, pair_mean  # noqa: E402
-from unrolled import InvalidArgumentError, TheoryDomainError  # noqa: E402
-from unrolled.theory import Activation, as_activation, leaky_relu  # noqa: E402
-from unrolled.theory.activations import NAMES  # noqa: E402
-from unrolled.theory.gaussian import expectation, pair_expectation  # noqa: E402
+from oracles.gaussian_moments import FUNCTIONS, agrees, mean, moment, pair_mean
+from unrolled import InvalidArgumentError, TheoryDomainError
+from unrolled.theory import Activation, as_activation, leaky_relu
+from unrolled.theory.activations import NAMES
+from unrolled.theory.gaussian import expectation, pair_expectation
 
 STRAIGHT = ("relu", "leaky_relu", "hard_tanh", "abs", "linear")
 
@@ -96,8 +96,6 @@ def test_moments_at_variance_one(name, square, slope):
     [(4, "1.029375373004", "1.551328895422"), (9, "1.485013162209", "2.562617418292")],
 )
 def test_expectation_of_the_largest_of_normal_numbers(number, first, second):
-    special = pytest.importorskip("scipy.special")
-
     def density(x):
         return number * special.ndtr(x) ** (number - 1)
 

@@ -5,11 +5,9 @@ import math
 import numpy as np
 import pytest
 
-pytest.importorskip("scipy")
-
-from oracles.gaussian_moments import agrees  # noqa: E402
-from unrolled import InvalidArgumentError, TheoryDomainError  # noqa: E402
-from unrolled.theory import Affine, kernel  # noqa: E402
+from oracles.gaussian_moments import agrees
+from unrolled import InvalidArgumentError, TheoryDomainError
+from unrolled.theory import Affine, kernel
 
 
 def pair(c):

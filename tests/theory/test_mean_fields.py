@@ -1,16 +1,14 @@
-"""Mean field: fixed points by arithmetic of 22 digits, laws, and random networks of finite width."""
+"""Mean field: fixed points by arithmetic of 22 digits, laws, and networks of finite width."""
 
 import math
 
+import mpmath as mp
 import numpy as np
 import pytest
 
-mp = pytest.importorskip("mpmath")
-pytest.importorskip("scipy")
-
-from oracles.gaussian_moments import FUNCTIONS, agrees, mean, moment, pair_mean  # noqa: E402
-from unrolled import NoFixedPointError, TheoryDomainError  # noqa: E402
-from unrolled.theory import (  # noqa: E402
+from oracles.gaussian_moments import FUNCTIONS, agrees, mean, moment, pair_mean
+from unrolled import NoFixedPointError, TheoryDomainError
+from unrolled.theory import (
     as_activation,
     c_map,
     critical_line,

@@ -119,7 +119,7 @@ class SpectralLaw(TheoryResult):
         points = np.asarray(x, dtype=np.float64)
         result = np.zeros(points.shape)
         least, largest = self.edges
-        inside = (points > least) & (points < largest) & (points != 0.0)
+        inside = (points > least) & (points < largest)
         if np.any(inside):
             values, _ = self._stieltjes(points[inside].astype(np.complex128))
             result[inside] = np.maximum(-values.imag / np.pi, 0.0)
@@ -353,7 +353,7 @@ class MarchenkoPastur(SpectralLaw):
     """The law of large matrices of covariances. See `marchenko_pastur`."""
 
     ratio: float
-    sigma: float = 1.0
+    sigma: float = 1
 
     @property
     def title(self) -> str:
@@ -408,7 +408,7 @@ class MarchenkoPastur(SpectralLaw):
             return value, (ratio * variance * value - 1) * value / root
 
 
-def semicircle(sigma: float = 1.0) -> Semicircle:
+def semicircle(sigma: float = 1) -> Semicircle:
     """Wigner's law: eigenvalues of symmetric matrices of independent entries.
 
     Parameters
@@ -433,7 +433,7 @@ def semicircle(sigma: float = 1.0) -> Semicircle:
     return Semicircle(_checked_positive(sigma, "sigma"))
 
 
-def marchenko_pastur(ratio: float, sigma: float = 1.0) -> MarchenkoPastur:
+def marchenko_pastur(ratio: float, sigma: float = 1) -> MarchenkoPastur:
     """The law of Marchenko and Pastur: eigenvalues of ``X X^T``.
 
     Parameters
