@@ -277,7 +277,9 @@ def test_random_networks(ensemble):
         means = np.mean(values**k, axis=1)
         error = means.std(ddof=1) / math.sqrt(draws)
         assert abs(means.mean() - moment) < 4 * error + 20 * moment / width, k
-    assert np.mean(values.max(axis=1)) == pytest.approx(law.lambda_max, rel=0.08)
+    # The largest of finite matrices lies below, by their size to the power -2/3.
+    largest = np.mean(values.max(axis=1)) / law.lambda_max
+    assert 1 - 5 * width ** (-2 / 3) < largest < 1 + width ** (-2 / 3)
     # Shares below some places: the law's are integrals of its density.
     places = np.array([0.05, 0.3, 1.0, 2.5]) * law.lambda_max / 4
     shares = np.mean(values[..., None] <= places, axis=1)

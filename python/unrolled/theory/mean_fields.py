@@ -760,7 +760,9 @@ class CriticalLine(TheoryResult):
             axes.plot(*_critical_curve(self.activation, biases[-1]), color="white", linewidth=1.5)
             axes.plot(*marks, "o", color=SECOND_COLOR, markersize=2.5, clip_on=False)
             axes.text(0.06, 0.9, "ordered", transform=axes.transAxes, color="white")
-            axes.text(0.94, 0.1, "chaotic", transform=axes.transAxes, color="white", ha="right")
+            is_finite = bool(np.isfinite(scale[0, -1]))
+            text, color = ("chaotic", "white") if is_finite else ("lengths diverge", "black")
+            axes.text(0.94, 0.1, text, transform=axes.transAxes, color=color, ha="right")
             axes.grid(visible=False)
             axes.set(
                 title=f"Phases of {self.activation.name}",
