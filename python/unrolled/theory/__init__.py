@@ -7,14 +7,31 @@ draws itself, and always says under which assumptions its figures hold.
 from __future__ import annotations
 
 from unrolled.counting.summation import PathSums, path_sums
+from unrolled.theory.checkpointing import Checkpoints, checkpoints
+from unrolled.theory.derivatives import (
+    ActivationMemory,
+    GradientCost,
+    JacobianCost,
+    activation_memory,
+    gradient_cost,
+    jacobian_cost,
+)
 from unrolled.theory.results import TheoryResult
 from unrolled.theory.training import Dropout, TrainingContexts, training_contexts
 
 __all__ = [
+    "ActivationMemory",
+    "Checkpoints",
     "Dropout",
+    "GradientCost",
+    "JacobianCost",
     "PathSums",
     "TheoryResult",
     "TrainingContexts",
+    "activation_memory",
+    "checkpoints",
+    "gradient_cost",
+    "jacobian_cost",
     "path_sums",
     "training_contexts",
 ]
