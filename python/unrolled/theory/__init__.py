@@ -16,22 +16,41 @@ from unrolled.theory.derivatives import (
     gradient_cost,
     jacobian_cost,
 )
+from unrolled.theory.fixed_points import (
+    FixedPoint,
+    MemoryOfDepth,
+    fixed_point,
+    implicit_gradient,
+    memory,
+)
+from unrolled.theory.monotone import MonotoneGradient, MonotoneLayer
 from unrolled.theory.results import TheoryResult
 from unrolled.theory.training import Dropout, TrainingContexts, training_contexts
+from unrolled.theory.weight_tying import EdgeLaw, WeightTied, weight_tied
 
 __all__ = [
     "ActivationMemory",
     "Checkpoints",
     "Dropout",
+    "EdgeLaw",
+    "FixedPoint",
     "GradientCost",
     "JacobianCost",
+    "MemoryOfDepth",
+    "MonotoneGradient",
+    "MonotoneLayer",
     "PathSums",
     "TheoryResult",
     "TrainingContexts",
+    "WeightTied",
     "activation_memory",
     "checkpoints",
+    "fixed_point",
     "gradient_cost",
+    "implicit_gradient",
     "jacobian_cost",
+    "memory",
     "path_sums",
     "training_contexts",
+    "weight_tied",
 ]
