@@ -201,13 +201,13 @@ class MonotoneLayer:
             The step: by default 1, and half of `max_step`. Forward-backward splitting converges
             below `max_step`, the other one for all.
         tol : float
-            How little z moves in the last step, relative to the larger of 1 and ``|z|``.
+            The residual ``|f(W z + U x + b) - z|`` that is small enough, relative to the larger of
+            1 and ``|z|``.
         max_steps : int
 
         Returns
         -------
         FixedPoint
-            Residuals are the movements of z in a step.
 
         Raises
         ------
@@ -326,14 +326,13 @@ class MonotoneLayer:
                 f"method must be 'forward_backward' or 'peaceman_rachford', got {described(method)}"
             )
         z, u = np.zeros(len(W)), np.zeros(len(W))
-        movements: list[float] = []
+        residuals: list[float] = []
         for _ in range(max_steps):
-            before = z
             z, u = step(z, u)
-            movements.append(float(np.linalg.norm(z - before)))
-            if movements[-1] <= tol * max(1.0, float(np.linalg.norm(z))):
-                return FixedPoint(z, tuple(movements), method, True)
-        return FixedPoint(z, tuple(movements), method, False)
+            residuals.append(float(np.linalg.norm(prox(W @ z + bias, 1.0) - z)))
+            if residuals[-1] <= tol * max(1.0, float(np.linalg.norm(z))):
+                return FixedPoint(z, tuple(residuals), method, True)
+        return FixedPoint(z, tuple(residuals), method, False)
 
     def _prox(self, u: Array, step: float) -> Array:
         """The activation, as it is with another step.
