@@ -7,6 +7,14 @@ draws itself, and always says under which assumptions its figures hold.
 from __future__ import annotations
 
 from unrolled.counting.summation import PathSums, path_sums
+from unrolled.theory.bottleneck import (
+    BottleneckCurve,
+    InformationPlane,
+    PlanePoint,
+    gaussian_bottleneck,
+    information_bottleneck,
+    information_plane,
+)
 from unrolled.theory.checkpointing import Checkpoints, checkpoints
 from unrolled.theory.derivatives import (
     ActivationMemory,
@@ -30,24 +38,30 @@ from unrolled.theory.weight_tying import EdgeLaw, WeightTied, weight_tied
 
 __all__ = [
     "ActivationMemory",
+    "BottleneckCurve",
     "Checkpoints",
     "Dropout",
     "EdgeLaw",
     "FixedPoint",
     "GradientCost",
+    "InformationPlane",
     "JacobianCost",
     "MemoryOfDepth",
     "MonotoneGradient",
     "MonotoneLayer",
     "PathSums",
+    "PlanePoint",
     "TheoryResult",
     "TrainingContexts",
     "WeightTied",
     "activation_memory",
     "checkpoints",
     "fixed_point",
+    "gaussian_bottleneck",
     "gradient_cost",
     "implicit_gradient",
+    "information_bottleneck",
+    "information_plane",
     "jacobian_cost",
     "memory",
     "path_sums",

@@ -8,11 +8,10 @@ keep is a solved problem; here are its solution and its price.
 from __future__ import annotations
 
 import math
-import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from unrolled._support.hints import described
+from unrolled._support.arguments import checked_positive
 from unrolled.errors import InvalidArgumentError
 from unrolled.show.plot import COLOR, SECOND_COLOR, styled
 from unrolled.theory.results import TheoryResult, figure_of, panel
@@ -155,7 +154,7 @@ def checkpoints(steps: int, snapshots: int) -> Checkpoints:
     >>> plan.extra_steps, plan.repetitions, plan.positions
     (15, 2, (0, 4, 7))
     """
-    steps, snapshots = _positive(steps, "steps"), _positive(snapshots, "snapshots")
+    steps, snapshots = checked_positive(steps, "steps"), checked_positive(snapshots, "snapshots")
     repetitions = _repetitions(steps, snapshots)
     extra = 0
     if repetitions:
@@ -188,13 +187,3 @@ def _best_advance(steps: int, snapshots: int) -> int:
         math.comb(snapshots + repetitions - 2, repetitions - 2) if repetitions > 1 else 1,
         steps - math.comb(snapshots - 1 + repetitions, repetitions),
     )
-
-
-def _positive(value: object, what: str) -> int:
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = 0
-    if number < 1:
-        raise InvalidArgumentError(f"{what} must be a positive integer, got {described(value)}")
-    return number

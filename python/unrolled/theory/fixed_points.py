@@ -8,14 +8,14 @@ without going back through the repetitions.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._support.arguments import checked_positive
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, NoFixedPointError
@@ -174,7 +174,7 @@ def fixed_point(
         raise InvalidArgumentError(f"method must be one of {listed}, got {method!r}")
     if not (isinstance(tol, (int, float)) and tol > 0):
         raise InvalidArgumentError(f"tol must be a positive number, got {described(tol)}")
-    search = _Search(f, start, float(tol), _positive(max_steps, "max_steps"))
+    search = _Search(f, start, float(tol), checked_positive(max_steps, "max_steps"))
     try:
         with np.errstate(all="ignore"):
             if method in ("anderson", "iteration"):
@@ -350,7 +350,7 @@ def implicit_gradient(
         rtol=tol,
         atol=0.0,
         restart=restart,
-        maxiter=math.ceil(_positive(max_steps, "max_steps") / restart),
+        maxiter=math.ceil(checked_positive(max_steps, "max_steps") / restart),
     )
     residual = float(np.linalg.norm(without_fixed_part(solution) - seed.ravel()))
     # GMRES may be content with its own estimate of the residual.
@@ -459,8 +459,8 @@ def memory(steps: int, size: int, history: int = 5) -> MemoryOfDepth:
     >>> compared.unrolled, compared.implicit, compared.break_even
     (100000, 11000, 12)
     """
-    kept = 0 if isinstance(history, int) and history == 0 else _positive(history, "history")
-    return MemoryOfDepth(_positive(steps, "steps"), _positive(size, "size"), kept)
+    kept = 0 if isinstance(history, int) and history == 0 else checked_positive(history, "history")
+    return MemoryOfDepth(checked_positive(steps, "steps"), checked_positive(size, "size"), kept)
 
 
 def _start(values: npt.ArrayLike) -> Array:
@@ -472,13 +472,3 @@ def _start(values: npt.ArrayLike) -> Array:
     if not array.size or not np.isfinite(array).all():
         raise InvalidArgumentError(f"expected an array of finite numbers, got {described(values)}")
     return array
-
-
-def _positive(value: Any, what: str) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = 0
-    if number < 1:
-        raise InvalidArgumentError(f"{what} must be a positive integer, got {described(value)}")
-    return number

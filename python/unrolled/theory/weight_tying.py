@@ -9,7 +9,6 @@ its largest eigenvalue and the vectors that belong to it (Perron and Frobenius).
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._support.arguments import checked_positive
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import (
@@ -270,7 +270,7 @@ def weight_tied(
     starts, ends = _selected(inputs, names, "inputs"), _selected(outputs, names, "outputs")
     live = _between(matrix, starts, ends)
     if steps is not None:
-        return _finite(_Cell(matrix, names, starts, ends, live), _positive(steps))
+        return _finite(_Cell(matrix, names, starts, ends, live), checked_positive(steps, "steps"))
     if not live.any():
         raise NothingToCountError("no path leads from an input to an output of the cell")
     cell_between = _Cell(matrix, names, starts, ends, live)
@@ -531,16 +531,6 @@ def _selected(nodes: Iterable[Any] | None, names: Sequence[Hashable], what: str)
             raise UnknownNameError(f"{what}: the cell has no node {node!r}")
         flags[number[node]] = True
     return flags
-
-
-def _positive(value: object) -> int:
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = 0
-    if number < 1:
-        raise InvalidArgumentError(f"steps must be a positive integer, got {described(value)}")
-    return number
 
 
 def _shares(weights: Floats) -> Floats:
