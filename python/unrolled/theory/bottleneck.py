@@ -219,7 +219,8 @@ class InformationPlane(TheoryResult):
         source = "known laws"
         if self.num_samples is not None:
             source = f"{self.num_samples:,} samples"
-        return f"Information plane of {len(self.points):,} layers, from {source}"
+        layers = len(self.points)
+        return f"Information plane of {layers:,} layer{'s' * (layers != 1)}, from {source}"
 
     @property
     def rows(self) -> list[dict[str, object]]:

@@ -118,7 +118,7 @@ class Checkpoints(TheoryResult):
             axes.plot([self.snapshots], [self.overhead], "o", color=SECOND_COLOR, label="this plan")
             axes.set_xlabel("snapshots [states]")
             axes.set_ylabel("extra steps per step")
-            axes.set_yscale("symlog", linthresh=1)
+            axes.set_ylim(bottom=0)
             axes.set_title(self.title)
             axes.legend()
         return figure_of(axes), axes

@@ -148,9 +148,10 @@ class JacobianCost(TheoryResult):
             axes = panel(axes)
             names = [str(row["order"]) for row in rows]
             values = [float(str(row["multiplications"])) for row in rows]
-            colors = [SECOND_COLOR if value == min(values) else COLOR for value in values]
-            axes.barh(names[::-1], values[::-1], color=colors[::-1])
-            axes.set_xscale("log")
+            axes.plot(values[::-1], names[::-1], "o", color=COLOR)
+            axes.plot(min(values), names[values.index(min(values))], "o", color=SECOND_COLOR)
+            axes.set_xscale("log" if min(values) > 0 else "linear")
+            axes.margins(y=0.3)
             axes.set_xlabel("multiplications")
             axes.set_title(self.title)
         return figure_of(axes), axes
@@ -287,7 +288,7 @@ def _cost_of_graph(graph: Graph, order: EliminationOrder) -> JacobianCost:
     if chosen is not None:
         vertices = tuple(one if names is None else names[one] for one in chosen.vertices)
     return JacobianCost(
-        f"graph '{graph.name}'",
+        graph.name,
         forward.cost,
         reverse.cost,
         None if best is None else best.cost,
@@ -370,7 +371,7 @@ def _cost_of_network(network: Network) -> JacobianCost:
     except NotSeriesParallelError as error:
         reason = str(error)
     return JacobianCost(
-        f"network '{network.name}'",
+        network.name,
         num_inputs * forward,
         num_outputs * reverse,
         optimal,
@@ -428,7 +429,7 @@ class GradientCost(TheoryResult):
     @property
     def title(self) -> str:
         """The model, and what a gradient costs."""
-        return f"Derivatives of {self.name}: a gradient costs {self.ratio:.3g} evaluations"
+        return f"{self.name}: a gradient costs {self.ratio:.3g} evaluations"
 
     @property
     def rows(self) -> list[dict[str, object]]:
@@ -460,7 +461,7 @@ class GradientCost(TheoryResult):
             axes = panel(axes)
             names = [str(row["derivative"]) for row in self.rows]
             values = [float(str(row["operations"])) for row in self.rows]
-            axes.barh(names[::-1], values[::-1], color=COLOR)
+            axes.plot(values[::-1], names[::-1], "o", color=COLOR)
             axes.set_xscale("log")
             axes.set_xlabel("operations a sample")
             axes.set_title(self.title)
@@ -525,7 +526,7 @@ def gradient_cost(
         halves += 0 if link.role == "kernel" else 2 * pairs
         reverse += pairs if link.source.trainable else 0
     trained = sum(tensor.size for tensor in network.parameters if tensor.trainable)
-    return GradientCost(f"network '{network.name}'", trained, (halves + 1) // 2, reverse)
+    return GradientCost(network.name, trained, (halves + 1) // 2, reverse)
 
 
 @dataclass(frozen=True, repr=False)
@@ -556,7 +557,7 @@ class ActivationMemory(TheoryResult):
     @property
     def title(self) -> str:
         """The model, and how much is kept."""
-        return f"Activations of {self.name} for a reverse sweep: {_mebibytes(self.saved)} a sample"
+        return f"{self.name}: a reverse sweep keeps {_mebibytes(self.saved)} a sample"
 
     @property
     def rows(self) -> list[dict[str, object]]:
@@ -650,7 +651,7 @@ def activation_memory(
         tensors, size = by_kind.get(kind, (0, 0))
         by_kind[kind] = (tensors + 1, size + sizes[number])
     return ActivationMemory(
-        f"network '{network.name}'",
+        network.name,
         name,
         by_kind,
         sum(size for _, size in by_kind.values()),
