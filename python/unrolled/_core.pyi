@@ -215,7 +215,6 @@ class Network:
     ) -> None: ...
     def mark_output(self, id: int) -> None: ...
     def find(self, name: str) -> int | None: ...
-    def copy(self) -> Network: ...
     @property
     def tensors(
         self,
@@ -278,10 +277,6 @@ class Counts:
 
     @property
     def log2_total(self) -> float: ...
-    @property
-    def total_scaled(self) -> tuple[float, int]:
-        """Mantissa in [1, 2) and exponent of Z."""
-
     @property
     def parameters(self) -> list[int]:
         """Identifiers of the tensors counted, in the order of declaration."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 
+from unrolled.printable import one_line
+
 __all__ = [
     "CycleError",
     "GraphFileError",
@@ -25,7 +27,14 @@ __all__ = [
 
 
 class UnrolledError(Exception):
-    """Base class of every error this package raises on purpose."""
+    """Base class of every error this package raises on purpose.
+
+    Its message is one line without anything that a terminal would obey, whatever the names in it
+    hold; `args` has it as it was raised.
+    """
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class InvalidArgumentError(UnrolledError, ValueError):

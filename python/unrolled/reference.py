@@ -163,7 +163,7 @@ def expand(network: Network) -> Graph:
     graph: Graph = {
         (tensor.name, index): {} for tensor in network.tensors for index in _indices(tensor.shape)
     }
-    for source, target, relations, _ in network.links:
+    for source, target, relations in network.links:
         for i, o, edges in _edges(relations, source.shape, target.shape):
             successors = graph[source.name, i]
             successors[target.name, o] = successors.get((target.name, o), 0) + edges

@@ -108,7 +108,7 @@ def test_broken_files_of_a_process(tmp_path, name):
 
 
 @pytest.mark.parametrize("threads", ["0", "-1", "two", "1.5"])
-def test_bad_threads(tmp_path, threads):
+def test_a_wrong_number_of_threads_is_one_line(tmp_path, threads):
     path = write(tmp_path / "edges.csv", numbered())
     result = invoke("analyze", path, "--threads", threads)
     assert result.exit_code == 2
@@ -124,7 +124,7 @@ def test_only_archives_are_mapped(tmp_path, name):
     assert f"{name}: only the edges of an .npz file" in result.stderr
 
 
-def test_a_folder(tmp_path):
+def test_a_folder_in_place_of_a_file_is_one_line(tmp_path):
     (tmp_path / "graph.npz").mkdir()
     result = invoke("analyze", tmp_path / "graph.npz")
     assert result.exit_code == 2
@@ -143,7 +143,7 @@ def test_nothing_to_count(tmp_path):
 
 @pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
-def test_interruption(tmp_path):
+def test_a_signal_ends_a_long_count_without_a_traceback(tmp_path):
     """A ladder whose exact count takes long."""
     node = np.arange(2_000_000)
     unrolled.Graph.from_edges(

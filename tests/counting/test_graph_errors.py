@@ -32,7 +32,7 @@ from unrolled import InvalidArgumentError, models
         ({"progress": "bar"}, ("progress", "'bar'")),
     ],
 )
-def test_bad_options(options, parts):
+def test_a_wrong_option_is_refused_and_named(options, parts):
     with pytest.raises(InvalidArgumentError) as caught:
         unrolled.count(from_edges(ONE, TWO), **options)
     assert all(part in str(caught.value) for part in parts)
@@ -67,7 +67,7 @@ def test_options_of_networks_are_refused_for_graphs():
         unrolled.count(from_edges(ONE, TWO), trainable_only=True)
 
 
-def test_memory_limit():
+def test_a_count_beyond_the_memory_limit_is_refused():
     graph = from_edges(np.arange(5000).repeat(2), np.arange(1, 5001).repeat(2))
     with pytest.raises(unrolled.MemoryLimitError, match="memory_limit"):
         unrolled.count(graph, memory_limit=1000)

@@ -92,7 +92,9 @@ def pieces(draw):
 
 @settings(max_examples=max(25, settings().max_examples), deadline=None)
 @given(pieces(), st.booleans(), st.booleans())
-def test_counts(tmp_path_factory, case, mapped, weighted):
+def test_stretches_that_repeat_or_shift_are_counted_like_any_edges(
+    tmp_path_factory, case, mapped, weighted
+):
     expected = Expected(case)
     if weighted:  # Counted edge by edge, to the same.
         case = replace(case, multiplicity=[1] * case.num_edges)

@@ -59,7 +59,7 @@ def parts(draw):
 
 @settings(max_examples=max(6, settings().max_examples // 20), deadline=None)
 @given(parts())
-def test_counts(tmp_path_factory, case):
+def test_widths_found_on_the_way_hold_every_count(tmp_path_factory, case):
     expected, graph = Expected(case), case.build()
     path = tmp_path_factory.mktemp("widths") / "graph.npz"
     graph.save(path)

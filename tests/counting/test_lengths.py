@@ -86,7 +86,7 @@ def check(network):
 
 @settings(max_examples=50)
 @given(twins())
-def test_random_networks(twin):
+def test_lengths_in_random_networks_are_those_of_all_paths(twin):
     check(twin.network)
 
 
@@ -128,7 +128,7 @@ def test_depth_of_a_chain():
         assert counts[name].shortest_length == counts[name].longest_length == depth - number
 
 
-def test_binomial_lengths():
+def test_residual_blocks_have_binomial_lengths():
     """n residual blocks of one link and a skip of none: lengths are binomial."""
     net = unrolled.Network()
     n = 60

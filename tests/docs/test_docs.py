@@ -43,6 +43,12 @@ FRAMEWORKS = ("jax", "keras", "onnx", "torch")
 
 
 @pytest.fixture(autouse=True)
+def eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are as wide as the terminal, which whoever runs the tests need not have."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.fixture(autouse=True)
 def rules_of_examples() -> Iterator[None]:
     """Other tests do not meet the operators that examples write rules for."""
     doors = [importlib.import_module(f"unrolled.importers.{name}") for name in FRAMEWORKS]
@@ -76,7 +82,9 @@ def test_public_function_has_an_example(name: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_of_page_print_what_they_say(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # All blocks are one session: later ones use the names of earlier ones. What is not Python
     # becomes empty lines, so that a failure is reported with its line.
     fence, lines = None, []
@@ -94,7 +102,9 @@ def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("block", fenced_blocks("console"))
-def test_readme_console(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_of_readme_print_what_they_say(
+    block: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command, _, expected = block.partition("\n")
     program, *arguments = shlex.split(command.removeprefix("$ "))
     assert program == "unrolled"

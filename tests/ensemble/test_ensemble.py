@@ -58,7 +58,7 @@ def test_free_energy_is_energy_less_heat(pairs, T):
 
 @settings(max_examples=60)
 @given(levels, st.floats(0.3, 10).flatmap(lambda size: st.sampled_from([size, -size])))
-def test_derivatives(pairs, T):
+def test_energy_entropy_and_heat_capacity_are_derivatives(pairs, T):
     """U = d(beta F)/d(beta), S = -dF/dT, C_v = dU/dT = beta**2 Var(E), by central differences."""
     pairs = [(energy / 500, g) for energy, g in pairs]
     e = ensemble(pairs)
@@ -81,7 +81,7 @@ def test_derivatives(pairs, T):
 
 @settings(max_examples=60)
 @given(levels)
-def test_limits(pairs):
+def test_limits_at_zero_are_the_ground_and_top_levels(pairs):
     e = ensemble(pairs)
     for limit, level in (("0+", e.ground_level), ("0-", e.top_level)):
         assert level.energy == (min if limit == "0+" else max)(energy for energy, _ in pairs)
@@ -207,7 +207,7 @@ def test_a_whole_model():
 
 @settings(max_examples=60)
 @given(levels, temperatures)
-def test_units(pairs, T):
+def test_bits_are_nats_over_log_2(pairs, T):
     nats = ensemble(pairs)
     bits = ensemble([(energy / math.log(2), g) for energy, g in pairs], unit="bits")
     for name, power in [
@@ -234,7 +234,7 @@ def test_energies_in_bits_are_exact_powers():
     assert counts.entropy(-1.0) == pytest.approx(e.entropy(-1.0, unit="nats"), rel=1e-15)
 
 
-def test_shapes():
+def test_quantities_have_the_shape_of_the_temperatures():
     e = Ensemble([0.0, 1.0, 2.0])
     T = np.array([[1.0, -2.0], [INF, 0.5]])
     assert isinstance(e.energy(), float)
@@ -246,7 +246,7 @@ def test_shapes():
     assert e.energy([1, "0+", -3]).shape == (3,)
 
 
-def test_sweep():
+def test_a_sweep_has_the_quantities_at_its_temperatures():
     e = Ensemble.from_counts([2, 2, 2, 1, 1])
     given = [-1.0, "0-", "0+", 2.5, INF]
     sweep = e.sweep(given, unit="bits")
@@ -317,7 +317,7 @@ def test_sweep():
         (lambda: Ensemble.from_counts([1.5]), "counts are integers"),
     ],
 )
-def test_wrong_input(make, message):
+def test_what_is_no_ensemble_or_temperature_is_refused(make, message):
     with pytest.raises(InvalidArgumentError, match=message):
         make()
 
@@ -337,7 +337,7 @@ def test_an_empty_ensemble_is_refused(make):
         make()
 
 
-def test_plot(tmp_path):
+def test_figures_have_units_and_break_at_zero(tmp_path):
     import matplotlib
 
     matplotlib.use("Agg")
@@ -370,7 +370,7 @@ def test_plot(tmp_path):
     pyplot.close(figure)
 
 
-def test_repr():
+def test_repr_says_how_many_levels_and_states():
     assert repr(Ensemble([0.0, 2.5], [1, 10**6])) == (
         "Ensemble(2 levels, 1,000,001 states, energies 0 to 2.5 nats)"
     )

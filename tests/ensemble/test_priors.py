@@ -10,7 +10,7 @@ from unrolled import Ensemble
 INF = math.inf
 
 
-def test_prior_probabilities():
+def test_a_prior_weighs_levels_and_drops_the_impossible_ones():
     p, x = [0.5, 0.25, 0.25, 0.0], [0.0, 1.0, 3.0, 77.0]
     e = Ensemble.from_probabilities(p, x)
     assert len(e) == 3

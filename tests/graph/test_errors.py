@@ -259,18 +259,18 @@ ROWS: dict[str, Case] = {
     [*EDGES.values(), *ENDS.values(), *ROWS.values()],
     ids=[*EDGES, *ENDS, *ROWS],
 )
-def test_bad_arguments(case):
+def test_what_is_no_graph_is_refused(case):
     check(*case)
 
 
 @pytest.mark.parametrize("name", ["", 3, "two\nlines", b"bytes"])
-def test_bad_names(name):
+def test_a_name_that_is_no_line_of_text_is_refused(name):
     with pytest.raises(UnrolledError):
         from_edges(ONE, TWO, name=name)
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, "two", [2]])
-def test_bad_threads(threads):
+def test_a_wrong_number_of_threads_is_refused(threads):
     graph = from_edges(ONE, TWO)
     with pytest.raises(InvalidArgumentError, match="threads"):
         unrolled.count(graph, threads=threads)
@@ -300,7 +300,7 @@ def test_an_empty_graph(kind, options):
                 function(graph, exact=exact)
 
 
-def test_no_outputs():
+def test_without_outputs_no_node_has_a_path():
     """None was asked for, so no node has a path."""
     graph = from_edges(ONE, TWO, outputs=[])
     assert unrolled.count(graph).log2().tolist() == [-np.inf] * 3

@@ -24,7 +24,7 @@ def sparse():
 
 @pytest.mark.parametrize("layout", ["csr", "csc", "coo", "lil", "dok", "bsr", "dia"])
 @pytest.mark.parametrize("kind", ["array", "matrix"])
-def test_from_scipy(layout, kind):
+def test_scipy_matrices_of_every_layout_are_read(layout, kind):
     dense = np.zeros((5, 5), dtype=np.int64)
     dense[0, 2] = dense[1, 2] = 1
     dense[2, 3] = 2
@@ -203,7 +203,7 @@ def test_huge_multiplicities_of_networkx(other):
 
 
 @given(graphs())
-def test_coalesce(case):
+def test_coalesce_adds_up_parallel_edges_and_keeps_the_rest(case):
     added = {}
     for source, target, multiplicity in case.edges:
         added[source, target] = added.get((source, target), 0) + multiplicity

@@ -39,7 +39,7 @@ def named_graph():
 
 @settings(max_examples=max(40, settings().max_examples // 3))
 @given(case=graphs(), mmap=st.booleans())
-def test_round_trip(tmp_path_factory, case, mmap):
+def test_a_loaded_graph_is_the_saved_one(tmp_path_factory, case, mmap):
     path = tmp_path_factory.mktemp("round") / "graph.npz"
     graph = case.build(name="round trip")
     graph.save(path)
@@ -81,7 +81,7 @@ def test_names_that_cannot_be_saved(tmp_path):
 
 
 @pytest.mark.parametrize("mmap", [False, True])
-def test_larger_graphs(tmp_path, mmap):
+def test_a_mapped_file_is_read_whole_in_several_parts(tmp_path, mmap):
     """Enough edges for a mapped file to be read in several parts."""
     case = decorated(scattered(20_000, 200_000, 60, seed=1), np.random.default_rng(5))
     graph = case.build()
@@ -204,7 +204,7 @@ def test_paths_of_every_kind(tmp_path, kind):
     assert everything(unrolled.Graph.load(path)) == everything(SMALL.build())
 
 
-def test_save_replaces(tmp_path):
+def test_save_replaces_an_older_file(tmp_path):
     path = tmp_path / "graph.npz"
     grid(3, 3).build().save(path)
     SMALL.build().save(path)

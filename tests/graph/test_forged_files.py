@@ -178,7 +178,7 @@ def test_values_changed_one_by_one(tmp_path, small_file, mmap):
 
 
 @pytest.mark.parametrize("mmap", [False, True])
-def test_random_members(tmp_path, small_file, mmap):
+def test_members_changed_at_random_never_count_wrongly(tmp_path, small_file, mmap):
     """Bytes of one member change, and the checksums with them."""
     data, _ = small_file
     members = members_of(data)
@@ -239,7 +239,7 @@ def test_pickled_objects_are_refused(tmp_path, small_file, monkeypatch, mmap):
 
 @pytest.mark.parametrize("mmap", [False, True])
 @pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_compressed_archives(tmp_path, small_file, mmap, compression):
+def test_compressed_archives_never_count_wrongly(tmp_path, small_file, mmap, compression):
     """As `numpy.savez_compressed` makes them; what is compressed cannot be mapped."""
     data, expected = small_file
     content = archive_of(members_of(data), compression)

@@ -400,7 +400,7 @@ ERRORS: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("case", ERRORS.values(), ids=ERRORS.keys())
-def test_error(case: Case) -> None:
+def test_what_is_no_network_is_refused(case: Case) -> None:
     attempt, kind, message = case
     net = Network("broken")
     x = net.input((4, 8, 8))

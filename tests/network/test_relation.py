@@ -173,7 +173,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED.keys())
-def test_refused(case: tuple[Callable[[], Any], str]) -> None:
+def test_what_is_no_relation_is_refused(case: tuple[Callable[[], Any], str]) -> None:
     attempt, message = case
     with pytest.raises(InvalidNetworkError, match=message):
         attempt()

@@ -54,7 +54,7 @@ def relative_entropy(p, q):
 
 @settings(max_examples=100)
 @given(tallies, tallies, options)
-def test_definitions(a, b, chosen):
+def test_divergences_agree_with_their_definitions_in_50_digits(a, b, chosen):
     found = divergence(Spectrum.from_counts(a), Spectrum.from_counts(b), **chosen)
     p, q = (distribution(one, **chosen) for one in (a, b))
     with mpmath.workdps(50):
@@ -69,7 +69,7 @@ def test_definitions(a, b, chosen):
 
 @settings(max_examples=60)
 @given(tallies, tallies, tallies, st.sampled_from(["contexts", "parameters"]))
-def test_laws(a, b, c, of):
+def test_divergences_are_distances_or_not_as_they_should(a, b, c, of):
     x, y, z = (Spectrum.from_counts(one) for one in (a, b, c))
     for width in (0, 1):
         ab, ba = divergence(x, y, of=of, bin_width=width), divergence(y, x, of=of, bin_width=width)
@@ -115,6 +115,6 @@ def test_a_model_by_all_its_names():
         (lambda s: divergence(s, "resnet17"), unrolled.UnknownModelError, "resnet18"),
     ],
 )
-def test_wrong_input(call, error, message):
+def test_what_has_no_divergence_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call(Spectrum.from_counts([1, 2]))

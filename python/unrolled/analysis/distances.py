@@ -15,11 +15,14 @@ from unrolled.counting.counts import Counts
 from unrolled.counting.graph_counts import GraphCounts
 from unrolled.errors import InvalidArgumentError, NothingToCountError
 from unrolled.graph.graph import Graph
+from unrolled.importers.door import Door
 from unrolled.sources.resolution import resolve
 from unrolled.spectrum.divergences import Divergence, Drawn, divergence_of_spectra
 from unrolled.spectrum.spectrum import Spectrum
 
 __all__ = ["divergence"]
+
+DIVERGENCE = Door("divergence")
 
 
 def divergence(a: Any, b: Any, /, *, of: Drawn = "contexts", bin_width: float = 1.0) -> Divergence:
@@ -89,7 +92,7 @@ def _spectrum_of(model: Any) -> Spectrum:
     elif isinstance(model, Analysis):
         spectrum = model.spectrum
     else:
-        source = resolve(model)
+        source = resolve(model, door=DIVERGENCE)
         if isinstance(source, (Counts, GraphCounts)):
             spectrum = source.spectrum()
         elif isinstance(source, Graph):

@@ -63,8 +63,18 @@ class Tensor:
         return f"Tensor({self.name!r}, shape={self.shape}, role={self.role!r}{frozen})"
 
 
-class Link(NamedTuple):
+class Connection(NamedTuple):
+    """What a link connects, and how: the part of a `Link` that counts depend on."""
+
+    source: Tensor
+    target: Tensor
+    relations: tuple[Relation, ...]
+
+
+class Link(Connection):
     """Which elements of `source` each element of `target` is computed from, and as what.
+
+    It is the tuple of its first three attributes.
 
     Attributes
     ----------
@@ -75,10 +85,19 @@ class Link(NamedTuple):
         "shift", "mean", "variance" or "table".
     """
 
-    source: Tensor
-    target: Tensor
-    relations: tuple[Relation, ...]
-    role: LinkRole = "data"
+    role: LinkRole
+
+    def __new__(
+        cls,
+        source: Tensor,
+        target: Tensor,
+        relations: tuple[Relation, ...],
+        role: LinkRole = "data",
+    ) -> Link:
+        """Connect two tensors."""
+        link = super().__new__(cls, source, target, relations)
+        link.role = role
+        return link
 
 
 class Weight(NamedTuple):

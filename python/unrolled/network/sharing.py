@@ -218,8 +218,9 @@ def fill_with_shared(copy: Builder, network: Builder, groups: Iterable[Sequence[
             own[tensor.id] = copy.tensor(tensor.name, tensor.shape, operation=operation)
     for number, tensor in kept.items():
         own[number] = own[tensor.id]
-    for source, target, relations, role in network.links:
-        copy.link(own[source.id], own[target.id], relations, role=role)
+    for link in network.links:
+        source, target = own[link.source.id], own[link.target.id]
+        copy.link(source, target, link.relations, role=link.role)
     copy.number_like(network)
     for tensor in network.outputs:
         copy.output(own[tensor.id])

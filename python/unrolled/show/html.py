@@ -1,11 +1,15 @@
-"""Tables in HTML, for notebooks and for the report; everything from outside is escaped."""
+"""Tables in HTML, for notebooks and for the report.
+
+Everything from outside is made printable, and then escaped.
+"""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from types import MappingProxyType
 
+from unrolled.printable import printable
 from unrolled.show import tables
 from unrolled.show.cells import format_row
 from unrolled.show.layers import HEADINGS, layer_row
@@ -30,24 +34,29 @@ def table(
 
     Columns in `bars` have a bar behind each cell, as long as the share of the width it has.
     """
-    first, *others = (escape(heading).replace("\n", " ") for heading in headings)
+    first, *others = (escaped(heading.replace("\n", " ")) for heading in headings)
     head = f'<th scope="col">{first}</th>' + "".join(
         f'<th scope="col" class="n">{heading}</th>' for heading in others
     )
     lines = []
     for at, (name, *cells) in enumerate(rows):
         # End tags of rows and cells are optional, and a report has thousands of them.
-        line = f'<tr><th scope="row">{escape(name)}'
+        line = f'<tr><th scope="row">{escaped(name)}'
         for column, cell in enumerate(cells, 1):
             share = bars[column][at] if column in bars else 0.0
             mark = f' class="bar" style="--share: {share:.1%}"' if share >= LEAST_BAR else ""
-            line += f"<td{mark}>{escape(cell)}"
+            line += f"<td{mark}>{escaped(cell)}"
         lines.append(line)
     body = "\n".join(lines)
     return (
-        f'<table class="{classes}"><caption>{escape(caption)}</caption>\n'
+        f'<table class="{classes}"><caption>{escaped(caption)}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
     )
+
+
+def escaped(text: str) -> str:
+    """A text for the content or an attribute of an element."""
+    return html.escape(printable(text))
 
 
 def comparison(ranking: ComparisonLike) -> str:
@@ -55,7 +64,7 @@ def comparison(ranking: ComparisonLike) -> str:
     rows = [format_row(one) for one in ranking.analyses[:MOST_ROWS]]
     headings = [one.with_unit(one.heading) for one in TABULATED]
     left_out = _left_out(len(ranking) - len(rows), "models")
-    notes = "".join(f"<p>{escape(note)}</p>" for note in ranking.notes)
+    notes = "".join(f"<p>{escaped(note)}</p>" for note in ranking.notes)
     return styled(table(ranking.title, ["model", *headings], rows) + left_out + notes)
 
 
@@ -66,7 +75,7 @@ def analysis(result: AnalysisLike) -> str:
     text = table(title, ["quantity", "value"], rows)
     for note in notes:
         sentence = note if isinstance(note, str) else " ".join(note)
-        text += f"<p>{escape(sentence.strip())}</p>"
+        text += f"<p>{escaped(sentence.strip())}</p>"
     if not result.has_layers:
         return styled(text)
     rows = [layer_row(layer, 3) for layer in result.layers[:MOST_ROWS]]

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use unrolled_core::{
-    Csr, Graph, GraphCountOptions, Indices, Lists, Monitor, Result, Roles, from_edges,
+    Csr, Graph, GraphCountOptions, Indices, Lists, Monitor, NodeOrder, Result, Roles, from_edges,
 };
 
 /// Edges of a graph, about.
@@ -43,13 +43,14 @@ impl Edges {
         Self { nodes: self.nodes, sources, targets }
     }
 
-    fn lists(&self) -> Result<Csr<'_>> {
+    fn lists(&self) -> Result<(Csr<'_>, NodeOrder)> {
         let (sources, targets) = (Indices::from(&self.sources[..]), (&self.targets[..]).into());
         from_edges(&sources, targets, None, Some(self.nodes as u64), 1, &Monitor::silent())
     }
 
     fn graph(&self) -> Result<Graph<'_>> {
-        Graph::new(Lists::Memory(self.lists()?), Roles::default(), None, 1, &Monitor::silent())
+        let (lists, order) = self.lists()?;
+        Graph::new(Lists::Memory(lists), Roles::default(), order, 1, &Monitor::silent())
     }
 }
 

@@ -1,12 +1,11 @@
 //! A small network as an explicit graph.
 
 use crate::error::{Error, Result};
-use crate::graph::building::edges::from_edges;
-use crate::graph::lists::csr::{Csr, check_nodes};
-use crate::graph::roles::{ParameterNodes, Roles};
+use crate::graph::lists::csr::check_nodes;
+use crate::graph::{Csr, NodeOrder, ParameterNodes, Roles, from_edges};
+use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
-use crate::network::bound::available_memory;
-use crate::network::tensors::{Network, Role, TensorId};
+use crate::network::{Network, Role, TensorId};
 
 /// Bytes an edge takes while the graph is built.
 const EDGE_BYTES: u64 = 32;
@@ -16,6 +15,8 @@ const EDGE_BYTES: u64 = 32;
 pub struct Unrolled {
     /// Successor lists of the elements.
     pub lists: Csr<'static>,
+    /// What is known of the order of the elements in the lists.
+    pub order: NodeOrder,
     /// Elements of parameters, inputs and outputs.
     pub roles: Roles,
     /// Tensors in the order in which their elements are numbered, each with its first element's
@@ -61,7 +62,8 @@ pub fn unroll(network: &Network, limit: Option<u64>, monitor: &Monitor<'_>) -> R
         times.push(edge.multiplicity);
     }
     let multiplicity = times.iter().any(|&times| times != 1).then(|| times.into());
-    let lists = from_edges(&sources.into(), targets.into(), multiplicity, Some(nodes), 1, monitor)?;
+    let (lists, order) =
+        from_edges(&sources.into(), targets.into(), multiplicity, Some(nodes), 1, monitor)?;
     let elements = |id: TensorId| {
         let start = starts[id.0];
         let length = network.tensors()[id.0].elements();
@@ -82,5 +84,5 @@ pub fn unroll(network: &Network, limit: Option<u64>, monitor: &Monitor<'_>) -> R
         inputs: Some(of_role(|role| role == Role::Input)),
         parameters: ParameterNodes::Nodes(parameters),
     };
-    Ok(Unrolled { lists, roles, tensors })
+    Ok(Unrolled { lists, order, roles, tensors })
 }

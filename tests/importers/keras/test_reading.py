@@ -188,7 +188,7 @@ def test_subclass_of_a_functional_model(model: Any) -> None:
 @pytest.fixture
 def own_rule() -> Iterator[None]:
     yield
-    door.TABLE.remove("Scaled", "activations.odd")
+    door.importer.TABLE.remove("Scaled", "activations.odd")
 
 
 class Scaled(L.Layer):  # type: ignore[misc,name-defined]

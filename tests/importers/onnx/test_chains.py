@@ -191,5 +191,5 @@ def chains(draw: Draw) -> Any:
 
 
 @given(chains(), st.sampled_from(["value", "dependency"]))
-def test_random_chains(proto: Any, semantics: str) -> None:
+def test_random_chains_count_as_their_linear_forms(proto: Any, semantics: str) -> None:
     assert_counts(proto, semantics=semantics)

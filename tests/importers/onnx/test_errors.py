@@ -259,7 +259,7 @@ def test_files_that_are_no_models(tmp_path: Path, content: bytes) -> None:
     assert "bytes" in error_of(content)
 
 
-def test_truncated_files() -> None:
+def test_a_file_cut_off_anywhere_is_refused() -> None:
     content = model("Conv x,w -> y", inputs={"x": (1, 2, 5)}, weights={"w": (3, 2, 3)})
     data = content.SerializeToString()
     for length in range(0, len(data), 7):
@@ -347,7 +347,9 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_bombs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sizes_that_no_memory_holds_are_refused_quickly(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("unrolled.importers.onnx.graph.MOST_REPEATED", 2000)
     proto = BOMBS[name]()
     start = time.monotonic()
@@ -389,7 +391,7 @@ def test_bodies_that_multiply(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "once loops are unrolled" in error_of(proto)
 
 
-def test_deep_nesting() -> None:
+def test_deep_nesting_is_refused_without_overflow() -> None:
     body = subgraph("Mul x,w -> t", outputs="t")
     for _ in range(25):
         other = subgraph(outputs="x")

@@ -42,14 +42,14 @@ LARGEST_RUN = 100_000
 
 
 @pytest.mark.parametrize("block", range(max(CASES // BLOCK, 1)))
-def test_damaged_bytes(block: int) -> None:
+def test_damaged_bytes_are_read_or_refused(block: int) -> None:
     for number in range(block * BLOCK, (block + 1) * BLOCK):
         random = Random(f"bytes {number}")
         read(mutated_bytes(random, random.choice(MODELS).SerializeToString()), random)
 
 
 @pytest.mark.parametrize("block", range(max(2 * CASES // BLOCK, 1)))
-def test_damaged_structure(block: int) -> None:
+def test_damaged_structure_is_read_or_refused(block: int) -> None:
     operators = [*door.operators(), "NonZero", "MyOp"]
     for number in range(block * BLOCK, (block + 1) * BLOCK):
         random = Random(f"structure {number}")

@@ -13,7 +13,7 @@ from unrolled.errors import InvalidModelError, UnsupportedOperatorError
 from unrolled.importers.jax.constants import constant, worked_out
 from unrolled.importers.jax.equation import MISSING, Equation, Missing, Thing
 from unrolled.importers.jax.lazy import elementwise
-from unrolled.importers.jax.liveness import Liveness, inner_jaxpr, opened
+from unrolled.importers.jax.liveness import Liveness, called_name, inner_jaxpr, opened
 from unrolled.importers.rules import RuleTable, Unsupported
 from unrolled.importers.tracing.values import Constant
 
@@ -43,6 +43,9 @@ REFUSED = {
 
 FUNCTIONS = ("celu", "squareplus")
 """Of `jax.nn`, jitted, that add up several functions of one tensor: one function all the same."""
+
+PAIRS = ("hypot", "logaddexp", "logaddexp2")
+"""Of `jax.numpy`, written out with several uses of each tensor: a function of both."""
 
 LOOPS = ("cond", "scan", "while")
 """Primitives that may pass on what is missing without computing anything from it."""
@@ -116,6 +119,9 @@ class Walker:
             if called is not None and operator not in self._table:
                 if _is_function(equation):
                     return [self._mapped(thing) for thing in things[:1]]
+                if called_name(equation) in PAIRS and len(equation.outvars) == 1:
+                    shape = tuple(equation.outvars[0].aval.shape)
+                    return [self._combined(called_name(equation), things, shape)]
                 return self.closed(called, things, used)
             name = "/".join([part for part in (*self._scopes, operator) if part])
             node = Equation(self, equation, name, things, used)
@@ -142,6 +148,14 @@ class Walker:
             return thing
         return elementwise(self.tracer, [thing], thing.shape, self.tracer.pointwise)
 
+    def _combined(self, name: str, things: Sequence[Thing], shape: tuple[int, ...]) -> Thing:
+        """A function of the elements at the same index of several tensors."""
+        items = [thing for thing in things if not isinstance(thing, Missing)]
+        if len(items) < len(things):
+            return MISSING
+        self.tracer.name = "/".join([part for part in (*self._scopes, name) if part])
+        return elementwise(self.tracer, items, shape, self.tracer.function)
+
     @contextmanager
     def _scope(self, name: str) -> Iterator[None]:
         self._scopes.append(name)
@@ -161,7 +175,7 @@ class Walker:
             return nothing
         constants = [thing for thing in node.things if isinstance(thing, Constant)]
         if len(constants) == len(node.things):
-            return worked_out(node, constants)
+            return worked_out(self.tracer, node, constants)
         if any(0 in shape for shape in node.shapes):
             return [Constant.of(np.zeros(shape)) for shape in node.shapes]
         if rule is None:
@@ -194,5 +208,5 @@ def _is_function(equation: Any) -> bool:
     """Whether it calls one of `FUNCTIONS` on one tensor that keeps its shape."""
     first, *others = [getattr(atom.aval, "shape", None) for atom in equation.invars] or [None]
     results = [out.aval.shape for out in equation.outvars]
-    named = equation.params.get("name") in FUNCTIONS
+    named = called_name(equation) in FUNCTIONS
     return named and results == [first] and all(shape == () for shape in others)

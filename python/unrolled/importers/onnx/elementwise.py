@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -96,19 +97,19 @@ def add(tracer: Tracer, node: Node) -> Operand:
 
 @rule("Sub")
 def subtract(tracer: Tracer, node: Node) -> Operand:
-    operands = operands_of(tracer, node)
+    operands = dequantised(tracer, operands_of(tracer, node), "zero point")
     return folded(tracer, node, operands, np.subtract) or tracer.subtract(*operands)
 
 
 @rule("Mul")
 def multiply(tracer: Tracer, node: Node) -> Operand:
-    operands = operands_of(tracer, node)
+    operands = dequantised(tracer, operands_of(tracer, node), "scale")
     return folded(tracer, node, operands, np.multiply) or tracer.multiply(*operands)
 
 
 @rule("Div")
 def divide(tracer: Tracer, node: Node) -> Operand:
-    operands = operands_of(tracer, node)
+    operands = dequantised(tracer, operands_of(tracer, node), "scale")
     return folded(tracer, node, operands, _quotient) or tracer.divide(*operands)
 
 
@@ -232,8 +233,8 @@ def reduction(tracer: Tracer, node: Node) -> Operand:
     y = tracer.reduce(x, axes, keepdims=keepdims)
     function = REDUCTIONS[node.operator]
     if isinstance(x, Constant) and function is not None:
-        return x.mapped(
-            y.shape, lambda a: function(a, axis=tuple(axes), keepdims=keepdims).astype(a.dtype)
+        return tracer.work_out(
+            y.shape, lambda a: function(a, axis=tuple(axes), keepdims=keepdims).astype(a.dtype), x
         )
     return y
 
@@ -308,7 +309,7 @@ def constant_of_shape(tracer: Tracer, node: Node) -> Operand:
         # A shape that is stored, not worked out, is that of weights the model fills in itself.
         return tracer.parameter(node.outputs[0], shape)
     fill = np.float32(0) if value is None or value.array is None else value.array.reshape(-1)[0]
-    return filled(shape, fill)
+    return filled(tracer, shape, fill)
 
 
 @rule("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "EyeLike")
@@ -339,13 +340,12 @@ def number_range(tracer: Tracer, node: Node) -> Operand:
     if step == 0 or not np.isfinite([start, limit, step]).all():
         raise InvalidModelError(f"node '{node.name}': a Range from {start} to {limit} by {step}")
     number = max(int(np.ceil((float(limit) - float(start)) / float(step))), 0)
-    return filled((number,), 0).mapped((number,), lambda _: start + step * np.arange(number))
+    return tracer.work_out((number,), lambda: start + step * np.arange(number))
 
 
-def filled(shape: tuple[int, ...], fill: Any) -> Constant:
+def filled(tracer: Tracer, shape: tuple[int, ...], fill: Any) -> Constant:
     """A constant of one number, with its elements unless they are too many."""
-    scalar = Constant.of(fill)
-    return scalar.mapped(shape, lambda a: np.broadcast_to(a, shape))
+    return tracer.work_out(shape, lambda: np.broadcast_to(np.asarray(fill), shape))
 
 
 def operands_of(tracer: Tracer, node: Node) -> list[Operand]:
@@ -361,6 +361,32 @@ def operands_of(tracer: Tracer, node: Node) -> list[Operand]:
     return operands
 
 
+def dequantised(tracer: Tracer, operands: list[Operand], part: str) -> list[Operand]:
+    """The operands of a product or difference, a part of a quantised weight made a constant.
+
+    The first stored tensor that multiplies stored integers, or a product with them, is their scale:
+    as where a single operator dequantises them, it is no parameter. Nor is one that is subtracted
+    before.
+
+    Parameters
+    ----------
+    tracer : Tracer
+    operands : list of Operand
+    part : {"scale", "zero point"}
+    """
+    for x, other in (operands, operands[::-1]) if len(operands) == 2 else ():
+        if not (isinstance(x, Value) and x.awaits_scale and isinstance(other, Value)):
+            continue
+        stored = other.node
+        while stored.kind == "reshaped":
+            stored = stored.operands[0].node
+        if stored.kind in ("parameter", "frozen") and not other.awaits_scale:
+            tracer.notes[stored.name] = f"the {part} of a quantised weight"
+            rest = replace(x, awaits_scale=part != "scale")
+            return [rest if one is x else Constant(other.shape) for one in operands]
+    return operands
+
+
 def folded(
     tracer: Tracer, node: Node, operands: list[Operand], function: Callable[..., Any] | None
 ) -> Constant | None:
@@ -372,7 +398,7 @@ def folded(
     if function is None:
         return Constant(shape)
     try:
-        return constants[0].mapped(shape, function, *constants[1:])
+        return tracer.work_out(shape, function, *constants)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidModelError(f"node '{node.name}' ({node.operator}): {error}") from None
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from unrolled.errors import InvalidModelError, UnsupportedOperatorError
 from unrolled.importers.onnx.elementwise import checked_axes
-from unrolled.importers.onnx.reader import Node
+from unrolled.importers.onnx.reader import Node, Stored
 from unrolled.importers.onnx.table import TABLE
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Operand, Value, size_of
@@ -42,7 +43,7 @@ def quantised_conv(tracer: Tracer, node: Node) -> Operand:
     x, kernel = node.input(0), node.input(3 if node.operator == "QLinearConv" else 1)
     windows = windows_of(tracer, node, x, kernel.shape[2:])
     y = tracer.convolve(x, kernel, windows, groups=node.attribute("group", 1))
-    return with_bias(tracer, node, y, 8)
+    return quantised_product(node, with_bias(tracer, node, y, 8))
 
 
 @rule("ConvTranspose")
@@ -143,7 +144,16 @@ def matmul(tracer: Tracer, node: Node) -> Operand:
 
 @rule("MatMulInteger", "QLinearMatMul")
 def quantised_matmul(tracer: Tracer, node: Node) -> Operand:
-    return tracer.matmul(node.input(0), node.input(3 if node.operator == "QLinearMatMul" else 1))
+    y = tracer.matmul(node.input(0), node.input(3 if node.operator == "QLinearMatMul" else 1))
+    return quantised_product(node, y)
+
+
+def quantised_product(node: Node, y: Operand) -> Operand:
+    """A product with stored integers, whose scale is still to come if nothing scales it here."""
+    of_weight = any(isinstance(x, Stored) and x.value is not None for x in node.inputs[:2])
+    if isinstance(y, Value) and of_weight and not node.operator.startswith("QLinear"):
+        return replace(y, awaits_scale=True)
+    return y
 
 
 @rule("DynamicQuantizeLinear")

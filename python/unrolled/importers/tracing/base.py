@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from unrolled._core import Relation
 from unrolled.errors import InvalidModelError
-from unrolled.importers.tracing.values import Constant, Kind, Node, Operand, Shape, Value
+from unrolled.importers.tracing.budget import LARGEST_CONSTANT, Budget
+from unrolled.importers.tracing.values import (
+    Array,
+    Constant,
+    Kind,
+    Node,
+    Operand,
+    Shape,
+    Value,
+    size_of,
+)
 from unrolled.network.layers.elementwise import alignment
 from unrolled.network.layers.reshaping import regrouping
 
@@ -33,6 +45,7 @@ class Base:
         self._reserved: set[str] = set()
         self._copies: dict[str, int] = {}
         self.notes: dict[str, str] = {}
+        self.budget = Budget()
 
     def input(self, name: str, shape: Shape) -> Value:
         """An input of the model, which is declared when something is computed from it."""
@@ -41,6 +54,37 @@ class Base:
     def parameter(self, name: str, shape: Shape, *, trainable: bool = True) -> Value:
         """A parameter of the model, which is declared when something is computed from it."""
         return self._stored("parameter" if trainable else "frozen", name, shape)
+
+    def work_out(
+        self, shape: Shape, function: Callable[..., Array], *constants: Constant
+    ) -> Constant:
+        """A function of constants that has the given shape.
+
+        Its elements are worked out if those of all constants are known and there are not too many.
+
+        Raises
+        ------
+        InvalidModelError
+            All that is worked out for this model takes too much.
+        """
+        arrays = [one.array for one in constants if one.array is not None]
+        if size_of(shape) > LARGEST_CONSTANT or len(arrays) < len(constants):
+            return Constant(shape)
+        with np.errstate(all="ignore"):
+            return self.held(np.asarray(function(*arrays)), shape, *arrays)
+
+    def held(self, array: Array, shape: Shape | None = None, *read: Array) -> Constant:
+        """A constant with the elements of an array, worked out from those of others.
+
+        Raises
+        ------
+        InvalidModelError
+            All that is worked out for this model takes too much.
+        """
+        if array.base is None:  # To look at another array in another way is no work.
+            self.budget.work(self.name, max(array.size, *[one.size for one in read], 1))
+        self.budget.hold(self.name, array)
+        return Constant(array.shape if shape is None else shape, array)
 
     def output(self, *operands: Operand) -> None:
         """Mark outputs of the model.

@@ -23,6 +23,7 @@ from unrolled.importers.tracing.values import (
     Node,
     Operand,
     Shape,
+    Shift,
     Sign,
     Value,
     broadcast_shapes,
@@ -35,6 +36,7 @@ Kind: TypeAlias = Literal["sum", "product"]
 LONGEST_CHAIN = 64
 """Nodes that wait for what follows, one behind the other; the next is made at once."""
 
+OPPOSITE: dict[Sign, Sign] = {"": "-", "-": "", "/": "-"}
 INVERSE: dict[Sign, Sign] = {"": "/", "-": "/", "/": ""}
 
 
@@ -55,14 +57,15 @@ class Elementwise(Movement):
             Whether a reciprocal stays one, as under square roots, clipping, and factors.
         """
         if isinstance(x, Constant):
-            return Constant(x.shape) if function is None else x.mapped(x.shape, function)
+            return Constant(x.shape) if function is None else self.work_out(x.shape, function, x)
         return x if power else replace(x, sign="", mapped=True)
 
     def negative(self, x: Operand) -> Operand:
         """Minus a tensor."""
         if isinstance(x, Constant):
-            return x.mapped(x.shape, lambda array: -array)
-        return x.signed("" if x.sign == "-" else "-")
+            return self.work_out(x.shape, lambda array: -array, x)
+        shift = x.shift and replace(x.shift, sign=OPPOSITE[x.shift.sign])
+        return replace(x, sign=OPPOSITE[x.sign], shift=shift)
 
     def reciprocal(self, x: Operand) -> Operand:
         """One divided by a tensor."""
@@ -117,6 +120,9 @@ class Elementwise(Movement):
         it were added, and changes no edge.
         """
         values = [x for x in (a, b) if isinstance(x, Value)]
+        if len(values) == 1 and _is_of(condition, values[0]):
+            shape = broadcast_shapes(self.name, [condition.shape, a.shape, b.shape])
+            return self.expand(self.pointwise(values[0], power=True), shape)
         if isinstance(condition, Value) and len(values) == 1:
             # A condition on a statistic of the tensor belongs to its normaliser, as where a softmax
             # is made safe against groups that are masked as a whole.
@@ -180,7 +186,16 @@ class Elementwise(Movement):
         reduced = tuple(sorted([at for axis in chosen if (at := places[axis]) is not None]))
         whole = Value(x.node, x.node.shape)
         canonical = tuple([1 if a in reduced else n for a, n in enumerate(x.node.shape)])
-        node = Node("reduction", self.name, canonical, (whole,), reduced, depth=x.node.depth + 1)
+        shift = x.shift if x.shift is not None and set(reduced) <= set(x.shift.axes) else None
+        node = Node(
+            "reduction",
+            self.name,
+            canonical,
+            (whole,),
+            reduced,
+            depth=x.node.depth + 1,
+            shift=shift,
+        )
         if x.axes is None and keepdims:
             return Value(node, shape, sign=sign)
         return Value(node, shape, tuple([places[axis] for axis in kept]), sign=sign)
@@ -225,13 +240,41 @@ class Elementwise(Movement):
         if not given:
             return Constant(shape)
         if kind == "sum":
-            given = _without_multiplied_out(given)
+            given = self._without_shifts(_without_multiplied_out(given))
         values, whole = self._without_normalisers(given, kind)
         result = self._together(values, kind, shape, len(operands))
         if kind == "product" and whole is not None and isinstance(result, Value):
             others = [value.node for value in values if whole not in _behind(value.node)]
             result.node.scaled = whole, tuple(others)
         return result
+
+    def _without_shifts(self, given: list[Value]) -> list[Value]:
+        """The terms of a sum, those left out that add back what was subtracted before.
+
+        In ``m + log(sum(exp(x - m)))`` the statistic m of x makes no difference: what comes out is
+        one reduction of x.
+        """
+        for place, reduced in enumerate(given):
+            shift = reduced.node.shift
+            if shift is None or reduced.sign == "/":
+                continue
+            wanted = OPPOSITE[shift.sign] if reduced.sign == "" else shift.sign
+            for at, term in enumerate(given):
+                if term.node is shift.statistic and term.sign == wanted and at != place:
+                    kept = [one for number, one in enumerate(given) if number not in (at, place)]
+                    return [self._unshifted(reduced), *kept]
+        return given
+
+    def _unshifted(self, reduced: Value) -> Value:
+        """A reduction of what was there before a statistic was subtracted."""
+        old = reduced.node
+        (whole,) = old.operands
+        if whole.node.kind == "normalised" and not whole.node.is_divided:
+            (whole,) = whole.node.operands
+        node = Node("reduction", self.name, old.shape, (whole,), old.axes, depth=old.depth)
+        if old.parent is None:
+            old.parent = node  # Both are functions of one tensor, to whatever combines them.
+        return replace(reduced, node=node, mapped=True)
 
     def _together(self, values: Sequence[Value], kind: Kind, shape: Shape, number: int) -> Operand:
         """A sum or product of values that normalise none of the others."""
@@ -274,6 +317,10 @@ class Elementwise(Movement):
                 if axes is not None:
                     found = found or value.node
                     values[place] = self._normalised(value, axes, kind)
+                    if kind == "sum":
+                        sign: Sign = "-" if statistic.sign == "-" else ""
+                        shift = Shift(statistic.node, axes, sign)
+                        values[place] = replace(values[place], shift=shift)
                     del values[at]
                     at = -1
                     break
@@ -290,6 +337,15 @@ class Elementwise(Movement):
             return self.emit(shape, links)
         node = Node(kind, self.name, shape, tuple(operands), parent=parent, depth=depth)
         return Value(node, shape)
+
+
+def _is_of(condition: Operand, x: Value) -> bool:
+    """Whether a condition on single elements is a function of a tensor."""
+    return isinstance(condition, Value) and (condition.node, condition.shape, condition.axes) == (
+        x.node,
+        x.shape,
+        x.axes,
+    )
 
 
 def _without_multiplied_out(values: list[Value]) -> list[Value]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -15,7 +15,17 @@ from unrolled.errors import InvalidModelError
 if TYPE_CHECKING:
     from unrolled.network.builder import Tensor
 
-__all__ = ["Constant", "Kind", "Node", "Operand", "Shape", "Sign", "Value", "broadcast_shapes"]
+__all__ = [
+    "Constant",
+    "Kind",
+    "Node",
+    "Operand",
+    "Shape",
+    "Shift",
+    "Sign",
+    "Value",
+    "broadcast_shapes",
+]
 
 Shape: TypeAlias = tuple[int, ...]
 Kind: TypeAlias = Literal[
@@ -32,9 +42,6 @@ Kind: TypeAlias = Literal[
 ]
 Sign: TypeAlias = Literal["", "-", "/"]
 Array: TypeAlias = npt.NDArray[Any]
-
-LARGEST_CONSTANT = 1 << 24
-"""Elements of a constant whose values are worked out; beyond, only its shape is known."""
 
 
 @dataclass(eq=False, slots=True)
@@ -64,6 +71,8 @@ class Node:
         How many nodes wait behind this one at most.
     is_divided : bool
         Of a normalised one: whether more was done than to subtract a mean.
+    shift : Shift or None
+        Of a reduction: the statistic that was subtracted from what it reduces.
     scaled : (Node, tuple of Node) or None
         If it is the product of a normalised tensor and other factors, that tensor and those.
     tensor : Tensor or None
@@ -78,6 +87,7 @@ class Node:
     parent: Node | None = None
     depth: int = 0
     is_divided: bool = True
+    shift: Shift | None = None
     scaled: tuple[Node, tuple[Node, ...]] | None = None
     tensor: Tensor | None = None
 
@@ -103,6 +113,24 @@ class Node:
         return chain
 
 
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A statistic that was subtracted from its own tensor, as before exponentials are added up.
+
+    Attributes
+    ----------
+    statistic : Node
+    axes : tuple of int
+        Of the group that it is taken of.
+    sign : {"", "-"}
+        With which it is in the difference.
+    """
+
+    statistic: Node
+    axes: tuple[int, ...]
+    sign: Sign
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Value:
     """A tensor of the model: a pointwise function of a node.
@@ -121,6 +149,10 @@ class Value:
         Whether it is the negative or the reciprocal.
     mapped : bool
         Whether another function than these was applied.
+    awaits_scale : bool
+        Whether it is of quantised integers that nothing has scaled yet.
+    shift : Shift or None
+        The statistic of its own that was subtracted from it, and may be added back later.
     """
 
     node: Node
@@ -128,6 +160,8 @@ class Value:
     axes: tuple[int | None, ...] | None = None
     sign: Sign = ""
     mapped: bool = False
+    awaits_scale: bool = False
+    shift: Shift | None = None
 
     @property
     def rank(self) -> int:
@@ -173,17 +207,6 @@ class Constant:
     def size(self) -> int:
         """The number of elements."""
         return size_of(self.shape)
-
-    def mapped(self, shape: Shape, function: Callable[..., Array], *others: Constant) -> Constant:
-        """A function of this and other constants, which has the given shape.
-
-        Its elements are worked out if those of all constants are known and there are not too many.
-        """
-        constants = (self, *others)
-        if size_of(shape) > LARGEST_CONSTANT or any(one.array is None for one in constants):
-            return Constant(shape)
-        with np.errstate(all="ignore"):
-            return Constant(shape, np.asarray(function(*[one.array for one in constants])))
 
     def integers(self, what: str) -> list[int]:
         """Its elements as a list of ints.

@@ -37,7 +37,7 @@ fuzz_target!(|input: Input| {
     }
     let (sources, targets): (Indices<'_>, Indices<'_>) = (sources.into(), targets.into());
     let times = input.multiplicity.then(|| times.into());
-    let Ok(lists) = from_edges(&sources, targets, times, nodes, 1, &silent) else { return };
+    let Ok((lists, order)) = from_edges(&sources, targets, times, nodes, 1, &silent) else { return };
     let wide = |ids: Vec<u8>| ids.into_iter().map(u32::from).collect();
     let labels = input.labels.map(|labels| labels.into_iter().map(i64::from).collect());
     let roles = Roles {
@@ -45,7 +45,7 @@ fuzz_target!(|input: Input| {
         inputs: input.inputs.map(wide),
         parameters: labels.map_or(ParameterNodes::Sources, ParameterNodes::Labels),
     };
-    let Ok(graph) = Graph::new(Lists::Memory(lists), roles, None, 1, &silent) else { return };
+    let Ok(graph) = Graph::new(Lists::Memory(lists), roles, order, 1, &silent) else { return };
     for towards in [Towards::Outputs, Towards::Inputs, Towards::Both] {
         for (exact, kinds) in [(false, Kinds::All), (true, Kinds::All), (true, Kinds::Parameters)] {
             let options = GraphCountOptions {

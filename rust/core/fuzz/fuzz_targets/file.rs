@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use unrolled_core::{
-    FileLists, FilePlace, Graph, GraphCountOptions, Lists, Monitor, Roles, Towards,
+    FileLists, FilePlace, Graph, GraphCountOptions, Lists, Monitor, NodeOrder, Roles, Towards,
 };
 
 #[derive(Arbitrary, Debug)]
@@ -41,7 +41,7 @@ fuzz_target!(|input: Input| {
     let Ok(lists) = FileLists::new(place, offsets.into(), edges as usize) else { return };
     let threads = if input.threads { 2 } else { 1 };
     let lists = Lists::File(lists);
-    let Ok(graph) = Graph::new(lists, Roles::default(), None, threads, &silent) else { return };
+    let Ok(graph) = Graph::new(lists, Roles::default(), NodeOrder::default(), threads, &silent) else { return };
     for exact in [true, false] {
         for towards in [Towards::Outputs, Towards::Inputs, Towards::Both] {
             let options = GraphCountOptions {

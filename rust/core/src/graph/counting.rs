@@ -4,27 +4,29 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::graph::building::topological::reversed;
-use crate::graph::counts::{GraphCounts, Side, Store};
+use crate::graph::counts::{GraphCounts, Side, SideCounts};
 use crate::graph::exact::digits::digits;
-use crate::graph::exact::parameter_rows::Kept;
+use crate::graph::exact::parameter_rows::ParameterRows;
 use crate::graph::exact::sweep::{COUNTING, ExactSweep};
 use crate::graph::exact::widths::Widths;
-use crate::graph::frame::{Graph, Lists};
+use crate::graph::frame::Graph;
 use crate::graph::lists::csr::Csr;
 use crate::graph::lists::file::{Turned, with_reader};
-use crate::graph::lists::node_set::Marks;
-use crate::graph::lists::source::{Source, with_source};
-use crate::graph::log::compensated::CarefulSweep;
-use crate::graph::log::rounding::{RoundingSweep, are_few};
+use crate::graph::lists::node_set::NodeSet;
+use crate::graph::lists::place::{Lists, with_source};
+use crate::graph::lists::source::{Source, lists_changed};
+use crate::graph::log::compensated::CompensatedSweep;
+use crate::graph::log::rounding::{RoundingSweep, roundings_are_few};
 use crate::graph::log::running_sums;
-use crate::graph::log::scaled_counts::Scaled;
+use crate::graph::log::scaled_counts::ScaledCounts;
 use crate::graph::log::sweep::LogSweep;
-use crate::graph::roles::marked;
+use crate::graph::options::{GraphCountOptions, Kinds, Towards};
+use crate::graph::roles::node_set;
 use crate::graph::survey::blocks::{Numbering, Survey, survey};
 use crate::graph::sweep::drive;
+use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
-use crate::network::bound::available_memory;
 
 /// Bits of counts that are not worth being bounded better.
 const CHEAP: u32 = 8 * 56;
@@ -32,58 +34,11 @@ const CHEAP: u32 = 8 * 56;
 /// What memory is asked for.
 const LOG_SPACE: &str = "counting in log space";
 
-/// How a graph is counted.
-#[derive(Debug, Clone)]
-pub struct GraphCountOptions {
-    /// Integers of unlimited size; otherwise log space.
-    pub exact: bool,
-    /// Where paths lead.
-    pub towards: Towards,
-    /// Which counts are kept.
-    pub kinds: Kinds,
-    /// Threads that count; 0 for one a core. The counts do not depend on it.
-    pub threads: usize,
-    /// Bytes that counts may take; most of what is free by default.
-    pub memory_limit: Option<u64>,
-}
-
-impl Default for GraphCountOptions {
-    fn default() -> Self {
-        Self {
-            exact: true,
-            towards: Towards::Outputs,
-            kinds: Kinds::All,
-            threads: 0,
-            memory_limit: None,
-        }
-    }
-}
-
-/// Where the paths lead that are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Towards {
-    /// From every node to the outputs.
-    Outputs,
-    /// From the inputs to every node.
-    Inputs,
-    /// From the inputs to the outputs, through every node.
-    Both,
-}
-
-/// Nodes whose counts are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kinds {
-    /// All.
-    All,
-    /// Parameters only: memory of exact counts follows the width of the graph, not its length.
-    Parameters,
-}
-
 /// One count of one direction.
 struct Job<'j> {
-    ends: &'j Marks,
-    /// Marks in the numbering of the sweep; `None` keeps all.
-    wanted: Option<Marks>,
+    ends: &'j NodeSet,
+    /// NodeSet in the numbering of the sweep; `None` keeps all.
+    wanted: Option<NodeSet>,
     weighted: bool,
     exact: bool,
     limit: u64,
@@ -167,7 +122,7 @@ impl Graph<'_> {
         monitor: &Monitor<'_>,
     ) -> Result<Side> {
         let frame = self.frame();
-        let inputs = self.input_marks(monitor)?;
+        let inputs = self.input_nodes(monitor)?;
         let ends = if inputs.count() > 0 {
             self.placed(inputs.iter(), true)
         } else {
@@ -196,12 +151,12 @@ impl Graph<'_> {
         Ok(Side { store, flipped: true })
     }
 
-    /// Marks nodes at their places in the sweep.
-    fn placed(&self, nodes: impl Iterator<Item = usize>, flipped: bool) -> Marks {
-        let mut marks = Marks::none(self.nodes());
+    /// NodeSet nodes at their places in the sweep.
+    fn placed(&self, nodes: impl Iterator<Item = usize>, flipped: bool) -> NodeSet {
+        let mut marks = NodeSet::empty(self.nodes());
         for node in nodes {
             let place = self.rank(node);
-            marks.mark(if flipped { self.nodes() - 1 - place } else { place });
+            marks.insert(if flipped { self.nodes() - 1 - place } else { place });
         }
         marks
     }
@@ -212,7 +167,7 @@ impl Graph<'_> {
         options: &GraphCountOptions,
         flipped: bool,
         monitor: &Monitor<'_>,
-    ) -> Result<Option<Marks>> {
+    ) -> Result<Option<NodeSet>> {
         if options.kinds == Kinds::All || !options.exact {
             return Ok(None);
         }
@@ -220,11 +175,11 @@ impl Graph<'_> {
     }
 
     /// The nodes whose counts are kept if not all are.
-    fn kept(&self, towards: Towards, monitor: &Monitor<'_>) -> Result<Marks> {
+    fn kept(&self, towards: Towards, monitor: &Monitor<'_>) -> Result<NodeSet> {
         if towards == Towards::Inputs {
             return Ok(self.frame().outputs.clone());
         }
-        marked(&self.parameters(monitor)?.nodes, self.nodes(), "parameter")
+        node_set(&self.parameters(monitor)?.nodes, self.nodes(), "parameter")
     }
 
     fn is_weighted(&self) -> bool {
@@ -238,12 +193,12 @@ impl Graph<'_> {
 fn rising<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<Survey> {
     match survey(source, monitor)? {
         Numbering::Topological(survey) => Ok(survey),
-        Numbering::Other => Err(crate::graph::lists::source::changed()),
+        Numbering::Other => Err(lists_changed()),
     }
 }
 
 impl Job<'_> {
-    fn count<S: Source>(self, source: &mut S, survey: &Survey) -> Result<Store> {
+    fn count<S: Source>(self, source: &mut S, survey: &Survey) -> Result<SideCounts> {
         let steps = (source.nodes() + source.edges()) as u64;
         let below = |most| !self.weighted && survey.bits.iter().all(|&bits| bits <= most);
         // In log space, counts below 2^53 are exact.
@@ -256,13 +211,13 @@ impl Job<'_> {
             return self.exactly(source, survey, widths, 0);
         }
         self.monitor.start(if self.exact && !small { 2 * steps } else { steps });
-        self.check_memory(LOG_SPACE, Scaled::bytes_of(source.nodes()))?;
-        let words = !self.weighted && running_sums::are_worth(survey, source);
+        self.check_memory(LOG_SPACE, ScaledCounts::bytes_of(source.nodes()))?;
+        let words = !self.weighted && running_sums::is_worth_it(survey, source);
         let mut sweep = LogSweep::new(source.nodes(), self.ends, &survey.stretches, words);
         drive(source, survey, self.team, self.monitor, &mut sweep)?;
         let scaled = sweep.finish(self.monitor)?;
         if scaled.is_exact() {
-            return Ok(Store::scaled(scaled, 0));
+            return Ok(SideCounts::scaled(scaled, 0));
         }
         if !self.exact {
             return self.carefully(source, survey, scaled);
@@ -287,10 +242,10 @@ impl Job<'_> {
         self,
         source: &mut S,
         survey: &Survey,
-        scaled: Scaled,
-    ) -> Result<Store> {
-        if !self.weighted && are_few(&scaled, survey, self.ends, source) {
-            return Ok(Store::scaled(scaled, 0));
+        scaled: ScaledCounts,
+    ) -> Result<SideCounts> {
+        if !self.weighted && roundings_are_few(&scaled, survey, self.ends, source) {
+            return Ok(SideCounts::scaled(scaled, 0));
         }
         let nodes = source.nodes();
         let bounding = scaled.bytes() + RoundingSweep::bytes(nodes);
@@ -298,15 +253,15 @@ impl Job<'_> {
         let mut sweep = RoundingSweep::new(&scaled, self.ends);
         drive(source, survey, self.team, self.monitor, &mut sweep)?;
         if !sweep.found_too_many {
-            return Ok(Store::scaled(scaled, bounding));
+            return Ok(SideCounts::scaled(scaled, bounding));
         }
         drop(scaled);
-        let needed = CarefulSweep::bytes(nodes);
+        let needed = CompensatedSweep::bytes(nodes);
         self.check_memory(LOG_SPACE, needed)?;
-        let mut sweep = CarefulSweep::new(nodes, self.ends);
+        let mut sweep = CompensatedSweep::new(nodes, self.ends);
         drive(source, survey, self.team, self.monitor, &mut sweep)?;
-        let stragglers = sweep.scaled.bytes() - Scaled::bytes_of(nodes);
-        Ok(Store::scaled(sweep.scaled, bounding.max(needed + stragglers)))
+        let stragglers = sweep.scaled.bytes() - ScaledCounts::bytes_of(nodes);
+        Ok(SideCounts::scaled(sweep.scaled, bounding.max(needed + stragglers)))
     }
 
     fn exactly<S: Source>(
@@ -315,16 +270,16 @@ impl Job<'_> {
         survey: &Survey,
         widths: Widths<'_>,
         before: u64,
-    ) -> Result<Store> {
+    ) -> Result<SideCounts> {
         let kept = match self.wanted.take() {
-            Some(wanted) => Some(Kept::plan(source, wanted, self.monitor)?),
+            Some(wanted) => Some(ParameterRows::plan(source, wanted, self.monitor)?),
             None => None,
         };
         let (ends, limit) = (self.ends, self.limit);
         let mut sweep = ExactSweep::new(source.nodes(), widths, ends, survey, kept, limit);
         self.check_memory(COUNTING, sweep.needed())?;
         drive(source, survey, self.team, self.monitor, &mut sweep)?;
-        Ok(Store::exact(sweep, before))
+        Ok(SideCounts::exact(sweep, before))
     }
 
     fn check_memory(&self, what: &str, needed: u64) -> Result<()> {

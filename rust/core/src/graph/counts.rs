@@ -5,14 +5,14 @@ use std::sync::Arc;
 use num_bigint::BigUint;
 
 use crate::error::{Error, Result};
-use crate::graph::counting::Towards;
 use crate::graph::exact::bands::Bands;
 use crate::graph::exact::digits::{DIGIT_BITS, integer, trimmed};
-use crate::graph::exact::parameter_rows::Kept;
+use crate::graph::exact::parameter_rows::ParameterRows;
 use crate::graph::exact::sweep::ExactSweep;
 use crate::graph::frame::Frame;
-use crate::graph::lists::node_set::Marks;
-use crate::graph::log::scaled_counts::{RADIX, Scaled};
+use crate::graph::lists::node_set::NodeSet;
+use crate::graph::log::scaled_counts::{RADIX, ScaledCounts};
+use crate::graph::options::Towards;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::{Team, parts};
 use crate::number::{Value, split_exponent};
@@ -22,32 +22,32 @@ const PIECE: usize = 1 << 14;
 
 /// Counts of nodes in the numbering of a sweep.
 #[derive(Debug)]
-pub(crate) struct Store {
-    numbers: Numbers,
+pub(crate) struct SideCounts {
+    numbers: Representation,
     peak: u64,
 }
 
 #[derive(Debug)]
-enum Numbers {
-    Scaled(Scaled),
+enum Representation {
+    Scaled(ScaledCounts),
     Bands(Bands),
-    Kept(Kept),
+    Parameters(ParameterRows),
 }
 
-impl Store {
+impl SideCounts {
     /// `before` are bytes that there were at once on the way.
-    pub(crate) fn scaled(scaled: Scaled, before: u64) -> Self {
-        Self { peak: before.max(scaled.bytes()), numbers: Numbers::Scaled(scaled) }
+    pub(crate) fn scaled(scaled: ScaledCounts, before: u64) -> Self {
+        Self { peak: before.max(scaled.bytes()), numbers: Representation::Scaled(scaled) }
     }
 
     /// Takes what a sweep has counted; `before` are bytes that there were at once before it.
     pub(crate) fn exact(sweep: ExactSweep<'_>, before: u64) -> Self {
         let peak = before.max(sweep.peak);
         match sweep.kept {
-            None => Self { numbers: Numbers::Bands(sweep.bands), peak },
+            None => Self { numbers: Representation::Bands(sweep.bands), peak },
             Some(mut kept) => {
                 kept.finish();
-                Self { peak: peak + kept.bytes(), numbers: Numbers::Kept(kept) }
+                Self { peak: peak + kept.bytes(), numbers: Representation::Parameters(kept) }
             }
         }
     }
@@ -55,16 +55,16 @@ impl Store {
     /// The digits of a count, if it was counted into digits and is there.
     pub(crate) fn row(&self, place: usize) -> Option<&[u64]> {
         match &self.numbers {
-            Numbers::Scaled(_) => None,
-            Numbers::Bands(bands) => bands.row(place),
-            Numbers::Kept(kept) => kept.row(place),
+            Representation::Scaled(_) => None,
+            Representation::Bands(bands) => bands.row(place),
+            Representation::Parameters(kept) => kept.row(place),
         }
     }
 
     /// The count as `mantissa * 2^exponent` with the mantissa in [1, 2), or zeros.
     fn near(&self, place: usize) -> (f64, i64) {
         match &self.numbers {
-            Numbers::Scaled(scaled) => {
+            Representation::Scaled(scaled) => {
                 let (mantissa, exponent) = scaled.get(place).unwrap_or((0.0, 0));
                 let (mantissa, shift) = split_exponent(mantissa);
                 let scale = if mantissa == 0.0 { 0 } else { exponent };
@@ -77,7 +77,7 @@ impl Store {
     fn integer(&self, place: usize) -> BigUint {
         match &self.numbers {
             // Below 2^53, or else the count is not exact.
-            Numbers::Scaled(scaled) => {
+            Representation::Scaled(scaled) => {
                 BigUint::from(scaled.get(place).map_or(0.0, |(count, _)| count) as u64)
             }
             _ => integer(self.row(place).unwrap_or_default()),
@@ -100,7 +100,7 @@ fn nearest(row: &[u64]) -> (f64, i64) {
 /// Counts of one direction.
 #[derive(Debug)]
 pub(crate) struct Side {
-    pub(crate) store: Store,
+    pub(crate) store: SideCounts,
     /// Whether nodes are numbered from the other end.
     pub(crate) flipped: bool,
 }
@@ -113,7 +113,7 @@ pub struct GraphCounts {
     towards: Towards,
     exact: bool,
     /// The nodes whose counts are to be had; `None` for all.
-    kept: Option<Marks>,
+    kept: Option<NodeSet>,
 }
 
 impl GraphCounts {
@@ -122,7 +122,7 @@ impl GraphCounts {
         sides: Vec<Side>,
         towards: Towards,
         exact: bool,
-        kept: Option<Marks>,
+        kept: Option<NodeSet>,
     ) -> Self {
         Self { frame, sides, towards, exact, kept }
     }
@@ -204,7 +204,7 @@ impl GraphCounts {
     }
 
     fn has(&self, node: usize) -> bool {
-        self.kept.as_ref().is_none_or(|kept| kept.has(node))
+        self.kept.as_ref().is_none_or(|kept| kept.contains(node))
     }
 
     /// The count as `mantissa * 2^exponent` with the mantissa in [1, 2), or zeros.

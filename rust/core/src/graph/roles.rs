@@ -1,7 +1,7 @@
 //! What the nodes of a graph are: outputs, inputs, parameters.
 
 use crate::error::{Error, Result};
-use crate::graph::lists::node_set::Marks;
+use crate::graph::lists::node_set::NodeSet;
 
 /// Which nodes of a graph are outputs, inputs and parameters.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +46,7 @@ impl Parameters {
     }
 
     /// Every marked node a parameter of its own.
-    pub(crate) fn untied(marks: &Marks) -> Self {
+    pub(crate) fn untied(marks: &NodeSet) -> Self {
         let nodes = marks.iter().map(|node| node as u32).collect();
         Self { nodes, groups: None, labels: Vec::new() }
     }
@@ -72,15 +72,15 @@ impl Parameters {
     }
 }
 
-/// Marks `ids`, all of which must be nodes.
-pub(crate) fn marked(ids: &[u32], nodes: usize, what: &str) -> Result<Marks> {
-    let mut marks = Marks::none(nodes);
+/// NodeSet `ids`, all of which must be nodes.
+pub(crate) fn node_set(ids: &[u32], nodes: usize, what: &str) -> Result<NodeSet> {
+    let mut marks = NodeSet::empty(nodes);
     for &id in ids {
         if id as usize >= nodes {
             let reason = format!("{what} {id} is no node; there are {nodes} nodes, from 0");
             return Err(Error::InvalidGraph { reason });
         }
-        marks.mark(id as usize);
+        marks.insert(id as usize);
     }
     Ok(marks)
 }

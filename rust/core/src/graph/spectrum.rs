@@ -5,10 +5,10 @@ use std::cmp::Ordering;
 use num_bigint::BigUint;
 
 use crate::error::{Error, Result};
-use crate::graph::counting::Towards;
 use crate::graph::counts::GraphCounts;
 use crate::graph::exact::digits::{DIGIT, DIGIT_BITS, integer};
 use crate::graph::frame::Graph;
+use crate::graph::options::Towards;
 use crate::graph::roles::Parameters;
 use crate::machine::monitor::Monitor;
 use crate::number::{Value, split_exponent};

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::graph::lists::csr::Index;
-use crate::graph::lists::source::{Rows, Source};
+use crate::graph::lists::source::{ListSection, Source};
 use crate::graph::survey::blocks::Survey;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
@@ -20,7 +20,7 @@ pub(crate) trait Sweep<I: Index> {
     /// Counts the nodes of `range`, one after the other.
     fn narrow(
         &mut self,
-        rows: &Rows<'_, I>,
+        lists: &ListSection<'_, I>,
         range: Range<usize>,
         monitor: &Monitor<'_>,
     ) -> Result<()>;
@@ -29,7 +29,7 @@ pub(crate) trait Sweep<I: Index> {
     /// the number of threads.
     fn wide(
         &mut self,
-        rows: &Rows<'_, I>,
+        lists: &ListSection<'_, I>,
         range: Range<usize>,
         team: &Team,
         monitor: &Monitor<'_>,
@@ -47,7 +47,7 @@ pub(crate) fn drive<S: Source>(
     let mut wide = survey.wide.iter().peekable();
     let mut end = source.nodes();
     while end > 0 {
-        let (first, rows) = source.before(end)?;
+        let (first, lists) = source.before(end)?;
         while end > first {
             let (range, side_by_side) = match wide.peek() {
                 Some(block) if block.end >= end => (block.start.max(first)..end, true),
@@ -55,16 +55,16 @@ pub(crate) fn drive<S: Source>(
                 None => (first..end, false),
             };
             let most = if side_by_side { WIDE_NODES } else { NODES };
-            let piece = shortened(&rows, range, most);
+            let piece = shortened(&lists, range, most);
             end = piece.start;
             if wide.peek().is_some_and(|block| end <= block.start) {
                 wide.next();
             }
-            let steps = piece.len().saturating_add(rows.edges(piece.start, piece.end));
+            let steps = piece.len().saturating_add(lists.edges(piece.start, piece.end));
             if side_by_side {
-                sweep.wide(&rows, piece, team, monitor)?;
+                sweep.wide(&lists, piece, team, monitor)?;
             } else {
-                sweep.narrow(&rows, piece, monitor)?;
+                sweep.narrow(&lists, piece, monitor)?;
             }
             monitor.advance(steps as u64)?;
         }
@@ -73,9 +73,13 @@ pub(crate) fn drive<S: Source>(
 }
 
 /// The end of `range` that is worth one piece: not too many nodes, nor edges.
-fn shortened<I: Index>(rows: &Rows<'_, I>, range: Range<usize>, most: usize) -> Range<usize> {
+fn shortened<I: Index>(
+    lists: &ListSection<'_, I>,
+    range: Range<usize>,
+    most: usize,
+) -> Range<usize> {
     let mut start = range.start.max(range.end.saturating_sub(most));
-    while rows.edges(start, range.end) > EDGES && range.end - start > 1 {
+    while lists.edges(start, range.end) > EDGES && range.end - start > 1 {
         start = start.midpoint(range.end);
     }
     start..range.end

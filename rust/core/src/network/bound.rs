@@ -1,10 +1,7 @@
 //! Cheap bounds, before anything is counted.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
+use crate::network::plan::Incoming;
 use crate::network::relation::{AxisRelation, Relation};
-use crate::network::sweep::Incoming;
 use crate::network::tensors::{Network, TensorId};
 use crate::number::{Exact, Number};
 
@@ -49,28 +46,5 @@ fn most_readers(part: &AxisRelation, shape: &[u64]) -> u64 {
         Relation::Blocks { groups } => extent / groups,
         Relation::Sparse(rows) => rows.multiplicities.iter().sum(),
         _ => extent,
-    }
-}
-
-/// Most of the memory that is free on this machine, in bytes; asked for again after a second.
-pub(crate) fn available_memory() -> u64 {
-    static LATEST: Mutex<Option<(Instant, u64)>> = Mutex::new(None);
-    let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
-    match *latest {
-        Some((at, bytes)) if at.elapsed() < Duration::from_secs(1) => bytes,
-        _ => {
-            let bytes = free_memory() / 10 * 9;
-            *latest = Some((Instant::now(), bytes));
-            bytes
-        }
-    }
-}
-
-fn free_memory() -> u64 {
-    let mut system = sysinfo::System::new();
-    system.refresh_memory();
-    match system.cgroup_limits() {
-        Some(limits) => limits.free_memory.min(system.available_memory()),
-        None => system.available_memory(),
     }
 }

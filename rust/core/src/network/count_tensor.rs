@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::network::engine::arena::Buffer;
+use crate::machine::reserve::Buffer;
 use crate::network::maps::runs::Runs;
 use crate::number::{Number, Value};
 
@@ -136,7 +136,7 @@ impl<N: Number> CountTensor<N> {
     pub(crate) fn trim(&mut self) {
         let (rows, lanes) = (self.rows(), self.width());
         let largest = |tensor: &Self, plane: usize| {
-            let mut top = N::Lane::default();
+            let mut top = N::ZERO;
             for row in 0..rows {
                 for &lane in &tensor.row(row)[plane * lanes..(plane + 1) * lanes] {
                     top = if lane > top { lane } else { top };
@@ -145,7 +145,7 @@ impl<N: Number> CountTensor<N> {
             top
         };
         let mut top = largest(self, self.planes - 1);
-        while self.planes > 1 && top == N::Lane::default() {
+        while self.planes > 1 && top == N::ZERO {
             self.planes -= 1;
             top = largest(self, self.planes - 1);
         }
@@ -164,7 +164,7 @@ impl<N: Number> CountTensor<N> {
             let (lowest, above) = self.row(row).split_at(lanes);
             lowest.iter().enumerate().all(|(lane, &digit)| {
                 let higher = above.iter().skip(lane).step_by(lanes);
-                digit == N::Lane::default() || higher.copied().any(N::swallows)
+                digit == N::ZERO || higher.copied().any(N::swallows)
             })
         })
     }

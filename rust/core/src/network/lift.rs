@@ -1,79 +1,18 @@
-//! Lengths of contexts: how many links the paths from each parameter to the outputs have.
+//! Networks whose counts are moments of the lengths of another network's contexts.
 //!
 //! With `C` the number of the paths of an element, `S1` the sum of their lengths and `S2` that of
-//! the squares, one link more turns the three into `C`, `S1 + C` and `S2 + 2 S1 + C`. This is linear,
-//! so that a tensor with one axis more, of length three, and links with one factor more count all
-//! three by the sweep there is, exactly or in log space.
+//! the squares, one more link turns the three into `C`, `S1 + C` and `S2 + 2 S1 + C`. This is linear.
+//! So a network in which every tensor has one more axis, of length three, and every link one more
+//! factor counts all three by the ordinary sweep, exactly or in log space.
 
 use crate::error::Result;
-use crate::machine::monitor::Monitor;
-use crate::network::bound;
-use crate::network::counts::Counts;
-use crate::network::engine::accumulate::Engine;
-use crate::network::engine::arena::Arena;
 use crate::network::relation::{AxisRelation, Relation, SparseRows};
-use crate::network::sweep::{CountOptions, Plan, count};
 use crate::network::tensors::{Network, Role, Tensor, TensorId};
-use crate::number::{Number, Steps};
-
-/// Sums over the contexts of every parameter: how many there are, the sum of their lengths, and the
-/// sum of the squares of their lengths. They stand one after the other along an axis that comes
-/// before those of the parameter.
-///
-/// # Errors
-/// As for [`count`].
-///
-/// ```
-/// use unrolled_core::{AxisRelation, CountOptions, Monitor, Network, Role, length_sums};
-/// let mut network = Network::new();
-/// let w = network.add("w", &[], Role::Parameter { trainable: true })?;
-/// let y = network.add("y", &[], Role::Activation)?;
-/// let z = network.add("z", &[], Role::Activation)?;
-/// for (source, target) in [(w, y), (y, z), (w, z)] {
-///     network.link(source, target, vec![])?;
-/// }
-/// network.mark_output(z)?;
-/// let sums = length_sums(&network, &CountOptions::default(), &Monitor::silent())?;
-/// // One context has two links and one has one: 2 contexts, lengths 2 + 1, squares 4 + 1.
-/// assert_eq!(sums.total.exact, Some((2u32 + 3 + 5).into()));
-/// # Ok::<(), unrolled_core::Error>(())
-/// ```
-pub fn length_sums(
-    network: &Network,
-    options: &CountOptions,
-    monitor: &Monitor<'_>,
-) -> Result<Counts> {
-    count(&with_moments(network)?, options, monitor)
-}
-
-/// The length of the shortest or of the longest context of every parameter, plus one; 0 for a
-/// parameter without any.
-///
-/// # Errors
-/// As for [`count`].
-pub fn extreme_lengths(
-    network: &Network,
-    longest: bool,
-    options: &CountOptions,
-    monitor: &Monitor<'_>,
-) -> Result<Counts> {
-    fn sweep<N: Number>(plan: &Plan<'_>, limit: u64, monitor: &Monitor<'_>) -> Result<Counts> {
-        let arena = Arena::new(N::reserve(), limit, N::RADIX_BITS);
-        plan.sweep(&mut Engine::<N>::new(arena, monitor))
-    }
-    let limit = options.memory_limit.unwrap_or_else(bound::available_memory);
-    let plan = Plan::new(network, options)?;
-    if longest {
-        sweep::<Steps<true>>(&plan, limit, monitor)
-    } else {
-        sweep::<Steps<false>>(&plan, limit, monitor)
-    }
-}
 
 /// The network whose counts are the sums over lengths. Tensors keep their identifiers. Before every
 /// tensor that is computed there is one more, which all its links lead to: the step is taken once,
 /// between the two. Every output leads to one more tensor, too, where paths have length zero.
-fn with_moments(network: &Network) -> Result<Network> {
+pub(crate) fn with_moments(network: &Network) -> Result<Network> {
     let mut larger = Network::new();
     for tensor in network.tensors() {
         larger.add(&tensor.name, &beneath(3, &tensor.shape), tensor.role)?;

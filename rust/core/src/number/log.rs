@@ -1,7 +1,9 @@
 //! Floating-point counts without overflow: a lane of radix 2^512 beside the plane it stands in.
 
-use super::{Number, Value, split_exponent};
-use crate::network::engine::arena::Reserve;
+use crate::machine::reserve::Reserve;
+use crate::number::positional::Number;
+use crate::number::semiring::Semiring;
+use crate::number::value::{Value, split_exponent};
 
 const RADIX: u32 = 512;
 /// 2^512 and its inverse.
@@ -13,20 +15,11 @@ const SHIFT: f64 = f64::from_bits((1023 - RADIX as u64) << 52);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Log;
 
-impl Number for Log {
+impl Semiring for Log {
     type Lane = f64;
-    type Wide = f64;
 
-    const EXACT: bool = false;
-    const RADIX_BITS: u64 = RADIX as u64;
-    const HEADROOM: u64 = u64::MAX;
-    const MAX_SCALE: u64 = u64::MAX;
+    const ZERO: f64 = 0.0;
     const ONE: f64 = 1.0;
-
-    fn reserve() -> &'static Reserve<f64> {
-        static RESERVE: Reserve<f64> = Reserve::new();
-        &RESERVE
-    }
 
     #[inline(always)]
     fn add(a: f64, b: f64) -> f64 {
@@ -36,6 +29,20 @@ impl Number for Log {
     #[inline(always)]
     fn weigh(a: f64, weight: u64) -> f64 {
         a * weight as f64
+    }
+}
+
+impl Number for Log {
+    type Wide = f64;
+
+    const EXACT: bool = false;
+    const RADIX_BITS: u64 = RADIX as u64;
+    const HEADROOM: u64 = u64::MAX;
+    const MAX_SCALE: u64 = u64::MAX;
+
+    fn reserve() -> &'static Reserve<f64> {
+        static RESERVE: Reserve<f64> = Reserve::new();
+        &RESERVE
     }
 
     #[inline(always)]

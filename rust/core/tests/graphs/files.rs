@@ -3,8 +3,8 @@
 use num_bigint::BigUint;
 use proptest::prelude::*;
 use unrolled_core::{
-    Csr, Error, FileLists, FilePlace, Graph, GraphCountOptions, GraphCounts, Lists, Monitor, Roles,
-    Towards,
+    Csr, Error, FileLists, FilePlace, Graph, GraphCountOptions, GraphCounts, Lists, Monitor,
+    NodeOrder, Roles, Towards,
 };
 
 use crate::arrays::some_roles;
@@ -34,13 +34,13 @@ proptest! {
     #[test]
     fn files_count_as_memory_does(plain in small(), wide: bool) {
         let silent = Monitor::silent();
-        let lists = plain.lists(false, 1).unwrap();
+        let (lists, order) = plain.lists(false, 1).unwrap();
         let place = file("small", &lists, wide);
         let (offsets, edges) = (lists.offsets().clone(), lists.edges());
         let in_memory =
-            Graph::new(Lists::Memory(lists), plain.roles.clone(), None, 1, &silent).unwrap();
+            Graph::new(Lists::Memory(lists), plain.roles.clone(), order, 1, &silent).unwrap();
         let in_file = Lists::File(FileLists::new(place, offsets, edges).unwrap());
-        let found = Graph::new(in_file, plain.roles.clone(), None, 1, &silent);
+        let found = Graph::new(in_file, plain.roles.clone(), NodeOrder::default(), 1, &silent);
         if in_memory.frame().ranks().is_some() {
             let refused = matches!(found, Err(Error::GraphFile { .. }));
             prop_assert!(refused);
@@ -82,7 +82,7 @@ proptest! {
         let offsets: Vec<u32> = std::iter::once(0).chain(ends).collect();
         let edges = offsets.last().copied().unwrap_or(0) as usize;
         let lists = Lists::File(FileLists::new(place, offsets.into(), edges).unwrap());
-        if let Ok(graph) = Graph::new(lists, roles, None, 1, &silent) {
+        if let Ok(graph) = Graph::new(lists, roles, NodeOrder::default(), 1, &silent) {
             for towards in [Towards::Outputs, Towards::Inputs, Towards::Both] {
                 let options = GraphCountOptions { towards, ..GraphCountOptions::default() };
                 prop_assert_eq!(graph.count(&options, &silent).is_ok(), graph.nodes() > 0);
@@ -106,7 +106,7 @@ fn a_file_is_read_in_stretches() {
     let (offsets, edges) = (lists.offsets().clone(), lists.edges());
     let place = file("stretches", &lists, false);
     let lists = Lists::File(FileLists::new(place, offsets, edges).unwrap());
-    let graph = Graph::new(lists, Roles::default(), None, 2, &silent).unwrap();
+    let graph = Graph::new(lists, Roles::default(), NodeOrder::default(), 2, &silent).unwrap();
     let power = |layers: u32| BigUint::from(width).pow(layers);
     for (towards, exponent) in [
         (Towards::Outputs, (|layer| 4 - layer) as fn(u32) -> u32),
@@ -133,7 +133,7 @@ fn a_file_shorter_than_its_lists_is_refused() {
         let place = FilePlace::open(&path, start, true, None).unwrap();
         let offsets = vec![0u64, 0, edges as u64].into();
         let lists = Lists::File(FileLists::new(place, offsets, edges).unwrap());
-        let refused = Graph::new(lists, Roles::default(), None, 1, &silent);
+        let refused = Graph::new(lists, Roles::default(), NodeOrder::default(), 1, &silent);
         assert!(matches!(refused, Err(Error::GraphFile { .. })), "{edges} from {start}");
     }
 }

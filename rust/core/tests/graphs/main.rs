@@ -231,7 +231,7 @@ proptest! {
         };
         let unrolled = unroll(&network, limit, &silent).unwrap();
         let graph =
-            Graph::new(Lists::Memory(unrolled.lists), unrolled.roles, None, 1, &silent).unwrap();
+            Graph::new(Lists::Memory(unrolled.lists), unrolled.roles, unrolled.order, 1, &silent).unwrap();
         let counts = graph.count(&GraphCountOptions::default(), &silent).unwrap();
         let spectrum = counts.spectrum(&graph, &silent).unwrap();
         let Some(expected) = expected else {

@@ -1,7 +1,7 @@
 //! Memory is what was asked for beforehand, and no more.
 
 use unrolled_core::{
-    Csr, Error, Graph, GraphCountOptions, Kinds, Lists, Monitor, ParameterNodes, Roles,
+    Csr, Error, Graph, GraphCountOptions, Kinds, Lists, Monitor, NodeOrder, ParameterNodes, Roles,
 };
 
 /// Layers of equal width, each node with three successors in the next one.
@@ -13,7 +13,7 @@ fn bands(width: u32, layers: u32) -> Graph<'static> {
     let offsets: Vec<u32> = (0..=width * layers).map(|node| 3 * node.min(inner)).collect();
     let lists = Csr::new(offsets.into(), targets.into(), None).unwrap();
     let roles = Roles { parameters: ParameterNodes::Nodes(vec![0]), ..Roles::default() };
-    Graph::new(Lists::Memory(lists), roles, None, 1, &Monitor::silent()).unwrap()
+    Graph::new(Lists::Memory(lists), roles, NodeOrder::default(), 1, &Monitor::silent()).unwrap()
 }
 
 #[test]

@@ -6,8 +6,8 @@ use num_bigint::BigUint;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use unrolled_core::{
-    Csr, Graph, GraphCountOptions, GraphCounts, Indices, Kinds, Lists, Monitor, ParameterNodes,
-    Result, Roles, Towards, from_edges,
+    Csr, Graph, GraphCountOptions, GraphCounts, Indices, Kinds, Lists, Monitor, NodeOrder,
+    ParameterNodes, Result, Roles, Towards, from_edges,
 };
 
 /// Relative error of a binary logarithm that is allowed.
@@ -113,7 +113,7 @@ impl Plain {
     }
 
     /// The lists that the crate makes of the edges; ids of 64 bits if `wide`.
-    pub(crate) fn lists(&self, wide: bool, threads: usize) -> Result<Csr<'static>> {
+    pub(crate) fn lists(&self, wide: bool, threads: usize) -> Result<(Csr<'static>, NodeOrder)> {
         let ids = |values: Vec<u32>| -> Indices<'static> {
             if wide {
                 values.into_iter().map(u64::from).collect::<Vec<_>>().into()
@@ -145,9 +145,9 @@ pub(crate) fn near(found: f64, expected: f64) -> bool {
 pub(crate) fn check(plain: &Plain, wide: bool) -> std::result::Result<(), TestCaseError> {
     let silent = Monitor::silent();
     let fail = |error: unrolled_core::Error| TestCaseError::fail(error.to_string());
-    let lists = plain.lists(wide, 1).map_err(fail)?;
+    let (lists, order) = plain.lists(wide, 1).map_err(fail)?;
     let graph =
-        Graph::new(Lists::Memory(lists), plain.roles.clone(), None, 1, &silent).map_err(fail)?;
+        Graph::new(Lists::Memory(lists), plain.roles.clone(), order, 1, &silent).map_err(fail)?;
     prop_assert_eq!((graph.nodes(), graph.edges()), (plain.nodes, plain.edges.len()));
     prop_assert_eq!(plain.marks(&graph.outputs()), plain.outputs());
     prop_assert_eq!(plain.marks(&graph.inputs(&silent).map_err(fail)?), plain.inputs());

@@ -1,7 +1,9 @@
 //! Deep graphs whose counts grow so slowly that doubles lose what is added.
 
 use num_bigint::BigUint;
-use unrolled_core::{Csr, Graph, GraphCountOptions, Lists, Monitor, ParameterNodes, Roles};
+use unrolled_core::{
+    Csr, Graph, GraphCountOptions, Lists, Monitor, NodeOrder, ParameterNodes, Roles,
+};
 
 use crate::plain::{log2, near};
 
@@ -42,7 +44,9 @@ fn check(links: &[Link], bits: usize, idle: usize, weighted: bool) {
     }
     let times = weighted.then_some(times.into());
     let lists = Csr::new(offsets.into(), targets.into(), times).unwrap();
-    let graph = Graph::new(Lists::Memory(lists), Roles::default(), None, 1, &silent).unwrap();
+    let graph =
+        Graph::new(Lists::Memory(lists), Roles::default(), NodeOrder::default(), 1, &silent)
+            .unwrap();
     let count = |threads| {
         let options = GraphCountOptions { exact: false, threads, ..GraphCountOptions::default() };
         graph.count(&options, &silent).unwrap().log2(1, &silent).unwrap()
@@ -98,7 +102,7 @@ fn sums_of_tied_parameters() {
     labels[bits as usize + 1..].fill(7);
     let roles = Roles { parameters: ParameterNodes::Labels(labels), ..Roles::default() };
     let lists = Csr::new(offsets.into(), targets.into(), None).unwrap();
-    let graph = Graph::new(Lists::Memory(lists), roles, None, 1, &silent).unwrap();
+    let graph = Graph::new(Lists::Memory(lists), roles, NodeOrder::default(), 1, &silent).unwrap();
     let options = GraphCountOptions { exact: false, ..GraphCountOptions::default() };
     let counts = graph.count(&options, &silent).unwrap();
     let wanted = log2(&(BigUint::from(1u64 << bits) + single));

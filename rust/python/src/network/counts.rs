@@ -44,11 +44,6 @@ impl Counts {
     }
 
     #[getter]
-    fn total_scaled(&self) -> (f64, i64) {
-        (self.counts.total.mantissa, self.counts.total.exponent)
-    }
-
-    #[getter]
     fn parameters(&self) -> Vec<usize> {
         self.counts.parameters.iter().map(|parameter| parameter.tensor.0).collect()
     }

@@ -10,6 +10,8 @@ use crate::graph::lists::csr::{
     Csr, Index, Indices, MOST_NODES, check_multiplicity, check_nodes, with_indices,
 };
 use crate::graph::survey::blocks::Numbering;
+use crate::graph::survey::node_order::NodeOrder;
+use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::{Team, parts};
 
@@ -57,7 +59,8 @@ impl<S: Index, T: Index> Edges for Pairs<'_, S, T> {
     }
 }
 
-/// Sorts edges given as two arrays into successor lists.
+/// Sorts edges given as two arrays into successor lists; what is found out about the order of their
+/// nodes on the way comes with them, for [`Graph::new`](crate::Graph::new).
 ///
 /// Edges with one source keep their order. Sorted sources are recognised; then nothing is sorted,
 /// and the lists are `targets` as they came. `threads` may be 0 for one a core.
@@ -72,7 +75,7 @@ pub fn from_edges<'a>(
     nodes: Option<u64>,
     threads: usize,
     monitor: &Monitor<'_>,
-) -> Result<Csr<'a>> {
+) -> Result<(Csr<'a>, NodeOrder)> {
     let edges = sources.len();
     if targets.len() != edges {
         return Err(Error::InvalidGraph {
@@ -90,7 +93,9 @@ pub fn from_edges<'a>(
             ordered(sources, targets, given, monitor)
         }))?;
         if let Some((offsets, numbering)) = found {
-            return Ok(Csr { offsets, targets, multiplicity, numbering: Some(numbering) });
+            let csr = Csr { offsets, targets, multiplicity };
+            let order = NodeOrder::surveyed(csr.nodes(), numbering);
+            return Ok((csr, order));
         }
     }
     let extent = with_indices!(sources, sources => with_indices!(&targets, targets => {
@@ -102,12 +107,16 @@ pub fn from_edges<'a>(
         return Err(out_of_range(sources, &targets, nodes));
     }
     check_memory(nodes, edges)?;
-    let mut csr = with_indices!(sources, sources => with_indices!(&targets, targets => {
+    let csr = with_indices!(sources, sources => with_indices!(&targets, targets => {
         let pairs = Pairs { sources, targets, multiplicity: multiplicity.as_deref() };
         sort(&pairs, nodes as usize, &team, monitor)
     }))?;
-    csr.numbering = (!extent.rising).then_some(Numbering::Other);
-    Ok(csr)
+    let order = if extent.rising {
+        NodeOrder::default()
+    } else {
+        NodeOrder::surveyed(csr.nodes(), Numbering::Other)
+    };
+    Ok((csr, order))
 }
 
 /// What edges lead to.
@@ -172,7 +181,7 @@ fn check_memory(nodes: u64, edges: usize) -> Result<()> {
     if needed < 1 << 26 {
         return Ok(());
     }
-    let limit = crate::network::bound::available_memory();
+    let limit = available_memory();
     if needed > limit {
         return Err(Error::GraphMemory { what: "building the graph".into(), needed, limit });
     }
@@ -189,7 +198,7 @@ fn narrowed<'a>(offsets: Vec<u64>, edges: usize) -> Indices<'a> {
 
 /// The edges of one piece, by bucket; within one as they came.
 #[derive(Default)]
-struct Gathered {
+struct PieceBuckets {
     /// Where each bucket begins, and the end of the last.
     starts: Vec<u32>,
     /// Row within the bucket in the upper half, column in the lower.
@@ -246,7 +255,6 @@ pub(crate) fn sort<'a, E: Edges>(
         offsets: narrowed(offsets, edges.len()),
         targets: targets.into(),
         multiplicity: edges.has_multiplicity().then(|| multiplicity.into()),
-        numbering: None,
     })
 }
 
@@ -256,11 +264,11 @@ fn gather<E: Edges>(
     bits: u32,
     team: &Team,
     monitor: &Monitor<'_>,
-) -> Result<Vec<Gathered>> {
+) -> Result<Vec<PieceBuckets>> {
     let buckets = nodes.div_ceil(1 << bits);
     let pieces = parts(0..edges.len(), edges.len().div_ceil(PIECE), 1);
-    let mut gathered: Vec<Gathered> = pieces.iter().map(|_| Gathered::default()).collect();
-    let cost = |(piece, _): &(&Range<usize>, &mut Gathered)| piece.len() as u64;
+    let mut gathered: Vec<PieceBuckets> = pieces.iter().map(|_| PieceBuckets::default()).collect();
+    let cost = |(piece, _): &(&Range<usize>, &mut PieceBuckets)| piece.len() as u64;
     team.each(pieces.iter().zip(gathered.iter_mut()), monitor, cost, |(piece, gathered)| {
         let mut starts = vec![0u32; buckets + 1];
         // Edges may be changed meanwhile: then some of them are left out.
@@ -304,8 +312,8 @@ fn gather<E: Edges>(
 
 impl Bucket<'_> {
     /// Sorts the bucket's edges by row.
-    fn fill(self, gathered: &[Gathered]) {
-        let mine = |piece: &Gathered| {
+    fn fill(self, gathered: &[PieceBuckets]) {
+        let mine = |piece: &PieceBuckets| {
             piece.starts[self.number] as usize..piece.starts[self.number + 1] as usize
         };
         let mut next = vec![0u64; self.offsets.len() + 1];

@@ -6,9 +6,10 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::graph::lists::csr::{Index, Indices, MOST_NODES};
-use crate::graph::lists::node_set::word;
-use crate::graph::survey::blocks::{Blocks, Numbering, extremes};
+use crate::graph::lists::node_set::pack_bits;
+use crate::graph::survey::blocks::{Numbering, SurveyBuilder, extremes};
 use crate::graph::survey::stretches::ENOUGH;
+use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
 
 /// Edges in one piece.
@@ -115,7 +116,7 @@ where
 fn fits<O>(nodes: usize) -> bool {
     let needed = size_of::<O>() as u64 * nodes as u64;
     // Small ones are not worth asking the system.
-    needed < 1 << 26 || needed <= crate::network::bound::available_memory()
+    needed < 1 << 26 || needed <= available_memory()
 }
 
 /// Lists that are being put together, from the last to the first.
@@ -129,7 +130,7 @@ struct Lists<O, F> {
     looked: usize,
     /// The extremes of the targets that were seen of the list before that.
     extremes: (u32, u32),
-    blocks: Blocks,
+    blocks: SurveyBuilder,
 }
 
 impl<O: Index + Default, F: Fn(usize) -> O> Lists<O, F>
@@ -140,7 +141,7 @@ where
     fn new(edges: usize, known: usize, nodes: usize, offset: F) -> Self {
         let mut offsets = vec![O::default(); nodes + 1];
         offsets[known] = offset(edges);
-        let blocks = Blocks::new(known, edges);
+        let blocks = SurveyBuilder::new(known, edges);
         let extremes = NONE;
         Self { offsets, offset, next: known, end: edges, looked: known, extremes, blocks }
     }
@@ -153,7 +154,7 @@ where
         start: usize,
         found: &Found,
     ) {
-        // Kept at hand: a compiler cannot tell these from what is written to.
+        // ParameterRows at hand: a compiler cannot tell these from what is written to.
         let (mut next, mut end, mut extremes) = (self.next, self.end, self.extremes);
         let mut stop = targets.len();
         for (head, &edge) in found.heads().iter().enumerate().rev() {
@@ -278,7 +279,7 @@ fn compare<S: Index, T: Index>(
         sums.wrong |= (source < from[lane]) | (target.position() <= source.position());
         sums.unsorted |= same & (target < to[lane]);
     }
-    word(&begins)
+    pack_bits(&begins)
 }
 
 /// Adds the places of the bits that are set, from `first` on, to `heads` entries; gives how many there

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::error::{Error, Result};
 use crate::graph::building::edges::{Edges, sort};
 use crate::graph::lists::csr::{Csr, Index, with_indices};
-use crate::graph::lists::source::changed;
+use crate::graph::lists::source::lists_changed;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::{Team, parts};
 
@@ -14,7 +14,7 @@ const PIECE: usize = 1 << 14;
 
 /// The same graph with nodes numbered so that every edge goes up.
 #[derive(Debug)]
-pub(crate) struct Renumbered {
+pub(crate) struct TopologicalLists {
     pub(crate) csr: Csr<'static>,
     /// The new number of every node.
     pub(crate) rank: Vec<u32>,
@@ -25,7 +25,11 @@ pub(crate) struct Renumbered {
 ///
 /// # Errors
 /// [`Error::GraphCycle`], [`Error::Interrupted`].
-pub(crate) fn renumber(csr: &Csr<'_>, team: &Team, monitor: &Monitor<'_>) -> Result<Renumbered> {
+pub(crate) fn renumber(
+    csr: &Csr<'_>,
+    team: &Team,
+    monitor: &Monitor<'_>,
+) -> Result<TopologicalLists> {
     let nodes = csr.nodes();
     monitor.start(3 * csr.edges() as u64 + nodes as u64);
     let order = with_indices!(&csr.targets, targets => kahn(csr, targets, monitor))?;
@@ -36,7 +40,7 @@ pub(crate) fn renumber(csr: &Csr<'_>, team: &Team, monitor: &Monitor<'_>) -> Res
     monitor.advance(nodes as u64)?;
     let csr = with_indices!(&csr.targets, targets => relabel(csr, targets, &order, &rank, team, monitor))?;
     monitor.finish()?;
-    Ok(Renumbered { csr, rank })
+    Ok(TopologicalLists { csr, rank })
 }
 
 fn kahn<I: Index>(csr: &Csr<'_>, targets: &[I], monitor: &Monitor<'_>) -> Result<Vec<u32>> {
@@ -45,7 +49,7 @@ fn kahn<I: Index>(csr: &Csr<'_>, targets: &[I], monitor: &Monitor<'_>) -> Result
     let many = || Error::SizeOverflow { what: "the number of edges to one node".into() };
     for piece in targets.chunks(8 * PIECE) {
         for id in piece {
-            let count = waiting.get_mut(id.position()).ok_or_else(changed)?;
+            let count = waiting.get_mut(id.position()).ok_or_else(lists_changed)?;
             *count = count.checked_add(1).ok_or_else(many)?;
         }
         monitor.advance(piece.len() as u64)?;
@@ -57,11 +61,11 @@ fn kahn<I: Index>(csr: &Csr<'_>, targets: &[I], monitor: &Monitor<'_>) -> Result
         let end = order.len().min(next + PIECE);
         let mut edges = 0;
         for at in next..end {
-            let row = targets.get(csr.row(order[at] as usize)).ok_or_else(changed)?;
+            let row = targets.get(csr.range(order[at] as usize)).ok_or_else(lists_changed)?;
             edges += row.len();
             for id in row {
-                let count = waiting.get_mut(id.position()).ok_or_else(changed)?;
-                *count = count.checked_sub(1).ok_or_else(changed)?;
+                let count = waiting.get_mut(id.position()).ok_or_else(lists_changed)?;
+                *count = count.checked_sub(1).ok_or_else(lists_changed)?;
                 if *count == 0 {
                     order.push(id.position() as u32);
                 }
@@ -81,7 +85,7 @@ fn one_cycle<I: Index>(csr: &Csr<'_>, targets: &[I], waiting: &[u32]) -> Vec<usi
     const NONE: u32 = u32::MAX;
     let mut predecessor = vec![NONE; waiting.len()];
     for node in (0..waiting.len()).filter(|&node| waiting[node] > 0) {
-        for id in targets.get(csr.row(node)).unwrap_or_default() {
+        for id in targets.get(csr.range(node)).unwrap_or_default() {
             if let Some(before) = predecessor.get_mut(id.position()) {
                 *before = node as u32;
             }
@@ -123,7 +127,7 @@ fn relabel<I: Index>(
     offsets.push(0u64);
     let mut edges = 0u64;
     for &node in order {
-        edges += csr.row(node as usize).len() as u64;
+        edges += csr.range(node as usize).len() as u64;
         offsets.push(edges);
     }
     let mut lists = vec![0u32; targets.len()];
@@ -132,7 +136,7 @@ fn relabel<I: Index>(
     let mut pieces = Vec::new();
     for nodes in parts(0..order.len(), order.len().div_ceil(PIECE), 1) {
         let length = (offsets[nodes.end] - offsets[nodes.start]) as usize;
-        let (targets, later) = rest.0.split_at_mut_checked(length).ok_or_else(changed)?;
+        let (targets, later) = rest.0.split_at_mut_checked(length).ok_or_else(lists_changed)?;
         let (multiplicity, others) = rest.1.split_at_mut(rest.1.len().min(length));
         rest = (later, others);
         pieces.push(Part { nodes, targets, multiplicity });
@@ -140,15 +144,16 @@ fn relabel<I: Index>(
     let cost = |part: &Part<'_>| part.targets.len() as u64;
     team.each(pieces.into_iter(), monitor, cost, |mut part| {
         for &node in &order[part.nodes.clone()] {
-            let row = csr.row(node as usize);
-            let (mine, later) = part.targets.split_at_mut_checked(row.len()).ok_or_else(changed)?;
-            let ids = targets.get(row.clone()).ok_or_else(changed)?;
+            let row = csr.range(node as usize);
+            let (mine, later) =
+                part.targets.split_at_mut_checked(row.len()).ok_or_else(lists_changed)?;
+            let ids = targets.get(row.clone()).ok_or_else(lists_changed)?;
             for (new, id) in mine.iter_mut().zip(ids) {
-                *new = *rank.get(id.position()).ok_or_else(changed)?;
+                *new = *rank.get(id.position()).ok_or_else(lists_changed)?;
             }
             part.targets = later;
             if let Some(times) = csr.multiplicity() {
-                let times = times.get(row.clone()).ok_or_else(changed)?;
+                let times = times.get(row.clone()).ok_or_else(lists_changed)?;
                 let (mine, later) = part.multiplicity.split_at_mut(row.len());
                 mine.copy_from_slice(times);
                 part.multiplicity = later;
@@ -157,7 +162,7 @@ fn relabel<I: Index>(
         Ok(())
     })?;
     let multiplicity = csr.multiplicity().map(|_| times.into());
-    Ok(Csr { offsets: offsets.into(), targets: lists.into(), multiplicity, numbering: None })
+    Ok(Csr { offsets: offsets.into(), targets: lists.into(), multiplicity })
 }
 
 /// All edges of a topologically numbered graph turned round, and nodes numbered from the other end,
@@ -183,7 +188,7 @@ impl<I: Index> Turned<'_, I> {
     /// Lists that were changed after they were checked must not lead out of the arrays.
     fn check(&self) -> Result<()> {
         let beyond = self.targets.iter().any(|id| id.position() > self.last as usize);
-        if beyond { Err(changed()) } else { Ok(()) }
+        if beyond { Err(lists_changed()) } else { Ok(()) }
     }
 
     /// The node whose list has the edge.

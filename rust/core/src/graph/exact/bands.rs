@@ -93,12 +93,12 @@ impl Bands {
     }
 
     /// The latest band, its rows, and those behind it.
-    pub(crate) fn split(&mut self) -> Option<(Band, &mut [u64], Behind<'_>)> {
+    pub(crate) fn split(&mut self) -> Option<(Band, &mut [u64], RowsBehind<'_>)> {
         let band = *self.bands.last()?;
         let (slab, slabs) = self.slabs.split_last_mut()?;
         let end = band.at + band.lanes();
         let (open, same) = slab.split_at_mut_checked(end)?;
-        let behind = Behind { slabs, same, end, bands: &self.bands, of: &self.of };
+        let behind = RowsBehind { slabs, same, end, bands: &self.bands, of: &self.of };
         Some((band, open.get_mut(band.at..)?, behind))
     }
 
@@ -135,7 +135,7 @@ impl Drop for Bands {
 
 /// Rows behind the latest band.
 #[derive(Clone, Copy)]
-pub(crate) struct Behind<'b> {
+pub(crate) struct RowsBehind<'b> {
     /// All slabs but the latest.
     slabs: &'b [Vec<u64>],
     /// The latest, from `end` on.
@@ -145,7 +145,7 @@ pub(crate) struct Behind<'b> {
     of: &'b [u32],
 }
 
-impl Behind<'_> {
+impl RowsBehind<'_> {
     /// The row of a node.
     #[inline(always)]
     pub(crate) fn row(&self, node: usize) -> Option<&[u64]> {
@@ -172,5 +172,31 @@ impl Behind<'_> {
             None => self.same.get(place.wrapping_sub(self.end)..)?,
         };
         Some((rows, band.digits))
+    }
+}
+
+/// Rows that are counted.
+#[derive(Clone, Copy)]
+pub(crate) struct CountedRows<'d> {
+    /// Those of the same band that may be read, and the node of the first; `None` for all of them.
+    pub(crate) near: Option<(&'d [u64], usize)>,
+    pub(crate) behind: RowsBehind<'d>,
+}
+
+impl CountedRows<'_> {
+    /// The row of any node, given those of the same band.
+    #[inline(always)]
+    pub(crate) fn row<'r>(
+        &'r self,
+        near: &'r [u64],
+        base: usize,
+        digits: usize,
+        node: usize,
+    ) -> Option<&'r [u64]> {
+        let start = node.wrapping_sub(base).wrapping_mul(digits);
+        if node >= base && start < near.len() {
+            return near.get(start..start.wrapping_add(digits));
+        }
+        self.behind.row(node)
     }
 }

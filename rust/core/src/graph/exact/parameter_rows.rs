@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::graph::exact::bands::{Bands, CHUNK};
 use crate::graph::exact::digits::trimmed;
 use crate::graph::lists::csr::Index;
-use crate::graph::lists::node_set::Marks;
-use crate::graph::lists::source::{Source, changed};
+use crate::graph::lists::node_set::NodeSet;
+use crate::graph::lists::source::{Source, lists_changed};
 use crate::machine::monitor::Monitor;
 
 /// Chunks of nodes whose counts are let go at once, which are a group: this part of all, but not more
@@ -17,9 +17,9 @@ const AT_ONCE: usize = 16;
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct ParameterRows {
     /// Which nodes' counts are kept.
-    wanted: Marks,
+    wanted: NodeSet,
     /// Nodes of a group.
     group: usize,
     /// Groups with the lowest node that reads each, the highest of these first.
@@ -31,11 +31,11 @@ pub(crate) struct Kept {
     digits: Vec<u64>,
 }
 
-impl Kept {
+impl ParameterRows {
     /// Finds out by which node every group is read last.
     pub(crate) fn plan<S: Source>(
         source: &mut S,
-        wanted: Marks,
+        wanted: NodeSet,
         monitor: &Monitor<'_>,
     ) -> Result<Self> {
         let group = CHUNK * (source.nodes() / CHUNK / GROUPS).clamp(1, AT_ONCE);
@@ -46,9 +46,9 @@ impl Kept {
         while end > 0 {
             let (first, rows) = source.before(end)?;
             for node in (first..end).rev() {
-                let row = rows.row(node).ok_or_else(changed)?;
+                let row = rows.list(node).ok_or_else(lists_changed)?;
                 for id in row {
-                    let last = last.get_mut(id.position() / group).ok_or_else(changed)?;
+                    let last = last.get_mut(id.position() / group).ok_or_else(lists_changed)?;
                     *last = (*last).min(node as u32);
                 }
                 monitor.breathe(row.len() as u64)?;
@@ -97,7 +97,7 @@ impl Kept {
 
     /// Keeps the wanted counts of some nodes.
     pub(crate) fn keep(&mut self, nodes: Range<usize>, bands: &Bands) {
-        for node in nodes.filter(|&node| self.wanted.has(node)) {
+        for node in nodes.filter(|&node| self.wanted.contains(node)) {
             self.places.push((node as u32, self.digits.len()));
             self.digits.extend(trimmed(bands.row(node).unwrap_or_default()));
         }

@@ -3,15 +3,15 @@
 use std::ops::Range;
 
 use crate::error::Result;
-use crate::graph::exact::bands::Behind;
+use crate::graph::exact::bands::CountedRows;
 use crate::graph::exact::digits::{
     BATCH, add_to, carried_at_once, carry_over, no_carry, settle, settle_wide,
 };
 use crate::graph::exact::stretch_sums::Counted;
 use crate::graph::lists::csr::Index;
-use crate::graph::lists::node_set::Marks;
-use crate::graph::lists::source::{Rows, changed};
-use crate::graph::survey::stretches::{Cut, Kind, LANES, Stretch};
+use crate::graph::lists::node_set::NodeSet;
+use crate::graph::lists::source::{ListSection, lists_changed};
+use crate::graph::survey::stretches::{SIDE_BY_SIDE, Stretch, StretchCursor, StretchKind};
 
 /// Digits of neighbouring rows that are worth adding up together.
 const WORTH: usize = 384;
@@ -32,41 +32,15 @@ static MASKS: [u64; 2 * WIDEST] = {
     masks
 };
 
-/// Rows that are counted.
-#[derive(Clone, Copy)]
-pub(crate) struct Done<'d> {
-    /// Those of the same band that may be read, and the node of the first; `None` for all of them.
-    pub(crate) near: Option<(&'d [u64], usize)>,
-    pub(crate) behind: Behind<'d>,
-}
-
-impl Done<'_> {
-    /// The row of any node, given those of the same band.
-    #[inline(always)]
-    pub(crate) fn row<'r>(
-        &'r self,
-        near: &'r [u64],
-        base: usize,
-        digits: usize,
-        node: usize,
-    ) -> Option<&'r [u64]> {
-        let start = node.wrapping_sub(base).wrapping_mul(digits);
-        if node >= base && start < near.len() {
-            return near.get(start..start.wrapping_add(digits));
-        }
-        self.behind.row(node)
-    }
-}
-
-/// Rows to be written, of nodes of one band.
+/// ListSection to be written, of nodes of one band.
 pub(crate) struct Fill<'f, 'r, I> {
-    /// Rows of the nodes from `first` on.
+    /// ListSection of the nodes from `first` on.
     pub(crate) open: &'f mut [u64],
     pub(crate) first: usize,
     pub(crate) digits: usize,
-    pub(crate) done: Done<'f>,
-    pub(crate) rows: &'f Rows<'r, I>,
-    pub(crate) outputs: &'f Marks,
+    pub(crate) done: CountedRows<'f>,
+    pub(crate) rows: &'f ListSection<'r, I>,
+    pub(crate) outputs: &'f NodeSet,
     pub(crate) stretches: &'f [Stretch],
 }
 
@@ -90,16 +64,19 @@ impl<I: Index> pulp::NullaryFnOnce for Plain<'_, '_, I> {
     #[inline(always)]
     fn call(self) -> Result<()> {
         let Self { mut fill, range } = self;
-        let (mut cut, mut end) = (Cut::new(fill.stretches, range.end), range.end);
+        let (mut cut, mut end) = (StretchCursor::new(fill.stretches, range.end), range.end);
         let mut sums = Vec::new();
         while end > range.start {
             cut.look_ahead(fill.rows, range.start);
             let (nodes, kind) = cut.last(range.start..end);
             end = nodes.start;
-            let repeated = kind == Some(Kind::Repeated) && !fill.outputs.view().any(nodes.clone());
+            let repeated = kind == Some(StretchKind::Repeated)
+                && !fill.outputs.view().intersects(nodes.clone());
             let alone = match kind {
-                Some(Kind::Repeated) if repeated => nodes.end - 1..nodes.end,
-                Some(Kind::Shifted) => nodes.start..fill.shifted(nodes.clone(), &mut sums)?,
+                Some(StretchKind::Repeated) if repeated => nodes.end - 1..nodes.end,
+                Some(StretchKind::Shifted) => {
+                    nodes.start..fill.shifted(nodes.clone(), &mut sums)?
+                }
                 _ => nodes.clone(),
             };
             fill.one_by_one(alone)?;
@@ -125,7 +102,7 @@ impl<I: Index> Fill<'_, '_, I> {
     /// Copies the row of the last of some nodes to all others.
     fn repeat_last(&mut self, nodes: Range<usize>) -> Result<()> {
         let digits = self.digits;
-        let (rows, ..) = self.split(nodes).ok_or_else(changed)?;
+        let (rows, ..) = self.split(nodes).ok_or_else(lists_changed)?;
         let (rows, last) = rows.split_at_mut(rows.len() - digits);
         for row in rows.chunks_exact_mut(digits) {
             row.copy_from_slice(last);
@@ -138,12 +115,12 @@ impl<I: Index> Fill<'_, '_, I> {
     #[inline(always)]
     fn shifted(&mut self, range: Range<usize>, sums: &mut Vec<u64>) -> Result<usize> {
         let mut end = range.end;
-        let row = self.rows.row(range.start).ok_or_else(changed)?;
-        if range.len() < LANES {
+        let row = self.rows.list(range.start).ok_or_else(lists_changed)?;
+        if range.len() < SIDE_BY_SIDE {
             return Ok(end);
         }
         // Narrow rows are worth counting in longer stretches.
-        let most = (WORTH / self.digits).clamp(LANES, range.len());
+        let most = (WORTH / self.digits).clamp(SIDE_BY_SIDE, range.len());
         let lanes = range.len().div_ceil(range.len().div_ceil(most));
         sums.resize(lanes * self.digits, 0);
         let (outputs, digits, done) = (self.outputs.view(), self.digits, self.done);
@@ -151,18 +128,18 @@ impl<I: Index> Fill<'_, '_, I> {
             // The last ones may be counted twice.
             let first = end.saturating_sub(lanes).max(range.start);
             let nodes = first..first + lanes;
-            let (own, near, base) = self.split(nodes.clone()).ok_or_else(changed)?;
+            let (own, near, base) = self.split(nodes.clone()).ok_or_else(lists_changed)?;
             let further = nodes.start - range.start;
             let counted = Counted { near, base, digits, done: &done };
             if counted.side_by_side(row, further, sums).is_none() {
                 break;
             }
             end = nodes.start;
-            if outputs.any(nodes.clone()) || !carried_at_once(sums, digits, own) {
+            if outputs.intersects(nodes.clone()) || !carried_at_once(sums, digits, own) {
                 let rows = own.chunks_exact_mut(digits).zip(sums.chunks_exact(digits));
                 for (node, (own, sums)) in nodes.zip(rows) {
                     own.copy_from_slice(sums);
-                    no_carry(settle(own, outputs.has(node).into()))?;
+                    no_carry(settle(own, outputs.contains(node).into()))?;
                 }
             }
         }
@@ -192,44 +169,45 @@ impl<I: Index> Fill<'_, '_, I> {
         }
     }
 
-    /// Rows of any width, each edge with a multiplicity.
+    /// ListSection of any width, each edge with a multiplicity.
     fn weighted(&mut self, range: Range<usize>) -> Result<()> {
         let (digits, done, rows, outputs) = (self.digits, self.done, self.rows, self.outputs);
         let mut wide = vec![0u128; digits];
         for node in range.rev() {
-            let row = rows.row(node).ok_or_else(changed)?;
-            let times = rows.times(node).ok_or_else(changed)?;
+            let row = rows.list(node).ok_or_else(lists_changed)?;
+            let times = rows.multiplicities(node).ok_or_else(lists_changed)?;
             wide.fill(0);
-            let (own, near, base) = self.split(node..node + 1).ok_or_else(changed)?;
+            let (own, near, base) = self.split(node..node + 1).ok_or_else(lists_changed)?;
             for (ids, times) in row.chunks(BATCH).zip(times.chunks(BATCH)) {
                 for (&id, &times) in ids.iter().zip(times) {
-                    let read = done.row(near, base, digits, id.position()).ok_or_else(changed)?;
+                    let read =
+                        done.row(near, base, digits, id.position()).ok_or_else(lists_changed)?;
                     for (wide, &digit) in wide.iter_mut().zip(read) {
                         *wide = wide.wrapping_add(u128::from(digit) * u128::from(times));
                     }
                 }
                 carry_over(&mut wide);
             }
-            settle_wide(&wide, own, outputs.has(node).into())?;
+            settle_wide(&wide, own, outputs.contains(node).into())?;
         }
         Ok(())
     }
 
-    /// Rows of `W` digits.
+    /// ListSection of `W` digits.
     #[inline(always)]
     fn plain<const W: usize>(&mut self, range: Range<usize>) -> Result<()> {
         let Self { ref mut open, first, done, rows, outputs, .. } = *self;
         let outputs = outputs.view();
         let (open, _) = open.as_chunks_mut::<W>();
         for node in range.rev() {
-            let row = rows.row(node).ok_or_else(changed)?;
+            let row = rows.list(node).ok_or_else(lists_changed)?;
             let split = open.split_at_mut_checked((node - first).saturating_add(1));
-            let (upto, behind) = split.ok_or_else(changed)?;
+            let (upto, behind) = split.ok_or_else(lists_changed)?;
             let (near, base) = match done.near {
                 Some((near, base)) => (near.as_chunks::<W>().0, base),
                 None => (&*behind, node + 1),
             };
-            let sum = settled::<W, I>(near, base, &done, row, outputs.has(node))?;
+            let sum = settled::<W, I>(near, base, &done, row, outputs.contains(node))?;
             if let Some(place) = upto.last_mut() {
                 *place = sum;
             }
@@ -237,14 +215,14 @@ impl<I: Index> Fill<'_, '_, I> {
         Ok(())
     }
 
-    /// Rows of many digits, a multiple of 4, group after group.
+    /// ListSection of many digits, a multiple of 4, group after group.
     #[inline(always)]
     fn groups(&mut self, range: Range<usize>) -> Result<()> {
         let Self { digits, done, rows, outputs, .. } = *self;
         let mut wide = vec![0u128; digits];
         for node in range.rev() {
-            let row = rows.row(node).ok_or_else(changed)?;
-            let (own, near, base) = self.split(node..node + 1).ok_or_else(changed)?;
+            let row = rows.list(node).ok_or_else(lists_changed)?;
+            let (own, near, base) = self.split(node..node + 1).ok_or_else(lists_changed)?;
             wide.fill(0);
             let read = |id: I| done.row(near, base, digits, id.position());
             for batch in row.chunks(BATCH) {
@@ -252,16 +230,19 @@ impl<I: Index> Fill<'_, '_, I> {
                 while at + GROUP <= digits {
                     add_to(
                         &mut wide[at..],
-                        &add_up::<GROUP, I>(read, batch, at).ok_or_else(changed)?,
+                        &add_up::<GROUP, I>(read, batch, at).ok_or_else(lists_changed)?,
                     );
                     at += GROUP;
                 }
                 while at < digits {
-                    add_to(&mut wide[at..], &add_up::<4, I>(read, batch, at).ok_or_else(changed)?);
+                    add_to(
+                        &mut wide[at..],
+                        &add_up::<4, I>(read, batch, at).ok_or_else(lists_changed)?,
+                    );
                     at += 4;
                 }
             }
-            settle_wide(&wide, own, outputs.has(node).into())?;
+            settle_wide(&wide, own, outputs.contains(node).into())?;
         }
         Ok(())
     }
@@ -272,7 +253,7 @@ impl<I: Index> Fill<'_, '_, I> {
 fn settled<const W: usize, I: Index>(
     near: &[[u64; W]],
     base: usize,
-    done: &Done<'_>,
+    done: &CountedRows<'_>,
     row: &[I],
     output: bool,
 ) -> Result<[u64; W]> {
@@ -282,7 +263,7 @@ fn settled<const W: usize, I: Index>(
         if number > 0 {
             no_carry(settle(&mut sums, 0))?;
         }
-        add_rows(near, base, done, batch, &mut sums).ok_or_else(changed)?;
+        add_rows(near, base, done, batch, &mut sums).ok_or_else(lists_changed)?;
     }
     let mut row = [0u64; W];
     if !carried_at_once(&sums, W, &mut row) {
@@ -297,7 +278,7 @@ fn settled<const W: usize, I: Index>(
 fn add_rows<const W: usize, I: Index>(
     near: &[[u64; W]],
     base: usize,
-    done: &Done<'_>,
+    done: &CountedRows<'_>,
     ids: &[I],
     into: &mut [u64; W],
 ) -> Option<()> {

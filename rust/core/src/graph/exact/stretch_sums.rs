@@ -1,7 +1,7 @@
 //! Rows of nodes whose lists are shifted, added up stretch by stretch.
 
+use crate::graph::exact::bands::CountedRows;
 use crate::graph::exact::digits::{BATCH, add_four, add_row, settle};
-use crate::graph::exact::row_sums::Done;
 use crate::graph::lists::csr::Index;
 
 /// Rows of one band that are counted, from that of node `base` on, and those behind it.
@@ -9,7 +9,7 @@ pub(crate) struct Counted<'c, 'd> {
     pub(crate) near: &'c [u64],
     pub(crate) base: usize,
     pub(crate) digits: usize,
-    pub(crate) done: &'c Done<'d>,
+    pub(crate) done: &'c CountedRows<'d>,
 }
 
 impl Counted<'_, '_> {

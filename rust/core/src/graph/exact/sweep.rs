@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::graph::exact::bands::{Bands, CHUNK};
-use crate::graph::exact::parameter_rows::Kept;
-use crate::graph::exact::row_sums::{Done, Fill, fill};
+use crate::graph::exact::bands::{Bands, CHUNK, CountedRows};
+use crate::graph::exact::parameter_rows::ParameterRows;
+use crate::graph::exact::row_sums::{Fill, fill};
 use crate::graph::exact::widths::Widths;
 use crate::graph::lists::csr::Index;
-use crate::graph::lists::node_set::Marks;
-use crate::graph::lists::source::{Rows, changed};
+use crate::graph::lists::node_set::NodeSet;
+use crate::graph::lists::source::{ListSection, lists_changed};
 use crate::graph::survey::blocks::Survey;
 use crate::graph::survey::stretches::{Stretch, edges_read};
 use crate::graph::sweep::Sweep;
@@ -29,10 +29,10 @@ const FIRST: usize = 8;
 pub(crate) struct ExactSweep<'a> {
     pub(crate) bands: Bands,
     widths: Widths<'a>,
-    outputs: &'a Marks,
+    outputs: &'a NodeSet,
     stretches: &'a [Stretch],
     /// What is kept of rows that no node reads any more; `None` keeps the rows.
-    pub(crate) kept: Option<Kept>,
+    pub(crate) kept: Option<ParameterRows>,
     /// Bytes of rows that are there, the most there were, and the most there may be.
     held: u64,
     pub(crate) peak: u64,
@@ -43,9 +43,9 @@ impl<'a> ExactSweep<'a> {
     pub(crate) fn new(
         nodes: usize,
         widths: Widths<'a>,
-        outputs: &'a Marks,
+        outputs: &'a NodeSet,
         survey: &'a Survey,
-        kept: Option<Kept>,
+        kept: Option<ParameterRows>,
         limit: u64,
     ) -> Self {
         let bands = Bands::new(nodes);
@@ -83,7 +83,7 @@ impl<'a> ExactSweep<'a> {
             }
             self.bands.extend(first, digits, room.min(most));
         }
-        self.bands.latest().map(|band| band.first).ok_or_else(changed)
+        self.bands.latest().map(|band| band.first).ok_or_else(lists_changed)
     }
 
     /// Digits that the rows of all nodes before `end` may have, if they go on to grow from the
@@ -132,7 +132,7 @@ impl<'a> ExactSweep<'a> {
     /// [`Sweep::narrow`], of nodes that read none of each other from `apart` on.
     fn alone<I: Index>(
         &mut self,
-        rows: &Rows<'_, I>,
+        rows: &ListSection<'_, I>,
         range: Range<usize>,
         apart: usize,
         monitor: &Monitor<'_>,
@@ -141,10 +141,10 @@ impl<'a> ExactSweep<'a> {
         while end > range.start {
             let first = self.open(end, apart)?;
             let (outputs, stretches) = (self.outputs, self.stretches);
-            let (band, open, behind) = self.bands.split().ok_or_else(changed)?;
+            let (band, open, behind) = self.bands.split().ok_or_else(lists_changed)?;
             let digits = band.digits;
             let start = first.max(range.start).max(end.saturating_sub((STEP / digits).max(1)));
-            let done = Done { near: None, behind };
+            let done = CountedRows { near: None, behind };
             fill(Fill { open, first, digits, done, rows, outputs, stretches }, start..end)?;
             self.close(start..end);
             monitor.breathe(rows.edges(start, end).saturating_mul(digits) as u64)?;
@@ -157,7 +157,7 @@ impl<'a> ExactSweep<'a> {
 impl<I: Index> Sweep<I> for ExactSweep<'_> {
     fn narrow(
         &mut self,
-        rows: &Rows<'_, I>,
+        rows: &ListSection<'_, I>,
         range: Range<usize>,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
@@ -167,7 +167,7 @@ impl<I: Index> Sweep<I> for ExactSweep<'_> {
 
     fn wide(
         &mut self,
-        rows: &Rows<'_, I>,
+        rows: &ListSection<'_, I>,
         range: Range<usize>,
         team: &Team,
         monitor: &Monitor<'_>,
@@ -180,14 +180,14 @@ impl<I: Index> Sweep<I> for ExactSweep<'_> {
         while end > range.start {
             let first = self.open(end, apart)?;
             let (outputs, stretches) = (self.outputs, self.stretches);
-            let (band, open, behind) = self.bands.split().ok_or_else(changed)?;
+            let (band, open, behind) = self.bands.split().ok_or_else(lists_changed)?;
             let start = first.max(range.start);
             let (digits, row) = (band.digits, |node: usize| (node - first) * band.digits);
-            // Rows of the range to be written, and those behind it, which may be read.
+            // ListSection of the range to be written, and those behind it, which may be read.
             let base = range.end.min(band.end);
-            let (open, near) = open.split_at_mut_checked(row(base)).ok_or_else(changed)?;
-            let mut rest = open.get_mut(row(start)..row(end)).ok_or_else(changed)?;
-            let done = Done { near: Some((near, base)), behind };
+            let (open, near) = open.split_at_mut_checked(row(base)).ok_or_else(lists_changed)?;
+            let mut rest = open.get_mut(row(start)..row(end)).ok_or_else(lists_changed)?;
+            let done = CountedRows { near: Some((near, base)), behind };
             let mut tasks = Vec::new();
             let pieces = team.pieces(|| edges_read(stretches, rows, start..end));
             for part in rows.parts(start..end, pieces) {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::error::Result;
 use crate::graph::exact::bands::CHUNK;
 use crate::graph::exact::digits::{DIGIT_BITS, digits};
-use crate::graph::log::scaled_counts::Scaled;
+use crate::graph::log::scaled_counts::ScaledCounts;
 use crate::graph::survey::blocks::Survey;
 use crate::machine::monitor::Monitor;
 
@@ -42,7 +42,11 @@ impl<'s> Widths<'s> {
     ///
     /// # Errors
     /// [`crate::Error::Interrupted`].
-    pub(crate) fn of_scaled(scaled: &Scaled, nodes: usize, monitor: &Monitor<'_>) -> Result<Self> {
+    pub(crate) fn of_scaled(
+        scaled: &ScaledCounts,
+        nodes: usize,
+        monitor: &Monitor<'_>,
+    ) -> Result<Self> {
         let mut widths = vec![1; nodes.div_ceil(CHUNK)];
         let mut behind = 1;
         for (chunk, width) in widths.iter_mut().enumerate().rev() {

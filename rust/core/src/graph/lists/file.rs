@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use crate::error::{Error, Result};
 use crate::graph::lists::csr::{Index, Indices, check_offsets};
-use crate::graph::lists::source::{Rows, Source, changed};
+use crate::graph::lists::source::{ListSection, Source, lists_changed};
 
 /// Edges read at a time, unless one list is longer.
 const STRETCH: usize = 1 << 20;
@@ -228,7 +228,7 @@ impl<I: Stored> Source for Reader<'_, I> {
         self.lists.offsets.get(self.nodes())
     }
 
-    fn before(&mut self, end: usize) -> Result<(usize, Rows<'_, I>)> {
+    fn before(&mut self, end: usize) -> Result<(usize, ListSection<'_, I>)> {
         let offsets = &self.lists.offsets;
         let first = stretch(offsets, end, STRETCH);
         let (first_edge, last_edge) = (offsets.get(first), offsets.get(end));
@@ -241,7 +241,7 @@ impl<I: Stored> Source for Reader<'_, I> {
             }
         }
         let multiplicity = self.lists.place.multiplicity.map(|_| &self.multiplicity[..]);
-        Ok((first, Rows { offsets, first_edge, targets: &self.targets, multiplicity }))
+        Ok((first, ListSection { offsets, first_edge, targets: &self.targets, multiplicity }))
     }
 }
 
@@ -273,9 +273,9 @@ impl<'f, I: Stored> Turned<'f, I> {
         let mut offsets = vec![0u64; nodes + 1];
         let mut end = nodes;
         while end > 0 {
-            let (first, rows) = reader.before(end)?;
-            for id in rows.targets {
-                let flipped = nodes.checked_sub(id.position() + 1).ok_or_else(changed)?;
+            let (first, lists) = reader.before(end)?;
+            for id in lists.targets {
+                let flipped = nodes.checked_sub(id.position() + 1).ok_or_else(lists_changed)?;
                 offsets[flipped + 1] += 1;
             }
             end = first;
@@ -299,7 +299,7 @@ impl<I: Stored> Source for Turned<'_, I> {
         self.reader.edges()
     }
 
-    fn before(&mut self, end: usize) -> Result<(usize, Rows<'_, u32>)> {
+    fn before(&mut self, end: usize) -> Result<(usize, ListSection<'_, u32>)> {
         let nodes = self.nodes();
         let first = stretch(&self.offsets, end, self.room);
         let first_edge = self.offsets.get(first);
@@ -314,15 +314,17 @@ impl<I: Stored> Source for Turned<'_, I> {
             (first..end).map(|node| self.offsets.get(node + 1) - first_edge).collect();
         let mut last = nodes;
         while last > 0 {
-            let (start, rows) = self.reader.before(last)?;
+            let (start, lists) = self.reader.before(last)?;
             for node in (start..last).rev() {
-                for (at, id) in rows.row(node).ok_or_else(changed)?.iter().enumerate().rev() {
-                    let flipped = nodes.checked_sub(id.position() + 1).ok_or_else(changed)?;
+                for (at, id) in lists.list(node).ok_or_else(lists_changed)?.iter().enumerate().rev()
+                {
+                    let flipped = nodes.checked_sub(id.position() + 1).ok_or_else(lists_changed)?;
                     let Some(place) = next.get_mut(flipped.wrapping_sub(first)) else { continue };
-                    *place = place.checked_sub(1).ok_or_else(changed)?;
-                    *self.targets.get_mut(*place).ok_or_else(changed)? = (nodes - 1 - node) as u32;
-                    if let Some(times) = rows.times(node) {
-                        *self.multiplicity.get_mut(*place).ok_or_else(changed)? = times[at];
+                    *place = place.checked_sub(1).ok_or_else(lists_changed)?;
+                    *self.targets.get_mut(*place).ok_or_else(lists_changed)? =
+                        (nodes - 1 - node) as u32;
+                    if let Some(times) = lists.multiplicities(node) {
+                        *self.multiplicity.get_mut(*place).ok_or_else(lists_changed)? = times[at];
                     }
                 }
             }
@@ -330,6 +332,6 @@ impl<I: Stored> Source for Turned<'_, I> {
         }
         let multiplicity = weighted.then_some(&self.multiplicity[..]);
         let Self { offsets, targets, .. } = &*self;
-        Ok((first, Rows { offsets, first_edge, targets, multiplicity }))
+        Ok((first, ListSection { offsets, first_edge, targets, multiplicity }))
     }
 }

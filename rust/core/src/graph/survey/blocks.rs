@@ -5,8 +5,7 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::graph::lists::csr::{Index, MOST_NODES, with_indices};
-use crate::graph::lists::source::{Rows, Source, changed};
-use crate::graph::log::rounding::in_sum;
+use crate::graph::lists::source::{ListSection, Source, lists_changed};
 use crate::graph::survey::stretches::{ENOUGH, Lists, Stretch};
 use crate::machine::monitor::Monitor;
 
@@ -30,6 +29,9 @@ static MASKS: [u32; 2 * SHORT] = {
 };
 /// Nodes that share one bound, as a power of two; also the nodes of a chunk of exact counts.
 pub(crate) const CHUNK_BITS: u32 = 8;
+
+/// In log space, lists at least this long are added up in four strands, shorter ones in sequence.
+pub(crate) const LONG: usize = 32;
 
 /// See the module. Of a graph all of whose edges go from a smaller number to a larger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +73,7 @@ pub(crate) enum Numbering {
 }
 
 /// A survey that is being made, node by node from the last one to the first.
-pub(crate) struct Blocks {
+pub(crate) struct SurveyBuilder {
     survey: Survey,
     /// The block that is being put together: nodes from the latest one seen to before `end`, edges
     /// to before `last`, lists up to the length `degree`.
@@ -103,35 +105,35 @@ enum Stop {
 /// what the source may give.
 pub(crate) fn survey<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<Numbering> {
     let nodes = source.nodes();
-    let mut blocks = Blocks::new(nodes, source.edges());
+    let mut blocks = SurveyBuilder::new(nodes, source.edges());
     monitor.start(source.edges() as u64);
     let mut rising = true;
     let mut end = nodes;
     while end > 0 {
-        let (first, rows) = source.before(end)?;
+        let (first, lists) = source.before(end)?;
         let mut looked = end;
         while end > first {
-            let start = shortened(&rows, first..end);
-            let (rows, range) = (&rows, start..end);
+            let start = shortened(&lists, first..end);
+            let (lists, range) = (&lists, start..end);
             let blocks = &mut blocks;
-            match pulp::Arch::new().dispatch(Look { rows, range, nodes, blocks, rising }) {
+            match pulp::Arch::new().dispatch(Look { lists, range, nodes, blocks, rising }) {
                 Ok(()) => {}
                 Err(Stop::Falling) => {
                     // Once more from here, now for the range alone.
                     rising = false;
                     continue;
                 }
-                Err(Stop::Beyond(node)) => return Err(beyond(rows, node, nodes)),
-                Err(Stop::Changed) => return Err(changed()),
+                Err(Stop::Beyond(node)) => return Err(beyond(lists, node, nodes)),
+                Err(Stop::Changed) => return Err(lists_changed()),
             }
             if rising && (looked - start >= ENOUGH || start == first) {
                 // Of what was just read, and is in the cache.
-                with_indices!(rows.offsets, offsets => {
-                    blocks.stretches(offsets, rows.first_edge, rows.targets, start..looked);
+                with_indices!(lists.offsets, offsets => {
+                    blocks.stretches(offsets, lists.first_edge, lists.targets, start..looked);
                 });
                 looked = start;
             }
-            monitor.advance(rows.edges(start, end) as u64)?;
+            monitor.advance(lists.edges(start, end) as u64)?;
             end = start;
         }
     }
@@ -142,23 +144,28 @@ pub(crate) fn survey<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result
     Ok(Numbering::Topological(blocks.finish(nodes)))
 }
 
+/// Most roundings on one number's way into the sum of a list of this length.
+pub(crate) fn in_sum(length: usize) -> usize {
+    if length < LONG { length.saturating_sub(1) } else { length.div_ceil(4) + 1 }
+}
+
 /// Where a piece that ends with `range` begins.
-fn shortened<I: Index>(rows: &Rows<'_, I>, range: Range<usize>) -> usize {
+fn shortened<I: Index>(lists: &ListSection<'_, I>, range: Range<usize>) -> usize {
     let mut start = range.start.max(range.end.saturating_sub(PIECE));
-    while rows.edges(start, range.end) > EDGES && range.end - start > 1 {
+    while lists.edges(start, range.end) > EDGES && range.end - start > 1 {
         start = start.midpoint(range.end);
     }
     start
 }
 
-fn beyond<I: Index>(rows: &Rows<'_, I>, node: usize, nodes: usize) -> Error {
-    let row = rows.row(node).unwrap_or_default();
-    let id = row.iter().map(|id| id.position()).find(|&id| id >= nodes).unwrap_or(nodes);
+fn beyond<I: Index>(lists: &ListSection<'_, I>, node: usize, nodes: usize) -> Error {
+    let list = lists.list(node).unwrap_or_default();
+    let id = list.iter().map(|id| id.position()).find(|&id| id >= nodes).unwrap_or(nodes);
     let reason = format!("node {node} has successor {id}, but there are {nodes} nodes, from 0");
     Error::InvalidGraph { reason }
 }
 
-impl Blocks {
+impl SurveyBuilder {
     pub(crate) fn new(nodes: usize, edges: usize) -> Self {
         let chunks = nodes.div_ceil(1 << CHUNK_BITS);
         let (wide, stretches) = (Vec::new(), Vec::new());
@@ -270,10 +277,10 @@ impl Blocks {
 
 /// Looks at a piece of the nodes, compiled for every instruction set.
 struct Look<'l, 'r, I> {
-    rows: &'l Rows<'r, I>,
+    lists: &'l ListSection<'r, I>,
     range: Range<usize>,
     nodes: usize,
-    blocks: &'l mut Blocks,
+    blocks: &'l mut SurveyBuilder,
     rising: bool,
 }
 
@@ -282,10 +289,10 @@ impl<I: Index + Ord> pulp::NullaryFnOnce for Look<'_, '_, I> {
 
     #[inline(always)]
     fn call(self) -> Self::Output {
-        let Self { rows, range, nodes, blocks, rising } = self;
+        let Self { lists, range, nodes, blocks, rising } = self;
         for node in range.rev() {
-            let (start, stop) = (rows.start(node), rows.start(node + 1));
-            let (least, most) = extremes(rows.targets, start, stop).ok_or(Stop::Changed)?;
+            let (start, stop) = (lists.start(node), lists.start(node + 1));
+            let (least, most) = extremes(lists.targets, start, stop).ok_or(Stop::Changed)?;
             if most as usize >= nodes {
                 return Err(Stop::Beyond(node));
             }
@@ -295,7 +302,7 @@ impl<I: Index + Ord> pulp::NullaryFnOnce for Look<'_, '_, I> {
             if least as usize <= node {
                 return Err(Stop::Falling);
             }
-            let list = rows.offsets.get(node)..rows.offsets.get(node + 1);
+            let list = lists.offsets.get(node)..lists.offsets.get(node + 1);
             blocks.list(node, list, (least, most));
         }
         Ok(())

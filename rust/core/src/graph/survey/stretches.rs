@@ -5,10 +5,10 @@
 use std::ops::Range;
 
 use crate::graph::lists::csr::Index;
-use crate::graph::lists::source::Rows;
+use crate::graph::lists::source::ListSection;
 
 /// Nodes of shifted lists that are counted together.
-pub(crate) const LANES: usize = 8;
+pub(crate) const SIDE_BY_SIDE: usize = 8;
 /// Nodes that are enough to look for stretches among, which are not found in smaller pieces.
 pub(crate) const ENOUGH: usize = 64;
 /// Entries of lists that are worth remembering because they are repeated.
@@ -27,12 +27,12 @@ const MOST_PASSED: usize = 8;
 pub(crate) struct Stretch {
     first: u32,
     end: u32,
-    kind: Kind,
+    kind: StretchKind,
 }
 
 /// What the list of the next node of a stretch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum StretchKind {
     /// The same.
     Repeated,
     /// Every entry is one larger.
@@ -46,13 +46,13 @@ impl Stretch {
 }
 
 /// Goes through nodes from the last to the first: the stretches, and those between them.
-pub(crate) struct Cut<'s> {
+pub(crate) struct StretchCursor<'s> {
     stretches: &'s [Stretch],
     /// How many of them need no look ahead.
     ahead: usize,
 }
 
-impl<'s> Cut<'s> {
+impl<'s> StretchCursor<'s> {
     /// Of nodes before `end`; `stretches` from the last to the first.
     pub(crate) fn new(stretches: &'s [Stretch], end: usize) -> Self {
         let passed = stretches.partition_point(|stretch| stretch.first as usize >= end);
@@ -65,11 +65,12 @@ impl<'s> Cut<'s> {
     /// Reads lists around the next stretches from `start` on: most lists of a stretch are not read, so
     /// these are in no cache, and each by itself would be waited for.
     #[inline(always)]
-    pub(crate) fn look_ahead<I: Index>(&mut self, rows: &Rows<'_, I>, start: usize) {
+    pub(crate) fn look_ahead<I: Index>(&mut self, lists: &ListSection<'_, I>, start: usize) {
         if self.ahead > 0 {
             return;
         }
-        let entry = |node: usize| rows.targets.get(rows.start(node)).map_or(0, |id| id.position());
+        let entry =
+            |node: usize| lists.targets.get(lists.start(node)).map_or(0, |id| id.position());
         let next = self.stretches.iter().take(AHEAD).map(Stretch::nodes);
         let next = next.take_while(|nodes| nodes.start >= start);
         std::hint::black_box(
@@ -80,7 +81,7 @@ impl<'s> Cut<'s> {
 
     /// The last nodes of `range`, and whether they are of a stretch, and of which kind.
     #[inline(always)]
-    pub(crate) fn last(&mut self, range: Range<usize>) -> (Range<usize>, Option<Kind>) {
+    pub(crate) fn last(&mut self, range: Range<usize>) -> (Range<usize>, Option<StretchKind>) {
         let (start, end) = (range.start, range.end);
         while let Some((stretch, rest)) = self.stretches.split_first() {
             let nodes = stretch.nodes();
@@ -102,14 +103,15 @@ impl<'s> Cut<'s> {
 /// that repeat it.
 pub(crate) fn edges_read<I: Index>(
     stretches: &[Stretch],
-    rows: &Rows<'_, I>,
+    lists: &ListSection<'_, I>,
     range: Range<usize>,
 ) -> usize {
-    let (mut cut, mut end, mut edges) = (Cut::new(stretches, range.end), range.end, 0usize);
+    let (mut cut, mut end, mut edges) =
+        (StretchCursor::new(stretches, range.end), range.end, 0usize);
     while end > range.start {
         let (nodes, kind) = cut.last(range.start..end);
-        let last = if kind == Some(Kind::Repeated) { nodes.start + 1 } else { nodes.end };
-        edges = edges.saturating_add(rows.edges(nodes.start, last));
+        let last = if kind == Some(StretchKind::Repeated) { nodes.start + 1 } else { nodes.end };
+        edges = edges.saturating_add(lists.edges(nodes.start, last));
         end = nodes.start;
     }
     edges
@@ -163,14 +165,14 @@ impl<O: Index, I: Index> Lists<'_, O, I> {
             return None;
         }
         let (first, least, kind) = if by == 0 {
-            (self.alike::<0>(start, end)?, usize::MAX, Kind::Repeated)
+            (self.alike::<0>(start, end)?, usize::MAX, StretchKind::Repeated)
         } else {
             // None may lead to another; what is beyond is not even looked at, lest it be looked at
             // again and again.
             let least = last.iter().map(|id| id.position()).min()?;
             let room = least.saturating_sub(end);
             let first = self.alike::<1>(start.max((end - 1).saturating_sub(room)), end)?;
-            (first, least.saturating_sub(end - 1 - first), Kind::Shifted)
+            (first, least.saturating_sub(end - 1 - first), StretchKind::Shifted)
         };
         Some((Stretch { first: first as u32, end: end as u32, kind }, least))
     }
@@ -223,7 +225,8 @@ fn add(found: &mut Vec<Stretch>, mut stretch: Stretch, least: usize) -> bool {
         }
         stretch.end -= 1;
     }
-    let worth_it = stretch.nodes().len() >= if stretch.kind == Kind::Shifted { LANES } else { 2 };
+    let worth_it = stretch.nodes().len()
+        >= if stretch.kind == StretchKind::Shifted { SIDE_BY_SIDE } else { 2 };
     if worth_it {
         found.push(stretch);
     }
@@ -308,7 +311,7 @@ mod tests {
                 let nodes = stretch.nodes();
                 prop_assert!(nodes.len() >= 2 && nodes.end <= end, "{:?} before {}", stretch, end);
                 end = nodes.start;
-                let by = u32::from(stretch.kind == Kind::Shifted);
+                let by = u32::from(stretch.kind == StretchKind::Shifted);
                 for (further, node) in nodes.clone().enumerate() {
                     let told = lists[nodes.start].iter().map(|id| id + by * further as u32);
                     prop_assert!(told.eq(lists[node].iter().copied()));
@@ -325,7 +328,7 @@ mod tests {
         for piece in [ENOUGH, 1000] {
             let mut kinds = [0, 0];
             for stretch in found(&lists, piece) {
-                kinds[usize::from(stretch.kind == Kind::Shifted)] += stretch.nodes().len();
+                kinds[usize::from(stretch.kind == StretchKind::Shifted)] += stretch.nodes().len();
             }
             // Some nodes are passed over before the first of a stretch is looked at.
             let most = [140, 148];

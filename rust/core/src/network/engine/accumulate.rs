@@ -11,7 +11,7 @@ use crate::network::count_tensor::{CountTensor, padded};
 use crate::network::engine::arena::Arena;
 use crate::network::kernels::pass::{Base, Pass, RowMap, Scratch, Target};
 use crate::network::maps::axis_map::AxisMap;
-use crate::network::maps::matrix::Rows;
+use crate::network::maps::matrix::RunMatrix;
 use crate::network::maps::runs::Runs;
 use crate::number::Number;
 
@@ -54,11 +54,11 @@ impl<N: Number> Contribution<N> {
     pub(crate) fn absorbed(self) -> Self {
         let Self { mut tensor, mut maps } = self;
         maps.retain(|(axis, map)| {
-            let plain = matches!(map.rows, Rows::Scale(_) | Rows::Identity);
+            let plain = matches!(map.matrix, RunMatrix::Scale(_) | RunMatrix::Identity);
             if plain && tensor.axes[*axis] != map.runs {
                 Arc::make_mut(&mut tensor.axes)[*axis] = map.runs.clone();
             }
-            if let Rows::Scale(weight) = map.rows {
+            if let RunMatrix::Scale(weight) = map.matrix {
                 push_factor(&mut tensor.factors, weight);
             }
             !plain
@@ -70,7 +70,7 @@ impl<N: Number> Contribution<N> {
     /// and weights stay small enough for the sums to fit into lanes.
     pub(crate) fn may_wait(&self) -> bool {
         self.maps.iter().all(|(axis, map)| {
-            2 * map.runs.len() > self.tensor.axes[*axis].len() && map.rows.heaviest() <= 8
+            2 * map.runs.len() > self.tensor.axes[*axis].len() && map.matrix.heaviest() <= 8
         })
     }
 
@@ -81,7 +81,10 @@ impl<N: Number> Contribution<N> {
 }
 
 impl<'a, N: Number> Engine<'a, N> {
-    pub(crate) fn new(arena: Arena<N::Lane>, monitor: &'a Monitor<'a>) -> Self {
+    /// An engine that holds at most `limit` bytes of counts, and adds up besides what they would take
+    /// in planes of `planned_radix` bits.
+    pub(crate) fn new(limit: u64, planned_radix: u64, monitor: &'a Monitor<'a>) -> Self {
+        let arena = Arena::new(N::reserve(), limit, planned_radix);
         Self { arena, scratch: Scratch::new(), monitor, recent: VecDeque::new() }
     }
 
@@ -190,7 +193,7 @@ impl<'a, N: Number> Engine<'a, N> {
         while let Some((axis, map)) = maps.last() {
             let lane_axis = lane_axis_of(&tensor, &maps);
             let rows_mapped = maps.iter().filter(|(axis, _)| *axis != lane_axis).count();
-            let heavy = maps.iter().fold(1u64, |w, (_, m)| w.saturating_mul(m.rows.heaviest()))
+            let heavy = maps.iter().fold(1u64, |w, (_, m)| w.saturating_mul(m.matrix.heaviest()))
                 > N::HEADROOM;
             let shrinks = maps.len() > 1 && growth(&tensor, *axis, map) <= 0.5;
             if rows_mapped <= 1 && !shrinks && !heavy {
@@ -263,7 +266,7 @@ impl<'a, N: Number> Engine<'a, N> {
         let collected = collected.map(|c| self.with_lanes(c, lane_axis)).transpose()?;
         let axes = mapped(&tensor.axes, maps);
         let weight = maps.iter().fold(u128::from(scale), |weight, (_, map)| {
-            weight.saturating_mul(map.rows.heaviest().into())
+            weight.saturating_mul(map.matrix.heaviest().into())
         });
         let grown = tensor.bits + u64::from(128 - weight.max(1).leading_zeros());
         let bits = collected.as_ref().map_or(grown, |c| grown.max(c.bits) + 1);
@@ -291,7 +294,7 @@ impl<'a, N: Number> Engine<'a, N> {
         let pass = Pass {
             source: &tensor,
             row_map: row_map_of(&tensor, maps.iter().find(|(axis, _)| *axis != lane_axis)),
-            lane_rows: lane_map.map_or(&Rows::Identity, |(_, map)| &map.rows),
+            lane_matrix: lane_map.map_or(&RunMatrix::Identity, |(_, map)| &map.matrix),
             scale,
             base: match &other {
                 Some(other) => Base::Other(other),
@@ -378,10 +381,10 @@ fn row_map_of<'m, N: Number>(
     match map {
         None => {
             let rows = tensor.rows();
-            RowMap { rows: &Rows::Identity, inner: 1, from: rows, to: rows }
+            RowMap { matrix: &RunMatrix::Identity, inner: 1, from: rows, to: rows }
         }
         Some((axis, map)) => RowMap {
-            rows: &map.rows,
+            matrix: &map.matrix,
             inner: tensor.axes[axis + 1..tensor.lane_axis].iter().map(Runs::len).product(),
             from: tensor.axes[*axis].len(),
             to: map.runs.len(),

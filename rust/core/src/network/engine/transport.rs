@@ -81,10 +81,8 @@ impl<N: Number> Engine<'_, N> {
             let maps = std::mem::take(&mut maps);
             let on_target = maps.into_iter().map(|(axis, _, map)| (axis, map)).collect();
             tensor = self.finish(Contribution { tensor, maps: on_target })?;
-            let tensor = self.rearrange(tensor, &parts, source).map_err(|error| match error {
-                Ok(error) => error,
-                Err(reason) => invalid(reason),
-            })?;
+            let groups = groups(&tensor, &parts, source).map_err(invalid)?;
+            let tensor = self.rearrange(tensor, &groups, source)?;
             return Ok(Contribution { tensor, maps: Vec::new() });
         }
         let tensor = self.relabel(tensor, &parts, source)?;
@@ -136,24 +134,16 @@ impl<N: Number> Engine<'_, N> {
         Ok(tensor)
     }
 
-    /// Moves cells where axes change places or are reshaped; all other maps have been applied.
+    /// Moves cells where axes change places or are reshaped, as `groups` say; all other maps have been
+    /// applied.
     fn rearrange(
         &mut self,
         tensor: CountTensor<N>,
-        parts: &Parts<'_>,
+        groups: &[Regrouped],
         source: &Tensor,
-    ) -> std::result::Result<CountTensor<N>, std::result::Result<Error, String>> {
+    ) -> Result<CountTensor<N>> {
         let mut axes: PerAxis<Runs> = source.shape.iter().map(|&n| Runs::single(n)).collect();
-        let mut groups = Vec::new();
-        for part in &parts.single {
-            if let (Some(to), Some(from)) = (part.source, part.target) {
-                groups.push(Regrouped::alone(to, from, &tensor.axes[from]));
-            }
-        }
-        for reshape in &parts.reshapes {
-            groups.push(regroup(&tensor, reshape, source).map_err(Err)?);
-        }
-        for group in &groups {
+        for group in groups {
             for (&axis, runs) in group.source_axes.iter().zip(&group.runs) {
                 axes[axis] = runs.clone();
             }
@@ -163,7 +153,7 @@ impl<N: Number> Engine<'_, N> {
         let new_steps = steps(&lengths);
         let lookup = |cell: usize| {
             let mut from = 0;
-            for group in &groups {
+            for group in groups {
                 let flat = group.source_axes.iter().fold(0, |flat, &axis| {
                     flat * lengths[axis] + cell / new_steps[axis] % lengths[axis]
                 });
@@ -178,7 +168,7 @@ impl<N: Number> Engine<'_, N> {
         };
         let lane_axis = axes.iter().rposition(|runs| !runs.is_single()).unwrap_or(0);
         let old = tensor.clone();
-        let result = self.gather(old, axes[..].into(), lane_axis, lookup).map_err(Ok);
+        let result = self.gather(old, axes[..].into(), lane_axis, lookup);
         self.arena.give(tensor);
         result
     }
@@ -259,6 +249,24 @@ fn is_in_order<N: Number>(
         .collect();
     varying.sort_unstable();
     varying.is_sorted_by_key(|&(_, to)| to)
+}
+
+/// Where the runs of all source axes come from.
+fn groups<N: Number>(
+    tensor: &CountTensor<N>,
+    parts: &Parts<'_>,
+    source: &Tensor,
+) -> Compiled<Vec<Regrouped>> {
+    let mut groups = Vec::new();
+    for part in &parts.single {
+        if let (Some(to), Some(from)) = (part.source, part.target) {
+            groups.push(Regrouped::alone(to, from, &tensor.axes[from]));
+        }
+    }
+    for reshape in &parts.reshapes {
+        groups.push(regroup(tensor, reshape, source)?);
+    }
+    Ok(groups)
 }
 
 /// The runs of a reshape's source axes, each cell of which lies in one cell of its target axes.

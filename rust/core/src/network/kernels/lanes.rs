@@ -1,8 +1,8 @@
 //! Lane maps: an axis map applied along the lanes of one plane.
 
 use crate::network::kernels::vector::{add_three, add_to, add_two, copy, total};
-use crate::network::maps::matrix::{Phase, Rows};
-use crate::number::Number;
+use crate::network::maps::matrix::{Phase, RunMatrix};
+use crate::number::Semiring;
 
 /// An axis map made ready to run over lanes.
 pub(crate) enum LaneMap {
@@ -19,30 +19,30 @@ pub(crate) enum LaneMap {
 }
 
 impl LaneMap {
-    /// Prepares `rows` from `from` lanes to `to` lanes.
-    pub(crate) fn new(rows: &Rows, from: usize, to: usize) -> Self {
-        match rows {
-            Rows::Identity | Rows::Scale(1) => Self::Identity,
-            Rows::Band(phases) => {
-                Self::band(phases, from, to).unwrap_or_else(|| Self::sparse(rows, from, to))
+    /// Prepares `matrix` from `from` lanes to `to` lanes.
+    pub(crate) fn new(matrix: &RunMatrix, from: usize, to: usize) -> Self {
+        match matrix {
+            RunMatrix::Identity | RunMatrix::Scale(1) => Self::Identity,
+            RunMatrix::Band(phases) => {
+                Self::band(phases, from, to).unwrap_or_else(|| Self::sparse(matrix, from, to))
             }
-            Rows::Ranges { low, high } => {
+            RunMatrix::Ranges { low, high } => {
                 let first = low.iter().max().map_or(0, |&l| l as usize);
                 let last = high.iter().min().map_or(0, |&h| h as usize);
                 if first < last {
                     Self::Nested { low: low.clone(), high: high.clone(), common: (first, last) }
                 } else {
-                    Self::sparse(rows, from, to)
+                    Self::sparse(matrix, from, to)
                 }
             }
-            Rows::Sparse { entries, .. }
+            RunMatrix::Sparse { entries, .. }
                 if from == 1
                     && entries.len() == to
                     && entries.iter().all(|&entry| entry == (0, 1)) =>
             {
                 Self::Fill
             }
-            _ => Self::sparse(rows, from, to),
+            _ => Self::sparse(matrix, from, to),
         }
     }
 
@@ -63,10 +63,10 @@ impl LaneMap {
         })
     }
 
-    pub(crate) fn sparse(rows: &Rows, from: usize, to: usize) -> Self {
+    pub(crate) fn sparse(matrix: &RunMatrix, from: usize, to: usize) -> Self {
         let (mut offsets, mut entries, mut row) = (vec![0], Vec::new(), Vec::new());
         for j in 0..to {
-            rows.entries(j, from as u64, &mut row);
+            matrix.entries(j, from as u64, &mut row);
             entries.extend_from_slice(&row);
             offsets.push(entries.len() as u32);
         }
@@ -83,32 +83,32 @@ impl LaneMap {
 
     /// Maps the lanes in `padded`, after `margins().0` zeros, to the first `kept` lanes of `out`.
     #[inline(always)]
-    pub(crate) fn apply<N: Number>(
+    pub(crate) fn apply<S: Semiring>(
         &self,
-        padded: &[N::Lane],
+        padded: &[S::Lane],
         kept: usize,
-        out: &mut [N::Lane],
-        spare: &mut Spare<N::Lane>,
+        out: &mut [S::Lane],
+        spare: &mut Spare<S::Lane>,
     ) {
         match self {
             Self::Identity => copy(&padded[..out.len()], out),
             Self::Fill => out[..kept].fill(padded[0]),
             Self::Band { phases, before, .. } => {
                 if let [phase] = phases[..] {
-                    shifted_sum::<N>(padded, *before, phase, out, spare);
+                    shifted_sum::<S>(padded, *before, phase, out, spare);
                     // Beyond the lanes kept, windows still reach back to the last ones.
-                    out[kept..].fill(N::Lane::default());
+                    out[kept..].fill(S::ZERO);
                     return;
                 }
                 if let [even, odd] = phases[..] {
-                    interleaved_sum::<N>(padded, *before, (even, odd), &mut out[..kept], spare);
+                    interleaved_sum::<S>(padded, *before, (even, odd), &mut out[..kept], spare);
                     return;
                 }
                 let out = &mut out[..kept];
                 for (f, &phase) in phases.iter().enumerate().take(out.len()) {
                     let mut part = std::mem::take(&mut spare.phase);
-                    part.resize((out.len() - f).div_ceil(phases.len()), N::Lane::default());
-                    shifted_sum::<N>(padded, *before, phase, &mut part, spare);
+                    part.resize((out.len() - f).div_ceil(phases.len()), S::ZERO);
+                    shifted_sum::<S>(padded, *before, phase, &mut part, spare);
                     for (to, &sum) in out[f..].iter_mut().step_by(phases.len()).zip(&part) {
                         *to = sum;
                     }
@@ -116,18 +116,18 @@ impl LaneMap {
                 }
             }
             Self::Nested { low, high, common: (first, last) } => {
-                let middle = total::<N>(&padded[*first..*last]);
+                let middle = total::<S>(&padded[*first..*last]);
                 for ((to, &low), &high) in out.iter_mut().zip(low).zip(high) {
-                    let left = total::<N>(&padded[low as usize..*first]);
-                    let right = total::<N>(&padded[*last..high as usize]);
-                    *to = N::add(N::add(left, middle), right);
+                    let left = total::<S>(&padded[low as usize..*first]);
+                    let right = total::<S>(&padded[*last..high as usize]);
+                    *to = S::add(S::add(left, middle), right);
                 }
             }
             Self::Sparse { offsets, entries } => {
                 for (to, ends) in out.iter_mut().zip(offsets.windows(2)) {
                     let row = &entries[ends[0] as usize..ends[1] as usize];
-                    *to = row.iter().fold(N::Lane::default(), |sum, &(lane, weight)| {
-                        N::add(sum, N::weigh(padded[lane as usize], weight))
+                    *to = row.iter().fold(S::ZERO, |sum, &(lane, weight)| {
+                        S::add(sum, S::weigh(padded[lane as usize], weight))
                     });
                 }
             }
@@ -151,20 +151,20 @@ impl<L> Spare<L> {
 
 /// The sums of two phases, in turn.
 #[inline(always)]
-fn interleaved_sum<N: Number>(
-    padded: &[N::Lane],
+fn interleaved_sum<S: Semiring>(
+    padded: &[S::Lane],
     before: usize,
     (even, odd): (Phase, Phase),
-    out: &mut [N::Lane],
-    spare: &mut Spare<N::Lane>,
+    out: &mut [S::Lane],
+    spare: &mut Spare<S::Lane>,
 ) {
     let half = out.len().div_ceil(2);
     let (mut first, mut second) =
         (std::mem::take(&mut spare.phase), std::mem::take(&mut spare.other));
-    first.resize(half, N::Lane::default());
-    second.resize(half, N::Lane::default());
-    shifted_sum::<N>(padded, before, even, &mut first, spare);
-    shifted_sum::<N>(padded, before, odd, &mut second, spare);
+    first.resize(half, S::ZERO);
+    second.resize(half, S::ZERO);
+    shifted_sum::<S>(padded, before, even, &mut first, spare);
+    shifted_sum::<S>(padded, before, odd, &mut second, spare);
     let (pairs, last) = out.as_chunks_mut::<2>();
     for ((pair, &a), &b) in pairs.iter_mut().zip(&first).zip(&second) {
         *pair = [a, b];
@@ -177,15 +177,15 @@ fn interleaved_sum<N: Number>(
 
 /// `out[m] = sum of padded[before + offset + m + u * step] for u < count`.
 #[inline(always)]
-fn shifted_sum<N: Number>(
-    padded: &[N::Lane],
+fn shifted_sum<S: Semiring>(
+    padded: &[S::Lane],
     before: usize,
     phase: Phase,
-    out: &mut [N::Lane],
-    spare: &mut Spare<N::Lane>,
+    out: &mut [S::Lane],
+    spare: &mut Spare<S::Lane>,
 ) {
     if phase.count == 0 {
-        out.fill(N::Lane::default());
+        out.fill(S::ZERO);
         return;
     }
     let first = (before as i64 + phase.offset).max(0) as usize;
@@ -193,31 +193,31 @@ fn shifted_sum<N: Number>(
     let at = |u: usize| &padded[first + u * step..first + u * step + n];
     match phase.count {
         1 => copy(at(0), out),
-        2 => add_two::<N>(at(0), at(1), out),
-        3 => add_three::<N>(at(0), at(1), at(2), out),
-        count => doubling_sum::<N>(&padded[first..], count as usize, step, out, spare),
+        2 => add_two::<S>(at(0), at(1), out),
+        3 => add_three::<S>(at(0), at(1), at(2), out),
+        count => doubling_sum::<S>(&padded[first..], count as usize, step, out, spare),
     }
 }
 
 /// Sums of `count` lanes from sums of 1, 2, 4, ... of them: logarithmic in `count`, and without
 /// the subtraction of a running sum, which floating point could not afford.
 #[inline(always)]
-fn doubling_sum<N: Number>(
-    lanes: &[N::Lane],
+fn doubling_sum<S: Semiring>(
+    lanes: &[S::Lane],
     count: usize,
     step: usize,
-    out: &mut [N::Lane],
-    spare: &mut Spare<N::Lane>,
+    out: &mut [S::Lane],
+    spare: &mut Spare<S::Lane>,
 ) {
     let needed = out.len() + (count - 1) * step;
     spare.doubled.clear();
     spare.doubled.extend_from_slice(&lanes[..needed]);
-    out.fill(N::Lane::default());
+    out.fill(S::ZERO);
     let (mut width, mut shift) = (1, 0);
     loop {
         if count & width != 0 {
             let n = out.len();
-            add_to::<N>(&spare.doubled[shift * step..][..n], out);
+            add_to::<S>(&spare.doubled[shift * step..][..n], out);
             shift += width;
         }
         if 2 * width > count {
@@ -226,7 +226,7 @@ fn doubling_sum<N: Number>(
         let kept = spare.doubled.len() - width * step;
         spare.doubling.clear();
         let pairs = spare.doubled[..kept].iter().zip(&spare.doubled[width * step..]);
-        spare.doubling.extend(pairs.map(|(&a, &b)| N::add(a, b)));
+        spare.doubling.extend(pairs.map(|(&a, &b)| S::add(a, b)));
         std::mem::swap(&mut spare.doubled, &mut spare.doubling);
         width *= 2;
     }

@@ -8,12 +8,12 @@ use crate::network::kernels::lanes::LaneMap;
 use crate::network::kernels::mixer::{Mix, Mixer};
 use crate::network::kernels::sliding::{self, Class, Middle, Nested, Queue};
 use crate::network::kernels::vector::{add_to, add_weighted, copy, settle, weigh};
-use crate::network::maps::matrix::Rows;
+use crate::network::maps::matrix::RunMatrix;
 use crate::number::Number;
 
 /// A map along one of the axes that rows are numbered by.
 pub(crate) struct RowMap<'a> {
-    pub(crate) rows: &'a Rows,
+    pub(crate) matrix: &'a RunMatrix,
     /// Rows of the axes after the mapped one.
     pub(crate) inner: usize,
     /// Runs of the mapped axis in the source and in the result.
@@ -44,7 +44,7 @@ pub(crate) struct Target {
 pub(crate) struct Pass<'a, N: Number> {
     pub(crate) source: &'a CountTensor<N>,
     pub(crate) row_map: RowMap<'a>,
-    pub(crate) lane_rows: &'a Rows,
+    pub(crate) lane_matrix: &'a RunMatrix,
     pub(crate) scale: u64,
     pub(crate) base: Base<'a, N>,
     pub(crate) target: Target,
@@ -99,7 +99,7 @@ impl<N: Number> Pass<'_, N> {
         scratch: &mut Scratch<N::Lane>,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
-        let weight = self.row_map.rows.heaviest().saturating_mul(self.lane_rows.heaviest());
+        let weight = self.row_map.matrix.heaviest().saturating_mul(self.lane_matrix.heaviest());
         if weight > N::HEADROOM {
             return self.run_wide(weight, out, monitor);
         }
@@ -113,14 +113,14 @@ impl<N: Number> Pass<'_, N> {
         scratch: &mut Scratch<N::Lane>,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
-        let lanes = LaneMap::new(self.lane_rows, self.source.lanes(), self.target.lanes);
+        let lanes = LaneMap::new(self.lane_matrix, self.source.lanes(), self.target.lanes);
         scratch.mixer.prepare(&lanes, self.source.width(), self.target.width);
         scratch.carry.clear();
-        scratch.carry.resize(self.target.width, N::Lane::default());
-        let RowMap { rows, inner, from, to } = self.row_map;
+        scratch.carry.resize(self.target.width, N::ZERO);
+        let RowMap { matrix, inner, from, to } = self.row_map;
         let outer = self.source.rows() / (from * inner);
         let places = || (0..outer).flat_map(|o| (0..inner).map(move |q| (o, q)));
-        if let Some(plan) = scratch.middle.plan(rows, from, to, self.source.buffer.version) {
+        if let Some(plan) = scratch.middle.plan(matrix, from, to, self.source.buffer.version) {
             for place in places() {
                 let alone = outer * inner == 1;
                 self.add_up((plan.first, plan.last), place, alone, &mut scratch.middle, monitor)?;
@@ -128,7 +128,7 @@ impl<N: Number> Pass<'_, N> {
             }
             return Ok(());
         }
-        if let Some(classes) = sliding::classes(rows, from, to) {
+        if let Some(classes) = sliding::classes(matrix, from, to) {
             for place in places() {
                 for class in &classes {
                     self.slide(class, place, out, &lanes, scratch, monitor)?;
@@ -150,9 +150,9 @@ impl<N: Number> Pass<'_, N> {
         monitor: &Monitor<'_>,
     ) -> Result<()> {
         let Scratch { mixer, carry, entries, mix, .. } = scratch;
-        let RowMap { rows, inner, from, to } = self.row_map;
+        let RowMap { matrix, inner, from, to } = self.row_map;
         for (o, j) in (0..outer).flat_map(|o| (0..to).map(move |j| (o, j))) {
-            rows.entries(j, from as u64, entries);
+            matrix.entries(j, from as u64, entries);
             monitor.breathe((inner * (entries.len() + 1) * self.target.stride) as u64)?;
             for q in 0..inner {
                 mix.clear();
@@ -269,18 +269,18 @@ impl<N: Number> Pass<'_, N> {
     ) {
         let Target { lanes: kept, width, stride, start, low, planes } = self.target;
         let out = &mut out[row * stride + start..][..planes * width];
-        carry.fill(N::Lane::default());
+        carry.fill(N::ZERO);
         for (plane, out) in (low..).zip(out.chunks_exact_mut(width)) {
             let add = self.base_plane(row, plane, out);
             let relative = plane.wrapping_sub(self.source.low);
             if relative >= self.source.planes || matches!(mix, Mix::Rows([])) {
-                if carry.iter().all(|&rest| rest == N::Lane::default()) {
+                if carry.iter().all(|&rest| rest == N::ZERO) {
                     if !add {
-                        out.fill(N::Lane::default());
+                        out.fill(N::ZERO);
                     }
                     continue;
                 }
-                mixer.mapped.fill(N::Lane::default());
+                mixer.mapped.fill(N::ZERO);
                 match add {
                     false => settle::<N, false, false>(out, &mixer.mapped, 1, carry),
                     true => settle::<N, true, false>(out, &mixer.mapped, 1, carry),
@@ -321,18 +321,18 @@ impl<N: Number> Pass<'_, N> {
             return Err(Error::SizeOverflow { what });
         }
         debug_assert!(self.scale == 1 && matches!(self.base, Base::Nothing));
-        let RowMap { rows, inner, from, to } = self.row_map;
+        let RowMap { matrix, inner, from, to } = self.row_map;
         let outer = self.source.rows() / (from * inner);
         let (mut entries, mut columns) = (Vec::new(), Vec::new());
         for (o, j) in (0..outer).flat_map(|o| (0..to).map(move |j| (o, j))) {
-            rows.entries(j, from as u64, &mut entries);
+            matrix.entries(j, from as u64, &mut entries);
             for (q, lane) in
                 (0..inner).flat_map(|q| (0..self.target.width).map(move |lane| (q, lane)))
             {
                 monitor.breathe((entries.len() * self.target.planes) as u64)?;
                 columns.clear();
                 if lane < self.target.lanes {
-                    self.lane_rows.entries(lane, self.source.lanes() as u64, &mut columns);
+                    self.lane_matrix.entries(lane, self.source.lanes() as u64, &mut columns);
                 }
                 let digits = |run: u32| self.source.row((o * from + run as usize) * inner + q);
                 self.wide_cell((o * to + j) * inner + q, lane, &entries, &columns, digits, out);

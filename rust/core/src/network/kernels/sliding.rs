@@ -5,7 +5,7 @@
 //! whatever the size of the window, and nothing is ever subtracted, which floating point could not
 //! afford.
 
-use crate::network::maps::matrix::Rows;
+use crate::network::maps::matrix::RunMatrix;
 
 /// Windows over the rows `first, first + step, ...`.
 pub(crate) struct Class {
@@ -24,9 +24,9 @@ pub(crate) struct Window {
 
 /// The classes of a map whose windows are wide enough to be worth sliding; in each class both ends
 /// of the windows rise, empty windows aside.
-pub(crate) fn classes(rows: &Rows, from: usize, to: usize) -> Option<Vec<Class>> {
-    match rows {
-        Rows::Band(phases) if phases.iter().any(|phase| phase.count > 4) => {
+pub(crate) fn classes(matrix: &RunMatrix, from: usize, to: usize) -> Option<Vec<Class>> {
+    match matrix {
+        RunMatrix::Band(phases) if phases.iter().any(|phase| phase.count > 4) => {
             let mut found = Vec::new();
             for (f, phase) in phases.iter().enumerate() {
                 let step = phase.step as usize;
@@ -43,7 +43,7 @@ pub(crate) fn classes(rows: &Rows, from: usize, to: usize) -> Option<Vec<Class>>
             }
             Some(found)
         }
-        Rows::Ranges { low, high } if work(low, high) > 4 * (from + to) => {
+        RunMatrix::Ranges { low, high } if work(low, high) > 4 * (from + to) => {
             let window = |j: usize| Window { to: j, low: low[j] as usize, high: high[j] as usize };
             let mut windows: Vec<Window> = (0..to).map(window).collect();
             if low.first() > low.last() || high.first() > high.last() {
@@ -78,17 +78,26 @@ impl<L> Middle<L> {
         Self { version: 0, first: 0, last: 0, sum: Vec::new() }
     }
 
-    /// Plans the reduction `rows` of `from` rows to `to`, if most of each result is one sum over
+    /// Plans the reduction by `matrix` of `from` rows to `to`, if most of each result is one sum over
     /// the middle; preferably one that is known already.
-    pub(crate) fn plan(&self, rows: &Rows, from: usize, to: usize, version: u64) -> Option<Nested> {
-        if 4 * to > from || from < 8 || !matches!(rows, Rows::Ranges { .. } | Rows::Sparse { .. }) {
+    pub(crate) fn plan(
+        &self,
+        matrix: &RunMatrix,
+        from: usize,
+        to: usize,
+        version: u64,
+    ) -> Option<Nested> {
+        if 4 * to > from
+            || from < 8
+            || !matches!(matrix, RunMatrix::Ranges { .. } | RunMatrix::Sparse { .. })
+        {
             return None;
         }
         let mut results = Vec::with_capacity(to);
         let (mut first, mut last) = (0, from);
         for j in 0..to {
             let mut row = Vec::new();
-            rows.entries(j, from as u64, &mut row);
+            matrix.entries(j, from as u64, &mut row);
             let (weight, start, end) = plateau(&row, from);
             (first, last) = (first.max(start), last.min(end));
             results.push((weight, row));

@@ -1,17 +1,16 @@
 //! The small matrices that maps of an axis are, in the form that is cheapest to apply.
 
-use crate::network::maps::axis_map::AxisMap;
 use crate::network::maps::runs::Runs;
 
 /// Most entries of compressed rows.
 const MAX_ENTRIES: u64 = 1 << 28;
 
 /// A compiled map, or the reason why there is none.
-pub(crate) type Compiled<T = AxisMap> = Result<T, String>;
+pub(crate) type Compiled<T> = Result<T, String>;
 
 /// How one run of the source gathers from the runs of the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Rows {
+pub(crate) enum RunMatrix {
     /// Run `j` is run `j` of the target.
     Identity,
     /// One run from one run, times a weight.
@@ -35,7 +34,7 @@ pub(crate) enum Rows {
     },
 }
 
-/// One residue of the source index modulo the stride, see [`Rows::Band`].
+/// One residue of the source index modulo the stride, see [`RunMatrix::Band`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Phase {
     pub(crate) offset: i64,
@@ -55,7 +54,7 @@ impl Phase {
     }
 }
 
-impl Rows {
+impl RunMatrix {
     /// The target runs and weights of source run `j`; `extent` is the number of target runs.
     pub(crate) fn entries(&self, j: usize, extent: u64, row: &mut Vec<(u32, u64)>) {
         row.clear();
@@ -123,18 +122,18 @@ impl SparseBuilder {
         Ok(())
     }
 
-    /// The map from `target` that the rows make.
-    pub(crate) fn finish(mut self, target: &Runs) -> AxisMap {
+    /// The runs of the source, and the matrix that gathers them from those of `target`.
+    pub(crate) fn finish(mut self, target: &Runs) -> (Runs, RunMatrix) {
         self.offsets.push(self.entries.len() as u32);
         let runs = Runs::from_lengths(self.lengths);
         let one_each = self.entries.len() == runs.len()
             && self.entries.iter().zip(0..).all(|(&entry, j)| entry == (j, 1))
             && self.offsets.iter().zip(0..).all(|(&offset, j)| offset == j);
-        let rows = match self.entries[..] {
-            _ if one_each && runs == *target => Rows::Identity,
-            [(0, weight)] if runs.is_single() && target.is_single() => Rows::Scale(weight),
-            _ => Rows::Sparse { offsets: self.offsets, entries: self.entries },
+        let matrix = match self.entries[..] {
+            _ if one_each && runs == *target => RunMatrix::Identity,
+            [(0, weight)] if runs.is_single() && target.is_single() => RunMatrix::Scale(weight),
+            _ => RunMatrix::Sparse { offsets: self.offsets, entries: self.entries },
         };
-        AxisMap { runs, rows }
+        (runs, matrix)
     }
 }
