@@ -9,8 +9,6 @@ import pytest
 
 from unrolled.theory.results import TheoryResult, cell
 
-pandas = pytest.importorskip("pandas")
-
 
 @dataclass(frozen=True)
 class Weighing(TheoryResult):

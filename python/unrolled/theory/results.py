@@ -134,6 +134,10 @@ class TheoryResult(ABC):
         return [any(isinstance(row[heading], str) for row in rows) for heading in headings]
 
 
+LONGEST_FRACTION = 15
+"""Characters of a fraction that is printed as one; longer ones, as of floats, become decimals."""
+
+
 def cell(value: object) -> str:
     """A figure as a cell of a table.
 
@@ -154,7 +158,7 @@ def cell(value: object) -> str:
             return tables.integer(number)
         sign = "-" if number < 0 else ""
         return f"{sign}2^{math.log2(abs(number)):.10g}"
-    if isinstance(value, Fraction):
+    if isinstance(value, Fraction) and len(str(value)) <= LONGEST_FRACTION:
         return str(value)
     if isinstance(value, Real):
         return f"{float(value):.6g}"
@@ -178,7 +182,7 @@ def _plain(value: object) -> Any:
         return value
     if isinstance(value, Integral):
         return int(value)
-    if isinstance(value, Fraction):
+    if isinstance(value, Fraction) and len(str(value)) <= LONGEST_FRACTION:
         return str(value)
     if isinstance(value, Real):
         number = float(value)
