@@ -12,7 +12,14 @@ from typing import TypeAlias
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError
 
-__all__ = ["Progress", "check_progress", "checked_limit", "checked_name", "checked_threads"]
+__all__ = [
+    "Progress",
+    "check_progress",
+    "checked_limit",
+    "checked_name",
+    "checked_positive",
+    "checked_threads",
+]
 
 Progress: TypeAlias = Callable[[int, int], None]
 """What reports progress: it is called as ``progress(done, total)``."""
@@ -44,6 +51,17 @@ def checked_limit(memory_limit: int | None) -> int | None:
             f"memory_limit must be a number of bytes or None, got {memory_limit!r}"
         )
     return min(limit, LARGEST_LIMIT)
+
+
+def checked_positive(value: object, what: str) -> int:
+    """A positive integer; `what` names it in the error."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise InvalidArgumentError(f"{what} must be a positive integer, got {described(value)}")
+    return number
 
 
 def checked_threads(threads: int | None) -> int:

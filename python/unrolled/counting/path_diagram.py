@@ -8,6 +8,7 @@ outputs, so that one sweep serves both directions. What sweeps over a diagram li
 from __future__ import annotations
 
 import graphlib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -20,7 +21,7 @@ from unrolled.errors import CycleError
 from unrolled.network.builder import Link, Tensor
 from unrolled.network.network import Network
 
-__all__ = ["Arrow", "Diagram", "Weight", "passes", "transposed"]
+__all__ = ["Arrow", "Diagram", "Weight", "number_of_pairs", "passes", "transposed"]
 
 Weight: TypeAlias = "int | float | npt.NDArray[np.int64] | npt.NDArray[np.float64]"
 """Of every edge of a link, or an array that broadcasts to the shape of the link's target."""
@@ -231,6 +232,32 @@ def _entries(relation: Relation, source_length: int, target_length: int) -> Entr
     if times is None:
         times = np.ones(len(sources), dtype=np.int64)
     return Entries(sources[within], targets[within], times[within], source_length, target_length)
+
+
+def number_of_pairs(
+    relations: Sequence[Relation], source_shape: Sequence[int], target_shape: Sequence[int]
+) -> int:
+    """How many pairs of elements a link joins; parallel edges are one pair.
+
+    Examples
+    --------
+    >>> number_of_pairs([Relation.same(0, 0), Relation.window(1, 1, size=3)], (2, 5), (2, 3))
+    18
+    """
+    pairs = 1
+    for relation in relations:
+        source = math.prod(source_shape[axis] for axis in relation.source_axes)
+        target = math.prod(target_shape[axis] for axis in relation.target_axes)
+        match relation.kind:
+            case "same" | "reshape":
+                pairs *= source
+            case "sum" | "each" | "all":
+                pairs *= source * target
+            case "blocks":
+                pairs *= source * target // int(relation.arguments["groups"])
+            case _:
+                pairs *= len(_entries(relation, source, target).sources)
+    return pairs
 
 
 def _grid(first: int, second: int) -> tuple[Integers, Integers]:

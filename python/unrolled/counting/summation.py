@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._core import Operation
 from unrolled._support.arguments import Progress, check_progress, checked_limit
 from unrolled._support.hints import described, did_you_mean
 from unrolled.counting.counted_sweep import counted, grade_law, is_countable
@@ -136,12 +137,12 @@ def path_sums(
     >>> path_sums(net).total
     120
 
-    If kernels have the variance 0.1 and each ReLU passes half, the expected square of all
-    derivatives of outputs by inputs is
+    If all kernels are drawn with the variance 0.1 and nothing lies between the layers, the expected
+    sum of the squares of all derivatives of outputs by inputs is
 
-    >>> squares = path_sums(net, {"affine": 0.1, "function": 0.5}, grade="affine")
+    >>> squares = path_sums(net, {"affine": 0.1}, grade="affine")
     >>> round(squares.total, 12), squares.longest
-    (0.03, 3)
+    (0.12, 3)
     """
     if not isinstance(network, Network):
         raise InvalidArgumentError(f"path_sums() takes a Network, got {described(network)}")
@@ -507,7 +508,7 @@ def _weight_function(network: Network, request: _Request) -> Callable[[Link], Nu
     kinds = {tensor.name: _kind(network, tensor) for tensor in network.tensors}
     known = weights
     for name in known:
-        if name not in kinds and name not in kinds.values():
+        if name not in kinds and not _is_kind(name):
             near = did_you_mean(str(name), [*kinds, *{kind for kind in kinds.values() if kind}])
             raise UnknownNameError(
                 f"network '{network.name}' has no tensor and no kind of operation named {name!r}"
@@ -526,6 +527,13 @@ def _weight_function(network: Network, request: _Request) -> Callable[[Link], Nu
 def _kind(network: Network, tensor: Tensor) -> str | None:
     operation = network.operation(tensor)
     return None if operation is None else operation.kind
+
+
+def _is_kind(name: object) -> bool:
+    try:
+        return isinstance(name, str) and bool(Operation(name))
+    except InvalidArgumentError:
+        return False
 
 
 def _grade_function(network: Network, request: _Request) -> Grade:

@@ -9,7 +9,6 @@ parameter to an output of the computational graph, now that of training.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -18,7 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from unrolled._support.arguments import Progress, check_progress, checked_limit
+from unrolled._support.arguments import (
+    Progress,
+    check_progress,
+    checked_limit,
+    checked_positive,
+)
 from unrolled._support.hints import described, did_you_mean
 from unrolled.analysis.analysis import Analysis, analyze
 from unrolled.counting.path_diagram import Diagram, Weight
@@ -164,7 +168,7 @@ def training_contexts(
         )
     check_progress(progress)
     limit = checked_limit(memory_limit)
-    presentations = _positive(samples, "samples") * _versions(augmentations)
+    presentations = checked_positive(samples, "samples") * _versions(augmentations)
     dropouts = _dropouts(network, keep or {})
     design = analyze(network)
     return TrainingContexts(
@@ -274,22 +278,13 @@ def _value_in_training(training: Analysis, key: str) -> object:
     return value
 
 
-def _positive(value: object, what: str) -> int:
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = 0
-    if number < 1:
-        raise InvalidArgumentError(f"{what} must be a positive integer, got {described(value)}")
-    return number
-
-
 def _versions(augmentations: int | Mapping[str, int]) -> int:
     """In how many versions a sample is shown."""
     if not isinstance(augmentations, Mapping):
-        return _positive(augmentations, "augmentations")
+        return checked_positive(augmentations, "augmentations")
     return math.prod(
-        _positive(number, f"augmentations[{name!r}]") for name, number in augmentations.items()
+        checked_positive(number, f"augmentations[{name!r}]")
+        for name, number in augmentations.items()
     )
 
 
