@@ -15,8 +15,10 @@ __all__ = [
     "InvalidNetworkError",
     "MemoryLimitError",
     "MissingPackageError",
+    "NoFixedPointError",
     "NothingToCountError",
     "SizeOverflowError",
+    "TheoryDomainError",
     "UnknownModelError",
     "UnknownNameError",
     "UnrolledError",
@@ -105,3 +107,11 @@ class UnknownModelError(UnrolledError, LookupError):
 
 class UnknownNameError(UnrolledError, LookupError):
     """Nothing that was counted, and no node, has this name; the message says which come near."""
+
+
+class NoFixedPointError(UnrolledError, ArithmeticError):
+    """An iteration has no limit: what it computes grows without bound, or never settles."""
+
+
+class TheoryDomainError(InvalidArgumentError):
+    """An argument lies where a formula of the theory does not hold; the message says where."""
