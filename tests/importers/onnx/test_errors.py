@@ -1,4 +1,4 @@
-"""Whatever may be wrong with an ONNX model is one clear error, quickly."""
+"""Whatever is wrong with an ONNX model is reported quickly by one clear error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DENSE = model("MatMul x,w -> y", inputs={"x": ("N", 3)}, weights={"w": (3, 4)})
 
 
 def error_of(proto: Any, kind: type[UnrolledError] = InvalidModelError, **options: Any) -> str:
-    """The message of the one error that a model is refused with, soon."""
+    """The message of the error that refuses a model, which must come within seconds."""
     start = time.monotonic()
     with pytest.raises(kind) as caught:
         unrolled.from_onnx(proto, **options)
@@ -183,7 +183,7 @@ def test_an_unsupported_operator_in_a_body() -> None:
     assert "no rule for 1 operator: NonZero" in error_of(proto, UnsupportedOperatorError)
 
 
-# Graphs that are none.
+# Graphs that are not valid.
 
 
 def with_attribute_twice(proto: Any) -> Any:
@@ -338,7 +338,7 @@ def test_a_shape_that_the_file_states_differently() -> None:
     assert "comes out with shape (2,), but the file says (3,)" in error_of(proto)
 
 
-# Files that are none.
+# Files that are not ONNX models.
 
 
 @pytest.mark.parametrize(

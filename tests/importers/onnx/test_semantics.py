@@ -1,4 +1,4 @@
-"""What is fused and what is written out in ONNX comes to the same; gates keep both edges."""
+"""Fused ONNX operators count as those written out, and gates keep the edges of both factors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PLAIN = model("Identity x -> y", weights=X)
 
 
 def equal(form: ModelProto, *nodes: Any, semantics: Any = "value", **options: Any) -> None:
-    """Nodes have the counts of a model in its expected form."""
+    """The nodes count as the model `form`, in which nothing is left to recognise."""
     options.setdefault("weights", X)
     options["constants"] = {**NUMBERS, **options.get("constants", {})}
     assert_counts(model(*nodes, **options), as_if=form, semantics=semantics)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from unrolled._core import Operation
 from unrolled._support.hints import listed
 from unrolled.errors import InvalidModelError, UnsupportedOperatorError
 from unrolled.importers.onnx.elementwise import checked_axes
@@ -141,13 +143,25 @@ def windows_of(tracer: Tracer, node: Node, x: Operand, sizes: Any) -> list[Windo
 @rule("MaxPool", "AveragePool", "LpPool")
 def pool(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
-    return tracer.pool(x, windows_of(tracer, node, x, node.attribute("kernel_shape", [])))
+    windows = windows_of(tracer, node, x, node.attribute("kernel_shape", []))
+    return tracer.pool(x, windows, operation=_pooling(node, windows))
 
 
 @rule("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
 def global_pool(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
-    return tracer.reduce(x, range(2, x.rank), keepdims=True)
+    reduction = {"GlobalAveragePool": "mean", "GlobalMaxPool": "max"}.get(node.operator, "")
+    return tracer.reduce(x, range(2, x.rank), keepdims=True, reduction=reduction)
+
+
+def _pooling(node: Node, windows: list[Window]) -> Operation:
+    if node.operator == "MaxPool":
+        return Operation("max_pool")
+    if node.operator != "AveragePool":
+        return Operation("other")
+    if node.attribute("count_include_pad", 0):
+        return Operation("average", divisor=float(prod(window.size for window in windows)))
+    return Operation("average")
 
 
 @rule("MatMul")
@@ -201,7 +215,8 @@ def batch_norm(tracer: Tracer, node: Node) -> Operand:
     if node.attribute("training_mode", 0):
         # With the statistics of the tensor itself; the ones given only serve to update others.
         others = [axis for axis in range(x.rank) if axis != 1]
-        return tracer.affine(tracer.normalise(x, others), (1,), scale, shift)
+        y = tracer.normalise(x, others, "batch_norm")
+        return tracer.affine(y, (1,), scale, shift, roles=("scale", "shift"))
     mean, variance = node.input(3), node.input(4)
     weights = (scale, shift, mean, variance)
     if x.rank < 2 or any(weight.shape != (x.shape[1],) for weight in weights):
@@ -213,8 +228,12 @@ def batch_norm(tracer: Tracer, node: Node) -> Operand:
         shape = (-1, *[1] * (x.rank - 2))
         mean, variance = (tracer.reshape(w, (w.size, *shape[1:])) for w in (mean, variance))
         spread = tracer.pointwise(variance, power=True)
-        return tracer.affine(tracer.divide(tracer.subtract(x, mean), spread), (1,), scale, shift)
-    return tracer.affine(x, (1,), *weights)
+        y = tracer.divide(tracer.subtract(x, mean), spread)
+        return tracer.affine(y, (1,), scale, shift, roles=("scale", "shift"))
+    operation = Operation("batch_norm", axes=(1,), epsilon=float(node.attribute("epsilon", 1e-5)))
+    return tracer.affine(
+        x, (1,), *weights, operation=operation, roles=("scale", "shift", "mean", "variance")
+    )
 
 
 @rule("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
@@ -222,10 +241,13 @@ def layer_norm(tracer: Tracer, node: Node) -> list[Operand]:
     x = node.input(0)
     (axis,) = checked_axes(node, [node.attribute("axis", -1)], x.rank)
     axes = range(axis, x.rank)
-    weights = [w for w in (node.optional(1), node.optional(2)) if w is not None]
-    y = tracer.normalise(x, axes)
+    given = {"scale": node.optional(1), "shift": node.optional(2)}
+    weights = [w for w in given.values() if w is not None]
+    roles: list[Any] = [role for role, w in given.items() if w is not None]
+    is_centred = node.operator == "LayerNormalization"
+    y = tracer.normalise(x, axes, "layer_norm" if is_centred else "rms_norm")
     if all(w.rank <= len(axes) for w in weights):
-        y = tracer.affine(y, tuple(axes), *weights)
+        y = tracer.affine(y, tuple(axes), *weights, roles=roles)
     else:
         for weight in weights:
             y = tracer.combine(y, weight)
@@ -250,14 +272,18 @@ def group_norm(tracer: Tracer, node: Node) -> Operand:
             tracer.take(weight, 0, np.repeat(np.arange(groups), x.shape[1] // groups))
             for weight in (scale, shift)
         )
-    return tracer.affine(x, (1,), scale, shift)
+    operation = Operation("group_norm", axes=(1,), groups=groups)
+    return tracer.affine(x, (1,), scale, shift, operation=operation, roles=("scale", "shift"))
 
 
 @rule("InstanceNormalization")
 def instance_norm(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
-    y = tracer.normalise(x, range(2, x.rank))
-    return tracer.affine(y, (1,), node.input(1), node.input(2))
+    scale, shift = node.input(1), node.input(2)
+    operation = Operation("group_norm", axes=(1,), groups=x.shape[1])
+    if tracer.network.semantics == "dependency":
+        x = tracer.normalise(x, range(2, x.rank), "group_norm")
+    return tracer.affine(x, (1,), scale, shift, operation=operation, roles=("scale", "shift"))
 
 
 @rule("LpNormalization")
@@ -285,9 +311,15 @@ def local_response_norm(tracer: Tracer, node: Node) -> Operand:
 def softmax(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
     if node.opset >= 13:
-        return tracer.normalise(x, checked_axes(node, [node.attribute("axis", -1)], x.rank))
+        axes = checked_axes(node, [node.attribute("axis", -1)], x.rank)
+        return tracer.normalise(x, axes, _softmax_kind(node))
     (axis,) = checked_axes(node, [node.attribute("axis", 1)], x.rank)
-    return tracer.normalise(x, range(axis, x.rank))  # All axes from there on, before version 13.
+    # All axes from there on, before version 13.
+    return tracer.normalise(x, range(axis, x.rank), _softmax_kind(node))
+
+
+def _softmax_kind(node: Node) -> str:
+    return "softmax" if node.operator == "Softmax" else ""
 
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
@@ -394,7 +426,7 @@ def attention(tracer: Tracer, node: Node) -> list[Operand]:
     mask = node.optional(3)
     if isinstance(mask, Value):
         scores = tracer.combine(scores, mask)
-    weights = tracer.normalise(scores, (3,))
+    weights = tracer.normalise(scores, (3,), "softmax")
     y = tracer.matmul(weights, value)
     if joined:
         y = tracer.transpose(y, (0, 2, 1, 3))
