@@ -172,7 +172,7 @@ class Elementwise(Movement):
         axes: Sequence[int],
         *weights: Operand,
         operation: Operation = SUM,
-        roles: Sequence[LinkRole] = ("bias",),
+        roles: Sequence[LinkRole] | None = None,
     ) -> Operand:
         """A function of a tensor and of weights that lie along its axes `axes`: edges from all.
 
@@ -184,9 +184,13 @@ class Elementwise(Movement):
         operation : Operation
             By default the sum of a tensor and a bias. Of a normalised tensor it is that of the
             normaliser, and the two are one tensor.
-        roles : sequence of str
-            What each weight is to the tensor.
+        roles : sequence of str, optional
+            What each weight is to the tensor: by default its bias, or of several nothing that is
+            known.
         """
+        if roles is None:
+            roles = ("bias",) if len(weights) == 1 else ("data",) * len(weights)
+            operation = operation if len(weights) == 1 else OTHER
         lengths = [x.shape[axis] for axis in axes]
         for weight in weights:
             own = lengths[max(len(lengths) - weight.rank, 0) :]
