@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from unrolled.printable import one_line
 
@@ -21,6 +21,7 @@ __all__ = [
     "TheoryDomainError",
     "UnknownModelError",
     "UnknownNameError",
+    "UnknownOperationError",
     "UnrolledError",
     "UnsupportedOperatorError",
 ]
@@ -87,6 +88,24 @@ class CycleError(InvalidNetworkError, InvalidGraphError):
     def __init__(self, message: str, nodes: Sequence[Hashable] = ()) -> None:
         super().__init__(message)
         self.nodes = tuple(nodes)
+
+
+class UnknownOperationError(UnrolledError, ValueError):
+    """How tensors are computed is not known, so that no signal can be followed through them.
+
+    Attributes
+    ----------
+    tensors : dict of str to str
+        The names of all such tensors, and why each is not known.
+    """
+
+    def __init__(self, message: str, tensors: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.tensors = dict(tensors)
+
+
+class TheoryDomainError(InvalidArgumentError):
+    """Arguments, or a signal, out of the domain in which a formula holds."""
 
 
 class NothingToCountError(UnrolledError, ValueError):

@@ -39,13 +39,7 @@ def fenced_blocks(language: str, page: Path = README) -> list[str]:
 
 
 FRAMEWORKS = ("jax", "keras", "onnx", "torch")
-"""Whose examples run where they are installed."""
-
-
-@pytest.fixture(autouse=True)
-def eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables are as wide as the terminal, which whoever runs the tests need not have."""
-    monkeypatch.setenv("COLUMNS", "80")
+"""The examples of their importers run where the framework is installed."""
 
 
 @pytest.fixture(autouse=True)

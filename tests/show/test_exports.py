@@ -31,7 +31,7 @@ def comparison():
 
 
 class Cells(HTMLParser):
-    """The texts of the cells of all tables, and all tags met."""
+    """Collects the texts of the cells of all tables, and all tags."""
 
     def __init__(self, text):
         super().__init__()

@@ -17,7 +17,7 @@ from unrolled.errors import (
     SizeOverflowError,
     UnknownNameError,
 )
-from unrolled.network.shapes import checked_shape
+from unrolled.network.shapes import boolean, checked_shape
 
 Role = Literal["input", "parameter", "activation"]
 LinkRole = Literal["data", "kernel", "bias", "scale", "shift", "mean", "variance", "table"]
@@ -271,7 +271,8 @@ class Builder:
             As for `input`.
         """
         layer = self._layer("parameter", name)
-        return self._add(layer, checked_shape(name, shape), "parameter", bool(trainable))
+        trainable = boolean(layer, "trainable", trainable)
+        return self._add(layer, checked_shape(name, shape), "parameter", trainable)
 
     def tensor(
         self, name: str, shape: int | Iterable[int], *, operation: Operation | None = None

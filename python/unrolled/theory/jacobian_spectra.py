@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, TheoryDomainError
+from unrolled.network.network import Network
 from unrolled.show.plot import COLOR, SECOND_COLOR, styled
 from unrolled.theory import series
 from unrolled.theory.activations import Activation, ActivationLike, as_activation
 from unrolled.theory.free_probability import follow
+from unrolled.theory.layers import evaluation_order, links_by_target
 from unrolled.theory.mean_fields import NEAR_ONE, CriticalPoint, MeanField, critical_point
 from unrolled.theory.results import TheoryResult, figure_of, panel
 from unrolled.theory.spectral_laws import ComplexArray, SpectralLaw
@@ -236,8 +238,8 @@ class JacobianSpectrum(SpectralLaw):
 
 
 def jacobian_spectrum(
-    activation: ActivationLike | MeanField | SlopeLaw,
-    depth: int,
+    activation: ActivationLike | MeanField | SlopeLaw | Network,
+    depth: int | None = None,
     *,
     ensemble: Ensemble = "gaussian",
     sigma_w2: float | None = None,
@@ -247,11 +249,12 @@ def jacobian_spectrum(
 
     Parameters
     ----------
-    activation : str, Activation, callable, MeanField or pair of sequences
+    activation : str, Activation, callable, MeanField, pair of sequences, or Network
         A mean field brings `sigma_w2` and `q`. A pair is the law of the squared derivative:
-        values and probabilities, which may be fractions.
+        values and probabilities, which may be fractions. A network is a chain of dense layers of
+        one width, each followed by the same activation; it brings its depth.
     depth : int
-        Number of layers, each of weights and an activation, positive.
+        Number of layers, each of weights and an activation, positive. Not of a network.
     ensemble : {"gaussian", "orthogonal"}
         How the weights are drawn.
     sigma_w2 : float, optional
@@ -266,9 +269,9 @@ def jacobian_spectrum(
     Raises
     ------
     TheoryDomainError
-        A number out of range, or a law that is none.
+        A number out of range, a law that is none, or a network that is no such chain.
     InvalidArgumentError
-        An unknown ensemble, or `sigma_w2` beside a mean field.
+        An unknown ensemble, `sigma_w2` beside a mean field, or `depth` beside a network.
 
     Notes
     -----
@@ -286,7 +289,11 @@ def jacobian_spectrum(
         raise InvalidArgumentError(
             f"ensemble is 'gaussian' or 'orthogonal', got {described(ensemble)}"
         )
-    if depth < 1:
+    if isinstance(activation, Network):
+        if depth is not None:
+            raise InvalidArgumentError("a network has its own depth: leave it out")
+        activation, depth = _chain(activation)
+    if depth is None or depth < 1:
         raise TheoryDomainError(f"depth is a positive number of layers, got {described(depth)}")
     at: float | None = None
     exact: SlopeLaw | None = None
@@ -443,6 +450,43 @@ def isometry(activation: ActivationLike, ensemble: Ensemble = "orthogonal") -> I
     return Isometry(
         activation, ensemble, is_reachable and vanishes, squares, excess, tuple(points), order
     )
+
+
+def _chain(network: Network) -> tuple[Activation, int]:
+    """The activation and the number of layers of a chain of equal widths."""
+    into = links_by_target(network)
+    kernels = {link.target.id: link.source.size for link in network.links if link.role == "kernel"}
+    functions: list[str] = []
+    is_weighted, width = False, 0
+
+    def refusal(reason: str) -> TheoryDomainError:
+        return TheoryDomainError(
+            f"a spectrum is of chains of dense layers of one width, each followed by one and the "
+            f"same activation; in network '{network.name}' {reason}"
+        )
+
+    for tensor in evaluation_order(network, into):
+        operation = network.operation(tensor)
+        if operation is None:
+            width = width or tensor.size
+            if tensor.size != width:
+                raise refusal("there are several inputs")
+            continue
+        links = into[tensor.id]
+        if tensor.size != width or len(links) != 1:
+            raise refusal(f"'{tensor.name}' has {tensor.size} elements, the input has {width}")
+        if operation.kind == "affine" and not is_weighted and kernels[tensor.id] == width**2:
+            is_weighted = True
+        elif operation.kind == "function" and is_weighted:
+            is_weighted = False
+            functions.append(operation.function or "")
+        else:
+            raise refusal(f"'{tensor.name}' is of kind {operation.kind}")
+    if is_weighted or not functions:
+        raise refusal("no activation follows the last layer")
+    if len(set(functions)) > 1:
+        raise refusal(f"activations differ: {', '.join(dict.fromkeys(functions))}")
+    return as_activation(network.functions.get(functions[0], functions[0])), len(functions)
 
 
 def _checked_law(law: SlopeLaw) -> tuple[Array, Array]:

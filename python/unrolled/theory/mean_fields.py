@@ -642,10 +642,7 @@ class CriticalPoint(TheoryResult):
 
         Parameters and errors are those of `TheoryResult.plot`.
         """
-        largest = max(self.sigma_b2, 0.25) * 1.5
-        figure, axes = critical_line(self.activation, np.linspace(0, largest, 25)).plot(axes=axes)
-        axes.plot([math.sqrt(self.sigma_w2)], [math.sqrt(self.sigma_b2)], "o", color=SECOND_COLOR)
-        return figure, axes
+        return CriticalLine(self.activation, (self,)).plot(axes=axes)
 
 
 def critical_point(
@@ -745,22 +742,27 @@ class CriticalLine(TheoryResult):
         """
         with styled():
             axes = panel(axes)
-            line = np.sqrt([(one.sigma_w2, one.sigma_b2) for one in self.points]).T
-            deviations = np.linspace(0.4 * line[0].min(), 1.6 * line[0].max(), 121)
-            biases = np.linspace(0.0, max(line[1].max(), 0.1), 81)
+            marks = np.sqrt([(one.sigma_w2, one.sigma_b2) for one in self.points]).T
+            deviations = np.linspace(0.4 * marks[0].min(), 1.6 * marks[0].max(), 161)
+            biases = np.linspace(0.0, 1.1 * max(marks[1].max(), 0.5), 101)
             scale = _depth_scales(self.activation, deviations, biases)
             image = axes.pcolormesh(
-                deviations, biases, np.log10(np.clip(scale, 0.3, 1e3)), cmap="cividis",
-                shading="nearest", rasterized=True,
-            )  # fmt: skip
-            axes.figure.colorbar(
-                image,
-                ax=axes,
-                label="log10 of the layers over which\ngradients change by a factor e",
+                deviations,
+                biases,
+                np.log10(np.clip(scale, 0.3, 1e3)),
+                cmap="cividis",
+                shading="nearest",
+                rasterized=True,
             )
-            axes.plot(line[0], line[1], color="white", linewidth=1.5, label="critical line")
+            axes.figure.colorbar(
+                image, ax=axes, label="log10 of the layers over which\ngradients change by e"
+            )
+            axes.plot(*_critical_curve(self.activation, biases[-1]), color="white", linewidth=1.5)
+            axes.plot(*marks, "o", color=SECOND_COLOR, markersize=2.5, clip_on=False)
             axes.text(0.06, 0.9, "ordered", transform=axes.transAxes, color="white")
-            axes.text(0.94, 0.1, "chaotic", transform=axes.transAxes, color="white", ha="right")
+            is_finite = bool(np.isfinite(scale[0, -1]))
+            text, color = ("chaotic", "white") if is_finite else ("lengths diverge", "black")
+            axes.text(0.94, 0.1, text, transform=axes.transAxes, color=color, ha="right")
             axes.grid(visible=False)
             axes.set(
                 title=f"Phases of {self.activation.name}",
@@ -962,10 +964,22 @@ def _depth_scales(activation: Activation, deviations: Array, biases: Array) -> A
         rises = np.flatnonzero(np.diff(needed) > 0)
         if not len(rises):
             continue
-        first = rises[-1] + 1
+        last = rises[-1] + 1
+        first = last
         while first > 0 and needed[first - 1] < needed[first]:
             first -= 1
-        chi_1 = np.interp(biases**2, needed[first:], deviation**2 * slopes[first:], right=np.nan)
+        part = slice(first, last + 1)
+        chi_1 = np.interp(biases**2, needed[part], deviation**2 * slopes[part], right=np.nan)
         with np.errstate(divide="ignore"):
             scale[:, at] = 1 / np.abs(np.log(chi_1))
     return scale
+
+
+def _critical_curve(activation: Activation, largest_bias: float) -> tuple[Array, Array]:
+    """Deviations of weights and biases with ``chi_1 = 1``, one point for every mean square."""
+    squares = np.logspace(-6, 4, 301)
+    weights = np.array([1 / activation.mean_square_slope(float(q)) for q in squares])
+    values = np.array([activation.mean_square(float(q)) for q in squares])
+    biases = squares - weights * values
+    shown = (biases >= -1e-12) & (biases <= largest_bias**2)
+    return np.sqrt(weights[shown]), np.sqrt(np.maximum(biases[shown], 0.0))

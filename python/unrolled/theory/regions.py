@@ -23,6 +23,7 @@ from unrolled.network.network import Network
 from unrolled.show.plot import COLOR, SECOND_COLOR, styled
 from unrolled.sources.resolution import resolve
 from unrolled.theory.activations import as_activation
+from unrolled.theory.layers import evaluation_order, links_by_target
 from unrolled.theory.results import TheoryResult, figure_of, panel
 
 if TYPE_CHECKING:
@@ -618,14 +619,13 @@ class _Walk:
 
 def _bounds_of_network(network: Network) -> RegionBounds:
     """By the rank of every tensor within a region of what is before it."""
-    into: dict[int, list[Link]] = {}
-    kernels: dict[int, int] = {}
-    for link in network.links:
-        if link.role == "data" or link.source.role != "parameter":
-            into.setdefault(link.target.id, []).append(link)
-        elif link.role == "kernel":
-            kernels[link.target.id] = link.source.size
-    order = _tensors_before_outputs(network, into)
+    into = links_by_target(network)
+    kernels = {
+        link.target.id: link.source.size
+        for link in network.links
+        if link.role == "kernel" and link.source.role == "parameter"
+    }
+    order = evaluation_order(network, into)
     inputs = sum(tensor.size for tensor in order if tensor.role == "input")
     walk = _Walk(network, inputs, kernels)
     for tensor in order:
@@ -661,23 +661,6 @@ def _bounds_of_network(network: Network) -> RegionBounds:
     if all(one.hyperplanes <= LARGEST_EXACT for one in layers) and log2_upper < 1e6:
         upper = math.prod(_regions(one.hyperplanes, one.rank) for one in layers)
     return RegionBounds(None, upper, log2_upper, layers, network.name, notes)
-
-
-def _tensors_before_outputs(network: Network, into: dict[int, list[Link]]) -> list[Tensor]:
-    """Inputs and activations that an output depends on, each behind what it is computed from."""
-    order: list[Tensor] = []
-    begun: set[int] = set()
-    stack = [(tensor, False) for tensor in reversed(network.outputs)]
-    while stack:
-        tensor, is_ready = stack.pop()
-        if is_ready:
-            order.append(tensor)
-        elif tensor.id not in begun:
-            begun.add(tensor.id)
-            stack.append((tensor, True))
-            sources = [link.source for link in into.get(tensor.id, ())]
-            stack += [(source, False) for source in sources if source.id not in begun]
-    return [tensor for tensor in order if tensor.role != "parameter"]
 
 
 def _visit(walk: _Walk, tensor: Tensor, links: Sequence[Link]) -> None:

@@ -11,7 +11,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from html import escape
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +117,7 @@ class TheoryResult(ABC):
         text = html.table(self.title, headings, cells[:MOST_ROWS]) if headings else ""
         if len(cells) > MOST_ROWS:
             text += f"<p>{len(cells) - MOST_ROWS} more rows are not shown.</p>"
-        return html.styled(f"{text}<p>{escape(self._note())}</p>")
+        return html.styled(f"{text}<p>{html.escaped(self._note())}</p>")
 
     def _note(self) -> str:
         return f"Assumptions: {self.assumptions}"

@@ -23,6 +23,7 @@ from unrolled.network.builder import Link
 from unrolled.network.network import Network
 from unrolled.show.plot import COLOR, SECOND_COLOR, styled
 from unrolled.sources.resolution import resolve
+from unrolled.theory.layers import fan_in
 from unrolled.theory.results import TheoryResult, figure_of, panel
 
 if TYPE_CHECKING:
@@ -448,40 +449,24 @@ def spin_glass(model: Any) -> SpinGlass:
 
 def _of_network(network: Network) -> SpinGlass:
     mass = int(path_sums(network, direction="backward").total)
-    fan_in: dict[int, float] = {}
-    size = 0
-    counted: set[int] = set()
-    for link in network.links:
-        if link.role == "kernel" and link.source.role == "parameter":
-            fan_in[link.target.id] = _fan_in(link)
-            if link.source.id not in counted:
-                counted.add(link.source.id)
-                size += link.source.size
+    kernels = [
+        link for link in network.links if link.role == "kernel" and link.source.role == "parameter"
+    ]
+    weights = {link.target.id: fan_in(link) for link in kernels}
+    size = sum({link.source.id: link.source.size for link in kernels}.values())
 
-    def weight(link: Link) -> float:
-        if link.role == "data" and link.target.id in fan_in:
-            return 1.0 / fan_in[link.target.id]
-        return 1.0
+    def passed_on(link: Link) -> float:
+        is_weighted = link.role == "data" and link.target.id in weights
+        return 1.0 / weights[link.target.id] if is_weighted else 1.0
 
-    if mass == 0 or not fan_in:
+    if mass == 0 or not kernels:
         raise TheoryDomainError(
             f"network '{network.name}' has no path from an input to an output, or no weight layer"
         )
-    squares = path_sums(network, weight, grade="affine", direction="backward", exact=False)
+    squares = path_sums(network, passed_on, grade="affine", direction="backward", exact=False)
     law = np.asarray(squares.law, dtype=np.float64)
     mixture = tuple(float(one) for one in law / law.sum())
     return SpinGlass(network.name, mass, len(mixture) - 1, size, mixture)
-
-
-def _fan_in(link: Link) -> float:
-    """Weights of a kernel that an element of the target is computed from, all taps in bounds."""
-    kept = math.prod(
-        link.source.shape[axis]
-        for relation in link.relations
-        if relation.kind == "same"
-        for axis in relation.source_axes
-    )
-    return link.source.size / kept
 
 
 def _checked_index(k: int) -> int:

@@ -64,10 +64,11 @@ class Elementwise(Builder):
         Tensor('silu_1', shape=(8, 7, 7), role='activation')
         """
         if callable(function) and _maps_elements(function):
-            function = self._named(function)
+            function = self.keep_function(function)
         elif not isinstance(function, str) or not function:
+            layer = name if isinstance(name, str) and name else "activation"
             raise InvalidArgumentError(
-                f"layer '{name or 'activation'}': function must be the name of a function such as "
+                f"layer '{layer}': function must be the name of a function such as "
                 "'relu', or a function that maps the elements of a NumPy array, got "
                 f"{described(function)}"
             )
@@ -144,14 +145,22 @@ class Elementwise(Builder):
         """Smallest of several tensors, element by element; edges and errors as for `add`."""
         return self._combine(self._layer("minimum", name), xs, MINIMUM)
 
-    def _named(self, function: PointwiseFunction) -> str:
-        """The name under which the network keeps a function of one's own."""
-        own = getattr(function, "__name__", type(function).__name__)
-        name, number = own, 1
-        while self._functions.setdefault(name, function) is not function:
+    def keep_function(self, function: PointwiseFunction, name: str | None = None) -> str:
+        """Keep a function of one's own, and return the name under which operations find it.
+
+        Parameters
+        ----------
+        function : callable
+            Maps NumPy arrays element by element.
+        name : str, optional
+            By default that of the function; numbered if another function has it.
+        """
+        own = name or str(getattr(function, "__name__", type(function).__name__))
+        free, number = own, 1
+        while self._functions.setdefault(free, function) is not function:
             number += 1
-            name = f"{own}#{number}"
-        return name
+            free = f"{own}#{number}"
+        return free
 
     def _pointwise(self, layer: str, x: Tensor, operation: Operation) -> Tensor:
         self._own(layer, x)
