@@ -38,6 +38,15 @@ class Relation:
     ``t`` counts the taps of a window. The source is the earlier tensor, the target the later.
     """
 
+    def __new__(
+        cls,
+        kind: str,
+        source_axes: Sequence[int],
+        target_axes: Sequence[int],
+        arguments: dict[str, Any] | None = None,
+    ) -> Relation:
+        """A relation by the properties of another one, which pickles and copies are made of."""
+
     @staticmethod
     def same(source: int, target: int) -> Relation:
         """``i = o``; the axes have equal lengths."""
@@ -215,7 +224,6 @@ class Network:
     ) -> None: ...
     def mark_output(self, id: int) -> None: ...
     def find(self, name: str) -> int | None: ...
-    def copy(self) -> Network: ...
     @property
     def tensors(
         self,
@@ -278,10 +286,6 @@ class Counts:
 
     @property
     def log2_total(self) -> float: ...
-    @property
-    def total_scaled(self) -> tuple[float, int]:
-        """Mantissa in [1, 2) and exponent of Z."""
-
     @property
     def parameters(self) -> list[int]:
         """Identifiers of the tensors counted, in the order of declaration."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
+from unrolled.printable import one_line
+
 __all__ = [
     "CycleError",
     "GraphFileError",
@@ -13,6 +15,7 @@ __all__ = [
     "InvalidNetworkError",
     "MemoryLimitError",
     "MissingPackageError",
+    "NoFixedPointError",
     "NothingToCountError",
     "SizeOverflowError",
     "TheoryDomainError",
@@ -25,7 +28,14 @@ __all__ = [
 
 
 class UnrolledError(Exception):
-    """Base class of every error this package raises on purpose."""
+    """Base class of every error this package raises on purpose.
+
+    Its message is one line without anything that a terminal would obey, whatever the names in it
+    hold; `args` has it as it was raised.
+    """
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class InvalidArgumentError(UnrolledError, ValueError):
@@ -94,10 +104,6 @@ class UnknownOperationError(UnrolledError, ValueError):
         self.tensors = dict(tensors)
 
 
-class TheoryDomainError(InvalidArgumentError):
-    """Arguments, or a signal, out of the domain in which a formula holds."""
-
-
 class NothingToCountError(UnrolledError, ValueError):
     """A network or graph has no parameter, or no parameter with a context."""
 
@@ -116,3 +122,11 @@ class UnknownModelError(UnrolledError, LookupError):
 
 class UnknownNameError(UnrolledError, LookupError):
     """Nothing that was counted, and no node, has this name; the message says which come near."""
+
+
+class NoFixedPointError(UnrolledError, ArithmeticError):
+    """An iteration has no limit: what it computes grows without bound, or never settles."""
+
+
+class TheoryDomainError(InvalidArgumentError):
+    """An argument lies where a formula of the theory does not hold; the message says where."""

@@ -23,7 +23,7 @@ from unrolled import Analysis
 
 @FEW
 @given(graphs())
-def test_analysis(case):
+def test_analyses_of_graphs_have_the_quantities_of_exact_counts(case):
     expected = Expected(case)
     assume(expected.reached(expected.downstream) and expected.inputs)
     graph = case.build()

@@ -1,4 +1,4 @@
-"""What is made of the counts of graphs: analyses, ensembles, rankings, figures, reports."""
+"""Analyses, ensembles, rankings, figures and reports of graphs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def mixed(net, graph, plain):
 # The graph of a network is that network.
 
 
-def test_ensemble(net, graph):
+def test_the_ensemble_of_an_unrolled_network_is_that_of_the_network(net, graph):
     for exact in (True, False):
         of_graph = Ensemble.from_counts(unrolled.count(graph, exact=exact), unit="bits")
         of_net = Ensemble.from_counts(unrolled.count(net, exact=exact), unit="bits")
@@ -69,7 +69,7 @@ def test_priors_that_need_layers_or_lengths(graph, prior):
     assert ensemble.with_prior("uniform").energy(-1) == 0
 
 
-def test_divergence(net, graph, plain):
+def test_an_unrolled_network_does_not_diverge_from_the_network(net, graph, plain):
     for model in (graph, unrolled.count(graph), unrolled.analyze(graph)):
         assert divergence(net, model) == divergence(model, net) == (0, 0, 0, 0)
     assert divergence(graph, plain, of="parameters") == divergence(
@@ -80,7 +80,7 @@ def test_divergence(net, graph, plain):
 
 
 @pytest.mark.parametrize("exact", [True, False])
-def test_analysis(net, graph, exact):
+def test_the_analysis_of_an_unrolled_network_is_that_of_the_network(net, graph, exact):
     expected = unrolled.analyze(net, exact=exact).to_dict()
     found = unrolled.analyze(graph, exact=exact).to_dict()
     for one in (expected, found):
@@ -106,7 +106,7 @@ def test_larger_inputs_are_for_networks(graph):
             unrolled.analyze(model, input_size=9)
 
 
-def test_layers(net, graph):
+def test_an_analysis_of_a_graph_says_that_it_knows_no_layers(net, graph):
     analysis = unrolled.analyze(graph)
     assert unrolled.analyze(net).has_layers
     assert not analysis.has_layers
@@ -168,7 +168,7 @@ def test_data_frames_have_nan_there(mixed, plain):
             assert frame[key].isna().tolist() == [not one.num_inputs for one in comparison]
 
 
-def test_figures(mixed, graph):
+def test_figures_of_graphs_have_their_spectra_and_no_layers(mixed, graph):
     pytest.importorskip("matplotlib").use("agg")
     from matplotlib import pyplot
 
@@ -184,7 +184,7 @@ def test_figures(mixed, graph):
     pyplot.close("all")
 
 
-def test_report(mixed, graph, plain):
+def test_reports_leave_out_what_graphs_do_not_have(mixed, graph, plain):
     pytest.importorskip("bokeh")
     pytest.importorskip("jinja2")
     from unrolled import report

@@ -19,17 +19,25 @@ from unrolled.show import tables
 from unrolled.spectrum.catalogue import CATALOGUE
 
 
-def test_version():
+def test_version_is_that_of_the_package():
     result = command("--version")
     assert result.returncode == 0
     assert result.stdout == f"unrolled {unrolled.__version__}\n"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["analyze", "-h"], ["compare", "-h"]])
-def test_help(arguments):
+def test_every_command_has_help(arguments):
     result = invoke(*arguments)
     assert result.exit_code == 0
     assert result.output.startswith("Usage: unrolled")
+
+
+@pytest.mark.parametrize("run", [command, invoke])
+def test_the_bare_command_prints_its_help(run):
+    bare, asked = run(), run("--help")
+    assert bare.stdout == asked.stdout
+    assert bare.stdout.startswith("Usage: unrolled")
+    assert bare.stderr == ""
 
 
 def test_models_are_all_listed():
@@ -46,7 +54,7 @@ def test_analyze_prints_the_table():
     assert result.output == expected + "\n"
 
 
-def test_analyze_options():
+def test_analyze_passes_size_and_padding_on():
     result = invoke("analyze", "resnet50", "--size", "64", "--padding", "same", "--json")
     (record,) = json.loads(result.output)
     assert record["num_inputs"] == 3 * 64 * 64
@@ -56,7 +64,7 @@ def test_analyze_options():
 
 
 @pytest.mark.parametrize("by", ["configuration", "stage"])
-def test_share(by):
+def test_compare_counts_shared_layers_as_the_package_does(by):
     result = invoke("compare", "resnet18", "--size", "32", "--share", by, "--json")
     (record,) = json.loads(result.output)
     expected = unrolled.analyze(models.resnet(18, size=32).share(by))
@@ -65,7 +73,7 @@ def test_share(by):
     assert record["num_weight_nodes"] == expected.num_weight_nodes > expected.num_parameters
 
 
-def test_analyze_plots(tmp_path):
+def test_analyze_writes_figures_or_refuses_the_suffix(tmp_path):
     pytest.importorskip("matplotlib")
     path = tmp_path / "figures.png"
     result = invoke("analyze", "resnet18", "--size", "32", "--plot", str(path))
@@ -77,7 +85,7 @@ def test_analyze_plots(tmp_path):
     assert "must end in the suffix of an image" in result.stderr
 
 
-def test_report(tmp_path):
+def test_report_writes_the_file_that_render_makes(tmp_path):
     pytest.importorskip("bokeh")
     path = tmp_path / "report.html"
     names = ("resnet18", "resnet34")
@@ -133,7 +141,7 @@ def test_json_has_one_object_a_model():
         assert isinstance(record["total_contexts"], str)
 
 
-def test_log_space():
+def test_log_gives_the_figures_of_exact_counts_but_no_exact_total():
     (exact,) = json.loads(invoke("analyze", "resnet18", "--size=32", "--json").output)
     (in_log,) = json.loads(invoke("analyze", "resnet18", "--size=32", "--json", "--log").output)
     assert in_log["total_contexts"] is None
@@ -142,7 +150,7 @@ def test_log_space():
 
 
 @pytest.mark.parametrize(("direction", "sign"), [("--ascending", 1), ("--descending", -1)])
-def test_compare_sorts(direction, sign):
+def test_compare_sorts_in_either_direction(direction, sign):
     names = ["resnet18", "efficientnetv2-b0", "resnet34"]
     result = invoke("compare", *names, "--size=128", "--sort=num_parameters", direction)
     assert result.exit_code == 0
@@ -161,7 +169,7 @@ def test_thermo_prints_a_sweep(tmp_path):
     assert image.read_bytes().startswith(b"\x89PNG")
 
 
-def test_thermo_json():
+def test_thermo_json_has_the_published_temperature_and_both_limits_at_zero():
     options = ["--size=32", "--unit=bits", "--json"]
     (record,) = json.loads(invoke("thermo", "resnet18", "--temperatures", "-1", *options).output)
     analysis = unrolled.analyze(models.resnet(18, size=32))
@@ -182,7 +190,7 @@ def test_thermo_json():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Missing command"),
+        (["--size=32"], "No such option '--size'"),
         (["analyse"], "No such command 'analyse'"),
         (["analyze"], "Missing argument 'MODEL'"),
         (["compare"], "Missing argument 'NAMES...'"),
@@ -203,6 +211,22 @@ def test_thermo_json():
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(arguments, message):
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["analyze", "resnet5"], "unknown model 'resnet5'; did you mean 'resnet50'"),
+        (["analyze", "resnet18", "--size", str(10**12)], "overflow"),
+    ],
+)
+def test_wrong_input_of_a_process_is_one_line_and_exit_code_2(arguments, message):
     result = command(*arguments)
     assert result.returncode == 2
     assert result.stdout == ""
@@ -223,7 +247,7 @@ def test_any_error_of_ours_is_caught(monkeypatch):
         assert result.stderr == f"error: two lines about {kind}\n"
 
 
-def test_interruption(monkeypatch):
+def test_ctrl_c_exits_with_130_and_no_traceback(monkeypatch):
     def interrupt(*args, **options):
         raise KeyboardInterrupt
 
@@ -234,7 +258,7 @@ def test_interruption(monkeypatch):
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_interruption_by_a_signal():
+def test_a_signal_exits_with_130_and_no_traceback():
     code = (
         "from unrolled.cli import commands\n"
         "import time\n"
@@ -333,7 +357,7 @@ def test_tables_fit_the_columns_variable(columns):
         ("name", "name"),
     ],
 )
-def test_json_values(value, expected):
+def test_json_has_no_number_that_a_reader_could_round(value, expected):
     assert commands.json_value(value) == expected
 
 

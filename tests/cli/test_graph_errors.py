@@ -72,7 +72,7 @@ def weird_kind():
 
 
 def entities():
-    """Nested entities, a gigabyte when they are written out."""
+    """Its nested entities would be a gigabyte if they were written out."""
     lines = [f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10)]
     return (
         '<?xml version="1.0"?><!DOCTYPE g [<!ENTITY e0 "0123456789">'
@@ -108,7 +108,7 @@ def test_broken_files_of_a_process(tmp_path, name):
 
 
 @pytest.mark.parametrize("threads", ["0", "-1", "two", "1.5"])
-def test_bad_threads(tmp_path, threads):
+def test_a_wrong_number_of_threads_is_one_line(tmp_path, threads):
     path = write(tmp_path / "edges.csv", numbered())
     result = invoke("analyze", path, "--threads", threads)
     assert result.exit_code == 2
@@ -124,7 +124,7 @@ def test_only_archives_are_mapped(tmp_path, name):
     assert f"{name}: only the edges of an .npz file" in result.stderr
 
 
-def test_a_folder(tmp_path):
+def test_a_folder_in_place_of_a_file_is_one_line(tmp_path):
     (tmp_path / "graph.npz").mkdir()
     result = invoke("analyze", tmp_path / "graph.npz")
     assert result.exit_code == 2
@@ -143,8 +143,8 @@ def test_nothing_to_count(tmp_path):
 
 @pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
-def test_interruption(tmp_path):
-    """A ladder whose exact count takes long."""
+def test_a_signal_ends_a_long_count_without_a_traceback(tmp_path):
+    """The exact count of so long a ladder takes minutes."""
     node = np.arange(2_000_000)
     unrolled.Graph.from_edges(
         np.concatenate([node[:-1], node[:-2]]), np.concatenate([node[1:], node[2:]])
@@ -165,3 +165,11 @@ def test_interruption(tmp_path):
     assert process.returncode == 130
     assert output == ""
     assert "Traceback" not in errors
+
+
+def test_names_too_long_for_a_message_are_cut(tmp_path):
+    long = "n" * 100_000
+    for rows in ([(long, "b"), ("b", long)], [(long, "")], [("a", "b", long)]):
+        result = invoke("analyze", write(tmp_path / "edges.csv", rows, header="source,target"))
+        assert result.exit_code == 2
+        assert len(result.stderr) < 2100

@@ -34,7 +34,7 @@ from unrolled import reference
 
 @settings(max_examples=40)
 @given(graphs())
-def test_oracles_agree(case):
+def test_the_oracles_agree_with_each_other(case):
     expected = Expected(case)
     graph = {node: {} for node in range(case.num_nodes)}
     for source, target, multiplicity in case.edges:
@@ -46,7 +46,7 @@ def test_oracles_agree(case):
 
 @FEW
 @given(small_graphs(most_nodes=6, huge=False))
-def test_enumeration_agrees(case):
+def test_the_oracle_agrees_with_enumeration_of_paths(case):
     expected = Expected(case)
     assume(max(expected.downstream) < 1000)
     for node in range(case.num_nodes):
@@ -58,7 +58,7 @@ def test_enumeration_agrees(case):
 
 
 @given(graphs())
-def test_exact_counts(case):
+def test_counts_in_every_direction_are_those_of_integers(case):
     expected = Expected(case)
     graph = case.build()
     counts = unrolled.count(graph)
@@ -88,7 +88,7 @@ def test_counts_in_log_space(case):
 
 @pytest.mark.parametrize("bits", [0, 40, 70, 600])
 def test_lists_that_are_alike(bits):
-    """Rows that are those of their neighbours, or shifted by one, in groups of all sizes."""
+    """In groups of all sizes, nodes have the successors of their neighbours, or the next ones."""
     for seed in range(40):
         case = shifted(seed % 24 + 1, seed, bits)
         expected = Expected(case)
@@ -99,7 +99,7 @@ def test_lists_that_are_alike(bits):
 
 
 def test_two_groups_of_shifted_lists():
-    """Eight rows onto consecutive nodes, then sixteen onto others, one of which forks."""
+    """Eight nodes lead to consecutive ones, the next sixteen to others, and one of those forks."""
     sources = [*range(24), 136, 136]
     targets = [*range(137, 145), *range(121, 137), 145, 146]
     counts = unrolled.count(unrolled.Graph.from_edges(sources, targets, num_nodes=161))
@@ -125,7 +125,7 @@ def test_graphs_of_networkx_agree_with_networkx(case):
 
 @FEW
 @given(graphs())
-def test_figures(case):
+def test_numbers_of_parameters_inputs_and_outputs(case):
     expected = Expected(case)
     graph = case.build()
     found = expected.reached(expected.downstream)
@@ -141,7 +141,7 @@ def test_figures(case):
 
 
 @given(graphs())
-def test_spectrum(case):
+def test_the_spectrum_is_that_of_the_counts_of_parameters(case):
     expected = Expected(case)
     graph = case.build()
     found = expected.reached(expected.downstream)
@@ -179,7 +179,7 @@ def test_totals_of_other_directions(case):
 
 @FEW
 @given(graphs())
-def test_parameters_only(case):
+def test_nodes_that_are_not_parameters_are_refused_when_not_kept(case):
     expected = Expected(case)
     graph = case.build()
     kept = {node for group in expected.groups for node in group}
@@ -224,7 +224,7 @@ def test_tied_parameters_add_up(case):
 
 @FEW
 @given(graphs())
-def test_items(case):
+def test_items_are_python_numbers(case):
     counts = unrolled.count(case.build())
     in_log = unrolled.count(case.build(), exact=False)
     logarithms = in_log.log2()
@@ -271,7 +271,7 @@ def test_counts_hold_the_nodes():
 
 
 @pytest.mark.parametrize("label", [-1, 3, 2**63, 2**70, -(2**70), np.uint64(2**64 - 1)])
-def test_unknown_labels(label):
+def test_an_unknown_label_is_refused_and_named(label):
     counts = unrolled.count(chain(3).build())
     with pytest.raises(unrolled.UnknownNameError, match=rf"\D{label}\b"):
         counts.group(label)

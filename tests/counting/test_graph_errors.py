@@ -32,7 +32,7 @@ from unrolled import InvalidArgumentError, models
         ({"progress": "bar"}, ("progress", "'bar'")),
     ],
 )
-def test_bad_options(options, parts):
+def test_a_wrong_option_is_refused_and_named(options, parts):
     with pytest.raises(InvalidArgumentError) as caught:
         unrolled.count(from_edges(ONE, TWO), **options)
     assert all(part in str(caught.value) for part in parts)
@@ -67,7 +67,7 @@ def test_options_of_networks_are_refused_for_graphs():
         unrolled.count(from_edges(ONE, TWO), trainable_only=True)
 
 
-def test_memory_limit():
+def test_a_count_beyond_the_memory_limit_is_refused():
     graph = from_edges(np.arange(5000).repeat(2), np.arange(1, 5001).repeat(2))
     with pytest.raises(unrolled.MemoryLimitError, match="memory_limit"):
         unrolled.count(graph, memory_limit=1000)
@@ -178,7 +178,7 @@ print("survived")
 
 
 def test_arrays_that_change_crash_nothing():
-    """Rows that are not copied may change under the graph: any answer or error, but no crash."""
+    """Arrays that are not copied may change: any answer or error will do, but no crash."""
     pytest.importorskip("scipy.sparse")
     result = subprocess.run(
         [sys.executable, "-c", MUTATIONS], capture_output=True, text=True, timeout=120, check=False
@@ -200,7 +200,7 @@ except unrolled.UnrolledError as error:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of memory")
 def test_a_network_too_large_to_unroll():
-    """More than 2**32 elements: refused, not tried."""
+    """More than 2**32 elements are refused before anything is allocated."""
     result = subprocess.run(
         [sys.executable, "-c", TOO_LARGE], capture_output=True, text=True, timeout=60, check=False
     )

@@ -51,8 +51,8 @@ def test_relabelling_and_edge_order_change_nothing(case, seed):
 
 @FEW
 @given(small_graphs(ends=False), small_graphs(ends=False))
-def test_parallel_adds(one, other):
-    """Two graphs side by side: one more node leads to all, and all sinks lead to another."""
+def test_counts_of_graphs_side_by_side_add(one, other):
+    """One more node leads to all nodes of two graphs, and all their sinks lead to another."""
     shift, nodes = one.num_nodes, one.num_nodes + other.num_nodes
     first, last = nodes, nodes + 1
     sinks = Expected(one).outputs + [node + shift for node in Expected(other).outputs]
@@ -70,7 +70,7 @@ def case_of(nodes, edges, **ends):
 
 @FEW
 @given(structured_graphs(), structured_graphs())
-def test_series_multiplies(one, other):
+def test_counts_of_graphs_in_series_multiply(one, other):
     """All paths of one graph lead into one node of another."""
     shift = one.num_nodes
     entry = Expected(other).order[0]

@@ -16,7 +16,7 @@ MOVES = 3
 
 
 def lengths_of(network):
-    """For every element of every tensor: how many paths to an output have each length."""
+    """How many paths to an output have each length, for every element of every tensor."""
     graph = reference.expand(network)
     found = {}
     ends = {
@@ -60,7 +60,7 @@ def check(network):
                 assert math.isnan(variance[index])
                 continue
             expected = Fraction(second, number) - Fraction(first, number) ** 2
-            # Correct to the last bit.
+            # The result is correct to the last bit.
             assert mean[index] == float(Fraction(first, number))
             assert variance[index] == float(expected)
             assert counts.mean_length(index) == mean[index]
@@ -86,7 +86,7 @@ def check(network):
 
 @settings(max_examples=50)
 @given(twins())
-def test_random_networks(twin):
+def test_lengths_in_random_networks_are_those_of_all_paths(twin):
     check(twin.network)
 
 
@@ -128,7 +128,7 @@ def test_depth_of_a_chain():
         assert counts[name].shortest_length == counts[name].longest_length == depth - number
 
 
-def test_binomial_lengths():
+def test_residual_blocks_have_binomial_lengths():
     """n residual blocks of one link and a skip of none: lengths are binomial."""
     net = unrolled.Network()
     n = 60

@@ -24,7 +24,7 @@ from unrolled.counting import parameter_counts
 
 
 def small_network():
-    """Counts of many sizes: strides, padding, a tied kernel, a residual and a norm."""
+    """A network of strides, padding, a tied kernel, a residual and a norm: counts of many sizes."""
     net = Network("small")
     x = net.input((3, 7, 6))
     x = net.conv(x, 4, 3, stride=2, padding="same", name="stem")
@@ -60,7 +60,7 @@ def all_elements(expected):
     return [count for array in expected.values() for count in array.ravel().tolist()]
 
 
-def test_every_element(counts, expected):
+def test_every_element_has_the_count_of_the_graph_of_elements(counts, expected):
     assert list(counts) == list(expected)
     for name, array in expected.items():
         np.testing.assert_array_equal(counts[name].exact(), array)
@@ -174,7 +174,7 @@ def test_trainable_only_leaves_statistics_out():
         counts["norm/mean"]
 
 
-def test_scalar_parameter():
+def test_a_scalar_parameter_is_indexed_by_an_empty_tuple():
     net = Network("scalar")
     gain = net.parameter("gain", ())
     y = net.tensor("y", (3,))
@@ -212,7 +212,7 @@ def test_mapping_of_names(counts):
 @pytest.mark.parametrize(
     ("name", "hint"), [("stem/kernal", "stem/kernel"), ("qqq", "stem/kernel"), (3, "stem/kernel")]
 )
-def test_unknown_parameter(counts, name, hint):
+def test_an_unknown_parameter_is_refused_with_a_suggestion(counts, name, hint):
     with pytest.raises(UnknownNameError, match=f"{name}.*{hint}"):
         counts[name]
 
@@ -223,7 +223,7 @@ def test_index_outside_a_parameter(counts, index):
         counts["stem/kernel"][index]
 
 
-def test_negative_indices(counts):
+def test_negative_indices_count_from_the_end(counts):
     kernel = counts["stem/kernel"]
     assert kernel[-1, -1, -1, -3] == kernel.exact()[-1, -1, -1, -3]
 
@@ -256,7 +256,7 @@ def bytes_in(message):
     return [float(number) * units[unit] for number, unit in found]
 
 
-def test_memory_limit():
+def test_a_refusal_of_memory_says_how_much_would_do():
     net = models.efficientnet_v2("b0", size=64)
     counted = unrolled.count(net)
     limit = counted.peak_bytes // 4
@@ -303,7 +303,7 @@ def test_no_output_reached():
         unrolled.count(net)
 
 
-def test_representations(counts, log_counts):
+def test_repr_names_the_network_and_the_shape(counts, log_counts):
     assert repr(counts).startswith("Counts('small', ")
     assert "in log space" in repr(log_counts)
     assert repr(counts["norm/mean"]).startswith("ParameterCounts('norm/mean', shape=(4,), ")

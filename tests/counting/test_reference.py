@@ -1,4 +1,4 @@
-"""`unrolled.reference` against brute force on random networks, and by hand."""
+"""`unrolled.reference` against brute force on random networks, and against matrices by hand."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_network_without_parameters() -> None:
         reference.count(net)
 
 
-def test_scalar_parameter() -> None:
+def test_a_scalar_parameter_has_one_count() -> None:
     net = Network()
     net.output(net.multiply(net.input((2, 3)), net.parameter("gain", ())))
     assert reference.count(net)["gain"].tolist() == 6

@@ -16,7 +16,7 @@ INF = math.inf
 
 @settings(max_examples=60)
 @given(levels, st.sampled_from([-1.0, 1.0, 0.3, INF, "0+", "0-"]))
-def test_orders(pairs, T):
+def test_renyi_entropies_fall_and_spreads_rise_with_the_order(pairs, T):
     e = ensemble(pairs)
     near_one = [1 - 1e-7, 1 - 1e-12, 1.0, 1 + 1e-12, 1 + 1e-7]
     orders = [0.0, 0.01, 0.5, 0.9, *near_one, 1.5, 2.0, 10.0, 200.0, INF]
@@ -52,7 +52,7 @@ def test_renyi_entropy_agrees_with_mpmath(pairs, q, T):
     )
 
 
-def test_densities():
+def test_densities_of_states_hold_every_state():
     e = Ensemble([0.0, 1.0, 1.0, 4.0], [1, 2, 3, 6])
     density = e.density_of_states(bins=8)
     assert density.states.sum() == e.num_states
@@ -63,7 +63,7 @@ def test_densities():
     assert bits.edges[-1] == pytest.approx(4 / math.log(2))
 
 
-def test_microcanonical_entropy():
+def test_microcanonical_entropy_is_the_logarithm_of_the_states_in_reach():
     e = Ensemble([0.0, 1.0, 1.0, 4.0], [1, 2, 3, 6])
     assert e.microcanonical_entropy(1.0, width=0.1) == pytest.approx(math.log(5))
     found = e.microcanonical_entropy([[0.5], [2.5]], width=1.0)

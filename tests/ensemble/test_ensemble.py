@@ -58,7 +58,7 @@ def test_free_energy_is_energy_less_heat(pairs, T):
 
 @settings(max_examples=60)
 @given(levels, st.floats(0.3, 10).flatmap(lambda size: st.sampled_from([size, -size])))
-def test_derivatives(pairs, T):
+def test_energy_entropy_and_heat_capacity_are_derivatives(pairs, T):
     """U = d(beta F)/d(beta), S = -dF/dT, C_v = dU/dT = beta**2 Var(E), by central differences."""
     pairs = [(energy / 500, g) for energy, g in pairs]
     e = ensemble(pairs)
@@ -81,7 +81,7 @@ def test_derivatives(pairs, T):
 
 @settings(max_examples=60)
 @given(levels)
-def test_limits(pairs):
+def test_limits_at_zero_are_the_ground_and_top_levels(pairs):
     e = ensemble(pairs)
     for limit, level in (("0+", e.ground_level), ("0-", e.top_level)):
         assert level.energy == (min if limit == "0+" else max)(energy for energy, _ in pairs)
@@ -145,7 +145,7 @@ def test_merging_and_splitting_levels_changes_nothing(pairs, T, random):
 @settings(max_examples=40)
 @given(levels, levels, temperatures)
 def test_independent_ensembles_add(a, b, T):
-    """The spectrum of a tensor product has all sums of energies; everything adds."""
+    """A tensor product has all sums of energies, and its quantities are sums as well."""
     both = ensemble([(x + y, g * h) for x, g in a for y, h in b])
     one, other = ensemble(a), ensemble(b)
     scale = 1 + sum(max(abs(energy) for energy, _ in pairs) for pairs in (a, b))
@@ -207,7 +207,7 @@ def test_a_whole_model():
 
 @settings(max_examples=60)
 @given(levels, temperatures)
-def test_units(pairs, T):
+def test_bits_are_nats_over_log_2(pairs, T):
     nats = ensemble(pairs)
     bits = ensemble([(energy / math.log(2), g) for energy, g in pairs], unit="bits")
     for name, power in [
@@ -227,14 +227,14 @@ def test_units(pairs, T):
 
 
 def test_energies_in_bits_are_exact_powers():
-    """Energies of thousands of bits: 2**E has all its digits, ln 2 being taken to 32 of them."""
+    """2**E keeps its digits for energies of thousands of bits, as ln 2 is taken to 32 digits."""
     e = Ensemble([5000.0, 4999.0], unit="bits")
     assert e.probabilities(-1.0).tolist() == pytest.approx([2 / 3, 1 / 3], rel=1e-15)
     counts = Ensemble.from_counts([2**5000, 2**4999])
     assert counts.entropy(-1.0) == pytest.approx(e.entropy(-1.0, unit="nats"), rel=1e-15)
 
 
-def test_shapes():
+def test_quantities_have_the_shape_of_the_temperatures():
     e = Ensemble([0.0, 1.0, 2.0])
     T = np.array([[1.0, -2.0], [INF, 0.5]])
     assert isinstance(e.energy(), float)
@@ -246,7 +246,7 @@ def test_shapes():
     assert e.energy([1, "0+", -3]).shape == (3,)
 
 
-def test_sweep():
+def test_a_sweep_has_the_quantities_at_its_temperatures():
     e = Ensemble.from_counts([2, 2, 2, 1, 1])
     given = [-1.0, "0-", "0+", 2.5, INF]
     sweep = e.sweep(given, unit="bits")
@@ -317,7 +317,7 @@ def test_sweep():
         (lambda: Ensemble.from_counts([1.5]), "counts are integers"),
     ],
 )
-def test_wrong_input(make, message):
+def test_what_is_no_ensemble_or_temperature_is_refused(make, message):
     with pytest.raises(InvalidArgumentError, match=message):
         make()
 
@@ -337,7 +337,7 @@ def test_an_empty_ensemble_is_refused(make):
         make()
 
 
-def test_plot(tmp_path):
+def test_figures_have_units_and_break_at_zero(tmp_path):
     import matplotlib
 
     matplotlib.use("Agg")
@@ -356,21 +356,23 @@ def test_plot(tmp_path):
         assert "bits]" in panel.get_ylabel(), name
         assert panel.get_xlabel(), name
     x, y = axes["entropy"].lines[0].get_data()
-    at = int(np.flatnonzero(x == 0.0)[0])
-    assert math.isnan(y[at])  # the curve breaks where T changes sign
+    # The curve breaks where T changes sign, between its two limits.
+    assert np.isnan(y[x == 0.0]).tolist() == [False, True, False]
     limits, panels = Ensemble([0.0, 1.0]).plot([-1.0, "0-", "0+", 1.0])
     x, y = panels["energy"].lines[0].get_data()
-    assert x.tolist() == [-1.0, 0.0, 0.0, 0.0, 1.0]
-    assert y[1] == 1.0
-    assert math.isnan(y[2])
-    assert y[3] == 0.0
+    assert (x[0], x[-1]) == (-1.0, 1.0)
+    assert (np.diff(x) >= 0).all()
+    before, at, after = np.flatnonzero(x == 0.0)
+    assert (y[before], y[after]) == (1.0, 0.0)
+    assert math.isnan(y[at])
+    assert panels["energy"].lines[1].get_xdata().tolist() == [-1.0, 0.0, 0.0, 1.0]
     pyplot.close(limits)
     figure.savefig(tmp_path / "out.png")
     assert (tmp_path / "out.png").stat().st_size > 10_000
     pyplot.close(figure)
 
 
-def test_repr():
+def test_repr_says_how_many_levels_and_states():
     assert repr(Ensemble([0.0, 2.5], [1, 10**6])) == (
         "Ensemble(2 levels, 1,000,001 states, energies 0 to 2.5 nats)"
     )

@@ -22,14 +22,14 @@ def test_the_file_itself_is_fine(tmp_path, small_file, mmap):
 
 
 @pytest.mark.parametrize("mmap", [False, True])
-def test_truncated_anywhere(tmp_path, small_file, mmap):
+def test_a_file_cut_off_anywhere_is_refused(tmp_path, small_file, mmap):
     data, expected = small_file
     for size in range(0, len(data), 3 if mmap else 1):
         assert outcome(tmp_path / "graph.npz", data[:size], expected, mmap) is None, size
 
 
 @pytest.mark.parametrize("mmap", [False, True])
-def test_one_bit_anywhere(tmp_path, small_file, mmap):
+def test_a_bit_changed_anywhere_never_changes_a_count(tmp_path, small_file, mmap):
     data, expected = small_file
     path = tmp_path / "graph.npz"
     refused, step = 0, 3 if mmap else 1
@@ -68,7 +68,7 @@ def test_bytes_that_do_not_belong(tmp_path, small_file, mmap):
 
 
 @pytest.mark.parametrize("mmap", [False, True])
-def test_random_mutations(tmp_path, small_file, mmap):
+def test_random_damage_never_changes_a_count(tmp_path, small_file, mmap):
     data, expected = small_file
     rng = np.random.default_rng(int(os.environ.get("GRAPH_FILE_SEED", "0")))
     path = tmp_path / "graph.npz"
@@ -90,7 +90,7 @@ def test_errors_name_the_file(tmp_path):
 
 @pytest.mark.parametrize("change", ["truncate", "overwrite", "copy"])
 def test_a_file_in_use_that_changes(tmp_path, change):
-    """Another program writes into the file: any answer or an error, but no crash."""
+    """Another program writes into a mapped file: any answer or error will do, but no crash."""
     path = tmp_path / "graph.npz"
     grid(60, 60).build().save(path)
     loaded = unrolled.Graph.load(path, mmap=True)

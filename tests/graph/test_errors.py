@@ -1,4 +1,4 @@
-"""Arrays and options that no graph is made of: the error and what its message says."""
+"""Arrays and options that make no graph: the error and what its message says."""
 
 from __future__ import annotations
 
@@ -259,18 +259,18 @@ ROWS: dict[str, Case] = {
     [*EDGES.values(), *ENDS.values(), *ROWS.values()],
     ids=[*EDGES, *ENDS, *ROWS],
 )
-def test_bad_arguments(case):
+def test_what_is_no_graph_is_refused(case):
     check(*case)
 
 
 @pytest.mark.parametrize("name", ["", 3, "two\nlines", b"bytes"])
-def test_bad_names(name):
+def test_a_name_that_is_no_line_of_text_is_refused(name):
     with pytest.raises(UnrolledError):
         from_edges(ONE, TWO, name=name)
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, "two", [2]])
-def test_bad_threads(threads):
+def test_a_wrong_number_of_threads_is_refused(threads):
     graph = from_edges(ONE, TWO)
     with pytest.raises(InvalidArgumentError, match="threads"):
         unrolled.count(graph, threads=threads)
@@ -289,7 +289,7 @@ def test_more_threads_than_anybody_has():
     "options", [{}, {"num_nodes": 0}, {"outputs": [], "parameters": [], "inputs": []}], ids=str
 )
 def test_an_empty_graph(kind, options):
-    """No node at all: a graph, but nothing to count."""
+    """A graph may have no node at all, but then there is nothing to count."""
     empty = [] if kind is None else np.array([], dtype=kind)
     graph = from_edges(empty, empty, **options)
     assert (graph.num_nodes, graph.num_edges) == (0, 0)
@@ -300,8 +300,8 @@ def test_an_empty_graph(kind, options):
                 function(graph, exact=exact)
 
 
-def test_no_outputs():
-    """None was asked for, so no node has a path."""
+def test_without_outputs_no_node_has_a_path():
+    """With an empty list of outputs, no node has a path to one."""
     graph = from_edges(ONE, TWO, outputs=[])
     assert unrolled.count(graph).log2().tolist() == [-np.inf] * 3
     with pytest.raises(unrolled.NothingToCountError):

@@ -24,7 +24,7 @@ def sparse():
 
 @pytest.mark.parametrize("layout", ["csr", "csc", "coo", "lil", "dok", "bsr", "dia"])
 @pytest.mark.parametrize("kind", ["array", "matrix"])
-def test_from_scipy(layout, kind):
+def test_scipy_matrices_of_every_layout_are_read(layout, kind):
     dense = np.zeros((5, 5), dtype=np.int64)
     dense[0, 2] = dense[1, 2] = 1
     dense[2, 3] = 2
@@ -141,7 +141,7 @@ def test_nodes_of_networkx_can_be_anything_hashable():
 
 
 def test_integers_of_networkx_are_names():
-    """In the order of the graph, not of the numbers."""
+    """Nodes keep the order of the NetworkX graph, which need not be that of their numbers."""
     graph = unrolled.Graph.from_networkx(nx.DiGraph([(2, 1), (1, 0), (2, 0)]))
     counts = unrolled.count(graph)
     assert [counts.exact(node) for node in (0, 1, 2)] == [1, 1, 2]
@@ -203,7 +203,7 @@ def test_huge_multiplicities_of_networkx(other):
 
 
 @given(graphs())
-def test_coalesce(case):
+def test_coalesce_adds_up_parallel_edges_and_keeps_the_rest(case):
     added = {}
     for source, target, multiplicity in case.edges:
         added[source, target] = added.get((source, target), 0) + multiplicity

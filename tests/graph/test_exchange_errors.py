@@ -95,7 +95,7 @@ def test_bad_graphs_of_networkx(case):
 
 
 @pytest.mark.parametrize("case", MATRICES.values(), ids=MATRICES)
-def test_bad_matrices(case):
+def test_a_matrix_that_is_no_graph_is_refused(case):
     pytest.importorskip("scipy.sparse")
     check(*case)
 

@@ -39,7 +39,7 @@ def named_graph():
 
 @settings(max_examples=max(40, settings().max_examples // 3))
 @given(case=graphs(), mmap=st.booleans())
-def test_round_trip(tmp_path_factory, case, mmap):
+def test_a_loaded_graph_is_the_saved_one(tmp_path_factory, case, mmap):
     path = tmp_path_factory.mktemp("round") / "graph.npz"
     graph = case.build(name="round trip")
     graph.save(path)
@@ -73,7 +73,7 @@ def test_names_of_an_unrolled_network_come_back(tmp_path):
 
 
 def test_names_that_cannot_be_saved(tmp_path):
-    """Any object may name a node; a file that could run code is not the way to keep it."""
+    """Any object may name a node, but a file that keeps any object could run code."""
     graph = unrolled.Graph.from_networkx(nx.DiGraph([(object(), object())]))
     with pytest.raises(UnrolledError, match="name"):
         graph.save(tmp_path / "graph.npz")
@@ -81,8 +81,8 @@ def test_names_that_cannot_be_saved(tmp_path):
 
 
 @pytest.mark.parametrize("mmap", [False, True])
-def test_larger_graphs(tmp_path, mmap):
-    """Enough edges for a mapped file to be read in several parts."""
+def test_a_mapped_file_is_read_whole_in_several_parts(tmp_path, mmap):
+    """The graph has enough edges for a mapped file to be read in several parts."""
     case = decorated(scattered(20_000, 200_000, 60, seed=1), np.random.default_rng(5))
     graph = case.build()
     graph.save(tmp_path / "graph.npz")
@@ -105,7 +105,7 @@ def test_larger_graphs(tmp_path, mmap):
 
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_mapped_graphs_in_any_order(tmp_path, shuffle):
-    """Numbered along the edges, a file is read once; otherwise in whatever order it takes."""
+    """Nodes need not be numbered along the edges: the file is then read in the order it takes."""
     case = grid(40, 40)
     if shuffle:
         case = case.relabelled(np.random.default_rng(1).permutation(1600).tolist())
@@ -152,7 +152,7 @@ def test_loaded_graphs_are_saved_again(tmp_path):
 
 @pytest.mark.parametrize("mmap", [False, True])
 def test_a_graph_whose_file_is_gone(tmp_path, mmap):
-    """In memory it lives on; in a file it may, or says what happened."""
+    """A graph in memory is counted as before; a mapped one is, or says what happened."""
     path = tmp_path / "graph.npz"
     SMALL.build().save(path)
     loaded = unrolled.Graph.load(path, mmap=mmap)
@@ -168,7 +168,7 @@ def test_a_graph_whose_file_is_gone(tmp_path, mmap):
 
 @pytest.mark.parametrize("mmap", [False, True])
 def test_a_graph_whose_file_is_replaced(tmp_path, mmap):
-    """By a graph of the same size, whose edges are where those of the first were."""
+    """The other graph is of the same size, so that its edges are where those of the first were."""
     path = tmp_path / "graph.npz"
     length = 11
     node = np.repeat(np.arange(length - 1), 2)
@@ -204,7 +204,7 @@ def test_paths_of_every_kind(tmp_path, kind):
     assert everything(unrolled.Graph.load(path)) == everything(SMALL.build())
 
 
-def test_save_replaces(tmp_path):
+def test_save_replaces_an_older_file(tmp_path):
     path = tmp_path / "graph.npz"
     grid(3, 3).build().save(path)
     SMALL.build().save(path)

@@ -1,4 +1,4 @@
-"""Files whose members were written anew, with checksums that fit."""
+"""Files some of whose members were replaced, with checksums that fit."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def as_npy(values):
 
 
 def consistent(path, data, mmap):
-    """Load what may be another graph now: whatever it says it is, its counts must fit."""
+    """Load what may be another graph now: its counts must be those of the edges that it has."""
     replace(path, data)
     try:
         loaded = unrolled.Graph.load(path, mmap=mmap)
@@ -159,7 +159,7 @@ def test_members_of_wrong_shapes_and_types(tmp_path, small_file, mmap):
 
 @pytest.mark.parametrize("mmap", [False, True])
 def test_values_changed_one_by_one(tmp_path, small_file, mmap):
-    """Every number of every array becomes another: another graph, or none, but no wrong count."""
+    """Each number of each array is changed: that may be another graph, but never a wrong count."""
     data, _ = small_file
     members = members_of(data)
     path = tmp_path / "graph.npz"
@@ -178,7 +178,7 @@ def test_values_changed_one_by_one(tmp_path, small_file, mmap):
 
 
 @pytest.mark.parametrize("mmap", [False, True])
-def test_random_members(tmp_path, small_file, mmap):
+def test_members_changed_at_random_never_count_wrongly(tmp_path, small_file, mmap):
     """Bytes of one member change, and the checksums with them."""
     data, _ = small_file
     members = members_of(data)
@@ -239,7 +239,7 @@ def test_pickled_objects_are_refused(tmp_path, small_file, monkeypatch, mmap):
 
 @pytest.mark.parametrize("mmap", [False, True])
 @pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_compressed_archives(tmp_path, small_file, mmap, compression):
+def test_compressed_archives_never_count_wrongly(tmp_path, small_file, mmap, compression):
     """As `numpy.savez_compressed` makes them; what is compressed cannot be mapped."""
     data, expected = small_file
     content = archive_of(members_of(data), compression)

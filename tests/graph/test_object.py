@@ -1,4 +1,4 @@
-"""A graph as an object: the ids and names of its nodes, copies, what cannot be changed."""
+"""Graphs as objects: ids and names of nodes, copies, and what cannot be changed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from strategies.random_graphs import small_graphs
 # Names.
 
 
-def test_index():
+def test_index_finds_nodes_by_name_or_id():
     graph = example()
     assert [graph.index(node) for node in range(5)] == list(range(5))
     assert type(graph.index(np.int64(3))) is int
@@ -31,7 +31,7 @@ def test_index():
 
 
 @pytest.mark.parametrize("node", [5, -1, 10**30, "x", 1.5, None, [0]])
-def test_unknown_ids(node):
+def test_an_unknown_id_is_refused(node):
     counts = unrolled.count(example())
     for attempt in (example().index, counts.exact, counts.__getitem__):
         with pytest.raises(unrolled.UnrolledError):
@@ -52,7 +52,7 @@ def test_no_names_at_all():
 
 
 @pytest.mark.parametrize("node", ["w3", 0, None, ["w1"]])
-def test_unknown_names(node):
+def test_an_unknown_name_is_refused_with_a_suggestion(node):
     graph = unrolled.Graph.from_networkx(two_layers())
     counts = unrolled.count(graph)
     for attempt in (graph.index, counts.exact, counts.__getitem__):
@@ -63,7 +63,7 @@ def test_unknown_names(node):
 # As an object.
 
 
-def test_repr():
+def test_repr_has_numbers_of_nodes_and_edges():
     text = repr(unrolled.Graph.from_edges(np.arange(1500), np.arange(1, 1501), name="long chain"))
     assert text.startswith("Graph('long chain'")
     assert "1,501 nodes" in text
@@ -110,7 +110,7 @@ def test_keyword_only_options():
 )
 @settings(max_examples=20)
 @given(case=small_graphs())
-def test_copies(duplicate, case):
+def test_copies_are_equal(duplicate, case):
     graph = case.build(name="first")
     other = duplicate(graph)
     assert other.name == "first"

@@ -1,4 +1,4 @@
-"""Unrolled networks: the engine of tensors and that of explicit graphs must agree."""
+"""Unrolled networks: the engines of networks and of graphs must agree."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def assert_names(network, graph):
 
 @settings(max_examples=max(40, settings().max_examples // 2))
 @given(twins())
-def test_random_networks(twin: Twin) -> None:
+def test_random_networks_unroll_to_graphs_of_the_same_counts(twin: Twin) -> None:
     graph = assert_unrolls(twin.network)
     assert_names(twin.network, graph)
     # Brute force knows nothing of links, the graph nothing of layers.
@@ -77,7 +77,7 @@ def test_random_networks(twin: Twin) -> None:
 @pytest.mark.parametrize("layer", LAYERS, ids=range(len(LAYERS)))
 @settings(max_examples=max(5, settings().max_examples // 20))
 @given(data=st.data())
-def test_every_layer(layer, data):
+def test_each_layer_unrolls_to_a_graph_of_the_same_counts(layer, data):
     assert_unrolls(data.draw(twins([layer])).network)
 
 
@@ -134,7 +134,7 @@ def test_a_tied_kernel_is_one_node_an_element():
     assert np.count_nonzero(graph.parameters >= 0) == 16
 
 
-def test_unreached_parameters():
+def test_parameters_that_only_meet_padding_are_unreached_in_the_graph_too():
     """The outer taps of a kernel only ever meet padding."""
     net = Network("padded")
     net.output(net.conv(net.input((1, 1, 1)), 2, 3, padding="same", name="conv"))
@@ -162,8 +162,8 @@ def test_an_element_used_twice():
     assert unrolled.count(net.unroll()).exact(("w", (0,))) == 2
 
 
-def test_other_directions():
-    """Paths from the inputs: every element of a dense layer sees each element of the last."""
+def test_the_graph_counts_paths_from_the_inputs():
+    """Every element of a dense layer has paths from each element of the layer before."""
     net = models.mlp([5, 4], inputs=3, classes=2)
     graph = net.unroll()
     upstream = unrolled.count(graph, towards="inputs")
@@ -175,8 +175,8 @@ def test_other_directions():
     assert sum(through.exact(("input", (at,))) for at in range(3)) == upstream.total
 
 
-def test_semantics():
-    """With the statistics of a norm as paths, there are more of them."""
+def test_dependency_semantics_add_edges_of_statistics():
+    """The statistics of a norm are paths under dependency semantics only."""
     totals = []
     for semantics in ("value", "dependency"):
         net = Network("norm", semantics=semantics)
@@ -203,7 +203,7 @@ TINY_EFFICIENTNET = efficientnets.Variant(
 
 
 @pytest.mark.parametrize(("size", "padding"), [(8, "symmetric"), (11, "same"), (16, "symmetric")])
-def test_tiny_efficientnet(monkeypatch, size, padding):
+def test_a_tiny_efficientnet_unrolls_to_a_graph_of_the_same_counts(monkeypatch, size, padding):
     monkeypatch.setitem(efficientnets.VARIANTS, "tiny", TINY_EFFICIENTNET)
     assert_unrolls(models.efficientnet_v2("tiny", size=size, padding=padding, classes=3))
 
@@ -217,7 +217,7 @@ def test_tiny_efficientnet(monkeypatch, size, padding):
         (50, {"size": 9, "variant": "v1.5", "include_top": False}),
     ],
 )
-def test_narrow_resnets(monkeypatch, depth, options):
+def test_narrow_resnets_unroll_to_graphs_of_the_same_counts(monkeypatch, depth, options):
     monkeypatch.setattr(resnets, "WIDTH", 3)
     monkeypatch.setitem(resnets.BLOCKS, 50, (1, 2, 1, 1))
     assert_unrolls(models.resnet(depth, classes=4, **options))
@@ -234,7 +234,7 @@ def test_narrow_resnets(monkeypatch, depth, options):
     ],
     ids=["mlp", "residual mlp", "dense mlp", "residual cnn", "dense cnn"],
 )
-def test_generated_models(network):
+def test_generated_models_unroll_to_graphs_of_the_same_counts(network):
     assert_names(network, assert_unrolls(network))
 
 

@@ -54,7 +54,7 @@ def test_objects_and_files_alike(path):
 
 def test_options_reach_the_importer():
     model = dense("batch")
-    with pytest.raises(InvalidModelError, match=r"input 'x'.*axis 0 \('batch'\).*input_shapes"):
+    with pytest.raises(InvalidModelError, match=r"input 'x'.*axis 0 \('batch'\).*give inputs="):
         unrolled.analyze(model)
     analysis = unrolled.analyze(model, inputs={"x": (2, 3)}, semantics="dependency")
     assert analysis.provenance.semantics == "dependency"
@@ -107,7 +107,7 @@ def test_a_framework_that_is_not_installed(path, monkeypatch):
         unrolled.analyze(path)
 
 
-def test_shell(path):
+def test_the_shell_takes_model_files(path):
     result = invoke("analyze", path, "--json")
     assert result.exit_code == 0, result.output
     (record,) = json.loads(result.stdout)
@@ -119,7 +119,7 @@ def test_shell(path):
     assert "16 scalars in 2 tensors" in shown
 
 
-def test_shell_options(tmp_path):
+def test_the_shell_passes_options_of_importers_on(tmp_path):
     onnx.save(dense("batch"), tmp_path / "open.onnx")
     failed = invoke("analyze", tmp_path / "open.onnx")
     assert failed.exit_code == 2
@@ -155,7 +155,9 @@ def test_shell_compares_files_and_published_models(path):
         (["m.json"], "m.json"),
     ],
 )
-def test_shell_refuses(tmp_path, monkeypatch, arguments, message):
+def test_the_shell_refuses_what_it_cannot_import_in_one_line(
+    tmp_path, monkeypatch, arguments, message
+):
     monkeypatch.chdir(tmp_path)
     result = invoke("analyze", *arguments)
     assert result.exit_code == 2

@@ -42,7 +42,7 @@ def test_efficientnet_parameters_and_size(variant):
 
 @pytest.mark.parametrize("variant", ["v1", "v1.5"])
 @pytest.mark.parametrize("depth", RESNETS)
-def test_resnet_parameters(depth, variant):
+def test_resnets_have_the_published_numbers_of_parameters(depth, variant):
     net = models.resnet(depth, variant=variant)
     assert sum(one.size for one in net.parameters if one.trainable) == RESNETS[depth]
     assert net.num_inputs == 3 * 224**2
@@ -82,7 +82,7 @@ def test_resnet50_at_32_as_published():
 
 
 @pytest.mark.parametrize("key", ["surprisal_estimate", "spread_estimate"])
-def test_published_ranking(key):
+def test_models_rank_as_published(key):
     ranked = unrolled.compare(RANKING, sort=key, ascending=True)
     assert [analysis.name for analysis in ranked] == RANKING
 
@@ -168,7 +168,7 @@ def test_rectangular_images_and_features(build):
         (lambda: models.build(None), "unknown model None"),
     ],
 )
-def test_unknown_model(build, message):
+def test_an_unknown_model_is_refused_with_a_suggestion(build, message):
     with pytest.raises(UnknownModelError, match=message):
         build()
 

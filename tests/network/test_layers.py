@@ -36,7 +36,9 @@ from unrolled.network import Network
         (1, {"padding": "same"}, [0, 1, 0]),
     ],
 )
-def test_conv_taps(length: int, options: dict[str, Any], taps: list[int]) -> None:
+def test_taps_of_a_convolution_meet_elements_by_padding_stride_and_dilation(
+    length: int, options: dict[str, Any], taps: list[int]
+) -> None:
     found = counts_in((1, length), lambda net, x: net.conv(x, 1, 3, **options))
     assert found["kernel"] == [[taps]]
 
@@ -74,7 +76,7 @@ def test_grouped_conv_reads_its_own_channels() -> None:
     assert found["y/kernel"] == [[[3], [3]]] * 2 + [[[0], [0]]] * 4
 
 
-def test_depthwise_conv() -> None:
+def test_depthwise_convolution_keeps_channels_apart() -> None:
     net = Network()
     x = net.parameter("x", (2, 5))
     y = net.depthwise_conv(x, 3, multiplier=2, padding="valid", name="y")
@@ -138,7 +140,7 @@ def test_grouped_conv_transpose() -> None:
 # Dense, products, embedding.
 
 
-def test_dense() -> None:
+def test_dense_connects_every_pair() -> None:
     found = counts_in((3,), lambda net, x: net.dense(x, 2))
     assert found == {"kernel": [[1, 1]] * 3, "bias": [1, 1]}
     assert edges_from((3,), lambda net, x: net.dense(x, 2)) == [2, 2, 2]
@@ -211,7 +213,7 @@ def test_pools_count_every_tap_in_bounds(method: str) -> None:
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_global_pool(keep: bool) -> None:
+def test_global_pool_reads_one_channel_whole(keep: bool) -> None:
     net = Network()
     y = net.global_pool(net.parameter("x", (2, 3, 4)), keep_dimensions=keep)
     assert y.shape == ((2, 1, 1) if keep else (2,))
@@ -253,7 +255,9 @@ NORMALISERS: list[tuple[str, Layer, tuple[int, ...], Any]] = [
 
 
 @pytest.mark.parametrize(("name", "layer", "shape", "group"), NORMALISERS)
-def test_normaliser(name: str, layer: Layer, shape: tuple[int, ...], group: int) -> None:
+def test_normalisers_connect_one_element_by_value_and_the_group_by_dependency(
+    name: str, layer: Layer, shape: tuple[int, ...], group: int
+) -> None:
     assert np.unique(edges_from(shape, layer)).tolist() == [1]
     assert np.unique(edges_from(shape, layer, "dependency")).tolist() == [group]
 
@@ -314,7 +318,7 @@ def test_multi_head_attention() -> None:
     assert np.shape(found["mix/key/kernel"]) == (channels, heads * size)
     assert np.unique(found["mix/output/kernel"]).tolist() == [tokens]
     assert np.unique(found["mix/output/bias"]).tolist() == [tokens]
-    # A value enters the mixture of each token, and that the width of the output.
+    # A value element enters the mixture of each token, which reaches the whole width of the output.
     assert np.unique(found["mix/value/bias"]).tolist() == [others * tokens * width]
     # A query element enters the scores of all others, each weighing all features of the head.
     assert np.unique(found["mix/query/bias"]).tolist() == [tokens * others * size * width]

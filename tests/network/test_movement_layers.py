@@ -40,7 +40,7 @@ def test_add_of_three() -> None:
     ],
 )
 @pytest.mark.parametrize("swap", [False, True])
-def test_broadcasting(
+def test_broadcast_elements_have_an_edge_to_each_copy(
     shape: tuple[int, ...], other: tuple[int, ...], result: tuple[int, ...], edges: int, swap: bool
 ) -> None:
     net = Network()
@@ -95,7 +95,7 @@ def test_reshape_is_a_bijection_in_order(source: tuple[int, ...], target: tuple[
         assert np.ravel(counts_of(net)["x"]).tolist() == [int(k == i) for i in range(size)]
 
 
-def test_transpose() -> None:
+def test_transpose_moves_elements_with_their_axes() -> None:
     def layer(net: Network, x: Tensor) -> Tensor:
         y = net.transpose(x, (2, 0, 1))
         assert y.shape == (4, 2, 3)
@@ -121,7 +121,7 @@ def test_slice_reads_what_python_reads(bounds: tuple[int | None, ...]) -> None:
     assert edges_from((5,), lambda net, x: net.slice(x, 0, *bounds)) == expected
 
 
-def test_split() -> None:
+def test_split_hands_each_element_to_one_part() -> None:
     net = Network()
     x = net.parameter("x", (2, 6))
     first, second, third = net.split(x, 3, axis=1, name="parts")
@@ -149,7 +149,7 @@ def test_negative_padding_crops() -> None:
     assert edges_from((4,), lambda net, x: net.pad(x, [(-1, -2)])) == [0, 1, 0, 0]
 
 
-def test_upsample_repeats() -> None:
+def test_upsample_repeats_every_element() -> None:
     net = Network()
     y = net.upsample(net.parameter("x", (1, 2, 2)), (2, 3))
     assert y.shape == (1, 4, 6)

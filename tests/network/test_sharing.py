@@ -126,7 +126,7 @@ def convolutions():
     return net
 
 
-def test_configurations(convolutions):
+def test_configurations_tell_layers_apart_by_what_they_compute(convolutions):
     found = {layer.name: layer.configuration for layer in convolutions.layers}
     plain = Configuration("conv", (3, 3), (1, 1), (1, 1), 8, 8, 1)
     assert found == {
@@ -236,7 +236,7 @@ def test_layers_of_one_s_own_have_no_configuration():
         ({"a": ["layer1", "classifier"]}, InvalidNetworkError, "cannot share as 'a'"),
     ],
 )
-def test_errors(by, error, message):
+def test_what_cannot_be_shared_is_refused(by, error, message):
     net = models.mlp(4, depth=2, inputs=4)
     with pytest.raises(error, match=message):
         net.share(by)

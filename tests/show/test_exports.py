@@ -31,7 +31,7 @@ def comparison():
 
 
 class Cells(HTMLParser):
-    """The texts of the cells of all tables, and all tags met."""
+    """Collects the texts of the cells of all tables, and all tags."""
 
     def __init__(self, text):
         super().__init__()
@@ -54,7 +54,7 @@ class Cells(HTMLParser):
             self.rows[-1][-1] += data.strip()
 
 
-def test_to_pandas(comparison):
+def test_data_frames_keep_exact_figures(comparison):
     pytest.importorskip("pandas")
     frame = comparison.to_pandas()
     assert list(frame.columns) == list(CATALOGUE)
@@ -87,7 +87,7 @@ def test_csv_of_log_space_has_no_total():
     assert row["total_contexts"] == ""
 
 
-def test_markdown(comparison):
+def test_markdown_escapes_names(comparison):
     head, rule, *rows = comparison.to_markdown().splitlines()
     assert head.startswith("| model | parameters | inputs | log2 Z (bits)")
     assert rule.count("|") == head.count("|") == 10
@@ -98,7 +98,7 @@ def test_markdown(comparison):
     assert any("\\<script\\>" in row for row in rows)
 
 
-def test_latex(comparison):
+def test_latex_escapes_names(comparison):
     lines = comparison.to_latex().splitlines()
     assert lines[0] == r"\begin{tabular}{lrrrrrrrr}"
     assert lines[-1] == r"\end{tabular}"
@@ -158,7 +158,7 @@ def test_html_says_what_a_bound_is():
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".md", ".tex", ".MD"])
-def test_save_texts(comparison, suffix, tmp_path):
+def test_saved_tables_are_those_of_the_methods(comparison, suffix, tmp_path):
     path = comparison.save(tmp_path / f"ranking{suffix}")
     methods = {".csv": "to_csv", ".md": "to_markdown", ".tex": "to_latex"}
     assert path.read_text() == getattr(comparison, methods[suffix.lower()])()
@@ -209,6 +209,30 @@ def test_links_and_devices_stay_what_they_are(tmp_path):
     assert (tmp_path / "file").read_text() == "text"
     files.write(os.devnull, "text")
     assert not os.path.isfile(os.devnull)
+
+
+def test_whether_a_file_can_be_written_is_known_before(tmp_path):
+    (tmp_path / "there").write_text("before")
+    for name in ("there", "new"):
+        files.check_writable(tmp_path / name)
+    assert (tmp_path / "there").read_text() == "before"
+    assert os.listdir(tmp_path) == ["there"]
+    files.check_writable(os.devnull)
+    with pytest.raises(FileNotFoundError, match=r"none/file\.csv") as caught:
+        files.check_writable(tmp_path / "none" / "file.csv")
+    assert ".part" not in str(caught.value)
+    with pytest.raises(IsADirectoryError):
+        files.check_writable(tmp_path)
+    with pytest.raises(NotADirectoryError):
+        files.check_writable(tmp_path / "there" / "file.csv")
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="no symbolic links")
+def test_links_that_lead_to_themselves(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    files.check_writable(tmp_path / "loop")
+    files.write(tmp_path / "loop", "text")
+    assert (tmp_path / "loop").read_text() == "text"
 
 
 # Missing packages.

@@ -93,7 +93,7 @@ def test_a_model_without_spread():
     figure.canvas.draw()
 
 
-def test_overview(analysis):
+def test_overview_has_three_panels_and_the_name(analysis):
     figure, axes = analysis.plot()
     assert len(axes) == 3
     assert analysis.name in figure.get_suptitle()
@@ -125,7 +125,8 @@ def test_ranking_by_every_key(key):
     shown = {"name": "spread_estimate", "total_contexts": "log2_total_contexts"}.get(key, key)
     widths = [bar.get_width() for bar in axes.patches]
     assert widths == pytest.approx([getattr(one, shown) for one in comparison])
-    assert ("[bits]" in axes.get_xlabel()) != key.startswith("num_")
+    is_in_bits = "[bits]" in axes.get_xlabel()
+    assert is_in_bits is not key.startswith("num_")  # Numbers of something have no unit.
     figure.canvas.draw()
 
 
@@ -136,7 +137,7 @@ def test_the_style_is_ours_alone(analysis):
 
 
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
-def test_save(analysis, kind, tmp_path):
+def test_saved_figures_are_of_the_kind_of_their_suffix(analysis, kind, tmp_path):
     figure, _ = plot.spectrum(analysis)
     path = plot.save(figure, tmp_path / f"figure.{kind}")
     starts = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
@@ -158,7 +159,7 @@ def test_save_a_comparison(tmp_path):
 
 
 def test_no_display_is_needed(tmp_path):
-    """Even where matplotlib is told to open windows."""
+    """Figures are drawn without one even if matplotlib is told to open windows."""
     pytest.importorskip("tkinter")
     code = (
         "import unrolled\n"

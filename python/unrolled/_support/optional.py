@@ -10,7 +10,7 @@ from unrolled.errors import MissingPackageError
 __all__ = ["import_optional"]
 
 
-def import_optional(name: str, extra: str) -> Any:
+def import_optional(name: str, extra: str, what: str = "this") -> Any:
     """A module of a package that comes with one of the extras.
 
     Parameters
@@ -19,6 +19,8 @@ def import_optional(name: str, extra: str) -> Any:
         Of the module, such as "matplotlib.pyplot".
     extra : str
         The extra of this package that installs it.
+    what : str
+        That needs it, for the error.
 
     Raises
     ------
@@ -32,6 +34,6 @@ def import_optional(name: str, extra: str) -> Any:
         if error.name is None or error.name.partition(".")[0] != package:
             raise
         raise MissingPackageError(
-            f"this needs {package}, which is not installed: pip install 'unrolled[{extra}]'",
+            f"{what} needs {package}, which is not installed: pip install 'unrolled[{extra}]'",
             name=package,
         ) from None

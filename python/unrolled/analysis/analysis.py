@@ -21,6 +21,7 @@ from unrolled.counting.lengths import Moments
 from unrolled.counting.parameter_counts import ParameterCounts
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError, NothingToCountError
 from unrolled.graph.graph import Graph
+from unrolled.importers.door import Door
 from unrolled.network.builder import Semantics
 from unrolled.network.configurations import split_name
 from unrolled.network.network import Network
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from unrolled.network.provenance import Provenance
 
 __all__ = ["Analysis", "LayerSummary", "analyze"]
+
+ANALYZE = Door("analyze", {"inputs": "inputs"})
 
 NARROW = 100
 
@@ -450,7 +453,7 @@ def analyze(
     >>> round(bound.spread_estimate, 3), round(bound.true_value.spread_estimate, 3)
     (20.145, 20.238)
     """
-    source = resolve(model, inputs=inputs, semantics=semantics)
+    source = resolve(model, inputs=inputs, semantics=semantics, door=ANALYZE)
     if input_size is not None and isinstance(source, (Graph, GraphCounts)):
         raise InvalidArgumentError("input_size is for networks; the inputs of a graph are no image")
     if threads is not None and not isinstance(source, (Graph, GraphCounts)):

@@ -12,6 +12,7 @@ from unrolled._support.arguments import check_progress
 from unrolled._support.hints import described, did_you_mean
 from unrolled.analysis.analysis import Analysis, analyze
 from unrolled.errors import InvalidArgumentError
+from unrolled.importers.door import Door
 from unrolled.show import formats, html, tables
 from unrolled.show.cells import SYMBOLS, UNITS, format_row
 from unrolled.sources.resolution import resolve
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
 
 __all__ = ["Comparison", "compare"]
+
+COMPARE = Door("compare")
 
 NARROW = 110
 
@@ -128,6 +131,10 @@ class Comparison:
 
     def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
         """All figures as comma-separated values, unrounded; written to a file if one is given.
+
+        Spreadsheets run cells that begin with one of ``= + - @``. Names that do have an apostrophe
+        before them, which spreadsheets take for the mark of a text, and all names stand in quotes.
+        Control characters and the like are written as escapes; `to_pandas` has names as they are.
 
         Raises
         ------
@@ -309,7 +316,7 @@ def compare(
         raise InvalidArgumentError("nothing to compare: give at least one model")
     check_sort(sort)
     check_progress(progress)
-    sources = [one if isinstance(one, Analysis) else resolve(one) for one in given]
+    sources = [one if isinstance(one, Analysis) else resolve(one, door=COMPARE) for one in given]
     analyses = []
     for position, source in enumerate(sources):
         if progress is not None:

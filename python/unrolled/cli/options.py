@@ -10,12 +10,25 @@ import click
 from unrolled._support.arguments import Progress
 from unrolled.errors import InvalidArgumentError
 from unrolled.graph.readers import is_graph_file
+from unrolled.importers.door import Door
 from unrolled.importers.recognition import is_model_file
 from unrolled.models.blocks import Padding
 from unrolled.network.network import Network
 from unrolled.sources.resolution import Model, resolve
 
 __all__ = ["ModelOptions", "model_options", "model_options_of", "resolve_name"]
+
+SHELL = Door(
+    "unrolled",
+    {
+        "inputs": "--input",
+        "semantics": "--semantics",
+        "size": "--size",
+        "padding": "--padding",
+        "mmap": "--mmap",
+    },
+    is_shell=True,
+)
 
 
 class ModelOptions(NamedTuple):
@@ -126,6 +139,7 @@ def resolve_name(
         mmap=mmap,
         threads=threads,
         progress=progress,
+        door=SHELL,
     )
     if options.share is None or not isinstance(model, Network):
         return model

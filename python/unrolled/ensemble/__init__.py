@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unrolled.ensemble.distribution import DensityOfStates
-from unrolled.ensemble.ensemble import EnergyLevel, Ensemble
+from unrolled.ensemble.ensemble import EnergyLevel, Ensemble, HeatCapacityPeak
 from unrolled.ensemble.priors import Prior, PriorLevel
 from unrolled.ensemble.sweeps import TemperatureSweep
 
@@ -11,6 +11,7 @@ __all__ = [
     "DensityOfStates",
     "EnergyLevel",
     "Ensemble",
+    "HeatCapacityPeak",
     "Prior",
     "PriorLevel",
     "TemperatureSweep",

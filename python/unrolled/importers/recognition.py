@@ -9,6 +9,7 @@ from typing import Any
 
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError
+from unrolled.importers.door import Door
 from unrolled.network.builder import Semantics
 from unrolled.network.network import Network
 
@@ -16,6 +17,8 @@ __all__ = ["FILES", "imported", "is_model_file"]
 
 FILES = {".onnx": "onnx", ".keras": "keras", ".json": "keras"}
 """The frameworks of model files by their suffix."""
+
+IMPORTED = Door("imported", {"inputs": "inputs"})
 
 CLASSES = {
     ("onnx", "ModelProto"): "onnx",
@@ -33,7 +36,9 @@ def is_model_file(name: str) -> bool:
     return Path(name).suffix.lower() in FILES
 
 
-def imported(model: Any, inputs: Any = None, *, semantics: Semantics = "value") -> Network | None:
+def imported(
+    model: Any, inputs: Any = None, *, semantics: Semantics = "value", door: Door = IMPORTED
+) -> Network | None:
     """Import a file or object of a framework as a network; None if it is neither.
 
     Parameters
@@ -43,6 +48,8 @@ def imported(model: Any, inputs: Any = None, *, semantics: Semantics = "value") 
         What the importer takes after the model: shapes for ONNX and Keras, example inputs for
         PyTorch, and for a JAX function a tuple of its parameters and example inputs.
     semantics : {"value", "dependency"}
+    door : Door, optional
+        Where the model was given, for errors.
 
     Raises
     ------
@@ -53,20 +60,20 @@ def imported(model: Any, inputs: Any = None, *, semantics: Semantics = "value") 
     """
     framework = _framework(model)
     if framework is None and callable(model):
-        return _function(model, inputs, semantics)
+        return _function(model, inputs, semantics, door)
     if framework is None:
         return None
     if framework == "onnx":
-        from unrolled.importers.onnx.importer import from_onnx
+        from unrolled.importers.onnx.importer import read_onnx
 
-        return from_onnx(model, inputs, semantics=semantics)
+        return read_onnx(model, inputs, semantics=semantics, door=door)
     if framework == "keras":
-        from unrolled.importers.keras.importer import from_keras
+        from unrolled.importers.keras.importer import read_keras
 
-        return from_keras(model, inputs, semantics=semantics)
-    from unrolled.importers.torch.importer import from_torch
+        return read_keras(model, inputs, semantics=semantics, door=door)
+    from unrolled.importers.torch.importer import read_torch
 
-    return from_torch(model, inputs, semantics=semantics)
+    return read_torch(model, inputs, semantics=semantics, door=door)
 
 
 def _framework(model: Any) -> str | None:
@@ -79,11 +86,12 @@ def _framework(model: Any) -> str | None:
     return None
 
 
-def _function(model: Callable[..., Any], inputs: Any, semantics: Semantics) -> Network:
+def _function(model: Callable[..., Any], inputs: Any, semantics: Semantics, door: Door) -> Network:
     if not isinstance(inputs, tuple) or len(inputs) < 2:
+        here = f"{door.term('inputs')}=(params, x), or " if "inputs" in door.terms else ""
         raise InvalidArgumentError(
-            f"{described(model)} can be analysed as a JAX function together with its parameters "
-            "and example inputs: analyze(function, inputs=(params, x)), or unrolled.from_jax"
+            f"{described(model)} can be read as a JAX function together with its parameters and "
+            f"example inputs: give {here}the network that from_jax(function, params, x) returns"
         )
     from unrolled.importers.jax.importer import from_jax
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, TypeVar
 
+from unrolled._support.hints import shortened
 from unrolled.errors import InvalidArgumentError, UnsupportedOperatorError
 from unrolled.importers.tracing.values import Operand
 
@@ -12,6 +14,12 @@ __all__ = ["RuleTable", "Unsupported", "as_list"]
 
 MOST_NODES_NAMED = 3
 """Of each operator without a rule, in the message."""
+
+MOST_OPERATORS_NAMED = 20
+"""In the message; the error's `operators` has them all."""
+
+LONGEST_REASON = 200
+"""Characters of what is said about an operator."""
 
 Rule = TypeVar("Rule", bound=Callable[..., Any])
 
@@ -105,17 +113,20 @@ class Unsupported:
         if not self._nodes:
             return
         parts = []
-        for operator, nodes in self._nodes.items():
-            named = ", ".join([repr(node) for node in nodes[:MOST_NODES_NAMED]])
+        for operator, nodes in islice(self._nodes.items(), MOST_OPERATORS_NAMED):
+            named = ", ".join([repr(shortened(node)) for node in nodes[:MOST_NODES_NAMED]])
             more = len(nodes) - MOST_NODES_NAMED
             reason = self._reasons.get(operator)
             parts.append(
-                f"{operator} (node {named}{f' and {more} more' if more > 0 else ''}"
-                f"{f': {reason}' if reason else ''})"
+                f"{shortened(operator)} (node {named}{f' and {more} more' if more > 0 else ''}"
+                f"{f': {shortened(reason, LONGEST_REASON)}' if reason else ''})"
             )
-        first = next(iter(self._nodes))
+        number = len(self._nodes)
+        if number > len(parts):
+            parts.append(f"and {number - len(parts):,} more")
+        first = shortened(next(iter(self._nodes)))
         raise UnsupportedOperatorError(
-            f"{source}: no rule for {len(parts)} operator{'s' if len(parts) > 1 else ''}: "
+            f"{source}: no rule for {number:,} operator{'s' if number > 1 else ''}: "
             f"{'; '.join(parts)}. "
             f"Add one with @unrolled.importers.{self.framework}.rule({first!r})",
             self._nodes,

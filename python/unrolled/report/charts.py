@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from itertools import cycle
+from itertools import count, cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from unrolled._support.optional import import_optional
+from unrolled.printable import printable
 from unrolled.show import tables
 from unrolled.show.plot import histogram
 from unrolled.show.protocols import AnalysisLike
@@ -53,12 +54,22 @@ class Chart(NamedTuple):
 
 
 def looks(names: Sequence[str]) -> list[Look]:
-    """As many different ones as there are, then again from the start."""
+    """As many different ones as there are, then again from the start.
+
+    The first model of a name has it as its key; another one has a number behind, but never the
+    name of a third.
+    """
     pairs = cycle((color, dash) for dash in DASHES for color in COLORS)
+    shown = [printable(name) for name in names]
+    taken = set(shown)
     keys: list[str] = []
-    for name in names:
-        alike = keys.count(name) and sum(key.startswith(f"{name} (") for key in keys) + 2
-        keys.append(f"{name} ({alike})" if alike else name)
+    for name in shown:
+        key = name
+        if name in keys:
+            numbered = (f"{name} ({number})" for number in count(2))
+            key = next(one for one in numbered if one not in taken)
+            taken.add(key)
+        keys.append(key)
     return [Look(key, *pair) for key, pair in zip(keys, pairs, strict=False)]
 
 
@@ -117,7 +128,7 @@ def contexts(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart:
             "x": list(range(1, len(layers) + 1)),
             "y": _rounded(layer.log2_maximum for layer in layers),
             "least": _rounded(layer.log2_minimum for layer in layers),
-            "name": [layer.name for layer in layers],
+            "name": [printable(layer.name) for layer in layers],
             "parameters": [layer.num_parameters for layer in layers],
             "share": [
                 tables.share(layer.share_of_spread, layer.log2_maximum > 0) for layer in layers

@@ -22,6 +22,7 @@ from unrolled._support.optional import import_optional
 from unrolled.counting.counts import Counts
 from unrolled.ensemble.ensemble import Ensemble
 from unrolled.errors import InvalidArgumentError
+from unrolled.printable import printable
 from unrolled.report import charts
 from unrolled.show import html, tables
 from unrolled.show.cells import format_row
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 
-__all__ = ["render", "write"]
+__all__ = ["check_packages", "render", "write"]
 
 STEPS = (*(tenth / 10 for tenth in range(1, 21)), *(half / 2 for half in range(5, 41)))
 TEMPERATURES = (*(-step for step in reversed(STEPS)), *STEPS)
@@ -57,6 +58,18 @@ class Section(NamedTuple):
     text: str
     charts: Sequence[charts.Chart] = ()
     table: str = ""
+
+
+def check_packages() -> None:
+    """Find out whether what a report needs is installed, before its models are counted.
+
+    Raises
+    ------
+    MissingPackageError
+        Bokeh or Jinja2 is not installed.
+    """
+    for name in ("jinja2", "bokeh"):
+        import_optional(name, "report")
 
 
 def write(comparison: ComparisonLike, path: str | os.PathLike[str], **options: Any) -> Path:
@@ -138,7 +151,12 @@ def render(
     )
     styles = charts.looks([one.name for one in comparison])
     sections = _sections(comparison, styles, temperatures)
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        # What is safe is whole pieces of the page, with line ends.
+        finalize=lambda value: value if isinstance(value, safe) else printable(value),
+    )
     return str(
         environment.from_string(template).render(
             title=str(title) if title is not None else _title(comparison),

@@ -13,8 +13,9 @@ from unrolled.counting.counts import Counts
 from unrolled.counting.graph_counts import GraphCounts
 from unrolled.errors import InvalidArgumentError
 from unrolled.graph.graph import Graph
-from unrolled.graph.readers import is_graph_file, read_graph
-from unrolled.importers.recognition import imported, is_model_file
+from unrolled.graph.readers import SUFFIXES, is_graph_file, read_graph
+from unrolled.importers.door import Door
+from unrolled.importers.recognition import FILES, imported, is_model_file
 from unrolled.models.blocks import Padding
 from unrolled.network.builder import Semantics
 from unrolled.network.network import Network
@@ -24,6 +25,8 @@ __all__ = ["Model", "resolve"]
 
 Model: TypeAlias = Network | Graph | Counts | GraphCounts
 """What can be counted, or has been."""
+
+RESOLVE = Door("resolve", {"inputs": "inputs"})
 
 
 def resolve(
@@ -36,6 +39,7 @@ def resolve(
     mmap: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
+    door: Door = RESOLVE,
 ) -> Model:
     """Read, build, import or convert a model, unless it is one of ours already.
 
@@ -55,6 +59,8 @@ def resolve(
         For graphs: whether edges stay in their file, and how many threads build the graph.
     progress : callable, optional
         Called as ``progress(done, total)`` while a graph is read.
+    door : Door, optional
+        What the function that was called names these arguments, for errors.
 
     Raises
     ------
@@ -66,17 +72,17 @@ def resolve(
         Whatever the reader of a file or object raises.
     """
     found: Model | None
-    options = _Options(inputs, semantics, size, padding, mmap)
+    options = _Options(inputs, semantics, size, padding, mmap, door)
     if isinstance(model, (Network, Graph, Counts, GraphCounts)):
         options.refuse_all_but((), described(model))
         return model
     if isinstance(model, (str, os.PathLike)):
-        return _resolve_name(os.fspath(model), options, threads, progress)
+        return _resolve_name(os.fsdecode(model), options, threads, progress)
     found = convert_graph(model, threads=threads, progress=progress)
     if found is not None:
         options.refuse_all_but((), described(model))
         return found
-    found = imported(model, inputs, semantics=semantics or "value")
+    found = imported(model, inputs, semantics=semantics or "value", door=door)
     if found is not None:
         options.refuse_all_but(("inputs", "semantics"), described(model))
         return found
@@ -95,11 +101,33 @@ def _resolve_name(
         return read_graph(name, mmap=options.mmap, threads=threads, progress=progress)
     if is_model_file(name):
         options.refuse_all_but(("inputs", "semantics"), f"the model in {name}")
-        network = imported(name, options.inputs, semantics=options.semantics or "value")
+        network = imported(
+            name, options.inputs, semantics=options.semantics or "value", door=options.door
+        )
         if network is not None:
             return network
+    _refuse_other_file(name)
     options.refuse_all_but(("size", "padding"), f"the published model {name!r}")
     return models.build(name, size=options.size, padding=options.padding or "symmetric")
+
+
+def _refuse_other_file(name: str) -> None:
+    """Tell a file of an unknown kind, or one that is not there, from a name that is unknown.
+
+    Raises
+    ------
+    InvalidArgumentError
+    """
+    if name in models.names():
+        return
+    known = ", ".join((*SUFFIXES, *FILES))
+    if os.path.lexists(name):
+        kind = "is a folder" if os.path.isdir(name) else "is a file of an unknown kind"
+        raise InvalidArgumentError(f"{name} {kind}; files of models and graphs end with {known}")
+    if os.path.basename(name) != name:
+        raise InvalidArgumentError(
+            f"{name}: there is no such file; files of models and graphs end with {known}"
+        )
 
 
 class _Options:
@@ -112,7 +140,9 @@ class _Options:
         size: int | Sequence[int] | None,
         padding: Padding | None,
         mmap: bool,
+        door: Door,
     ) -> None:
+        self.door = door
         self.inputs, self.semantics = inputs, semantics
         self.size, self.padding = size, padding
         self.mmap = mmap
@@ -140,6 +170,5 @@ class _Options:
                 "padding": "published models",
                 "mmap": "graphs in .npz files",
             }
-            raise InvalidArgumentError(
-                f"{' and '.join(unsuitable)}: only for {kinds[unsuitable[0]]}, not for {model}"
-            )
+            named = " and ".join(map(self.door.term, unsuitable))
+            raise InvalidArgumentError(f"{named}: only for {kinds[unsuitable[0]]}, not for {model}")

@@ -19,7 +19,7 @@ pub use boltzmann::{BoltzmannSums, boltzmann_sums};
 pub use error::{Error, Result};
 pub use graph::{
     Csr, FileLists, FilePlace, Frame, Graph, GraphCountOptions, GraphCounts, GraphSpectrum,
-    Indices, Kinds, Lists, MOST_NODES, ParameterNodes, Roles, Towards, from_edges,
+    Indices, Kinds, Lists, MOST_NODES, NodeOrder, ParameterNodes, Roles, Towards, from_edges,
 };
 pub use machine::{Hook, Monitor};
 pub use network::{

@@ -1,25 +1,28 @@
-//! A small network as an explicit graph.
+//! Unrolling: a small network as an explicit graph.
+//!
+//! This is the one place that knows both networks and graphs.
 
 use crate::error::{Error, Result};
-use crate::graph::building::edges::from_edges;
-use crate::graph::lists::csr::{Csr, check_nodes};
-use crate::graph::roles::{ParameterNodes, Roles};
+use crate::graph::lists::csr::check_nodes;
+use crate::graph::{Csr, NodeOrder, ParameterNodes, Roles, from_edges};
+use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
-use crate::network::bound::available_memory;
-use crate::network::tensors::{Network, Role, TensorId};
+use crate::network::{Network, Role, TensorId};
 
-/// Bytes an edge takes while the graph is built.
+/// The bytes that an edge takes while the graph is built.
 const EDGE_BYTES: u64 = 32;
 
-/// See [`unroll`].
+/// A network as a graph: see [`unroll`].
 #[derive(Debug, Clone)]
 pub struct Unrolled {
     /// Successor lists of the elements.
     pub lists: Csr<'static>,
-    /// Elements of parameters, inputs and outputs.
+    /// What is known of the order of the elements in the lists.
+    pub order: NodeOrder,
+    /// The elements of outputs, inputs and parameters.
     pub roles: Roles,
-    /// Tensors in the order in which their elements are numbered, each with its first element's
-    /// number; elements of a tensor follow in row-major order.
+    /// The tensors in the order in which their elements are numbered, each with the number of its first
+    /// element. The elements of a tensor follow in row-major order.
     pub tensors: Vec<(TensorId, u64)>,
 }
 
@@ -27,7 +30,25 @@ pub struct Unrolled {
 /// every time an element is computed from another. Every element of a parameter is a parameter of
 /// its own.
 ///
-/// Time and memory grow with the number of edges: for small networks. `limit` is in bytes.
+/// Time and memory grow with the number of edges, so that this is for small networks. `limit` is the most
+/// bytes that the graph may take; by default most of what is free.
+///
+/// ```
+/// use unrolled_core::{AxisRelation, Graph, GraphCountOptions, Lists, Monitor, Network, Role, unroll};
+/// let mut network = Network::new();
+/// let w = network.add("w", &[3], Role::Parameter { trainable: true })?;
+/// let y = network.add("y", &[], Role::Activation)?;
+/// network.link(w, y, vec![AxisRelation::each(0)])?;
+/// network.mark_output(y)?;
+/// let monitor = Monitor::silent();
+/// let unrolled = unroll(&network, None, &monitor)?;
+/// assert_eq!((unrolled.lists.nodes(), unrolled.lists.edges()), (4, 3));
+/// let lists = Lists::Memory(unrolled.lists);
+/// let graph = Graph::new(lists, unrolled.roles, unrolled.order, 1, &monitor)?;
+/// let counts = graph.count(&GraphCountOptions::default(), &monitor)?;
+/// assert_eq!(counts.spectrum(&graph, &monitor)?.degeneracies, [3]);
+/// # Ok::<(), unrolled_core::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::GraphMemory`] if the graph would not fit, [`Error::Cycle`], [`Error::Interrupted`].
@@ -61,7 +82,8 @@ pub fn unroll(network: &Network, limit: Option<u64>, monitor: &Monitor<'_>) -> R
         times.push(edge.multiplicity);
     }
     let multiplicity = times.iter().any(|&times| times != 1).then(|| times.into());
-    let lists = from_edges(&sources.into(), targets.into(), multiplicity, Some(nodes), 1, monitor)?;
+    let (lists, order) =
+        from_edges(&sources.into(), targets.into(), multiplicity, Some(nodes), 1, monitor)?;
     let elements = |id: TensorId| {
         let start = starts[id.0];
         let length = network.tensors()[id.0].elements();
@@ -82,5 +104,5 @@ pub fn unroll(network: &Network, limit: Option<u64>, monitor: &Monitor<'_>) -> R
         inputs: Some(of_role(|role| role == Role::Input)),
         parameters: ParameterNodes::Nodes(parameters),
     };
-    Ok(Unrolled { lists, roles, tensors })
+    Ok(Unrolled { lists, order, roles, tensors })
 }

@@ -17,7 +17,7 @@ import_exception!(unrolled.errors, TheoryDomainError);
 import_exception!(unrolled.errors, UnknownOperationError);
 import_exception!(unrolled.errors, UnrolledError);
 
-/// A core error on its way to Python; wrappers need only `?`.
+/// An error of the core on its way to Python. Methods that return it need only `?`.
 pub(crate) struct CoreError(Error);
 
 impl From<Error> for CoreError {

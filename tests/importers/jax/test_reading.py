@@ -19,7 +19,8 @@ import jax.numpy as jnp  # noqa: E402
 from jax import lax  # noqa: E402
 
 from oracles.jax_counting import exact, shaped  # noqa: E402
-from unrolled.importers.jax import TABLE, from_jax, operators, rule  # noqa: E402
+from unrolled.importers.jax import from_jax, operators, rule  # noqa: E402
+from unrolled.importers.jax.table import TABLE  # noqa: E402
 
 
 def dense(params: Any, x: Any) -> Any:

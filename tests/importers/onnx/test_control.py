@@ -11,5 +11,5 @@ from oracles.onnx_checking import assert_counts
 
 
 @pytest.mark.parametrize("name", CONTROL)
-def test_counts(name: str) -> None:
+def test_control_flow_counts_as_the_operators_it_runs(name: str) -> None:
     assert_counts(CONTROL[name])

@@ -18,7 +18,7 @@ CASES = ELEMENTWISE | MOVEMENT | LAYERS
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_counts(name: str) -> None:
+def test_operators_count_as_their_linear_forms(name: str) -> None:
     assert_counts(CASES[name])
 
 

@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from unrolled.errors import InvalidModelError
-from unrolled.importers.tracing.values import LARGEST_CONSTANT, Constant, size_of
+from unrolled.importers.tracing.budget import LARGEST_CONSTANT
+from unrolled.importers.tracing.values import Constant, size_of
 
 if TYPE_CHECKING:
     from unrolled.importers.jax.equation import Equation
+    from unrolled.importers.tracing.tracer import Tracer
 
 __all__ = ["constant", "worked_out"]
 
@@ -61,13 +63,13 @@ def constant(value: Any, dtype: Any = None) -> Constant:
         return Constant(shape)
 
 
-def worked_out(node: Equation, constants: Sequence[Constant]) -> list[Constant]:
+def worked_out(tracer: Tracer, node: Equation, constants: Sequence[Constant]) -> list[Constant]:
     """The results of an equation on constants; only shapes where values are many or not known.
 
     Raises
     ------
     InvalidModelError
-        JAX cannot compute them.
+        JAX cannot compute them, or all that is worked out takes too much.
     """
     arrays = [one.array for one in constants if one.array is not None]
     if node.operator == "broadcast_in_dim" and len(arrays) == 1:
@@ -80,14 +82,20 @@ def worked_out(node: Equation, constants: Sequence[Constant]) -> list[Constant]:
     with np.errstate(all="ignore"):
         array = _by_numpy(node, arrays)
         if array is not None:
-            return [Constant.of(np.asarray(array, node.types[0]))]
+            return [tracer.held(np.asarray(array, node.types[0]), None, *arrays)]
     try:
         results = node.run(*arrays)
     except Exception as error:
         raise InvalidModelError(
             f"{node.name}: JAX cannot compute this constant: {type(error).__name__}: {error}"
         ) from error
-    return [constant(one) for one in (results if isinstance(results, (list, tuple)) else [results])]
+    found = results if isinstance(results, (list, tuple)) else [results]
+    worked = [constant(one) for one in found]
+    for one in worked:
+        tracer.budget.work(node.name, max(sizes))
+        if one.array is not None:
+            tracer.budget.hold(node.name, one.array)
+    return worked
 
 
 def _broadcast(node: Equation, array: Array) -> Constant:

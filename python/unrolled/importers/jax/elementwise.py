@@ -150,7 +150,13 @@ def extreme(tracer: Tracer, node: Equation) -> Item:
 def select(tracer: Tracer, node: Equation) -> Item:
     which, *cases = node.items
     if not isinstance(which, Constant) or which.array is None:
-        return applied(tracer, node, lambda *given: gate(tracer, *given))
+
+        def chosen(which: Operand, *cases: Operand) -> Operand:
+            if len(cases) == 2 and any(isinstance(case, Constant) for case in cases):
+                return tracer.where(which, cases[1], cases[0])
+            return gate(tracer, which, *cases)
+
+        return applied(tracer, node, chosen)
     # One element stands for all along axes that it was broadcast along.
     own = [slice(1) if stride == 0 else slice(None) for stride in which.array.strides]
     numbers = which.array[tuple(own)]

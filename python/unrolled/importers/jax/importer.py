@@ -8,9 +8,11 @@ from typing import Any
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, InvalidModelError
+from unrolled.importers.door import reading
 from unrolled.importers.jax.arguments import Frozen, Inputs, Parameters
 from unrolled.importers.jax.equation import Missing, Thing
 from unrolled.importers.jax.lazy import made
+from unrolled.importers.jax.liveness import inner_jaxpr, opened
 from unrolled.importers.jax.rules import TABLE
 from unrolled.importers.jax.tracer import RememberingTracer
 from unrolled.importers.jax.walk import Walker
@@ -101,13 +103,27 @@ def from_jax(
     >>> from_jax(dense, {"kernel": shape(8, 4), "bias": shape(4)}, shape(1, 8))
     Network('dense', 36 parameters, 8 inputs, 4 outputs)
     """
-    jax = import_optional("jax", "jax")
+    jax = import_optional("jax", "jax", "reading JAX functions")
     if not callable(function):
         raise InvalidArgumentError(
             f"from_jax() takes a function of parameters and inputs, got {described(function)}"
         )
-    network = Network(name or _name(function), semantics=semantics)
     source = f"JAX function {_name(function)}"
+    with reading(source):
+        return _built(jax, function, params, example_inputs, source, name, semantics, frozen)
+
+
+def _built(
+    jax: Any,
+    function: Callable[..., Any],
+    params: Any,
+    example_inputs: tuple[Any, ...],
+    source: str,
+    name: str | None,
+    semantics: Semantics,
+    frozen: Frozen,
+) -> Network:
+    network = Network(name or _name(function), semantics=semantics)
     parameters = Parameters(params, frozen)
     inputs = Inputs(function, example_inputs, set(parameters.names))
 
@@ -116,9 +132,11 @@ def from_jax(
 
     try:
         closed = jax.make_jaxpr(traced)(parameters.structs, inputs.structs)
+    except MemoryError:
+        raise
     except Exception as error:
         raise InvalidModelError(
-            f"{source}: JAX cannot trace it with these arguments: {type(error).__name__}: {error}"
+            f"JAX cannot trace it with these arguments: {type(error).__name__}: {error}"
         ) from error
     tracer = RememberingTracer(network)
     walker = Walker(tracer, TABLE)
@@ -134,9 +152,9 @@ def from_jax(
         things.append(Constant(shape) if is_key else tracer.input(key, shape))
     results = walker.closed(closed, things, [True] * len(closed.jaxpr.outvars))
     walker.unsupported.check(source)
-    _mark_outputs(source, walker, results)
+    repeated = _mark_outputs(walker, closed.jaxpr, results)
     used = {tensor.name: tensor.size for tensor in network.parameters}
-    skipped = {**parameters.skipped, **walker.skipped}
+    skipped = {**parameters.skipped, **walker.skipped, **repeated}
     skipped.update({key: "not used" for key in parameters.trainable if key not in used})
     for key, is_key in zip(inputs.names, inputs.are_keys, strict=True):
         if is_key:
@@ -155,16 +173,40 @@ def from_jax(
     return network
 
 
-def _mark_outputs(source: str, walker: Walker, results: list[Thing]) -> None:
-    found = [
-        made(walker.tracer, thing)
-        for thing in results
-        if not isinstance(thing, (Constant, Missing))
-    ]
-    if not found:
-        raise InvalidModelError(f"{source}: its results depend on no input and no parameter")
+def _mark_outputs(walker: Walker, jaxpr: Any, results: list[Thing]) -> dict[str, str]:
+    """Mark the results; those that are returned twice are one output, which is noted."""
+    marked: dict[Any, int] = {}
+    repeated: dict[str, str] = {}
     walker.tracer.name = "result"
-    walker.tracer.output(*found)
+    for number, (atom, thing) in enumerate(zip(jaxpr.outvars, results, strict=True)):
+        if isinstance(thing, (Constant, Missing)):
+            continue
+        first = marked.setdefault(_computed(jaxpr, atom), number)
+        if first == number:
+            walker.tracer.output(made(walker.tracer, thing))
+        else:
+            repeated[f"result {number}"] = f"the same as result {first}, which is one output"
+    if not marked:
+        raise InvalidModelError("its results depend on no input and no parameter")
+    return repeated
+
+
+def _computed(jaxpr: Any, atom: Any) -> tuple[Any, ...]:
+    """Where a result is computed: the calls around it, and the variable in the innermost one."""
+    calls: list[tuple[Any, Any]] = []  # Equations, and the jaxprs that they are in.
+    while not hasattr(atom, "val"):
+        if calls and atom in jaxpr.invars:
+            equation, outer = calls.pop()
+            atom, jaxpr = equation.invars[jaxpr.invars.index(atom)], outer
+            continue
+        equation = next((one for one in jaxpr.eqns if atom in one.outvars), None)
+        called = None if equation is None else inner_jaxpr(equation)
+        if equation is None or called is None or equation.primitive.name in TABLE:
+            break
+        calls.append((equation, jaxpr))
+        jaxpr, at = opened(called)[0], equation.outvars.index(atom)
+        atom = jaxpr.outvars[at]
+    return (*[id(equation) for equation, _ in calls], atom)
 
 
 def _name(function: Any) -> str:

@@ -11,7 +11,6 @@ from unrolled._core import Relation
 from unrolled._support.optional import import_optional
 from unrolled.importers.jax.lazy import Item, broadcast, reshaped
 from unrolled.importers.jax.table import TABLE, refused
-from unrolled.importers.tracing.index_maps import numbered
 from unrolled.importers.tracing.values import Constant, Operand, Value
 
 if TYPE_CHECKING:
@@ -207,7 +206,7 @@ def _drops(node: Equation, at: npt.NDArray[Any], length: int) -> bool:
 @rule("scatter")
 def replace(tracer: Tracer, node: Equation) -> Operand:
     x, _, updates = node.operands
-    targets = _targets(node)
+    targets = _targets(tracer, node)
 
     def run(old: Any, new: Any) -> Any:
         flat = old.reshape(-1).copy()
@@ -221,9 +220,10 @@ def replace(tracer: Tracer, node: Equation) -> Operand:
 @rule("scatter_add", "scatter_sub", "scatter_mul", "scatter_max", "scatter_min")
 def accumulate(tracer: Tracer, node: Equation) -> Operand:
     x, _, updates = node.operands
-    targets = _targets(node)
+    targets = _targets(tracer, node)
     parts: list[Operand] = [x]
     if isinstance(updates, Value):
+        tracer.budget.keep(node.name, x.size + targets.size)
         order = np.argsort(targets, kind="stable")
         order = order[targets[order] >= 0]
         offsets = np.searchsorted(targets[order], np.arange(x.size + 1))
@@ -234,7 +234,7 @@ def accumulate(tracer: Tracer, node: Equation) -> Operand:
     return tracer.combine(*parts)
 
 
-def _targets(node: Equation) -> npt.NDArray[np.int64]:
+def _targets(tracer: Tracer, node: Equation) -> npt.NDArray[np.int64]:
     """The row-major number of the element that each update goes to; -1 for none."""
     lax = import_optional("jax.lax", "jax")
 
@@ -252,7 +252,7 @@ def _targets(node: Equation) -> npt.NDArray[np.int64]:
         operand_batching_dims=batch,
         start_indices_batching_dims=tuple(getattr(given, "scatter_indices_batching_dims", ())),
     )
-    (elements,), _ = numbered(node.name, [x])
+    (elements,), _ = tracer.numbered([x])
     found = lax.gather(
         elements.astype(np.int32),
         indices.array,

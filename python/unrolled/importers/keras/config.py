@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
 import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from operator import index
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
-from unrolled._support.hints import described
+from unrolled._support.files import open_regular
+from unrolled._support.hints import described, shortened
 from unrolled.errors import InvalidArgumentError, InvalidModelError
-from unrolled.importers.tracing.values import Shape
 
-__all__ = ["Source", "input_shapes", "is_functional", "is_model", "layer_name", "read"]
+__all__ = ["Source", "is_functional", "is_model", "layer_name", "named_source", "read"]
 
-LARGEST_CONFIG = 1 << 28
-"""Bytes of a configuration; a larger one is refused, for it may be a trap."""
+LARGEST_CONFIG = 1 << 25
+"""Bytes of a configuration; a larger one is refused, for it may be a trap.
+
+Those of the largest models of Keras have a megabyte. As objects of Python they take up to 30 times
+as much.
+"""
+
+LARGEST_DIRECTORY = 1 << 20
+"""Bytes that are read of an archive at once; of its table of contents, most of all."""
 
 Config = Mapping[str, Any]
+
+Text = TypeVar("Text", str, bytes)
 
 
 @dataclass
@@ -56,6 +65,21 @@ class Source:
         return "".join([letter if letter.isprintable() else "_" for letter in name])
 
 
+def named_source(model: Any) -> str:
+    """What errors call a model."""
+    if isinstance(model, Mapping):
+        return "Keras configuration"
+    if _is_text(model):
+        return "JSON text"
+    if isinstance(model, (str, os.PathLike)):
+        return os.fspath(model)
+    return f"{type(model).__name__} '{shortened(str(getattr(model, 'name', 'model')))}'"
+
+
+def _is_text(model: Any) -> bool:
+    return isinstance(model, str) and model.lstrip()[:1] == "{"
+
+
 def read(model: Any) -> Source:
     """The configuration of a model.
 
@@ -70,10 +94,11 @@ def read(model: Any) -> Source:
     InvalidModelError
         No configuration of a Keras model, or one without its graph.
     """
+    name = named_source(model)
     if isinstance(model, Mapping):
-        source = Source(model, "Keras configuration")
-    elif isinstance(model, str) and model.lstrip()[:1] == "{":
-        source = Source(_parsed(model, "JSON text"), "JSON text")
+        source = Source(model, name)
+    elif _is_text(model):
+        source = Source(_parsed(_limited(model)), name)
     elif isinstance(model, (str, os.PathLike)):
         source = _read_file(Path(os.fspath(model)))
     elif callable(getattr(model, "get_config", None)) and hasattr(model, "to_json"):
@@ -92,72 +117,130 @@ def read(model: Any) -> Source:
 
 def _read_file(path: Path) -> Source:
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             start = file.read(8)
             if start[:4] == b"PK\x03\x04":
-                return _read_archive(path)
+                return _read_archive(path, file)
             if start == b"\x89HDF\r\n\x1a\n":
                 raise InvalidModelError(
-                    f"{path}: an HDF5 file; load it with Keras and give the model, or save it "
-                    "again as a .keras file"
+                    "an HDF5 file; load it with Keras and give the model, or save it again as a "
+                    ".keras file"
                 )
             text = start + file.read(LARGEST_CONFIG)
     except FileNotFoundError:
         raise InvalidArgumentError(f"there is no file {os.fspath(path)!r}") from None
+    except InvalidModelError:
+        raise
     except IsADirectoryError:
         raise InvalidModelError(
-            f"{path}: a directory; of a saved model give the .keras or .json file"
+            "a directory; of a saved model give the .keras or .json file"
         ) from None
-    except OSError as error:
-        raise InvalidArgumentError(f"cannot read {os.fspath(path)!r}: {error.strerror}") from None
-    return Source(_parsed(_text(text, str(path)), str(path)), str(path), stem=path.stem)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidArgumentError(f"cannot read {os.fspath(path)!r}: {reason}") from None
+    return Source(_parsed(_text(text)), str(path), stem=path.stem)
 
 
-def _read_archive(path: Path) -> Source:
+class Bounded(io.RawIOBase):
+    """A file of which no more is read at once than a table of contents may have."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self._file = file
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As of any file."""
+        if size is None or size < 0:
+            size = LARGEST_DIRECTORY
+        if size > LARGEST_DIRECTORY:
+            raise InvalidModelError(
+                f"its table of contents has more than {LARGEST_DIRECTORY:,} bytes; a .keras file "
+                "has some three entries"
+            )
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """As of any file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """As of any file."""
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        """As of any file."""
+        return True
+
+    def readable(self) -> bool:
+        """As of any file."""
+        return True
+
+
+def _read_archive(path: Path, file: BinaryIO) -> Source:
     """A .keras file: a zip archive with config.json and metadata.json."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(Bounded(file)) as archive:
             config = _member(archive, "config.json")
             try:
                 metadata = json.loads(_member(archive, "metadata.json"))
             except (KeyError, ValueError):
                 metadata = {}
     except KeyError:
-        raise InvalidModelError(f"{path}: no Keras file: there is no config.json in it") from None
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError) as error:
-        raise InvalidModelError(f"{path}: a damaged Keras file: {error}") from None
+        raise InvalidModelError("no Keras file: there is no config.json in it") from None
+    except (InvalidModelError, MemoryError, RecursionError):
+        raise
     except Exception as error:  # zlib.error and others of damaged archives
-        raise InvalidModelError(f"{path}: a damaged Keras file: {error}") from None
+        raise InvalidModelError(f"a damaged Keras file: {shortened(str(error))}") from None
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None
-    entry = _parsed(_text(config, str(path)), str(path))
+    entry = _parsed(_text(config))
     return Source(entry, str(path), version if isinstance(version, str) else "", stem=path.stem)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    with archive.open(name) as file:
-        return file.read(LARGEST_CONFIG + 1)
+    """The content of a member, or a byte more than a configuration may have."""
+    if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise InvalidModelError(
+            f"{name} is compressed in another way than Keras does, which is not read"
+        )
+    with archive.open(name) as member:
+        return member.read(LARGEST_CONFIG + 1)
 
 
-def _text(data: bytes, name: str) -> str:
-    if len(data) > LARGEST_CONFIG:
-        raise InvalidModelError(f"{name}: the configuration has more than {LARGEST_CONFIG:,} bytes")
+def _text(data: bytes) -> str:
     try:
-        return data.decode("utf-8-sig")
+        return _limited(data).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidModelError(f"{name}: neither a .keras file nor JSON: {error}") from None
+        raise InvalidModelError(f"neither a .keras file nor JSON: {error}") from None
 
 
-def _parsed(text: str, name: str) -> Any:
+def _limited(text: Text) -> Text:
+    if len(text) > LARGEST_CONFIG:
+        raise InvalidModelError(f"the configuration has more than {LARGEST_CONFIG:,} bytes")
+    return text
+
+
+def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_without_twins)
     except (ValueError, RecursionError) as error:
-        raise InvalidModelError(f"{name}: cannot read the JSON: {error}") from None
+        raise InvalidModelError(f"cannot read the JSON: {error}") from None
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, none of whose keys is there twice with different values."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for key, value in pairs:
+            if found[key] != value:
+                raise InvalidModelError(
+                    f"an object has the key '{shortened(key)}' twice, with different values"
+                )
+    return found
 
 
 def _read_live(model: Any) -> Source:
     """A model that is there as an object; all backends have the same configuration."""
-    kind = type(model).__name__
-    source = Source({}, f"{kind} '{getattr(model, 'name', 'model')}'", live=model)
+    source = Source({}, named_source(model), live=model)
     keras = sys.modules.get("keras")
     source.version = str(getattr(keras, "__version__", ""))
     own = type(model).__module__.partition(".")[0] in ("keras", "tf_keras", "tensorflow")
@@ -165,22 +248,23 @@ def _read_live(model: Any) -> Source:
         try:  # A subclass of a functional model has the graph of one.
             model = keras.Model(model.inputs, model.outputs, name=model.name)
         except Exception:
-            raise _subclassed(source.name) from None
+            raise _subclassed() from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Lambda layers warn; they are refused anyway.
             source.entry = json.loads(model.to_json())
+    except MemoryError:
+        raise
     except Exception as error:
         raise InvalidModelError(
-            f"{source.name}: Keras cannot serialise the model: {error}; custom layers need a "
-            "get_config() method"
+            f"Keras cannot serialise the model: {error}; custom layers need a get_config() method"
         ) from error
     return source
 
 
-def _subclassed(name: str) -> InvalidModelError:
+def _subclassed() -> InvalidModelError:
     return InvalidModelError(
-        f"{name}: a subclassed model has no graph in its configuration. Make it a functional one: "
+        "a subclassed model has no graph in its configuration. Make it a functional one: "
         "inputs = keras.Input(shape=...); model = keras.Model(inputs, model.call(inputs))"
     )
 
@@ -193,16 +277,15 @@ def _checked(source: Source) -> Config:
         entry = {"class_name": kind, "config": entry}  # What get_config() returns.
     if not isinstance(entry, Mapping) or "class_name" not in entry or "config" not in entry:
         raise InvalidModelError(
-            f"{source.name}: no configuration of a Keras model: expected a JSON object with "
+            "no configuration of a Keras model: expected a JSON object with "
             "'class_name' and 'config', as model.to_json() writes it"
         )
     if not is_model(entry):
         if str(entry.get("module", "")).startswith("keras.layers"):
             raise InvalidModelError(
-                f"{source.name}: a single layer; wrap it: keras.Sequential([keras.Input(...), "
-                "layer])"
+                "a single layer; wrap it: keras.Sequential([keras.Input(...), layer])"
             )
-        raise _subclassed(source.name)
+        raise _subclassed()
     return entry
 
 
@@ -232,113 +315,3 @@ def layer_name(entry: Any) -> str:
     config = entry.get("config")
     name = entry.get("name") or (config.get("name") if isinstance(config, Mapping) else None)
     return str(name or entry.get("class_name", "layer"))
-
-
-def input_shapes(source: Source, given: Any, names: Sequence[str]) -> dict[str, Shape]:
-    """The shapes of the inputs, batch axis included.
-
-    Parameters
-    ----------
-    source : Source
-    given : tuple of int, dict, or None
-        Instead of those in the file; without the batch axis.
-    names : sequence of str
-        Of the inputs.
-    """
-    stored = {name: _stored(source.entry, name) for name in names}
-    if given is None:
-        given = {}
-    elif not isinstance(given, Mapping):
-        if len(names) != 1:
-            raise InvalidArgumentError(
-                f"the model has {len(names)} inputs: give input_shape as a dict by name, with "
-                f"{', '.join([repr(name) for name in names])}"
-            )
-        given = {names[0]: given}
-    for name in given:
-        if name not in stored:
-            raise InvalidArgumentError(
-                f"input_shape: the model has no input {name!r}, only "
-                f"{', '.join([repr(one) for one in names])}"
-            )
-    return {name: _resolved(name, stored[name], given.get(name)) for name in names}
-
-
-def _stored(entry: Config, name: str) -> list[Any] | None:
-    """The shape of an input in the file; None where there is none."""
-    config = entry["config"]
-    layers = config if isinstance(config, list) else config["layers"]
-    found: Any = None
-    for layer in layers:
-        if layer_name(layer) == name and layer.get("class_name") == "InputLayer":
-            found = _batch_shape(layer.get("config"))
-            return list(found) if isinstance(found, (list, tuple)) else None
-    if is_functional(entry):
-        return None
-    if isinstance(config, Mapping):
-        found = config.get("build_input_shape")
-    if found is None:
-        found = (entry.get("build_config") or {}).get("input_shape")
-    if found is None and layers:
-        found = _batch_shape(layers[0].get("config"))
-        if found is None:
-            found = (layers[0].get("build_config") or {}).get("input_shape")
-    while found is None and layers and is_model(layers[0]):
-        entry = layers[0]
-        inner = entry["config"]
-        layers = inner if isinstance(inner, list) else inner["layers"]
-        found = _batch_shape(layers[0].get("config")) if layers else None
-    return list(found) if isinstance(found, (list, tuple)) else None
-
-
-def _batch_shape(config: Any) -> Any:
-    if not isinstance(config, Mapping):
-        return None
-    return config.get("batch_shape") or config.get("batch_input_shape")
-
-
-def _resolved(name: str, stored: list[Any] | None, given: Any) -> Shape:
-    """A shape without unknown lengths; the batch axis is 1 unless the file says otherwise."""
-    if given is not None:
-        shape = _given(name, given)
-        if stored is not None and len(stored) != len(shape) + 1:
-            raise InvalidArgumentError(
-                f"input_shape: input {name!r} has {len(stored) - 1} axes besides the batch axis, "
-                f"got {given!r}"
-            )
-        batch = stored[0] if stored and isinstance(stored[0], int) else 1
-        return _positive(name, [batch, *shape])
-    if stored is None:
-        raise InvalidModelError(
-            f"the shape of input {name!r} is not in the model: give input_shape, without the "
-            "batch axis"
-        )
-    if stored and stored[0] is None:
-        stored = [1, *stored[1:]]
-    unknown = [axis for axis, length in enumerate(stored) if length is None]
-    if unknown:
-        axes = f"axis {unknown[0]}" if len(unknown) == 1 else f"axes {unknown}"
-        example = tuple([32 if length is None else length for length in stored[1:]])
-        raise InvalidModelError(
-            f"input {name!r} has the shape {tuple(stored)}, batch axis included, of which the "
-            f"lengths of {axes} are not known: give them by input_shape, such as {example}, or "
-            f"{{{name!r}: {example}}}"
-        )
-    return _positive(name, stored)
-
-
-def _given(name: str, given: Any) -> list[int]:
-    try:
-        return [index(length) for length in ([given] if isinstance(given, int) else given)]
-    except TypeError:
-        raise InvalidArgumentError(
-            f"input_shape of {name!r} must be integers without the batch axis, got {given!r}"
-        ) from None
-
-
-def _positive(name: str, shape: Sequence[Any]) -> Shape:
-    if not all(isinstance(length, int) and length > 0 for length in shape):
-        raise InvalidArgumentError(
-            f"input {name!r} must have positive integers as lengths, got {tuple(shape)}"
-        )
-    return tuple(shape)

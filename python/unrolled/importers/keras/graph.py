@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from unrolled._support.hints import described
+from unrolled._support.hints import described, shortened
 from unrolled.errors import InvalidModelError
 from unrolled.importers.keras.config import is_functional, layer_name
 from unrolled.importers.tracing.values import Constant, Operand
@@ -42,7 +42,7 @@ class Graph:
         for entry in config["layers"]:
             name = layer_name(entry)
             if name in self.entries:
-                raise InvalidModelError(f"two layers have the name '{name}'")
+                raise InvalidModelError(f"two layers have the name '{shortened(name)}'")
             self.entries[name] = entry
         for name, entry in self.entries.items():
             for call, node in enumerate(entry.get("inbound_nodes") or []):
@@ -139,7 +139,8 @@ def _is_endpoint(given: Any) -> bool:
 def endpoints(given: Any) -> list[Reference]:
     """The tensors that nested lists and dicts of a configuration name, in order."""
     if _is_endpoint(given):
-        return [Reference(given[0], 0, 0)]
+        name, call, tensor = given
+        return [Reference(name, call, tensor)]
     if isinstance(given, Mapping):
         return [one for key in sorted(given) for one in endpoints(given[key])]
     if isinstance(given, (list, tuple)):

@@ -22,7 +22,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from unrolled._support.hints import shortened
 from unrolled.errors import InvalidArgumentError, InvalidModelError, UnrolledError
+from unrolled.importers.door import Door, reading
 from unrolled.importers.keras import (  # noqa: F401 - these fill the table
     attention,
     movement,
@@ -32,8 +34,9 @@ from unrolled.importers.keras import (  # noqa: F401 - these fill the table
     rules,
     windows,
 )
-from unrolled.importers.keras.config import Source, input_shapes, is_functional, read
+from unrolled.importers.keras.config import Source, is_functional, named_source, read
 from unrolled.importers.keras.graph import endpoints
+from unrolled.importers.keras.inputs import FROM_KERAS, input_shapes
 from unrolled.importers.keras.layer import BUILT_IN, TABLE, Layer, flattened
 from unrolled.importers.keras.live import LiveWeights
 from unrolled.importers.keras.reader import UNREADABLE, Reader, RuleError, Scope
@@ -42,10 +45,10 @@ from unrolled.network.network import Network
 from unrolled.network.provenance import Provenance
 
 if TYPE_CHECKING:
-    from unrolled.importers.tracing.values import Shape
+    from unrolled.importers.tracing.values import Operand, Shape
     from unrolled.network.builder import Semantics
 
-__all__ = ["Layer", "from_keras", "operators", "rule"]
+__all__ = ["Layer", "from_keras", "operators", "read_keras", "rule"]
 
 BUILT_IN.update(TABLE)
 
@@ -80,8 +83,9 @@ def from_keras(
         or what `model.to_json()` or `model.get_config()` returns. Only for a model that is an
         object does Keras have to be installed.
     input_shape : tuple of int, or dict of str to tuple of int, optional
-        Shape of the input without the batch axis, or shapes by the names of inputs. It fixes
-        lengths that are not known, and overrides those that are, where weights allow it.
+        Shape of the input, or shapes by the names of inputs, with the batch axis or without it. It
+        fixes lengths that are not known, and overrides those that are, where weights allow it.
+        Where the model does not say how many axes an input has, give its shape without.
     name : str, optional
         Of the network; the model's own by default.
     semantics : {"value", "dependency"}
@@ -126,33 +130,52 @@ def from_keras(
     """
     if semantics not in ("value", "dependency"):
         raise InvalidArgumentError(f"semantics must be 'value' or 'dependency', got {semantics!r}")
-    source = read(model)
-    try:
-        return _built(source, input_shape, name, semantics)
-    except RecursionError:
-        raise InvalidModelError(f"{source.name}: models are nested too deeply") from None
-    except RuleError as error:
-        raise error.error from None
-    except UnrolledError:
-        raise
-    except UNREADABLE as error:
-        raise InvalidModelError(
-            f"{source.name}: a damaged configuration: {type(error).__name__}: {error}"
-        ) from error
+    return read_keras(model, input_shape, name=name, semantics=semantics, door=FROM_KERAS)
 
 
-def _built(source: Source, input_shape: Any, name: str | None, semantics: Semantics) -> Network:
+def read_keras(
+    model: Any,
+    input_shape: Any = None,
+    *,
+    name: str | None = None,
+    semantics: Semantics = "value",
+    door: Door,
+) -> Network:
+    """The same as `from_keras`, for a model that came through another door."""
+    with reading(named_source(model)):
+        source = read(model)
+        try:
+            return _built(source, input_shape, name, semantics, door)
+        except RuleError as error:
+            raise error.error from None
+        except (UnrolledError, MemoryError, RecursionError):
+            raise
+        except UNREADABLE as error:
+            raise InvalidModelError(
+                f"a damaged configuration: {type(error).__name__}: {shortened(str(error))}"
+            ) from error
+
+
+def _built(
+    source: Source, input_shape: Any, name: str | None, semantics: Semantics, door: Door
+) -> Network:
     names = _input_names(source)
-    shapes = input_shapes(source, input_shape, names)
+    shapes = input_shapes(source, input_shape, names, door)
     network = Network(name or source.model_name, semantics=semantics)
     tracer = Tracer(network)
-    live = LiveWeights(source.live)
-    reader = Reader(tracer, source.entry, live)
+    live = LiveWeights(source.live, door)
+    reader = Reader(tracer, source.entry, live, door)
     inputs = {one: tracer.input(one, shape) for one, shape in shapes.items()}
     outputs = reader.model(source.entry, [inputs], {}, Scope())
     reader.unsupported.check(source.name)
     tracer.name = "output"
-    tracer.output(*flattened(outputs))
+    marked: dict[Any, int] = {}
+    for number, (key, output) in enumerate(_with_keys(source.entry, list(flattened(outputs)))):
+        first = marked.setdefault(key, number)
+        if first == number:
+            tracer.output(output)
+        else:
+            reader.skipped[f"output {number}"] = f"the same as output {first}, which is one output"
     _note(source, network, reader, shapes)
     return network
 
@@ -168,6 +191,15 @@ def _input_names(source: Source) -> list[str]:
         if isinstance(layer, Mapping) and layer.get("class_name") == "InputLayer":
             return [str((layer.get("config") or {}).get("name", "input"))]
     return ["input"]
+
+
+def _with_keys(entry: Mapping[str, Any], outputs: list[Operand]) -> list[tuple[Any, Operand]]:
+    """Outputs with what is equal for one that is listed twice."""
+    keys: list[Any] = list(range(len(outputs)))
+    if is_functional(entry):
+        listed = endpoints(entry["config"]["output_layers"])
+        keys = listed if len(listed) == len(outputs) else keys
+    return list(zip(keys, outputs, strict=True))
 
 
 def _note(source: Source, network: Network, reader: Reader, shapes: Mapping[str, Shape]) -> None:

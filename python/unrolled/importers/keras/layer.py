@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from operator import index
 from typing import TYPE_CHECKING, Any, Protocol
 
+from unrolled._support.hints import shortened
 from unrolled.errors import InvalidModelError
 from unrolled.importers.rules import RuleTable
 from unrolled.importers.tracing.index_maps import MOST_ELEMENTS
@@ -14,6 +15,7 @@ from unrolled.importers.tracing.recurrent import LONGEST_SEQUENCE
 from unrolled.importers.tracing.values import Constant, Operand, Shape, Value
 
 if TYPE_CHECKING:
+    from unrolled.importers.door import Door
     from unrolled.importers.tracing.tracer import Tracer
 
 __all__ = ["BUILT_IN", "TABLE", "Layer", "Refused", "flattened"]
@@ -40,6 +42,10 @@ class LayerReader(Protocol):
     @property
     def tracer(self) -> Tracer:
         """What builds the network."""
+
+    @property
+    def door(self) -> Door:
+        """Where the model was given."""
 
     @property
     def skipped(self) -> dict[str, str]:
@@ -158,7 +164,7 @@ class Layer:
             if built is not None and isinstance(built[axis], int) and built[axis] != x.shape[axis]:
                 raise InvalidModelError(
                     f"{self}: its weights were made for inputs of shape {built}, and do not fit "
-                    f"{x.shape}; choose another input_shape"
+                    f"{x.shape}; choose other {self.reader.door.term('inputs')}"
                 )
         return tuple([x.shape[axis] for axis in axes])
 
@@ -196,13 +202,14 @@ class Layer:
         Raises
         ------
         InvalidModelError
-            They are too many.
+            They are too many, here or in the whole model.
         """
         if number > most:
             raise InvalidModelError(
                 f"{self}: {number:,} elements are too many to follow one by one; at most "
                 f"{most:,} are"
             )
+        self.tracer.budget.keep(str(self), number)
 
     def steps(self, x: Operand) -> int:
         """The number of time steps of a sequence, axis 1, that can be unrolled.
@@ -244,7 +251,7 @@ class Layer:
         return Refused(self.operator, self.name, reason)
 
     def __str__(self) -> str:
-        return f"layer '{self.name}' ({self.operator})"
+        return f"layer '{shortened(self.name)}' ({shortened(self.operator)})"
 
 
 def flattened(given: Any) -> Iterator[Operand]:

@@ -9,6 +9,7 @@ from unrolled.errors import InvalidModelError
 from unrolled.importers.tracing.values import Shape
 
 if TYPE_CHECKING:
+    from unrolled.importers.door import Door
     from unrolled.importers.keras.layer import Layer
 
 __all__ = ["LiveWeights"]
@@ -20,7 +21,8 @@ HOLDERS = ("layer", "forward_layer", "backward_layer", "cell")
 class LiveWeights:
     """The layers of a live model by their place; empty if a file is read."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, door: Door) -> None:
+        self._door = door
         self._layers: dict[tuple[str, ...], Any] = {}
         self._model = model
         self.used: set[int] = set()
@@ -60,7 +62,7 @@ class LiveWeights:
         if there != shape:
             raise InvalidModelError(
                 f"{layer}: weight '{name}' of the model has the shape {there}, and would need "
-                f"{shape}; choose another input_shape"
+                f"{shape}; choose other {self._door.term('inputs')}"
             )
         self.used.add(id(weight))
         own = str(getattr(weight, "path", path)).partition(":")[0]

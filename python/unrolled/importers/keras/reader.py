@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from unrolled._support.hints import described
+from unrolled._support.hints import described, shortened
 from unrolled.errors import InvalidModelError, UnrolledError, UnsupportedOperatorError
+from unrolled.importers.door import Door
 from unrolled.importers.keras.config import is_functional, is_model, layer_name
 from unrolled.importers.keras.graph import Graph, Missing, Reference, substituted
 from unrolled.importers.keras.layer import BUILT_IN, TABLE, Layer, Refused, flattened
@@ -32,7 +33,7 @@ REASONS = {
 KERAS_MODULES = ("keras", "keras_core", "tf_keras", "tensorflow")
 """Packages whose classes the rules are for."""
 
-UNREADABLE = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What a rule runs into if a configuration is not what Keras writes."""
 
 Config = Mapping[str, Any]
@@ -65,10 +66,13 @@ class Reader:
         The model as Keras serialises it.
     live : LiveWeights
         What is known of the weights if the model is there as an object.
+    door : Door
+        Where the model was given.
     """
 
-    def __init__(self, tracer: Tracer, entry: Config, live: LiveWeights) -> None:
+    def __init__(self, tracer: Tracer, entry: Config, live: LiveWeights, door: Door) -> None:
         self.tracer = tracer
+        self.door = door
         self.live = live
         self.unsupported = Unsupported("keras")
         self.operators: Counter[str] = Counter()
@@ -93,6 +97,10 @@ class Reader:
         name = layer_name(entry)
         scope = Scope(scope.place, f"{name}/", scope.trainable)
         (x,) = flattened(args[0] if args else kwargs)
+        names = [layer_name(layer) for layer in layers]
+        twins = [one for one, number in Counter(names).items() if number > 1]
+        if twins:
+            raise InvalidModelError(f"two layers have the name '{shortened(twins[0])}'")
         for layer in layers:
             if layer.get("class_name") != "InputLayer":
                 x = self._gathered(layer, [x], {}, scope)
@@ -207,7 +215,8 @@ class Reader:
             if not rule.__module__.startswith("unrolled.importers"):
                 raise RuleError(error) from error
             raise InvalidModelError(
-                f"{layer}: its configuration cannot be used: {type(error).__name__}: {error}"
+                f"{layer}: its configuration cannot be used: {type(error).__name__}: "
+                f"{shortened(str(error))}"
             ) from error
 
     def activation(self, layer: Layer, given: Any, x: Operand) -> Operand:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from unrolled._support.hints import shortened
 from unrolled.errors import InvalidModelError, UnrolledError, UnsupportedOperatorError
 from unrolled.importers.onnx.inputs import shape_in_file
+from unrolled.importers.onnx.quantisation import quantised_weights
 from unrolled.importers.onnx.reader import (
+    LARGEST_WEIGHT,
     Node,
     Stored,
     check_location,
     is_float,
+    name_of,
     read_constant,
     shape_of_tensor,
 )
-from unrolled.importers.onnx.rules import QUANTISED_INPUTS, TABLE, WEIGHT_INPUTS
+from unrolled.importers.onnx.rules import TABLE, WEIGHT_INPUTS
 from unrolled.importers.rules import Unsupported, as_list
+from unrolled.importers.tracing.budget import LARGEST_CONSTANT
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Shape, Value
 
@@ -84,10 +90,12 @@ class Walk:
         self._parameters = parameters
         self._constants = constants
         self._opsets = {entry.domain: int(entry.version) for entry in model.opset_import}
-        self._functions = {(f.domain, f.name): f for f in model.functions}
+        self._functions = {_function_key(f, f.name): f for f in model.functions}
         self._unsupported = Unsupported("onnx")
         self._stored: dict[str, Stored] = {}
         self._inputs: dict[str, Value] = {}
+        self._outputs: set[str] = set()
+        self._plans: dict[int, tuple[Any, list[Any], dict[int, list[str]]]] = {}
         self._skipped: dict[str, str] = {}
         self._stated: dict[str, Shape] = {}
 
@@ -124,14 +132,21 @@ class Walk:
             for value in [*graph.value_info, *graph.output]:
                 self._state(value)
         names = [value.name for value in graph.output]
-        self._walk(_needed(graph.node, names), scope, 0, {})
+        self._walk(graph, names, scope, 0, {})
         outputs = [self._operand(scope, name, "the graph") for name in names]
         self._unsupported.check(self._source)
         if not outputs:
-            raise InvalidModelError(f"{self._source}: the graph has no output")
+            raise InvalidModelError("the graph has no output")
+        first: dict[str, str] = {}
+        others = _other_names(graph)
         for name, output in zip(names, outputs, strict=True):
-            self.tracer.name = name
-            self.tracer.output(output)
+            same = first.setdefault(_first_name(others, name), name)
+            if same != name or name in self._outputs:
+                self._skipped[f"output '{name}'"] = f"the same as '{same}', which is one output"
+            else:
+                self.tracer.name = name
+                self.tracer.output(output)
+                self._outputs.add(name)
 
     def skipped(self) -> dict[str, str]:
         """Stored tensors and inputs that are no parameters of the network, and why."""
@@ -140,7 +155,9 @@ class Walk:
             for name, value in [*self._inputs.items(), *self._values()]
             if value.node.tensor is None
         }
-        return self._skipped | unused | self.tracer.notes
+        declared = {tensor.name for tensor in self.tracer.network.parameters}
+        notes = {name: note for name, note in self.tracer.notes.items() if name not in declared}
+        return self._skipped | unused | notes
 
     def _values(self) -> list[tuple[str, Value]]:
         """The stored tensors that are parameters where something is computed from them."""
@@ -148,15 +165,13 @@ class Walk:
         return [(name, one.value) for name, one in stored if one.value is not None]
 
     def _store(self, graph: Any, scope: Scope) -> None:
-        quantised = {
-            name
-            for node in graph.node
-            for position, name in enumerate(node.input)
-            if position in QUANTISED_INPUTS.get(node.op_type, ())
-        }
+        quantised = quantised_weights(graph)
         for tensor in graph.initializer:
             is_weight = is_float(tensor.data_type) or tensor.name in quantised
-            scope[tensor.name] = self._stored_tensor(tensor.name, tensor, is_weight)
+            stored = self._stored_tensor(tensor.name, tensor, is_weight)
+            if stored.value is not None and quantised.get(tensor.name, False):
+                stored = replace(stored, value=replace(stored.value, awaits_scale=True))
+            scope[tensor.name] = stored
         for sparse in graph.sparse_initializer:
             shape = shape_of_tensor(sparse.values.name, sparse)
             tensor = Stored(Constant(shape), self.tracer.parameter(sparse.values.name, shape))
@@ -164,7 +179,8 @@ class Walk:
 
     def _stored_tensor(self, name: str, tensor: Any, is_parameter: bool) -> Stored:
         check_location(name, tensor)
-        constant = read_constant(name, tensor, self._folder)
+        is_weight = is_float(tensor.data_type) and name not in self._constants
+        constant = self._constant(name, tensor, LARGEST_WEIGHT if is_weight else LARGEST_CONSTANT)
         if name in self._constants:
             is_parameter, self._skipped[name] = False, "named as a constant"
         elif name in self._parameters:
@@ -187,34 +203,58 @@ class Walk:
             self._stored[name] = known
         return known
 
+    def _constant(self, name: str, tensor: Any, most: int = LARGEST_CONSTANT) -> Constant:
+        return read_constant(name, tensor, self._folder, self.tracer.budget, most)
+
     def _state(self, value: Any) -> None:
         lengths = shape_in_file(value)
         if lengths is not None and all(isinstance(n, int) for n in lengths):
-            self._stated[value.name] = tuple([int(n) for n in lengths if n is not None])
+            shape = tuple([int(n) for n in lengths if n is not None])
+            if self._stated.setdefault(value.name, shape) != shape:
+                raise InvalidModelError(
+                    f"the file says that '{shortened(value.name)}' has shape "
+                    f"{self._stated[value.name]}, and also {shape}"
+                )
 
     def _walk(
-        self, nodes: Iterable[Any], scope: Scope, depth: int, references: Mapping[str, Any]
+        self,
+        graph: Any,
+        outputs: Sequence[str],
+        scope: Scope,
+        depth: int,
+        references: Mapping[str, Any],
     ) -> None:
-        for proto in nodes:
+        """Read nodes in their order; the scope has what they compute, while something reads it."""
+        if id(graph) not in self._plans:  # A loop walks its body many times.
+            needed = _needed(graph.node, outputs)
+            self._plans[id(graph)] = graph, needed, _last_readers(needed, outputs)
+        _, nodes, done_with = self._plans[id(graph)]
+        for position, proto in enumerate(nodes):
             self._repeated += depth > 0
             if self._repeated > MOST_REPEATED:
                 raise InvalidModelError(
-                    f"{self._source}: more than {MOST_REPEATED:,} nodes once loops are unrolled"
+                    f"more than {MOST_REPEATED:,} nodes once loops are unrolled"
                 )
             domain = "" if proto.domain in DEFAULT_DOMAINS else proto.domain
             operator = f"{domain}::{proto.op_type}" if domain else proto.op_type
             self.operators.append(operator)
-            name = proto.name or (proto.output[0] if proto.output else operator)
+            name = name_of(proto)
             inputs = [
                 self._read(scope, one, name, operator) if one else None for one in proto.input
             ]
-            function = self._functions.get((proto.domain, proto.op_type))
+            function = self._functions.get(_function_key(proto, proto.op_type))
             if function is not None and operator not in TABLE:
                 results = self._called(function, proto, name, inputs, depth, references)
             else:
                 run_body = partial(self._body, scope=scope, depth=depth + 1, references=references)
                 node = Node(
-                    operator, proto, self.opset(domain), inputs, references, self._folder, run_body
+                    operator,
+                    proto,
+                    self.opset(domain),
+                    inputs,
+                    references,
+                    self._constant,
+                    run_body,
                 )
                 results = self._results(node)
             extra = len(proto.output) - len(results)
@@ -223,6 +263,8 @@ class Walk:
                 if output:
                     self._check(output, result, name)
                     scope[output] = result
+            for other in done_with.get(position, ()):
+                scope.pop(other, None)
 
     def _results(self, node: Node) -> list[Any]:
         """What a node's rule returns; if it has none, that is noted."""
@@ -242,12 +284,12 @@ class Walk:
         except UnsupportedOperatorError as error:
             self._unsupported.add(node.operator, node.name, str(error))
         except InvalidModelError as error:
-            raise InvalidModelError(f"{self._source}: {_located(node, str(error))}") from None
+            raise InvalidModelError(_located(node, str(error))) from error.__cause__
         except UnrolledError:
             raise
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             message = f"cannot be read: {error}"
-            raise InvalidModelError(f"{self._source}: {_located(node, message)}") from error
+            raise InvalidModelError(_located(node, message)) from error
         return [NOTED for _ in node.outputs]
 
     def _called(
@@ -261,16 +303,14 @@ class Walk:
     ) -> list[Any]:
         """The outputs of a function that the model defines."""
         if depth >= DEEPEST:
-            raise InvalidModelError(
-                f"{self._source}: node '{name}': functions are nested more than {DEEPEST} deep"
-            )
+            raise InvalidModelError(f"node '{name}': functions are nested more than {DEEPEST} deep")
         given = {attribute.name: attribute for attribute in function.attribute_proto}
         for attribute in proto.attribute:
             referred = references.get(attribute.ref_attr_name, attribute)
             given[attribute.name] = referred if attribute.ref_attr_name else attribute
         scope: Scope = dict.fromkeys(function.input)
         scope.update(zip(function.input, inputs, strict=False))
-        self._walk(_needed(function.node, function.output), scope, depth + 1, given)
+        self._walk(function, function.output, scope, depth + 1, given)
         return [self._read(scope, output, name, proto.op_type) for output in function.output]
 
     def _body(
@@ -284,14 +324,12 @@ class Walk:
     ) -> list[Any]:
         """Run a subgraph once, within the scope around it; its outputs."""
         if depth > DEEPEST:
-            raise InvalidModelError(
-                f"{self._source}: subgraphs are nested more than {DEEPEST} deep"
-            )
+            raise InvalidModelError(f"subgraphs are nested more than {DEEPEST} deep")
         inner = dict(scope)
         self._store(graph, inner)
         inner.update(zip([value.name for value in graph.input], inputs, strict=False))
         outputs = [value.name for value in graph.output]
-        self._walk(_needed(graph.node, outputs), inner, depth, references)
+        self._walk(graph, outputs, inner, depth, references)
         found = [self._operand(inner, name, "a subgraph") for name in outputs]
         if any(isinstance(one, Unreadable) for one in found):
             raise UnreadableBodyError
@@ -307,7 +345,7 @@ class Walk:
     def _read(self, scope: Scope, name: str, reader: str, operator: str) -> Any:
         if name not in scope:
             raise InvalidModelError(
-                f"{self._source}: node '{reader}' ({operator}) reads '{name}', which nothing "
+                f"node '{shortened(reader)}' ({operator}) reads '{shortened(name)}', which nothing "
                 "before it computes; the nodes form a cycle, are out of order, or one is missing"
             )
         return scope[name]
@@ -324,7 +362,7 @@ class Walk:
         found = result.shape if isinstance(result, (Value, Constant)) else stated
         if stated is not None and found != stated:
             raise InvalidModelError(
-                f"{self._source}: node '{node}': '{output}' comes out with shape {found}, but the "
+                f"node '{node}': '{shortened(output)}' comes out with shape {found}, but the "
                 f"file says {stated}"
             )
 
@@ -333,7 +371,27 @@ def _located(node: Node, message: str) -> str:
     """A message that names the node."""
     if f"'{node.name}'" in message:
         return message
-    return f"node '{node.name}' ({node.operator}): {message}"
+    return f"node '{node.name}' ({shortened(node.operator)}): {message}"
+
+
+def _function_key(proto: Any, name: str) -> tuple[str, str, str]:
+    """What a function and the nodes that call it have in common."""
+    return proto.domain, name, getattr(proto, "overload", "")
+
+
+def _other_names(graph: Any) -> dict[str, str]:
+    """What Identity nodes call a tensor, and what it was called before."""
+    nodes = [node for node in graph.node if node.op_type == "Identity" and not node.domain]
+    return {node.output[0]: node.input[0] for node in nodes if node.output and node.input}
+
+
+def _first_name(others: dict[str, str], name: str) -> str:
+    """The name of a tensor before nodes that are nothing but another name for it."""
+    passed = {name}
+    while name in others and others[name] not in passed:
+        name = others[name]
+        passed.add(name)
+    return name
 
 
 def _needed(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
@@ -345,6 +403,20 @@ def _needed(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
             needed.append(node)
             wanted |= _read_by(node)
     return needed[::-1]
+
+
+def _last_readers(nodes: Sequence[Any], outputs: Iterable[str]) -> dict[int, list[str]]:
+    """The names that nothing reads after a node, by the position of that node."""
+    last: dict[str, int] = {}
+    for position, node in enumerate(nodes):
+        for name in (*_read_by(node), *node.output):
+            last[name] = position
+    for name in outputs:
+        last.pop(name, None)
+    found: dict[int, list[str]] = {}
+    for name, position in last.items():
+        found.setdefault(position, []).append(name)
+    return found
 
 
 def _read_by(node: Any) -> set[str]:

@@ -7,18 +7,19 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unrolled._support.hints import did_you_mean
+from unrolled._support.hints import did_you_mean, shortened
 from unrolled.errors import InvalidArgumentError, InvalidModelError
+from unrolled.importers.door import Door, reading
 from unrolled.importers.onnx.graph import Walk
-from unrolled.importers.onnx.inputs import declared_inputs
-from unrolled.importers.onnx.reader import check_model, load_model
+from unrolled.importers.onnx.inputs import FROM_ONNX, declared_inputs
+from unrolled.importers.onnx.reader import check_model, load_model, named_source
 from unrolled.importers.onnx.rules import TABLE
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.network.builder import Semantics
 from unrolled.network.network import Network
 from unrolled.network.provenance import Provenance
 
-__all__ = ["from_onnx", "operators", "rule"]
+__all__ = ["from_onnx", "operators", "read_onnx", "rule"]
 
 rule = TABLE.rule
 
@@ -43,6 +44,7 @@ def from_onnx(
     constants: Collection[str] = (),
     name: str | None = None,
     semantics: Semantics = "value",
+    operations: bool = False,
 ) -> Network:
     """Read an ONNX model as a network.
 
@@ -65,6 +67,9 @@ def from_onnx(
         Of the network; by default that of the file.
     semantics : {"value", "dependency"}
         Which edges normalisers have; see `Network`.
+    operations : bool
+        Keep functions of single elements and normalisers as tensors of their own, as `propagate`
+        needs them. Counts are the same, lengths are not.
 
     Returns
     -------
@@ -95,17 +100,43 @@ def from_onnx(
     >>> unrolled.from_onnx(model, {"x": (1, 3)})
     Network('dense', 6 parameters, 3 inputs, 2 outputs)
     """
-    proto, source, folder = load_model(model)
-    graph = proto.graph
-    if not graph.node and not graph.output:
-        raise InvalidModelError(f"{source}: there is no graph in it")
-    check_model(source, proto)
-    network = Network(name or _name(model, graph), semantics=semantics)
-    tracer = Tracer(network)
-    walk = Walk(tracer, proto, source, folder, frozenset(parameters), frozenset(constants))
-    shapes = declared_inputs(source, graph, input_shapes, walk.weight_inputs())
-    _check_names(source, graph, [*parameters, *constants])
-    walk.run(shapes)
+    return read_onnx(
+        model,
+        input_shapes,
+        parameters=parameters,
+        constants=constants,
+        name=name,
+        semantics=semantics,
+        operations=operations,
+        door=FROM_ONNX,
+    )
+
+
+def read_onnx(
+    model: Any,
+    input_shapes: Any,
+    *,
+    parameters: Collection[str] = (),
+    constants: Collection[str] = (),
+    name: str | None = None,
+    semantics: Semantics = "value",
+    operations: bool = False,
+    door: Door,
+) -> Network:
+    """The same as `from_onnx`, for a model that came through another door."""
+    source = named_source(model)
+    with reading(source):
+        proto, folder = load_model(model)
+        graph = proto.graph
+        if not graph.node and not graph.output:
+            raise InvalidModelError("there is no graph in it")
+        check_model(proto)
+        network = Network(name or _name(model, graph), semantics=semantics)
+        tracer = Tracer(network, operations=operations)
+        walk = Walk(tracer, proto, source, folder, frozenset(parameters), frozenset(constants))
+        shapes = declared_inputs(source, graph, input_shapes, walk.weight_inputs(), door)
+        _check_names(source, graph, [*parameters, *constants])
+        walk.run(shapes)
     provenance = Provenance(
         source,
         "onnx",
@@ -132,5 +163,6 @@ def _check_names(source: str, graph: Any, names: Sequence[str]) -> None:
     for name in names:
         if name not in known:
             raise InvalidArgumentError(
-                f"{source}: there is no stored tensor or input '{name}'{did_you_mean(name, known)}"
+                f"{source}: there is no stored tensor or input '{shortened(str(name))}'"
+                f"{did_you_mean(str(name), known)}"
             )

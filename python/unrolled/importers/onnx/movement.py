@@ -11,7 +11,6 @@ from unrolled.errors import InvalidModelError, UnsupportedOperatorError
 from unrolled.importers.onnx.elementwise import checked_axes
 from unrolled.importers.onnx.reader import Node
 from unrolled.importers.onnx.table import TABLE
-from unrolled.importers.tracing.index_maps import numbered
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Operand, Value, size_of
 
@@ -210,12 +209,13 @@ def _scattered(
 
     if node.attribute("reduction", "none") == "none":
         return tracer.rearrange([x, updates], run)
-    (numbers,), _ = numbered(node.name, [x])
+    (numbers,), _ = tracer.numbered([x])
     at = numbers[places].reshape(-1) - 1
     if at.size != updates.size:
         raise InvalidModelError(f"node '{node.name}': indices do not fit the updates")
     if isinstance(updates, Constant):
         return tracer.pointwise(x)
+    tracer.budget.keep(node.name, x.size + at.size)
     order = np.argsort(at, kind="stable")
     offsets = np.searchsorted(at[order], np.arange(x.size + 1))
     flat = tracer.reshape(updates, (updates.size,))
@@ -354,6 +354,7 @@ def col2im(tracer: Tracer, node: Node) -> Operand:
         tracer.window(n, k, stride=s, dilation=d, padding=(pads[axis], pads[axis + rank]))
         for axis, (n, k, s, d) in enumerate(zip(image, block, strides, dilations, strict=True))
     ]
+    tracer.budget.keep(node.name, sum(window.length * window.size for window in windows))
     stops = [checked_size(node, window.length * window.size) // window.size for window in windows]
     if x.rank != 3 or x.shape[2] != size_of(stops) or x.shape[1] % size_of(block):
         raise InvalidModelError(f"node '{node.name}': blocks {block} do not fit {x.shape}")

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import errno
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
+from unrolled._support.files import open_regular, read_bytes
+from unrolled._support.hints import described, listed, shortened
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, InvalidModelError
-from unrolled.importers.tracing.values import (
-    LARGEST_CONSTANT,
-    Constant,
-    Operand,
-    Shape,
-    Value,
-    size_of,
-)
+from unrolled.importers.tracing.budget import LARGEST_CONSTANT, Budget
+from unrolled.importers.tracing.values import Constant, Operand, Shape, Value, size_of
 
 __all__ = [
     "Node",
@@ -27,6 +24,8 @@ __all__ = [
     "check_model",
     "is_float",
     "load_model",
+    "name_of",
+    "named_source",
     "read_constant",
     "shape_of_tensor",
 ]
@@ -36,6 +35,21 @@ LARGEST_FILE = 1 << 31
 
 MOST_NODES = 200_000
 """Of a model with all its functions and subgraphs."""
+
+MOST_PARTS = 2_000_000
+"""Inputs, outputs and attributes of nodes, stored tensors and declared values, of all graphs."""
+
+MOST_AXES = 64
+"""Of a tensor; NumPy has no more either."""
+
+MOST_VALUES = 1 << 20
+"""Of one attribute."""
+
+LARGEST_ELEMENT = 8
+"""Bytes of an integer."""
+
+LARGEST_WEIGHT = 1 << 12
+"""Floating-point numbers of a stored tensor that are read; weights need no values."""
 
 FLOATS = (
     "FLOAT",
@@ -53,75 +67,132 @@ FLOATS = (
 )
 
 
-def load_model(model: Any) -> tuple[Any, str, Path | None]:
+def named_source(model: Any) -> str:
+    """What errors call a model."""
+    if isinstance(model, bytes):
+        return "bytes"
+    return str(model) if isinstance(model, (str, Path)) else f"a {type(model).__name__}"
+
+
+def load_model(model: Any) -> tuple[Any, Path | None]:
     """A ModelProto of a file, of bytes, or as given; external data is left where it is.
 
     Returns
     -------
     model : onnx.ModelProto
-    source : str
-        For messages.
     folder : Path or None
         Where external data would be.
     """
-    onnx = import_optional("onnx", "onnx")
+    onnx = import_optional("onnx", "onnx", "reading ONNX models")
     if isinstance(model, onnx.ModelProto):
-        return model, "a ModelProto", None
+        return model, None
     if not isinstance(model, (str, Path, bytes)):
         raise InvalidArgumentError(
-            f"expected the path of an ONNX file or an onnx.ModelProto, got {type(model).__name__}"
+            f"expected the path of an ONNX file or an onnx.ModelProto, got {described(model)}"
         )
     if isinstance(model, bytes):
-        return _parsed(onnx, model, "bytes"), "bytes", None
+        return _parsed(onnx, model), None
     path = Path(model)
     try:
-        size = path.stat().st_size
-        if size > LARGEST_FILE:
-            raise InvalidModelError(
-                f"{path}: {size:,} bytes are more than an ONNX file can have; store the weights as "
-                "external data"
-            )
-        content = path.read_bytes()
+        content = read_bytes(path, LARGEST_FILE)
     except OSError as error:
-        raise InvalidModelError(f"{path}: cannot be read: {error.strerror or error}") from error
-    return _parsed(onnx, content, str(path)), str(path), path.parent
+        hint = ""
+        if error.errno == errno.EFBIG:
+            hint = ", which no ONNX file can have; store the weights as external data"
+        raise InvalidModelError(f"cannot be read: {error.strerror or error}{hint}") from error
+    except ValueError as error:  # A path with a null character.
+        raise InvalidModelError(f"cannot be read: {error}") from None
+    return _parsed(onnx, content), path.parent
 
 
-def _parsed(onnx: Any, content: bytes, source: str) -> Any:
+def _parsed(onnx: Any, content: bytes) -> Any:
     DecodeError = import_optional("google.protobuf.message", "onnx").DecodeError  # noqa: N806
 
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)
     except (DecodeError, ValueError, RecursionError) as error:
-        raise InvalidModelError(f"{source}: not an ONNX file: {error}") from None
+        raise InvalidModelError(f"not an ONNX file: {error}") from None
     return model
 
 
-def check_model(source: str, model: Any) -> None:
-    """Refuse a model with too many nodes in all, with names that are no text, or meant twice."""
+def check_model(model: Any) -> None:
+    """Refuse a model with too many parts in all, and names that are no text or are given twice.
+
+    Every name of a graph has one meaning: of its stored tensors and the outputs of its nodes, no
+    two may have the same, nor an output of a node that of an input. A stored tensor may have the
+    name of an input, for which it is the default.
+    """
+    functions = [(one.domain, one.name, getattr(one, "overload", "")) for one in model.functions]
+    _check_once("two functions are called", ["::".join(map(str, one)) for one in functions])
+    _check_once("two versions are imported of the domain", [e.domain for e in model.opset_import])
     waiting = [model.graph, *model.functions]
-    found = 0
+    nodes = parts = 0
     while waiting:
         graph = waiting.pop()
-        found += len(graph.node)
-        if found > MOST_NODES:
+        nodes += len(graph.node)
+        if nodes > MOST_NODES:
+            raise InvalidModelError(f"more than {MOST_NODES:,} nodes; no model that large is read")
+        parts += _parts(graph)
+        if parts > MOST_PARTS:
             raise InvalidModelError(
-                f"{source}: more than {MOST_NODES:,} nodes; no model that large is read"
+                f"nodes, stored tensors and declared values have more than {MOST_PARTS:,} parts in "
+                "all; no model that large is read"
             )
         for name in _names(graph):
             if not isinstance(name, str):  # Protocol buffers give bytes that are no UTF-8 as bytes.
-                raise InvalidModelError(f"{source}: not an ONNX file: a name is no text: {name!r}")
-        computed = set[str]()
+                raise InvalidModelError(f"not an ONNX file: a name is no text: {described(name)}")
+        _check_graph(graph)
         for node in graph.node:
-            twice = computed.intersection(node.output) - {""}
-            if twice:
-                raise InvalidModelError(f"{source}: two nodes compute '{min(twice)}'")
-            computed.update(node.output)
+            _check_once(
+                f"node '{name_of(node)}': two attributes are called",
+                [attribute.name for attribute in node.attribute],
+            )
             for attribute in node.attribute:
                 if attribute.HasField("g"):
                     waiting.append(attribute.g)
                 waiting += attribute.graphs
+
+
+def _check_graph(graph: Any) -> None:
+    computed = [name for node in graph.node for name in node.output]
+    if hasattr(graph, "initializer"):
+        inputs = [value.name for value in graph.input]
+        stored = [tensor.name for tensor in graph.initializer]
+        stored += [tensor.values.name for tensor in graph.sparse_initializer]
+        _check_once("two inputs have one name,", inputs)
+        _check_once("two stored tensors have one name,", stored)
+    else:
+        inputs, stored = list(graph.input), []
+        _check_once("two inputs have one name,", inputs)
+    _check_once("two nodes compute", computed)
+    for kind, names in (("a stored tensor", stored), ("an input", inputs)):
+        both = set(names).intersection(computed) - {""}
+        if both:
+            raise InvalidModelError(f"'{shortened(min(both))}' is {kind}, and a node computes it")
+
+
+def _check_once(what: str, names: Iterable[str]) -> None:
+    seen = set[str]()
+    for name in names:
+        if name in seen and name:
+            raise InvalidModelError(f"{what} '{shortened(name)}'")
+        seen.add(name)
+
+
+def _parts(graph: Any) -> int:
+    """How much there is in a graph or function besides its nodes, but for subgraphs."""
+    parts = len(graph.input) + len(graph.output)
+    if hasattr(graph, "initializer"):
+        parts += len(graph.initializer) + len(graph.sparse_initializer) + len(graph.value_info)
+    for node in graph.node:
+        parts += len(node.input) + len(node.output) + len(node.attribute)
+    return parts
+
+
+def name_of(node: Any) -> str:
+    """What errors call a node."""
+    return shortened(str(node.name or next(filter(None, node.output), "") or node.op_type))
 
 
 def _names(graph: Any) -> Iterator[Any]:
@@ -131,6 +202,9 @@ def _names(graph: Any) -> Iterator[Any]:
         yield from [tensor.name for tensor in graph.initializer]
         yield from [tensor.values.name for tensor in graph.sparse_initializer]
         yield from [value.name for value in (*graph.input, *graph.output, *graph.value_info)]
+        for tensor in graph.initializer:
+            for entry in tensor.external_data:
+                yield from (entry.key, entry.value)
     else:
         yield from (graph.domain, *graph.input, *graph.output)
     for node in graph.node:
@@ -151,30 +225,53 @@ def is_float(data_type: int) -> bool:
 
 def shape_of_tensor(name: str, tensor: Any) -> Shape:
     """The shape of a stored tensor."""
+    if len(tensor.dims) > MOST_AXES:
+        raise InvalidModelError(
+            f"tensor '{shortened(name)}': {len(tensor.dims):,} axes; at most {MOST_AXES} are read"
+        )
     shape = tuple([int(length) for length in tensor.dims])
     if any(length < 0 for length in shape):
-        raise InvalidModelError(f"tensor '{name}': shape {shape} has a negative length")
+        raise InvalidModelError(
+            f"tensor '{shortened(name)}': shape ({listed(shape)}) has a negative length"
+        )
     return shape
 
 
-def read_constant(name: str, tensor: Any, folder: Path | None) -> Constant:
-    """A stored tensor as a constant; its elements only if they are small and at hand."""
-    from onnx import TensorProto, numpy_helper
+def read_constant(
+    name: str, tensor: Any, folder: Path | None, budget: Budget, most: int = LARGEST_CONSTANT
+) -> Constant:
+    """A stored tensor as a constant; its elements only if they are at hand and not too many."""
+    from onnx import numpy_helper
 
     shape = shape_of_tensor(name, tensor)
-    if tensor.data_location == TensorProto.EXTERNAL:
+    if is_external(tensor):
         check_location(name, tensor)
         if is_float(tensor.data_type) or folder is None:
             return Constant(shape)
-    if size_of(shape) > LARGEST_CONSTANT:
+    if size_of(shape) > most:
         return Constant(shape)
-    base = "" if folder is None else str(folder)
-    try:
-        return Constant(shape, np.asarray(numpy_helper.to_array(tensor, base)).reshape(shape))
-    except Exception as error:
-        if tensor.data_location == TensorProto.EXTERNAL:
+    if is_external(tensor):
+        assert folder is not None
+        found = _with_external_data(name, tensor, folder, size_of(shape))
+        if found is None:
             return Constant(shape)  # Not there; whoever needs its elements says so.
-        raise InvalidModelError(f"tensor '{name}': cannot be read: {error}") from None
+        tensor = found
+    try:
+        array = np.asarray(numpy_helper.to_array(tensor)).reshape(shape)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise InvalidModelError(f"tensor '{shortened(name)}': cannot be read: {error}") from None
+    budget.work(f"tensor '{shortened(name)}'", array.size)
+    budget.hold(f"tensor '{shortened(name)}'", array)
+    return Constant(shape, array)
+
+
+def is_external(tensor: Any) -> bool:
+    """Whether the elements of a tensor are in another file."""
+    from onnx import TensorProto
+
+    return bool(tensor.data_location == TensorProto.EXTERNAL)
 
 
 def check_location(name: str, tensor: Any) -> None:
@@ -184,10 +281,45 @@ def check_location(name: str, tensor: Any) -> None:
             continue
         path = PurePosixPath(entry.value.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts or ":" in entry.value:
-            raise InvalidModelError(
-                f"tensor '{name}': external data at {entry.value!r} lies outside of the folder of "
-                "the model"
-            )
+            raise _outside(name, entry.value)
+
+
+def _outside(name: str, location: str) -> InvalidModelError:
+    return InvalidModelError(
+        f"tensor '{shortened(name)}': external data at '{shortened(location)}' lies outside of the "
+        "folder of the model"
+    )
+
+
+def _with_external_data(name: str, tensor: Any, folder: Path, size: int) -> Any:
+    """The same tensor with its elements, of another file; None if they are not there.
+
+    Only as many bytes are read as the elements can have, from a regular file that is in the folder
+    of the model when all links are followed.
+    """
+    from onnx import TensorProto
+
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    try:
+        path = (folder / location).resolve(strict=True)
+        is_inside = path.is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):
+        return None
+    if not is_inside:
+        raise _outside(name, location)
+    try:
+        with open_regular(path) as stream:
+            stream.seek(int(entries.get("offset", 0)))
+            length = min(int(entries.get("length", LARGEST_ELEMENT * size)), LARGEST_ELEMENT * size)
+            content = stream.read(max(length, 0))
+    except (OSError, ValueError, OverflowError):
+        return None
+    found = TensorProto()
+    found.data_type = tensor.data_type
+    found.dims.extend(tensor.dims)
+    found.raw_data = content
+    return found
 
 
 @dataclass(frozen=True)
@@ -219,7 +351,7 @@ class Node:
     operator : str
         Such as "Conv"; of other domains with the domain before it, "com.microsoft::Gelu".
     name : str
-        For messages.
+        For messages, not too long.
     opset : int
         The version of its domain.
     inputs : list of Operand, Stored or None
@@ -238,7 +370,7 @@ class Node:
         opset: int,
         inputs: list[Any],
         references: Mapping[str, Any],
-        folder: Path | None,
+        read: Callable[[str, Any], Constant],
         run_body: Callable[[Any, Sequence[Operand]], list[Operand]],
     ) -> None:
         self.operator = operator
@@ -246,9 +378,9 @@ class Node:
         self.opset = opset
         self.inputs = inputs
         self.outputs = list(proto.output)
-        self.name = proto.name or (self.outputs[0] if self.outputs else "") or operator
+        self.name = name_of(proto)
         self._references = references
-        self._folder = folder
+        self._read = read
         self.run_body = run_body
 
     def input(self, position: int) -> Operand:
@@ -299,8 +431,11 @@ class Node:
                 if attribute is None:
                     return default
             if attribute.type == AttributeProto.TENSOR:
-                return read_constant(f"{self.name}:{name}", attribute.t, self._folder)
+                return self._read(f"{self.name}:{name}", attribute.t)
             try:
+                for kind in ("ints", "floats", "strings"):
+                    if len(getattr(attribute, kind)) > MOST_VALUES:
+                        raise ValueError(f"it has more than {MOST_VALUES:,} values")
                 value = helper.get_attribute_value(attribute)
             except (ValueError, TypeError) as error:
                 raise InvalidModelError(
@@ -331,6 +466,7 @@ def _plain(node: str, name: str, value: Any, default: Any) -> Any:
         if isinstance(default, float) and isinstance(value, int):
             return float(value)
         raise InvalidModelError(
-            f"node '{node}': attribute '{name}' is {value!r}, expected a {type(default).__name__}"
+            f"node '{node}': attribute '{name}' is {shortened(repr(value))}, expected a "
+            f"{type(default).__name__}"
         )
     return value

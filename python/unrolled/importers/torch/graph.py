@@ -21,8 +21,9 @@ from unrolled.importers.torch.fx import (
     written_node,
 )
 from unrolled.importers.torch.node import TABLE, Node, tensor_of
+from unrolled.importers.tracing.budget import LARGEST_CONSTANT
 from unrolled.importers.tracing.tracer import Tracer
-from unrolled.importers.tracing.values import LARGEST_CONSTANT, Constant, Shape, Value
+from unrolled.importers.tracing.values import Constant, Shape, Value
 
 __all__ = ["Reader", "constant_of"]
 
@@ -175,8 +176,10 @@ class Reader:
             return None
         unknown = any(isinstance(one, Constant) and one.array is None for one in given)
         tags = node.target.tags
-        large = sum([int(np.prod(shape, dtype=object)) for shape in shapes]) > LARGEST_CONSTANT
+        size = sum([int(np.prod(shape, dtype=object)) for shape in shapes])
+        large = size > LARGEST_CONSTANT
         if not unknown and not large and self._torch.Tag.nondeterministic_seeded not in tags:
+            self.tracer.budget.work(node.name, size)
             call = Node(node.name, "", node.target, arguments, shapes)
             try:
                 result = call.run(self._real)

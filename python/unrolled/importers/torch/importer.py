@@ -8,6 +8,7 @@ from typing import Any
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, InvalidModelError
+from unrolled.importers.door import Door, reading
 from unrolled.importers.rules import Rule
 from unrolled.importers.torch import (  # noqa: F401 - these fill the table
     elementwise,
@@ -18,14 +19,14 @@ from unrolled.importers.torch import (  # noqa: F401 - these fill the table
 )
 from unrolled.importers.torch.graph import Reader
 from unrolled.importers.torch.node import TABLE, Node
-from unrolled.importers.torch.program import Program, exported
+from unrolled.importers.torch.program import FROM_TORCH, Program, exported
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Value
 from unrolled.network.builder import Semantics
 from unrolled.network.network import Network
 from unrolled.network.provenance import Provenance
 
-__all__ = ["Node", "from_torch", "operators", "rule"]
+__all__ = ["Node", "from_torch", "operators", "read_torch", "rule"]
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
@@ -137,24 +138,63 @@ def from_torch(
     >>> unrolled.from_torch(model, torch.zeros(1, 8))
     Network('Sequential', 36 parameters, 8 inputs, 4 outputs)
     """
-    torch = import_optional("torch", "torch")
+    return read_torch(
+        module,
+        example_inputs,
+        kwargs=kwargs,
+        name=name,
+        semantics=semantics,
+        training=training,
+        door=FROM_TORCH,
+    )
+
+
+def read_torch(
+    module: Any,
+    example_inputs: Any = None,
+    *,
+    kwargs: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    semantics: Semantics = "value",
+    training: bool = False,
+    door: Door,
+) -> Network:
+    """The same as `from_torch`, for a module that came through another door."""
+    import_optional("torch", "torch", "reading PyTorch modules")
     if kwargs is not None and not isinstance(kwargs, Mapping):
         raise InvalidArgumentError(f"kwargs must be a dict, got {described(kwargs)}")
-    program = exported(module, example_inputs, dict(kwargs or {}), training)
     source = _source(module)
-    network = Network(type(module).__name__ if name is None else name, semantics=semantics)
+    with reading(source):
+        program = exported(module, example_inputs, dict(kwargs or {}), training, door)
+        own = type(module).__name__ if name is None else name
+        return _built(program, source, own, semantics, door)
+
+
+def _built(program: Any, source: str, name: str, semantics: Semantics, door: Door) -> Network:
+    torch = import_optional("torch", "torch")
+    network = Network(name, semantics=semantics)
     tracer = Tracer(network)
     reader = Reader(tracer)
-    given = Program(program, tracer)
+    given = Program(program, tracer, door)
     outputs = reader.walk(program.graph_module, given.inputs)
     reader.unsupported.check(source)
     specs = program.graph_signature.output_specs
-    found = [one for one, spec in zip(outputs, specs, strict=True) if _is_output(spec)]
-    results = [one for one in found if isinstance(one, Value)]
-    if not results:
-        raise InvalidModelError(f"{source}: no output depends on an input or a parameter")
+    returned = program.graph.output_node().args[0]
+    marked: dict[Any, int] = {}
+    repeated: dict[str, str] = {}
     tracer.name = "output"
-    tracer.output(*results)
+    found = zip(returned, outputs, specs, strict=True)
+    own = [(node, output) for node, output, spec in found if _is_output(spec)]
+    for number, (node, output) in enumerate(own):
+        if not isinstance(output, Value):
+            continue
+        first = marked.setdefault(node, number)
+        if first == number:
+            tracer.output(output)
+        else:
+            repeated[f"output {number}"] = f"the same as output {first}, which is one output"
+    if not marked:
+        raise InvalidModelError("no output depends on an input or a parameter")
     provenance = Provenance(
         source,
         "torch",
@@ -163,7 +203,7 @@ def from_torch(
         given.shapes,
         dict(reader.operators),
         {tensor.name: tensor.size for tensor in network.parameters},
-        given.skipped(),
+        given.skipped() | repeated,
     )
     network.record_provenance(provenance)
     return network

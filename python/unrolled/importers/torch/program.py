@@ -11,18 +11,23 @@ from typing import Any
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, InvalidModelError, UnrolledError
+from unrolled.importers.door import Door
 from unrolled.importers.torch.fx import mutates_views
 from unrolled.importers.torch.graph import constant_of
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Shape, Value
 
-__all__ = ["Program", "exported"]
+__all__ = ["FROM_TORCH", "Program", "exported"]
+
+FROM_TORCH = Door("from_torch", {"inputs": "example_inputs"})
 
 LONGEST_REASON = 500
 """Characters of an error of the exporter that are shown."""
 
 
-def exported(module: Any, inputs: Any, kwargs: Mapping[str, Any], training: bool) -> Any:
+def exported(
+    module: Any, inputs: Any, kwargs: Mapping[str, Any], training: bool, door: Door
+) -> Any:
     """The program of a module, with nothing written in place that is also seen through a view.
 
     Raises
@@ -41,7 +46,8 @@ def exported(module: Any, inputs: Any, kwargs: Mapping[str, Any], training: bool
         )
     if inputs is None and not kwargs and not is_program:
         raise InvalidArgumentError(
-            "from_torch() needs example inputs of a module, such as torch.zeros(1, 3, 224, 224)"
+            f"{described(module)} needs example inputs: give "
+            f"{door.inputs(FROM_TORCH, 'torch.zeros(1, 3, 224, 224)')}, in the shape that it takes"
         )
     program = module
     with _quiet(torch):
@@ -50,7 +56,7 @@ def exported(module: Any, inputs: Any, kwargs: Mapping[str, Any], training: bool
                 program = _export(torch, module, inputs, kwargs, training)
             if mutates_views(program.graph_module):
                 program = program.run_decompositions({})
-        except UnrolledError:
+        except (UnrolledError, MemoryError):
             raise
         except Exception as error:
             raise InvalidModelError(
@@ -129,7 +135,7 @@ class Program:
         Of the inputs of the model.
     """
 
-    def __init__(self, program: Any, tracer: Tracer) -> None:
+    def __init__(self, program: Any, tracer: Tracer, door: Door) -> None:
         torch = import_optional("torch", "torch")
         self.shapes: dict[str, Shape] = {}
         self.inputs: list[Any] = []
@@ -137,6 +143,7 @@ class Program:
         self._tied: dict[str, str] = {}
         self._names: dict[Any, str] = {}
         self._tracer = tracer
+        self._door = door
         self._torch = torch
         nodes = program.graph.find_nodes(op="placeholder")
         for node, spec in zip(nodes, program.graph_signature.input_specs, strict=True):
@@ -180,7 +187,8 @@ class Program:
             if not isinstance(length, int):
                 raise InvalidModelError(
                     f"input '{node.name}': axis {axis} has no fixed length ({length}); give "
-                    "example inputs, whose shapes it will have"
+                    f"{self._door.inputs(FROM_TORCH, 'torch.zeros(1, 3, 224, 224)')}, in the shape "
+                    "that it shall have"
                 )
         name = node.name
         self.shapes[name] = shape

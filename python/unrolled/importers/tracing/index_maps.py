@@ -8,39 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 from unrolled._core import Relation
-from unrolled.errors import InvalidModelError
 from unrolled.importers.tracing.values import Operand, Shape
 
-__all__ = ["along_axes", "numbered"]
+__all__ = ["MOST_ELEMENTS", "Indices", "along_axes", "numbered"]
 
 Indices = npt.NDArray[np.int64]
 
-MOST_ELEMENTS = 1 << 26
+MOST_ELEMENTS = 1 << 24
 """Of all operands of a movement that is found by running it."""
 
 
-def numbered(name: str, operands: Sequence[Operand]) -> tuple[list[Indices], list[int]]:
-    """Arrays in which each element of the operands has a number of its own, from 1 on.
-
-    Returns
-    -------
-    arrays : list of numpy.ndarray
-    starts : list of int
-        One less than the first number of each.
-
-    Raises
-    ------
-    InvalidModelError
-        The operands are too large.
-    """
+def numbered(operands: Sequence[Operand]) -> tuple[list[Indices], list[int]]:
+    """Arrays of element numbers, and one less than the first number of each."""
     starts = [0]
     for operand in operands:
         starts.append(starts[-1] + operand.size)
-    if starts[-1] > MOST_ELEMENTS:
-        raise InvalidModelError(
-            f"{name}: {starts[-1]:,} elements are too many to follow one by one; at most "
-            f"{MOST_ELEMENTS:,} are"
-        )
     arrays = [
         np.arange(start + 1, start + operand.size + 1, dtype=np.int64).reshape(operand.shape)
         for start, operand in zip(starts, operands, strict=False)

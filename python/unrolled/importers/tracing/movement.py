@@ -8,13 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidModelError
-from unrolled.importers.tracing.base import Base, Link, shifted
-from unrolled.importers.tracing.index_maps import along_axes, numbered
+from unrolled.importers.tracing.base import MOVE, Base, Link, shifted
+from unrolled.importers.tracing.index_maps import (
+    MOST_ELEMENTS,
+    Indices,
+    along_axes,
+    numbered,
+)
 from unrolled.importers.tracing.values import Array, Constant, Node, Operand, Shape, Value, size_of
 
 __all__ = ["Movement"]
+
+COST_OF_FOLLOWING = 4
+"""What it takes to follow an element through a movement, in elements of constants."""
 
 
 class Movement(Base):
@@ -28,7 +36,7 @@ class Movement(Base):
                 f"{self.name}: a tensor of shape {x.shape} cannot be given the shape {shape}"
             )
         if isinstance(x, Constant):
-            return x.mapped(shape, lambda array: array.reshape(shape))
+            return self.work_out(shape, lambda array: array.reshape(shape), x)
         if shape == x.shape:
             return x
         if x.node.is_statistic:
@@ -36,10 +44,14 @@ class Movement(Base):
             if view is not None:
                 return view
         # A reshape of a reshape is one of the first tensor, and may be nothing at all.
-        whole = x.node.operands[0] if x.node.kind == "reshaped" else x
+        whole = x
+        if x.node.kind == "reshaped":
+            whole = x.node.operands[0]
+            whole = replace(whole, function=whole.function.followed_by(x.function))
         if whole.shape == shape:
             return whole
-        return Value(Node("reshaped", self.name, shape, (whole,)), shape)
+        node = Node("reshaped", self.name, shape, (whole,), is_weight=x.node.is_weight)
+        return Value(node, shape)
 
     def transpose(self, x: Operand, order: Sequence[int]) -> Operand:
         """Axis i of the result is axis ``order[i]``."""
@@ -50,7 +62,7 @@ class Movement(Base):
             )
         shape = tuple([x.shape[axis] for axis in order])
         if isinstance(x, Constant):
-            return x.mapped(shape, lambda array: array.transpose(order))
+            return self.work_out(shape, lambda array: array.transpose(order), x)
         if order == tuple(range(x.rank)):
             return x
         if x.node.is_statistic:
@@ -86,7 +98,7 @@ class Movement(Base):
                 f"{self.name}: a tensor of shape {x.shape} does not broadcast to {shape}"
             )
         if isinstance(x, Constant):
-            return x.mapped(shape, lambda array: np.broadcast_to(array, shape))
+            return self.work_out(shape, lambda array: np.broadcast_to(array, shape), x)
         if shape == x.shape:
             return x
         places = tuple(range(x.rank)) if x.axes is None else x.axes
@@ -120,8 +132,8 @@ class Movement(Base):
         total = sum(x.shape[axis] for x in operands)
         shape = (*first.shape[:axis], total, *first.shape[axis + 1 :])
         constants = [x for x in operands if isinstance(x, Constant)]
-        if isinstance(first, Constant) and len(constants) == len(operands):
-            return first.mapped(shape, lambda *arrays: np.concatenate(arrays, axis), *constants[1:])
+        if len(constants) == len(operands):
+            return self.work_out(shape, lambda *arrays: np.concatenate(arrays, axis), *constants)
         if not others:
             return first
         links: list[Link] = []
@@ -141,7 +153,9 @@ class Movement(Base):
         axis %= x.rank
         if isinstance(x, Constant):
             shape = (*x.shape[:axis], length, *x.shape[axis + 1 :])
-            return x.mapped(shape, lambda array: array.take(start + step * np.arange(length), axis))
+            return self.work_out(
+                shape, lambda array: array.take(start + step * np.arange(length), axis), x
+            )
         if (start, length, step) == (0, x.shape[axis], 1):
             return x
         if length < 1:
@@ -173,10 +187,11 @@ class Movement(Base):
         at = at % max(length, 1)
         shape = (*x.shape[:axis], *at.shape, *x.shape[axis + 1 :])
         if isinstance(x, Constant):
-            return x.mapped(shape, lambda array: array.take(at, axis))
+            return self.work_out(shape, lambda array: array.take(at, axis), x)
         chosen = at.reshape(-1)
         if not chosen.size:
             raise InvalidModelError(f"{self.name}: an empty tensor of shape {shape}")
+        self.budget.keep(self.name, chosen.size)
         y = self.read(x, {axis: (chosen.size, Relation.select(axis, axis, chosen))})
         return self.reshape(y, shape)
 
@@ -192,17 +207,24 @@ class Movement(Base):
         if min(min(pair) for pair in sides) >= 0:
             # Windows that slide over it take the padding for their own.
             axes = tuple([before for before, _ in sides])
-            return Value(Node("padded", self.name, shape, (x,), axes), shape)
+            return Value(
+                Node("padded", self.name, shape, (x,), axes, is_weight=x.node.is_weight), shape
+            )
         starts = {axis: before for axis, (before, _) in enumerate(sides) if sides[axis] != (0, 0)}
         return self.emit(shape, [(x, shifted(x.rank, starts))])
 
-    def read(self, x: Value, changes: Mapping[int, tuple[int, Relation]]) -> Value:
+    def read(
+        self,
+        x: Value,
+        changes: Mapping[int, tuple[int, Relation]],
+        operation: Operation = MOVE,
+    ) -> Value:
         """Read some axes by relations that give them other lengths, the rest as they are."""
         shape = list(x.shape)
         relations = [Relation.same(axis, axis) for axis in range(x.rank)]
         for axis, (length, relation) in changes.items():
             shape[axis], relations[axis] = length, relation
-        return self.emit(tuple(shape), [(x, relations)])
+        return self.emit(tuple(shape), [(x, relations)], operation)
 
     def choose(self, numbers: Array, operands: Sequence[Operand]) -> Operand:
         """Each element from the operand whose number a constant says, after broadcasting.
@@ -214,6 +236,7 @@ class Movement(Base):
         operands : sequence of Operand
         """
         size = numbers.size
+        self.budget.keep(self.name, size * len(operands))
         places = np.arange(size, dtype=np.int64)
         links: list[Link] = []
         for number, operand in enumerate(operands):
@@ -237,8 +260,8 @@ class Movement(Base):
         """
         constants = [x for x in operands if isinstance(x, Constant)]
         if constants and len(constants) == len(operands):
-            return _worked_out(run, constants)
-        arrays, starts = numbered(self.name, operands)
+            return self._rearranged(run, constants)
+        arrays, starts = self.numbered(operands)
         found = np.asarray(run(*arrays))
         links: list[Link] = []
         for x, start in zip(operands, starts, strict=True):
@@ -249,6 +272,7 @@ class Movement(Base):
                 continue
             relations = along_axes(at, x.shape)
             if relations is None:
+                self.budget.keep(self.name, at.size)
                 flat = self.reshape(x, (x.size,))
                 assert isinstance(flat, Value)
                 chosen = self.emit((at.size,), [(flat, [Relation.select(0, 0, at.reshape(-1))])])
@@ -259,13 +283,35 @@ class Movement(Base):
                 links.append((x, relations))
         return self.emit(found.shape, links) if links else Constant(found.shape)
 
+    def numbered(self, operands: Sequence[Operand]) -> tuple[list[Indices], list[int]]:
+        """Arrays in which each element of the operands has a number of its own, from 1 on.
 
-def _worked_out(run: Callable[..., Any], constants: Sequence[Constant]) -> Constant:
-    arrays = [constant.array for constant in constants if constant.array is not None]
-    if len(arrays) == len(constants):
-        return Constant.of(run(*arrays))
-    numbers, _ = numbered("constant", constants)
-    return Constant(np.asarray(run(*numbers)).shape)
+        Returns
+        -------
+        arrays : list of numpy.ndarray
+        starts : list of int
+            One less than the first number of each.
+
+        Raises
+        ------
+        InvalidModelError
+            The operands are too large, or together with others were.
+        """
+        size = sum(operand.size for operand in operands)
+        if size > MOST_ELEMENTS:
+            raise InvalidModelError(
+                f"{self.name}: {size:,} elements are too many to follow one by one; at most "
+                f"{MOST_ELEMENTS:,} are"
+            )
+        self.budget.work(self.name, COST_OF_FOLLOWING * size)
+        return numbered(operands)
+
+    def _rearranged(self, run: Callable[..., Any], constants: Sequence[Constant]) -> Constant:
+        arrays = [constant.array for constant in constants if constant.array is not None]
+        if len(arrays) == len(constants):
+            return self.held(np.asarray(run(*arrays)), None, *arrays)
+        numbers, _ = self.numbered(constants)
+        return Constant(np.asarray(run(*numbers)).shape)
 
 
 def _with_other_ones(x: Value, shape: Shape) -> Value | None:

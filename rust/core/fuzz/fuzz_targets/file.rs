@@ -1,4 +1,4 @@
-//! A file of any bytes, read as the lists of a graph.
+//! A file of any bytes is read as if it held the lists of a graph.
 #![no_main]
 
 use std::path::PathBuf;
@@ -7,13 +7,13 @@ use std::sync::OnceLock;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use unrolled_core::{
-    FileLists, FilePlace, Graph, GraphCountOptions, Lists, Monitor, Roles, Towards,
+    FileLists, FilePlace, Graph, GraphCountOptions, Lists, Monitor, NodeOrder, Roles, Towards,
 };
 
 #[derive(Arbitrary, Debug)]
 struct Input {
     bytes: Vec<u8>,
-    /// How long every list is.
+    /// The length of every list.
     lengths: Vec<u8>,
     targets: u64,
     wide: bool,
@@ -21,7 +21,7 @@ struct Input {
     threads: bool,
 }
 
-/// One file for each process.
+/// The file, one for every process.
 fn path() -> &'static PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| std::env::temp_dir().join(format!("unrolled-{}", std::process::id())))
@@ -41,7 +41,7 @@ fuzz_target!(|input: Input| {
     let Ok(lists) = FileLists::new(place, offsets.into(), edges as usize) else { return };
     let threads = if input.threads { 2 } else { 1 };
     let lists = Lists::File(lists);
-    let Ok(graph) = Graph::new(lists, Roles::default(), None, threads, &silent) else { return };
+    let Ok(graph) = Graph::new(lists, Roles::default(), NodeOrder::default(), threads, &silent) else { return };
     for exact in [true, false] {
         for towards in [Towards::Outputs, Towards::Inputs, Towards::Both] {
             let options = GraphCountOptions {

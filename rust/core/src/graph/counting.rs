@@ -1,98 +1,75 @@
-//! Counting in a graph: which sweeps are made, with which widths, within which memory.
+//! How a graph is counted: which sweeps are made, with which widths, within which memory.
+//!
+//! Paths towards outputs are counted in the graph's lists, paths from inputs in the same lists turned
+//! round. A graph whose counts are small is counted in log space, where they are exact then.
 
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::graph::building::topological::reversed;
-use crate::graph::counts::{GraphCounts, Side, Store};
+use crate::graph::building::topological::reverse;
+use crate::graph::counts::{GraphCounts, Side, SideCounts};
 use crate::graph::exact::digits::digits;
-use crate::graph::exact::parameter_rows::Kept;
+use crate::graph::exact::parameter_rows::ParameterRows;
 use crate::graph::exact::sweep::{COUNTING, ExactSweep};
 use crate::graph::exact::widths::Widths;
-use crate::graph::frame::{Graph, Lists};
+use crate::graph::frame::Graph;
 use crate::graph::lists::csr::Csr;
-use crate::graph::lists::file::{Turned, with_reader};
-use crate::graph::lists::node_set::Marks;
-use crate::graph::lists::source::{Source, with_source};
-use crate::graph::log::compensated::CarefulSweep;
-use crate::graph::log::rounding::{RoundingSweep, are_few};
+use crate::graph::lists::file::{ReversedReader, with_reader};
+use crate::graph::lists::node_set::NodeSet;
+use crate::graph::lists::place::{Lists, with_source};
+use crate::graph::lists::source::{Source, lists_changed};
+use crate::graph::log::compensated::CompensatedSweep;
+use crate::graph::log::rounding::{RoundingSweep, roundings_are_few};
 use crate::graph::log::running_sums;
-use crate::graph::log::scaled_counts::Scaled;
+use crate::graph::log::scaled_counts::ScaledCounts;
 use crate::graph::log::sweep::LogSweep;
-use crate::graph::roles::marked;
+use crate::graph::options::{GraphCountOptions, Kinds, Towards};
+use crate::graph::roles::node_set;
 use crate::graph::survey::blocks::{Numbering, Survey, survey};
 use crate::graph::sweep::drive;
+use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
-use crate::network::bound::available_memory;
 
-/// Bits of counts that are not worth being bounded better.
+/// If no count has more bits than this, better bounds on widths are not worth their time.
 const CHEAP: u32 = 8 * 56;
 
-/// What memory is asked for.
+/// What memory is needed for, in messages.
 const LOG_SPACE: &str = "counting in log space";
 
-/// How a graph is counted.
-#[derive(Debug, Clone)]
-pub struct GraphCountOptions {
-    /// Integers of unlimited size; otherwise log space.
-    pub exact: bool,
-    /// Where paths lead.
-    pub towards: Towards,
-    /// Which counts are kept.
-    pub kinds: Kinds,
-    /// Threads that count; 0 for one a core. The counts do not depend on it.
-    pub threads: usize,
-    /// Bytes that counts may take; most of what is free by default.
-    pub memory_limit: Option<u64>,
-}
-
-impl Default for GraphCountOptions {
-    fn default() -> Self {
-        Self {
-            exact: true,
-            towards: Towards::Outputs,
-            kinds: Kinds::All,
-            threads: 0,
-            memory_limit: None,
-        }
-    }
-}
-
-/// Where the paths lead that are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Towards {
-    /// From every node to the outputs.
-    Outputs,
-    /// From the inputs to every node.
-    Inputs,
-    /// From the inputs to the outputs, through every node.
-    Both,
-}
-
-/// Nodes whose counts are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kinds {
-    /// All.
-    All,
-    /// Parameters only: memory of exact counts follows the width of the graph, not its length.
-    Parameters,
-}
-
-/// One count of one direction.
+/// One count in one direction.
 struct Job<'j> {
-    ends: &'j Marks,
-    /// Marks in the numbering of the sweep; `None` keeps all.
-    wanted: Option<Marks>,
+    /// The nodes at which paths end, by their places in the sweep.
+    ends: &'j NodeSet,
+    /// The nodes whose counts are kept, by their places in the sweep; `None` for all.
+    wanted: Option<NodeSet>,
+    /// Whether edges have multiplicities.
     weighted: bool,
     exact: bool,
+    /// The most bytes that counts may take.
     limit: u64,
     team: &'j Team,
     monitor: &'j Monitor<'j>,
 }
 
 impl Graph<'_> {
-    /// Counts the paths of every node.
+    /// Counts the paths of every node, in the direction that the options name.
+    ///
+    /// ```
+    /// use unrolled_core::{
+    ///     Graph, GraphCountOptions, Indices, Lists, Monitor, Roles, Towards, from_edges,
+    /// };
+    ///
+    /// // Two paths from node 0 to node 3.
+    /// let (sources, targets): (Indices, Indices) =
+    ///     (vec![0u32, 0, 1, 2].into(), vec![1u32, 2, 3, 3].into());
+    /// let monitor = Monitor::silent();
+    /// let (lists, order) = from_edges(&sources, targets, None, None, 1, &monitor)?;
+    /// let graph = Graph::new(Lists::Memory(lists), Roles::default(), order, 1, &monitor)?;
+    /// let log_space = GraphCountOptions { exact: false, ..GraphCountOptions::default() };
+    /// assert_eq!(graph.count(&log_space, &monitor)?.value(0)?.log2(), 1.0);
+    /// # Ok::<(), unrolled_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::NothingToCount`] for a graph without nodes; [`Error::GraphMemory`];
@@ -108,26 +85,27 @@ impl Graph<'_> {
         let mut sides = Vec::with_capacity(2);
         monitor.plan(match options.towards {
             Towards::Outputs => 1,
-            // Turning the edges round and looking at them again are stages of their own.
+            // Turning the edges round and surveying them again are stages of their own.
             Towards::Inputs => 3,
             Towards::Both => 4,
         });
         if options.towards != Towards::Inputs {
-            sides.push(self.to_outputs(options, limit, &team, monitor)?);
+            sides.push(self.count_to_outputs(options, limit, &team, monitor)?);
         }
         if options.towards != Towards::Outputs {
-            sides.push(self.out_of_inputs(options, limit, &team, monitor)?);
+            sides.push(self.count_from_inputs(options, limit, &team, monitor)?);
         }
         monitor.complete()?;
         let kept = match options.kinds {
             Kinds::All => None,
-            Kinds::Parameters => Some(self.kept(options.towards, monitor)?),
+            Kinds::Parameters => Some(self.kept_nodes(options.towards, monitor)?),
         };
         let frame = Arc::clone(self.frame());
         Ok(GraphCounts::new(frame, sides, options.towards, options.exact, kept))
     }
 
-    fn to_outputs(
+    /// Counts the paths from every node to the outputs.
+    fn count_to_outputs(
         &self,
         options: &GraphCountOptions,
         limit: u64,
@@ -139,7 +117,7 @@ impl Graph<'_> {
         let ends = if frame.rank.is_none() {
             &frame.outputs
         } else {
-            ranked = self.placed(frame.outputs.iter(), false);
+            ranked = self.places(frame.outputs.iter(), false);
             &ranked
         };
         let job = Job {
@@ -155,11 +133,12 @@ impl Graph<'_> {
             Some(csr) => &Lists::Memory(csr.borrowed()),
             None => &self.lists,
         };
-        let store = with_source!(lists, source => job.count(&mut source, &frame.survey))?;
-        Ok(Side { store, flipped: false })
+        let counts = with_source!(lists, source => job.count(&mut source, &frame.survey))?;
+        Ok(Side { counts, flipped: false })
     }
 
-    fn out_of_inputs(
+    /// Counts the paths from the inputs to every node.
+    fn count_from_inputs(
         &self,
         options: &GraphCountOptions,
         limit: u64,
@@ -167,66 +146,68 @@ impl Graph<'_> {
         monitor: &Monitor<'_>,
     ) -> Result<Side> {
         let frame = self.frame();
-        let inputs = self.input_marks(monitor)?;
+        let inputs = self.input_nodes(monitor)?;
         let ends = if inputs.count() > 0 {
-            self.placed(inputs.iter(), true)
+            self.places(inputs.iter(), true)
         } else {
-            self.placed(self.sources(monitor)?.iter(), true)
+            self.places(self.sources(monitor)?.iter(), true)
         };
         let wanted = self.wanted(options, true, monitor)?;
         let weighted = self.is_weighted();
         let (exact, ends) = (options.exact, &ends);
         let job = Job { ends, wanted, weighted, exact, limit, team, monitor };
-        let in_memory = |csr: &Csr<'_>| Ok(Lists::Memory(reversed(csr, team, monitor)?));
+        let in_memory = |csr: &Csr<'_>| Ok(Lists::Memory(reverse(csr, team, monitor)?));
         let turned = match (&frame.renumbered, &self.lists) {
             (Some(csr), _) | (None, Lists::Memory(csr)) => in_memory(csr)?,
             (None, Lists::File(file)) => {
-                let store = with_reader!(file, reader => {
-                    let mut source = Turned::new(reader)?;
-                    let survey = rising(&mut source, monitor)?;
+                let counts = with_reader!(file, reader => {
+                    let mut source = ReversedReader::new(reader)?;
+                    let survey = survey_topological(&mut source, monitor)?;
                     job.count(&mut source, &survey)
                 })?;
-                return Ok(Side { store, flipped: true });
+                return Ok(Side { counts, flipped: true });
             }
         };
-        let store = with_source!(&turned, source => {
-            let survey = rising(&mut source, monitor)?;
+        let counts = with_source!(&turned, source => {
+            let survey = survey_topological(&mut source, monitor)?;
             job.count(&mut source, &survey)
         })?;
-        Ok(Side { store, flipped: true })
+        Ok(Side { counts, flipped: true })
     }
 
-    /// Marks nodes at their places in the sweep.
-    fn placed(&self, nodes: impl Iterator<Item = usize>, flipped: bool) -> Marks {
-        let mut marks = Marks::none(self.nodes());
+    /// The places of some nodes in a sweep, which goes from the other end if `flipped`.
+    fn places(&self, nodes: impl Iterator<Item = usize>, flipped: bool) -> NodeSet {
+        let mut marks = NodeSet::empty(self.nodes());
         for node in nodes {
             let place = self.rank(node);
-            marks.mark(if flipped { self.nodes() - 1 - place } else { place });
+            marks.insert(if flipped { self.nodes() - 1 - place } else { place });
         }
         marks
     }
 
-    /// The nodes whose counts are kept, at their places in the sweep; `None` for all.
+    /// The places in the sweep of the nodes whose counts are kept; `None` for all.
     fn wanted(
         &self,
         options: &GraphCountOptions,
         flipped: bool,
         monitor: &Monitor<'_>,
-    ) -> Result<Option<Marks>> {
+    ) -> Result<Option<NodeSet>> {
         if options.kinds == Kinds::All || !options.exact {
             return Ok(None);
         }
-        Ok(Some(self.placed(self.kept(options.towards, monitor)?.iter(), flipped)))
+        Ok(Some(self.places(self.kept_nodes(options.towards, monitor)?.iter(), flipped)))
     }
 
-    /// The nodes whose counts are kept if not all are.
-    fn kept(&self, towards: Towards, monitor: &Monitor<'_>) -> Result<Marks> {
+    /// The nodes whose counts are kept where not all are: parameters, or outputs if paths are counted from
+    /// the inputs.
+    fn kept_nodes(&self, towards: Towards, monitor: &Monitor<'_>) -> Result<NodeSet> {
         if towards == Towards::Inputs {
             return Ok(self.frame().outputs.clone());
         }
-        marked(&self.parameters(monitor)?.nodes, self.nodes(), "parameter")
+        node_set(&self.parameters(monitor)?.nodes, self.nodes(), "parameter")
     }
 
+    /// Whether edges have multiplicities.
     fn is_weighted(&self) -> bool {
         match &self.lists {
             Lists::Memory(csr) => csr.multiplicity.is_some(),
@@ -235,62 +216,65 @@ impl Graph<'_> {
     }
 }
 
-fn rising<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<Survey> {
+/// The survey of lists that must be numbered topologically.
+fn survey_topological<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<Survey> {
     match survey(source, monitor)? {
         Numbering::Topological(survey) => Ok(survey),
-        Numbering::Other => Err(crate::graph::lists::source::changed()),
+        Numbering::Other => Err(lists_changed()),
     }
 }
 
 impl Job<'_> {
-    fn count<S: Source>(self, source: &mut S, survey: &Survey) -> Result<Store> {
+    /// Does the job, with the cheapest sweeps that serve.
+    fn count<S: Source>(self, source: &mut S, survey: &Survey) -> Result<SideCounts> {
         let steps = (source.nodes() + source.edges()) as u64;
         let below = |most| !self.weighted && survey.bits.iter().all(|&bits| bits <= most);
-        // In log space, counts below 2^53 are exact.
+        // Counts below 2^53 are exact in log space, too.
         let small = below(53);
         if self.exact
             && !small
             && let Some(widths) = self.widths(survey, below(CHEAP))
         {
             self.monitor.start(steps);
-            return self.exactly(source, survey, widths, 0);
+            return self.count_exactly(source, survey, widths, 0);
         }
         self.monitor.start(if self.exact && !small { 2 * steps } else { steps });
-        self.check_memory(LOG_SPACE, Scaled::bytes_of(source.nodes()))?;
-        let words = !self.weighted && running_sums::are_worth(survey, source);
+        self.check_memory(LOG_SPACE, ScaledCounts::bytes_of(source.nodes()))?;
+        let words = !self.weighted && running_sums::is_worth_it(survey, source);
         let mut sweep = LogSweep::new(source.nodes(), self.ends, &survey.stretches, words);
         drive(source, survey, self.team, self.monitor, &mut sweep)?;
         let scaled = sweep.finish(self.monitor)?;
         if scaled.is_exact() {
-            return Ok(Store::scaled(scaled, 0));
+            return Ok(SideCounts::scaled(scaled, 0));
         }
         if !self.exact {
-            return self.carefully(source, survey, scaled);
+            return self.check_rounding(source, survey, scaled);
         }
-        let widths = Widths::of_scaled(&scaled, source.nodes(), self.monitor)?;
+        let widths = Widths::from_log_space(&scaled, source.nodes(), self.monitor)?;
         let peak = scaled.bytes();
         drop(scaled);
-        self.exactly(source, survey, widths, peak)
+        self.count_exactly(source, survey, widths, peak)
     }
 
-    /// The widths of exact counts, if they need no sweep in log space.
+    /// The widths of exact counts, if they can be had without a sweep in log space.
     fn widths<'s>(&self, survey: &'s Survey, cheap: bool) -> Option<Widths<'s>> {
         if cheap {
             let widths = survey.bits.iter().map(|&bits| digits(bits.into()));
             return Some(Widths::Known(widths.collect()));
         }
-        if self.weighted { None } else { Widths::found(survey) }
+        if self.weighted { None } else { Widths::from_growth(survey) }
     }
 
-    /// Counts once more where rounding may have moved a logarithm of `scaled` too far.
-    fn carefully<S: Source>(
+    /// The counts `scaled`, if rounding has moved no logarithm too far; else counts once more with
+    /// compensated sums.
+    fn check_rounding<S: Source>(
         self,
         source: &mut S,
         survey: &Survey,
-        scaled: Scaled,
-    ) -> Result<Store> {
-        if !self.weighted && are_few(&scaled, survey, self.ends, source) {
-            return Ok(Store::scaled(scaled, 0));
+        scaled: ScaledCounts,
+    ) -> Result<SideCounts> {
+        if !self.weighted && roundings_are_few(&scaled, survey, self.ends, source) {
+            return Ok(SideCounts::scaled(scaled, 0));
         }
         let nodes = source.nodes();
         let bounding = scaled.bytes() + RoundingSweep::bytes(nodes);
@@ -298,35 +282,37 @@ impl Job<'_> {
         let mut sweep = RoundingSweep::new(&scaled, self.ends);
         drive(source, survey, self.team, self.monitor, &mut sweep)?;
         if !sweep.found_too_many {
-            return Ok(Store::scaled(scaled, bounding));
+            return Ok(SideCounts::scaled(scaled, bounding));
         }
         drop(scaled);
-        let needed = CarefulSweep::bytes(nodes);
+        let needed = CompensatedSweep::bytes(nodes);
         self.check_memory(LOG_SPACE, needed)?;
-        let mut sweep = CarefulSweep::new(nodes, self.ends);
+        let mut sweep = CompensatedSweep::new(nodes, self.ends);
         drive(source, survey, self.team, self.monitor, &mut sweep)?;
-        let stragglers = sweep.scaled.bytes() - Scaled::bytes_of(nodes);
-        Ok(Store::scaled(sweep.scaled, bounding.max(needed + stragglers)))
+        let stragglers = sweep.scaled.bytes() - ScaledCounts::bytes_of(nodes);
+        Ok(SideCounts::scaled(sweep.scaled, bounding.max(needed + stragglers)))
     }
 
-    fn exactly<S: Source>(
+    /// Counts exactly; `before` are the bytes that there were at once before.
+    fn count_exactly<S: Source>(
         mut self,
         source: &mut S,
         survey: &Survey,
         widths: Widths<'_>,
         before: u64,
-    ) -> Result<Store> {
+    ) -> Result<SideCounts> {
         let kept = match self.wanted.take() {
-            Some(wanted) => Some(Kept::plan(source, wanted, self.monitor)?),
+            Some(wanted) => Some(ParameterRows::plan(source, wanted, self.monitor)?),
             None => None,
         };
         let (ends, limit) = (self.ends, self.limit);
         let mut sweep = ExactSweep::new(source.nodes(), widths, ends, survey, kept, limit);
         self.check_memory(COUNTING, sweep.needed())?;
         drive(source, survey, self.team, self.monitor, &mut sweep)?;
-        Ok(Store::exact(sweep, before))
+        Ok(SideCounts::exact(sweep, before))
     }
 
+    /// Refuses to take more memory than is allowed.
     fn check_memory(&self, what: &str, needed: u64) -> Result<()> {
         if needed > self.limit {
             let (what, limit) = (what.into(), self.limit);

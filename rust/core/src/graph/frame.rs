@@ -1,37 +1,34 @@
-//! Explicit graphs: one node for every scalar, successor lists, and counts for every node.
+//! Graphs that were checked: successor lists in topological order, and the roles of nodes.
+//!
+//! How a graph is counted is in `counting.rs`.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result};
-use crate::graph::building::topological::{Renumbered, renumber};
-use crate::graph::lists::csr::{Csr, Index, Indices, with_indices};
-use crate::graph::lists::file::FileLists;
-use crate::graph::lists::node_set::Marks;
-use crate::graph::lists::source::{Source, changed, with_source};
-use crate::graph::roles::{ParameterNodes, Parameters, Roles, marked};
+use crate::graph::building::topological::{TopologicalLists, renumber};
+use crate::graph::lists::csr::{Csr, Index, with_indices};
+use crate::graph::lists::node_set::NodeSet;
+use crate::graph::lists::place::{Lists, with_source};
+use crate::graph::lists::source::{Source, lists_changed};
+use crate::graph::roles::{ParameterNodes, Parameters, Roles, node_set};
 use crate::graph::survey::blocks::{Numbering, Survey, survey};
+use crate::graph::survey::node_order::{NodeOrder, rank_error};
 use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
 
-/// Where the successor lists of a graph are.
-#[derive(Debug, Clone)]
-pub enum Lists<'a> {
-    /// In memory.
-    Memory(Csr<'a>),
-    /// In a file, read from its end to its beginning with every sweep.
-    File(FileLists<'a>),
-}
-
 /// An immutable directed acyclic multigraph with outputs, inputs and parameters.
 ///
+/// A path from a parameter to an output is a context of the parameter (see the crate's documentation).
+///
 /// ```
-/// use unrolled_core::{Csr, Graph, GraphCountOptions, Lists, Monitor, Roles};
+/// use unrolled_core::{Csr, Graph, GraphCountOptions, Lists, Monitor, NodeOrder, Roles};
 ///
 /// // 0 -> 1, 0 -> 2, 1 -> 2
 /// let lists = Csr::new(vec![0u32, 2, 3, 3].into(), vec![1u32, 2, 2].into(), None)?;
 /// let monitor = Monitor::silent();
-/// let graph = Graph::new(Lists::Memory(lists), Roles::default(), None, 1, &monitor)?;
+/// let order = NodeOrder::default();
+/// let graph = Graph::new(Lists::Memory(lists), Roles::default(), order, 1, &monitor)?;
 /// let counts = graph.count(&GraphCountOptions::default(), &monitor)?;
 /// assert_eq!(counts.value(0)?.exact, Some(2u32.into()));
 /// # Ok::<(), unrolled_core::Error>(())
@@ -42,26 +39,28 @@ pub struct Graph<'a> {
     pub(super) frame: Arc<Frame>,
 }
 
-/// All that is known of a graph beside its lists: see [`Graph::frame`].
+/// Everything that is known of a graph beside its lists: see [`Graph::frame`].
 #[derive(Debug)]
 pub struct Frame {
     pub(super) nodes: usize,
-    /// Of the lists that are swept.
+    /// The survey of the lists that are swept.
     pub(super) survey: Survey,
-    /// The number of every node in the lists that are swept, if it is another one.
+    /// The number of every node in the lists that are swept, if nodes are numbered otherwise there.
     pub(super) rank: Option<Vec<u32>>,
-    /// Those lists, if they are not the graph's own.
+    /// The lists that are swept, if they are not the graph's own.
     pub(super) renumbered: Option<Csr<'static>>,
-    pub(super) outputs: Marks,
-    inputs: Option<Marks>,
+    pub(super) outputs: NodeSet,
+    inputs: Option<NodeSet>,
     parameters: ParameterNodes,
-    sources: OnceLock<Marks>,
+    /// The nodes without a predecessor, once somebody asked for them.
+    sources: OnceLock<NodeSet>,
+    /// The parameters node by node, once somebody asked for them.
     resolved: OnceLock<Parameters>,
 }
 
 impl<'a> Graph<'a> {
-    /// Checks the lists, and numbers the nodes topologically if they are not so already. Lists that
-    /// are sorted already may come with `rank`, the number in them of every node.
+    /// Checks the lists, and numbers the nodes topologically if they are not so already. `order` is
+    /// what is known of the order of the nodes before; [`NodeOrder::default`] knows nothing.
     /// `threads` may be 0 for one a core.
     ///
     /// # Errors
@@ -69,25 +68,25 @@ impl<'a> Graph<'a> {
     /// [`Error::GraphCycle`]; [`Error::GraphFile`] for a file that is not numbered topologically;
     /// [`Error::Interrupted`].
     pub fn new(
-        mut lists: Lists<'a>,
+        lists: Lists<'a>,
         roles: Roles,
-        rank: Option<Vec<u32>>,
+        order: NodeOrder,
         threads: usize,
         monitor: &Monitor<'_>,
     ) -> Result<Self> {
         monitor.plan(3);
         let team = Team::new(threads);
         let nodes = lists.nodes();
-        check_rank(rank.as_deref(), nodes)?;
+        let (rank, numbering) = order.parts(nodes, lists.edges())?;
         let outputs = match roles.outputs {
-            Some(ids) => marked(&ids, nodes, "output")?,
-            None => unranked(sinks(&lists), rank.as_deref()),
+            Some(ids) => node_set(&ids, nodes, "output")?,
+            None => nodes_at(sinks(&lists), rank.as_deref()),
         };
-        let inputs = roles.inputs.map(|ids| marked(&ids, nodes, "input")).transpose()?;
+        let inputs = roles.inputs.map(|ids| node_set(&ids, nodes, "input")).transpose()?;
         match &roles.parameters {
             ParameterNodes::Sources => {}
             ParameterNodes::Nodes(ids) => {
-                marked(ids, nodes, "parameter")?;
+                node_set(ids, nodes, "parameter")?;
             }
             ParameterNodes::Labels(labels) if labels.len() != nodes => {
                 let given = labels.len();
@@ -97,13 +96,18 @@ impl<'a> Graph<'a> {
             }
             ParameterNodes::Labels(_) => {}
         }
-        let (rank, renumbered, survey) = match (lists.survey(monitor)?, rank) {
+        let numbering = match numbering {
+            Some(numbering) => numbering,
+            None => with_source!(&lists, source => survey(&mut source, monitor))?,
+        };
+        let (rank, renumbered, survey) = match (numbering, rank) {
             (Numbering::Topological(survey), rank) => (rank, None, survey),
             (Numbering::Other, Some(_)) => return Err(rank_error("lists that are not sorted")),
             (Numbering::Other, None) => {
-                let Renumbered { csr, rank } = renumber(lists.memory()?, &team, monitor)?;
-                let mut sorted = Lists::Memory(csr.borrowed());
-                let Numbering::Topological(survey) = sorted.survey(monitor)? else {
+                let TopologicalLists { csr, rank } = renumber(lists.memory()?, &team, monitor)?;
+                let sorted = Lists::Memory(csr.borrowed());
+                let numbering = with_source!(&sorted, source => survey(&mut source, monitor))?;
+                let Numbering::Topological(survey) = numbering else {
                     return Err(Error::Internal("renumbering left an edge that falls".into()));
                 };
                 (Some(rank), Some(csr), survey)
@@ -124,51 +128,53 @@ impl<'a> Graph<'a> {
         Ok(Self { lists, frame: Arc::new(frame) })
     }
 
-    /// The graph of lists that [`Graph::new`] checked before, which gave this frame. If the lists
-    /// were changed since, counting ends with an error.
+    /// The graph of lists that were checked before, by the [`Graph::new`] that gave this frame. If the
+    /// lists were changed since, counting ends with an error.
     ///
     /// # Errors
     /// [`Error::InvalidGraph`] if the lists have another number of nodes.
     pub fn with_frame(lists: Lists<'a>, frame: Arc<Frame>) -> Result<Self> {
-        if lists.nodes() == frame.nodes { Ok(Self { lists, frame }) } else { Err(changed()) }
+        if lists.nodes() == frame.nodes { Ok(Self { lists, frame }) } else { Err(lists_changed()) }
     }
 
-    /// What was found out about the lists, to be used with the same lists again.
+    /// What was found out about the lists, to be used with the same lists again by
+    /// [`Graph::with_frame`].
     #[must_use]
     pub fn frame(&self) -> &Arc<Frame> {
         &self.frame
     }
 
-    /// Number of nodes.
+    /// The number of nodes.
     #[must_use]
     pub fn nodes(&self) -> usize {
         self.frame.nodes
     }
 
-    /// Number of edges, parallel ones counted one by one.
+    /// The number of edges; parallel edges are counted one by one.
     #[must_use]
     pub fn edges(&self) -> usize {
         self.frame.survey.edges
     }
 
-    /// Number of outputs.
+    /// The outputs, in rising order.
     #[must_use]
     pub fn outputs(&self) -> Vec<u32> {
         self.frame.outputs.iter().map(|node| node as u32).collect()
     }
 
-    /// The inputs: as given, or the nodes without a predecessor that are no parameters.
+    /// The inputs, in rising order: those of the roles, or else the nodes without a predecessor that are no
+    /// parameters.
     ///
     /// # Errors
-    /// [`Error::Interrupted`], and what a file may give.
+    /// [`Error::Interrupted`], and [`Error::GraphFile`] if a file cannot be read.
     pub fn inputs(&self, monitor: &Monitor<'_>) -> Result<Vec<u32>> {
-        Ok(self.input_marks(monitor)?.iter().map(|node| node as u32).collect())
+        Ok(self.input_nodes(monitor)?.iter().map(|node| node as u32).collect())
     }
 
-    /// For every node the label of the parameter it is, or -1.
+    /// For every node the label of its parameter, or -1 if it is no parameter.
     ///
     /// # Errors
-    /// [`Error::Interrupted`], and what a file may give.
+    /// [`Error::Interrupted`], and [`Error::GraphFile`] if a file cannot be read.
     pub fn parameter_labels(&self, monitor: &Monitor<'_>) -> Result<Vec<i64>> {
         if let ParameterNodes::Labels(labels) = &self.frame.parameters {
             return Ok(labels.iter().map(|&label| label.max(-1)).collect());
@@ -180,6 +186,7 @@ impl<'a> Graph<'a> {
         Ok(labels)
     }
 
+    /// The parameters node by node.
     pub(crate) fn parameters(&self, monitor: &Monitor<'_>) -> Result<&Parameters> {
         if let Some(parameters) = self.frame.resolved.get() {
             return Ok(parameters);
@@ -187,34 +194,35 @@ impl<'a> Graph<'a> {
         let parameters = match &self.frame.parameters {
             ParameterNodes::Sources => Parameters::untied(self.sources(monitor)?),
             ParameterNodes::Nodes(ids) => {
-                Parameters::untied(&marked(ids, self.nodes(), "parameter")?)
+                Parameters::untied(&node_set(ids, self.nodes(), "parameter")?)
             }
             ParameterNodes::Labels(labels) => Parameters::labelled(labels),
         };
         Ok(self.frame.resolved.get_or_init(|| parameters))
     }
 
-    pub(crate) fn input_marks(&self, monitor: &Monitor<'_>) -> Result<Cow<'_, Marks>> {
+    /// The inputs as a set.
+    pub(crate) fn input_nodes(&self, monitor: &Monitor<'_>) -> Result<Cow<'_, NodeSet>> {
         if let Some(inputs) = &self.frame.inputs {
             return Ok(Cow::Borrowed(inputs));
         }
         let mut inputs = self.sources(monitor)?.clone();
         for &node in &self.parameters(monitor)?.nodes {
-            inputs.clear(node as usize);
+            inputs.remove(node as usize);
         }
         Ok(Cow::Owned(inputs))
     }
 
-    /// Nodes without a predecessor.
-    pub(crate) fn sources(&self, monitor: &Monitor<'_>) -> Result<&Marks> {
+    /// The nodes without a predecessor.
+    pub(crate) fn sources(&self, monitor: &Monitor<'_>) -> Result<&NodeSet> {
         if let Some(sources) = self.frame.sources.get() {
             return Ok(sources);
         }
         let sources =
             with_source!(&self.lists, source => without_predecessor(&mut source, monitor))?;
-        // Lists of the graph's own numbering have its sources, even where others are swept.
+        // The graph's own lists tell its sources by their own numbers, even if other lists are swept.
         let rank = if self.frame.renumbered.is_some() { None } else { self.frame.rank.as_deref() };
-        Ok(self.frame.sources.get_or_init(|| unranked(sources, rank)))
+        Ok(self.frame.sources.get_or_init(|| nodes_at(sources, rank)))
     }
 
     /// The number of a node in the lists that are swept.
@@ -224,6 +232,7 @@ impl<'a> Graph<'a> {
 }
 
 impl Frame {
+    /// The number of a node in the lists that are swept.
     #[inline(always)]
     pub(crate) fn rank(&self, node: usize) -> usize {
         self.rank.as_ref().map_or(node, |rank| rank[node] as usize)
@@ -236,95 +245,49 @@ impl Frame {
         self.rank.as_deref()
     }
 
-    /// The sorted lists, if they are not the graph's own.
+    /// The lists in topological order; `None` if the graph's own lists are in that order.
     #[must_use]
     pub fn sorted(&self) -> Option<&Csr<'static>> {
         self.renumbered.as_ref()
     }
 }
 
-impl Lists<'_> {
-    fn nodes(&self) -> usize {
-        match self {
-            Self::Memory(csr) => csr.nodes(),
-            Self::File(file) => file.nodes(),
-        }
-    }
-
-    pub(crate) fn offsets(&self) -> &Indices<'_> {
-        match self {
-            Self::Memory(csr) => &csr.offsets,
-            Self::File(file) => &file.offsets,
-        }
-    }
-
-    fn memory(&self) -> Result<&Csr<'_>> {
-        match self {
-            Self::Memory(csr) => Ok(csr),
-            Self::File(file) => Err(file.not_topological()),
-        }
-    }
-
-    /// How nodes are numbered; looks at the edges only if nobody did.
-    fn survey(&mut self, monitor: &Monitor<'_>) -> Result<Numbering> {
-        if let Self::Memory(csr) = self
-            && let Some(numbering) = csr.numbering.take()
-        {
-            return Ok(numbering);
-        }
-        with_source!(&*self, source => survey(&mut source, monitor))
-    }
+/// The nodes without a successor.
+fn sinks(lists: &Lists<'_>) -> NodeSet {
+    with_indices!(lists.offsets(), offsets => NodeSet::of_equal_neighbours(offsets))
 }
 
-fn sinks(lists: &Lists<'_>) -> Marks {
-    with_indices!(lists.offsets(), offsets => Marks::of_equal(offsets))
-}
-
-fn rank_error(what: &str) -> Error {
-    Error::InvalidGraph { reason: format!("a topological order came with {what}") }
-}
-
-/// Refuses a rank that is no permutation.
-fn check_rank(rank: Option<&[u32]>, nodes: usize) -> Result<()> {
-    let Some(rank) = rank else { return Ok(()) };
-    let mut seen = Marks::none(nodes);
-    let mut twice = |&rank: &u32| rank as usize >= nodes || seen.mark(rank as usize);
-    if rank.len() != nodes || rank.iter().any(&mut twice) {
-        return Err(rank_error("a rank that is no permutation of the nodes"));
-    }
-    Ok(())
-}
-
-/// Marks of places in lists, as marks of nodes.
-fn unranked(marks: Marks, rank: Option<&[u32]>) -> Marks {
-    let Some(rank) = rank else { return marks };
-    let mut nodes = Marks::none(rank.len());
+/// The nodes that stand at `places` in the lists that are swept.
+fn nodes_at(places: NodeSet, rank: Option<&[u32]>) -> NodeSet {
+    let Some(rank) = rank else { return places };
+    let mut nodes = NodeSet::empty(rank.len());
     for (node, &place) in rank.iter().enumerate() {
-        if marks.has(place as usize) {
-            nodes.mark(node);
+        if places.contains(place as usize) {
+            nodes.insert(node);
         }
     }
     nodes
 }
 
-fn without_predecessor<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<Marks> {
+/// The nodes without a predecessor, by their numbers in the source.
+fn without_predecessor<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<NodeSet> {
     const PIECE: usize = 1 << 16;
     let nodes = source.nodes();
-    let mut targets = Marks::none(nodes);
+    let mut targets = NodeSet::empty(nodes);
     let mut end = nodes;
     while end > 0 {
-        let (first, rows) = source.before(end)?;
-        for piece in rows.targets.chunks(PIECE) {
+        let (first, lists) = source.before(end)?;
+        for piece in lists.targets.chunks(PIECE) {
             for id in piece {
                 let id = Index::position(*id);
                 if id >= nodes {
-                    return Err(changed());
+                    return Err(lists_changed());
                 }
-                targets.mark(id);
+                targets.insert(id);
             }
             monitor.breathe(piece.len() as u64)?;
         }
         end = first;
     }
-    Ok(targets.inverted())
+    Ok(targets.complement())
 }

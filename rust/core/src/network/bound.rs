@@ -1,17 +1,14 @@
-//! Cheap bounds, before anything is counted.
+//! A cheap bound on the memory of a count, before anything is counted.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
+use crate::network::plan::Incoming;
 use crate::network::relation::{AxisRelation, Relation};
-use crate::network::sweep::Incoming;
 use crate::network::tensors::{Network, TensorId};
 use crate::number::{Exact, Number};
 
-/// Bytes that all activations together would take with every element stored: more than any exact
-/// count of the network holds at once.
+/// The bytes that all activations together would take if every element were stored. This is more than any
+/// exact count of the network takes at once.
 pub(crate) fn most_bytes(network: &Network, order: &[TensorId], incoming: &Incoming<'_>) -> u64 {
-    // At most this many bits in a count of each tensor; 0 where nothing leads to an output.
+    // A count of a tensor has at most so many bits; 0 where nothing leads to an output.
     let mut bits = vec![0u64; network.tensors().len()];
     for &output in network.outputs() {
         bits[output.0] = 1;
@@ -34,12 +31,12 @@ pub(crate) fn most_bytes(network: &Network, order: &[TensorId], incoming: &Incom
     bytes
 }
 
-/// Bits that a count grows by when multiplied by `factor`, at most.
+/// A count that is multiplied by `factor` grows by at most so many bits.
 fn bit_length(factor: u64) -> u64 {
     u64::from(u64::BITS - factor.saturating_sub(1).leading_zeros())
 }
 
-/// At most how many target indices read one source index.
+/// At most so many target indices read one source index.
 fn most_readers(part: &AxisRelation, shape: &[u64]) -> u64 {
     let extent: u64 = part.target_axes.iter().map(|&axis| shape[axis]).product();
     match &part.relation {
@@ -49,28 +46,5 @@ fn most_readers(part: &AxisRelation, shape: &[u64]) -> u64 {
         Relation::Blocks { groups } => extent / groups,
         Relation::Sparse(rows) => rows.multiplicities.iter().sum(),
         _ => extent,
-    }
-}
-
-/// Most of the memory that is free on this machine, in bytes; asked for again after a second.
-pub(crate) fn available_memory() -> u64 {
-    static LATEST: Mutex<Option<(Instant, u64)>> = Mutex::new(None);
-    let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
-    match *latest {
-        Some((at, bytes)) if at.elapsed() < Duration::from_secs(1) => bytes,
-        _ => {
-            let bytes = free_memory() / 10 * 9;
-            *latest = Some((Instant::now(), bytes));
-            bytes
-        }
-    }
-}
-
-fn free_memory() -> u64 {
-    let mut system = sysinfo::System::new();
-    system.refresh_memory();
-    match system.cgroup_limits() {
-        Some(limits) => limits.free_memory.min(system.available_memory()),
-        None => system.available_memory(),
     }
 }

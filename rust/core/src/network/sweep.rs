@@ -1,41 +1,25 @@
-//! The reverse sweep: from the outputs back to every parameter.
+//! The sweep over a network, from the outputs back to every parameter.
 
 use crate::error::{Error, Result};
+use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
 use crate::network::bound;
 use crate::network::count_tensor::CountTensor;
 use crate::network::counts::{Counts, ParameterCounts};
 use crate::network::engine::accumulate::{Contribution, Engine};
-use crate::network::engine::arena::Arena;
-use crate::network::tensors::{Link, Network, Role, TensorId};
+use crate::network::plan::{CountOptions, Plan};
+use crate::network::tensors::{Link, Network, TensorId};
 use crate::number::{Exact, Log, Number};
-
-/// How to count.
-#[derive(Debug, Clone, Copy)]
-pub struct CountOptions {
-    /// Integers of unlimited size; else log space.
-    pub exact: bool,
-    /// Leave out parameters that training does not change.
-    pub trainable_only: bool,
-    /// Most bytes of counts held at once; by default most of what is free.
-    pub memory_limit: Option<u64>,
-}
-
-impl Default for CountOptions {
-    fn default() -> Self {
-        Self { exact: true, trainable_only: false, memory_limit: None }
-    }
-}
 
 /// Counts the contexts of every parameter.
 ///
-/// One sweep over the tensors in reverse topological order; every link is applied once, transposed,
-/// axis by axis. Time and memory depend on how many distinct counts lie next to each other along
-/// the axes, not on the number of elements or edges.
+/// This takes one sweep over the tensors in reverse topological order, in which every link is applied once,
+/// transposed, axis by axis. Time and memory depend on how many distinct counts lie next to each other
+/// along the axes, and not on the number of elements or edges.
 ///
 /// # Errors
-/// A cycle, a disconnected output, no parameter, a count that needs more than
-/// `options.memory_limit`, or an interruption by the monitor's hook.
+/// [`Error::Cycle`], [`Error::DisconnectedOutput`], [`Error::NothingToCount`] without a parameter or an
+/// output, [`Error::MemoryLimit`], or [`Error::Interrupted`] by the monitor's hook.
 ///
 /// ```
 /// use unrolled_core::{AxisRelation, CountOptions, Monitor, Network, Relation, Role, count};
@@ -51,78 +35,33 @@ impl Default for CountOptions {
 /// # Ok::<(), unrolled_core::Error>(())
 /// ```
 pub fn count(network: &Network, options: &CountOptions, monitor: &Monitor<'_>) -> Result<Counts> {
-    let limit = options.memory_limit.unwrap_or_else(bound::available_memory);
+    let limit = options.memory_limit.unwrap_or_else(available_memory);
     let plan = Plan::new(network, options)?;
     if bound::most_bytes(network, &plan.order, &plan.incoming) > limit {
         plan.rehearse(limit, options.exact, monitor)?;
     }
     if options.exact {
-        let arena = Arena::new(Exact::reserve(), limit, Exact::RADIX_BITS);
-        plan.sweep(&mut Engine::<Exact>::new(arena, monitor))
+        plan.count::<Exact>(limit, monitor)
     } else {
-        let arena = Arena::new(Log::reserve(), limit, Log::RADIX_BITS);
-        plan.sweep(&mut Engine::<Log>::new(arena, monitor))
+        plan.count::<Log>(limit, monitor)
     }
 }
 
-/// What there is to do, whatever the number.
-pub(crate) struct Plan<'n> {
-    network: &'n Network,
-    order: Vec<TensorId>,
-    /// The links into each tensor that lead to counted parameters, those from parameters first.
-    incoming: Incoming<'n>,
-    /// Whether a tensor is a counted parameter.
-    counted: Vec<bool>,
-    /// Whether a tensor is, or depends on, a counted parameter.
-    matters: Vec<bool>,
-    /// Whether only sums over a tensor's counts are wanted, so that maps on the way to it may wait
-    /// and become part of the sums.
-    summed: Vec<bool>,
-}
-
-/// Links sorted by target.
-pub(crate) struct Incoming<'n> {
-    links: Vec<&'n Link>,
-    /// The links of target `v` are `offsets[v]..offsets[v + 1]`.
-    offsets: Vec<usize>,
-}
-
-impl<'n> Incoming<'n> {
-    fn new(links: Vec<&'n Link>, tensors: usize) -> Self {
-        let mut offsets = Vec::with_capacity(tensors + 1);
-        let mut at = 0;
-        for target in 0..tensors {
-            offsets.push(at);
-            at += links[at..].iter().take_while(|link| link.target.0 == target).count();
-        }
-        offsets.push(at);
-        Self { links, offsets }
-    }
-
-    pub(crate) fn of(&self, target: TensorId) -> &[&'n Link] {
-        &self.links[self.offsets[target.0]..self.offsets[target.0 + 1]]
-    }
-
-    fn retain(&mut self, keep: impl Fn(&Link) -> bool) {
-        self.links.retain(|link| keep(link));
-        *self = Self::new(std::mem::take(&mut self.links), self.offsets.len() - 1);
-    }
-}
-
-/// What a parameter receives in one place; scale, shift, mean and variance of a norm are linked
-/// alike, and counted once.
-struct Alike<'p, N: Number> {
+/// What a parameter receives in one place of its use. Scale, shift, mean and variance of a norm are linked
+/// alike, so that their counts are computed once.
+struct PlaceCounts<'p, N: Number> {
     /// The links from the parameter to the place.
     place: &'p [&'p Link],
+    /// The shape of the parameter.
     shape: &'p [u64],
     sum: CountTensor<N>,
     /// How many elements have a context here.
     nodes: u64,
 }
 
-impl<N: Number> Alike<'_, N> {
-    /// Whether a parameter of this shape, linked so, receives the same.
-    fn suits(&self, place: &[&Link], shape: &[u64]) -> bool {
+impl<N: Number> PlaceCounts<'_, N> {
+    /// Whether a parameter of this shape and with these links receives the same.
+    fn are_those_of(&self, place: &[&Link], shape: &[u64]) -> bool {
         let relations = |(a, b): (&&Link, &&Link)| a.relations == b.relations;
         self.shape == shape
             && self.place.len() == place.len()
@@ -131,53 +70,11 @@ impl<N: Number> Alike<'_, N> {
 }
 
 impl<'n> Plan<'n> {
-    pub(crate) fn new(network: &'n Network, options: &CountOptions) -> Result<Self> {
-        let order = network.topological_order()?;
-        let counted: Vec<bool> = network
-            .tensors()
-            .iter()
-            .map(|tensor| match tensor.role {
-                Role::Parameter { trainable } => trainable || !options.trainable_only,
-                _ => false,
-            })
-            .collect();
-        if !counted.contains(&true) {
-            let reason = "the network has no parameters to count; add layers with parameters";
-            return Err(Error::NothingToCount { reason: reason.into() });
-        }
-        if network.outputs().is_empty() {
-            let reason = "the network has no output; mark at least one tensor as output";
-            return Err(Error::NothingToCount { reason: reason.into() });
-        }
-        for &output in network.outputs() {
-            let tensor = network.tensor(output)?;
-            if tensor.role == Role::Activation
-                && !network.links().iter().any(|l| l.target == output)
-            {
-                return Err(Error::DisconnectedOutput { name: tensor.name.clone() });
-            }
-        }
-        let is_parameter = |link: &Link| counted[link.source.0];
-        // Uses of one parameter stand together, and parameters first.
-        let mut links: Vec<&Link> = network.links().iter().collect();
-        links.sort_by_key(|link| {
-            (link.target, !is_parameter(link), is_parameter(link).then_some(link.source))
-        });
-        let mut matters = counted.clone();
-        let mut incoming = Incoming::new(links, network.tensors().len());
-        for &id in &order {
-            matters[id.0] |= incoming.of(id).iter().any(|link| matters[link.source.0]);
-        }
-        incoming.retain(|link| matters[link.source.0]);
-        let summed = only_summed(network, &order, &incoming, &counted);
-        Ok(Self { network, order, incoming, counted, matters, summed })
-    }
-
-    /// Goes through the count in log space, which takes little memory, to see how much it takes.
+    /// Goes through the count in log space, which takes little memory, to see how much memory it takes.
     fn rehearse(&self, limit: u64, exact: bool, monitor: &Monitor<'_>) -> Result<()> {
         let radix = if exact { Exact::RADIX_BITS } else { Log::RADIX_BITS };
-        let room = limit.max(bound::available_memory());
-        let mut engine = Engine::<Log>::new(Arena::new(Log::reserve(), room, radix), monitor);
+        let room = limit.max(available_memory());
+        let mut engine = Engine::<Log>::new(room, radix, monitor);
         self.sweep(&mut engine)?;
         let (needed, tensor) = engine.arena.planned_peak();
         if needed > limit {
@@ -187,7 +84,13 @@ impl<'n> Plan<'n> {
         Ok(())
     }
 
-    pub(crate) fn sweep<N: Number>(&self, engine: &mut Engine<'_, N>) -> Result<Counts> {
+    /// Counts in numbers `N`, within `limit` bytes.
+    pub(crate) fn count<N: Number>(&self, limit: u64, monitor: &Monitor<'_>) -> Result<Counts> {
+        self.sweep(&mut Engine::<N>::new(limit, N::RADIX_BITS, monitor))
+    }
+
+    /// Carries counts from the outputs back to the counted parameters.
+    fn sweep<N: Number>(&self, engine: &mut Engine<'_, N>) -> Result<Counts> {
         let mut collected: Vec<Option<Contribution<N>>> = vec![None; self.network.tensors().len()];
         let mut weight_nodes = vec![0u64; collected.len()];
         for &output in self.network.outputs() {
@@ -206,8 +109,8 @@ impl<'n> Plan<'n> {
             } else {
                 counts
             };
-            if N::TAKES_STEPS {
-                counts.tensor = engine.step_back(counts.tensor)?;
+            if N::LINKS_HAVE_LENGTH {
+                counts.tensor = engine.through_link(counts.tensor)?;
             }
             let incoming = self.incoming.of(id);
             let parameters = incoming.partition_point(|link| self.counted[link.source.0]);
@@ -221,7 +124,7 @@ impl<'n> Plan<'n> {
             )?;
             for link in activations {
                 let source = link.source.0;
-                let contribution = engine.carry(&counts, link, self.network)?.absorbed();
+                let contribution = engine.carry(&counts, link, self.network)?.absorb_scales();
                 collected[source] = Some(if self.summed[source] && contribution.may_wait() {
                     contribution
                 } else {
@@ -234,7 +137,7 @@ impl<'n> Plan<'n> {
         self.gather(engine, &mut collected, &weight_nodes)
     }
 
-    /// Hands the counts of one tensor to the parameters it is computed from.
+    /// Hands the counts of one tensor to the parameters that it is computed from.
     fn collect_parameters<N: Number>(
         &self,
         engine: &mut Engine<'_, N>,
@@ -243,11 +146,11 @@ impl<'n> Plan<'n> {
         collected: &mut [Option<Contribution<N>>],
         weight_nodes: &mut [u64],
     ) -> Result<()> {
-        let mut known: Vec<Alike<'_, N>> = Vec::new();
+        let mut known: Vec<PlaceCounts<'_, N>> = Vec::new();
         for place in links.chunk_by(|a, b| a.source == b.source) {
             let source = place[0].source;
             let shape = &self.network.tensor(source)?.shape[..];
-            let at = match known.iter().position(|alike| alike.suits(place, shape)) {
+            let at = match known.iter().position(|counts| counts.are_those_of(place, shape)) {
                 Some(at) => at,
                 None => {
                     let mut sum = None;
@@ -256,7 +159,7 @@ impl<'n> Plan<'n> {
                         sum = Some(engine.accumulate(sum, contribution)?);
                     }
                     let Some(sum) = sum else { continue };
-                    known.push(Alike { place, shape, nodes: reached(&sum), sum });
+                    known.push(PlaceCounts { place, shape, nodes: count_reached(&sum), sum });
                     known.len() - 1
                 }
             };
@@ -266,13 +169,13 @@ impl<'n> Plan<'n> {
             let before = collected[source.0].take().map(|before| before.tensor);
             collected[source.0] = Some(engine.join(before, known[at].sum.clone())?.into());
         }
-        for alike in known {
-            engine.arena.give(alike.sum);
+        for counts in known {
+            engine.arena.give(counts.sum);
         }
         Ok(())
     }
 
-    /// Sorts what was collected at the parameters.
+    /// Sorts the counts that were collected at the parameters.
     fn gather<N: Number>(
         &self,
         engine: &mut Engine<'_, N>,
@@ -308,36 +211,9 @@ impl<'n> Plan<'n> {
     }
 }
 
-/// For every tensor, whether its counts come over a single link and go on to sums only: to
-/// parameters, and over at most one link that mixes indices to tensors of which the same is true.
-/// (Over several, applying one map after the other costs less than their product.)
-fn only_summed(
-    network: &Network,
-    order: &[TensorId],
-    incoming: &Incoming<'_>,
-    counted: &[bool],
-) -> Vec<bool> {
-    let mut readers = vec![0usize; counted.len()];
-    for link in network.links() {
-        readers[link.source.0] += 1;
-    }
-    for output in network.outputs() {
-        readers[output.0] += 1;
-    }
-    // Mixing links on the longest way to the last sums; `None` if there is more than one.
-    let mut mixing = vec![None; counted.len()];
-    for &id in order.iter().filter(|id| readers[id.0] == 1) {
-        let sources = incoming.of(id.to_owned()).iter().filter(|link| !counted[link.source.0]);
-        let beyond = |link: &&Link| Some(mixing[link.source.0]? + usize::from(link.mixes()));
-        let longest = sources.map(beyond).try_fold(0, |longest, length| Some(longest.max(length?)));
-        mixing[id.0] = longest.filter(|&length| length <= 1);
-    }
-    mixing.iter().map(Option::is_some).collect()
-}
-
 /// How many elements have a context.
-fn reached<N: Number>(counts: &CountTensor<N>) -> u64 {
-    let zero = N::Lane::default();
+fn count_reached<N: Number>(counts: &CountTensor<N>) -> u64 {
+    let zero = N::ZERO;
     let reached = |&cell: &usize| counts.digits(cell).any(|digit| digit != zero);
     (0..counts.cells()).filter(reached).map(|cell| counts.multiplicity(cell)).sum()
 }

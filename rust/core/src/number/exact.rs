@@ -1,33 +1,24 @@
-//! Unsigned integers of unlimited size, 48 bits a lane.
+//! Unsigned integers of unlimited size, in planes of 48 bits.
 
 use num_bigint::BigUint;
 
-use super::{Number, Value};
-use crate::network::engine::arena::Reserve;
+use crate::machine::reserve::Reserve;
+use crate::number::positional::Number;
+use crate::number::semiring::Semiring;
+use crate::number::value::Value;
 
 const RADIX: u32 = 48;
 const DIGIT: u64 = (1 << RADIX) - 1;
 
-/// Exact counts.
+/// The semiring of natural numbers, exactly.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exact;
 
-impl Number for Exact {
+impl Semiring for Exact {
     type Lane = u64;
-    type Wide = u128;
 
-    const EXACT: bool = true;
-    const RADIX_BITS: u64 = RADIX as u64;
-    // A sum of digits of this total weight stays below 2^64 - 2^48.
-    const HEADROOM: u64 = (1 << (64 - RADIX)) - 1;
-    // Both halves of a product, a digit and a carry then fit into 64 bits together.
-    const MAX_SCALE: u64 = 1 << 30;
+    const ZERO: u64 = 0;
     const ONE: u64 = 1;
-
-    fn reserve() -> &'static Reserve<u64> {
-        static RESERVE: Reserve<u64> = Reserve::new();
-        &RESERVE
-    }
 
     #[inline(always)]
     fn add(a: u64, b: u64) -> u64 {
@@ -37,6 +28,22 @@ impl Number for Exact {
     #[inline(always)]
     fn weigh(a: u64, weight: u64) -> u64 {
         a.wrapping_mul(weight)
+    }
+}
+
+impl Number for Exact {
+    type Wide = u128;
+
+    const EXACT: bool = true;
+    const RADIX_BITS: u64 = RADIX as u64;
+    // A sum of digits of this total weight stays below 2^64 - 2^48.
+    const HEADROOM: u64 = (1 << (64 - RADIX)) - 1;
+    // Both halves of a product, a digit and a carry then fit into 64 bits together.
+    const MAX_SCALE: u64 = 1 << 30;
+
+    fn reserve() -> &'static Reserve<u64> {
+        static RESERVE: Reserve<u64> = Reserve::new();
+        &RESERVE
     }
 
     #[inline(always)]

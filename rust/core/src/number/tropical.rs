@@ -1,31 +1,28 @@
-//! Lengths of paths in place of their numbers: sums become the longest or the shortest.
+//! Lengths of paths in place of their numbers: the tropical semirings.
+//!
+//! The sum of two elements is the greater length (max-plus) or the smaller one (min-plus), and the
+//! product of an element and a link is one more. How many paths there are does not matter.
 
-use super::{Exact, Number, Value};
-use crate::network::engine::arena::Reserve;
+use crate::machine::reserve::Reserve;
+use crate::number::exact::Exact;
+use crate::number::positional::Number;
+use crate::number::semiring::Semiring;
+use crate::number::value::Value;
 
-/// The shortest path of length zero; longer ones count down from here.
+/// Where shortest lengths begin: length 0 is this number, and greater lengths count down from it.
 const START: u64 = 1 << 52;
 
-/// A lane is 0 where there is no path. Otherwise it rises with the length if `LONGEST`, and falls
-/// if not, so that in both cases the larger of two lanes is wanted. Multiplicities do not matter.
+/// Greatest lengths if `LONGEST`, else least lengths. A lane is 0 where there is no path. Otherwise it
+/// rises with the length if `LONGEST`, and falls with it if not, so that a sum is the larger of two lanes
+/// in both cases.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Steps<const LONGEST: bool>;
+pub(crate) struct Tropical<const LONGEST: bool>;
 
-impl<const LONGEST: bool> Number for Steps<LONGEST> {
+impl<const LONGEST: bool> Semiring for Tropical<LONGEST> {
     type Lane = u64;
-    type Wide = u64;
 
-    const EXACT: bool = false;
-    // Never more than one plane, whatever is added up.
-    const RADIX_BITS: u64 = 1 << 32;
-    const HEADROOM: u64 = u64::MAX;
-    const MAX_SCALE: u64 = u64::MAX;
+    const ZERO: u64 = 0;
     const ONE: u64 = if LONGEST { 1 } else { START };
-    const TAKES_STEPS: bool = true;
-
-    fn reserve() -> &'static Reserve<u64> {
-        Exact::reserve()
-    }
 
     #[inline(always)]
     fn add(a: u64, b: u64) -> u64 {
@@ -35,6 +32,31 @@ impl<const LONGEST: bool> Number for Steps<LONGEST> {
     #[inline(always)]
     fn weigh(a: u64, weight: u64) -> u64 {
         if weight == 0 { 0 } else { a }
+    }
+
+    const LINKS_HAVE_LENGTH: bool = true;
+
+    // Beyond the lanes of a row a buffer may hold anything, so that the arithmetic must not panic.
+    fn through_link(lane: u64) -> u64 {
+        match lane {
+            0 => 0,
+            _ if LONGEST => lane.wrapping_add(1),
+            _ => lane.wrapping_sub(1),
+        }
+    }
+}
+
+impl<const LONGEST: bool> Number for Tropical<LONGEST> {
+    type Wide = u64;
+
+    const EXACT: bool = false;
+    // So large a radix means that there is never more than one plane, whatever is added up.
+    const RADIX_BITS: u64 = 1 << 32;
+    const HEADROOM: u64 = u64::MAX;
+    const MAX_SCALE: u64 = u64::MAX;
+
+    fn reserve() -> &'static Reserve<u64> {
+        Exact::reserve()
     }
 
     #[inline(always)]
@@ -65,15 +87,6 @@ impl<const LONGEST: bool> Number for Steps<LONGEST> {
         false
     }
 
-    // Beyond a row's lanes a buffer may hold anything.
-    fn step(lane: u64) -> u64 {
-        match lane {
-            0 => 0,
-            _ if LONGEST => lane.wrapping_add(1),
-            _ => lane.wrapping_sub(1),
-        }
-    }
-
     /// The length plus one, or 0 where there is no path.
     fn value(lanes: impl DoubleEndedIterator<Item = u64>, _low: usize, factors: &[u64]) -> Value {
         let lane = factors.iter().fold(lanes.fold(0, u64::max), |lane, &f| Self::weigh(lane, f));
@@ -87,10 +100,12 @@ mod tests {
     use super::*;
 
     fn length<const LONGEST: bool>(steps: usize, others: &[usize]) -> f64 {
-        let walk =
-            |steps| (0..steps).fold(Steps::<LONGEST>::ONE, |lane, _| Steps::<LONGEST>::step(lane));
-        let sum = others.iter().fold(walk(steps), |sum, &n| Steps::<LONGEST>::add(sum, walk(n)));
-        let value = Steps::<LONGEST>::value([sum].into_iter(), 0, &[3]);
+        let walk = |steps| {
+            (0..steps)
+                .fold(Tropical::<LONGEST>::ONE, |lane, _| Tropical::<LONGEST>::through_link(lane))
+        };
+        let sum = others.iter().fold(walk(steps), |sum, &n| Tropical::<LONGEST>::add(sum, walk(n)));
+        let value = Tropical::<LONGEST>::value([sum].into_iter(), 0, &[3]);
         value.mantissa * 2f64.powi(value.exponent as i32) - 1.0
     }
 
@@ -98,7 +113,7 @@ mod tests {
     fn the_longest_and_the_shortest_remain() {
         assert_eq!((length::<true>(3, &[0, 7, 5]), length::<false>(3, &[8, 2, 5])), (7.0, 2.0));
         assert_eq!(length::<false>(0, &[1]), 0.0);
-        assert!(Steps::<false>::value([0].into_iter(), 0, &[]).is_zero());
-        assert!(Steps::<true>::value([5].into_iter(), 0, &[2, 0]).is_zero());
+        assert!(Tropical::<false>::value([0].into_iter(), 0, &[]).is_zero());
+        assert!(Tropical::<true>::value([5].into_iter(), 0, &[2, 0]).is_zero());
     }
 }

@@ -1,13 +1,13 @@
-//! Arrays that may be no graph: each is one, and then the right one, or is refused.
+//! Arrays that may not be a graph: either they are refused, or they make the right graph.
 
 use proptest::prelude::*;
 use unrolled_core::{
-    Csr, Error, Graph, GraphCountOptions, Indices, Lists, Monitor, ParameterNodes, Roles, Towards,
-    from_edges,
+    Csr, Error, Graph, GraphCountOptions, Indices, Lists, Monitor, NodeOrder, ParameterNodes,
+    Roles, Towards, from_edges,
 };
 
+use crate::brute_force::{EdgeList, check};
 use crate::cases;
-use crate::plain::{Plain, check};
 
 /// Integers of either width, some of them far out of range.
 fn indices(small: u32, most: usize) -> impl Strategy<Value = Indices<'static>> {
@@ -27,7 +27,7 @@ fn indices(small: u32, most: usize) -> impl Strategy<Value = Indices<'static>> {
     })
 }
 
-/// Lists, with something wrong now and then; mostly rising, so that most are graphs.
+/// Lists with something wrong now and then. Most edges go up, so that most lists are graphs.
 fn arrays() -> impl Strategy<Value = (Indices<'static>, Indices<'static>, Option<Vec<u64>>)> {
     let wrong = || prop::bool::weighted(0.04);
     let times = prop_oneof![6 => Just(1u64), 1 => Just(2), 1 => any::<u64>()];
@@ -90,7 +90,7 @@ pub(crate) fn some_roles() -> impl Strategy<Value = Roles> {
         .prop_map(|(outputs, inputs, parameters)| Roles { outputs, inputs, parameters })
 }
 
-/// Edges of lists that were accepted.
+/// The edges of lists that were accepted.
 fn edges_of(lists: &Csr<'_>) -> Vec<(u32, u32, u64)> {
     let rows = (0..lists.nodes()).flat_map(|node| {
         (lists.offsets().get(node)..lists.offsets().get(node + 1)).map(move |e| (node, e))
@@ -102,18 +102,22 @@ fn edges_of(lists: &Csr<'_>) -> Vec<(u32, u32, u64)> {
     .collect()
 }
 
-/// Makes a graph of lists, if that can be, and then it must be the right one.
-fn try_graph(lists: Csr<'_>, roles: Roles, rank: Option<Vec<u32>>) -> Result<bool, TestCaseError> {
+/// Tries to make a graph of lists, and checks it if that succeeds; says whether it did.
+fn try_graph(
+    lists: Csr<'_>,
+    roles: Roles,
+    order: NodeOrder,
+    ranked: bool,
+) -> Result<bool, TestCaseError> {
     let silent = Monitor::silent();
     let edges = edges_of(&lists);
     let nodes = lists.nodes();
-    let ranked = rank.is_some();
-    let Ok(graph) = Graph::new(Lists::Memory(lists), roles.clone(), rank, 2, &silent) else {
+    let Ok(graph) = Graph::new(Lists::Memory(lists), roles.clone(), order, 2, &silent) else {
         return Ok(false);
     };
-    let plain = Plain { nodes, edges, roles };
+    let edge_list = EdgeList { nodes, edges, roles };
     if nodes > 0 && !ranked {
-        check(&plain, false)?;
+        check(&edge_list, false)?;
     } else {
         for towards in [Towards::Outputs, Towards::Inputs, Towards::Both] {
             let options = GraphCountOptions { towards, ..GraphCountOptions::default() };
@@ -128,19 +132,21 @@ proptest! {
     #![proptest_config(cases(3000))]
 
     #[test]
-    fn any_lists((offsets, targets, times) in arrays(), roles in some_roles(), rank in rank()) {
+    fn lists_of_any_numbers_make_the_right_graph_or_are_refused((offsets, targets, times) in arrays(), roles in some_roles(), rank in rank()) {
         if let Ok(lists) = Csr::new(offsets, targets, times.map(Into::into)) {
-            try_graph(lists, roles, rank)?;
+            let ranked = rank.is_some();
+            let order = rank.map(NodeOrder::ranked).unwrap_or_default();
+            try_graph(lists, roles, order, ranked)?;
         }
     }
 
-    /// Lists of a checked graph that someone wrote to afterwards.
+    /// Somebody may write to the lists of a graph after it was checked.
     #[test]
-    fn changed_lists((offsets, targets, times) in arrays(), roles in some_roles(), exact: bool) {
+    fn lists_changed_after_the_check_give_errors_and_no_panic((offsets, targets, times) in arrays(), roles in some_roles(), exact: bool) {
         let silent = Monitor::silent();
         let nodes = offsets.len().saturating_sub(1);
         let none = Csr::new(vec![0u32; nodes + 1].into(), Vec::<u32>::new().into(), None).unwrap();
-        let graph = Graph::new(Lists::Memory(none), Roles::default(), None, 1, &silent).unwrap();
+        let graph = Graph::new(Lists::Memory(none), Roles::default(), NodeOrder::default(), 1, &silent).unwrap();
         let lists = Csr::trusted(offsets, targets, times.map(Into::into));
         let frame = || graph.frame().clone();
         let changed = Graph::with_frame(Lists::Memory(lists.clone()), frame()).unwrap();
@@ -151,13 +157,13 @@ proptest! {
                 let _ = counts.spectrum(&changed, &silent);
             }
         }
-        let _ = Graph::new(Lists::Memory(lists), roles, None, 1, &silent);
+        let _ = Graph::new(Lists::Memory(lists), roles, NodeOrder::default(), 1, &silent);
         let longer = Csr::trusted(vec![0u32; nodes + 2].into(), Vec::<u32>::new().into(), None);
         prop_assert!(Graph::with_frame(Lists::Memory(longer), frame()).is_err());
     }
 
     #[test]
-    fn any_edges(
+    fn edges_of_any_numbers_make_the_right_lists_or_are_refused(
         sources in indices(10, 24),
         targets in indices(10, 24),
         cut in prop::bool::weighted(0.8),
@@ -169,20 +175,20 @@ proptest! {
         let length = if cut { sources.len().min(targets.len()) } else { usize::MAX };
         let (sources, targets) = (shortened(&sources, length), shortened(&targets, length));
         let times = times.map(|mut times| { times.resize(times.len().min(length), 1); times });
-        // By default as many nodes as ids: a billion of them would only take time, or memory.
+        // By default there are as many nodes as identifiers mention; a billion would only take time.
         let ids = [&sources, &targets].map(|ids| (0..ids.len()).map(|at| ids.get(at)).max());
         let largest = ids.into_iter().flatten().max().unwrap_or(0);
         let billions = (1000..u32::MAX as usize - 1).contains(&largest);
         let nodes = if billions { nodes.or(Some(16)) } else { nodes };
         let shared = times.as_deref().map(Into::into);
-        if let Ok(lists) = from_edges(&sources, targets.borrowed(), shared, nodes, 2, &silent) {
+        if let Ok((lists, order)) = from_edges(&sources, targets.borrowed(), shared, nodes, 2, &silent) {
             let mut found = edges_of(&lists);
             let at = |edge| (sources.get(edge) as u32, targets.get(edge) as u32, times.as_ref().map_or(1, |times| times[edge]));
             let mut wanted: Vec<_> = (0..sources.len()).map(at).collect();
             wanted.sort_by_key(|edge| edge.0);
             found.sort_by_key(|edge| edge.0);
             prop_assert_eq!(found, wanted);
-            try_graph(lists, roles, None)?;
+            try_graph(lists, roles, order, false)?;
         }
     }
 }
@@ -199,8 +205,24 @@ fn shortened(indices: &Indices<'_>, length: usize) -> Indices<'static> {
 fn a_cycle_is_named() {
     let silent = Monitor::silent();
     let lists = Csr::new(vec![0u32, 1, 2, 4, 4].into(), vec![1u32, 2, 0, 3].into(), None).unwrap();
-    let error = Graph::new(Lists::Memory(lists), Roles::default(), None, 1, &silent).unwrap_err();
+    let error =
+        Graph::new(Lists::Memory(lists), Roles::default(), NodeOrder::default(), 1, &silent)
+            .unwrap_err();
     let Error::GraphCycle { nodes } = error else { panic!("{error}") };
     assert_eq!((nodes.len(), nodes.first()), (4, nodes.last()));
     assert!(nodes.windows(2).all(|pair| (pair[0] + 1) % 3 == pair[1]));
+}
+
+#[test]
+fn the_order_of_other_lists_is_refused() {
+    let silent = Monitor::silent();
+    let edges = |sources: Vec<u32>, targets: Vec<u32>| {
+        from_edges(&sources.into(), targets.into(), None, None, 1, &silent).unwrap()
+    };
+    let (lists, _) = edges(vec![0, 1], vec![1, 2]);
+    for (_, order) in [edges(vec![0, 1, 1], vec![1, 2, 2]), edges(vec![0, 2], vec![1, 3])] {
+        let lists = Lists::Memory(lists.clone());
+        let error = Graph::new(lists, Roles::default(), order, 1, &silent).unwrap_err();
+        assert!(error.to_string().contains("other lists"), "{error}");
+    }
 }

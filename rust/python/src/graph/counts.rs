@@ -1,4 +1,4 @@
-//! `GraphCounts` and `GraphSpectrum`: what was counted in a graph.
+//! `GraphCounts` and `GraphSpectrum`: the counts of the nodes of a graph, and the distinct ones.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,12 +10,12 @@ use unrolled_core::{GraphCounts as CoreCounts, GraphSpectrum as CoreSpectrum, Va
 
 use crate::enter::enter;
 use crate::error::CoreError;
-use crate::graph::Graph;
+use crate::graph::arrays::GraphArrays;
 
 /// The counts of all nodes of a graph.
 #[pyclass(frozen, module = "unrolled._core", name = "GraphCounts")]
 pub(crate) struct GraphCounts {
-    graph: Py<Graph>,
+    graph: Arc<GraphArrays>,
     counts: Arc<CoreCounts>,
     spectrum: OnceLock<Arc<CoreSpectrum>>,
 }
@@ -35,7 +35,7 @@ fn triple(value: Value) -> Triple {
 }
 
 impl GraphCounts {
-    pub(crate) fn new(graph: Py<Graph>, counts: CoreCounts) -> Self {
+    pub(crate) fn new(graph: Arc<GraphArrays>, counts: CoreCounts) -> Self {
         Self { graph, counts: Arc::new(counts), spectrum: OnceLock::new() }
     }
 }
@@ -57,7 +57,7 @@ impl GraphCounts {
     }
 
     fn group(&self, py: Python<'_>, label: i64) -> PyResult<Triple> {
-        self.graph.get().with(py, |graph| {
+        self.graph.with(py, |graph| {
             let value = enter(py, None, |monitor| self.counts.group(&graph, label, monitor))?;
             Ok(triple(value))
         })
@@ -72,7 +72,7 @@ impl GraphCounts {
         let spectrum = match self.spectrum.get() {
             Some(spectrum) => Arc::clone(spectrum),
             None => {
-                let found = self.graph.get().with(py, |graph| {
+                let found = self.graph.with(py, |graph| {
                     enter(py, None, |monitor| self.counts.spectrum(&graph, monitor))
                 })?;
                 Arc::clone(self.spectrum.get_or_init(|| Arc::new(found)))

@@ -1,4 +1,4 @@
-//! `Counts`, `ParameterCounts` and `Spectrum`: what was counted, as arrays.
+//! `Counts`, `ParameterCounts` and `Spectrum`: the counts of a network, as arrays.
 
 use std::sync::Arc;
 
@@ -41,11 +41,6 @@ impl Counts {
     #[getter]
     fn log2_total(&self) -> f64 {
         self.counts.total.log2()
-    }
-
-    #[getter]
-    fn total_scaled(&self) -> (f64, i64) {
-        (self.counts.total.mantissa, self.counts.total.exponent)
     }
 
     #[getter]

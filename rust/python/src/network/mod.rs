@@ -1,4 +1,4 @@
-//! `Network`: describes a network to the core.
+//! `Network`: describes a network to the core, and has it counted.
 
 pub(crate) mod counts;
 pub(crate) mod operation;
@@ -23,7 +23,7 @@ type LinkRow = (usize, usize, Vec<Relation>);
 
 /// Tensors and links; tensors are identified by their position.
 #[pyclass(module = "unrolled._core", name = "Network")]
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Network(pub(crate) CoreNetwork);
 
 #[pymethods]
@@ -176,9 +176,5 @@ impl Network {
         let counts =
             enter(py, progress, |monitor| extreme_lengths(&self.0, longest, &options, monitor))?;
         Ok(Counts { counts: Arc::new(counts), exact: false })
-    }
-
-    fn copy(&self) -> Self {
-        self.clone()
     }
 }

@@ -1,23 +1,27 @@
-//! Successor lists: the successors of node `v` are `targets[offsets[v]..offsets[v + 1]]`.
+//! Successor lists in memory, as compressed sparse rows, and the integers they are made of.
+//!
+//! The successors of node `v` are `targets[offsets[v]..offsets[v + 1]]`. Whether they are in range and
+//! the graph has no cycle is not known here.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::graph::survey::blocks::Numbering;
 
-/// Most nodes a graph can have: identifiers take 32 bits, and one is left over.
+/// The largest number of nodes that a graph can have: identifiers take 32 bits, of which one value
+/// stands for no node.
 pub const MOST_NODES: usize = u32::MAX as usize - 1;
 
 /// An unsigned integer that numbers nodes or edges.
 pub(crate) trait Index: Copy + Ord + Send + Sync + 'static {
-    /// As a position; what does not fit becomes one that no array has.
+    /// The number as a position in an array. A number that does not fit becomes a position that no
+    /// array has.
     fn position(self) -> usize;
-    /// In 32 bits; what does not fit becomes a number that no node has.
+    /// The number in 32 bits. A number that does not fit becomes one that no node has.
     fn narrow(self) -> u32;
-    /// So much more, around the end.
+    /// `self + more`, wrapping around.
     fn plus(self, more: usize) -> Self;
-    /// How much more `other` is, around the end.
+    /// `other - self`, wrapping around.
     fn steps_to(self, other: Self) -> usize;
 }
 
@@ -68,9 +72,9 @@ impl Index for u64 {
 /// Integers of 32 or 64 bits, owned or borrowed.
 #[derive(Debug, Clone)]
 pub enum Indices<'a> {
-    /// 32 bits each.
+    /// Integers of 32 bits.
     Narrow(Cow<'a, [u32]>),
-    /// 64 bits each.
+    /// Integers of 64 bits.
     Wide(Cow<'a, [u64]>),
 }
 
@@ -90,7 +94,7 @@ impl Indices<'_> {
         self.len() == 0
     }
 
-    /// The value at `at`; past the end, one that no array has.
+    /// The integer at `at` as a position; past the end, a position that no array has.
     #[inline(always)]
     #[must_use]
     pub fn get(&self, at: usize) -> usize {
@@ -138,26 +142,34 @@ impl<'a> From<&'a [u64]> for Indices<'a> {
 macro_rules! with_indices {
     ($indices:expr, $values:ident => $body:expr) => {
         match $indices {
-            $crate::graph::Indices::Narrow($values) => $body,
-            $crate::graph::Indices::Wide($values) => $body,
+            $crate::graph::lists::csr::Indices::Narrow($values) => $body,
+            $crate::graph::lists::csr::Indices::Wide($values) => $body,
         }
     };
 }
 pub(crate) use with_indices;
 
 /// Successor lists of a directed multigraph.
+///
+/// ```
+/// use unrolled_core::Csr;
+///
+/// // 0 -> 1, 0 -> 2 (twice), 1 -> 2
+/// let multiplicity = Some(vec![1, 2, 1].into());
+/// let lists = Csr::new(vec![0u32, 2, 3, 3].into(), vec![1u32, 2, 2].into(), multiplicity)?;
+/// assert_eq!((lists.nodes(), lists.edges()), (3, 3));
+/// # Ok::<(), unrolled_core::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Csr<'a> {
     pub(crate) offsets: Indices<'a>,
     pub(crate) targets: Indices<'a>,
     pub(crate) multiplicity: Option<Cow<'a, [u64]>>,
-    /// What was found out when the lists were made of edges.
-    pub(crate) numbering: Option<Numbering>,
 }
 
 impl<'a> Csr<'a> {
-    /// Takes successor lists as they are, and checks that they are lists; what they lead to is
-    /// checked by [`crate::Graph::new`].
+    /// Takes successor lists as they are, and checks that they are lists. The nodes that they lead to
+    /// are checked by [`Graph::new`](crate::Graph::new).
     ///
     /// # Errors
     /// [`Error::InvalidGraph`] if `offsets` does not begin with 0, falls somewhere or does not end
@@ -173,18 +185,18 @@ impl<'a> Csr<'a> {
         if let Some(multiplicity) = &multiplicity {
             check_multiplicity(multiplicity, edges)?;
         }
-        Ok(Self { offsets, targets, multiplicity, numbering: None })
+        Ok(Self { offsets, targets, multiplicity })
     }
 
-    /// Takes lists that passed [`Csr::new`] before. If they were changed since, counting ends with
-    /// an error.
+    /// Takes lists that passed [`Csr::new`] before, without checking them again. If they were changed
+    /// since, counting ends with an error.
     #[must_use]
     pub fn trusted(
         offsets: Indices<'a>,
         targets: Indices<'a>,
         multiplicity: Option<Cow<'a, [u64]>>,
     ) -> Self {
-        Self { offsets, targets, multiplicity, numbering: None }
+        Self { offsets, targets, multiplicity }
     }
 
     /// Number of nodes.
@@ -199,7 +211,7 @@ impl<'a> Csr<'a> {
         self.targets.len()
     }
 
-    /// Where every successor list begins, and the number of edges.
+    /// Where the successor list of every node begins, and the number of edges at the end.
     #[must_use]
     pub fn offsets(&self) -> &Indices<'a> {
         &self.offsets
@@ -211,7 +223,7 @@ impl<'a> Csr<'a> {
         &self.targets
     }
 
-    /// How often every edge counts; `None` if all count once.
+    /// How often each edge counts; `None` if every edge counts once.
     #[must_use]
     pub fn multiplicity(&self) -> Option<&[u64]> {
         self.multiplicity.as_deref()
@@ -230,27 +242,27 @@ impl<'a> Csr<'a> {
             offsets: self.offsets.borrowed(),
             targets: self.targets.borrowed(),
             multiplicity: self.multiplicity.as_deref().map(Cow::Borrowed),
-            numbering: self.numbering.clone(),
         }
     }
 
-    /// Where the successors of `node` stand.
+    /// The places of the successors of `node` among the targets.
     #[inline(always)]
-    pub(crate) fn row(&self, node: usize) -> Range<usize> {
+    pub(crate) fn range(&self, node: usize) -> Range<usize> {
         self.offsets.get(node)..self.offsets.get(node + 1)
     }
 }
 
+/// Refuses offsets that do not describe successor lists with `edges` entries.
 pub(crate) fn check_offsets(offsets: &Indices<'_>, edges: usize) -> Result<()> {
     let invalid = |reason: String| Err(Error::InvalidGraph { reason });
     if offsets.is_empty() || offsets.get(0) != 0 {
-        let found = if offsets.is_empty() {
+        let problem = if offsets.is_empty() {
             "is empty".into()
         } else {
             format!("begins with {}", offsets.get(0))
         };
         return invalid(format!(
-            "indptr {found}; it must begin with 0 and have one entry more than there are nodes"
+            "indptr {problem}; it must begin with 0 and have one entry more than there are nodes"
         ));
     }
     let nodes = offsets.len() - 1;
@@ -272,7 +284,7 @@ pub(crate) fn check_offsets(offsets: &Indices<'_>, edges: usize) -> Result<()> {
     Ok(())
 }
 
-/// Refuses more nodes than identifiers can tell apart.
+/// Refuses more nodes than identifiers of 32 bits can tell apart.
 pub(crate) fn check_nodes(nodes: u64) -> Result<()> {
     if nodes > MOST_NODES as u64 {
         return Err(Error::InvalidGraph {
@@ -282,7 +294,7 @@ pub(crate) fn check_nodes(nodes: u64) -> Result<()> {
     Ok(())
 }
 
-/// Refuses multiplicities that are not one for each of `edges`, or are 0.
+/// Refuses multiplicities of which there is not one for each of `edges`, or of which one is 0.
 pub(crate) fn check_multiplicity(multiplicity: &[u64], edges: usize) -> Result<()> {
     let reason = match multiplicity.iter().position(|&times| times == 0) {
         _ if multiplicity.len() != edges => {

@@ -1,46 +1,49 @@
-//! A set of nodes, one bit each.
+//! Sets of nodes, with one bit for every node of a graph.
 
 use std::ops::Range;
 
 use crate::graph::lists::csr::Index;
 
-/// See the module.
+/// A set of nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Marks {
+pub(crate) struct NodeSet {
     words: Vec<u64>,
     nodes: usize,
 }
 
-/// [`Marks`] to be looked at, without a look behind a reference to them for every node.
+/// A borrowed [`NodeSet`]. Its words are at hand, so that a loop over nodes need not follow a reference
+/// to the set and another to its words for every node.
 #[derive(Clone, Copy)]
-pub(crate) struct Marked<'m> {
+pub(crate) struct NodeSetView<'m> {
     words: &'m [u64],
 }
 
-impl Marked<'_> {
-    /// Whether `node` is marked; nodes beyond the end are not.
+impl NodeSetView<'_> {
+    /// Whether the set contains `node`; it contains no node beyond the end of the graph.
     #[inline(always)]
-    pub(crate) fn has(self, node: usize) -> bool {
+    pub(crate) fn contains(self, node: usize) -> bool {
         self.words.get(node / 64).is_some_and(|word| word >> (node % 64) & 1 == 1)
     }
 
-    /// Whether one of `nodes` is marked.
+    /// Whether the set contains any of `nodes`.
     #[inline(always)]
-    pub(crate) fn any(self, mut nodes: Range<usize>) -> bool {
+    pub(crate) fn intersects(self, mut nodes: Range<usize>) -> bool {
         let words = self.words.get(nodes.start / 64..nodes.end.div_ceil(64));
-        // Mostly there is none in the words around them either.
+        // In most cases the words around `nodes` are zero, which is faster to see.
         words.is_none_or(|words| words.iter().any(|&word| word != 0))
-            && nodes.any(|node| self.has(node))
+            && nodes.any(|node| self.contains(node))
     }
 }
 
-impl Marks {
-    pub(crate) fn none(nodes: usize) -> Self {
+impl NodeSet {
+    /// The empty set in a graph of so many nodes.
+    pub(crate) fn empty(nodes: usize) -> Self {
         Self { words: vec![0; nodes.div_ceil(64)], nodes }
     }
 
-    /// Marks the nodes that are equal to the next one among as many values and one.
-    pub(crate) fn of_equal<I: Index>(values: &[I]) -> Self {
+    /// The nodes `v` for which `values[v]` equals `values[v + 1]`; there is one value more than there are
+    /// nodes. Of the offsets of successor lists, these are the nodes without successors.
+    pub(crate) fn of_equal_neighbours<I: Index>(values: &[I]) -> Self {
         let nodes = values.len().saturating_sub(1);
         let equal = |start: usize| {
             let mut bytes = [0; 64];
@@ -48,40 +51,43 @@ impl Marks {
             for ((byte, value), end) in bytes.iter_mut().zip(&values[start..]).zip(ends) {
                 *byte = u8::from(value == end);
             }
-            word(&bytes)
+            pack_bits(&bytes)
         };
         Self { words: (0..nodes).step_by(64).map(equal).collect(), nodes }
     }
 
-    /// Marks `node`; whether it was marked before.
-    pub(crate) fn mark(&mut self, node: usize) -> bool {
+    /// Adds `node`, and says whether it was missing.
+    pub(crate) fn insert(&mut self, node: usize) -> bool {
         let (word, bit) = (&mut self.words[node / 64], 1 << (node % 64));
-        let before = *word & bit != 0;
+        let missing = *word & bit == 0;
         *word |= bit;
-        before
+        missing
     }
 
-    pub(crate) fn clear(&mut self, node: usize) {
+    /// Takes `node` out.
+    pub(crate) fn remove(&mut self, node: usize) {
         self.words[node / 64] &= !(1 << (node % 64));
     }
 
-    /// Whether `node` is marked; nodes beyond the end are not.
+    /// Whether the set contains `node`; it contains no node beyond the end of the graph.
     #[inline(always)]
-    pub(crate) fn has(&self, node: usize) -> bool {
-        self.view().has(node)
+    pub(crate) fn contains(&self, node: usize) -> bool {
+        self.view().contains(node)
     }
 
+    /// The set, borrowed.
     #[inline(always)]
-    pub(crate) fn view(&self) -> Marked<'_> {
-        Marked { words: &self.words }
+    pub(crate) fn view(&self) -> NodeSetView<'_> {
+        NodeSetView { words: &self.words }
     }
 
+    /// How many nodes there are in the set.
     pub(crate) fn count(&self) -> usize {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
     }
 
-    /// All other nodes.
-    pub(crate) fn inverted(mut self) -> Self {
+    /// The nodes of the graph that are not in the set.
+    pub(crate) fn complement(mut self) -> Self {
         for word in &mut self.words {
             *word = !*word;
         }
@@ -91,7 +97,7 @@ impl Marks {
         self
     }
 
-    /// The marked nodes, rising.
+    /// The nodes of the set, from the smallest to the largest.
     pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {
         self.words.iter().enumerate().flat_map(|(at, &word)| {
             let mut rest = word;
@@ -107,10 +113,10 @@ impl Marks {
     }
 }
 
-/// Bytes that are 0 or 1, as bits.
+/// Packs 64 bytes, each of them 0 or 1, into the bits of a word.
 #[inline(always)]
-pub(crate) fn word(bytes: &[u8; 64]) -> u64 {
-    // Multiplied so that each comes to its place among the highest eight.
+pub(crate) fn pack_bits(bytes: &[u8; 64]) -> u64 {
+    // The product moves the lowest bit of every byte to its place among the highest eight bits.
     let bits =
         |bytes: &[u8; 8]| u64::from_le_bytes(*bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;
     bytes.as_chunks().0.iter().rev().fold(0, |word, bytes| word << 8 | bits(bytes))

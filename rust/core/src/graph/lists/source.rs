@@ -1,46 +1,48 @@
-//! Where successor lists come from while a graph is swept from its last node to its first: from
-//! memory, or from a file, a stretch of nodes at a time.
+//! How successor lists reach a sweep, which goes from the last node of a graph to the first.
+//!
+//! A [`Source`] hands out the lists of some neighbouring nodes at a time, as a [`ListSection`]. Lists
+//! in memory are a single section; those in a file are read section by section (see `file.rs`).
 
 use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::graph::lists::csr::{Index, Indices};
 
-/// The successor lists of a stretch of nodes.
+/// The successor lists of neighbouring nodes.
 #[derive(Clone, Copy)]
-pub(crate) struct Rows<'r, I> {
+pub(crate) struct ListSection<'r, I> {
     pub(crate) offsets: &'r Indices<'r>,
-    /// The edge that `targets` begins with.
+    /// The number of the edge that `targets` begins with.
     pub(crate) first_edge: usize,
     pub(crate) targets: &'r [I],
     pub(crate) multiplicity: Option<&'r [u64]>,
 }
 
-impl<'r, I: Index> Rows<'r, I> {
-    /// Where the list of `node` begins among the targets.
+impl<'r, I: Index> ListSection<'r, I> {
+    /// The place among the targets where the list of `node` begins.
     #[inline(always)]
     pub(crate) fn start(&self, node: usize) -> usize {
         self.offsets.get(node).wrapping_sub(self.first_edge)
     }
 
-    /// The successors of `node`; `None` if the lists were changed since they were checked.
+    /// The successors of `node`; `None` if the lists were changed after they were checked.
     #[inline(always)]
-    pub(crate) fn row(&self, node: usize) -> Option<&'r [I]> {
+    pub(crate) fn list(&self, node: usize) -> Option<&'r [I]> {
         self.targets.get(self.start(node)..self.start(node + 1))
     }
 
-    /// How often each edge of `node` counts.
+    /// How often each edge of `node` counts; `None` if every edge counts once.
     #[inline(always)]
-    pub(crate) fn times(&self, node: usize) -> Option<&'r [u64]> {
+    pub(crate) fn multiplicities(&self, node: usize) -> Option<&'r [u64]> {
         self.multiplicity?.get(self.start(node)..self.start(node + 1))
     }
 
-    /// Cuts a range of nodes into so many parts of about as many edges, or fewer.
+    /// Cuts a range of nodes into at most `most` parts with about equally many edges each.
     pub(crate) fn parts(&self, range: Range<usize>, most: usize) -> Vec<Range<usize>> {
         let (mut parts, mut start) = (Vec::with_capacity(most), range.start);
         for left in (1..=most).rev() {
             let rest = start..range.end;
-            let end = self.with(self.edges(start, range.end).div_ceil(left), rest);
+            let end = self.end_of_edges(self.edges(start, range.end).div_ceil(left), rest);
             let end = if left == 1 { range.end } else { end };
             if end > start {
                 parts.push(start..end);
@@ -50,8 +52,8 @@ impl<'r, I: Index> Rows<'r, I> {
         parts
     }
 
-    /// The end of those first nodes of a range that have so many edges together.
-    fn with(&self, edges: usize, range: Range<usize>) -> usize {
+    /// The end of the shortest part of `range`, from its start on, that has so many edges.
+    fn end_of_edges(&self, edges: usize, range: Range<usize>) -> usize {
         let (mut least, mut most) = (range.start, range.end);
         while least < most {
             let middle = least.midpoint(most);
@@ -64,31 +66,33 @@ impl<'r, I: Index> Rows<'r, I> {
         least
     }
 
-    /// Edges of the nodes from `start` to before `end`.
+    /// The number of edges of the nodes from `start` to before `end`.
     pub(crate) fn edges(&self, start: usize, end: usize) -> usize {
         self.offsets.get(end).saturating_sub(self.offsets.get(start))
     }
 }
 
-/// See the module.
+/// A supply of the successor lists of a whole graph.
 pub(crate) trait Source {
-    /// How targets are written.
+    /// The integers that targets are written in.
     type Id: Index;
 
-    /// Where every list begins.
+    /// Where every list begins, and the number of edges at the end.
     fn offsets(&self) -> &Indices<'_>;
 
+    /// The number of nodes.
     fn nodes(&self) -> usize {
         self.offsets().len().saturating_sub(1)
     }
 
+    /// The number of edges.
     fn edges(&self) -> usize;
 
-    /// The lists of the nodes from the one returned to before `end`, which is not 0.
-    fn before(&mut self, end: usize) -> Result<(usize, Rows<'_, Self::Id>)>;
+    /// The lists of the nodes just before `end`, which is not 0, and the first of these nodes.
+    fn before(&mut self, end: usize) -> Result<(usize, ListSection<'_, Self::Id>)>;
 }
 
-/// Lists in memory: one stretch.
+/// Lists in memory, which are a single section.
 pub(crate) struct Memory<'a, I> {
     pub(crate) offsets: &'a Indices<'a>,
     pub(crate) targets: &'a [I],
@@ -106,36 +110,14 @@ impl<I: Index> Source for Memory<'_, I> {
         self.targets.len()
     }
 
-    fn before(&mut self, _: usize) -> Result<(usize, Rows<'_, I>)> {
+    fn before(&mut self, _: usize) -> Result<(usize, ListSection<'_, I>)> {
         let Self { offsets, targets, multiplicity } = *self;
-        Ok((0, Rows { offsets, first_edge: 0, targets, multiplicity }))
+        Ok((0, ListSection { offsets, first_edge: 0, targets, multiplicity }))
     }
 }
 
-/// Runs `$body` with `$source` bound to the [`Source`] of a graph's lists, wherever they are.
-macro_rules! with_source {
-    ($lists:expr, $source:ident => $body:expr) => {
-        match $lists {
-            $crate::graph::Lists::Memory(csr) => {
-                $crate::graph::lists::csr::with_indices!(&csr.targets, targets => {
-                    let multiplicity = csr.multiplicity();
-                    let mut $source = $crate::graph::lists::source::Memory { offsets: &csr.offsets, targets, multiplicity };
-                    $body
-                })
-            }
-            $crate::graph::Lists::File(file) => {
-                $crate::graph::lists::file::with_reader!(file, reader => {
-                    let mut $source = reader;
-                    $body
-                })
-            }
-        }
-    };
-}
-pub(crate) use with_source;
-
 /// The error for lists that were changed after they were checked.
-pub(crate) fn changed() -> Error {
+pub(crate) fn lists_changed() -> Error {
     let reason =
         "the arrays of the graph were changed after it was made; they must stay as they are";
     Error::InvalidGraph { reason: reason.into() }
@@ -159,14 +141,14 @@ mod tests {
                 Some(*edge)
             }));
             let offsets = Indices::from(offsets);
-            let rows = Rows { offsets: &offsets, first_edge: 5, targets: &[0u32; 0], multiplicity: None };
-            let parts = rows.parts(0..degrees.len(), most);
+            let lists = ListSection { offsets: &offsets, first_edge: 5, targets: &[0u32; 0], multiplicity: None };
+            let parts = lists.parts(0..degrees.len(), most);
             prop_assert!(parts.len() <= most && parts[0].start == 0);
             prop_assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start));
             prop_assert_eq!(parts.last().unwrap().end, degrees.len());
-            let edges = rows.edges(0, degrees.len());
+            let edges = lists.edges(0, degrees.len());
             for part in parts {
-                prop_assert!(rows.edges(part.start, part.end) <= edges.div_ceil(most) + 70);
+                prop_assert!(lists.edges(part.start, part.end) <= edges.div_ceil(most) + 70);
             }
         }
     }

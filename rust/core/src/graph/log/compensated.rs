@@ -1,46 +1,47 @@
-//! Counting in log space with twice the digits.
+//! Counting in log space with compensated sums, which have about twice the digits.
 //!
-//! In doubles, a count loses at most a few units in its last place with every step of a path. Counts
-//! that grow with the depth of a graph grow faster than that; but where a graph is deep and its
-//! counts grow slowly beyond 2^53, they can stand still. That is found out afterwards (see
-//! `roundings.rs`), and the graph is counted once more, each number with a correction.
+//! With doubles, a count loses at most a few units in its last place with every step of a path. Where
+//! counts grow with the depth of a graph, they grow faster than that. But in a deep graph whose counts
+//! grow slowly beyond 2^53, they can stand still. This is found out afterwards (see `rounding.rs`), and
+//! then the graph is counted once more with a correction for every number.
 
 use std::ops::Range;
 
 use crate::error::Result;
 use crate::graph::lists::csr::Index;
-use crate::graph::lists::node_set::Marks;
-use crate::graph::lists::source::{Rows, changed};
-use crate::graph::log::scaled_counts::{Count, Scaled, placed, scaled_down};
+use crate::graph::lists::node_set::NodeSet;
+use crate::graph::lists::source::{ListSection, lists_changed};
+use crate::graph::log::scaled_counts::{Count, ScaledCounts, place_sum, scaled_down};
 use crate::graph::sweep::Sweep;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
 
-/// See the module.
-pub(crate) struct CarefulSweep<'a> {
-    pub(crate) scaled: Scaled,
-    /// What is missing from each number, as a part of it.
+/// Counts the nodes of a graph in log space, with corrections.
+pub(crate) struct CompensatedSweep<'a> {
+    pub(crate) scaled: ScaledCounts,
+    /// What is missing from each number, relative to the number.
     corrections: Vec<f32>,
-    outputs: &'a Marks,
+    outputs: &'a NodeSet,
 }
 
-impl<'a> CarefulSweep<'a> {
-    pub(crate) fn new(nodes: usize, outputs: &'a Marks) -> Self {
-        Self { scaled: Scaled::new(nodes), corrections: vec![0.0; nodes], outputs }
+impl<'a> CompensatedSweep<'a> {
+    /// A sweep over so many nodes.
+    pub(crate) fn new(nodes: usize, outputs: &'a NodeSet) -> Self {
+        Self { scaled: ScaledCounts::new(nodes), corrections: vec![0.0; nodes], outputs }
     }
 
-    /// Bytes it takes, without stragglers.
+    /// The bytes that the sweep takes, without stragglers.
     pub(crate) fn bytes(nodes: usize) -> u64 {
-        Scaled::bytes_of(nodes) + (size_of::<f32>() * nodes) as u64
+        ScaledCounts::bytes_of(nodes) + (size_of::<f32>() * nodes) as u64
     }
 
-    /// Counts one node.
-    fn count<I: Index>(&mut self, rows: &Rows<'_, I>, node: usize) -> Option<()> {
-        let (row, times) = (rows.row(node)?, rows.times(node));
+    /// Counts one node; `None` if its list was changed.
+    fn count<I: Index>(&mut self, lists: &ListSection<'_, I>, node: usize) -> Option<()> {
+        let (list, times) = (lists.list(node)?, lists.multiplicities(node));
         let view = self.scaled.view(0);
-        let output = self.outputs.has(node);
+        let output = self.outputs.contains(node);
         let mut top = if output { Some(0) } else { None };
-        for id in row {
+        for id in list {
             let (value, exponent) = view.get(id.position())?;
             if value > 0.0 {
                 top = top.max(Some(exponent));
@@ -50,8 +51,9 @@ impl<'a> CarefulSweep<'a> {
             self.scaled.put(node, Count::Fits(0.0));
             return Some(());
         };
-        let mut sum = Pair { high: if output { scaled_down(1.0, -top) } else { 0.0 }, low: 0.0 };
-        for (at, id) in row.iter().enumerate() {
+        let mut sum =
+            CompensatedSum { high: if output { scaled_down(1.0, -top) } else { 0.0 }, low: 0.0 };
+        for (at, id) in list.iter().enumerate() {
             let (value, exponent) = view.get(id.position())?;
             let value = scaled_down(value, exponent - top);
             let correction = value * f64::from(*self.corrections.get(id.position())?);
@@ -59,7 +61,7 @@ impl<'a> CarefulSweep<'a> {
                 None => sum.plus(value, correction),
                 Some(times) => {
                     let weight = *times.get(at)?;
-                    // A weight of 64 bits is two doubles.
+                    // It takes two doubles to hold a weight of 64 bits.
                     let high = weight as f64;
                     let rest = (i128::from(weight) - high as i128) as f64;
                     let product = value * high;
@@ -69,38 +71,44 @@ impl<'a> CarefulSweep<'a> {
             };
         }
         self.corrections[node] = (sum.low / sum.high) as f32;
-        self.scaled.put(node, placed(sum.high, top, self.scaled.epoch()));
+        self.scaled.put(node, place_sum(sum.high, top, self.scaled.epoch()));
         Some(())
     }
 }
 
-impl<I: Index> Sweep<I> for CarefulSweep<'_> {
-    fn narrow(&mut self, rows: &Rows<'_, I>, range: Range<usize>, _: &Monitor<'_>) -> Result<()> {
+impl<I: Index> Sweep<I> for CompensatedSweep<'_> {
+    fn narrow(
+        &mut self,
+        lists: &ListSection<'_, I>,
+        range: Range<usize>,
+        _: &Monitor<'_>,
+    ) -> Result<()> {
         for node in range.rev() {
-            self.count(rows, node).ok_or_else(changed)?;
+            self.count(lists, node).ok_or_else(lists_changed)?;
         }
         Ok(())
     }
 
     fn wide(
         &mut self,
-        rows: &Rows<'_, I>,
+        lists: &ListSection<'_, I>,
         range: Range<usize>,
         _: &Team,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
-        self.narrow(rows, range, monitor)
+        self.narrow(lists, range, monitor)
     }
 }
 
 /// A sum and what its rounding took away.
 #[derive(Clone, Copy)]
-struct Pair {
+struct CompensatedSum {
     high: f64,
     low: f64,
 }
 
-impl Pair {
+impl CompensatedSum {
+    /// Adds a value that lacks `correction` (Knuth's two-sum).
     fn plus(self, value: f64, correction: f64) -> Self {
         let sum = self.high + value;
         let part = sum - self.high;

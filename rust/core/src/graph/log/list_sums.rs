@@ -1,54 +1,55 @@
-//! The innermost loop of counting in log space: list after list, as long as nothing out of the
-//! ordinary comes.
+//! The innermost loop of counting in log space, for ordinary lists.
+//!
+//! A list is ordinary if all numbers in it have the scale of the latest epoch, and their sum has it,
+//! too. At any other list the loop stops, and `sweep.rs` counts that node with the scales looked up.
 
 use std::cell::Cell;
 use std::ops::Range;
 
 use crate::graph::lists::csr::{Index, with_indices};
-use crate::graph::lists::node_set::{Marked, Marks};
-use crate::graph::lists::source::Rows;
+use crate::graph::lists::node_set::{NodeSet, NodeSetView};
+use crate::graph::lists::source::ListSection;
 use crate::graph::log::scaled_counts::{LARGE, SMALL};
-use crate::graph::survey::stretches::{Cut, Kind, LANES, Stretch};
+use crate::graph::survey::blocks::LONG;
+use crate::graph::survey::stretches::{SIDE_BY_SIDE, Stretch, StretchCursor, StretchKind};
 
-/// Lists at least this long are summed in four strands, shorter ones in sequence.
-pub(crate) const LONG: usize = 32;
-
-/// Nodes between two looks for outputs.
+/// How many nodes are asked at once whether there is an output among them.
 const PIECE: usize = 256;
 
-/// Where numbers are read from and sums written to. (A copy of it needs no look behind a reference
-/// for every edge.)
-pub(crate) trait Place: Copy {
-    /// The number of a node in the scale of the latest epoch; `None` if it has another.
+/// The place that numbers are read from and sums are written to. It is copied into loops, so that an
+/// edge costs no look behind a reference.
+pub(crate) trait NumberStore: Copy {
+    /// The number of a node in the scale of the latest epoch; `None` if the node has another scale.
     fn read(self, node: usize) -> Option<f64>;
-    /// Those of [`LANES`] nodes.
-    fn stretch(self, node: usize) -> Option<[f64; LANES]>;
+    /// The numbers of [`SIDE_BY_SIDE`] neighbouring nodes, from `node` on.
+    fn stretch(self, node: usize) -> Option<[f64; SIDE_BY_SIDE]>;
+    /// Writes the sum of a node.
     fn write(self, node: usize, sum: f64);
 }
 
-/// Numbers and sums in one array: those of the latest epoch.
+/// One array for the numbers that are read and the sums that are written, of the latest epoch.
 #[derive(Clone, Copy)]
-pub(crate) struct Together<'v> {
+pub(crate) struct OneArray<'v> {
     current: &'v [Cell<f64>],
 }
 
-impl<'v> Together<'v> {
-    /// Numbers of nodes before `end` have the scale of the latest epoch.
+impl<'v> OneArray<'v> {
+    /// An array in which the nodes before `end` have the scale of the latest epoch.
     pub(crate) fn new(values: &'v mut [f64], end: usize) -> Self {
         let end = end.min(values.len());
         Self { current: Cell::from_mut(&mut values[..end]).as_slice_of_cells() }
     }
 }
 
-impl Place for Together<'_> {
+impl NumberStore for OneArray<'_> {
     #[inline(always)]
     fn read(self, node: usize) -> Option<f64> {
         self.current.get(node).map(Cell::get)
     }
 
     #[inline(always)]
-    fn stretch(self, node: usize) -> Option<[f64; LANES]> {
-        let cells = self.current.get(node..)?.first_chunk::<LANES>()?;
+    fn stretch(self, node: usize) -> Option<[f64; SIDE_BY_SIDE]> {
+        let cells = self.current.get(node..)?.first_chunk::<SIDE_BY_SIDE>()?;
         Some(cells.each_ref().map(Cell::get))
     }
 
@@ -60,49 +61,51 @@ impl Place for Together<'_> {
     }
 }
 
-/// Counts nodes from the last of `range` on, and returns the end of those that are left. It stops at
-/// a sum that is out of the ordinary, for which numbers of other scales may be needed.
-pub(crate) fn run<I: Index>(
-    rows: &Rows<'_, I>,
+/// Counts the nodes of `range`, the last one first, up to one whose list is not ordinary. Returns the
+/// end of the nodes that are left.
+pub(crate) fn count_ordinary_lists<I: Index>(
+    lists: &ListSection<'_, I>,
     range: Range<usize>,
-    place: impl Place,
-    outputs: &Marks,
+    store: impl NumberStore,
+    outputs: &NodeSet,
     stretches: &[Stretch],
     one: f64,
 ) -> usize {
     let outputs = outputs.view();
-    with_indices!(rows.offsets, offsets => {
-        pulp::Arch::new().dispatch(Run { offsets, rows, range, place, outputs, stretches, one })
+    with_indices!(lists.offsets, offsets => {
+        pulp::Arch::new().dispatch(ListSums { offsets, lists, range, store, outputs, stretches, one })
     })
 }
 
-/// [`run`], compiled for every instruction set.
-struct Run<'f, 'r, O, I, P> {
+/// The work of [`count_ordinary_lists`], compiled for every instruction set.
+struct ListSums<'f, 'r, O, I, S> {
     offsets: &'f [O],
-    rows: &'f Rows<'r, I>,
+    lists: &'f ListSection<'r, I>,
     range: Range<usize>,
-    place: P,
-    outputs: Marked<'f>,
+    store: S,
+    outputs: NodeSetView<'f>,
     stretches: &'f [Stretch],
     one: f64,
 }
 
-impl<O: Index, I: Index, P: Place> pulp::NullaryFnOnce for Run<'_, '_, O, I, P> {
+impl<O: Index, I: Index, S: NumberStore> pulp::NullaryFnOnce for ListSums<'_, '_, O, I, S> {
     type Output = usize;
 
     #[inline(always)]
     fn call(self) -> usize {
         let (start, mut end) = (self.range.start, self.range.end);
-        let mut cut = Cut::new(self.stretches, end);
+        let mut cursor = StretchCursor::new(self.stretches, end);
         while end > start {
-            cut.look_ahead(self.rows, start);
-            let (nodes, kind) = cut.last(start..end);
+            cursor.look_ahead(self.lists, start);
+            let (nodes, kind) = cursor.last(start..end);
             let first = nodes.start;
             end = match kind {
-                None => self.one_by_one(nodes),
-                Some(Kind::Repeated) => self.repeated(nodes),
-                Some(Kind::Shifted) if nodes.len() < LANES => self.one_by_one(nodes),
-                Some(Kind::Shifted) => self.shifted(nodes),
+                None => self.count_separately(nodes),
+                Some(StretchKind::Repeated) => self.count_repeated(nodes),
+                Some(StretchKind::Shifted) if nodes.len() < SIDE_BY_SIDE => {
+                    self.count_separately(nodes)
+                }
+                Some(StretchKind::Shifted) => self.count_shifted(nodes),
             };
             if end > first {
                 break;
@@ -112,17 +115,17 @@ impl<O: Index, I: Index, P: Place> pulp::NullaryFnOnce for Run<'_, '_, O, I, P> 
     }
 }
 
-impl<O: Index, I: Index, P: Place> Run<'_, '_, O, I, P> {
-    /// Counts the nodes of `range`, the last one first.
-    fn one_by_one(&self, range: Range<usize>) -> usize {
+impl<O: Index, I: Index, S: NumberStore> ListSums<'_, '_, O, I, S> {
+    /// Counts the nodes of `range` one by one, the last one first; returns the end of those left.
+    fn count_separately(&self, range: Range<usize>) -> usize {
         let mut end = range.end;
         while end > range.start {
-            // Most pieces have no output, and need not ask of every node.
+            // Most pieces have no output, and then the loop need not ask for every node.
             let first = range.start.max((end - 1) / PIECE * PIECE);
-            end = if self.outputs.any(first..end) {
-                self.plain::<true>(first..end)
+            end = if self.outputs.intersects(first..end) {
+                self.count_each::<true>(first..end)
             } else {
-                self.plain::<false>(first..end)
+                self.count_each::<false>(first..end)
             };
             if end > first {
                 break;
@@ -131,11 +134,12 @@ impl<O: Index, I: Index, P: Place> Run<'_, '_, O, I, P> {
         end
     }
 
-    /// [`Run::one_by_one`]; apart from the rest, so that all that an edge needs is in registers.
+    /// The loop of [`ListSums::count_separately`]. It is a function of its own, so that everything an
+    /// edge needs stays in registers.
     #[inline(never)]
-    fn plain<const OUTPUTS: bool>(&self, range: Range<usize>) -> usize {
-        let Rows { first_edge, targets, .. } = *self.rows;
-        let (place, outputs, one) = (self.place, self.outputs, self.one);
+    fn count_each<const OUTPUTS: bool>(&self, range: Range<usize>) -> usize {
+        let ListSection { first_edge, targets, .. } = *self.lists;
+        let (store, outputs, one) = (self.store, self.outputs, self.one);
         let (Some(nodes), Some(stop)) =
             (self.offsets.get(range.clone()), self.offsets.get(range.end))
         else {
@@ -144,62 +148,67 @@ impl<O: Index, I: Index, P: Place> Run<'_, '_, O, I, P> {
         let mut stop = stop.position().wrapping_sub(first_edge);
         for (node, start) in range.clone().zip(nodes).rev() {
             let start = start.position().wrapping_sub(first_edge);
-            let Some(row) = targets.get(start..stop) else { return node + 1 };
-            let Some(mut sum) = strands(row, |_, id| place.read(id)) else { return node + 1 };
-            let output = OUTPUTS && outputs.has(node);
+            let Some(list) = targets.get(start..stop) else { return node + 1 };
+            let Some(mut sum) = sum_list(list, |_, id| store.read(id)) else { return node + 1 };
+            let output = OUTPUTS && outputs.contains(node);
             if output {
                 sum += one;
             }
             if !(is_in_scale(sum) || (sum == 0.0 && !output)) {
                 return node + 1;
             }
-            place.write(node, sum);
+            store.write(node, sum);
             stop = start;
         }
         range.start
     }
 
-    /// Counts nodes that have the same list.
+    /// Counts nodes that all have the same list.
     #[inline(always)]
-    fn repeated(&self, range: Range<usize>) -> usize {
-        let place = self.place;
-        let sum = self.rows.row(range.start).map(|row| strands(row, |_, id| place.read(id)));
+    fn count_repeated(&self, range: Range<usize>) -> usize {
+        let store = self.store;
+        let sum = self.lists.list(range.start).map(|list| sum_list(list, |_, id| store.read(id)));
         let Some(sum) = sum.flatten().filter(|&sum| is_ordinary(sum, false)) else {
             return range.end;
         };
-        if self.outputs.any(range.clone()) {
-            return self.one_by_one(range);
+        if self.outputs.intersects(range.clone()) {
+            return self.count_separately(range);
         }
         for node in range.clone() {
-            place.write(node, sum);
+            store.write(node, sum);
         }
         range.start
     }
 
-    /// Counts nodes with shifted lists.
+    /// Counts nodes each of whose lists is the one before it, shifted by one.
     #[inline(always)]
-    fn shifted(&self, range: Range<usize>) -> usize {
-        let Some(row) = self.rows.row(range.start) else { return range.end };
-        if row.len() >= LONG {
-            self.lanes(range, |further| in_strands(self.place, row, further))
+    fn count_shifted(&self, range: Range<usize>) -> usize {
+        let Some(list) = self.lists.list(range.start) else { return range.end };
+        if list.len() >= LONG {
+            self.count_side_by_side(range, |further| sums_in_strands(self.store, list, further))
         } else {
-            self.lanes(range, |further| in_sequence(self.place, row, further))
+            self.count_side_by_side(range, |further| sums_in_sequence(self.store, list, further))
         }
     }
 
-    /// Counts nodes with shifted lists, some at a time, given their sums from some node on.
+    /// Counts nodes with shifted lists, [`SIDE_BY_SIDE`] at a time; `sums(n)` are the sums of the nodes
+    /// from the `n`-th of `range` on.
     #[inline(always)]
-    fn lanes(&self, range: Range<usize>, sums: impl Fn(usize) -> Option<[f64; LANES]>) -> usize {
+    fn count_side_by_side(
+        &self,
+        range: Range<usize>,
+        sums: impl Fn(usize) -> Option<[f64; SIDE_BY_SIDE]>,
+    ) -> usize {
         let mut end = range.end;
         while end > range.start {
-            // The last ones may be counted twice.
-            let first = range.start.max(end.saturating_sub(LANES));
-            let nodes = first..first + LANES;
+            // The last group overlaps the one before it, and counts some nodes twice.
+            let first = range.start.max(end.saturating_sub(SIDE_BY_SIDE));
+            let nodes = first..first + SIDE_BY_SIDE;
             let Some(mut sums) = sums(first - range.start) else { break };
             let mut ordinary = true;
-            if self.outputs.any(nodes.clone()) {
+            if self.outputs.intersects(nodes.clone()) {
                 for (sum, node) in sums.iter_mut().zip(nodes) {
-                    let output = self.outputs.has(node);
+                    let output = self.outputs.contains(node);
                     *sum += if output { self.one } else { 0.0 };
                     ordinary &= is_ordinary(*sum, output);
                 }
@@ -210,7 +219,7 @@ impl<O: Index, I: Index, P: Place> Run<'_, '_, O, I, P> {
                 break;
             }
             for (lane, sum) in sums.into_iter().enumerate() {
-                self.place.write(first + lane, sum);
+                self.store.write(first + lane, sum);
             }
             end = first;
         }
@@ -218,15 +227,16 @@ impl<O: Index, I: Index, P: Place> Run<'_, '_, O, I, P> {
     }
 }
 
-/// Whether a number has the scale, and needs no other.
+/// Whether a number lies within the range of one scale.
 #[inline(always)]
 fn is_in_scale(number: f64) -> bool {
-    // As integers, in one comparison; numbers below are far above.
+    // Compared as integers, one comparison suffices: what is too small wraps around to a large number.
     const SCALE: u64 = LARGE.to_bits() - SMALL.to_bits();
     number.to_bits().wrapping_sub(SMALL.to_bits()) < SCALE
 }
 
-/// Whether a sum can be put down without a thought to scales; without jumps, for many at a time.
+/// Whether a sum can be written without a thought to scales. It is computed without jumps, so that
+/// many sums are tested at a time.
 #[inline(always)]
 fn is_ordinary(sum: f64, output: bool) -> bool {
     (SMALL..LARGE).contains(&sum) | ((sum == 0.0) & !output)
@@ -234,62 +244,73 @@ fn is_ordinary(sum: f64, output: bool) -> bool {
 
 /// Adds the numbers of neighbouring nodes to `sums`.
 #[inline(always)]
-fn add(sums: &mut [f64; LANES], place: impl Place, node: usize) -> Option<()> {
-    let numbers = place.stretch(node)?;
-    for lane in 0..LANES {
+fn add_neighbours(
+    sums: &mut [f64; SIDE_BY_SIDE],
+    store: impl NumberStore,
+    node: usize,
+) -> Option<()> {
+    let numbers = store.stretch(node)?;
+    for lane in 0..SIDE_BY_SIDE {
         sums[lane] += numbers[lane];
     }
     Some(())
 }
 
-/// The sums of some nodes, the first of which has the list `row`, its entries `further` on, and
-/// every next one the next; in the order of [`strands`] for short lists.
+/// The sums of neighbouring nodes with shifted lists. The entries of the first list are those of `list`
+/// plus `further`. Terms are added in the order of [`sum_list`] for short lists.
 #[inline(always)]
-fn in_sequence<I: Index>(place: impl Place, row: &[I], further: usize) -> Option<[f64; LANES]> {
-    let mut sums = [0.0; LANES];
-    for id in row {
-        add(&mut sums, place, id.position().wrapping_add(further))?;
+fn sums_in_sequence<I: Index>(
+    store: impl NumberStore,
+    list: &[I],
+    further: usize,
+) -> Option<[f64; SIDE_BY_SIDE]> {
+    let mut sums = [0.0; SIDE_BY_SIDE];
+    for id in list {
+        add_neighbours(&mut sums, store, id.position().wrapping_add(further))?;
     }
     Some(sums)
 }
 
-/// [`in_sequence`] for long lists.
+/// The sums of [`sums_in_sequence`] for long lists, in the order of [`sum_list`] for these.
 #[inline(always)]
-fn in_strands<I: Index>(place: impl Place, row: &[I], further: usize) -> Option<[f64; LANES]> {
-    let mut sums = [[0.0; LANES]; 4];
-    for ids in row.chunks(4) {
+fn sums_in_strands<I: Index>(
+    store: impl NumberStore,
+    list: &[I],
+    further: usize,
+) -> Option<[f64; SIDE_BY_SIDE]> {
+    let mut sums = [[0.0; SIDE_BY_SIDE]; 4];
+    for ids in list.chunks(4) {
         for (sums, id) in sums.iter_mut().zip(ids) {
-            add(sums, place, id.position().wrapping_add(further))?;
+            add_neighbours(sums, store, id.position().wrapping_add(further))?;
         }
     }
     let [a, b, c, d] = sums;
     Some(std::array::from_fn(|lane| (a[lane] + b[lane]) + (c[lane] + d[lane])))
 }
 
-/// The sum of what `read` says of the nodes in `row`, given the place of each in it, too, unless that
-/// is nothing for one of them. (Leaving early keeps compilers from making gather instructions of it,
-/// which are slow.)
+/// The sum of `read(i, list[i])` over a list; `None` if that is `None` for one of its entries. (Leaving
+/// the loop early keeps compilers from turning it into gather instructions, which are slow.)
 #[inline(always)]
-pub(crate) fn strands<I: Index>(
-    row: &[I],
+pub(crate) fn sum_list<I: Index>(
+    list: &[I],
     read: impl Fn(usize, usize) -> Option<f64>,
 ) -> Option<f64> {
-    if row.len() < LONG {
+    if list.len() < LONG {
         let mut sum = 0.0;
-        for (at, id) in row.iter().enumerate() {
+        for (at, id) in list.iter().enumerate() {
             sum += read(at, id.position())?;
         }
         return Some(sum);
     }
     let mut sums = [0.0; 4];
-    let (fours, rest) = row.as_chunks::<4>();
+    let (fours, rest) = list.as_chunks::<4>();
     for (four, ids) in fours.iter().enumerate() {
         for strand in 0..4 {
             sums[strand] += read(4 * four + strand, ids[strand].position())?;
         }
     }
     for (strand, id) in rest.iter().enumerate() {
-        sums[strand] += read(row.len() - rest.len() + strand, id.position())?;
+        sums[strand] += read(list.len() - rest.len() + strand, id.position())?;
     }
     Some((sums[0] + sums[1]) + (sums[2] + sums[3]))
 }

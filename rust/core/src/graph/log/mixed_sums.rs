@@ -1,46 +1,48 @@
-//! Sums over successor lists that the innermost loop leaves: with multiplicities, or across scales.
+//! Sums over the successor lists that the innermost loop leaves: lists with multiplicities, and lists
+//! that reach from the latest epoch into the one before it.
 
 use crate::graph::lists::csr::Index;
-use crate::graph::lists::source::Rows;
-use crate::graph::log::list_sums::strands;
-use crate::graph::log::scaled_counts::Numbers;
+use crate::graph::lists::source::ListSection;
+use crate::graph::log::list_sums::sum_list;
+use crate::graph::log::scaled_counts::EpochNumbers;
 
-/// See the module.
-pub(crate) struct Across<'r, I> {
-    /// The latest list, and its sum: where a layer begins in another scale, all its lists do.
+/// Adds up lists across two epochs.
+pub(crate) struct MixedSums<'r, I> {
+    /// The latest list and its sum. All lists of a dense layer are equal, and so all of them cross the
+    /// border of the epoch if one does.
     latest: &'r [I],
     latest_sum: f64,
 }
 
-impl<'r, I: Index> Across<'r, I> {
+impl<'r, I: Index> MixedSums<'r, I> {
     pub(crate) fn new() -> Self {
         Self { latest: &[], latest_sum: 0.0 }
     }
 
-    /// The sum of a node's list in the scale of the latest epoch; not a number if some of its
-    /// numbers are neither of that nor of the epoch before. `None` if the list leads nowhere.
+    /// The sum of a node's list in the scale of the latest epoch. It is not a number if some node in the
+    /// list belongs neither to that epoch nor to the one before. `None` if there is no such list.
     pub(crate) fn sum(
         &mut self,
-        numbers: Numbers<'_>,
-        rows: &Rows<'r, I>,
+        numbers: EpochNumbers<'_>,
+        lists: &ListSection<'r, I>,
         node: usize,
     ) -> Option<f64> {
-        let row = rows.row(node)?;
-        if let Some(times) = rows.times(node) {
-            // Each number is taken some times.
-            let sum = strands(row, |at, id| Some(numbers.across(id)? * *times.get(at)? as f64));
+        let list = lists.list(node)?;
+        if let Some(times) = lists.multiplicities(node) {
+            let sum =
+                sum_list(list, |at, id| Some(numbers.get_either(id)? * *times.get(at)? as f64));
             return Some(sum.unwrap_or(f64::NAN));
         }
-        if !same(row, self.latest) {
-            let sum = strands(row, |_, id| numbers.across(id)).unwrap_or(f64::NAN);
-            (self.latest, self.latest_sum) = (row, sum);
+        if !same(list, self.latest) {
+            let sum = sum_list(list, |_, id| numbers.get_either(id)).unwrap_or(f64::NAN);
+            (self.latest, self.latest_sum) = (list, sum);
         }
         Some(self.latest_sum)
     }
 }
 
-/// Whether two lists are the same; they mostly differ in their first entry, or not at all.
+/// Whether two lists are equal. Lists that differ mostly do so in their first entry.
 #[inline(always)]
-fn same<I: Index>(row: &[I], other: &[I]) -> bool {
-    row.len() == other.len() && row.first() == other.first() && row == other
+fn same<I: Index>(list: &[I], other: &[I]) -> bool {
+    list.len() == other.len() && list.first() == other.first() && list == other
 }

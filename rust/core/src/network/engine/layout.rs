@@ -1,4 +1,4 @@
-//! Moving cells: other lanes, other runs, other places.
+//! How the engine moves cells of a tensor: to other lanes, to longer runs, or one link further.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::network::maps::runs::{PerAxis, Runs};
 use crate::number::Number;
 
 impl<N: Number> Engine<'_, N> {
-    /// The same counts with `lane_axis` laid out in lanes; axes after it must have a single run.
+    /// The same counts, with `lane_axis` laid out in lanes; axes after it must have a single run.
     pub(crate) fn with_lanes(
         &mut self,
         mut tensor: CountTensor<N>,
@@ -43,7 +43,7 @@ impl<N: Number> Engine<'_, N> {
         for (row, out) in buffer.lanes.chunks_exact_mut(stride).enumerate().take(rows) {
             self.monitor.breathe(stride as u64)?;
             if lanes < width {
-                out.fill(N::Lane::default());
+                out.fill(N::ZERO);
             }
             for lane in 0..lanes {
                 let cell = from(row * lanes + lane);
@@ -59,20 +59,20 @@ impl<N: Number> Engine<'_, N> {
         Ok(result)
     }
 
-    /// The same one link earlier.
-    pub(crate) fn step_back(&mut self, tensor: CountTensor<N>) -> Result<CountTensor<N>> {
+    /// The same counts, one link earlier.
+    pub(crate) fn through_link(&mut self, tensor: CountTensor<N>) -> Result<CountTensor<N>> {
         let (axes, lane_axis, compact) = (tensor.axes.clone(), tensor.lane_axis, tensor.compact);
         let mut result = self.gather(tensor, axes, lane_axis, |cell| cell)?;
         let shared = || Error::Internal("a result is shared before it is made".into());
         let buffer = Arc::get_mut(&mut result.buffer).ok_or_else(shared)?;
         for lane in &mut buffer.lanes {
-            *lane = N::step(*lane);
+            *lane = N::through_link(*lane);
         }
         Ok(CountTensor { compact, ..result })
     }
 
     /// Joins neighbouring runs with equal counts, and lays out the last varying axis in lanes. Unless
-    /// `fully`, single indices stay apart where little would be gained: they need no weights.
+    /// `fully` is set, runs of single indices stay apart where little would be gained: they need no weights.
     pub(crate) fn compact(
         &mut self,
         tensor: CountTensor<N>,

@@ -1,8 +1,10 @@
-//! Loops over lanes. All slices are cut to one length first: that is the form in which the compiler
-//! turns them into vector instructions without leftovers, rows being filled up to whole vectors.
+//! The innermost loops, over lanes.
+//!
+//! All slices are cut to one length first. In this form the compiler turns loops into vector
+//! instructions, and there are no leftovers, since rows are filled up to whole vectors.
 
 use crate::network::count_tensor::VECTOR;
-use crate::number::Number;
+use crate::number::{Number, Semiring};
 
 /// `out = from`.
 #[inline(always)]
@@ -14,81 +16,81 @@ pub(crate) fn copy<L: Copy>(from: &[L], out: &mut [L]) {
 
 /// `sum += a`.
 #[inline(always)]
-pub(crate) fn add_to<N: Number>(a: &[N::Lane], sum: &mut [N::Lane]) {
+pub(crate) fn add_to<S: Semiring>(a: &[S::Lane], sum: &mut [S::Lane]) {
     let n = sum.len();
     let a = &a[..n];
     for i in 0..n {
-        sum[i] = N::add(sum[i], a[i]);
+        sum[i] = S::add(sum[i], a[i]);
     }
 }
 
 /// `sum += a * weight`.
 #[inline(always)]
-pub(crate) fn add_weighted<N: Number>(a: &[N::Lane], weight: u64, sum: &mut [N::Lane]) {
+pub(crate) fn add_weighted<S: Semiring>(a: &[S::Lane], weight: u64, sum: &mut [S::Lane]) {
     if weight == 1 {
-        return add_to::<N>(a, sum);
+        return add_to::<S>(a, sum);
     }
     let n = sum.len();
     let a = &a[..n];
     for i in 0..n {
-        sum[i] = N::add(sum[i], N::weigh(a[i], weight));
+        sum[i] = S::add(sum[i], S::weigh(a[i], weight));
     }
 }
 
 /// `sum *= weight`.
 #[inline(always)]
-pub(crate) fn weigh<N: Number>(weight: u64, sum: &mut [N::Lane]) {
+pub(crate) fn weigh<S: Semiring>(weight: u64, sum: &mut [S::Lane]) {
     for lane in sum {
-        *lane = N::weigh(*lane, weight);
+        *lane = S::weigh(*lane, weight);
     }
 }
 
 /// `sum = a + b`.
 #[inline(always)]
-pub(crate) fn add_two<N: Number>(a: &[N::Lane], b: &[N::Lane], sum: &mut [N::Lane]) {
+pub(crate) fn add_two<S: Semiring>(a: &[S::Lane], b: &[S::Lane], sum: &mut [S::Lane]) {
     let n = sum.len();
     let (a, b) = (&a[..n], &b[..n]);
     for i in 0..n {
-        sum[i] = N::add(a[i], b[i]);
+        sum[i] = S::add(a[i], b[i]);
     }
 }
 
 /// `sum = a + b + c`.
 #[inline(always)]
-pub(crate) fn add_three<N: Number>(
-    a: &[N::Lane],
-    b: &[N::Lane],
-    c: &[N::Lane],
-    sum: &mut [N::Lane],
+pub(crate) fn add_three<S: Semiring>(
+    a: &[S::Lane],
+    b: &[S::Lane],
+    c: &[S::Lane],
+    sum: &mut [S::Lane],
 ) {
     let n = sum.len();
     let (a, b, c) = (&a[..n], &b[..n], &c[..n]);
     for i in 0..n {
-        sum[i] = N::add(N::add(a[i], b[i]), c[i]);
+        sum[i] = S::add(S::add(a[i], b[i]), c[i]);
     }
 }
 
-/// The sum of some lanes.
+/// The sum of all lanes.
 #[inline(always)]
-pub(crate) fn total<N: Number>(lanes: &[N::Lane]) -> N::Lane {
+pub(crate) fn total<S: Semiring>(lanes: &[S::Lane]) -> S::Lane {
     let (chunks, rest) = lanes.as_chunks::<VECTOR>();
-    let mut sum = N::Lane::default();
+    let mut sum = S::ZERO;
     for &lane in rest {
-        sum = N::add(sum, lane);
+        sum = S::add(sum, lane);
     }
     if chunks.is_empty() {
         return sum;
     }
-    let mut strands = [N::Lane::default(); VECTOR];
+    let mut strands = [S::ZERO; VECTOR];
     for chunk in chunks {
         for lane in 0..VECTOR {
-            strands[lane] = N::add(strands[lane], chunk[lane]);
+            strands[lane] = S::add(strands[lane], chunk[lane]);
         }
     }
-    strands.into_iter().fold(sum, |sum, strand| N::add(sum, strand))
+    strands.into_iter().fold(sum, |sum, strand| S::add(sum, strand))
 }
 
-/// [`Number::settle`], lane by lane: digits to `out`, the rest to `carry`.
+/// Applies [`Number::settle`] lane by lane; digits go to `out`, what they carry to `carry`.
 #[inline(always)]
 pub(crate) fn settle<N: Number, const ADD: bool, const SCALED: bool>(
     out: &mut [N::Lane],

@@ -1,32 +1,32 @@
-//! Axis maps: the transposed action of a relation on the runs of a target axis.
+//! Axis maps: what a relation does to counts along one axis.
 //!
-//! Counts flow backwards, so a source index receives the sum over the target indices that read it.
-//! Expressed between runs, that is a small non-negative integer matrix, kept in the form that is
-//! cheapest to apply.
+//! Counts flow backwards, so that a source index receives the sum over the target indices that read it:
+//! the transposed relation. Between runs, this is a small matrix of non-negative integers.
 
-use crate::network::maps::matrix::{Compiled, Phase, Rows, SparseBuilder};
+use crate::network::maps::matrix::{Compiled, Phase, RunMatrix, SparseBuilder};
 use crate::network::maps::progression::{overlap, tap_range, transposed_tap_range, window_phases};
 use crate::network::maps::runs::Runs;
 use crate::network::relation::{Relation, Window};
 
-/// Most runs along one axis; beyond this the description itself would not fit.
+/// The most runs along one axis. A description of more runs would not fit into memory itself.
 pub(crate) const MAX_RUNS: u64 = 1 << 24;
 
-/// A relation's transposed action on given runs.
+/// The transposed action of a relation on given runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AxisMap {
-    /// Runs along the source axis.
+    /// The runs along the source axis.
     pub(crate) runs: Runs,
-    pub(crate) rows: Rows,
+    /// How they gather from the runs of the target axis.
+    pub(crate) matrix: RunMatrix,
 }
 
 impl AxisMap {
     /// Compiles `relation` for a target axis with `target` runs and a source axis of `source`
     /// indices.
-    pub(crate) fn compile(relation: &Relation, target: &Runs, source: u64) -> Compiled {
+    pub(crate) fn compile(relation: &Relation, target: &Runs, source: u64) -> Compiled<Self> {
         match relation {
-            Relation::Same => Ok(Self { runs: target.clone(), rows: Rows::Identity }),
-            Relation::Each => Ok(Self { runs: Runs::single(source), rows: Rows::Scale(1) }),
+            Relation::Same => Ok(Self { runs: target.clone(), matrix: RunMatrix::Identity }),
+            Relation::Each => Ok(Self { runs: Runs::single(source), matrix: RunMatrix::Scale(1) }),
             Relation::Sum | Relation::All => Ok(Self::total(target, source)),
             Relation::Window(window) => Self::window(window, target, source),
             Relation::Slice { start, step } if *step >= 1 => {
@@ -56,11 +56,14 @@ impl AxisMap {
             Relation::Blocks { groups } => {
                 let (wide, block) = (source / groups, target.extent() / groups);
                 if target.is_single() {
-                    return Ok(Self { runs: Runs::single(source), rows: Rows::Scale(block) });
+                    return Ok(Self {
+                        runs: Runs::single(source),
+                        matrix: RunMatrix::Scale(block),
+                    });
                 }
                 let map = Self::from_ranges(*groups, target, |g| (g * block, (g + 1) * block))?;
                 let lengths = map.runs.lengths().iter().map(|length| length * wide).collect();
-                Ok(Self { runs: Runs::from_lengths(lengths), rows: map.rows })
+                Ok(Self { runs: Runs::from_lengths(lengths), matrix: map.matrix })
             }
             Relation::Slice { start, step } => {
                 let at = |o: u64| {
@@ -77,18 +80,18 @@ impl AxisMap {
         }
     }
 
-    /// For every run of `finer`, the run that contains it.
+    /// The map that gives every run of `finer` the count of the run that contains it.
     pub(crate) fn refinement(runs: &Runs, finer: &Runs) -> Self {
-        let rows = if runs == finer {
-            Rows::Identity
+        let matrix = if runs == finer {
+            RunMatrix::Identity
         } else {
             let entries = runs.index_of(finer).into_iter().map(|run| (run, 1)).collect();
-            Rows::Sparse { offsets: (0..=finer.len() as u32).collect(), entries }
+            RunMatrix::Sparse { offsets: (0..=finer.len() as u32).collect(), entries }
         };
-        Self { runs: finer.clone(), rows }
+        Self { runs: finer.clone(), matrix }
     }
 
-    /// Follows this map by a refinement of its runs.
+    /// This map, followed by a refinement of its runs.
     pub(crate) fn refined(self, finer: &Runs) -> Self {
         if self.runs == *finer {
             return self;
@@ -99,24 +102,24 @@ impl AxisMap {
         let mut row = Vec::new();
         let extent = self.runs.extent();
         for j in take {
-            self.rows.entries(j as usize, extent, &mut row);
+            self.matrix.entries(j as usize, extent, &mut row);
             entries.extend_from_slice(&row);
             offsets.push(entries.len() as u32);
         }
-        Self { runs: finer.clone(), rows: Rows::Sparse { offsets, entries } }
+        Self { runs: finer.clone(), matrix: RunMatrix::Sparse { offsets, entries } }
     }
 
-    /// This map after `first`, which starts from an axis of `start` runs.
+    /// This map after `first`, which is applied to an axis of `start` runs.
     pub(crate) fn after(self, first: &Self, start: usize) -> Self {
-        if matches!(self.rows, Rows::Identity) {
+        if matches!(self.matrix, RunMatrix::Identity) {
             return first.clone();
         }
         let (mut offsets, mut entries) = (vec![0], Vec::new());
         let (mut row, mut inner, mut sum) = (Vec::new(), Vec::new(), vec![0u64; start]);
         for j in 0..self.runs.len() {
-            self.rows.entries(j, first.runs.len() as u64, &mut row);
+            self.matrix.entries(j, first.runs.len() as u64, &mut row);
             for &(run, outer_weight) in &row {
-                first.rows.entries(run as usize, start as u64, &mut inner);
+                first.matrix.entries(run as usize, start as u64, &mut inner);
                 for &(from, weight) in &inner {
                     let total = &mut sum[from as usize];
                     *total = total.saturating_add(outer_weight.saturating_mul(weight));
@@ -130,32 +133,34 @@ impl AxisMap {
             );
             offsets.push(entries.len() as u32);
         }
-        Self { runs: self.runs, rows: Rows::Sparse { offsets, entries } }
+        Self { runs: self.runs, matrix: RunMatrix::Sparse { offsets, entries } }
     }
 
+    /// The map that gives every source index the total over the target.
     fn total(target: &Runs, source: u64) -> Self {
-        let rows = if target.is_single() {
-            Rows::Scale(target.extent())
+        let matrix = if target.is_single() {
+            RunMatrix::Scale(target.extent())
         } else if target.is_unit() {
-            Rows::Ranges { low: vec![0], high: vec![target.len() as u32] }
+            RunMatrix::Ranges { low: vec![0], high: vec![target.len() as u32] }
         } else {
             let entries = (0..).zip(target.lengths().iter().copied()).collect();
-            Rows::Sparse { offsets: vec![0, target.len() as u32], entries }
+            RunMatrix::Sparse { offsets: vec![0, target.len() as u32], entries }
         };
-        Self { runs: Runs::single(source), rows }
+        Self { runs: Runs::single(source), matrix }
     }
 
-    fn window(window: &Window, target: &Runs, source: u64) -> Compiled {
+    /// The map of a convolution along its input.
+    fn window(window: &Window, target: &Runs, source: u64) -> Compiled<Self> {
         check_positions(source)?;
         if window.keeps() && source == target.extent() {
-            return Ok(Self { runs: target.clone(), rows: Rows::Identity });
+            return Ok(Self { runs: target.clone(), matrix: RunMatrix::Identity });
         }
         let phases = window_phases(window, source);
         if target.is_unit() && target.len() > 1 {
             check_positions(target.extent())?;
             let same = source == target.extent();
             let runs = if same { target.clone() } else { Runs::unit(source as usize) };
-            return Ok(Self { runs, rows: Rows::Band(phases) });
+            return Ok(Self { runs, matrix: RunMatrix::Band(phases) });
         }
         let stride = phases.len() as u64;
         Self::from_progressions(source, target, |i| {
@@ -165,12 +170,13 @@ impl AxisMap {
         })
     }
 
-    fn transposed_window(window: &Window, target: &Runs, source: u64) -> Compiled {
+    /// The map of a transposed convolution along its input.
+    fn transposed_window(window: &Window, target: &Runs, source: u64) -> Compiled<Self> {
         check_positions(source)?;
         let phase = Phase { offset: -window.padding, step: window.dilation, count: window.size };
         if window.stride == 1 && target.is_unit() && target.len() > 1 {
             let runs = Runs::unit(source as usize);
-            return Ok(Self { runs, rows: Rows::Band(vec![phase]) });
+            return Ok(Self { runs, matrix: RunMatrix::Band(vec![phase]) });
         }
         Self::from_progressions(source, target, |i| {
             let (first, count) = phase.clip(i * window.stride, target.extent());
@@ -178,8 +184,13 @@ impl AxisMap {
         })
     }
 
-    /// `range(j)` are the target indices that source index `j` gathers from, monotone in `j`.
-    fn from_ranges(source: u64, target: &Runs, range: impl Fn(u64) -> (u64, u64)) -> Compiled {
+    /// The map in which source index `j` gathers from the target indices `range(j)`; both ends of the range
+    /// rise or both fall with `j`.
+    fn from_ranges(
+        source: u64,
+        target: &Runs,
+        range: impl Fn(u64) -> (u64, u64),
+    ) -> Compiled<Self> {
         check_positions(source)?;
         if !target.is_unit() || target.len() == 1 {
             return Self::from_progressions(source, target, |j| {
@@ -201,15 +212,16 @@ impl AxisMap {
                 }
             }
         }
-        Ok(Self { runs: Runs::from_lengths(runs), rows: Rows::Ranges { low, high } })
+        Ok(Self { runs: Runs::from_lengths(runs), matrix: RunMatrix::Ranges { low, high } })
     }
 
-    /// `progression(j)` is the first target index, their number and their step.
+    /// The map in which source index `j` gathers from an arithmetic progression of target indices:
+    /// `progression(j)` is the first index, how many there are, and their step.
     fn from_progressions(
         source: u64,
         target: &Runs,
         progression: impl Fn(u64) -> (u64, u64, u64),
-    ) -> Compiled {
+    ) -> Compiled<Self> {
         check_positions(source)?;
         let ends = target.ends();
         let mut builder = SparseBuilder::default();
@@ -218,15 +230,16 @@ impl AxisMap {
             overlap(&ends, first, count, step, &mut builder.row);
             builder.push()?;
         }
-        Ok(builder.finish(target))
+        let (runs, matrix) = builder.finish(target);
+        Ok(Self { runs, matrix })
     }
 
-    /// `sources(o)` are the source indices, with multiplicities, that target index `o` reads.
+    /// The map in which target index `o` reads the source indices `sources(o)`, with multiplicities.
     fn scattered<I: Iterator<Item = (u64, u64)>>(
         target: &Runs,
         source: u64,
         sources: impl Fn(u64) -> I,
-    ) -> Compiled {
+    ) -> Compiled<Self> {
         check_positions(source)?;
         let mut received: Vec<(u64, u32, u64)> = Vec::new();
         let mut o = 0;
@@ -249,10 +262,12 @@ impl AxisMap {
             }
             builder.push()?;
         }
-        Ok(builder.finish(target))
+        let (runs, matrix) = builder.finish(target);
+        Ok(Self { runs, matrix })
     }
 }
 
+/// Refuses an axis that has too many positions to tell apart.
 fn check_positions(positions: u64) -> Compiled<()> {
     if positions > MAX_RUNS {
         return Err(format!(
@@ -351,9 +366,9 @@ mod tests {
             let mut row = Vec::new();
             let mut got = Vec::new();
             for (j, &length) in map.runs.lengths().iter().enumerate() {
-                map.rows.entries(j, runs.len() as u64, &mut row);
+                map.matrix.entries(j, runs.len() as u64, &mut row);
                 let sum: u64 = row.iter().map(|&(run, w)| w * (u64::from(run).pow(2) + 1)).sum();
-                prop_assert!(row.iter().map(|entry| entry.1).sum::<u64>() <= map.rows.heaviest());
+                prop_assert!(row.iter().map(|entry| entry.1).sum::<u64>() <= map.matrix.heaviest());
                 got.extend(std::iter::repeat_n(sum, length as usize));
             }
             prop_assert_eq!(got, expected);
