@@ -32,11 +32,13 @@ from unrolled.errors import (
     TheoryDomainError,
     UnknownModelError,
     UnknownNameError,
+    UnknownOperationError,
     UnrolledError,
     UnsupportedOperatorError,
 )
 from unrolled.graph import Graph
 from unrolled.network import Configuration, Layer, Link, Network, Provenance, Tensor
+from unrolled.propagation import Propagation, Signal, propagate
 from unrolled.show.layers import LayerSummary
 from unrolled.spectrum import Divergence, Level, Spectrum
 
@@ -76,8 +78,10 @@ __all__ = [
     "ParameterCounts",
     "Prior",
     "PriorLevel",
+    "Propagation",
     "Provenance",
     "Relation",
+    "Signal",
     "SizeOverflowError",
     "Spectrum",
     "TemperatureSweep",
@@ -85,6 +89,7 @@ __all__ = [
     "TheoryDomainError",
     "UnknownModelError",
     "UnknownNameError",
+    "UnknownOperationError",
     "UnrolledError",
     "UnsupportedOperatorError",
     "__version__",
@@ -99,6 +104,7 @@ __all__ = [
     "from_torch",
     "importers",
     "models",
+    "propagate",
     "quantities",
 ]
 
