@@ -33,6 +33,7 @@ from unrolled.importers.keras import (  # noqa: F401 - these fill the table
     rules,
     windows,
 )
+from unrolled.importers.keras import operations as operation_rules  # noqa: F401 - it does, too
 from unrolled.importers.keras.config import Source, is_functional, named_source, read
 from unrolled.importers.keras.graph import endpoints
 from unrolled.importers.keras.inputs import FROM_KERAS, input_shapes
