@@ -632,8 +632,8 @@ def information_plane(
     --------
     >>> plane = information_plane({"sign": [0.0, 0.0, 1.0, 1.0]}, y=[0, 0, 1, 1], unit="bits")
     >>> point = plane.points["sign"]
-    >>> point.information_x, point.information_y, point.bias_x
-    (1.0, 1.0, -0.125)
+    >>> point.information_x, point.information_y, round(point.bias_x, 6)
+    (1.0, 1.0, -0.180337)
     """
     scale = _scale(unit)
     if not isinstance(layers, Mapping) or not layers:
@@ -714,7 +714,7 @@ def _estimate(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> tu
     one, other = np.bincount(first), np.bincount(second)
     ratios = both * number / (one[pairs[0]] * other[pairs[1]])
     information = math.fsum((both / number * np.log(ratios)).tolist())
-    cells = len(both) - np.count_nonzero(one) - np.count_nonzero(other) + 1
+    cells = len(both) - int(np.count_nonzero(one)) - int(np.count_nonzero(other)) + 1
     return max(information, 0.0), cells / (2 * number)
 
 
