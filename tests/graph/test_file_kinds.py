@@ -86,6 +86,22 @@ def test_parallel_edges(tmp_path):
         check_edges(tmp_path / f"graph.{suffix}")
 
 
+@pytest.mark.parametrize(
+    "second",
+    [
+        "</graph><graph edgedefault='directed'>",
+        "<node id='n'><graph edgedefault='directed'/></node>",
+    ],
+)
+def test_a_second_graph_is_not_left_out(tmp_path, second):
+    path = tmp_path / "graph.graphml"
+    nx.write_graphml(model(), path)
+    text = path.read_text()
+    path.write_text(text.replace("</graph>", f"{second}</graph>"))
+    with pytest.raises(GraphFileError, match="holds 2 graphs; expected one"):
+        read_graph(str(path))
+
+
 # Lists of edges.
 
 
