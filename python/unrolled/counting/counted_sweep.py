@@ -111,6 +111,9 @@ def grade_law(
         others = [_moved(relation) for relation in arrow.relations]
         copy.core.link(reader, tensors[arrow.target], [first, *others])
     for number, weight in turned.ends.items():
+        # The core refuses outputs that nothing leads to, such as an input that nothing reads.
+        axes = [Relation.sum(axis) for axis in range(len(shapes[number]))]
+        copy.core.link(copy.parameter(()), tensors[number], axes)
         copy.core.mark_output(copy.weighted(tensors[number], shapes[number], weight))
     counts = copy.core.count(exact, memory_limit=memory_limit, progress=progress)
     return counts.parameter(law)

@@ -13,8 +13,15 @@ from pathlib import Path
 
 from unrolled._support.arguments import Progress
 from unrolled._support.files import open_regular
+from unrolled._support.hints import out_of_memory
 from unrolled._support.optional import import_optional
-from unrolled.errors import CycleError, GraphFileError, InvalidArgumentError, InvalidGraphError
+from unrolled.errors import (
+    CycleError,
+    GraphFileError,
+    InvalidArgumentError,
+    InvalidGraphError,
+    MemoryLimitError,
+)
 from unrolled.graph.edge_tables import read_table
 from unrolled.graph.graph import Graph
 from unrolled.graph.networkx_files import READERS, read_with_networkx
@@ -46,6 +53,8 @@ def read_graph(
         `mmap` for a file that was not written by `Graph.save`.
     MissingPackageError
         A ``.dot`` file without pydot, or a matrix of SciPy without SciPy.
+    MemoryLimitError
+        More edges than there is memory for.
     """
     path = Path(name)
     suffix = path.suffix.lower()
@@ -66,6 +75,10 @@ def read_graph(
                 return Graph.load(path, mmap=mmap, progress=progress)
     except OSError as error:
         raise GraphFileError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except MemoryLimitError:
+        raise
+    except MemoryError as error:
+        raise MemoryLimitError(out_of_memory(str(path))) from error
     raise GraphFileError(f"{path}: expected a file that ends with {', '.join(SUFFIXES)}")
 
 

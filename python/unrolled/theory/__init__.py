@@ -55,6 +55,7 @@ from unrolled.theory.mean_fields import (
     q_map,
 )
 from unrolled.theory.monotone import MonotoneGradient, MonotoneLayer
+from unrolled.theory.path_laws import Paths, paths
 from unrolled.theory.regions import (
     Pieces,
     RegionBounds,
@@ -103,6 +104,7 @@ __all__ = [
     "MonotoneGradient",
     "MonotoneLayer",
     "PathSums",
+    "Paths",
     "Pieces",
     "PlanePoint",
     "RegionBounds",
@@ -142,6 +144,7 @@ __all__ = [
     "mean_field",
     "memory",
     "path_sums",
+    "paths",
     "q_map",
     "sawtooth",
     "semicircle",

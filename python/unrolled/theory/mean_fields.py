@@ -457,8 +457,8 @@ def length_map(
     Examples
     --------
     >>> curve = length_map("tanh", 4.0**2, 0.3**2, depth=12)
-    >>> curve.curvature[-1].round(4), curve.total_curvature[-1].round()
-    (np.float64(1.7214), np.float64(531.0))
+    >>> print(curve.curvature[-1].round(4), curve.total_curvature[-1].round())
+    1.7213 533.0
     """
     activation = as_activation(activation)
     sigma_w2, sigma_b2 = _checked(sigma_w2, sigma_b2)
@@ -795,10 +795,10 @@ def critical_line(activation: ActivationLike, sigma_b2s: Sequence[float] | Array
     >>> print(critical_line("erf", [0.0, 0.05]).table(width=80))
     Critical line of erf
     <BLANKLINE>
-     sigma_w2 sigma_b2        q    chi_q is stable
-     ---------------------------------------------
-            1        0        0        1        no
-      1.68736     0.05 0.587978 0.659904       yes
+    sigma_w2 sigma_b2        q   chi_q is stable
+    --------------------------------------------
+           1        0        0       1        no
+     1.68736     0.05 0.587978 0.51986       yes
     ...
     """
     activation = as_activation(activation)

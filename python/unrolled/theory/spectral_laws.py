@@ -456,7 +456,7 @@ def marchenko_pastur(ratio: float, sigma: float = 1) -> MarchenkoPastur:
     --------
     >>> law = marchenko_pastur(4)
     >>> law.edges, law.atom, law.moments(2)
-    ((1.0, 9.0), 0.75, (1.0, 5.0))
+    ((1.0, 9.0), 0.75, (1, 5))
     """
     return MarchenkoPastur(_checked_positive(ratio, "ratio"), _checked_positive(sigma, "sigma"))
 

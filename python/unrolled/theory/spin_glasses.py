@@ -340,12 +340,14 @@ class SpinGlass(TheoryResult):
     @property
     def root_mass(self) -> float:
         """``Lambda = Psi^(1/H)``, the size of the spin glass."""
+        if self.mass.bit_length() < 1000:
+            return float(self.mass ** (1 / self.depth))
         return float(2.0 ** (math.log2(self.mass) / self.depth))
 
     @property
     def normalization(self) -> float:
         """What outputs are multiplied by: ``q = Psi^(-(H-1)/(2H)) = Lambda^(-(H-1)/2)``."""
-        return float(2.0 ** (-math.log2(self.mass) * (self.depth - 1) / (2 * self.depth)))
+        return float(self.root_mass ** (-(self.depth - 1) / 2))
 
     @property
     def model(self) -> SphericalModel:
