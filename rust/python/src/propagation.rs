@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use unrolled_core::TensorId;
 use unrolled_core::propagation::{
     BatchNormMode, Elements, FUNCTION_NAMES, InputLaw, OwnFunctions, Program as CoreProgram,
-    Scaled, Settings, Workspace, function_moments as core_moments, own_function,
+    Resolution, Scaled, Settings, Workspace, function_moments as core_moments, own_function,
     propagate as core_propagate,
 };
 
@@ -45,14 +45,16 @@ pub(crate) struct Sweep {
 #[pymethods]
 impl Program {
     #[new]
-    #[pyo3(signature = (network, functions=HashMap::new()))]
+    #[pyo3(signature = (network, functions=HashMap::new(), exact=true))]
     fn new(
         py: Python<'_>,
         network: &Network,
         functions: HashMap<String, Pieces<'_>>,
+        exact: bool,
     ) -> PyResult<Self> {
         let own = own_functions(functions)?;
-        enter(py, None, |_| CoreProgram::compile(&network.0, &own)).map(Self)
+        let resolution = if exact { Resolution::Exact } else { Resolution::Mean };
+        enter(py, None, |_| CoreProgram::compile(&network.0, &own, resolution)).map(Self)
     }
 
     #[getter]
