@@ -27,7 +27,7 @@ def command(*arguments: object, **options: Any) -> subprocess.CompletedProcess[s
 
 
 def invoke(*arguments: object) -> Result:
-    """The same within this process."""
+    """Run the same command line within this process."""
     return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
 
 
@@ -40,7 +40,7 @@ class OnTerminal(NamedTuple):
 
 
 def command_on_a_terminal(*arguments: object, **options: Any) -> OnTerminal:
-    """The same as a process, its standard error a terminal of 80 columns."""
+    """Run it as a process whose standard error is a terminal of 80 columns."""
     import pty
 
     leading, following = pty.openpty()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from unrolled.printable import one_line
 
@@ -15,10 +15,13 @@ __all__ = [
     "InvalidNetworkError",
     "MemoryLimitError",
     "MissingPackageError",
+    "NoFixedPointError",
     "NothingToCountError",
     "SizeOverflowError",
+    "TheoryDomainError",
     "UnknownModelError",
     "UnknownNameError",
+    "UnknownOperationError",
     "UnrolledError",
     "UnsupportedOperatorError",
 ]
@@ -87,6 +90,20 @@ class CycleError(InvalidNetworkError, InvalidGraphError):
         self.nodes = tuple(nodes)
 
 
+class UnknownOperationError(UnrolledError, ValueError):
+    """How tensors are computed is not known, so that no signal can be followed through them.
+
+    Attributes
+    ----------
+    tensors : dict of str to str
+        The names of all such tensors, and why each is not known.
+    """
+
+    def __init__(self, message: str, tensors: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.tensors = dict(tensors)
+
+
 class NothingToCountError(UnrolledError, ValueError):
     """A network or graph has no parameter, or no parameter with a context."""
 
@@ -105,3 +122,11 @@ class UnknownModelError(UnrolledError, LookupError):
 
 class UnknownNameError(UnrolledError, LookupError):
     """Nothing that was counted, and no node, has this name; the message says which come near."""
+
+
+class NoFixedPointError(UnrolledError, ArithmeticError):
+    """An iteration has no limit: what it computes grows without bound, or never settles."""
+
+
+class TheoryDomainError(InvalidArgumentError):
+    """An argument lies where a formula of the theory does not hold; the message says where."""

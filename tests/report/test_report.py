@@ -1,4 +1,4 @@
-"""The report: what is in it, that it needs nothing else, and that a browser draws it."""
+"""Reports: what is in them, that they load nothing, and that a browser draws them."""
 
 from __future__ import annotations
 
@@ -290,9 +290,6 @@ def test_a_browser_draws_all_charts(rendered, page):
 
 def test_nothing_of_a_name_runs(rendered):
     assert "<title>4 models by" in rendered
-
-
-# Figures of the issue.
 
 
 def test_the_report_of_the_published_models_is_under_two_megabytes():

@@ -25,6 +25,7 @@ __all__ = [
     "checked_name",
     "checked_number",
     "checked_numbers",
+    "checked_positive",
     "checked_threads",
     "items",
     "iterator_of",
@@ -62,6 +63,17 @@ def checked_limit(memory_limit: int | None) -> int | None:
             f"memory_limit must be a number of bytes or None, got {memory_limit!r}"
         )
     return min(limit, LARGEST_LIMIT)
+
+
+def checked_positive(value: object, what: str) -> int:
+    """A positive integer; `what` names it in the error."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise InvalidArgumentError(f"{what} must be a positive integer, got {described(value)}")
+    return number
 
 
 def checked_threads(threads: int | None) -> int:

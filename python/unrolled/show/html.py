@@ -16,7 +16,7 @@ from unrolled.show.layers import HEADINGS, layer_row
 from unrolled.show.protocols import AnalysisLike, ComparisonLike
 from unrolled.spectrum.catalogue import TABULATED
 
-__all__ = ["analysis", "comparison", "table"]
+__all__ = ["analysis", "comparison", "styled", "table"]
 
 MOST_ROWS = 60
 LEAST_BAR = 0.001
@@ -65,7 +65,7 @@ def comparison(ranking: ComparisonLike) -> str:
     headings = [one.with_unit(one.heading) for one in TABULATED]
     left_out = _left_out(len(ranking) - len(rows), "models")
     notes = "".join(f"<p>{escaped(note)}</p>" for note in ranking.notes)
-    return _styled(table(ranking.title, ["model", *headings], rows) + left_out + notes)
+    return styled(table(ranking.title, ["model", *headings], rows) + left_out + notes)
 
 
 def analysis(result: AnalysisLike) -> str:
@@ -77,17 +77,17 @@ def analysis(result: AnalysisLike) -> str:
         sentence = note if isinstance(note, str) else " ".join(note)
         text += f"<p>{escaped(sentence.strip())}</p>"
     if not result.has_layers:
-        return _styled(text)
+        return styled(text)
     rows = [layer_row(layer, 3) for layer in result.layers[:MOST_ROWS]]
     text += table("Layers", [heading.replace("\n", " ") for heading in HEADINGS], rows)
-    return _styled(text + _left_out(len(result.layers) - len(rows), "layers"))
+    return styled(text + _left_out(len(result.layers) - len(rows), "layers"))
 
 
 def _left_out(number: int, what: str) -> str:
     return f"<p>{tables.integer(number)} more {what} are not shown.</p>" if number > 0 else ""
 
 
-def _styled(body: str) -> str:
+def styled(body: str) -> str:
     """Numbers to the right, in notebooks that know nothing of our classes."""
     style = (
         ".unrolled-html table.unrolled td, .unrolled-html th.n {text-align: right; "

@@ -1,4 +1,4 @@
-//! Explicit graphs: building them, counting in log space, counting exactly, on one thread.
+//! Explicit graphs: building them, counting in log space and counting exactly, on one thread.
 //!
 //! Benchmarks are named `<family>/<edges>/<what>`. Exact counts and those in log space must agree on
 //! the total. Rates are in edges.
@@ -11,10 +11,10 @@ use unrolled_core::{
     Csr, Graph, GraphCountOptions, Indices, Lists, Monitor, NodeOrder, Result, Roles, from_edges,
 };
 
-/// Edges of a graph, about.
+/// About how many edges graphs have.
 const SIZES: [usize; 2] = [100_000, 1_000_000];
 
-/// Edges by source, all to a larger node.
+/// Edges sorted by source, all of which lead to a larger node.
 struct Edges {
     nodes: usize,
     sources: Vec<u32>,
@@ -31,7 +31,7 @@ impl Edges {
         self.targets.push(target as u32);
     }
 
-    /// The same in another order, nodes with other numbers.
+    /// The same edges in another order, and nodes with other numbers.
     fn shuffled(&self) -> Self {
         let mut number: Vec<u32> = (0..self.nodes as u32).collect();
         shuffle(&mut number);
@@ -54,7 +54,7 @@ impl Edges {
     }
 }
 
-/// Numbers that only have to be scattered.
+/// A number that looks random (the mixing function of SplitMix64).
 fn scattered(seed: u64) -> u64 {
     let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -67,55 +67,55 @@ fn shuffle<T>(values: &mut [T]) {
     }
 }
 
-/// 101 layers of equal width, each dense to the next one.
+/// 101 layers of equal width, each of which leads densely to the next one.
 fn mlp(edges: usize) -> Edges {
     let width = (edges / 100).isqrt();
-    let mut made = Edges::new(101 * width);
+    let mut edges = Edges::new(101 * width);
     for source in 0..100 * width {
         let next = (source / width + 1) * width;
-        (next..next + width).for_each(|target| made.add(source, target));
+        (next..next + width).for_each(|target| edges.add(source, target));
     }
-    made
+    edges
 }
 
-/// 8 successors a node, all within 2% of the order.
+/// Every node has 8 successors, within the next 2% of all nodes.
 fn random_local(edges: usize) -> Edges {
     let nodes = edges / 8;
     let window = (nodes * 12 / 625).max(2) as u64;
-    let mut made = Edges::new(nodes);
+    let mut edges = Edges::new(nodes);
     for source in 0..nodes {
         for at in 0..8 {
             let step = 1 + scattered((8 * source + at) as u64) % window;
             let target = source + step as usize;
             if target < nodes {
-                made.add(source, target);
+                edges.add(source, target);
             }
         }
     }
-    made
+    edges
 }
 
-/// 81 square layers: 3 × 3 neighbours in the next one, and a skip over it.
+/// 81 square layers: every node leads to 3 × 3 neighbours in the next layer, and skips over it once.
 fn grid(edges: usize) -> Edges {
     let side = (edges / 800).isqrt();
     let layer = side * side;
     let nodes = 81 * layer;
-    let mut made = Edges::new(nodes);
+    let mut edges = Edges::new(nodes);
     for source in 0..nodes - layer {
         let (start, y, x) = (source / layer * layer, source % layer / side, source % side);
         for row in y.saturating_sub(1)..side.min(y + 2) {
             for column in x.saturating_sub(1)..side.min(x + 2) {
-                made.add(source, start + layer + row * side + column);
+                edges.add(source, start + layer + row * side + column);
             }
         }
         if source + 2 * layer < nodes {
-            made.add(source, source + 2 * layer);
+            edges.add(source, source + 2 * layer);
         }
     }
-    made
+    edges
 }
 
-/// Base-2 logarithm of all paths from nodes that nothing leads to.
+/// The base-2 logarithm of the number of all paths from nodes without a predecessor.
 fn log2_total(graph: &Graph<'_>, exact: bool) -> Result<f64> {
     let options = GraphCountOptions { exact, threads: 1, ..GraphCountOptions::default() };
     let counts = graph.count(&options, &Monitor::silent())?;

@@ -1,8 +1,8 @@
-//! Counting a plain tower of residual convolutions, exactly and in log space.
+//! Counting a tower of residual convolutions, exactly and in log space.
 //!
-//! Benchmarks are named `tower/<case>/<number>`; both numbers must agree on the total contexts. The
-//! cases differ in the size of the kernels alone. Sliding a window costs the same at any size, but
-//! with a larger one counts are longer, and a kernel has a count of its own for every tap.
+//! Benchmarks are named `tower/<case>/<number>`; both kinds of numbers must agree on the total number of
+//! contexts. Cases differ only in the size of kernels. Sliding a window costs the same at any size; but
+//! with a larger kernel counts are longer, and there are more taps, each with a count of its own.
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ const CHANNELS: u64 = 64;
 const SIDE: u64 = 56;
 const BLOCKS: usize = 16;
 
-/// A convolution of odd `kernel` with a bias; its output, of the shape of `x`.
+/// Adds a convolution with a bias and a kernel of odd size; gives its output, which has the shape of `x`.
 fn convolution(network: &mut Network, x: TensorId, name: &str, kernel: u64) -> Result<TensorId> {
     let image = [CHANNELS, SIDE, SIDE];
     let parameter = Role::Parameter { trainable: true };
@@ -53,7 +53,7 @@ fn tower(kernel: u64) -> Result<Network> {
     Ok(network)
 }
 
-/// Base-2 logarithm of the total contexts.
+/// The base-2 logarithm of the total number of contexts.
 fn log2_total(network: &Network, exact: bool) -> Result<f64> {
     let options = CountOptions { exact, ..CountOptions::default() };
     Ok(count(network, &options, &Monitor::silent())?.total.log2())

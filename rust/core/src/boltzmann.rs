@@ -1,40 +1,43 @@
-//! Boltzmann sums: the partition function of a spectrum, and the mean and variance of its energy,
-//! at many temperatures in one reading of the levels.
+//! Boltzmann sums: the partition function of a spectrum, and the mean and the variance of its energy.
+//!
+//! All temperatures are done in one reading of the levels. What energies and weights mean is up to the
+//! caller.
 
 use crate::error::{Error, Result};
 use crate::machine::monitor::Monitor;
 
-/// Levels worked on together: they and their weights stay in the first cache.
+/// So many levels are worked on together: they and their weights stay in the first cache.
 const BLOCK: usize = 1024;
-/// No number yet for any level of a block.
-const NONE: [f64; BLOCK] = [0.0; BLOCK];
-/// Sums kept side by side, so that they vectorise.
+/// A block of zeros.
+const ZEROS: [f64; BLOCK] = [0.0; BLOCK];
+/// So many sums are kept side by side, so that they vectorise.
 const STRANDS: usize = 16;
-/// The product of inverse temperature and largest energy up to which weights are written as
-/// `1 + x` with `x` small.
+/// An ensemble is hot if the product of inverse temperature and largest energy is at most this. Its
+/// weights are then computed as `1 + x` with a small `x`.
 const HOT: f64 = 0.5;
 
 /// Sums over all states at one inverse temperature.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BoltzmannSums {
-    /// Natural logarithm of the sum of weights `g exp(-beta E)`.
+    /// The natural logarithm of the sum of all weights `g exp(-beta E)`.
     pub log_total: f64,
-    /// Mean of the energy.
+    /// The mean of the energy.
     pub mean: f64,
-    /// Variance of the energy.
+    /// The variance of the energy.
     pub variance: f64,
 }
 
-/// Sums over the levels of energies `energies` with weights `exp(log_weights)`, at every inverse
+/// The sums over levels with energies `energies` and weights `exp(log_weights)`, at every inverse
 /// temperature of `betas`.
 ///
 /// Energies had better be differences from the lowest (the highest for negative `betas`): then
 /// neither overflow nor loss of digits is possible, and the mean of a nearly frozen ensemble is
 /// precise relative to its distance from that level. `log_states` is the logarithm of the sum of
-/// all weights. Terms below `exp(-708)` times the largest count as nothing.
+/// all weights. Terms below `exp(-708)` times the largest are taken as 0.
 ///
 /// # Errors
-/// No level, lists of different lengths, or an interruption by the monitor's hook.
+/// [`Error::Internal`] if there is no level or the lists have different lengths, and
+/// [`Error::Interrupted`] by the monitor's hook.
 ///
 /// ```
 /// use unrolled_core::{Monitor, boltzmann_sums};
@@ -53,11 +56,17 @@ pub fn boltzmann_sums(
         let (energies, weights) = (energies.len(), log_weights.len());
         return Err(Error::Internal(format!("{energies} energies and {weights} weights")));
     }
-    pulp::Arch::new().dispatch(Sweep { energies, log_weights, log_states, betas, monitor })
+    pulp::Arch::new().dispatch(TemperatureSweep {
+        energies,
+        log_weights,
+        log_states,
+        betas,
+        monitor,
+    })
 }
 
-/// A sweep over temperatures, to be compiled for every instruction set.
-struct Sweep<'a> {
+/// A sweep over temperatures, compiled for every instruction set.
+struct TemperatureSweep<'a> {
     energies: &'a [f64],
     log_weights: &'a [f64],
     log_states: f64,
@@ -65,7 +74,8 @@ struct Sweep<'a> {
     monitor: &'a Monitor<'a>,
 }
 
-/// The total weight is `exp(top) * (1 + rest)`: of the largest term and of all others.
+/// The sums over some levels. Their total weight is `exp(top) * (1 + rest)`: the largest term and all
+/// others.
 #[derive(Clone, Copy)]
 struct Partial {
     top: f64,
@@ -73,23 +83,23 @@ struct Partial {
     mean: f64,
     /// Weighted squares of the distances from the mean, in units of `exp(top)`.
     squares: f64,
-    /// How much more than the weights without any energy there is, in units of `exp(top)`; for hot
-    /// ensembles only, all of whose blocks share one `top`.
+    /// By how much the total exceeds the sum of all weights at infinite temperature, in units of `exp(top)`.
+    /// For hot ensembles only, all of whose blocks have the same `top`.
     excess: f64,
 }
 
-/// A block of levels, filled up with levels of no weight.
+/// A block of levels, filled up with levels without weight.
 struct Block {
     energies: [f64; BLOCK],
     log_weights: [f64; BLOCK],
-    /// Relative to the heaviest of all blocks.
+    /// The weights, relative to the heaviest of all blocks.
     weights: [f64; BLOCK],
     /// Scratch space.
     terms: [f64; BLOCK],
     powers: [f64; BLOCK],
 }
 
-impl pulp::NullaryFnOnce for Sweep<'_> {
+impl pulp::NullaryFnOnce for TemperatureSweep<'_> {
     type Output = Result<Vec<BoltzmannSums>>;
 
     #[inline(always)]
@@ -98,8 +108,13 @@ impl pulp::NullaryFnOnce for Sweep<'_> {
         let largest = high.max(-low);
         let heaviest = ends(self.log_weights).1;
         let mut partials: Vec<Option<Partial>> = vec![None; self.betas.len()];
-        let mut block =
-            Block { energies: NONE, log_weights: NONE, weights: NONE, terms: NONE, powers: NONE };
+        let mut block = Block {
+            energies: ZEROS,
+            log_weights: ZEROS,
+            weights: ZEROS,
+            terms: ZEROS,
+            powers: ZEROS,
+        };
         for (energies, log_weights) in
             self.energies.chunks(BLOCK).zip(self.log_weights.chunks(BLOCK))
         {
@@ -107,7 +122,7 @@ impl pulp::NullaryFnOnce for Sweep<'_> {
             for (partial, &beta) in partials.iter_mut().zip(self.betas) {
                 self.monitor.breathe(BLOCK as u64)?;
                 let is_hot = beta.abs() * largest <= HOT;
-                let sum = if is_hot { block.hot(beta, heaviest) } else { block.sum(beta) };
+                let sum = if is_hot { block.sum_hot(beta, heaviest) } else { block.sum(beta) };
                 *partial = Some(partial.map_or(sum, |before| before.join(sum)));
             }
         }
@@ -121,6 +136,7 @@ impl pulp::NullaryFnOnce for Sweep<'_> {
 }
 
 impl Partial {
+    /// The sums over the levels of both.
     #[inline(always)]
     fn join(self, other: Self) -> Self {
         let (a, b) = if self.top >= other.top { (self, other) } else { (other, self) };
@@ -131,14 +147,14 @@ impl Partial {
         Self {
             top: a.top,
             rest: a.rest + weight_b,
-            // Terms of one sign, so that a mean close to zero keeps its digits.
+            // Both terms have one sign, so that a mean close to zero keeps its digits.
             mean: (weight_a * a.mean + weight_b * b.mean) / weight,
             squares: a.squares + scale * b.squares + gap * gap * (weight_a / weight) * weight_b,
             excess: a.excess + scale * b.excess,
         }
     }
 
-    /// With the logarithm of all weights for a hot ensemble.
+    /// The results. For a hot ensemble, the logarithm of the sum of all weights must be given.
     fn finish(self, log_states: Option<f64>) -> BoltzmannSums {
         let weight = 1.0 + self.rest;
         let log_total = match log_states {
@@ -150,19 +166,20 @@ impl Partial {
 }
 
 impl Block {
+    /// Takes the next levels.
     #[inline(always)]
     fn fill(&mut self, energies: &[f64], log_weights: &[f64], heaviest: f64) {
         let n = energies.len();
         self.energies[..n].copy_from_slice(energies);
         self.log_weights[..n].copy_from_slice(log_weights);
-        // Energies that occur keep the filling from enlarging any range.
+        // The block is filled up with an energy that occurs, so that ranges of energies stay as they are.
         self.energies[n..].fill(energies[0]);
         self.log_weights[n..].fill(f64::NEG_INFINITY);
         self.weights = self.log_weights;
         exponentials(&mut self.weights, heaviest, &mut self.powers);
     }
 
-    /// The largest term apart from all others.
+    /// The sums of the block, with the largest term apart from all others.
     #[inline(always)]
     fn sum(&mut self, beta: f64) -> Partial {
         let Self { energies, log_weights, terms, powers, .. } = self;
@@ -180,9 +197,9 @@ impl Block {
         Partial { top, rest, mean, squares, excess: 0.0 }
     }
 
-    /// The same for energies that hardly matter: exponentials differ little from one.
+    /// The sums of the block in a hot ensemble, in which exponentials differ little from 1.
     #[inline(always)]
-    fn hot(&mut self, beta: f64, heaviest: f64) -> Partial {
+    fn sum_hot(&mut self, beta: f64, heaviest: f64) -> Partial {
         let Self { energies, weights, terms, .. } = self;
         for i in 0..BLOCK {
             terms[i] = weights[i] * exp_minus_one(-beta * energies[i]);
@@ -192,14 +209,14 @@ impl Block {
             terms[i] += weights[i];
         }
         let (weight, sum) = moments(terms, energies);
-        // All weights of a block may be too small beside the heaviest.
+        // All weights of a block may be negligible beside the heaviest.
         let mean = if weight > 0.0 { sum / weight } else { 0.0 };
         let squares = squares(terms, energies, mean);
         Partial { top: heaviest, rest: weight - 1.0, mean, squares, excess }
     }
 }
 
-/// The smallest and the largest.
+/// The smallest and the largest number.
 #[inline(always)]
 fn ends(numbers: &[f64]) -> (f64, f64) {
     let (mut low, mut high) = ([f64::INFINITY; STRANDS], [f64::NEG_INFINITY; STRANDS]);
@@ -268,13 +285,13 @@ const fn series<const N: usize>() -> [f64; N] {
     coefficients
 }
 
-/// `terms = exp(terms - top)`, all of which must not exceed `top`; 0 where the difference is below
-/// -708. In two loops, each with few enough numbers under way for the registers there are.
+/// Replaces the terms, none of which may exceed `top`, by `exp(term - top)`; by 0 where the difference is
+/// below -708. There are two loops, each of which needs no more numbers at once than there are registers.
 #[inline(always)]
 fn exponentials(terms: &mut [f64; BLOCK], top: f64, powers: &mut [f64; BLOCK]) {
-    // Adding this rounds to an integer, which is then found in the low bits.
+    // Adding this number rounds to an integer, which then stands in the low bits.
     const ROUNDER: f64 = 6_755_399_441_055_744.0;
-    // ln 2 in two parts, the first of which is exact times a small integer.
+    // ln 2 in two parts; a small multiple of the first part is exact.
     const LN_2_HIGH: f64 = f64::from_bits(0x3FE6_2E42_FEE0_0000);
     const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
     for i in 0..BLOCK {

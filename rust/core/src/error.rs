@@ -1,26 +1,28 @@
-//! The one error type of the crate.
+//! The error type of the crate.
 
 use thiserror::Error;
+
+use crate::network::TensorId;
 
 /// What can go wrong while a network is described or counted.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A tensor was declared with a name that is already taken.
+    /// A tensor was declared with a name that is taken already.
     #[error("tensor '{name}' is declared twice; give every tensor a name of its own")]
     DuplicateTensor {
         /// The name.
         name: String,
     },
-    /// An identifier that belongs to no tensor of this network.
+    /// An identifier belongs to no tensor of the network.
     #[error("no tensor has the identifier {id}; this network has {tensors} tensors")]
     UnknownTensor {
-        /// The identifier given.
+        /// The identifier.
         id: usize,
         /// How many tensors there are.
         tensors: usize,
     },
-    /// A tensor whose shape cannot be: a zero size, or more elements than can be numbered.
+    /// A tensor has an axis of length zero.
     #[error("tensor '{name}' of shape {shape:?}: {reason}")]
     InvalidShape {
         /// The tensor.
@@ -30,13 +32,13 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A number of elements beyond what 64 bits can hold.
+    /// A number of elements is beyond what 64 bits can hold.
     #[error("{what} overflows 64 bits; use smaller sizes")]
     SizeOverflow {
         /// What was being sized.
         what: String,
     },
-    /// A link whose relations do not fit the two shapes.
+    /// The relations of a link do not fit the two shapes.
     #[error("link from '{from}' {from_shape:?} to '{to}' {to_shape:?}: {reason}")]
     InvalidLink {
         /// The earlier tensor.
@@ -58,6 +60,30 @@ pub enum Error {
         /// What does not fit.
         reason: String,
     },
+    /// Tensors whose operations are not known, with the reasons.
+    #[error(
+        "{} unknown operation{}: {}; say how with Network.tensor(..., operation=), or give \
+         functions={{name: callable}}",
+        tensors.len(),
+        if tensors.len() == 1 { "" } else { "s" },
+        tensors.iter().map(|(name, reason)| format!("'{name}' ({reason})")).collect::<Vec<_>>().join(", ")
+    )]
+    UnknownOperation {
+        /// The tensors and why each is not known.
+        tensors: Vec<(String, String)>,
+    },
+    /// Settings that do not fit a program, or numbers that cannot be.
+    #[error("{reason}")]
+    InvalidSetting {
+        /// What came, and what was expected.
+        reason: String,
+    },
+    /// A signal that leaves what a formula can follow.
+    #[error("the signal of tensor {} leaves the range that its function can be followed in", tensor.0)]
+    OutOfDomain {
+        /// The tensor.
+        tensor: TensorId,
+    },
     /// The links form a cycle.
     #[error("the network has a cycle: {}; a computational graph must be acyclic", path.join(" -> "))]
     Cycle {
@@ -70,7 +96,7 @@ pub enum Error {
         /// What is missing, and what to do.
         reason: String,
     },
-    /// An output that is computed from nothing.
+    /// An output is computed from nothing.
     #[error(
         "output '{name}' is disconnected: no link leads to it; link it to the tensors it is computed from"
     )]
@@ -88,18 +114,18 @@ pub enum Error {
         if *.exact { "count in log space " } else { "" }
     )]
     MemoryLimit {
-        /// Bytes needed at the peak, or when the count was given up.
+        /// The bytes that were needed at the peak, or when the count was given up.
         needed: u64,
         /// Whether `needed` is the peak of the whole count.
         complete: bool,
-        /// Bytes allowed.
+        /// The bytes that were allowed.
         limit: u64,
         /// The tensor being counted at the peak.
         tensor: String,
         /// Whether the count was exact.
         exact: bool,
     },
-    /// Arrays that describe no graph.
+    /// Arrays do not describe a graph.
     #[error("{reason}")]
     InvalidGraph {
         /// What came, and what was expected.
@@ -121,12 +147,12 @@ pub enum Error {
     GraphMemory {
         /// What was about to be done.
         what: String,
-        /// Bytes needed.
+        /// The bytes that were needed.
         needed: u64,
-        /// Bytes allowed.
+        /// The bytes that were allowed.
         limit: u64,
     },
-    /// A file that is not what was written, or cannot be read.
+    /// A file cannot be read, or is not as it was written.
     #[error("{path}: {reason}")]
     GraphFile {
         /// The file.
@@ -137,7 +163,7 @@ pub enum Error {
     /// The caller asked to stop.
     #[error("counting was interrupted")]
     Interrupted,
-    /// A broken invariant: a bug in this crate, never a property of the input.
+    /// An invariant is broken: this is a bug in the crate, and never a property of the input.
     #[error("internal error: {0}; please report it")]
     Internal(String),
 }
@@ -158,7 +184,7 @@ fn shortened(nodes: &[usize]) -> String {
     format!("{} -> ({left_out} more) -> {}", text(head), text(tail))
 }
 
-/// Bytes for people, rounded up in the last place shown.
+/// A number of bytes for people, rounded up in the last place that is shown.
 fn bytes(count: u64) -> String {
     let units = ["kB", "MB", "GB", "TB", "PB", "EB"];
     let mut value = count as f64;

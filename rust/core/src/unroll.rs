@@ -1,4 +1,6 @@
-//! A small network as an explicit graph.
+//! Unrolling: a small network as an explicit graph.
+//!
+//! This is the one place that knows both networks and graphs.
 
 use crate::error::{Error, Result};
 use crate::graph::lists::csr::check_nodes;
@@ -7,20 +9,20 @@ use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
 use crate::network::{Network, Role, TensorId};
 
-/// Bytes an edge takes while the graph is built.
+/// The bytes that an edge takes while the graph is built.
 const EDGE_BYTES: u64 = 32;
 
-/// See [`unroll`].
+/// A network as a graph: see [`unroll`].
 #[derive(Debug, Clone)]
 pub struct Unrolled {
     /// Successor lists of the elements.
     pub lists: Csr<'static>,
     /// What is known of the order of the elements in the lists.
     pub order: NodeOrder,
-    /// Elements of parameters, inputs and outputs.
+    /// The elements of outputs, inputs and parameters.
     pub roles: Roles,
-    /// Tensors in the order in which their elements are numbered, each with its first element's
-    /// number; elements of a tensor follow in row-major order.
+    /// The tensors in the order in which their elements are numbered, each with the number of its first
+    /// element. The elements of a tensor follow in row-major order.
     pub tensors: Vec<(TensorId, u64)>,
 }
 
@@ -28,7 +30,25 @@ pub struct Unrolled {
 /// every time an element is computed from another. Every element of a parameter is a parameter of
 /// its own.
 ///
-/// Time and memory grow with the number of edges: for small networks. `limit` is in bytes.
+/// Time and memory grow with the number of edges, so that this is for small networks. `limit` is the most
+/// bytes that the graph may take; by default most of what is free.
+///
+/// ```
+/// use unrolled_core::{AxisRelation, Graph, GraphCountOptions, Lists, Monitor, Network, Role, unroll};
+/// let mut network = Network::new();
+/// let w = network.add("w", &[3], Role::Parameter { trainable: true })?;
+/// let y = network.add("y", &[], Role::Activation)?;
+/// network.link(w, y, vec![AxisRelation::each(0)])?;
+/// network.mark_output(y)?;
+/// let monitor = Monitor::silent();
+/// let unrolled = unroll(&network, None, &monitor)?;
+/// assert_eq!((unrolled.lists.nodes(), unrolled.lists.edges()), (4, 3));
+/// let lists = Lists::Memory(unrolled.lists);
+/// let graph = Graph::new(lists, unrolled.roles, unrolled.order, 1, &monitor)?;
+/// let counts = graph.count(&GraphCountOptions::default(), &monitor)?;
+/// assert_eq!(counts.spectrum(&graph, &monitor)?.degeneracies, [3]);
+/// # Ok::<(), unrolled_core::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::GraphMemory`] if the graph would not fit, [`Error::Cycle`], [`Error::Interrupted`].

@@ -1,4 +1,4 @@
-//! The engine against element-level counting on random networks.
+//! Random networks, compared with counting single elements.
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod common;
@@ -12,7 +12,7 @@ use unrolled_core::{
     CountOptions, Counts, Monitor, Network, Role, TensorId, count, extreme_lengths, length_sums,
 };
 
-/// Counts of every element of every tensor, by walking single edges backwards.
+/// The counts of every element of every tensor, by walking single edges backwards.
 fn by_elements(network: &Network) -> Vec<Vec<BigUint>> {
     let mut counts: Vec<Vec<BigUint>> = network
         .tensors()
@@ -73,7 +73,7 @@ proptest! {
     }
 }
 
-/// Lengths of all paths from every element of every tensor to an output, with how many there are.
+/// The lengths of all paths from every element of every tensor to an output, and how many paths have each.
 fn lengths_by_elements(network: &Network) -> Vec<Vec<HashMap<u64, BigUint>>> {
     let mut found: Vec<Vec<HashMap<u64, BigUint>>> = network
         .tensors()

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 
 use crate::enter::enter;
 
+/// A NumPy array with a number for every temperature.
 type Column<'py> = Bound<'py, PyArray1<f64>>;
 
 /// For every inverse temperature the logarithm of the sum of all weights, and the mean and the

@@ -1,4 +1,4 @@
-//! Arguments that must be whole numbers, with errors that say so.
+//! Arguments that must be whole numbers, and errors that say so.
 
 use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
@@ -53,6 +53,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Wholes {
     }
 }
 
+/// The error for an argument that is not what was expected.
 fn refused(value: Borrowed<'_, '_, PyAny>, expected: &str) -> PyErr {
     let shown = value.repr().map_or_else(|_| "an object".into(), |text| text.to_string());
     let shown = if shown.len() > 60 { value.get_type().to_string() } else { shown };

@@ -95,6 +95,7 @@ class Walk:
         self._stored: dict[str, Stored] = {}
         self._inputs: dict[str, Value] = {}
         self._outputs: set[str] = set()
+        self._plans: dict[int, tuple[Any, list[Any], dict[int, list[str]]]] = {}
         self._skipped: dict[str, str] = {}
         self._stated: dict[str, Shape] = {}
 
@@ -131,7 +132,7 @@ class Walk:
             for value in [*graph.value_info, *graph.output]:
                 self._state(value)
         names = [value.name for value in graph.output]
-        self._walk(_needed(graph.node, names), scope, 0, {})
+        self._walk(graph, names, scope, 0, {})
         outputs = [self._operand(scope, name, "the graph") for name in names]
         self._unsupported.check(self._source)
         if not outputs:
@@ -216,9 +217,19 @@ class Walk:
                 )
 
     def _walk(
-        self, nodes: Iterable[Any], scope: Scope, depth: int, references: Mapping[str, Any]
+        self,
+        graph: Any,
+        outputs: Sequence[str],
+        scope: Scope,
+        depth: int,
+        references: Mapping[str, Any],
     ) -> None:
-        for proto in nodes:
+        """Read nodes in their order; the scope has what they compute, while something reads it."""
+        if id(graph) not in self._plans:  # A loop walks its body many times.
+            needed = _needed(graph.node, outputs)
+            self._plans[id(graph)] = graph, needed, _last_readers(needed, outputs)
+        _, nodes, done_with = self._plans[id(graph)]
+        for position, proto in enumerate(nodes):
             self._repeated += depth > 0
             if self._repeated > MOST_REPEATED:
                 raise InvalidModelError(
@@ -252,6 +263,8 @@ class Walk:
                 if output:
                     self._check(output, result, name)
                     scope[output] = result
+            for other in done_with.get(position, ()):
+                scope.pop(other, None)
 
     def _results(self, node: Node) -> list[Any]:
         """What a node's rule returns; if it has none, that is noted."""
@@ -297,7 +310,7 @@ class Walk:
             given[attribute.name] = referred if attribute.ref_attr_name else attribute
         scope: Scope = dict.fromkeys(function.input)
         scope.update(zip(function.input, inputs, strict=False))
-        self._walk(_needed(function.node, function.output), scope, depth + 1, given)
+        self._walk(function, function.output, scope, depth + 1, given)
         return [self._read(scope, output, name, proto.op_type) for output in function.output]
 
     def _body(
@@ -316,7 +329,7 @@ class Walk:
         self._store(graph, inner)
         inner.update(zip([value.name for value in graph.input], inputs, strict=False))
         outputs = [value.name for value in graph.output]
-        self._walk(_needed(graph.node, outputs), inner, depth, references)
+        self._walk(graph, outputs, inner, depth, references)
         found = [self._operand(inner, name, "a subgraph") for name in outputs]
         if any(isinstance(one, Unreadable) for one in found):
             raise UnreadableBodyError
@@ -390,6 +403,20 @@ def _needed(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
             needed.append(node)
             wanted |= _read_by(node)
     return needed[::-1]
+
+
+def _last_readers(nodes: Sequence[Any], outputs: Iterable[str]) -> dict[int, list[str]]:
+    """The names that nothing reads after a node, by the position of that node."""
+    last: dict[str, int] = {}
+    for position, node in enumerate(nodes):
+        for name in (*_read_by(node), *node.output):
+            last[name] = position
+    for name in outputs:
+        last.pop(name, None)
+    found: dict[int, list[str]] = {}
+    for name, position in last.items():
+        found.setdefault(position, []).append(name)
+    return found
 
 
 def _read_by(node: Any) -> set[str]:

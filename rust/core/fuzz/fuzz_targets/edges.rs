@@ -1,4 +1,4 @@
-//! Edges of any ids, which become a graph or are refused; all its counts are asked for.
+//! Edges with any identifiers either are refused or become a graph, of which all counts are asked for.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -10,7 +10,7 @@ use unrolled_core::{
 
 #[derive(Arbitrary, Debug)]
 struct Input {
-    /// Mostly small ids, so that most edges lead to nodes.
+    /// Identifiers are small, so that most edges lead to nodes.
     edges: Vec<(u8, u8, Option<u64>)>,
     odd: Option<(u64, u64)>,
     nodes: Option<u16>,
@@ -29,7 +29,7 @@ fuzz_target!(|input: Input| {
     let mut times: Vec<u64> = input.edges.iter().map(|edge| edge.2.unwrap_or(1)).collect();
     let mut nodes = input.nodes.map(u64::from);
     if let Some((source, target)) = input.odd {
-        // As many nodes as ids would be allowed to be: billions only take time.
+        // Without a number of nodes there could be billions, which would only take time.
         nodes = nodes.or(Some(300));
         sources.push(source);
         targets.push(target);

@@ -1,4 +1,4 @@
-//! A file of any bytes, read as the lists of a graph.
+//! A file of any bytes is read as if it held the lists of a graph.
 #![no_main]
 
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use unrolled_core::{
 #[derive(Arbitrary, Debug)]
 struct Input {
     bytes: Vec<u8>,
-    /// How long every list is.
+    /// The length of every list.
     lengths: Vec<u8>,
     targets: u64,
     wide: bool,
@@ -21,7 +21,7 @@ struct Input {
     threads: bool,
 }
 
-/// One file for each process.
+/// The file, one for every process.
 fn path() -> &'static PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| std::env::temp_dir().join(format!("unrolled-{}", std::process::id())))

@@ -1,9 +1,12 @@
-//! Counting in a graph: which sweeps are made, with which widths, within which memory.
+//! How a graph is counted: which sweeps are made, with which widths, within which memory.
+//!
+//! Paths towards outputs are counted in the graph's lists, paths from inputs in the same lists turned
+//! round. A graph whose counts are small is counted in log space, where they are exact then.
 
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::graph::building::topological::reversed;
+use crate::graph::building::topological::reverse;
 use crate::graph::counts::{GraphCounts, Side, SideCounts};
 use crate::graph::exact::digits::digits;
 use crate::graph::exact::parameter_rows::ParameterRows;
@@ -11,7 +14,7 @@ use crate::graph::exact::sweep::{COUNTING, ExactSweep};
 use crate::graph::exact::widths::Widths;
 use crate::graph::frame::Graph;
 use crate::graph::lists::csr::Csr;
-use crate::graph::lists::file::{Turned, with_reader};
+use crate::graph::lists::file::{ReversedReader, with_reader};
 use crate::graph::lists::node_set::NodeSet;
 use crate::graph::lists::place::{Lists, with_source};
 use crate::graph::lists::source::{Source, lists_changed};
@@ -28,26 +31,45 @@ use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
 
-/// Bits of counts that are not worth being bounded better.
+/// If no count has more bits than this, better bounds on widths are not worth their time.
 const CHEAP: u32 = 8 * 56;
 
-/// What memory is asked for.
+/// What memory is needed for, in messages.
 const LOG_SPACE: &str = "counting in log space";
 
-/// One count of one direction.
+/// One count in one direction.
 struct Job<'j> {
+    /// The nodes at which paths end, by their places in the sweep.
     ends: &'j NodeSet,
-    /// NodeSet in the numbering of the sweep; `None` keeps all.
+    /// The nodes whose counts are kept, by their places in the sweep; `None` for all.
     wanted: Option<NodeSet>,
+    /// Whether edges have multiplicities.
     weighted: bool,
     exact: bool,
+    /// The most bytes that counts may take.
     limit: u64,
     team: &'j Team,
     monitor: &'j Monitor<'j>,
 }
 
 impl Graph<'_> {
-    /// Counts the paths of every node.
+    /// Counts the paths of every node, in the direction that the options name.
+    ///
+    /// ```
+    /// use unrolled_core::{
+    ///     Graph, GraphCountOptions, Indices, Lists, Monitor, Roles, Towards, from_edges,
+    /// };
+    ///
+    /// // Two paths from node 0 to node 3.
+    /// let (sources, targets): (Indices, Indices) =
+    ///     (vec![0u32, 0, 1, 2].into(), vec![1u32, 2, 3, 3].into());
+    /// let monitor = Monitor::silent();
+    /// let (lists, order) = from_edges(&sources, targets, None, None, 1, &monitor)?;
+    /// let graph = Graph::new(Lists::Memory(lists), Roles::default(), order, 1, &monitor)?;
+    /// let log_space = GraphCountOptions { exact: false, ..GraphCountOptions::default() };
+    /// assert_eq!(graph.count(&log_space, &monitor)?.value(0)?.log2(), 1.0);
+    /// # Ok::<(), unrolled_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::NothingToCount`] for a graph without nodes; [`Error::GraphMemory`];
@@ -63,26 +85,27 @@ impl Graph<'_> {
         let mut sides = Vec::with_capacity(2);
         monitor.plan(match options.towards {
             Towards::Outputs => 1,
-            // Turning the edges round and looking at them again are stages of their own.
+            // Turning the edges round and surveying them again are stages of their own.
             Towards::Inputs => 3,
             Towards::Both => 4,
         });
         if options.towards != Towards::Inputs {
-            sides.push(self.to_outputs(options, limit, &team, monitor)?);
+            sides.push(self.count_to_outputs(options, limit, &team, monitor)?);
         }
         if options.towards != Towards::Outputs {
-            sides.push(self.out_of_inputs(options, limit, &team, monitor)?);
+            sides.push(self.count_from_inputs(options, limit, &team, monitor)?);
         }
         monitor.complete()?;
         let kept = match options.kinds {
             Kinds::All => None,
-            Kinds::Parameters => Some(self.kept(options.towards, monitor)?),
+            Kinds::Parameters => Some(self.kept_nodes(options.towards, monitor)?),
         };
         let frame = Arc::clone(self.frame());
         Ok(GraphCounts::new(frame, sides, options.towards, options.exact, kept))
     }
 
-    fn to_outputs(
+    /// Counts the paths from every node to the outputs.
+    fn count_to_outputs(
         &self,
         options: &GraphCountOptions,
         limit: u64,
@@ -94,7 +117,7 @@ impl Graph<'_> {
         let ends = if frame.rank.is_none() {
             &frame.outputs
         } else {
-            ranked = self.placed(frame.outputs.iter(), false);
+            ranked = self.places(frame.outputs.iter(), false);
             &ranked
         };
         let job = Job {
@@ -110,11 +133,12 @@ impl Graph<'_> {
             Some(csr) => &Lists::Memory(csr.borrowed()),
             None => &self.lists,
         };
-        let store = with_source!(lists, source => job.count(&mut source, &frame.survey))?;
-        Ok(Side { store, flipped: false })
+        let counts = with_source!(lists, source => job.count(&mut source, &frame.survey))?;
+        Ok(Side { counts, flipped: false })
     }
 
-    fn out_of_inputs(
+    /// Counts the paths from the inputs to every node.
+    fn count_from_inputs(
         &self,
         options: &GraphCountOptions,
         limit: u64,
@@ -124,35 +148,35 @@ impl Graph<'_> {
         let frame = self.frame();
         let inputs = self.input_nodes(monitor)?;
         let ends = if inputs.count() > 0 {
-            self.placed(inputs.iter(), true)
+            self.places(inputs.iter(), true)
         } else {
-            self.placed(self.sources(monitor)?.iter(), true)
+            self.places(self.sources(monitor)?.iter(), true)
         };
         let wanted = self.wanted(options, true, monitor)?;
         let weighted = self.is_weighted();
         let (exact, ends) = (options.exact, &ends);
         let job = Job { ends, wanted, weighted, exact, limit, team, monitor };
-        let in_memory = |csr: &Csr<'_>| Ok(Lists::Memory(reversed(csr, team, monitor)?));
+        let in_memory = |csr: &Csr<'_>| Ok(Lists::Memory(reverse(csr, team, monitor)?));
         let turned = match (&frame.renumbered, &self.lists) {
             (Some(csr), _) | (None, Lists::Memory(csr)) => in_memory(csr)?,
             (None, Lists::File(file)) => {
-                let store = with_reader!(file, reader => {
-                    let mut source = Turned::new(reader)?;
-                    let survey = rising(&mut source, monitor)?;
+                let counts = with_reader!(file, reader => {
+                    let mut source = ReversedReader::new(reader)?;
+                    let survey = survey_topological(&mut source, monitor)?;
                     job.count(&mut source, &survey)
                 })?;
-                return Ok(Side { store, flipped: true });
+                return Ok(Side { counts, flipped: true });
             }
         };
-        let store = with_source!(&turned, source => {
-            let survey = rising(&mut source, monitor)?;
+        let counts = with_source!(&turned, source => {
+            let survey = survey_topological(&mut source, monitor)?;
             job.count(&mut source, &survey)
         })?;
-        Ok(Side { store, flipped: true })
+        Ok(Side { counts, flipped: true })
     }
 
-    /// NodeSet nodes at their places in the sweep.
-    fn placed(&self, nodes: impl Iterator<Item = usize>, flipped: bool) -> NodeSet {
+    /// The places of some nodes in a sweep, which goes from the other end if `flipped`.
+    fn places(&self, nodes: impl Iterator<Item = usize>, flipped: bool) -> NodeSet {
         let mut marks = NodeSet::empty(self.nodes());
         for node in nodes {
             let place = self.rank(node);
@@ -161,7 +185,7 @@ impl Graph<'_> {
         marks
     }
 
-    /// The nodes whose counts are kept, at their places in the sweep; `None` for all.
+    /// The places in the sweep of the nodes whose counts are kept; `None` for all.
     fn wanted(
         &self,
         options: &GraphCountOptions,
@@ -171,17 +195,19 @@ impl Graph<'_> {
         if options.kinds == Kinds::All || !options.exact {
             return Ok(None);
         }
-        Ok(Some(self.placed(self.kept(options.towards, monitor)?.iter(), flipped)))
+        Ok(Some(self.places(self.kept_nodes(options.towards, monitor)?.iter(), flipped)))
     }
 
-    /// The nodes whose counts are kept if not all are.
-    fn kept(&self, towards: Towards, monitor: &Monitor<'_>) -> Result<NodeSet> {
+    /// The nodes whose counts are kept where not all are: parameters, or outputs if paths are counted from
+    /// the inputs.
+    fn kept_nodes(&self, towards: Towards, monitor: &Monitor<'_>) -> Result<NodeSet> {
         if towards == Towards::Inputs {
             return Ok(self.frame().outputs.clone());
         }
         node_set(&self.parameters(monitor)?.nodes, self.nodes(), "parameter")
     }
 
+    /// Whether edges have multiplicities.
     fn is_weighted(&self) -> bool {
         match &self.lists {
             Lists::Memory(csr) => csr.multiplicity.is_some(),
@@ -190,7 +216,8 @@ impl Graph<'_> {
     }
 }
 
-fn rising<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<Survey> {
+/// The survey of lists that must be numbered topologically.
+fn survey_topological<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<Survey> {
     match survey(source, monitor)? {
         Numbering::Topological(survey) => Ok(survey),
         Numbering::Other => Err(lists_changed()),
@@ -198,17 +225,18 @@ fn rising<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<Survey> {
 }
 
 impl Job<'_> {
+    /// Does the job, with the cheapest sweeps that serve.
     fn count<S: Source>(self, source: &mut S, survey: &Survey) -> Result<SideCounts> {
         let steps = (source.nodes() + source.edges()) as u64;
         let below = |most| !self.weighted && survey.bits.iter().all(|&bits| bits <= most);
-        // In log space, counts below 2^53 are exact.
+        // Counts below 2^53 are exact in log space, too.
         let small = below(53);
         if self.exact
             && !small
             && let Some(widths) = self.widths(survey, below(CHEAP))
         {
             self.monitor.start(steps);
-            return self.exactly(source, survey, widths, 0);
+            return self.count_exactly(source, survey, widths, 0);
         }
         self.monitor.start(if self.exact && !small { 2 * steps } else { steps });
         self.check_memory(LOG_SPACE, ScaledCounts::bytes_of(source.nodes()))?;
@@ -220,25 +248,26 @@ impl Job<'_> {
             return Ok(SideCounts::scaled(scaled, 0));
         }
         if !self.exact {
-            return self.carefully(source, survey, scaled);
+            return self.check_rounding(source, survey, scaled);
         }
-        let widths = Widths::of_scaled(&scaled, source.nodes(), self.monitor)?;
+        let widths = Widths::from_log_space(&scaled, source.nodes(), self.monitor)?;
         let peak = scaled.bytes();
         drop(scaled);
-        self.exactly(source, survey, widths, peak)
+        self.count_exactly(source, survey, widths, peak)
     }
 
-    /// The widths of exact counts, if they need no sweep in log space.
+    /// The widths of exact counts, if they can be had without a sweep in log space.
     fn widths<'s>(&self, survey: &'s Survey, cheap: bool) -> Option<Widths<'s>> {
         if cheap {
             let widths = survey.bits.iter().map(|&bits| digits(bits.into()));
             return Some(Widths::Known(widths.collect()));
         }
-        if self.weighted { None } else { Widths::found(survey) }
+        if self.weighted { None } else { Widths::from_growth(survey) }
     }
 
-    /// Counts once more where rounding may have moved a logarithm of `scaled` too far.
-    fn carefully<S: Source>(
+    /// The counts `scaled`, if rounding has moved no logarithm too far; else counts once more with
+    /// compensated sums.
+    fn check_rounding<S: Source>(
         self,
         source: &mut S,
         survey: &Survey,
@@ -264,7 +293,8 @@ impl Job<'_> {
         Ok(SideCounts::scaled(sweep.scaled, bounding.max(needed + stragglers)))
     }
 
-    fn exactly<S: Source>(
+    /// Counts exactly; `before` are the bytes that there were at once before.
+    fn count_exactly<S: Source>(
         mut self,
         source: &mut S,
         survey: &Survey,
@@ -282,6 +312,7 @@ impl Job<'_> {
         Ok(SideCounts::exact(sweep, before))
     }
 
+    /// Refuses to take more memory than is allowed.
     fn check_memory(&self, what: &str, needed: u64) -> Result<()> {
         if needed > self.limit {
             let (what, limit) = (what.into(), self.limit);

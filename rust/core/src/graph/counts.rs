@@ -1,4 +1,4 @@
-//! What counting a graph gives: the count of every node.
+//! The result of counting a graph: the count of every node, as an integer or in log space.
 
 use std::sync::Arc;
 
@@ -17,33 +17,37 @@ use crate::machine::monitor::Monitor;
 use crate::machine::team::{Team, parts};
 use crate::number::{Value, split_exponent};
 
-/// Nodes converted between two looks at the monitor.
+/// So many nodes are converted between two looks at the monitor.
 const PIECE: usize = 1 << 14;
 
-/// Counts of nodes in the numbering of a sweep.
+/// The counts of one direction, by the places of nodes in the sweep.
 #[derive(Debug)]
 pub(crate) struct SideCounts {
     numbers: Representation,
     peak: u64,
 }
 
+/// How counts are stored.
 #[derive(Debug)]
 enum Representation {
+    /// In log space; exact if all are below 2^53.
     Scaled(ScaledCounts),
+    /// As rows of digits of all nodes.
     Bands(Bands),
+    /// As rows of digits of some nodes.
     Parameters(ParameterRows),
 }
 
 impl SideCounts {
-    /// `before` are bytes that there were at once on the way.
+    /// Counts in log space; `before` are the bytes that there were at once on the way to them.
     pub(crate) fn scaled(scaled: ScaledCounts, before: u64) -> Self {
         Self { peak: before.max(scaled.bytes()), numbers: Representation::Scaled(scaled) }
     }
 
-    /// Takes what a sweep has counted; `before` are bytes that there were at once before it.
+    /// What a sweep has counted exactly; `before` are the bytes that there were at once before it.
     pub(crate) fn exact(sweep: ExactSweep<'_>, before: u64) -> Self {
         let peak = before.max(sweep.peak);
-        match sweep.kept {
+        match sweep.parameter_rows {
             None => Self { numbers: Representation::Bands(sweep.bands), peak },
             Some(mut kept) => {
                 kept.finish();
@@ -52,7 +56,7 @@ impl SideCounts {
         }
     }
 
-    /// The digits of a count, if it was counted into digits and is there.
+    /// The digits of a count, if counts are stored as digits and this one is there.
     pub(crate) fn row(&self, place: usize) -> Option<&[u64]> {
         match &self.numbers {
             Representation::Scaled(_) => None,
@@ -61,8 +65,8 @@ impl SideCounts {
         }
     }
 
-    /// The count as `mantissa * 2^exponent` with the mantissa in [1, 2), or zeros.
-    fn near(&self, place: usize) -> (f64, i64) {
+    /// The nearest `mantissa * 2^exponent` to a count, with the mantissa in [1, 2); zeros for no path.
+    fn nearest(&self, place: usize) -> (f64, i64) {
         match &self.numbers {
             Representation::Scaled(scaled) => {
                 let (mantissa, exponent) = scaled.get(place).unwrap_or((0.0, 0));
@@ -70,13 +74,14 @@ impl SideCounts {
                 let scale = if mantissa == 0.0 { 0 } else { exponent };
                 (mantissa, shift + i64::from(scale) * i64::from(RADIX))
             }
-            _ => nearest(self.row(place).unwrap_or_default()),
+            _ => nearest_to_row(self.row(place).unwrap_or_default()),
         }
     }
 
+    /// A count as an integer.
     fn integer(&self, place: usize) -> BigUint {
         match &self.numbers {
-            // Below 2^53, or else the count is not exact.
+            // An exact count in log space is below 2^53.
             Representation::Scaled(scaled) => {
                 BigUint::from(scaled.get(place).map_or(0.0, |(count, _)| count) as u64)
             }
@@ -85,34 +90,38 @@ impl SideCounts {
     }
 }
 
-/// The nearest scaled number of an integer.
-fn nearest(row: &[u64]) -> (f64, i64) {
+/// The nearest scaled number to the integer of a row.
+fn nearest_to_row(row: &[u64]) -> (f64, i64) {
     let row = trimmed(row);
     let Some((&top, lower)) = row.split_last() else { return (0.0, 0) };
     let (second, rest) = lower.split_last().map_or((0, lower), |(&second, rest)| (second, rest));
-    // Of what is below, it only matters whether there is something.
+    // Of the digits below, it only matters whether one of them is not 0.
     let sticky = u128::from(rest.iter().any(|&digit| digit != 0));
     let head = u128::from(top) << DIGIT_BITS << 1 | u128::from(second) << 1 | sticky;
     let (mantissa, shift) = split_exponent(head as f64);
     (mantissa, shift - 1 + (row.len() as i64 - 2) * i64::from(DIGIT_BITS))
 }
 
-/// Counts of one direction.
+/// The counts of one direction, and how their nodes are numbered.
 #[derive(Debug)]
 pub(crate) struct Side {
-    pub(crate) store: SideCounts,
-    /// Whether nodes are numbered from the other end.
+    pub(crate) counts: SideCounts,
+    /// Whether the sweep numbered nodes from the other end.
     pub(crate) flipped: bool,
 }
 
-/// Counts of all nodes of a graph; with two sides, their products.
+/// The counts of all nodes of a graph, from [`Graph::count`](crate::Graph::count).
+///
+/// Where paths were counted through every node, the count of a node is the product of two: of the paths
+/// that lead to it, and of those that lead on.
 #[derive(Debug)]
 pub struct GraphCounts {
     pub(crate) frame: Arc<Frame>,
+    /// One direction, or two, whose counts are multiplied.
     sides: Vec<Side>,
     towards: Towards,
     exact: bool,
-    /// The nodes whose counts are to be had; `None` for all.
+    /// The nodes whose counts were kept; `None` for all.
     kept: Option<NodeSet>,
 }
 
@@ -127,22 +136,22 @@ impl GraphCounts {
         Self { frame, sides, towards, exact, kept }
     }
 
-    /// Whether counts are integers.
+    /// Whether counts are integers without rounding.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         self.exact
     }
 
-    /// Where the paths lead that were counted.
+    /// The direction of the paths that were counted.
     #[must_use]
     pub fn towards(&self) -> Towards {
         self.towards
     }
 
-    /// Bytes that counts took at the peak.
+    /// The most bytes that counts took at once.
     #[must_use]
     pub fn peak_bytes(&self) -> u64 {
-        self.sides.iter().map(|side| side.store.peak).sum()
+        self.sides.iter().map(|side| side.counts.peak).sum()
     }
 
     /// The count of `node`.
@@ -164,12 +173,12 @@ impl GraphCounts {
         if self.exact {
             return Ok(Value::integer(self.integer(node)));
         }
-        let (mantissa, exponent) = self.near(node);
+        let (mantissa, exponent) = self.nearest(node);
         Ok(Value { mantissa, exponent, exact: None })
     }
 
-    /// Base-2 logarithms of the counts of all nodes: minus infinity for no path, not a number for
-    /// a count that was not kept. `threads` may be 0 for one a core.
+    /// The base-2 logarithms of the counts of all nodes: minus infinity for a node without a path, not a
+    /// number for a count that was not kept. `threads` may be 0 for one a core.
     ///
     /// # Errors
     /// [`Error::Interrupted`].
@@ -184,7 +193,7 @@ impl GraphCounts {
             |(piece, logarithms)| {
                 for (node, logarithm) in piece.zip(logarithms) {
                     *logarithm = if self.has(node) {
-                        let (mantissa, exponent) = self.near(node);
+                        let (mantissa, exponent) = self.nearest(node);
                         mantissa.log2() + exponent as f64
                     } else {
                         f64::NAN
@@ -203,19 +212,20 @@ impl GraphCounts {
         if side.flipped { self.frame.nodes - 1 - place } else { place }
     }
 
+    /// Whether the count of a node was kept.
     fn has(&self, node: usize) -> bool {
         self.kept.as_ref().is_none_or(|kept| kept.contains(node))
     }
 
-    /// The count as `mantissa * 2^exponent` with the mantissa in [1, 2), or zeros.
-    pub(crate) fn near(&self, node: usize) -> (f64, i64) {
-        let near = |side: &Side| side.store.near(self.place(side, node));
+    /// The nearest `mantissa * 2^exponent` to a count, with the mantissa in [1, 2); zeros for no path.
+    pub(crate) fn nearest(&self, node: usize) -> (f64, i64) {
+        let nearest = |side: &Side| side.counts.nearest(self.place(side, node));
         match &self.sides[..] {
-            [side] => near(side),
+            [side] => nearest(side),
             sides => {
                 let (mantissa, exponent) = sides
                     .iter()
-                    .map(near)
+                    .map(nearest)
                     .fold((1.0, 0), |(m, e), (mantissa, exponent)| (m * mantissa, e + exponent));
                 let (mantissa, shift) = split_exponent(mantissa);
                 (mantissa, if mantissa == 0.0 { 0 } else { exponent + shift })
@@ -223,15 +233,16 @@ impl GraphCounts {
         }
     }
 
+    /// A count as an integer.
     pub(crate) fn integer(&self, node: usize) -> BigUint {
-        let integer = |side: &Side| side.store.integer(self.place(side, node));
+        let integer = |side: &Side| side.counts.integer(self.place(side, node));
         self.sides.iter().map(integer).product()
     }
 
-    /// The digits of a count that is no product.
+    /// The digits of a count, if counts are stored as digits and are no products.
     pub(crate) fn row(&self, node: usize) -> Option<&[u64]> {
         match &self.sides[..] {
-            [side] => side.store.row(self.place(side, node)).map(trimmed),
+            [side] => side.counts.row(self.place(side, node)).map(trimmed),
             _ => None,
         }
     }

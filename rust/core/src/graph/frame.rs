@@ -1,4 +1,6 @@
-//! Explicit graphs: one node for every scalar, successor lists, and counts for every node.
+//! Graphs that were checked: successor lists in topological order, and the roles of nodes.
+//!
+//! How a graph is counted is in `counting.rs`.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -16,6 +18,8 @@ use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
 
 /// An immutable directed acyclic multigraph with outputs, inputs and parameters.
+///
+/// A path from a parameter to an output is a context of the parameter (see the crate's documentation).
 ///
 /// ```
 /// use unrolled_core::{Csr, Graph, GraphCountOptions, Lists, Monitor, NodeOrder, Roles};
@@ -35,20 +39,22 @@ pub struct Graph<'a> {
     pub(super) frame: Arc<Frame>,
 }
 
-/// All that is known of a graph beside its lists: see [`Graph::frame`].
+/// Everything that is known of a graph beside its lists: see [`Graph::frame`].
 #[derive(Debug)]
 pub struct Frame {
     pub(super) nodes: usize,
-    /// Of the lists that are swept.
+    /// The survey of the lists that are swept.
     pub(super) survey: Survey,
-    /// The number of every node in the lists that are swept, if it is another one.
+    /// The number of every node in the lists that are swept, if nodes are numbered otherwise there.
     pub(super) rank: Option<Vec<u32>>,
-    /// Those lists, if they are not the graph's own.
+    /// The lists that are swept, if they are not the graph's own.
     pub(super) renumbered: Option<Csr<'static>>,
     pub(super) outputs: NodeSet,
     inputs: Option<NodeSet>,
     parameters: ParameterNodes,
+    /// The nodes without a predecessor, once somebody asked for them.
     sources: OnceLock<NodeSet>,
+    /// The parameters node by node, once somebody asked for them.
     resolved: OnceLock<Parameters>,
 }
 
@@ -74,7 +80,7 @@ impl<'a> Graph<'a> {
         let (rank, numbering) = order.parts(nodes, lists.edges())?;
         let outputs = match roles.outputs {
             Some(ids) => node_set(&ids, nodes, "output")?,
-            None => unranked(sinks(&lists), rank.as_deref()),
+            None => nodes_at(sinks(&lists), rank.as_deref()),
         };
         let inputs = roles.inputs.map(|ids| node_set(&ids, nodes, "input")).transpose()?;
         match &roles.parameters {
@@ -122,8 +128,8 @@ impl<'a> Graph<'a> {
         Ok(Self { lists, frame: Arc::new(frame) })
     }
 
-    /// The graph of lists that [`Graph::new`] checked before, which gave this frame. If the lists
-    /// were changed since, counting ends with an error.
+    /// The graph of lists that were checked before, by the [`Graph::new`] that gave this frame. If the
+    /// lists were changed since, counting ends with an error.
     ///
     /// # Errors
     /// [`Error::InvalidGraph`] if the lists have another number of nodes.
@@ -131,42 +137,44 @@ impl<'a> Graph<'a> {
         if lists.nodes() == frame.nodes { Ok(Self { lists, frame }) } else { Err(lists_changed()) }
     }
 
-    /// What was found out about the lists, to be used with the same lists again.
+    /// What was found out about the lists, to be used with the same lists again by
+    /// [`Graph::with_frame`].
     #[must_use]
     pub fn frame(&self) -> &Arc<Frame> {
         &self.frame
     }
 
-    /// Number of nodes.
+    /// The number of nodes.
     #[must_use]
     pub fn nodes(&self) -> usize {
         self.frame.nodes
     }
 
-    /// Number of edges, parallel ones counted one by one.
+    /// The number of edges; parallel edges are counted one by one.
     #[must_use]
     pub fn edges(&self) -> usize {
         self.frame.survey.edges
     }
 
-    /// Number of outputs.
+    /// The outputs, in rising order.
     #[must_use]
     pub fn outputs(&self) -> Vec<u32> {
         self.frame.outputs.iter().map(|node| node as u32).collect()
     }
 
-    /// The inputs: as given, or the nodes without a predecessor that are no parameters.
+    /// The inputs, in rising order: those of the roles, or else the nodes without a predecessor that are no
+    /// parameters.
     ///
     /// # Errors
-    /// [`Error::Interrupted`], and what a file may give.
+    /// [`Error::Interrupted`], and [`Error::GraphFile`] if a file cannot be read.
     pub fn inputs(&self, monitor: &Monitor<'_>) -> Result<Vec<u32>> {
         Ok(self.input_nodes(monitor)?.iter().map(|node| node as u32).collect())
     }
 
-    /// For every node the label of the parameter it is, or -1.
+    /// For every node the label of its parameter, or -1 if it is no parameter.
     ///
     /// # Errors
-    /// [`Error::Interrupted`], and what a file may give.
+    /// [`Error::Interrupted`], and [`Error::GraphFile`] if a file cannot be read.
     pub fn parameter_labels(&self, monitor: &Monitor<'_>) -> Result<Vec<i64>> {
         if let ParameterNodes::Labels(labels) = &self.frame.parameters {
             return Ok(labels.iter().map(|&label| label.max(-1)).collect());
@@ -178,6 +186,7 @@ impl<'a> Graph<'a> {
         Ok(labels)
     }
 
+    /// The parameters node by node.
     pub(crate) fn parameters(&self, monitor: &Monitor<'_>) -> Result<&Parameters> {
         if let Some(parameters) = self.frame.resolved.get() {
             return Ok(parameters);
@@ -192,6 +201,7 @@ impl<'a> Graph<'a> {
         Ok(self.frame.resolved.get_or_init(|| parameters))
     }
 
+    /// The inputs as a set.
     pub(crate) fn input_nodes(&self, monitor: &Monitor<'_>) -> Result<Cow<'_, NodeSet>> {
         if let Some(inputs) = &self.frame.inputs {
             return Ok(Cow::Borrowed(inputs));
@@ -203,16 +213,16 @@ impl<'a> Graph<'a> {
         Ok(Cow::Owned(inputs))
     }
 
-    /// Nodes without a predecessor.
+    /// The nodes without a predecessor.
     pub(crate) fn sources(&self, monitor: &Monitor<'_>) -> Result<&NodeSet> {
         if let Some(sources) = self.frame.sources.get() {
             return Ok(sources);
         }
         let sources =
             with_source!(&self.lists, source => without_predecessor(&mut source, monitor))?;
-        // Lists of the graph's own numbering have its sources, even where others are swept.
+        // The graph's own lists tell its sources by their own numbers, even if other lists are swept.
         let rank = if self.frame.renumbered.is_some() { None } else { self.frame.rank.as_deref() };
-        Ok(self.frame.sources.get_or_init(|| unranked(sources, rank)))
+        Ok(self.frame.sources.get_or_init(|| nodes_at(sources, rank)))
     }
 
     /// The number of a node in the lists that are swept.
@@ -222,6 +232,7 @@ impl<'a> Graph<'a> {
 }
 
 impl Frame {
+    /// The number of a node in the lists that are swept.
     #[inline(always)]
     pub(crate) fn rank(&self, node: usize) -> usize {
         self.rank.as_ref().map_or(node, |rank| rank[node] as usize)
@@ -234,29 +245,31 @@ impl Frame {
         self.rank.as_deref()
     }
 
-    /// The sorted lists, if they are not the graph's own.
+    /// The lists in topological order; `None` if the graph's own lists are in that order.
     #[must_use]
     pub fn sorted(&self) -> Option<&Csr<'static>> {
         self.renumbered.as_ref()
     }
 }
 
+/// The nodes without a successor.
 fn sinks(lists: &Lists<'_>) -> NodeSet {
     with_indices!(lists.offsets(), offsets => NodeSet::of_equal_neighbours(offsets))
 }
 
-/// NodeSet of places in lists, as marks of nodes.
-fn unranked(marks: NodeSet, rank: Option<&[u32]>) -> NodeSet {
-    let Some(rank) = rank else { return marks };
+/// The nodes that stand at `places` in the lists that are swept.
+fn nodes_at(places: NodeSet, rank: Option<&[u32]>) -> NodeSet {
+    let Some(rank) = rank else { return places };
     let mut nodes = NodeSet::empty(rank.len());
     for (node, &place) in rank.iter().enumerate() {
-        if marks.contains(place as usize) {
+        if places.contains(place as usize) {
             nodes.insert(node);
         }
     }
     nodes
 }
 
+/// The nodes without a predecessor, by their numbers in the source.
 fn without_predecessor<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<NodeSet> {
     const PIECE: usize = 1 << 16;
     let nodes = source.nodes();

@@ -3,15 +3,15 @@
 /// How a graph is counted.
 #[derive(Debug, Clone)]
 pub struct GraphCountOptions {
-    /// Integers of unlimited size; otherwise log space.
+    /// Whether counts are integers of unlimited size; otherwise they are in log space.
     pub exact: bool,
-    /// Where paths lead.
+    /// Where the paths lead that are counted.
     pub towards: Towards,
-    /// Which counts are kept.
+    /// The nodes whose counts are kept.
     pub kinds: Kinds,
-    /// Threads that count; 0 for one a core. The counts do not depend on it.
+    /// How many threads count; 0 for one a core. The counts do not depend on it.
     pub threads: usize,
-    /// Bytes that counts may take; most of what is free by default.
+    /// The most bytes that counts may take; by default most of what is free.
     pub memory_limit: Option<u64>,
 }
 
@@ -30,19 +30,19 @@ impl Default for GraphCountOptions {
 /// Where the paths lead that are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Towards {
-    /// From every node to the outputs.
+    /// Paths from every node to the outputs.
     Outputs,
-    /// From the inputs to every node.
+    /// Paths from the inputs to every node.
     Inputs,
-    /// From the inputs to the outputs, through every node.
+    /// Paths from the inputs to the outputs that lead through the node.
     Both,
 }
 
-/// Nodes whose counts are kept.
+/// The kinds of nodes whose counts are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kinds {
-    /// All.
+    /// All nodes.
     All,
-    /// Parameters only: memory of exact counts follows the width of the graph, not its length.
+    /// Parameters only. Then the memory of exact counts follows the width of the graph and not its length.
     Parameters,
 }

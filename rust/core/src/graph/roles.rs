@@ -1,4 +1,4 @@
-//! What the nodes of a graph are: outputs, inputs, parameters.
+//! The roles of the nodes of a graph: outputs, inputs and parameters.
 
 use crate::error::{Error, Result};
 use crate::graph::lists::node_set::NodeSet;
@@ -6,9 +6,9 @@ use crate::graph::lists::node_set::NodeSet;
 /// Which nodes of a graph are outputs, inputs and parameters.
 #[derive(Debug, Clone, Default)]
 pub struct Roles {
-    /// The outputs; `None` for the nodes without a successor.
+    /// The outputs; by default the nodes without a successor.
     pub outputs: Option<Vec<u32>>,
-    /// The inputs; `None` for the nodes without a predecessor that are no parameters.
+    /// The inputs; by default the nodes without a predecessor that are no parameters.
     pub inputs: Option<Vec<u32>>,
     /// The parameters.
     pub parameters: ParameterNodes,
@@ -17,25 +17,25 @@ pub struct Roles {
 /// Which nodes are parameters.
 #[derive(Debug, Clone, Default)]
 pub enum ParameterNodes {
-    /// Every node without a predecessor, each a parameter of its own.
+    /// Every node without a predecessor is a parameter of its own.
     #[default]
     Sources,
-    /// These nodes, each a parameter of its own.
+    /// Each of these nodes is a parameter of its own.
     Nodes(Vec<u32>),
-    /// One label a node: negative for no parameter; nodes with one label are one tied parameter,
-    /// whose counts add up.
+    /// Every node has a label. A negative label means no parameter; nodes with the same label are one tied
+    /// parameter, whose counts add up.
     Labels(Vec<i64>),
 }
 
-/// Nodes and the parameters that they are.
+/// The parameters node by node.
 #[derive(Debug, Clone)]
 pub(crate) struct Parameters {
-    /// Rising.
+    /// The nodes that are parameters, rising.
     pub(crate) nodes: Vec<u32>,
-    /// For each of `nodes` the place of its label in `labels`; `None` if every node is a parameter
-    /// of its own, whose label is its number.
+    /// For each of `nodes` the place of its label in `labels`; `None` if every node is a parameter of its
+    /// own, with its number as label.
     pub(crate) groups: Option<Vec<u32>>,
-    /// Distinct labels, rising.
+    /// The distinct labels, rising.
     pub(crate) labels: Vec<i64>,
 }
 
@@ -45,13 +45,13 @@ impl Parameters {
         if self.groups.is_some() { self.labels.len() } else { self.nodes.len() }
     }
 
-    /// Every marked node a parameter of its own.
-    pub(crate) fn untied(marks: &NodeSet) -> Self {
-        let nodes = marks.iter().map(|node| node as u32).collect();
+    /// Makes every node of a set a parameter of its own.
+    pub(crate) fn untied(set: &NodeSet) -> Self {
+        let nodes = set.iter().map(|node| node as u32).collect();
         Self { nodes, groups: None, labels: Vec::new() }
     }
 
-    /// Nodes of one label tied.
+    /// Ties nodes with the same label; negative labels mean no parameter.
     pub(crate) fn labelled(labels: &[i64]) -> Self {
         let nodes: Vec<u32> =
             (0..labels.len() as u32).filter(|&node| labels[node as usize] >= 0).collect();
@@ -72,15 +72,18 @@ impl Parameters {
     }
 }
 
-/// NodeSet `ids`, all of which must be nodes.
+/// The set of `ids`, all of which must be nodes; `what` they are is said in messages.
+///
+/// # Errors
+/// [`Error::InvalidGraph`] for an identifier that is no node.
 pub(crate) fn node_set(ids: &[u32], nodes: usize, what: &str) -> Result<NodeSet> {
-    let mut marks = NodeSet::empty(nodes);
+    let mut set = NodeSet::empty(nodes);
     for &id in ids {
         if id as usize >= nodes {
             let reason = format!("{what} {id} is no node; there are {nodes} nodes, from 0");
             return Err(Error::InvalidGraph { reason });
         }
-        marks.insert(id as usize);
+        set.insert(id as usize);
     }
-    Ok(marks)
+    Ok(set)
 }

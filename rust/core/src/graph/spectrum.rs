@@ -1,4 +1,4 @@
-//! Counts of the parameters of a graph: their sum, and the distinct ones.
+//! The counts of the parameters of a graph: their sum, and the distinct ones with how often they occur.
 
 use std::cmp::Ordering;
 
@@ -13,49 +13,51 @@ use crate::graph::roles::Parameters;
 use crate::machine::monitor::Monitor;
 use crate::number::{Value, split_exponent};
 
-/// Distinct counts of the parameters, rising, without zero.
+/// The distinct counts of the parameters, rising, without zero: see [`GraphCounts::spectrum`].
 ///
 /// A count is `mantissas[i] * 2^exponents[i]`, and `degeneracies[i]` parameters have it.
 #[derive(Debug, Clone, Default)]
 pub struct GraphSpectrum {
-    /// In [1, 2).
+    /// The mantissa of every count, in [1, 2).
     pub mantissas: Vec<f64>,
-    /// To base 2.
+    /// The exponent of every count, to base 2.
     pub exponents: Vec<i64>,
     /// How many parameters have each count.
     pub degeneracies: Vec<u64>,
-    /// Number of all parameters, with a path or without one.
+    /// The number of all parameters, with a path or without one.
     pub parameters: u64,
-    /// Nodes that are parameters and have a path; a tied parameter has several.
+    /// The number of nodes that are parameters and have a path; a tied parameter may have several.
     pub weight_nodes: u64,
     /// The sum of all counts.
     pub total: Value,
     integers: Integers,
 }
 
-/// Where the integers of a spectrum are to be had from.
+/// Where the integers of a spectrum come from.
 #[derive(Debug, Clone, Default)]
 enum Integers {
+    /// There are none: counts are in log space.
     #[default]
     None,
-    /// They are counts of these nodes.
+    /// They are the counts of these nodes.
     Nodes(Vec<u32>),
+    /// They are these sums.
     Sums(Vec<BigUint>),
 }
 
-/// The counts of all parameters.
+/// The counts of all parameters, one for each, in the order of the parameters.
 struct Entries {
-    near: Vec<(f64, i64)>,
+    nearest: Vec<(f64, i64)>,
     integers: Integers,
     weight_nodes: u64,
 }
 
 impl GraphCounts {
-    /// Distinct counts of the parameters of `graph`, which must be the one that was counted; of its
-    /// outputs, if paths were counted from the inputs.
+    /// The distinct counts of the parameters of `graph`, which must be the graph that was counted; if
+    /// paths were counted from the inputs, the distinct counts of its outputs.
     ///
     /// # Errors
-    /// [`Error::Interrupted`], and what a file may give.
+    /// [`Error::Interrupted`], and [`Error::GraphFile`] if a file cannot be read.
     pub fn spectrum(&self, graph: &Graph<'_>, monitor: &Monitor<'_>) -> Result<GraphSpectrum> {
         let outputs;
         let parameters = if self.towards() == Towards::Inputs {
@@ -66,11 +68,11 @@ impl GraphCounts {
         };
         let entries = self.entries(parameters, monitor)?;
         monitor.breathe(parameters.nodes.len() as u64)?;
-        let mut order: Vec<u32> = (0..entries.near.len() as u32).collect();
-        order.retain(|&entry| entries.near[entry as usize].0 > 0.0);
+        let mut order: Vec<u32> = (0..entries.nearest.len() as u32).collect();
+        order.retain(|&entry| entries.nearest[entry as usize].0 > 0.0);
         order.sort_unstable_by(|&a, &b| self.compare(&entries, a, b));
         let mut spectrum = GraphSpectrum {
-            parameters: entries.near.len() as u64,
+            parameters: entries.nearest.len() as u64,
             weight_nodes: entries.weight_nodes,
             total: self.total(parameters, &entries),
             ..GraphSpectrum::default()
@@ -82,7 +84,7 @@ impl GraphCounts {
             match spectrum.degeneracies.last_mut().filter(|_| latest.is_some_and(same)) {
                 Some(degeneracy) => *degeneracy += 1,
                 None => {
-                    let (mantissa, exponent) = entries.near[entry as usize];
+                    let (mantissa, exponent) = entries.nearest[entry as usize];
                     spectrum.mantissas.push(mantissa);
                     spectrum.exponents.push(exponent);
                     spectrum.degeneracies.push(1);
@@ -103,8 +105,8 @@ impl GraphCounts {
         Ok(spectrum)
     }
 
-    /// The integer of a level of a spectrum of these counts; `None` in log space or if there is no
-    /// such level.
+    /// The integer of a level of a spectrum of these counts; `None` in log space, or if there is no such
+    /// level.
     #[must_use]
     pub fn level(&self, spectrum: &GraphSpectrum, level: usize) -> Option<BigUint> {
         match &spectrum.integers {
@@ -114,10 +116,10 @@ impl GraphCounts {
         }
     }
 
-    /// The count of the parameter that has `label`: of an untied one, the number of its node.
+    /// The count of the parameter with a label; the label of an untied parameter is the number of its node.
     ///
     /// # Errors
-    /// [`Error::InvalidGraph`] if there is none, and what [`GraphCounts::value`] gives.
+    /// [`Error::InvalidGraph`] if there is no such parameter, and the errors of [`GraphCounts::value`].
     pub fn group(&self, graph: &Graph<'_>, label: i64, monitor: &Monitor<'_>) -> Result<Value> {
         let parameters = graph.parameters(monitor)?;
         let Some(place) = parameters.place(label) else {
@@ -136,59 +138,62 @@ impl GraphCounts {
         if self.is_exact() {
             return Ok(Value::integer(values.into_iter().filter_map(|value| value.exact).sum()));
         }
-        let near = values.iter().map(|value| (value.mantissa, value.exponent));
-        let (mantissa, exponent) = near.fold(Sum::default(), Sum::plus).value();
+        let nearest = values.iter().map(|value| (value.mantissa, value.exponent));
+        let (mantissa, exponent) = nearest.fold(Sum::default(), Sum::plus).value();
         Ok(Value { mantissa, exponent, exact: None })
     }
 
+    /// The counts of all parameters.
     fn entries(&self, parameters: &Parameters, monitor: &Monitor<'_>) -> Result<Entries> {
-        let mut near = vec![Sum::default(); parameters.len()];
+        let mut nearest = vec![Sum::default(); parameters.len()];
         let mut weight_nodes = 0;
-        // Sums and products are worked out as integers; other counts stay where they are.
-        let worked_out = parameters.groups.is_some() || self.towards() == Towards::Both;
+        // Sums and products are computed as integers; other counts are read from their nodes later.
+        let computed = parameters.groups.is_some() || self.towards() == Towards::Both;
         let mut sums =
-            vec![BigUint::ZERO; if self.is_exact() && worked_out { near.len() } else { 0 }];
+            vec![BigUint::ZERO; if self.is_exact() && computed { nearest.len() } else { 0 }];
         for (at, &node) in parameters.nodes.iter().enumerate() {
             let place = parameters.groups.as_ref().map_or(at, |groups| groups[at] as usize);
-            let count = self.near(node as usize);
+            let count = self.nearest(node as usize);
             weight_nodes += u64::from(count.0 > 0.0);
             match sums.get_mut(place) {
                 Some(sum) => *sum += self.integer(node as usize),
-                None => near[place] = near[place].plus(count),
+                None => nearest[place] = nearest[place].plus(count),
             }
             if at % 1024 == 0 {
                 monitor.breathe(1024 * 64)?;
             }
         }
-        let mut near: Vec<(f64, i64)> = near.into_iter().map(Sum::value).collect();
-        for (near, sum) in near.iter_mut().zip(&sums) {
+        let mut nearest: Vec<(f64, i64)> = nearest.into_iter().map(Sum::value).collect();
+        for (nearest, sum) in nearest.iter_mut().zip(&sums) {
             let value = Value::integer(sum.clone());
-            *near = (value.mantissa, value.exponent);
+            *nearest = (value.mantissa, value.exponent);
         }
-        let integers = match (self.is_exact(), worked_out) {
+        let integers = match (self.is_exact(), computed) {
             (false, _) => Integers::None,
             (true, false) => Integers::Nodes(parameters.nodes.clone()),
             (true, true) => Integers::Sums(sums),
         };
-        Ok(Entries { near, integers, weight_nodes })
+        Ok(Entries { nearest, integers, weight_nodes })
     }
 
+    /// Orders two parameters by their counts.
     fn compare(&self, entries: &Entries, a: u32, b: u32) -> Ordering {
         let (a, b) = (a as usize, b as usize);
-        let key = |entry: usize| (entries.near[entry].1, entries.near[entry].0);
+        let key = |entry: usize| (entries.nearest[entry].1, entries.nearest[entry].0);
         let ((e, m), (f, n)) = (key(a), key(b));
         e.cmp(&f).then(m.total_cmp(&n)).then_with(|| match &entries.integers {
             Integers::None => Ordering::Equal,
             Integers::Sums(sums) => sums[a].cmp(&sums[b]),
             Integers::Nodes(nodes) => {
                 let rows = (self.row(nodes[a] as usize), self.row(nodes[b] as usize));
-                // Without rows, counts are below 2^53 and their nearest numbers exact.
+                // Counts that have no rows are below 2^53, and their nearest numbers are exact.
                 let (Some(x), Some(y)) = rows else { return Ordering::Equal };
                 x.len().cmp(&y.len()).then_with(|| x.iter().rev().cmp(y.iter().rev()))
             }
         })
     }
 
+    /// The sum of the counts of all parameters.
     fn total(&self, parameters: &Parameters, entries: &Entries) -> Value {
         match &entries.integers {
             Integers::Sums(sums) => Value::integer(sums.iter().sum()),
@@ -196,14 +201,14 @@ impl GraphCounts {
             Integers::None => {
                 let nodes = parameters.nodes.iter();
                 let (mantissa, exponent) = nodes
-                    .fold(Sum::default(), |sum, &node| sum.plus(self.near(node as usize)))
+                    .fold(Sum::default(), |sum, &node| sum.plus(self.nearest(node as usize)))
                     .value();
                 Value { mantissa, exponent, exact: None }
             }
         }
     }
 
-    /// The sum of the counts of nodes, digit by digit.
+    /// The sum of the counts of some nodes, added up digit by digit.
     fn sum(&self, nodes: &[u32]) -> BigUint {
         let mut wide: Vec<u128> = Vec::new();
         let mut sum = BigUint::ZERO;
@@ -229,7 +234,7 @@ impl GraphCounts {
     }
 }
 
-/// A compensated sum of scaled numbers.
+/// A compensated sum of scaled numbers: `low` is what rounding took away from `high`.
 #[derive(Clone, Copy, Default)]
 struct Sum {
     high: (f64, i64),
@@ -237,6 +242,7 @@ struct Sum {
 }
 
 impl Sum {
+    /// Adds a term.
     fn plus(mut self, term: (f64, i64)) -> Self {
         let before = self.high;
         self.high = plus(before, term);
@@ -244,7 +250,7 @@ impl Sum {
             self.low *= power(before.1 - self.high.1);
             return self;
         }
-        // All at the scale of the sum: what the rounding took away.
+        // What the rounding took away, at the scale of the sum.
         let scale = self.high.1;
         let (a, b) = (before.0 * power(before.1 - scale), term.0 * power(term.1 - scale));
         let (large, small) = if a >= b { (a, b) } else { (b, a) };
@@ -252,6 +258,7 @@ impl Sum {
         self
     }
 
+    /// The sum, normalised.
     fn value(self) -> (f64, i64) {
         let (mantissa, shift) = split_exponent(self.high.0 + self.low);
         (mantissa, if mantissa == 0.0 { 0 } else { self.high.1 + shift })
@@ -268,7 +275,7 @@ fn plus(a: (f64, i64), b: (f64, i64)) -> (f64, i64) {
     (mantissa, top + shift)
 }
 
-/// `2^exponent` for exponents up to 0; 0 where it does not matter any more.
+/// `2^exponent` for exponents up to 0; 0 where that is too small to matter.
 fn power(exponent: i64) -> f64 {
     if exponent < -1000 { 0.0 } else { 2f64.powi(exponent as i32) }
 }

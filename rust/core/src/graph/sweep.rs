@@ -1,4 +1,7 @@
-//! One sweep over a graph, from its last node to its first.
+//! Sweeps over a graph, from its last node to its first.
+//!
+//! [`drive`] cuts the nodes into pieces and hands them to a [`Sweep`], which does the counting. There are
+//! sweeps in `exact/` and `log/`.
 
 use std::ops::Range;
 
@@ -9,15 +12,16 @@ use crate::graph::survey::blocks::Survey;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
 
-/// Nodes and edges between two looks at the monitor.
+/// The most nodes between two looks at the monitor.
 const NODES: usize = 1 << 14;
+/// About the most edges between two looks at the monitor.
 const EDGES: usize = 1 << 20;
-/// Nodes of one wide piece, at most: scales are settled between pieces.
+/// The most nodes of a wide piece. Scales are settled between pieces.
 const WIDE_NODES: usize = 1 << 16;
 
-/// What is done with the nodes.
+/// What a sweep does with nodes; they come in pieces, from the last piece to the first.
 pub(crate) trait Sweep<I: Index> {
-    /// Counts the nodes of `range`, one after the other.
+    /// Counts the nodes of `range`, one after the other, from the last to the first.
     fn narrow(
         &mut self,
         lists: &ListSection<'_, I>,
@@ -25,8 +29,8 @@ pub(crate) trait Sweep<I: Index> {
         monitor: &Monitor<'_>,
     ) -> Result<()>;
 
-    /// Counts the nodes of `range`, none of which reads another. What comes out must not depend on
-    /// the number of threads.
+    /// Counts the nodes of `range`, none of which reads another. The counts must not depend on the number
+    /// of threads.
     fn wide(
         &mut self,
         lists: &ListSection<'_, I>,
@@ -36,7 +40,7 @@ pub(crate) trait Sweep<I: Index> {
     ) -> Result<()>;
 }
 
-/// Sweeps over all nodes; a step of the monitor is an edge or a node.
+/// Sweeps over all nodes. A step of the monitor is an edge or a node.
 pub(crate) fn drive<S: Source>(
     source: &mut S,
     survey: &Survey,
@@ -55,7 +59,7 @@ pub(crate) fn drive<S: Source>(
                 None => (first..end, false),
             };
             let most = if side_by_side { WIDE_NODES } else { NODES };
-            let piece = shortened(&lists, range, most);
+            let piece = last_piece(&lists, range, most);
             end = piece.start;
             if wide.peek().is_some_and(|block| end <= block.start) {
                 wide.next();
@@ -72,8 +76,8 @@ pub(crate) fn drive<S: Source>(
     Ok(())
 }
 
-/// The end of `range` that is worth one piece: not too many nodes, nor edges.
-fn shortened<I: Index>(
+/// The last piece of `range`, with at most `most` nodes and not too many edges.
+fn last_piece<I: Index>(
     lists: &ListSection<'_, I>,
     range: Range<usize>,
     most: usize,

@@ -1,9 +1,9 @@
-//! How much memory this machine has left.
+//! How much memory the machine has left.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Most of the memory that is free on this machine, in bytes; asked for again after a second.
+/// Nine tenths of the memory that is free, in bytes. The system is asked again after a second.
 pub(crate) fn available_memory() -> u64 {
     static LATEST: Mutex<Option<(Instant, u64)>> = Mutex::new(None);
     let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
@@ -17,6 +17,7 @@ pub(crate) fn available_memory() -> u64 {
     }
 }
 
+/// The memory that is free, in bytes, within the limits of the control group of this process.
 fn free_memory() -> u64 {
     let mut system = sysinfo::System::new();
     system.refresh_memory();

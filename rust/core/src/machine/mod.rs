@@ -1,4 +1,5 @@
-//! What the machine gives to a count: threads, memory, and a way to report progress and to stop.
+//! What a machine gives to a count: threads ([`team`]), memory ([`memory`], [`reserve`]), and a way to
+//! report progress and to stop ([`monitor`]). Nothing here knows what is counted.
 
 pub(crate) mod memory;
 pub(crate) mod monitor;

@@ -1,38 +1,61 @@
-//! Progress and cancellation as a kernel sees them.
+//! Progress and cancellation.
+//!
+//! A count tells the [`Monitor`] how far it has come, and learns from it whether to stop. How often a
+//! caller wants to hear of it, and in what form, is up to the caller's [`Hook`].
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
 use crate::error::{Error, Result};
 
-/// Lanes worked on between two calls of the hook: a few milliseconds.
+/// The work, in lanes, between two calls of the hook: it takes a few milliseconds.
 const PATIENCE: u64 = 1 << 22;
 
-/// Steps that a stage is reported in.
+/// If there are several stages, each is reported in so many steps.
 const STEPS: u64 = 1 << 16;
 
-/// Called now and then with the steps done and the steps in all; breaks to stop the count.
+/// A function that is called now and then with the steps that are done and the steps in all. To stop the
+/// count, it breaks.
 pub type Hook<'a> = dyn Fn(u64, u64) -> ControlFlow<()> + 'a;
 
 /// Carries a [`Hook`] through a count.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use unrolled_core::{CountOptions, Error, Monitor, Network, Role, count};
+///
+/// let mut network = Network::new();
+/// let w = network.add("w", &[], Role::Parameter { trainable: true })?;
+/// let y = network.add("y", &[], Role::Activation)?;
+/// network.link(w, y, vec![])?;
+/// network.mark_output(y)?;
+/// let stop = |_done, _total| ControlFlow::Break(());
+/// let stopped = count(&network, &CountOptions::default(), &Monitor::new(&stop));
+/// assert_eq!(stopped.unwrap_err(), Error::Interrupted);
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Monitor<'a> {
     hook: Option<&'a Hook<'a>>,
+    /// The steps of the present stage that are done.
     steps: Cell<u64>,
+    /// All steps of the present stage.
     total: Cell<u64>,
+    /// The work since the hook was called.
     work: Cell<u64>,
-    /// Stages of equal weight, and how many of them were begun; one stage unless said otherwise.
+    /// How many stages there are, all of equal weight; one unless they are planned.
     stages: Cell<u64>,
+    /// How many stages were begun.
     begun: Cell<u64>,
 }
 
 impl<'a> Monitor<'a> {
-    /// Calls `hook` every few steps, within long ones, and after the last.
+    /// A monitor that calls `hook` every few steps, within long steps, and after the last one.
     #[must_use]
     pub fn new(hook: &'a Hook<'a>) -> Self {
         Self { hook: Some(hook), ..Self::silent() }
     }
 
-    /// Neither reports nor stops.
+    /// A monitor that neither reports nor stops.
     #[must_use]
     pub fn silent() -> Self {
         Self {
@@ -45,44 +68,44 @@ impl<'a> Monitor<'a> {
         }
     }
 
-    /// Sets out on so many stages, each of which has steps of its own.
+    /// Plans so many stages, each of which has steps of its own.
     pub(crate) fn plan(&self, stages: u64) {
         self.stages.set(stages.max(1));
         self.begun.set(0);
     }
 
-    /// All stages are done, and maybe some of them were found to be unnecessary.
+    /// Notes that all stages are done; some of them may have been found to be unnecessary.
     pub(crate) fn complete(&self) -> Result<()> {
         self.begun.set(self.stages.get());
         self.finish()
     }
 
-    /// Sets out on `total` steps, which are the next stage.
+    /// Begins the next stage, of so many steps.
     pub(crate) fn start(&self, total: u64) {
         self.begun.set(self.stages.get().min(self.begun.get() + 1));
         self.steps.set(0);
         self.total.set(total);
     }
 
-    /// One step is done.
+    /// Notes that one step is done.
     pub(crate) fn step(&self) -> Result<()> {
         self.steps.set(self.steps.get() + 1);
         if self.steps == self.total { self.call() } else { self.breathe(PATIENCE / 16) }
     }
 
-    /// Many short steps are done at once.
+    /// Notes that many short steps are done at once.
     pub(crate) fn advance(&self, steps: u64) -> Result<()> {
         self.steps.set(self.total.get().min(self.steps.get().saturating_add(steps)));
         self.breathe(steps)
     }
 
-    /// The last step is done, and maybe some before it were found to be unnecessary.
+    /// Notes that the last step of a stage is done; some before it may have been found to be unnecessary.
     pub(crate) fn finish(&self) -> Result<()> {
         self.steps.set(self.total.get());
         self.call()
     }
 
-    /// `lanes` more have been worked on within a step.
+    /// Notes work within a step, on so many lanes.
     pub(crate) fn breathe(&self, lanes: u64) -> Result<()> {
         let work = self.work.get().saturating_add(lanes);
         if work < PATIENCE {
@@ -93,10 +116,14 @@ impl<'a> Monitor<'a> {
         self.call()
     }
 
+    /// Calls the hook.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] if it breaks.
     fn call(&self) -> Result<()> {
         let (mut done, mut total) = (self.steps.get(), self.total.get());
         if self.stages.get() > 1 {
-            // Steps of different stages have nothing in common but the part that is done.
+            // Steps of different stages are of different sizes; only the part that is done can be compared.
             let part = done as f64 / total.max(1) as f64;
             done = (STEPS as f64 * (self.begun.get().max(1) as f64 - 1.0 + part.min(1.0))) as u64;
             total = STEPS * self.stages.get();

@@ -1,4 +1,4 @@
-//! Threads that share out a piece of work.
+//! Threads that share out work.
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -10,32 +10,33 @@ use rayon::ThreadPool;
 use crate::error::{Error, Result};
 use crate::machine::monitor::Monitor;
 
-/// Edges of one piece of work that is shared out, at least about.
+/// A piece of work that is shared out has at least about so many edges.
 const PIECE: usize = 1 << 13;
-/// Pieces of each thread's share, at most: what is left of them makes up for a slow thread.
+/// The most pieces in the share of a thread. Other threads take what a slow thread leaves of its share.
 const SHARE: usize = 4;
-/// How often this thread looks whether its helpers are done before it sleeps until then: between
-/// the layers of a graph that would take longer than they do.
+/// How often this thread looks whether its helpers are done, before it sleeps until they are. Between the
+/// layers of a graph, falling asleep and waking up would take longer than the helpers do.
 const PATIENCE: usize = 1000;
 
-/// This thread and its helpers, which are started when first needed and gone with the team: none
-/// outlive a call, so a process may fork between calls.
+/// This thread and its helpers. Helpers are started when they are first needed, and end with the team. So
+/// none outlives a call of the crate, and a process may fork between calls.
 pub(crate) struct Team {
     threads: usize,
     pool: OnceCell<Option<ThreadPool>>,
 }
 
 impl Team {
-    /// A team of `threads`; 0 means one for every core.
+    /// A team of so many threads; 0 means one for every core.
     pub(crate) fn new(threads: usize) -> Self {
-        // Asking the system takes longer than counting a small graph.
+        // Asking the system takes longer than counting a small graph, so that it is done once.
         static CORES: OnceLock<usize> = OnceLock::new();
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if threads == 0 { *CORES.get_or_init(cores) } else { threads };
         Self { threads, pool: OnceCell::new() }
     }
 
-    /// Into how many pieces a block is cut of which so many edges are read; one is for this thread.
+    /// Into how many pieces a block is cut of which so many edges are read; a single piece is for this thread
+    /// alone.
     pub(crate) fn pieces(&self, edges: impl Fn() -> usize) -> usize {
         if self.threads == 1 {
             return 1;
@@ -47,10 +48,9 @@ impl Team {
         }
     }
 
-    /// Does `work` on all `items`, in no particular order. But a thread begins with its own part of the
-    /// sequence, if there is one for each: what it wrote there the last time may be in its cache.
-    /// Between its own items this thread reports `cost(item)` steps to the monitor; the first error ends
-    /// it all.
+    /// Does `work` on all `items`, in no particular order. Every thread begins with its own share of them,
+    /// since what it wrote there the last time may still be in its cache. Between its own items, this
+    /// thread reports `cost(item)` of work to the monitor. The first error ends the work of all.
     pub(crate) fn each<T: Send>(
         &self,
         items: impl ExactSizeIterator<Item = T>,
@@ -97,7 +97,7 @@ impl Team {
         queue().result.clone()
     }
 
-    /// The helpers, if there is something for them to do and the system grants them.
+    /// The helpers, if there is something for them to do and the system lets them start.
     fn pool(&self, items: usize) -> Option<&ThreadPool> {
         if self.threads == 1 || items < 2 {
             return None;
@@ -107,15 +107,16 @@ impl Team {
     }
 }
 
-/// Items in as many shares as there are threads.
+/// The items that are still to be worked on, in as many shares as there are threads.
 struct Queue<T> {
     items: Vec<Option<T>>,
-    /// What is left of every share.
+    /// What is left of the share of every thread.
     shares: Vec<Range<usize>>,
     result: Result<()>,
 }
 
 impl<T> Queue<T> {
+    /// Shares out the items.
     fn new(items: impl Iterator<Item = T>, threads: usize) -> Self {
         let items: Vec<_> = items.map(Some).collect();
         let share = |thread: usize| thread * items.len() / threads.max(1);
@@ -123,7 +124,7 @@ impl<T> Queue<T> {
         Self { items, shares, result: Ok(()) }
     }
 
-    /// The next item of a thread's share, or the last one of the largest.
+    /// The next item in the share of a thread, or else the last item of the largest share.
     fn next(&mut self, thread: usize) -> Option<T> {
         if self.result.is_err() {
             return None;
@@ -136,7 +137,8 @@ impl<T> Queue<T> {
         self.items.get_mut(item?)?.take()
     }
 
-    /// Ends it all. One error is as good as another, but an interruption is what was asked for.
+    /// Ends the work of all threads. The first error is kept, unless there is an interruption, which is what
+    /// the caller asked for.
     fn stop(&mut self, error: Error) {
         if self.result.is_ok() || error == Error::Interrupted {
             self.result = Err(error);

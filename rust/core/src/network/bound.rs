@@ -1,14 +1,14 @@
-//! Cheap bounds, before anything is counted.
+//! A cheap bound on the memory of a count, before anything is counted.
 
 use crate::network::plan::Incoming;
 use crate::network::relation::{AxisRelation, Relation};
 use crate::network::tensors::{Network, TensorId};
 use crate::number::{Exact, Number};
 
-/// Bytes that all activations together would take with every element stored: more than any exact
-/// count of the network holds at once.
+/// The bytes that all activations together would take if every element were stored. This is more than any
+/// exact count of the network takes at once.
 pub(crate) fn most_bytes(network: &Network, order: &[TensorId], incoming: &Incoming<'_>) -> u64 {
-    // At most this many bits in a count of each tensor; 0 where nothing leads to an output.
+    // A count of a tensor has at most so many bits; 0 where nothing leads to an output.
     let mut bits = vec![0u64; network.tensors().len()];
     for &output in network.outputs() {
         bits[output.0] = 1;
@@ -31,12 +31,12 @@ pub(crate) fn most_bytes(network: &Network, order: &[TensorId], incoming: &Incom
     bytes
 }
 
-/// Bits that a count grows by when multiplied by `factor`, at most.
+/// A count that is multiplied by `factor` grows by at most so many bits.
 fn bit_length(factor: u64) -> u64 {
     u64::from(u64::BITS - factor.saturating_sub(1).leading_zeros())
 }
 
-/// At most how many target indices read one source index.
+/// At most so many target indices read one source index.
 fn most_readers(part: &AxisRelation, shape: &[u64]) -> u64 {
     let extent: u64 = part.target_axes.iter().map(|&axis| shape[axis]).product();
     match &part.relation {

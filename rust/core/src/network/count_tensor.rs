@@ -1,4 +1,5 @@
-//! Count tensors: run-length encoded along every axis, digits in planes.
+//! Count tensors: the counts of all elements of one tensor, run-length encoded along every axis, with
+//! digits in planes.
 
 use std::sync::Arc;
 
@@ -8,15 +9,15 @@ use crate::machine::reserve::Buffer;
 use crate::network::maps::runs::Runs;
 use crate::number::{Number, Value};
 
-/// Lanes that are worked on together.
+/// So many lanes are worked on together.
 pub(crate) const VECTOR: usize = 8;
 
-/// Lanes set aside for this many.
+/// How many lanes are set aside for so many.
 pub(crate) fn padded(lanes: usize) -> usize {
     if lanes == 1 { 1 } else { lanes.next_multiple_of(VECTOR) }
 }
 
-/// The counts of one tensor.
+/// The counts of all elements of one tensor.
 ///
 /// A cell is one run of every axis. Cells are stored row by row; a row holds the cells along the
 /// lane axis, once for each plane: `[row][plane][lane]`. So carries run along planes while the
@@ -24,24 +25,25 @@ pub(crate) fn padded(lanes: usize) -> usize {
 /// Several lanes are filled up with zeros to a multiple of [`VECTOR`].
 #[derive(Debug)]
 pub(crate) struct CountTensor<N: Number> {
-    /// Runs along each axis.
+    /// The runs along each axis.
     pub(crate) axes: Arc<[Runs]>,
-    /// The axis laid out in lanes; axes after it have a single run.
+    /// The axis that is laid out in lanes; axes after it have a single run.
     pub(crate) lane_axis: usize,
+    /// The lanes, which clones share.
     pub(crate) buffer: Arc<Buffer<N::Lane>>,
-    /// Lanes from one row to the next.
+    /// How many lanes it is from one row to the next.
     pub(crate) stride: usize,
-    /// Lanes of a row before its first plane in use.
+    /// How many lanes of a row come before its first plane in use.
     pub(crate) start: usize,
-    /// Which plane the first one in use is.
+    /// The number of the first plane in use.
     pub(crate) low: usize,
-    /// Planes in use.
+    /// How many planes are in use.
     pub(crate) planes: usize,
-    /// Bits of the largest count, factors left out.
+    /// The bits of the largest count, without factors.
     pub(crate) bits: u64,
     /// The counts are those stored times the product of these.
     pub(crate) factors: SmallVec<[u64; 2]>,
-    /// Whether runs are known to be as long as they are worth.
+    /// Whether no runs with equal counts are left that would be worth joining.
     pub(crate) compact: bool,
 }
 
@@ -57,7 +59,7 @@ impl<N: Number> Clone for CountTensor<N> {
 }
 
 impl<N: Number> CountTensor<N> {
-    /// Every element counts 1.
+    /// Counts of 1 for every element.
     pub(crate) fn ones(shape: &[u64]) -> Self {
         Self {
             axes: shape.iter().map(|&n| Runs::single(n)).collect(),
@@ -73,17 +75,17 @@ impl<N: Number> CountTensor<N> {
         }
     }
 
-    /// Cells along the lane axis.
+    /// How many cells there are along the lane axis.
     pub(crate) fn lanes(&self) -> usize {
         self.axes.get(self.lane_axis).map_or(1, Runs::len)
     }
 
-    /// Lanes of a plane, those that only fill it up included.
+    /// How many lanes a plane has, with those that only fill it up.
     pub(crate) fn width(&self) -> usize {
         padded(self.lanes())
     }
 
-    /// Cells along all the axes before.
+    /// How many rows there are: cells over the axes before the lane axis.
     pub(crate) fn rows(&self) -> usize {
         self.axes.iter().take(self.lane_axis).map(Runs::len).product()
     }
@@ -93,13 +95,14 @@ impl<N: Number> CountTensor<N> {
         self.axes.iter().rposition(|runs| !runs.is_single()).unwrap_or(0)
     }
 
-    /// The planes in use of a row, one after the other.
+    /// The lanes of a row, one plane in use after the other.
     pub(crate) fn row(&self, row: usize) -> &[N::Lane] {
         let from = row * self.stride + self.start;
         &self.buffer.lanes[from..from + self.planes * self.width()]
     }
 
-    /// The digits of cell `index` (row-major over the runs of all axes), lowest plane first.
+    /// The digits of cell `index`, the lowest first. Cells are numbered in row-major order over the runs of
+    /// all axes.
     pub(crate) fn digits(&self, index: usize) -> impl DoubleEndedIterator<Item = N::Lane> {
         let lanes = self.lanes();
         let (row, lane) = (index / lanes, index % lanes);
@@ -111,7 +114,7 @@ impl<N: Number> CountTensor<N> {
         N::value(self.digits(index), self.low, &self.factors)
     }
 
-    /// Number of cells.
+    /// The number of cells.
     pub(crate) fn cells(&self) -> usize {
         self.axes.iter().map(Runs::len).product()
     }
@@ -126,13 +129,13 @@ impl<N: Number> CountTensor<N> {
         product
     }
 
-    /// Whether planes `low..low + planes` fit into the buffer, which nobody else uses.
+    /// Whether the planes `low..low + planes` fit into the buffer, and no clone uses it.
     pub(crate) fn can_hold(&self, low: usize, planes: usize) -> bool {
         let room = (self.stride - self.start) / self.width();
         low == self.low && planes <= room && Arc::strong_count(&self.buffer) == 1
     }
 
-    /// Drops planes that hold nothing, and measures the largest count.
+    /// Drops planes that hold only zeros, and those that are lost in rounding; measures the largest count.
     pub(crate) fn trim(&mut self) {
         let (rows, lanes) = (self.rows(), self.width());
         let largest = |tensor: &Self, plane: usize| {
@@ -157,7 +160,7 @@ impl<N: Number> CountTensor<N> {
         }
     }
 
-    /// Whether every count is so large that its digit in the lowest plane is lost in rounding.
+    /// Whether the lowest digit of every count is 0 or is lost in the rounding of a higher one.
     fn lowest_plane_is_lost(&self) -> bool {
         let lanes = self.width();
         (0..self.rows()).all(|row| {
@@ -169,7 +172,7 @@ impl<N: Number> CountTensor<N> {
         })
     }
 
-    /// For every axis, which runs differ from the one before.
+    /// For every axis, which runs have counts that differ from those of the run before.
     pub(crate) fn differing(&self) -> Vec<Vec<bool>> {
         let mut differing: Vec<Vec<bool>> = Vec::with_capacity(self.axes.len());
         let mut inner = self.rows();

@@ -1,4 +1,4 @@
-//! What a count gives: the counts of every parameter, and the spectrum of distinct counts.
+//! The result of counting a network: the counts of every parameter, and the spectrum of distinct counts.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::network::maps::runs::Runs;
 use crate::network::tensors::TensorId;
 use crate::number::{Number, Value};
 
-/// A distinct count and how many parameters have it.
+/// A distinct count, and how many scalar parameters have it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Level {
     /// The count.
@@ -24,23 +24,24 @@ pub struct Level {
 pub struct ParameterCounts {
     /// The parameter tensor.
     pub tensor: TensorId,
+    /// The runs of equal counts along each axis.
     axes: Arc<[Runs]>,
-    /// For every cell, row-major over the runs of all axes: its level.
+    /// The level of every cell, in row-major order over the runs of all axes.
     pub level_index: Vec<u32>,
-    /// Distinct counts, rising; a count of zero is a level of its own.
+    /// The distinct counts, rising; a count of zero is a level of its own.
     pub levels: Vec<Level>,
-    /// Elements that have a context, once for every place the parameter is used in.
+    /// How many elements have a context, counted once for every place in which the parameter is used.
     pub weight_nodes: u64,
 }
 
-/// All that was counted.
+/// The counts of a whole network, from [`count()`](crate::count()).
 #[derive(Debug, Clone)]
 pub struct Counts {
     /// One entry per counted parameter tensor, in the order of declaration.
     pub parameters: Vec<ParameterCounts>,
     /// The total number of contexts, `Z`.
     pub total: Value,
-    /// Most bytes of counts held at once.
+    /// The most bytes that counts took at once.
     pub peak_bytes: u64,
 }
 
@@ -49,7 +50,7 @@ pub struct Counts {
 pub struct SpectrumLevel {
     /// The count and its degeneracy.
     pub level: Level,
-    /// Which parameter tensors have it, and how many elements of each.
+    /// The parameter tensors that have it, and how many elements of each do.
     pub owners: Vec<(TensorId, u64)>,
 }
 
@@ -89,12 +90,12 @@ impl ParameterCounts {
         Self { tensor: id, axes, level_index, levels, weight_nodes }
     }
 
-    /// Lengths of the runs of equal counts along each axis.
+    /// The lengths of the runs of equal counts along each axis.
     pub fn runs(&self) -> impl Iterator<Item = &[u64]> {
         self.axes.iter().map(Runs::lengths)
     }
 
-    /// A parameter of this shape that reaches no output.
+    /// The counts of a parameter of this shape that reaches no output.
     pub(crate) fn unreached(id: TensorId, shape: &[u64]) -> Self {
         let zero = Value { exact: Some(BigUint::ZERO), ..Value::scaled(0.0, 0) };
         Self {
@@ -108,6 +109,11 @@ impl ParameterCounts {
 }
 
 impl Counts {
+    /// Adds up the counts of all parameters.
+    ///
+    /// # Errors
+    /// [`Error::SizeOverflow`] for more parameters than 64 bits can hold, and
+    /// [`Error::NothingToCount`] if none of them has a context.
     pub(crate) fn new(
         parameters: Vec<ParameterCounts>,
         exact: bool,
@@ -127,7 +133,20 @@ impl Counts {
         Ok(Self { parameters, total, peak_bytes })
     }
 
-    /// Distinct counts of all parameters, rising, without the parameters that reach no output.
+    /// The distinct counts of all parameters, rising, without the parameters that reach no output.
+    ///
+    /// ```
+    /// use unrolled_core::{AxisRelation, CountOptions, Monitor, Network, Relation, Role, count};
+    /// let mut network = Network::new();
+    /// let w = network.add("w", &[2, 3], Role::Parameter { trainable: true })?;
+    /// let y = network.add("y", &[3], Role::Activation)?;
+    /// network.link(w, y, vec![AxisRelation::each(0), AxisRelation::new(Relation::Same, 1, 0)])?;
+    /// network.mark_output(y)?;
+    /// let spectrum = count(&network, &CountOptions::default(), &Monitor::silent())?.spectrum();
+    /// // All six elements have one context.
+    /// assert_eq!((spectrum.len(), spectrum[0].level.degeneracy), (1, 6));
+    /// # Ok::<(), unrolled_core::Error>(())
+    /// ```
     #[must_use]
     pub fn spectrum(&self) -> Vec<SpectrumLevel> {
         let mut found: Vec<(TensorId, &Level)> = self
@@ -154,12 +173,13 @@ impl Counts {
     }
 }
 
+/// The sum of exact counts.
 fn exact_total<'l>(levels: impl Iterator<Item = &'l Level>) -> Value {
     let term = |level: &Level| level.value.exact.as_ref().map(|count| count * level.degeneracy);
     Value::integer(levels.filter_map(term).sum())
 }
 
-/// The sum of scaled numbers, relative to the largest and with compensation.
+/// The sum of counts in log space, relative to the largest and compensated (Neumaier).
 fn scaled_total<'l>(levels: impl Iterator<Item = &'l Level> + Clone) -> Value {
     let reached = levels.filter(|level| !level.value.is_zero());
     let Some(top) = reached.clone().map(|level| level.value.exponent).max() else {

@@ -7,15 +7,15 @@ use crate::error::Result;
 use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
 use crate::network::counts::Counts;
-use crate::network::lift::with_moments;
+use crate::network::lift::moment_network;
 use crate::network::plan::{CountOptions, Plan};
 use crate::network::sweep::count;
 use crate::network::tensors::Network;
 use crate::number::Tropical;
 
-/// Sums over the contexts of every parameter: how many there are, the sum of their lengths, and the
-/// sum of the squares of their lengths. They stand one after the other along an axis that comes
-/// before those of the parameter.
+/// Three sums over the contexts of every parameter: how many there are, the sum of their lengths, and the
+/// sum of the squares of their lengths. They stand one after the other along an axis that comes before
+/// the axes of the parameter.
 ///
 /// # Errors
 /// As for [`count`].
@@ -40,14 +40,29 @@ pub fn length_sums(
     options: &CountOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Counts> {
-    count(&with_moments(network)?, options, monitor)
+    count(&moment_network(network)?, options, monitor)
 }
 
-/// The length of the shortest or of the longest context of every parameter, plus one; 0 for a
-/// parameter without any.
+/// The length of the shortest or of the longest context of every parameter, plus one; 0 for a parameter
+/// without any.
 ///
 /// # Errors
 /// As for [`count`].
+///
+/// ```
+/// use unrolled_core::{CountOptions, Monitor, Network, Role, extreme_lengths};
+/// let mut network = Network::new();
+/// let w = network.add("w", &[], Role::Parameter { trainable: true })?;
+/// let y = network.add("y", &[], Role::Activation)?;
+/// let z = network.add("z", &[], Role::Activation)?;
+/// for (source, target) in [(w, y), (y, z), (w, z)] {
+///     network.link(source, target, vec![])?;
+/// }
+/// network.mark_output(z)?;
+/// let longest = extreme_lengths(&network, true, &CountOptions::default(), &Monitor::silent())?;
+/// assert_eq!(longest.parameters[0].levels[0].value.log2().exp2(), 2.0 + 1.0);
+/// # Ok::<(), unrolled_core::Error>(())
+/// ```
 pub fn extreme_lengths(
     network: &Network,
     longest: bool,

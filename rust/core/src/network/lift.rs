@@ -9,13 +9,14 @@ use crate::error::Result;
 use crate::network::relation::{AxisRelation, Relation, SparseRows};
 use crate::network::tensors::{Network, Role, Tensor, TensorId};
 
-/// The network whose counts are the sums over lengths. Tensors keep their identifiers. Before every
-/// tensor that is computed there is one more, which all its links lead to: the step is taken once,
-/// between the two. Every output leads to one more tensor, too, where paths have length zero.
-pub(crate) fn with_moments(network: &Network) -> Result<Network> {
+/// The network whose counts are the number of paths, the sum of their lengths and the sum of the squares.
+/// Tensors keep their identifiers. Every tensor that is computed gets a companion before it, to which all
+/// its links lead, and the length grows once, between the two. Every output leads to a companion, too,
+/// at which paths have length zero.
+pub(crate) fn moment_network(network: &Network) -> Result<Network> {
     let mut larger = Network::new();
     for tensor in network.tensors() {
-        larger.add(&tensor.name, &beneath(3, &tensor.shape), tensor.role)?;
+        larger.add(&tensor.name, &with_leading_axis(3, &tensor.shape), tensor.role)?;
     }
     let mut before: Vec<Option<TensorId>> = vec![None; network.tensors().len()];
     for link in network.links() {
@@ -23,40 +24,50 @@ pub(crate) fn with_moments(network: &Network) -> Result<Network> {
         let entrance = match before[link.target.0] {
             Some(entrance) => entrance,
             None => {
-                let entrance = beside(&mut larger, target, "before", 3)?;
-                larger.link(entrance, link.target, alike(one_step(), target))?;
+                let entrance = add_companion(&mut larger, target, "before", 3)?;
+                larger.link(entrance, link.target, first_axis_related(one_step(), target))?;
                 *before[link.target.0].insert(entrance)
             }
         };
-        let mut relations: Vec<AxisRelation> = link.relations.iter().map(shifted).collect();
+        let mut relations: Vec<AxisRelation> = link.relations.iter().map(shift_axes).collect();
         relations.push(AxisRelation::new(Relation::Same, 0, 0));
         larger.link(link.source, entrance, relations)?;
     }
     for &output in network.outputs() {
         let tensor = network.tensor(output)?;
-        let end = beside(&mut larger, tensor, "end", 1)?;
-        larger.link(output, end, alike(Relation::Slice { start: 0, step: 1 }, tensor))?;
+        let end = add_companion(&mut larger, tensor, "end", 1)?;
+        larger.link(
+            output,
+            end,
+            first_axis_related(Relation::Slice { start: 0, step: 1 }, tensor),
+        )?;
         larger.mark_output(end)?;
     }
     Ok(larger)
 }
 
-/// One more tensor for `tensor`, with an axis of this length before its own.
-fn beside(larger: &mut Network, tensor: &Tensor, what: &str, length: u64) -> Result<TensorId> {
+/// Adds a companion of a tensor, with an axis of this length before its own.
+fn add_companion(
+    larger: &mut Network,
+    tensor: &Tensor,
+    what: &str,
+    length: u64,
+) -> Result<TensorId> {
     let mut name = format!("{}, {what}", tensor.name);
     while larger.find(&name).is_some() {
         name.push('.');
     }
-    larger.add(&name, &beneath(length, &tensor.shape), Role::Activation)
+    larger.add(&name, &with_leading_axis(length, &tensor.shape), Role::Activation)
 }
 
-/// A relation of the first axes, all others being the same.
-fn alike(first: Relation, tensor: &Tensor) -> Vec<AxisRelation> {
+/// The relations of two tensors that differ in their first axes only, which are related by `first`.
+fn first_axis_related(first: Relation, tensor: &Tensor) -> Vec<AxisRelation> {
     let same = (1..=tensor.shape.len()).map(|axis| AxisRelation::new(Relation::Same, axis, axis));
     std::iter::once(AxisRelation::new(first, 0, 0)).chain(same).collect()
 }
 
-/// Which sums at the source of a link each sum at its target enters into, and how often.
+/// How the three sums change with one link more: which sums at the source each sum at the target enters
+/// into, and how often.
 fn one_step() -> Relation {
     Relation::Sparse(SparseRows {
         offsets: vec![0, 3, 5, 6],
@@ -65,12 +76,13 @@ fn one_step() -> Relation {
     })
 }
 
-fn beneath(length: u64, shape: &[u64]) -> Vec<u64> {
+/// A shape with one more axis before its own.
+fn with_leading_axis(length: u64, shape: &[u64]) -> Vec<u64> {
     std::iter::once(length).chain(shape.iter().copied()).collect()
 }
 
-/// The same relation of axes that have moved up by one.
-fn shifted(part: &AxisRelation) -> AxisRelation {
+/// The same relation between axes that have moved up by one.
+fn shift_axes(part: &AxisRelation) -> AxisRelation {
     let mut part = part.clone();
     for axis in part.source_axes.iter_mut().chain(&mut part.target_axes) {
         *axis += 1;

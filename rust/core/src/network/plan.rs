@@ -1,17 +1,19 @@
-//! What there is to do before anything is counted: the order of the tensors, the links that lead to
-//! counted parameters, and which sums may wait.
+//! The plan of a sweep: the order of the tensors, the links that lead to counted parameters, and the
+//! tensors whose counts may wait.
+//!
+//! A plan does not depend on the numbers that paths are counted in.
 
 use crate::error::{Error, Result};
 use crate::network::tensors::{Link, Network, Role, TensorId};
 
-/// How to count.
+/// How a network is counted.
 #[derive(Debug, Clone, Copy)]
 pub struct CountOptions {
-    /// Integers of unlimited size; else log space.
+    /// Whether counts are integers of unlimited size; otherwise they are in log space.
     pub exact: bool,
-    /// Leave out parameters that training does not change.
+    /// Whether parameters that training does not change are left out.
     pub trainable_only: bool,
-    /// Most bytes of counts held at once; by default most of what is free.
+    /// The most bytes that counts may take at once; by default most of what is free.
     pub memory_limit: Option<u64>,
 }
 
@@ -21,22 +23,24 @@ impl Default for CountOptions {
     }
 }
 
-/// What there is to do, whatever the number.
+/// What there is to do.
 pub(crate) struct Plan<'n> {
     pub(super) network: &'n Network,
+    /// All tensors in topological order.
     pub(super) order: Vec<TensorId>,
-    /// The links into each tensor that lead to counted parameters, those from parameters first.
+    /// The links into every tensor that come from counted parameters or depend on them. Those from
+    /// parameters come first.
     pub(super) incoming: Incoming<'n>,
     /// Whether a tensor is a counted parameter.
     pub(super) counted: Vec<bool>,
     /// Whether a tensor is, or depends on, a counted parameter.
     pub(super) matters: Vec<bool>,
-    /// Whether only sums over a tensor's counts are wanted, so that maps on the way to it may wait
-    /// and become part of the sums.
+    /// Whether only sums over the counts of a tensor are wanted, so that maps on the way to it may wait and
+    /// become part of the sums.
     pub(super) summed: Vec<bool>,
 }
 
-/// Links sorted by target.
+/// Links, sorted by target.
 pub(crate) struct Incoming<'n> {
     links: Vec<&'n Link>,
     /// The links of target `v` are `offsets[v]..offsets[v + 1]`.
@@ -44,6 +48,7 @@ pub(crate) struct Incoming<'n> {
 }
 
 impl<'n> Incoming<'n> {
+    /// Takes links that are sorted by target already.
     fn new(links: Vec<&'n Link>, tensors: usize) -> Self {
         let mut offsets = Vec::with_capacity(tensors + 1);
         let mut at = 0;
@@ -55,10 +60,12 @@ impl<'n> Incoming<'n> {
         Self { links, offsets }
     }
 
+    /// The links into a tensor.
     pub(crate) fn of(&self, target: TensorId) -> &[&'n Link] {
         &self.links[self.offsets[target.0]..self.offsets[target.0 + 1]]
     }
 
+    /// Drops all links but those for which `keep` is true.
     fn retain(&mut self, keep: impl Fn(&Link) -> bool) {
         self.links.retain(|link| keep(link));
         *self = Self::new(std::mem::take(&mut self.links), self.offsets.len() - 1);
@@ -66,6 +73,11 @@ impl<'n> Incoming<'n> {
 }
 
 impl<'n> Plan<'n> {
+    /// Plans a sweep over a network.
+    ///
+    /// # Errors
+    /// [`Error::Cycle`], [`Error::DisconnectedOutput`], and [`Error::NothingToCount`] without a parameter
+    /// or an output.
     pub(crate) fn new(network: &'n Network, options: &CountOptions) -> Result<Self> {
         let order = network.topological_order()?;
         let counted: Vec<bool> = network
@@ -93,7 +105,7 @@ impl<'n> Plan<'n> {
             }
         }
         let is_parameter = |link: &Link| counted[link.source.0];
-        // Uses of one parameter stand together, and parameters first.
+        // Links from parameters come first, and all links from one parameter stand together.
         let mut links: Vec<&Link> = network.links().iter().collect();
         links.sort_by_key(|link| {
             (link.target, !is_parameter(link), is_parameter(link).then_some(link.source))
@@ -109,9 +121,9 @@ impl<'n> Plan<'n> {
     }
 }
 
-/// For every tensor, whether its counts come over a single link and go on to sums only: to
-/// parameters, and over at most one link that mixes indices to tensors of which the same is true.
-/// (Over several, applying one map after the other costs less than their product.)
+/// For every tensor, whether its counts come over a single link and go on to sums only. They do so if they
+/// go to parameters, and over at most one link that mixes indices to tensors of which the same is true.
+/// (Over several such links, applying one map after the other costs less than applying their product.)
 fn only_summed(
     network: &Network,
     order: &[TensorId],
@@ -125,7 +137,7 @@ fn only_summed(
     for output in network.outputs() {
         readers[output.0] += 1;
     }
-    // Mixing links on the longest way to the last sums; `None` if there is more than one.
+    // How many mixing links the longest way to the last sums has; `None` if more than one.
     let mut mixing = vec![None; counted.len()];
     for &id in order.iter().filter(|id| readers[id.0] == 1) {
         let sources = incoming.of(id.to_owned()).iter().filter(|link| !counted[link.source.0]);

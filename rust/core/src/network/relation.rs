@@ -9,13 +9,13 @@
 /// taps `t` in `0..size`, as far as they are in bounds. Padding is not a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Window {
-    /// Number of taps.
+    /// The number of taps.
     pub size: u64,
-    /// Step between neighbouring windows.
+    /// The step between neighbouring windows.
     pub stride: u64,
-    /// Step between neighbouring taps.
+    /// The step between neighbouring taps.
     pub dilation: u64,
-    /// Positions added in front; negative to skip the first ones.
+    /// How many positions are added in front; negative if the first ones are skipped.
     pub padding: i64,
 }
 
@@ -27,7 +27,7 @@ impl std::fmt::Display for Window {
 }
 
 impl Window {
-    /// Whether every window covers just the position of its own number.
+    /// Whether every window covers exactly the position with its own number.
     pub(crate) fn keeps(&self) -> bool {
         self.size == 1 && self.stride == 1 && self.padding == 0
     }
@@ -46,9 +46,9 @@ impl Window {
 pub struct SparseRows {
     /// Row `o` is `offsets[o]..offsets[o + 1]`.
     pub offsets: Vec<u64>,
-    /// Source indices.
+    /// The source indices of all entries.
     pub indices: Vec<u64>,
-    /// Number of parallel edges of each entry, at least one.
+    /// The number of parallel edges of every entry, at least one.
     pub multiplicities: Vec<u64>,
 }
 
@@ -68,19 +68,19 @@ pub enum Relation {
     Window(Window),
     /// `o = i * stride - padding + t * dilation` for a tap `t`, in bounds: a transposed convolution.
     TransposedWindow(Window),
-    /// The source axis are the taps of a window over an axis of `extent` positions: tap `i` is used
-    /// at every `o` where it is in bounds.
+    /// The source axis holds the taps of a window over an axis of `extent` positions: tap `i` is used at
+    /// every `o` where it is in bounds.
     Taps {
         /// The window.
         window: Window,
-        /// Length of the axis that the window slides over.
+        /// The length of the axis that the window slides over.
         extent: u64,
     },
-    /// The source axis are the taps of a transposed convolution with `extent` inputs.
+    /// The source axis holds the taps of a transposed convolution with `extent` inputs.
     TransposedTaps {
         /// The window.
         window: Window,
-        /// Length of the input axis of the transposed convolution.
+        /// The length of the input axis of the transposed convolution.
         extent: u64,
     },
     /// Both axes fall into `groups` equal blocks; a target index reads its own block.
@@ -92,7 +92,7 @@ pub enum Relation {
     Slice {
         /// The source index of the first target index.
         start: u64,
-        /// Distance between neighbours; may be negative or zero.
+        /// The distance between neighbours, which may be negative or zero.
         step: i64,
     },
     /// `i = indices[o]`; `None` reads nothing.
@@ -107,7 +107,7 @@ pub enum Relation {
 }
 
 impl Relation {
-    /// The name used in messages and bindings.
+    /// The name of the relation in messages and bindings.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -127,8 +127,7 @@ impl Relation {
         }
     }
 
-    /// Whether the relation fits a source axis of length `source` and a target axis of length
-    /// `target`; the reason if not. [`Relation::Sum`] has `source = 1`, [`Relation::Each`]
+    /// Checks that the relation fits a source axis of length `source` and a target axis of length `target`. [`Relation::Sum`] has `source = 1`, [`Relation::Each`]
     /// `target = 1`; for [`Relation::Reshape`] the lengths are products.
     ///
     /// # Errors
@@ -235,6 +234,7 @@ impl Relation {
     }
 }
 
+/// Refuses windows without taps or steps, and windows too large to be counted.
 fn check_window(window: &Window) -> std::result::Result<(), String> {
     const LARGEST: u64 = 1 << 31;
     if window.size == 0 || window.stride == 0 || window.dilation == 0 {
@@ -251,6 +251,7 @@ fn check_window(window: &Window) -> std::result::Result<(), String> {
 }
 
 impl SparseRows {
+    /// Refuses rows that do not fit the two axes.
     fn check(&self, source: u64, target: u64) -> std::result::Result<(), String> {
         if self.offsets.len() as u64 != target + 1 {
             return Err(format!(
@@ -275,7 +276,7 @@ impl SparseRows {
         }
     }
 
-    /// The entries of row `o`.
+    /// The entries of row `o`: source indices with multiplicities.
     pub fn row(&self, o: u64) -> impl Iterator<Item = (u64, u64)> {
         let at = usize::try_from(o).unwrap_or(usize::MAX - 1);
         let bounds = self.offsets.get(at).zip(self.offsets.get(at + 1));
@@ -290,9 +291,9 @@ impl SparseRows {
 pub struct AxisRelation {
     /// The relation.
     pub relation: Relation,
-    /// Axes of the source: none for [`Relation::Sum`], several for [`Relation::Reshape`], else one.
+    /// The axes of the source: none for [`Relation::Sum`], several for [`Relation::Reshape`], else one.
     pub source_axes: Vec<usize>,
-    /// Axes of the target: none for [`Relation::Each`], several for [`Relation::Reshape`], else one.
+    /// The axes of the target: none for [`Relation::Each`], several for [`Relation::Reshape`], else one.
     pub target_axes: Vec<usize>,
 }
 
@@ -303,25 +304,25 @@ impl AxisRelation {
         Self { relation, source_axes: vec![source_axis], target_axes: vec![target_axis] }
     }
 
-    /// A target axis that the source lacks.
+    /// The relation of a target axis that the source lacks.
     #[must_use]
     pub fn sum(target_axis: usize) -> Self {
         Self { relation: Relation::Sum, source_axes: vec![], target_axes: vec![target_axis] }
     }
 
-    /// A source axis that the target lacks.
+    /// The relation of a source axis that the target lacks.
     #[must_use]
     pub fn each(source_axis: usize) -> Self {
         Self { relation: Relation::Each, source_axes: vec![source_axis], target_axes: vec![] }
     }
 
-    /// Equal elements in row-major order over both groups of axes.
+    /// The relation of equal elements in row-major order over both groups of axes.
     #[must_use]
     pub fn reshape(source_axes: Vec<usize>, target_axes: Vec<usize>) -> Self {
         Self { relation: Relation::Reshape, source_axes, target_axes }
     }
 
-    /// Whether the numbers of axes suit the relation.
+    /// Whether the relation relates so many axes.
     pub(crate) fn arity_fits(&self) -> bool {
         match self.relation {
             Relation::Sum => self.source_axes.is_empty() && self.target_axes.len() == 1,

@@ -1,4 +1,4 @@
-//! The reverse sweep: from the outputs back to every parameter.
+//! The sweep over a network, from the outputs back to every parameter.
 
 use crate::error::{Error, Result};
 use crate::machine::memory::available_memory;
@@ -13,13 +13,13 @@ use crate::number::{Exact, Log, Number};
 
 /// Counts the contexts of every parameter.
 ///
-/// One sweep over the tensors in reverse topological order; every link is applied once, transposed,
-/// axis by axis. Time and memory depend on how many distinct counts lie next to each other along
-/// the axes, not on the number of elements or edges.
+/// This takes one sweep over the tensors in reverse topological order, in which every link is applied once,
+/// transposed, axis by axis. Time and memory depend on how many distinct counts lie next to each other
+/// along the axes, and not on the number of elements or edges.
 ///
 /// # Errors
-/// A cycle, a disconnected output, no parameter, a count that needs more than
-/// `options.memory_limit`, or an interruption by the monitor's hook.
+/// [`Error::Cycle`], [`Error::DisconnectedOutput`], [`Error::NothingToCount`] without a parameter or an
+/// output, [`Error::MemoryLimit`], or [`Error::Interrupted`] by the monitor's hook.
 ///
 /// ```
 /// use unrolled_core::{AxisRelation, CountOptions, Monitor, Network, Relation, Role, count};
@@ -47,20 +47,21 @@ pub fn count(network: &Network, options: &CountOptions, monitor: &Monitor<'_>) -
     }
 }
 
-/// What a parameter receives in one place; scale, shift, mean and variance of a norm are linked
-/// alike, and counted once.
-struct Alike<'p, N: Number> {
+/// What a parameter receives in one place of its use. Scale, shift, mean and variance of a norm are linked
+/// alike, so that their counts are computed once.
+struct PlaceCounts<'p, N: Number> {
     /// The links from the parameter to the place.
     place: &'p [&'p Link],
+    /// The shape of the parameter.
     shape: &'p [u64],
     sum: CountTensor<N>,
     /// How many elements have a context here.
     nodes: u64,
 }
 
-impl<N: Number> Alike<'_, N> {
-    /// Whether a parameter of this shape, linked so, receives the same.
-    fn suits(&self, place: &[&Link], shape: &[u64]) -> bool {
+impl<N: Number> PlaceCounts<'_, N> {
+    /// Whether a parameter of this shape and with these links receives the same.
+    fn are_those_of(&self, place: &[&Link], shape: &[u64]) -> bool {
         let relations = |(a, b): (&&Link, &&Link)| a.relations == b.relations;
         self.shape == shape
             && self.place.len() == place.len()
@@ -69,7 +70,7 @@ impl<N: Number> Alike<'_, N> {
 }
 
 impl<'n> Plan<'n> {
-    /// Goes through the count in log space, which takes little memory, to see how much it takes.
+    /// Goes through the count in log space, which takes little memory, to see how much memory it takes.
     fn rehearse(&self, limit: u64, exact: bool, monitor: &Monitor<'_>) -> Result<()> {
         let radix = if exact { Exact::RADIX_BITS } else { Log::RADIX_BITS };
         let room = limit.max(available_memory());
@@ -123,7 +124,7 @@ impl<'n> Plan<'n> {
             )?;
             for link in activations {
                 let source = link.source.0;
-                let contribution = engine.carry(&counts, link, self.network)?.absorbed();
+                let contribution = engine.carry(&counts, link, self.network)?.absorb_scales();
                 collected[source] = Some(if self.summed[source] && contribution.may_wait() {
                     contribution
                 } else {
@@ -136,7 +137,7 @@ impl<'n> Plan<'n> {
         self.gather(engine, &mut collected, &weight_nodes)
     }
 
-    /// Hands the counts of one tensor to the parameters it is computed from.
+    /// Hands the counts of one tensor to the parameters that it is computed from.
     fn collect_parameters<N: Number>(
         &self,
         engine: &mut Engine<'_, N>,
@@ -145,11 +146,11 @@ impl<'n> Plan<'n> {
         collected: &mut [Option<Contribution<N>>],
         weight_nodes: &mut [u64],
     ) -> Result<()> {
-        let mut known: Vec<Alike<'_, N>> = Vec::new();
+        let mut known: Vec<PlaceCounts<'_, N>> = Vec::new();
         for place in links.chunk_by(|a, b| a.source == b.source) {
             let source = place[0].source;
             let shape = &self.network.tensor(source)?.shape[..];
-            let at = match known.iter().position(|alike| alike.suits(place, shape)) {
+            let at = match known.iter().position(|counts| counts.are_those_of(place, shape)) {
                 Some(at) => at,
                 None => {
                     let mut sum = None;
@@ -158,7 +159,7 @@ impl<'n> Plan<'n> {
                         sum = Some(engine.accumulate(sum, contribution)?);
                     }
                     let Some(sum) = sum else { continue };
-                    known.push(Alike { place, shape, nodes: reached(&sum), sum });
+                    known.push(PlaceCounts { place, shape, nodes: count_reached(&sum), sum });
                     known.len() - 1
                 }
             };
@@ -168,13 +169,13 @@ impl<'n> Plan<'n> {
             let before = collected[source.0].take().map(|before| before.tensor);
             collected[source.0] = Some(engine.join(before, known[at].sum.clone())?.into());
         }
-        for alike in known {
-            engine.arena.give(alike.sum);
+        for counts in known {
+            engine.arena.give(counts.sum);
         }
         Ok(())
     }
 
-    /// Sorts what was collected at the parameters.
+    /// Sorts the counts that were collected at the parameters.
     fn gather<N: Number>(
         &self,
         engine: &mut Engine<'_, N>,
@@ -211,7 +212,7 @@ impl<'n> Plan<'n> {
 }
 
 /// How many elements have a context.
-fn reached<N: Number>(counts: &CountTensor<N>) -> u64 {
+fn count_reached<N: Number>(counts: &CountTensor<N>) -> u64 {
     let zero = N::ZERO;
     let reached = |&cell: &usize| counts.digits(cell).any(|digit| digit != zero);
     (0..counts.cells()).filter(reached).map(|cell| counts.multiplicity(cell)).sum()

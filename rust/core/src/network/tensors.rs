@@ -1,4 +1,4 @@
-//! Networks: a short list of tensors and the links between them.
+//! Networks: a short list of tensors, and the links between them.
 
 use std::collections::HashMap;
 
@@ -13,14 +13,14 @@ pub struct TensorId(pub usize);
 /// What a tensor is to the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// Given from outside; its elements are the `N_I` inputs.
+    /// It comes from outside; its elements are the inputs.
     Input,
-    /// A parameter; its elements are what is counted.
+    /// It is a parameter; the contexts of its elements are counted.
     Parameter {
         /// Whether training changes it (batch-norm statistics are not trained).
         trainable: bool,
     },
-    /// Computed from other tensors.
+    /// It is computed from other tensors.
     Activation,
 }
 
@@ -29,7 +29,7 @@ pub enum Role {
 pub struct Tensor {
     /// Unique name.
     pub name: String,
-    /// Lengths of the axes, each at least 1.
+    /// The lengths of the axes, each at least 1.
     pub shape: Vec<u64>,
     /// Input, parameter or activation.
     pub role: Role,
@@ -101,7 +101,7 @@ impl Network {
     /// Declares a tensor.
     ///
     /// # Errors
-    /// A name already taken, a zero length, or more than 2^62 elements.
+    /// A name that is taken already, a zero length, or more than 2^62 elements.
     pub fn add(&mut self, name: &str, shape: &[u64], role: Role) -> Result<TensorId> {
         if self.names.contains_key(name) {
             return Err(Error::DuplicateTensor { name: name.into() });
@@ -275,7 +275,8 @@ impl Network {
     /// [`Error::Cycle`] that names the tensors of one cycle.
     pub fn topological_order(&self) -> Result<Vec<TensorId>> {
         let mut waiting = vec![0usize; self.tensors.len()];
-        // Links of each source, chained: the latest of a source, and the one before each.
+        // The links of every source are chained: `latest` is the last one of a source, and `before` the one
+        // before each.
         let mut latest: Vec<Option<usize>> = vec![None; self.tensors.len()];
         let mut before = Vec::with_capacity(self.links.len());
         for (number, link) in self.links.iter().enumerate() {
@@ -302,7 +303,8 @@ impl Network {
         Ok(order.into_iter().map(TensorId).collect())
     }
 
-    /// Walks backwards among the tensors that still wait for a predecessor until one repeats.
+    /// One cycle among the tensors that still wait for a predecessor: a walk backwards among them must come
+    /// to some tensor again.
     fn one_cycle(&self, waiting: &[usize]) -> Vec<String> {
         let mut predecessor = vec![None; self.tensors.len()];
         for link in self.links.iter().filter(|link| waiting[link.source.0] > 0) {
@@ -351,6 +353,7 @@ fn check_operation(rank: usize, operation: &Operation) -> std::result::Result<()
     Ok(())
 }
 
+/// Refuses relations that do not cover every axis once, or do not fit the shapes.
 fn check_link(
     from: &Tensor,
     to: &Tensor,
@@ -394,6 +397,7 @@ fn check_link(
     Ok(())
 }
 
+/// The axes of one side of all relations, in rising order.
 fn all_axes(relations: &[AxisRelation], side: fn(&AxisRelation) -> &Vec<usize>) -> Vec<usize> {
     let mut axes: Vec<usize> = relations.iter().flat_map(|r| side(r).iter().copied()).collect();
     axes.sort_unstable();
@@ -430,6 +434,7 @@ fn element_sources(link: &Link, from: &Tensor, to: &Tensor, o: u64) -> Vec<(u64,
     found
 }
 
+/// The index along every axis of a row-major index.
 fn unravel(mut flat: u64, shape: &[u64]) -> Vec<u64> {
     let mut at = vec![0; shape.len()];
     for (index, &length) in at.iter_mut().zip(shape).rev() {

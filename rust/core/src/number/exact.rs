@@ -1,4 +1,4 @@
-//! Unsigned integers of unlimited size, 48 bits a lane.
+//! Unsigned integers of unlimited size, in planes of 48 bits.
 
 use num_bigint::BigUint;
 
@@ -10,7 +10,7 @@ use crate::number::value::Value;
 const RADIX: u32 = 48;
 const DIGIT: u64 = (1 << RADIX) - 1;
 
-/// Exact counts.
+/// The semiring of natural numbers, exactly.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exact;
 

@@ -1,4 +1,4 @@
-//! Floating-point counts without overflow: a lane of radix 2^512 beside the plane it stands in.
+//! Floating-point numbers that do not overflow: a digit of radix 2^512, whose plane is its exponent.
 
 use crate::machine::reserve::Reserve;
 use crate::number::positional::Number;
@@ -6,12 +6,13 @@ use crate::number::semiring::Semiring;
 use crate::number::value::{Value, split_exponent};
 
 const RADIX: u32 = 512;
-/// 2^512 and its inverse.
+/// 2^512, from which on a digit moves up a plane.
 const TOP: f64 = f64::from_bits((1023 + RADIX as u64) << 52);
+/// 2^-512.
 const SHIFT: f64 = f64::from_bits((1023 - RADIX as u64) << 52);
 
-/// Counts in log space. Digits are sums of non-negative terms, so no relative precision is lost; a
-/// digit that reaches 2^512 moves up a plane as a whole.
+/// The semiring of natural numbers, rounded. Digits are sums of non-negative terms, so that no relative
+/// precision is lost. A digit that reaches 2^512 moves up a plane as a whole.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Log;
 
@@ -70,14 +71,15 @@ impl Number for Log {
     }
 
     fn swallows(lane: f64) -> bool {
-        // One plane below is at most 2^512 of this one's units of 2^512.
+        // The plane below is less than one unit of this one, so that it is lost in the rounding of a digit
+        // of more than 53 bits.
         lane >= (1u64 << 60) as f64
     }
 
     fn value(lanes: impl DoubleEndedIterator<Item = f64>, low: usize, factors: &[u64]) -> Value {
         let (mut digits, mut top) = (0.0, 0);
         for (plane, lane) in (low as i64..).zip(lanes).filter(|&(_, lane)| lane != 0.0) {
-            // Two planes further down nothing is left of a digit.
+            // Nothing is left of a digit two planes further down.
             digits = if plane == top + 1 { lane + digits * SHIFT } else { lane };
             top = plane;
         }

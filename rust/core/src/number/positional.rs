@@ -11,9 +11,10 @@ use crate::number::value::Value;
 
 /// A semiring whose elements are written in planes of digits.
 pub(crate) trait Number: Semiring {
-    /// A sum of many weighted lanes.
+    /// A sum of many weighted lanes, too large for a lane.
     type Wide: Copy + Default;
-    /// Buffers kept from one count for the next.
+
+    /// The buffers that are kept from one count for the next.
     fn reserve() -> &'static Reserve<Self::Lane>;
 
     /// Whether counts are integers without rounding.
@@ -25,8 +26,8 @@ pub(crate) trait Number: Semiring {
     /// The largest scale that [`Number::settle`] takes.
     const MAX_SCALE: u64;
 
-    /// `mixed * scale + carry`, plus `held` if `ADD`, as a digit and what is carried to the next
-    /// plane. Without `SCALED`, the scale is 1.
+    /// `mixed * scale + carry`, plus `held` if `ADD`, as a digit and what it carries to the next plane.
+    /// Without `SCALED`, the scale must be 1.
     fn settle<const ADD: bool, const SCALED: bool>(
         held: Self::Lane,
         mixed: Self::Lane,
@@ -36,16 +37,16 @@ pub(crate) trait Number: Semiring {
 
     /// `sum + lane * weight`.
     fn widen(sum: Self::Wide, lane: Self::Lane, weight: u64) -> Self::Wide;
-    /// The digit of a wide sum, and what is carried to the next plane.
+    /// The digit of a wide sum, and what it carries to the next plane.
     fn narrow(sum: Self::Wide) -> (Self::Lane, Self::Wide);
 
-    /// Number of bits of a digit; 0 for zero.
+    /// The number of bits of a digit; 0 for zero.
     fn bits(lane: Self::Lane) -> u64;
 
-    /// Whether planes below `lane`, the digit of the highest plane, are lost in its rounding.
+    /// Whether the planes below a digit are lost in its rounding.
     fn swallows(lane: Self::Lane) -> bool;
 
-    /// The count of the digits `lanes`, the first of which is in plane `low`, times `factors`.
+    /// The number with the digits `lanes`, the first of which is in plane `low`, times all `factors`.
     fn value(
         lanes: impl DoubleEndedIterator<Item = Self::Lane>,
         low: usize,

@@ -1,4 +1,7 @@
-//! Lengths of paths in place of their numbers: sums become the longest or the shortest.
+//! Lengths of paths in place of their numbers: the tropical semirings.
+//!
+//! The sum of two elements is the greater length (max-plus) or the smaller one (min-plus), and the
+//! product of an element and a link is one more. How many paths there are does not matter.
 
 use crate::machine::reserve::Reserve;
 use crate::number::exact::Exact;
@@ -6,11 +9,12 @@ use crate::number::positional::Number;
 use crate::number::semiring::Semiring;
 use crate::number::value::Value;
 
-/// The shortest path of length zero; longer ones count down from here.
+/// Where shortest lengths begin: length 0 is this number, and greater lengths count down from it.
 const START: u64 = 1 << 52;
 
-/// A lane is 0 where there is no path. Otherwise it rises with the length if `LONGEST`, and falls
-/// if not, so that in both cases the larger of two lanes is wanted. Multiplicities do not matter.
+/// Greatest lengths if `LONGEST`, else least lengths. A lane is 0 where there is no path. Otherwise it
+/// rises with the length if `LONGEST`, and falls with it if not, so that a sum is the larger of two lanes
+/// in both cases.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tropical<const LONGEST: bool>;
 
@@ -46,7 +50,7 @@ impl<const LONGEST: bool> Number for Tropical<LONGEST> {
     type Wide = u64;
 
     const EXACT: bool = false;
-    // Never more than one plane, whatever is added up.
+    // So large a radix means that there is never more than one plane, whatever is added up.
     const RADIX_BITS: u64 = 1 << 32;
     const HEADROOM: u64 = u64::MAX;
     const MAX_SCALE: u64 = u64::MAX;

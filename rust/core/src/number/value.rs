@@ -2,20 +2,27 @@
 
 use num_bigint::BigUint;
 
-/// A count taken out of its planes.
+/// A count: a scaled floating-point number, and the integer if it was counted exactly.
+///
+/// ```
+/// use unrolled_core::Value;
+/// let value = Value::integer(12u32.into());
+/// assert_eq!((value.mantissa, value.exponent), (1.5, 3));
+/// assert_eq!(value.log2(), 12f64.log2());
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Value {
     /// The count is `mantissa * 2^exponent` with the mantissa in `[1, 2)`, or 0 for no context.
     /// Exact counts are rounded to nearest.
     pub mantissa: f64,
-    /// See `mantissa`.
+    /// The exponent, to base 2.
     pub exponent: i64,
     /// The count itself, if it was counted exactly.
     pub exact: Option<BigUint>,
 }
 
 impl Value {
-    /// Base-2 logarithm; minus infinity for zero.
+    /// The base-2 logarithm; minus infinity for zero.
     #[must_use]
     pub fn log2(&self) -> f64 {
         self.mantissa.log2() + self.exponent as f64
@@ -27,26 +34,27 @@ impl Value {
         self.mantissa == 0.0
     }
 
-    /// Normalises `mantissa * 2^exponent`.
+    /// The count `mantissa * 2^exponent`, normalised.
     #[must_use]
     pub fn scaled(mantissa: f64, exponent: i64) -> Self {
         let (mantissa, shift) = split_exponent(mantissa);
         Self { mantissa, exponent: if mantissa == 0.0 { 0 } else { exponent + shift }, exact: None }
     }
 
-    /// The nearest scaled number of an integer, which is kept.
+    /// An exact count, and the nearest scaled number to it.
     #[must_use]
     pub fn integer(count: BigUint) -> Self {
         let bits = count.bits();
         let shift = bits.saturating_sub(64);
         let head = (&count >> shift).iter_u64_digits().next().unwrap_or(0);
-        // Bits shifted out only matter as "more than half": keep them as one sticky bit.
+        // Of the bits that are shifted out it only matters whether one is set: that decides between two
+        // neighbours where the rest is a half.
         let sticky = shift > 0 && count.trailing_zeros().is_some_and(|zeros| zeros < shift);
         let scaled = Self::scaled((head | u64::from(sticky)) as f64, shift as i64);
         Self { exact: Some(count), ..scaled }
     }
 
-    /// Orders by size.
+    /// Compares two counts by size.
     #[must_use]
     pub fn compare(&self, other: &Self) -> std::cmp::Ordering {
         match (&self.exact, &other.exact) {
@@ -59,8 +67,7 @@ impl Value {
     }
 }
 
-/// `value = mantissa * 2^exponent` with the mantissa in `[1, 2)`; zero stays zero. Normal numbers
-/// only.
+/// The mantissa in `[1, 2)` and the exponent of a normal number; zeros for zero.
 pub(crate) fn split_exponent(value: f64) -> (f64, i64) {
     if value == 0.0 {
         return (0.0, 0);

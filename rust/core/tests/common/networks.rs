@@ -4,7 +4,7 @@ use num_bigint::BigUint;
 use proptest::prelude::*;
 use unrolled_core::{AxisRelation, Counts, Network, Relation, Role, SparseRows, TensorId, Window};
 
-/// Counts of every element of a parameter, from its runs.
+/// The counts of every element of a parameter, from its runs.
 pub(crate) fn expanded(counts: &Counts, at: usize) -> Vec<(BigUint, f64)> {
     let parameter = &counts.parameters[at];
     let mut cells: Vec<usize> = vec![0];
@@ -25,7 +25,7 @@ pub(crate) fn expanded(counts: &Counts, at: usize) -> Vec<(BigUint, f64)> {
     cells.into_iter().map(value).collect()
 }
 
-/// One axis of a link: the relation, and the lengths of the source and target axis it leads to.
+/// One axis of a link: the relation, and the lengths of the source axis and of the target axis.
 #[derive(Debug, Clone)]
 struct Step {
     relation: Relation,
@@ -65,8 +65,8 @@ fn step(source: u64) -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A layer: how each axis of the tensor before is read, an order of the new axes, whether a skip
-/// link from an older tensor of equal shape joins, whether the result is an output.
+/// A layer: how every axis of the tensor before is read, the order of the new axes, whether a skip link from
+/// an older tensor of equal shape joins, and whether the result is an output.
 type Layer = (Vec<Step>, bool, bool, bool, bool);
 
 fn layer(shape: Vec<u64>) -> impl Strategy<Value = Layer> {
@@ -74,7 +74,7 @@ fn layer(shape: Vec<u64>) -> impl Strategy<Value = Layer> {
     (steps, any::<bool>(), any::<bool>(), prop::bool::weighted(0.2), any::<bool>())
 }
 
-/// Grows a chain of tensors; every layer has a parameter, and its windows have tap weights.
+/// Builds a chain of tensors. Every layer has a parameter, which has a weight for every tap of a window.
 fn build(layers: &[Layer], shape: &[u64]) -> Network {
     let mut network = Network::new();
     let mut at = network.add("input", shape, Role::Parameter { trainable: true }).unwrap();
@@ -99,7 +99,7 @@ fn build(layers: &[Layer], shape: &[u64]) -> Network {
                     relations.push(AxisRelation::new(step.relation.clone(), source_axis, axis));
                 }
                 (None, Some(axis)) => {
-                    // The source axis is dropped by reading each of it.
+                    // Every index of the source axis is read, so that the axis is dropped.
                     relations.push(AxisRelation::sum(axis));
                     relations.push(AxisRelation::each(source_axis));
                 }
@@ -162,7 +162,7 @@ fn build(layers: &[Layer], shape: &[u64]) -> Network {
     network
 }
 
-/// Random layers that fit one another: each is drawn for the shape the one before leaves.
+/// Random networks of layers that fit one another: each is drawn for the shape that the one before leaves.
 pub(crate) fn networks() -> impl Strategy<Value = Network> {
     let grow = |(layers, shape): (Vec<Layer>, Vec<u64>)| {
         let last = build(&layers, &shape);

@@ -1,4 +1,4 @@
-//! Arrays that may be no graph: each is one, and then the right one, or is refused.
+//! Arrays that may not be a graph: either they are refused, or they make the right graph.
 
 use proptest::prelude::*;
 use unrolled_core::{
@@ -6,8 +6,8 @@ use unrolled_core::{
     Roles, Towards, from_edges,
 };
 
+use crate::brute_force::{EdgeList, check};
 use crate::cases;
-use crate::plain::{Plain, check};
 
 /// Integers of either width, some of them far out of range.
 fn indices(small: u32, most: usize) -> impl Strategy<Value = Indices<'static>> {
@@ -27,7 +27,7 @@ fn indices(small: u32, most: usize) -> impl Strategy<Value = Indices<'static>> {
     })
 }
 
-/// Lists, with something wrong now and then; mostly rising, so that most are graphs.
+/// Lists with something wrong now and then. Most edges go up, so that most lists are graphs.
 fn arrays() -> impl Strategy<Value = (Indices<'static>, Indices<'static>, Option<Vec<u64>>)> {
     let wrong = || prop::bool::weighted(0.04);
     let times = prop_oneof![6 => Just(1u64), 1 => Just(2), 1 => any::<u64>()];
@@ -90,7 +90,7 @@ pub(crate) fn some_roles() -> impl Strategy<Value = Roles> {
         .prop_map(|(outputs, inputs, parameters)| Roles { outputs, inputs, parameters })
 }
 
-/// Edges of lists that were accepted.
+/// The edges of lists that were accepted.
 fn edges_of(lists: &Csr<'_>) -> Vec<(u32, u32, u64)> {
     let rows = (0..lists.nodes()).flat_map(|node| {
         (lists.offsets().get(node)..lists.offsets().get(node + 1)).map(move |e| (node, e))
@@ -102,7 +102,7 @@ fn edges_of(lists: &Csr<'_>) -> Vec<(u32, u32, u64)> {
     .collect()
 }
 
-/// Makes a graph of lists, if that can be, and then it must be the right one.
+/// Tries to make a graph of lists, and checks it if that succeeds; says whether it did.
 fn try_graph(
     lists: Csr<'_>,
     roles: Roles,
@@ -115,9 +115,9 @@ fn try_graph(
     let Ok(graph) = Graph::new(Lists::Memory(lists), roles.clone(), order, 2, &silent) else {
         return Ok(false);
     };
-    let plain = Plain { nodes, edges, roles };
+    let edge_list = EdgeList { nodes, edges, roles };
     if nodes > 0 && !ranked {
-        check(&plain, false)?;
+        check(&edge_list, false)?;
     } else {
         for towards in [Towards::Outputs, Towards::Inputs, Towards::Both] {
             let options = GraphCountOptions { towards, ..GraphCountOptions::default() };
@@ -132,7 +132,7 @@ proptest! {
     #![proptest_config(cases(3000))]
 
     #[test]
-    fn any_lists((offsets, targets, times) in arrays(), roles in some_roles(), rank in rank()) {
+    fn lists_of_any_numbers_make_the_right_graph_or_are_refused((offsets, targets, times) in arrays(), roles in some_roles(), rank in rank()) {
         if let Ok(lists) = Csr::new(offsets, targets, times.map(Into::into)) {
             let ranked = rank.is_some();
             let order = rank.map(NodeOrder::ranked).unwrap_or_default();
@@ -140,9 +140,9 @@ proptest! {
         }
     }
 
-    /// Lists of a checked graph that someone wrote to afterwards.
+    /// Somebody may write to the lists of a graph after it was checked.
     #[test]
-    fn changed_lists((offsets, targets, times) in arrays(), roles in some_roles(), exact: bool) {
+    fn lists_changed_after_the_check_give_errors_and_no_panic((offsets, targets, times) in arrays(), roles in some_roles(), exact: bool) {
         let silent = Monitor::silent();
         let nodes = offsets.len().saturating_sub(1);
         let none = Csr::new(vec![0u32; nodes + 1].into(), Vec::<u32>::new().into(), None).unwrap();
@@ -163,7 +163,7 @@ proptest! {
     }
 
     #[test]
-    fn any_edges(
+    fn edges_of_any_numbers_make_the_right_lists_or_are_refused(
         sources in indices(10, 24),
         targets in indices(10, 24),
         cut in prop::bool::weighted(0.8),
@@ -175,7 +175,7 @@ proptest! {
         let length = if cut { sources.len().min(targets.len()) } else { usize::MAX };
         let (sources, targets) = (shortened(&sources, length), shortened(&targets, length));
         let times = times.map(|mut times| { times.resize(times.len().min(length), 1); times });
-        // By default as many nodes as ids: a billion of them would only take time, or memory.
+        // By default there are as many nodes as identifiers mention; a billion would only take time.
         let ids = [&sources, &targets].map(|ids| (0..ids.len()).map(|at| ids.get(at)).max());
         let largest = ids.into_iter().flatten().max().unwrap_or(0);
         let billions = (1000..u32::MAX as usize - 1).contains(&largest);

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use unrolled_core::{ParameterNodes, Roles};
 
-use crate::plain::Plain;
+use crate::brute_force::EdgeList;
 
-/// Random numbers of a seed (SplitMix64).
+/// Random numbers from a seed (SplitMix64).
 pub(crate) struct Draw(pub(crate) u64);
 
 impl Draw {
@@ -17,17 +17,17 @@ impl Draw {
         mixed ^ (mixed >> 31)
     }
 
-    /// One of `range`, which is not empty.
+    /// A number in `range`, which must not be empty.
     fn of(&mut self, range: Range<usize>) -> usize {
         range.start + (self.next() % range.len() as u64) as usize
     }
 
-    /// True once in `times`; never if that is 0.
+    /// True in one of `times` cases; never if that is 0.
     fn once_in(&mut self, times: usize) -> bool {
         times > 0 && self.next().is_multiple_of(times as u64)
     }
 
-    /// Mostly 1.
+    /// A multiplicity, which is 1 in most cases.
     fn times(&mut self) -> u64 {
         match self.of(0..8) {
             0 => 2,
@@ -38,8 +38,8 @@ impl Draw {
     }
 }
 
-/// Layers, each dense to the next one; once in `odd` nodes, a list of its own.
-pub(crate) fn layers(draw: &mut Draw, widths: &[usize], odd: usize) -> Plain {
+/// Layers, each of which leads densely to the next one. One in `odd` nodes has a list of its own.
+pub(crate) fn layers(draw: &mut Draw, widths: &[usize], odd: usize) -> EdgeList {
     let starts: Vec<usize> = widths
         .iter()
         .scan(0, |end, width| {
@@ -59,11 +59,11 @@ pub(crate) fn layers(draw: &mut Draw, widths: &[usize], odd: usize) -> Plain {
             }
         }
     }
-    Plain { nodes, edges, roles: Roles::default() }
+    EdgeList { nodes, edges, roles: Roles::default() }
 }
 
-/// Every node has the list of the node after it, each entry one less, but for a break once in
-/// `odd` nodes. Entries are up to `window` nodes away, the nearest ones `gap`.
+/// Every node has the list of the node after it with each entry one less, except that one in `odd` nodes
+/// has a list of its own. Entries are at least `gap` and at most `window` nodes further.
 pub(crate) fn shifted(
     draw: &mut Draw,
     nodes: usize,
@@ -71,7 +71,7 @@ pub(crate) fn shifted(
     gap: usize,
     window: usize,
     odd: usize,
-) -> Plain {
+) -> EdgeList {
     let list = |draw: &mut Draw| -> Vec<usize> {
         (0..degree).map(|_| draw.of(gap..gap + window)).collect()
     };
@@ -93,18 +93,18 @@ pub(crate) fn shifted(
         edges.extend(targets.filter(|&to| to < nodes).map(|to| (node as u32, to as u32, 1)));
     }
     edges.reverse();
-    Plain { nodes, edges, roles: Roles::default() }
+    EdgeList { nodes, edges, roles: Roles::default() }
 }
 
-/// Several graphs side by side, some of whose counts grow with every node and some hardly, in
-/// blocks of `lengths` that alternate; now and then an edge from one to another, however far.
-pub(crate) fn interleaved(draw: &mut Draw, blocks: usize, lengths: Range<usize>) -> Plain {
+/// Several graphs side by side, in blocks that alternate and have `lengths`. In some of them counts grow
+/// with every node, in others hardly at all. Now and then an edge leads from one to another, however far.
+pub(crate) fn interleaved(draw: &mut Draw, blocks: usize, lengths: Range<usize>) -> EdgeList {
     let degrees: Vec<usize> = (0..draw.of(2..5)).map(|_| [1, 2, 4, 12][draw.of(0..4)]).collect();
     let rare = draw.of(4..100);
     let mut members: Vec<Vec<usize>> = degrees.iter().map(|_| Vec::new()).collect();
     let mut edges = Vec::new();
     let mut nodes = 0;
-    // From the end to the beginning: numbers are turned round afterwards.
+    // Nodes are made from the last to the first, and their numbers are turned round afterwards.
     for _ in 0..blocks {
         let own = draw.of(0..degrees.len());
         for _ in 0..draw.of(lengths.clone()) {
@@ -128,45 +128,46 @@ pub(crate) fn interleaved(draw: &mut Draw, blocks: usize, lengths: Range<usize>)
     }
     let flipped = |node: usize| (nodes - 1 - node) as u32;
     let edges = edges.iter().rev().map(|&(from, to)| (flipped(from), flipped(to), 1)).collect();
-    Plain { nodes, edges, roles: Roles::default() }
+    EdgeList { nodes, edges, roles: Roles::default() }
 }
 
-/// The graph with a tower below it, of three bits a storey, into which its ends lead at random.
-pub(crate) fn raised(draw: &mut Draw, mut plain: Plain, storeys: usize) -> Plain {
+/// The graph above a tower, in which counts grow by three bits with every storey. Nodes without successors
+/// lead to random storeys.
+pub(crate) fn raised(draw: &mut Draw, mut edge_list: EdgeList, storeys: usize) -> EdgeList {
     if storeys == 0 {
-        return plain;
+        return edge_list;
     }
-    let mut is_end = vec![true; plain.nodes];
-    plain.edges.iter().for_each(|&(from, _, _)| is_end[from as usize] = false);
-    let first = plain.nodes;
+    let mut is_end = vec![true; edge_list.nodes];
+    edge_list.edges.iter().for_each(|&(from, _, _)| is_end[from as usize] = false);
+    let first = edge_list.nodes;
     for node in (0..first).filter(|&node| is_end[node]) {
-        // Some lead far down, most do not.
+        // Most nodes lead to the upper storeys.
         let depth = if draw.once_in(4) { storeys } else { 1 + storeys / 8 };
         for _ in 0..draw.of(1..4) {
-            plain.edges.push((node as u32, draw.of(first..first + depth) as u32, 1));
+            edge_list.edges.push((node as u32, draw.of(first..first + depth) as u32, 1));
         }
     }
     for node in first..first + storeys - 1 {
-        plain.edges.extend([(node as u32, node as u32 + 1, 1); 8]);
+        edge_list.edges.extend([(node as u32, node as u32 + 1, 1); 8]);
     }
-    plain.nodes += storeys;
-    plain
+    edge_list.nodes += storeys;
+    edge_list
 }
 
 /// The graph with multiplicities.
-pub(crate) fn weighted(draw: &mut Draw, mut plain: Plain) -> Plain {
-    plain.edges.iter_mut().for_each(|edge| edge.2 = draw.times());
-    plain
+pub(crate) fn weighted(draw: &mut Draw, mut edge_list: EdgeList) -> EdgeList {
+    edge_list.edges.iter_mut().for_each(|edge| edge.2 = draw.times());
+    edge_list
 }
 
 /// The graph with random outputs, inputs and parameters, some of them tied.
-pub(crate) fn with_roles(draw: &mut Draw, mut plain: Plain) -> Plain {
-    let nodes = plain.nodes;
+pub(crate) fn with_roles(draw: &mut Draw, mut edge_list: EdgeList) -> EdgeList {
+    let nodes = edge_list.nodes;
     let some = |draw: &mut Draw| -> Vec<u32> {
         let rare = [1, 3, 40][draw.of(0..3)];
         (0..nodes as u32).filter(|_| draw.once_in(rare)).collect()
     };
-    plain.roles = Roles {
+    edge_list.roles = Roles {
         outputs: (!draw.once_in(3)).then(|| some(draw)),
         inputs: draw.once_in(2).then(|| some(draw)),
         parameters: match draw.of(0..3) {
@@ -179,16 +180,16 @@ pub(crate) fn with_roles(draw: &mut Draw, mut plain: Plain) -> Plain {
             }
         },
     };
-    plain
+    edge_list
 }
 
-/// The graph with other numbers for its nodes, and its edges in another order.
-pub(crate) fn shuffled(draw: &mut Draw, mut plain: Plain) -> Plain {
-    let mut number: Vec<u32> = (0..plain.nodes as u32).collect();
+/// The same graph, with other numbers for its nodes and its edges in another order.
+pub(crate) fn shuffled(draw: &mut Draw, mut edge_list: EdgeList) -> EdgeList {
+    let mut number: Vec<u32> = (0..edge_list.nodes as u32).collect();
     (1..number.len()).for_each(|at| number.swap(at, draw.of(0..at + 1)));
-    for (from, to, _) in &mut plain.edges {
+    for (from, to, _) in &mut edge_list.edges {
         (*from, *to) = (number[*from as usize], number[*to as usize]);
     }
-    (1..plain.edges.len()).for_each(|at| plain.edges.swap(at, draw.of(0..at + 1)));
-    plain
+    (1..edge_list.edges.len()).for_each(|at| edge_list.edges.swap(at, draw.of(0..at + 1)));
+    edge_list
 }

@@ -1,4 +1,4 @@
-//! Lists that are read from files.
+//! Graphs whose lists are read from files.
 
 use num_bigint::BigUint;
 use proptest::prelude::*;
@@ -8,10 +8,10 @@ use unrolled_core::{
 };
 
 use crate::arrays::some_roles;
-use crate::plain::near;
+use crate::brute_force::near;
 use crate::{cases, small};
 
-/// Writes arrays to a file, the targets 32 bits wide or 64.
+/// Writes the arrays of lists to a file, targets of 64 bits if `wide` and else of 32.
 fn file(name: &str, lists: &Csr<'_>, wide: bool) -> FilePlace {
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let targets = (0..lists.edges()).map(|edge| lists.targets().get(edge) as u64);
@@ -32,15 +32,15 @@ proptest! {
     #![proptest_config(cases(200))]
 
     #[test]
-    fn files_count_as_memory_does(plain in small(), wide: bool) {
+    fn files_count_as_memory_does(edge_list in small(), wide: bool) {
         let silent = Monitor::silent();
-        let (lists, order) = plain.lists(false, 1).unwrap();
+        let (lists, order) = edge_list.lists(false, 1).unwrap();
         let place = file("small", &lists, wide);
         let (offsets, edges) = (lists.offsets().clone(), lists.edges());
         let in_memory =
-            Graph::new(Lists::Memory(lists), plain.roles.clone(), order, 1, &silent).unwrap();
+            Graph::new(Lists::Memory(lists), edge_list.roles.clone(), order, 1, &silent).unwrap();
         let in_file = Lists::File(FileLists::new(place, offsets, edges).unwrap());
-        let found = Graph::new(in_file, plain.roles.clone(), NodeOrder::default(), 1, &silent);
+        let found = Graph::new(in_file, edge_list.roles.clone(), NodeOrder::default(), 1, &silent);
         if in_memory.frame().ranks().is_some() {
             let refused = matches!(found, Err(Error::GraphFile { .. }));
             prop_assert!(refused);
@@ -53,21 +53,21 @@ proptest! {
                 let options = GraphCountOptions { exact, towards, ..GraphCountOptions::default() };
                 let counts = found.count(&options, &silent).unwrap();
                 let expected = in_memory.count(&options, &silent).unwrap();
-                // Turned round, edges come in another order, and sums of floats with them.
+                // Turned round, edges come in another order, so that sums are rounded otherwise.
                 let logarithms = counts.log2(1, &silent).unwrap();
                 let wanted = expected.log2(1, &silent).unwrap();
                 prop_assert!(logarithms.iter().zip(&wanted).all(|(a, b)| near(*a, *b)));
                 if exact {
-                    let nodes = plain.nodes;
+                    let nodes = edge_list.nodes;
                     prop_assert_eq!(integers(&counts, nodes), integers(&expected, nodes));
                 }
             }
         }
     }
 
-    /// A file of anything, read as what it is not.
+    /// A file of any bytes is read as if it held lists.
     #[test]
-    fn any_file(
+    fn a_file_of_any_bytes_gives_errors_and_no_panic(
         bytes in prop::collection::vec(prop_oneof![3 => Just(0u8), 3 => 0..8u8, 1 => any::<u8>()], 0..200),
         offsets in prop::collection::vec(0u32..6, 0..8),
         place in (0u64..40, any::<bool>(), prop::option::of(prop_oneof![9 => 0u64..80, 1 => any::<u64>()])),
@@ -92,9 +92,9 @@ proptest! {
 }
 
 #[test]
-fn a_file_is_read_in_stretches() {
+fn a_file_of_many_sections_counts_as_memory_does() {
     let silent = Monitor::silent();
-    // More edges than are read at once, and than are turned round at once.
+    // There are more edges than are read at once, and than are turned round at once.
     let (width, layers) = (1040u32, 5u32);
     let targets = (0..layers - 1)
         .flat_map(|layer| (0..width).flat_map(move |_| (layer + 1) * width..(layer + 2) * width));

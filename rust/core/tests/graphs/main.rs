@@ -1,20 +1,20 @@
-//! Explicit graphs against a slow counter.
+//! Explicit graphs, compared with a slow counter.
 //!
 //! `TEST_CASES_FACTOR=100 cargo test --test graphs` runs a hundred times as many cases.
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod arrays;
+mod brute_force;
 #[path = "../common/mod.rs"]
 mod common;
 mod families;
 mod files;
 mod memory;
-mod plain;
 mod rounding;
 
+use brute_force::{EdgeList, check};
 use common::networks::{expanded, networks};
 use families::{Draw, interleaved, layers, raised, shifted, shuffled, weighted, with_roles};
-use plain::{Plain, check};
 use proptest::prelude::*;
 use unrolled_core::{
     CountOptions, Error, Graph, GraphCountOptions, Lists, Monitor, ParameterNodes, Roles, count,
@@ -24,7 +24,7 @@ use unrolled_core::{
 fn cases(default: u32) -> ProptestConfig {
     let factor = std::env::var("TEST_CASES_FACTOR").ok().and_then(|factor| factor.parse().ok());
     ProptestConfig {
-        // Structured graphs are drawn from a seed: smaller numbers make no simpler graph.
+        // Structured graphs are drawn from a seed, so that smaller numbers make no simpler graph.
         max_shrink_iters: 2000,
         ..ProptestConfig::with_cases(default.saturating_mul(factor.unwrap_or(1)))
     }
@@ -32,7 +32,7 @@ fn cases(default: u32) -> ProptestConfig {
 
 /// What is done to a graph before it is counted.
 #[derive(Debug, Clone, Copy)]
-struct Dress {
+struct Variation {
     seed: u64,
     weights: bool,
     roles: bool,
@@ -40,33 +40,33 @@ struct Dress {
     wide: bool,
 }
 
-fn dress() -> impl Strategy<Value = Dress> {
+fn variation() -> impl Strategy<Value = Variation> {
     let often = prop::bool::weighted(0.3);
     (any::<u64>(), prop::bool::weighted(0.2), any::<bool>(), often, any::<bool>()).prop_map(
-        |(seed, weights, roles, permuted, wide)| Dress { seed, weights, roles, permuted, wide },
+        |(seed, weights, roles, permuted, wide)| Variation { seed, weights, roles, permuted, wide },
     )
 }
 
-impl Dress {
-    /// Checks the graph of `made`, dressed.
-    fn check(self, made: impl Fn(&mut Draw) -> Plain) -> Result<(), TestCaseError> {
+impl Variation {
+    /// Draws a graph, varies it, and checks its counts.
+    fn check(self, draw_graph: impl Fn(&mut Draw) -> EdgeList) -> Result<(), TestCaseError> {
         let draw = &mut Draw(self.seed);
-        let mut plain = made(draw);
+        let mut edge_list = draw_graph(draw);
         if self.weights {
-            plain = weighted(draw, plain);
+            edge_list = weighted(draw, edge_list);
         }
         if self.permuted {
-            plain = shuffled(draw, plain);
+            edge_list = shuffled(draw, edge_list);
         }
         if self.roles {
-            plain = with_roles(draw, plain);
+            edge_list = with_roles(draw, edge_list);
         }
-        check(&plain, self.wide)
+        check(&edge_list, self.wide)
     }
 }
 
-/// Any edges between a few nodes, of any ids.
-fn small() -> impl Strategy<Value = Plain> {
+/// Graphs of a few nodes with any numbers and any edges between them.
+fn small() -> impl Strategy<Value = EdgeList> {
     (1u32..24)
         .prop_flat_map(|nodes| {
             let times =
@@ -91,15 +91,15 @@ fn small() -> impl Strategy<Value = Plain> {
                 .filter(|(from, to, _)| from != to)
                 .map(|(a, b, times)| (number[a.min(b) as usize], number[a.max(b) as usize], times));
             let roles = Roles { outputs, inputs, parameters };
-            Plain { nodes: number.len(), edges: risen.collect(), roles }
+            EdgeList { nodes: number.len(), edges: risen.collect(), roles }
         })
 }
 
 proptest! {
     #![proptest_config(cases(2000))]
     #[test]
-    fn small_graphs(plain in small(), wide: bool) {
-        check(&plain, wide)?;
+    fn small_graphs_count_as_brute_force_does(edge_list in small(), wide: bool) {
+        check(&edge_list, wide)?;
     }
 }
 
@@ -107,21 +107,21 @@ proptest! {
     #![proptest_config(cases(150))]
 
     #[test]
-    fn equal_lists(
-        dress in dress(),
+    fn graphs_with_equal_lists_count_as_brute_force_does(
+        variation in variation(),
         widths in prop::collection::vec(1usize..36, 2..12),
         odd in prop_oneof![Just(0usize), 2usize..40],
         storeys in prop_oneof![Just(0usize), 1usize..400],
     ) {
-        dress.check(|draw| {
-            let plain = layers(draw, &widths, odd);
-            raised(draw, plain, storeys)
+        variation.check(|draw| {
+            let edge_list = layers(draw, &widths, odd);
+            raised(draw, edge_list, storeys)
         })?;
     }
 
     #[test]
-    fn shifted_lists(
-        dress in dress(),
+    fn graphs_with_shifted_lists_count_as_brute_force_does(
+        variation in variation(),
         nodes in 2usize..500,
         degree in prop_oneof![1usize..9, 16usize..41],
         gap in 1usize..80,
@@ -129,50 +129,50 @@ proptest! {
         odd in prop_oneof![Just(0usize), 2usize..100],
         storeys in prop_oneof![Just(0usize), 1usize..400],
     ) {
-        dress.check(|draw| {
-            let plain = shifted(draw, nodes, degree, gap, window, odd);
-            raised(draw, plain, storeys)
+        variation.check(|draw| {
+            let edge_list = shifted(draw, nodes, degree, gap, window, odd);
+            raised(draw, edge_list, storeys)
         })?;
     }
 
     #[test]
-    fn counts_of_all_magnitudes(
-        dress in dress(),
+    fn counts_of_all_magnitudes_are_those_of_brute_force(
+        variation in variation(),
         blocks in 1usize..30,
         most in prop_oneof![2usize..20, 100usize..200],
     ) {
-        dress.check(|draw| interleaved(draw, blocks, 1..most))?;
+        variation.check(|draw| interleaved(draw, blocks, 1..most))?;
     }
 }
 
 proptest! {
     #![proptest_config(cases(5))]
 
-    /// Blocks large enough to be shared out among threads, above counts on both sides of 2^512.
+    /// Blocks are large enough to be shared out among threads, and lead to counts on both sides of 2^512.
     #[test]
-    fn wide_layers(
-        dress in dress(),
+    fn layers_shared_out_among_threads_count_as_brute_force_does(
+        variation in variation(),
         widths in prop::collection::vec(182usize..280, 2..4),
         odd in prop_oneof![Just(0usize), 2usize..40],
         storeys in prop_oneof![Just(0usize), 140usize..200, 300usize..700],
     ) {
-        dress.check(|draw| {
-            let plain = layers(draw, &widths, odd);
-            raised(draw, plain, storeys)
+        variation.check(|draw| {
+            let edge_list = layers(draw, &widths, odd);
+            raised(draw, edge_list, storeys)
         })?;
     }
 
-    /// Layers of more nodes than are counted in one piece.
+    /// Layers have more nodes than are counted in one piece.
     #[test]
-    fn thin_wide_layers(dress in dress(), width in 20_000usize..70_000, degree in 1usize..4) {
-        dress.check(|draw| shifted(draw, 2 * width, degree, width, width, 5000))?;
+    fn layers_of_more_nodes_than_a_piece_count_as_brute_force_does(variation in variation(), width in 20_000usize..70_000, degree in 1usize..4) {
+        variation.check(|draw| shifted(draw, 2 * width, degree, width, width, 5000))?;
     }
 }
 
 #[test]
-fn counts_that_jump() {
-    // Counts of 3 * 700 bits, then many of a single path, then again large ones; and among these
-    // one that only sees a single path.
+fn counts_that_jump_by_hundreds_of_digits_are_right() {
+    // There are counts of 3 * 700 bits, then many nodes with a single path, then large counts again, and
+    // among these a node with a single path.
     for storeys in [150, 300, 400, 700, 1200] {
         for small in [1usize, 70, 200] {
             for large in [1usize, 63, 64, 65, 130] {
@@ -197,7 +197,7 @@ fn counts_that_jump() {
                 add(&alone);
                 let flipped = |node: usize| (nodes - 1 - node) as u32;
                 let edges = edges.iter().rev().map(|&(a, b)| (flipped(a), flipped(b), 1)).collect();
-                check(&Plain { nodes, edges, roles: Roles::default() }, false)
+                check(&EdgeList { nodes, edges, roles: Roles::default() }, false)
                     .map_err(|e| format!("{storeys} {small} {large}: {e}"))
                     .unwrap();
             }
@@ -206,21 +206,21 @@ fn counts_that_jump() {
 }
 
 #[test]
-fn counts_that_grow_slowly() {
-    // Counts of 54 bits and more, to which every node adds a single path that a double cannot hold.
+fn counts_that_grow_slowly_do_not_stand_still() {
+    // Counts have 54 bits and more, and every node adds a single path, which a double cannot hold.
     let (doubled, nodes) = (54, 300_000u32);
     let rising = nodes - doubled..nodes - 1;
     let doubling = rising.flat_map(|node| [(node, node + 1, 1); 2]);
     let slow = (0..nodes - doubled).flat_map(|node| [(node, node + 1, 1), (node, nodes - 1, 1)]);
     let edges = slow.chain(doubling).collect();
-    let plain = Plain { nodes: nodes as usize, edges, roles: Roles::default() };
-    check(&plain, false).unwrap();
+    let edge_list = EdgeList { nodes: nodes as usize, edges, roles: Roles::default() };
+    check(&edge_list, false).unwrap();
 }
 
 proptest! {
     #![proptest_config(cases(1000))]
     #[test]
-    fn unrolled_networks(network in networks()) {
+    fn unrolled_networks_count_as_networks_do(network in networks()) {
         let silent = Monitor::silent();
         let limit = Some(1 << 30);
         let options = CountOptions { memory_limit: limit, ..CountOptions::default() };

@@ -1,10 +1,10 @@
-//! Memory is what was asked for beforehand, and no more.
+//! Counting takes the memory that was announced, and no more.
 
 use unrolled_core::{
     Csr, Error, Graph, GraphCountOptions, Kinds, Lists, Monitor, NodeOrder, ParameterNodes, Roles,
 };
 
-/// Layers of equal width, each node with three successors in the next one.
+/// Layers of equal width, in which every node has three successors in the next layer.
 fn bands(width: u32, layers: u32) -> Graph<'static> {
     let inner = width * (layers - 1);
     let next = |node: u32, step: u32| (node / width + 1) * width + (node + step) % width;
@@ -17,7 +17,7 @@ fn bands(width: u32, layers: u32) -> Graph<'static> {
 }
 
 #[test]
-fn chunks_let_go_keep_to_the_plan() {
+fn rows_that_are_let_go_keep_memory_below_the_limit() {
     let silent = Monitor::silent();
     for (width, layers) in [(30_000, 45), (300, 200)] {
         let graph = bands(width, layers);
@@ -29,10 +29,10 @@ fn chunks_let_go_keep_to_the_plan() {
                 memory_limit: Some(limit),
                 ..GraphCountOptions::default()
             };
-            // Less and less, until it is refused.
+            // The limit is lowered until counting is refused.
             let mut limit = u64::MAX;
             while let Ok(counts) = graph.count(&options(limit), &silent) {
-                // The digits of one parameter are kept apart.
+                // The digits of the one parameter that is kept come on top.
                 let peak = counts.peak_bytes() - 1000;
                 assert!(peak < limit && peak < all.peak_bytes() / 4, "{peak} for {limit}");
                 assert_eq!(counts.value(0).unwrap().exact, all.value(0).unwrap().exact);

@@ -5,19 +5,19 @@ use unrolled_core::{
     Csr, Graph, GraphCountOptions, Lists, Monitor, NodeOrder, ParameterNodes, Roles,
 };
 
-use crate::plain::{log2, near};
+use crate::brute_force::{log2, near};
 
-/// A node that adds to the one after it: paths that end at once, and how often it counts itself.
+/// A node of a chain, and what it adds to the count of the node after it.
 #[derive(Clone, Copy)]
 struct Link {
     ends: usize,
     times: u64,
-    /// Whether the node after it comes first in the list.
+    /// Whether the node after it comes first in its list.
     first: bool,
 }
 
-/// A chain of `links`, of which the last leads to one that has `2^bits` paths, beside `idle` nodes
-/// without an edge. Checks its logarithms against integers, on several threads.
+/// Checks the logarithms of a chain of `links` against integers, on several threads. The last link leads to
+/// a node with `2^bits` paths. There are `idle` nodes without edges beside it.
 fn check(links: &[Link], bits: usize, idle: usize, weighted: bool) {
     let silent = Monitor::silent();
     let end = (links.len() + bits) as u32;
@@ -60,8 +60,8 @@ fn check(links: &[Link], bits: usize, idle: usize, weighted: bool) {
 }
 
 #[test]
-fn lists_longer_than_most() {
-    // Only a part of the nodes has a list at all.
+fn roundings_in_long_lists_are_compensated() {
+    // Only some of the nodes have a list at all.
     for (depth, ends) in [(10_000, 30), (40_000, 9), (3_000, 31), (3_000, 32), (5_000, 200)] {
         for first in [true, false] {
             check(&vec![Link { ends, times: 1, first }; depth], 54, 20 * depth, false);
@@ -70,8 +70,8 @@ fn lists_longer_than_most() {
 }
 
 #[test]
-fn counts_beyond_the_first_scale() {
-    // From 2^511 on, the scale changes on the way; 2^600 is behind it.
+fn roundings_across_scales_are_compensated() {
+    // Counts that begin at 2^511 change their scale on the way; those from 2^600 on have the next one.
     for bits in [505, 511, 512, 600] {
         let link = Link { ends: 60, times: 1, first: true };
         check(&vec![link; 20_000], bits, 0, false);
@@ -79,8 +79,8 @@ fn counts_beyond_the_first_scale() {
 }
 
 #[test]
-fn multiplicities_that_are_rounded() {
-    // Two of these have more digits than a double.
+fn rounded_multiplicities_are_compensated() {
+    // Two of these multiplicities have more digits than a double.
     let link = |times| Link { ends: 3, times, first: true };
     for times in [1, 3, (1 << 53) + 1, u64::MAX] {
         let mut links = vec![link(1); 30_000];
@@ -90,8 +90,8 @@ fn multiplicities_that_are_rounded() {
 }
 
 #[test]
-fn sums_of_tied_parameters() {
-    // One node with 2^54 paths, and so many with a single one that a double holds none of.
+fn sums_of_tied_parameters_lose_no_small_terms() {
+    // One node has 2^54 paths, and many have a single path, none of which a double can add to it.
     let (bits, single) = (54u32, 1_000_000usize);
     let silent = Monitor::silent();
     let targets: Vec<u32> = (1..=bits).flat_map(|node| [node; 2]).collect();

@@ -1,4 +1,4 @@
-//! `GraphCounts` and `GraphSpectrum`: what was counted in a graph.
+//! `GraphCounts` and `GraphSpectrum`: the counts of the nodes of a graph, and the distinct ones.
 
 use std::sync::{Arc, OnceLock};
 

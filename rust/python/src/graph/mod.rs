@@ -1,4 +1,6 @@
-//! `Graph`: successor lists in NumPy arrays, or in a file.
+//! `Graph`: a graph whose successor lists are in NumPy arrays or in a file.
+//!
+//! How arrays are lent to the core is in `arrays.rs`, what was counted in `counts.rs`.
 
 pub(crate) mod arrays;
 pub(crate) mod counts;
@@ -209,7 +211,7 @@ impl Graph {
     }
 }
 
-/// The unrolled network, and where the elements of every tensor begin.
+/// Unrolls a network into a graph; also gives every tensor with the number of its first element.
 pub(crate) fn unroll(
     py: Python<'_>,
     network: &unrolled_core::Network,

@@ -1,4 +1,4 @@
-//! `Counts`, `ParameterCounts` and `Spectrum`: what was counted, as arrays.
+//! `Counts`, `ParameterCounts` and `Spectrum`: the counts of a network, as arrays.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `Network`: describes a network to the core.
+//! `Network`: describes a network to the core, and has it counted.
 
 pub(crate) mod counts;
 pub(crate) mod operation;

@@ -1,11 +1,13 @@
-//! From edges in any order to successor lists: a counting sort in two steps, the first of which
-//! gathers edges in buckets small enough for the second to stay in the cache.
+//! Successor lists from edges in any order, by a counting sort in two steps.
+//!
+//! The first step gathers edges in buckets of neighbouring nodes; a bucket is so small that the second
+//! step, which sorts it, stays in the cache. Edges that come sorted skip both (see `sorted_edges.rs`).
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::graph::building::sorted_edges::ordered;
+use crate::graph::building::sorted_edges::sorted_lists;
 use crate::graph::lists::csr::{
     Csr, Index, Indices, MOST_NODES, check_multiplicity, check_nodes, with_indices,
 };
@@ -15,23 +17,24 @@ use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::{Team, parts};
 
-/// Edges in one piece of the work.
+/// The edges in one piece of the work.
 const PIECE: usize = 1 << 20;
-/// Nodes in a bucket, as a power of two: their counters stay in the cache.
+/// The nodes in a bucket, as a power of two, of which the counters stay in the cache.
 const BUCKET_BITS: u32 = 12;
-/// Buckets, at most: each has an open cache line while edges are gathered.
+/// The most buckets: every bucket needs a cache line of its own while edges are gathered.
 const MOST_BUCKETS: usize = 1 << 11;
 
-/// Edges that can be gone through piece by piece, always in the same order.
+/// Edges that can be visited piece by piece, always in the same order.
 pub(crate) trait Edges: Sync {
     /// How many there are.
     fn len(&self) -> usize;
+    /// Whether edges have multiplicities.
     fn has_multiplicity(&self) -> bool;
     /// Calls `visit(row, column, multiplicity)` for the edges of `piece`.
     fn visit(&self, piece: Range<usize>, visit: impl FnMut(u32, u32, u64));
 }
 
-/// Sources and targets, already checked to be nodes.
+/// Edges given by sources and targets, all of which are nodes.
 pub(crate) struct Pairs<'a, S, T> {
     sources: &'a [S],
     targets: &'a [T],
@@ -59,7 +62,7 @@ impl<S: Index, T: Index> Edges for Pairs<'_, S, T> {
     }
 }
 
-/// Sorts edges given as two arrays into successor lists; what is found out about the order of their
+/// Sorts edges known_nodes as two arrays into successor lists; what is found out about the order of their
 /// nodes on the way comes with them, for [`Graph::new`](crate::Graph::new).
 ///
 /// Edges with one source keep their order. Sorted sources are recognised; then nothing is sorted,
@@ -67,7 +70,19 @@ impl<S: Index, T: Index> Edges for Pairs<'_, S, T> {
 ///
 /// # Errors
 /// [`Error::InvalidGraph`] for arrays of different lengths, a node beyond `nodes` (by default, as
-/// many as the edges mention), too many nodes, or a multiplicity of 0; [`Error::Interrupted`].
+/// many as the edges mention), too many nodes, or a multiplicity of 0; [`Error::GraphMemory`] if the
+/// lists would not fit into memory; [`Error::Interrupted`].
+///
+/// ```
+/// use unrolled_core::{Indices, Monitor, from_edges};
+///
+/// // 1 -> 2, 0 -> 2, 0 -> 1
+/// let (sources, targets): (Indices, Indices) = (vec![1u32, 0, 0].into(), vec![2u32, 2, 1].into());
+/// let (lists, _) = from_edges(&sources, targets, None, None, 1, &Monitor::silent())?;
+/// let Indices::Narrow(targets) = lists.targets() else { unreachable!("few nodes have 32 bits") };
+/// assert_eq!(targets[..], [2, 1, 2]);
+/// # Ok::<(), unrolled_core::Error>(())
+/// ```
 pub fn from_edges<'a>(
     sources: &Indices<'_>,
     targets: Indices<'a>,
@@ -87,12 +102,12 @@ pub fn from_edges<'a>(
     }
     let team = Team::new(threads);
     monitor.start(3 * edges as u64);
-    let given = nodes.map(|nodes| usize::try_from(nodes).unwrap_or(usize::MAX));
-    if given.is_none_or(|nodes| nodes <= MOST_NODES) {
-        let found = with_indices!(sources, sources => with_indices!(&targets, targets => {
-            ordered(sources, targets, given, monitor)
+    let known_nodes = nodes.map(|nodes| usize::try_from(nodes).unwrap_or(usize::MAX));
+    if known_nodes.is_none_or(|nodes| nodes <= MOST_NODES) {
+        let sorted = with_indices!(sources, sources => with_indices!(&targets, targets => {
+            sorted_lists(sources, targets, known_nodes, monitor)
         }))?;
-        if let Some((offsets, numbering)) = found {
+        if let Some((offsets, numbering)) = sorted {
             let csr = Csr { offsets, targets, multiplicity };
             let order = NodeOrder::surveyed(csr.nodes(), numbering);
             return Ok((csr, order));
@@ -119,7 +134,7 @@ pub fn from_edges<'a>(
     Ok((csr, order))
 }
 
-/// What edges lead to.
+/// How far edges reach.
 #[derive(Debug, Clone, Copy)]
 struct Extent {
     /// How many nodes there must be.
@@ -128,6 +143,7 @@ struct Extent {
     rising: bool,
 }
 
+/// The extent of all edges.
 fn extent<S: Index, T: Index>(
     sources: &[S],
     targets: &[T],
@@ -139,7 +155,7 @@ fn extent<S: Index, T: Index>(
     let cost = |(piece, _): &(&Range<usize>, &mut Extent)| piece.len() as u64;
     team.each(pieces.iter().zip(found.iter_mut()), monitor, cost, |(piece, found)| {
         let (sources, targets) = (&sources[piece.clone()], &targets[piece.clone()]);
-        *found = pulp::Arch::new().dispatch(|| look(sources, targets));
+        *found = pulp::Arch::new().dispatch(|| extent_of_piece(sources, targets));
         Ok(())
     })?;
     let joined = found
@@ -148,9 +164,9 @@ fn extent<S: Index, T: Index>(
     Ok(joined.unwrap_or(Extent { nodes: 0, rising: true }))
 }
 
-/// Without leaving early, so that many edges are looked at at a time.
+/// The extent of some edges. The loop is never left early, so that many edges are compared at a time.
 #[inline(always)]
-fn look<S: Index, T: Index>(sources: &[S], targets: &[T]) -> Extent {
+fn extent_of_piece<S: Index, T: Index>(sources: &[S], targets: &[T]) -> Extent {
     let (mut most, mut falling) = (0, false);
     for (source, target) in sources.iter().zip(targets) {
         let (source, target) = (source.position(), target.position());
@@ -160,6 +176,7 @@ fn look<S: Index, T: Index>(sources: &[S], targets: &[T]) -> Extent {
     Extent { nodes: (most as u64).saturating_add(1), rising: !falling }
 }
 
+/// The error for edges that mention a node beyond `nodes`.
 fn out_of_range(sources: &Indices<'_>, targets: &Indices<'_>, nodes: u64) -> Error {
     let beyond = |ids: &Indices<'_>| (0..ids.len()).find(|&edge| ids.get(edge) as u64 >= nodes);
     let (what, edge, id) = match (beyond(sources), beyond(targets)) {
@@ -174,10 +191,10 @@ fn out_of_range(sources: &Indices<'_>, targets: &Indices<'_>, nodes: u64) -> Err
     }
 }
 
-/// Refuses graphs whose lists would not fit.
+/// Refuses a graph whose lists would not fit into memory.
 fn check_memory(nodes: u64, edges: usize) -> Result<()> {
     let needed = 12 * nodes + 12 * edges as u64;
-    // Small ones are not worth asking the system.
+    // It is not worth asking the system for a small graph.
     if needed < 1 << 26 {
         return Ok(());
     }
@@ -188,7 +205,8 @@ fn check_memory(nodes: u64, edges: usize) -> Result<()> {
     Ok(())
 }
 
-fn narrowed<'a>(offsets: Vec<u64>, edges: usize) -> Indices<'a> {
+/// Offsets in 32 bits, if the number of edges fits.
+fn narrow_offsets<'a>(offsets: Vec<u64>, edges: usize) -> Indices<'a> {
     if edges <= u32::MAX as usize {
         offsets.into_iter().map(|offset| offset as u32).collect::<Vec<_>>().into()
     } else {
@@ -196,13 +214,14 @@ fn narrowed<'a>(offsets: Vec<u64>, edges: usize) -> Indices<'a> {
     }
 }
 
-/// The edges of one piece, by bucket; within one as they came.
+/// The edges of one piece, bucket by bucket; those of one bucket are in the order in which they came.
 #[derive(Default)]
 struct PieceBuckets {
-    /// Where each bucket begins, and the end of the last.
+    /// Where every bucket begins, and the end of the last one.
     starts: Vec<u32>,
-    /// Row within the bucket in the upper half, column in the lower.
+    /// Every edge: its row within the bucket in the upper half, its column in the lower half.
     pairs: Vec<u64>,
+    /// The multiplicities of the edges, if they have any.
     multiplicity: Vec<u64>,
 }
 
@@ -212,11 +231,11 @@ struct Bucket<'r> {
     offsets: &'r mut [u64],
     targets: &'r mut [u32],
     multiplicity: &'r mut [u64],
-    /// Edges before it.
+    /// The number of edges before the bucket.
     before: u64,
 }
 
-/// Successor lists of edges in any order.
+/// The successor lists of edges in any order, all of which lead from nodes to nodes.
 pub(crate) fn sort<'a, E: Edges>(
     edges: &E,
     nodes: usize,
@@ -252,12 +271,13 @@ pub(crate) fn sort<'a, E: Edges>(
     offsets[nodes] = edges.len() as u64;
     monitor.finish()?;
     Ok(Csr {
-        offsets: narrowed(offsets, edges.len()),
+        offsets: narrow_offsets(offsets, edges.len()),
         targets: targets.into(),
         multiplicity: edges.has_multiplicity().then(|| multiplicity.into()),
     })
 }
 
+/// Gathers the edges of every piece in buckets of `2^bits` nodes.
 fn gather<E: Edges>(
     edges: &E,
     nodes: usize,
@@ -271,7 +291,8 @@ fn gather<E: Edges>(
     let cost = |(piece, _): &(&Range<usize>, &mut PieceBuckets)| piece.len() as u64;
     team.each(pieces.iter().zip(gathered.iter_mut()), monitor, cost, |(piece, gathered)| {
         let mut starts = vec![0u32; buckets + 1];
-        // Edges may be changed meanwhile: then some of them are left out.
+        // The arrays of edges may be changed meanwhile; then some edges are left out, but none is written
+        // out of bounds.
         edges.visit(piece.clone(), |row, _, _| {
             if let Some(count) = starts.get_mut((row >> bits) as usize + 1) {
                 *count += 1;

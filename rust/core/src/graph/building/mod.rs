@@ -1,4 +1,5 @@
-//! Successor lists from edges in any order, and their topological numbering.
+//! How successor lists are made: from edges in any order ([`mod@edges`]), from edges that come sorted
+//! ([`sorted_edges`]), and from other lists by a topological numbering ([`topological`]).
 
 pub(crate) mod edges;
 pub(crate) mod sorted_edges;

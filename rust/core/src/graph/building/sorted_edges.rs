@@ -1,6 +1,7 @@
-//! Edges that come sorted by source: where lists begin, and what is worth knowing of them, from one
-//! look at the edges, from the last to the first. A piece of them is small enough to stay in the
-//! cache while it is looked at.
+//! Successor lists from edges that come sorted by source.
+//!
+//! One look at the edges, from the last to the first, finds where lists begin and surveys the graph. It
+//! goes piece by piece, and a piece is small enough to stay in the cache while it is looked at.
 
 use std::ops::Range;
 
@@ -12,33 +13,35 @@ use crate::graph::survey::stretches::ENOUGH;
 use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
 
-/// Edges in one piece.
+/// The edges in one piece.
 const PIECE: usize = 1 << 14;
-/// Edges that are compared at once.
-const LANES: usize = 64;
+/// So many edges are compared at once.
+const COMPARED: usize = 64;
 
-/// Edges that begin a list are written down so many at a time.
+/// The places of edges that begin a list are written so many at a time.
 const GROUP: usize = 16;
 
-/// The extremes of no targets.
+/// The least and the greatest target of an empty list.
 const NONE: (u32, u32) = (u32::MAX, 0);
 
-/// The extremes of two parts.
+/// The least and the greatest target of two parts together.
 #[inline(always)]
-fn joined(one: (u32, u32), other: (u32, u32)) -> (u32, u32) {
+fn join_extremes(one: (u32, u32), other: (u32, u32)) -> (u32, u32) {
     (one.0.min(other.0), one.1.max(other.1))
 }
 
-/// What is found in a piece.
+/// What a look at a piece finds.
 #[derive(Default)]
-struct Found {
-    /// The edges that begin a list, counted from the beginning of the piece; and room for more.
+struct PieceSummary {
+    /// Where lists begin: the edges that begin a list, counted from the beginning of the piece, and room
+    /// for more.
     room: Vec<u32>,
+    /// How many lists begin in the piece.
     heads: usize,
-    /// The extremes of the targets of each list that begins in the piece, as far as they are in it,
-    /// if those may not be the first and the last one.
+    /// The extreme targets of every list that begins in the piece, as far as it lies in the piece. Empty
+    /// if every list is sorted, so that its extremes are its first and its last target.
     extremes: Vec<(u32, u32)>,
-    /// The extremes of the targets before the first head.
+    /// The extreme targets of the edges before the first list that begins in the piece.
     before: (u32, u32),
     /// The largest target.
     most: usize,
@@ -48,25 +51,27 @@ struct Found {
     rising: bool,
 }
 
-/// Where the lists of edges begin whose sources never fall, and how their nodes are numbered.
-/// `None` if sources do fall, or nodes are out of range, or do not fit into memory.
+/// The offsets of the successor lists of edges whose sources never fall, and how their nodes are
+/// numbered. `None` if sources do fall, if nodes are out of range, or if offsets would not fit into
+/// memory.
 ///
 /// # Errors
 /// [`crate::Error::Interrupted`].
-pub(crate) fn ordered<S: Index, T: Index>(
+pub(crate) fn sorted_lists<S: Index, T: Index>(
     sources: &[S],
     targets: &[T],
     nodes: Option<usize>,
     monitor: &Monitor<'_>,
 ) -> Result<Option<(Indices<'static>, Numbering)>> {
     if sources.len() <= u32::MAX as usize {
-        lists(sources, targets, nodes, |edge| edge as u32, monitor)
+        build_lists(sources, targets, nodes, |edge| edge as u32, monitor)
     } else {
-        lists(sources, targets, nodes, |edge| edge as u64, monitor)
+        build_lists(sources, targets, nodes, |edge| edge as u64, monitor)
     }
 }
 
-fn lists<S: Index, T: Index, O: Index + Default>(
+/// The work of [`sorted_lists`], with offsets of a given width.
+fn build_lists<S: Index, T: Index, O: Index + Default>(
     sources: &[S],
     targets: &[T],
     nodes: Option<usize>,
@@ -82,24 +87,24 @@ where
     if known > most || !fits::<O>(nodes.unwrap_or(known)) {
         return Ok(None);
     }
-    let mut lists = Lists::new(edges, known, nodes.unwrap_or(known), offset);
+    let mut lists = ListBuilder::new(edges, known, nodes.unwrap_or(known), offset);
     let (mut largest, mut rising) = (known, true);
-    let mut found = Found::default();
+    let mut summary = PieceSummary::default();
     let mut end = edges;
-    // One thread: memory is read about as fast as it can be.
+    // One thread reads memory about as fast as it can be read.
     while end > 0 {
         let piece = (end - 1) / PIECE * PIECE..end;
         end = piece.start;
-        let look = Look { sources, targets, piece: piece.clone(), found: &mut found };
+        let look = SummarizePiece { sources, targets, piece: piece.clone(), summary: &mut summary };
         pulp::Arch::new().dispatch(look);
-        if found.falls || found.most >= most {
+        if summary.falls || summary.most >= most {
             return Ok(None);
         }
-        largest = largest.max(found.most + 1);
-        rising &= found.rising;
-        lists.take(&sources[piece.clone()], &targets[piece.clone()], piece.start, &found);
+        largest = largest.max(summary.most + 1);
+        rising &= summary.rising;
+        lists.take(&sources[piece.clone()], &targets[piece.clone()], piece.start, &summary);
         if lists.looked - lists.next >= ENOUGH || end == 0 {
-            lists.blocks.stretches(&lists.offsets, 0, targets, lists.next..lists.looked);
+            lists.survey.find_stretches(&lists.offsets, 0, targets, lists.next..lists.looked);
             lists.looked = lists.next;
         }
         monitor.advance(piece.len() as u64)?;
@@ -115,49 +120,50 @@ where
 /// Whether there is memory for the offsets of so many nodes.
 fn fits<O>(nodes: usize) -> bool {
     let needed = size_of::<O>() as u64 * nodes as u64;
-    // Small ones are not worth asking the system.
+    // It is not worth asking the system for a small graph.
     needed < 1 << 26 || needed <= available_memory()
 }
 
-/// Lists that are being put together, from the last to the first.
-struct Lists<O, F> {
+/// Puts lists together, from the last to the first.
+struct ListBuilder<O, F> {
     offsets: Vec<O>,
     offset: F,
-    /// The list before which others are to be found, and where it begins.
+    /// The latest list that is complete.
     next: usize,
+    /// The edge that it begins with.
     end: usize,
-    /// Nodes from here on were looked through for stretches.
+    /// The first node that was looked through for stretches.
     looked: usize,
-    /// The extremes of the targets that were seen of the list before that.
+    /// The extreme targets of the edges that were seen of the list before `next`.
     extremes: (u32, u32),
-    blocks: SurveyBuilder,
+    survey: SurveyBuilder,
 }
 
-impl<O: Index + Default, F: Fn(usize) -> O> Lists<O, F>
+impl<O: Index + Default, F: Fn(usize) -> O> ListBuilder<O, F>
 where
     Indices<'static>: From<Vec<O>>,
 {
-    /// Of so many nodes, and those from `known` on have no successors.
+    /// No list yet, of a graph of so many nodes; those from `known` on have no successors.
     fn new(edges: usize, known: usize, nodes: usize, offset: F) -> Self {
         let mut offsets = vec![O::default(); nodes + 1];
         offsets[known] = offset(edges);
-        let blocks = SurveyBuilder::new(known, edges);
+        let survey = SurveyBuilder::new(known, edges);
         let extremes = NONE;
-        Self { offsets, offset, next: known, end: edges, looked: known, extremes, blocks }
+        Self { offsets, offset, next: known, end: edges, looked: known, extremes, survey }
     }
 
-    /// Adds the lists that begin in a piece.
+    /// Adds the lists that begin in a piece, of which the first edge is `start`.
     fn take<S: Index, T: Index>(
         &mut self,
         sources: &[S],
         targets: &[T],
         start: usize,
-        found: &Found,
+        summary: &PieceSummary,
     ) {
-        // ParameterRows at hand: a compiler cannot tell these from what is written to.
+        // These are copied: a compiler cannot know that writing offsets does not change them.
         let (mut next, mut end, mut extremes) = (self.next, self.end, self.extremes);
         let mut stop = targets.len();
-        for (head, &edge) in found.heads().iter().enumerate().rev() {
+        for (head, &edge) in summary.heads().iter().enumerate().rev() {
             let (at, edge) = (edge as usize, start + edge as usize);
             let node = sources[at].narrow() as usize;
             if node + 1 < next {
@@ -167,30 +173,30 @@ where
                 *offset = (self.offset)(edge);
             }
             let ends = || (targets[at].narrow(), targets[stop - 1].narrow());
-            let here = found.extremes.get(head).copied().unwrap_or_else(ends);
-            self.blocks.list(node, edge..end, joined(extremes, here));
+            let here = summary.extremes.get(head).copied().unwrap_or_else(ends);
+            self.survey.add_list(node, edge..end, join_extremes(extremes, here));
             (next, end, extremes, stop) = (node, edge, NONE, at);
         }
-        let extremes = joined(extremes, found.before);
+        let extremes = join_extremes(extremes, summary.before);
         (self.next, self.end, self.extremes) = (next, end, extremes);
     }
 
-    /// Nodes without successors, before the list that begins with the edge `end`.
+    /// Adds nodes without successors, before the list that begins with the edge `end`.
     #[cold]
     fn skip(&mut self, nodes: Range<usize>, end: usize) {
-        self.blocks.empty(nodes.clone());
+        self.survey.add_nodes_without_successors(nodes.clone());
         let end = (self.offset)(end);
         self.offsets.get_mut(nodes).unwrap_or_default().fill(end);
     }
 
-    /// The first nodes may have no successors, and those from `known` on have none.
+    /// The offsets and the numbering, when all edges were seen. Nodes from `known` on have no successors.
     fn finish(mut self, known: usize, nodes: usize, rising: bool) -> (Indices<'static>, Numbering) {
         self.skip(0..self.next, self.end);
         let edges = self.offsets[known];
         self.offsets.resize(nodes + 1, edges);
         self.offsets[known..].fill(edges);
         let numbering = if rising {
-            Numbering::Topological(self.blocks.finish(nodes))
+            Numbering::Topological(self.survey.finish(nodes))
         } else {
             Numbering::Other
         };
@@ -198,16 +204,17 @@ where
     }
 }
 
-/// Looks at a piece, compiled for every instruction set.
-struct Look<'l, S, T> {
+/// A look at a piece, compiled for every instruction set.
+struct SummarizePiece<'l, S, T> {
     sources: &'l [S],
     targets: &'l [T],
     piece: Range<usize>,
-    found: &'l mut Found,
+    summary: &'l mut PieceSummary,
 }
 
-/// What edges have in common.
-struct Sums<T> {
+/// What is summed up over the edges of a piece.
+struct EdgeSums<T> {
+    /// The largest target.
     most: T,
     /// Whether some source falls or some edge does not go up.
     wrong: bool,
@@ -215,47 +222,47 @@ struct Sums<T> {
     unsorted: bool,
 }
 
-impl<S: Index, T: Index> pulp::NullaryFnOnce for Look<'_, S, T> {
+impl<S: Index, T: Index> pulp::NullaryFnOnce for SummarizePiece<'_, S, T> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
-        let Self { sources, targets, piece, found } = self;
-        found.room.resize(PIECE + GROUP, 0);
+        let Self { sources, targets, piece, summary } = self;
+        summary.room.resize(PIECE + GROUP, 0);
         let mut heads = 0;
         let (Some(sources), Some(targets)) = (sources.get(..piece.end), targets.get(..piece.end))
         else {
             return;
         };
         let mut start = piece.start;
-        let mut sums = Sums { most: targets[start], wrong: false, unsorted: false };
+        let mut sums = EdgeSums { most: targets[start], wrong: false, unsorted: false };
         if start == 0 {
-            found.room[0] = 0;
+            summary.room[0] = 0;
             heads = 1;
             sums.wrong = targets[0].position() <= sources[0].position();
             start = 1;
         }
-        let (mut few_from, mut few_to) = ([sources[0]; LANES + 1], [targets[0]; LANES + 1]);
+        let (mut few_from, mut few_to) = ([sources[0]; COMPARED + 1], [targets[0]; COMPARED + 1]);
         while start < piece.end {
             let from = window(sources, start - 1, &mut few_from);
             let to = window(targets, start - 1, &mut few_to);
             let begins = compare(from, to, &mut sums);
-            heads = write_down(begins, (start - piece.start) as u32, &mut found.room, heads);
-            start += LANES;
+            heads = write_places(begins, (start - piece.start) as u32, &mut summary.room, heads);
+            start += COMPARED;
         }
-        found.heads = heads;
-        found.conclude(sources, targets, piece, &sums);
+        summary.heads = heads;
+        summary.conclude(sources, targets, piece, &sums);
     }
 }
 
-/// The edges from `start` on; where there are too few, they are put into `few`, the last one again
-/// and again.
+/// The identifiers of [`COMPARED`] edges and of the one before, from `start` on. If there are too few,
+/// they are copied to `few`, and the last one is repeated.
 #[inline(always)]
 fn window<'w, I: Index>(
     ids: &'w [I],
     start: usize,
-    few: &'w mut [I; LANES + 1],
-) -> &'w [I; LANES + 1] {
+    few: &'w mut [I; COMPARED + 1],
+) -> &'w [I; COMPARED + 1] {
     let ids = &ids[start..];
     ids.first_chunk().unwrap_or_else(|| {
         *few = std::array::from_fn(|lane| ids[lane.min(ids.len() - 1)]);
@@ -263,15 +270,16 @@ fn window<'w, I: Index>(
     })
 }
 
-/// A bit for every edge but the first whose list begins with it.
+/// Compares edges with the ones before, all but the first. Returns a bit for every edge that begins a
+/// list.
 #[inline(always)]
 fn compare<S: Index, T: Index>(
-    from: &[S; LANES + 1],
-    to: &[T; LANES + 1],
-    sums: &mut Sums<T>,
+    from: &[S; COMPARED + 1],
+    to: &[T; COMPARED + 1],
+    sums: &mut EdgeSums<T>,
 ) -> u64 {
-    let mut begins = [0u8; LANES];
-    for lane in 0..LANES {
+    let mut begins = [0u8; COMPARED];
+    for lane in 0..COMPARED {
         let (source, target) = (from[lane + 1], to[lane + 1]);
         let same = source == from[lane];
         begins[lane] = u8::from(!same);
@@ -282,11 +290,11 @@ fn compare<S: Index, T: Index>(
     pack_bits(&begins)
 }
 
-/// Adds the places of the bits that are set, from `first` on, to `heads` entries; gives how many there
-/// are then. Some more are written: where numbers of bits differ at random, processors foresee no
-/// end of a loop.
+/// Adds the places of the bits that are set, counted from `first`, to the first `heads` entries of `room`.
+/// Returns how many entries there are then. A whole group is always written: where numbers of bits
+/// differ at random, a processor cannot foresee the end of a loop.
 #[inline(always)]
-fn write_down(mut bits: u64, first: u32, room: &mut [u32], heads: usize) -> usize {
+fn write_places(mut bits: u64, first: u32, room: &mut [u32], heads: usize) -> usize {
     let all = heads + bits.count_ones() as usize;
     let mut at = heads;
     while bits != 0 {
@@ -303,18 +311,20 @@ fn write_down(mut bits: u64, first: u32, room: &mut [u32], heads: usize) -> usiz
     all
 }
 
-impl Found {
+impl PieceSummary {
+    /// The edges that begin a list.
     fn heads(&self) -> &[u32] {
         self.room.get(..self.heads).unwrap_or_default()
     }
 
+    /// Finds what is left to be found, given the heads and the sums.
     #[inline(always)]
     fn conclude<S: Index, T: Index>(
         &mut self,
         sources: &[S],
         targets: &[T],
         piece: Range<usize>,
-        sums: &Sums<T>,
+        sums: &EdgeSums<T>,
     ) {
         self.most = sums.most.position();
         self.falls = sums.wrong && falls(&sources[piece.start.saturating_sub(1)..]);
@@ -355,14 +365,15 @@ mod tests {
     use crate::graph::lists::source::Memory;
     use crate::graph::survey::blocks::survey;
 
-    /// Numbers that only have to be scattered.
+    /// A number that looks random (the mixing function of SplitMix64).
     fn scattered(seed: u64) -> u64 {
         let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
 
-    /// Lists of up to `degree` successors, some of none; `falling` edges in a million do not go up.
+    /// Edges by source: lists of up to `degree` successors, some of them empty. `falling` in a million edges
+    /// do not go up.
     fn edges(nodes: u64, degree: u64, sorted: bool, falling: u64, seed: u64) -> Vec<(u32, u64)> {
         let mut edges = Vec::new();
         for node in 0..nodes {
@@ -381,7 +392,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { max_shrink_iters: 200, ..ProptestConfig::with_cases(60) })]
 
-        /// One look from the last edge to the first finds what a look at each list finds.
+        /// One look from the last edge to the first finds the same as a survey of the finished lists.
         #[test]
         fn one_look_is_enough(
             nodes in 1u64..9000,
@@ -396,7 +407,7 @@ mod tests {
             let needed = edges.iter().map(|edge| edge.1.max(edge.0.into()) as usize + 1).max();
             let given = extra.map(|extra| needed.unwrap_or(0) + extra);
             let silent = Monitor::silent();
-            let found = ordered(&sources, &targets, given, &silent).unwrap();
+            let found = sorted_lists(&sources, &targets, given, &silent).unwrap();
             let (offsets, numbering) = found.unwrap();
 
             let mut wanted = vec![0u32; given.or(needed).unwrap_or(0) + 1];
@@ -418,7 +429,7 @@ mod tests {
             sources[at] = at as u32 - 1;
             let targets = vec![length as u32 + 1; length];
             let silent = Monitor::silent();
-            prop_assert!(ordered(&sources, &targets, None, &silent).unwrap().is_none());
+            prop_assert!(sorted_lists(&sources, &targets, None, &silent).unwrap().is_none());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Putting the nodes of a graph in topological order, and turning its edges round.
+//! Topological order: lists in which every edge goes up, and the same edges turned round.
 
 use std::ops::Range;
 
@@ -9,10 +9,10 @@ use crate::graph::lists::source::lists_changed;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::{Team, parts};
 
-/// Nodes worked on between two looks at the monitor.
+/// So many nodes are worked on between two looks at the monitor.
 const PIECE: usize = 1 << 14;
 
-/// The same graph with nodes numbered so that every edge goes up.
+/// The lists of a graph whose nodes were renumbered so that every edge goes up.
 #[derive(Debug)]
 pub(crate) struct TopologicalLists {
     pub(crate) csr: Csr<'static>,
@@ -20,8 +20,7 @@ pub(crate) struct TopologicalLists {
     pub(crate) rank: Vec<u32>,
 }
 
-/// Numbers the nodes of a graph topologically (Kahn's algorithm with a queue: nodes come by the
-/// length of the longest path to them). All targets must be in range.
+/// Numbers the nodes of a graph topologically. All targets must be in range.
 ///
 /// # Errors
 /// [`Error::GraphCycle`], [`Error::Interrupted`].
@@ -32,7 +31,7 @@ pub(crate) fn renumber(
 ) -> Result<TopologicalLists> {
     let nodes = csr.nodes();
     monitor.start(3 * csr.edges() as u64 + nodes as u64);
-    let order = with_indices!(&csr.targets, targets => kahn(csr, targets, monitor))?;
+    let order = with_indices!(&csr.targets, targets => topological_order(csr, targets, monitor))?;
     let mut rank = vec![0u32; nodes];
     for (number, &node) in order.iter().enumerate() {
         rank[node as usize] = number as u32;
@@ -43,7 +42,13 @@ pub(crate) fn renumber(
     Ok(TopologicalLists { csr, rank })
 }
 
-fn kahn<I: Index>(csr: &Csr<'_>, targets: &[I], monitor: &Monitor<'_>) -> Result<Vec<u32>> {
+/// The nodes in topological order, by the length of the longest path to them (A. B. Kahn, Topological
+/// sorting of large networks, Commun. ACM 1962, with a queue).
+fn topological_order<I: Index>(
+    csr: &Csr<'_>,
+    targets: &[I],
+    monitor: &Monitor<'_>,
+) -> Result<Vec<u32>> {
     let nodes = csr.nodes();
     let mut waiting = vec![0u32; nodes];
     let many = || Error::SizeOverflow { what: "the number of edges to one node".into() };
@@ -61,9 +66,9 @@ fn kahn<I: Index>(csr: &Csr<'_>, targets: &[I], monitor: &Monitor<'_>) -> Result
         let end = order.len().min(next + PIECE);
         let mut edges = 0;
         for at in next..end {
-            let row = targets.get(csr.range(order[at] as usize)).ok_or_else(lists_changed)?;
-            edges += row.len();
-            for id in row {
+            let list = targets.get(csr.range(order[at] as usize)).ok_or_else(lists_changed)?;
+            edges += list.len();
+            for id in list {
                 let count = waiting.get_mut(id.position()).ok_or_else(lists_changed)?;
                 *count = count.checked_sub(1).ok_or_else(lists_changed)?;
                 if *count == 0 {
@@ -80,7 +85,8 @@ fn kahn<I: Index>(csr: &Csr<'_>, targets: &[I], monitor: &Monitor<'_>) -> Result
     Ok(order)
 }
 
-/// Walks backwards among the nodes that still wait for a predecessor until one comes again.
+/// One cycle among the nodes that still wait for a predecessor: a walk backwards among them must come
+/// to some node again.
 fn one_cycle<I: Index>(csr: &Csr<'_>, targets: &[I], waiting: &[u32]) -> Vec<usize> {
     const NONE: u32 = u32::MAX;
     let mut predecessor = vec![NONE; waiting.len()];
@@ -108,13 +114,14 @@ fn one_cycle<I: Index>(csr: &Csr<'_>, targets: &[I], waiting: &[u32]) -> Vec<usi
     path
 }
 
-/// One part of the renumbered lists.
-struct Part<'r> {
+/// The part of the renumbered lists that one task writes.
+struct TaskPart<'r> {
     nodes: Range<usize>,
     targets: &'r mut [u32],
     multiplicity: &'r mut [u64],
 }
 
+/// The lists of nodes in the given order, with successors by their ranks.
 fn relabel<I: Index>(
     csr: &Csr<'_>,
     targets: &[I],
@@ -139,22 +146,22 @@ fn relabel<I: Index>(
         let (targets, later) = rest.0.split_at_mut_checked(length).ok_or_else(lists_changed)?;
         let (multiplicity, others) = rest.1.split_at_mut(rest.1.len().min(length));
         rest = (later, others);
-        pieces.push(Part { nodes, targets, multiplicity });
+        pieces.push(TaskPart { nodes, targets, multiplicity });
     }
-    let cost = |part: &Part<'_>| part.targets.len() as u64;
+    let cost = |part: &TaskPart<'_>| part.targets.len() as u64;
     team.each(pieces.into_iter(), monitor, cost, |mut part| {
         for &node in &order[part.nodes.clone()] {
-            let row = csr.range(node as usize);
+            let range = csr.range(node as usize);
             let (mine, later) =
-                part.targets.split_at_mut_checked(row.len()).ok_or_else(lists_changed)?;
-            let ids = targets.get(row.clone()).ok_or_else(lists_changed)?;
+                part.targets.split_at_mut_checked(range.len()).ok_or_else(lists_changed)?;
+            let ids = targets.get(range.clone()).ok_or_else(lists_changed)?;
             for (new, id) in mine.iter_mut().zip(ids) {
                 *new = *rank.get(id.position()).ok_or_else(lists_changed)?;
             }
             part.targets = later;
             if let Some(times) = csr.multiplicity() {
-                let times = times.get(row.clone()).ok_or_else(lists_changed)?;
-                let (mine, later) = part.multiplicity.split_at_mut(row.len());
+                let times = times.get(range.clone()).ok_or_else(lists_changed)?;
+                let (mine, later) = part.multiplicity.split_at_mut(range.len());
                 mine.copy_from_slice(times);
                 part.multiplicity = later;
             }
@@ -165,33 +172,33 @@ fn relabel<I: Index>(
     Ok(Csr { offsets: offsets.into(), targets: lists.into(), multiplicity })
 }
 
-/// All edges of a topologically numbered graph turned round, and nodes numbered from the other end,
-/// so that they go up again.
-pub(crate) fn reversed(csr: &Csr<'_>, team: &Team, monitor: &Monitor<'_>) -> Result<Csr<'static>> {
+/// The edges of a topologically numbered graph turned round. Nodes are numbered from the other end, so
+/// that edges go up again.
+pub(crate) fn reverse(csr: &Csr<'_>, team: &Team, monitor: &Monitor<'_>) -> Result<Csr<'static>> {
     monitor.start(2 * csr.edges() as u64);
     let nodes = csr.nodes();
     with_indices!(&csr.targets, targets => {
-        let edges = Turned { csr, targets, last: (nodes.max(1) - 1) as u32 };
+        let edges = ReversedEdges { csr, targets, last: (nodes.max(1) - 1) as u32 };
         edges.check()?;
         sort(&edges, nodes, team, monitor)
     })
 }
 
-/// The edges of a graph, turned round and numbered from the other end.
-struct Turned<'a, I> {
+/// The edges of a graph turned round, with nodes numbered from the other end.
+struct ReversedEdges<'a, I> {
     csr: &'a Csr<'a>,
     targets: &'a [I],
     last: u32,
 }
 
-impl<I: Index> Turned<'_, I> {
-    /// Lists that were changed after they were checked must not lead out of the arrays.
+impl<I: Index> ReversedEdges<'_, I> {
+    /// Refuses lists that were changed after they were checked and lead out of the arrays.
     fn check(&self) -> Result<()> {
         let beyond = self.targets.iter().any(|id| id.position() > self.last as usize);
         if beyond { Err(lists_changed()) } else { Ok(()) }
     }
 
-    /// The node whose list has the edge.
+    /// The node in whose list an edge is.
     fn source(&self, edge: usize) -> usize {
         let (mut low, mut high) = (0, self.csr.nodes());
         while low < high {
@@ -202,7 +209,7 @@ impl<I: Index> Turned<'_, I> {
     }
 }
 
-impl<I: Index> Edges for Turned<'_, I> {
+impl<I: Index> Edges for ReversedEdges<'_, I> {
     fn len(&self) -> usize {
         self.targets.len()
     }

@@ -1,4 +1,7 @@
-//! Large integers as digits of radix 2^56, the least first: sums of rows of them, and carries.
+//! Large integers as rows of digits of radix 2^56, the least digit first.
+//!
+//! Digits stand in words of 64 bits, so that a batch of rows can be added without carries. This
+//! module adds digits and settles carries; where rows are stored is up to others.
 
 use num_bigint::BigUint;
 
@@ -11,7 +14,7 @@ pub(crate) const BATCH: usize = 128;
 /// The digit of a sum.
 pub(crate) const DIGIT: u64 = (1 << DIGIT_BITS) - 1;
 
-/// How many digits hold this many bits; beyond 16, a multiple of 4.
+/// How many digits hold so many bits; more than 16 are rounded up to a multiple of 4.
 pub(crate) fn digits(bits: u64) -> usize {
     let digits = bits.div_ceil(u64::from(DIGIT_BITS)).max(1) as usize;
     if digits <= 16 { digits } else { digits.next_multiple_of(4) }
@@ -40,7 +43,7 @@ pub(crate) fn integer(row: &[u64]) -> BigUint {
     BigUint::new(words)
 }
 
-/// Adds digits of four rows one by one, to what there is if `MORE`.
+/// Adds four rows digit by digit, without carries; to what is in `sums` if `MORE`, else in its place.
 #[inline(always)]
 pub(crate) fn add_four<const MORE: bool>(sums: &mut [u64], [a, b, c, d]: [&[u64]; 4]) {
     for ((((sum, a), b), c), d) in sums.iter_mut().zip(a).zip(b).zip(c).zip(d) {
@@ -49,7 +52,7 @@ pub(crate) fn add_four<const MORE: bool>(sums: &mut [u64], [a, b, c, d]: [&[u64]
     }
 }
 
-/// Adds digits one by one.
+/// Adds a row digit by digit, without carries.
 #[inline(always)]
 pub(crate) fn add_row(sums: &mut [u64], row: &[u64]) {
     for (sum, &digit) in sums.iter_mut().zip(row) {
@@ -57,10 +60,10 @@ pub(crate) fn add_row(sums: &mut [u64], row: &[u64]) {
     }
 }
 
-/// Writes the sums of some nodes as digits, if no carry moves a second one and none leaves a
-/// row, which is hardly ever so.
+/// Tries to settle all carries in one step, and writes the rows of some nodes to `own`. This fails, and
+/// returns `false`, if a carry sets off a second one or leaves a row, which hardly ever happens.
 #[inline(always)]
-pub(crate) fn carried_at_once(sums: &[u64], digits: usize, own: &mut [u64]) -> bool {
+pub(crate) fn settle_at_once(sums: &[u64], digits: usize, own: &mut [u64]) -> bool {
     let carries = sums.iter().map(|sum| sum >> DIGIT_BITS);
     let mut over = 0;
     if let ([first, own @ ..], [lowest, sums @ ..]) = (own, sums) {
@@ -74,7 +77,7 @@ pub(crate) fn carried_at_once(sums: &[u64], digits: usize, own: &mut [u64]) -> b
     (over | out) >> DIGIT_BITS == 0
 }
 
-/// Adds `carry`, settles the carries of digits, and returns what is carried out of the last.
+/// Adds `carry` to the lowest digit, settles all carries, and returns what the last digit carries out.
 #[inline(always)]
 pub(crate) fn settle(sums: &mut [u64], mut carry: u64) -> u64 {
     for sum in sums {
@@ -85,6 +88,7 @@ pub(crate) fn settle(sums: &mut [u64], mut carry: u64) -> u64 {
     carry
 }
 
+/// Adds sums of digits to wide ones.
 #[inline(always)]
 pub(crate) fn add_to(wide: &mut [u128], sums: &[u64]) {
     for (wide, &sum) in wide.iter_mut().zip(sums) {
@@ -92,7 +96,7 @@ pub(crate) fn add_to(wide: &mut [u128], sums: &[u64]) {
     }
 }
 
-/// Settles the carries of `wide` in place, as far as it reaches.
+/// Settles the carries of `wide` in place; the last digit keeps what it would carry out.
 #[inline(always)]
 pub(crate) fn carry_over(wide: &mut [u128]) {
     let mut carry = 0;
@@ -107,6 +111,9 @@ pub(crate) fn carry_over(wide: &mut [u128]) {
 }
 
 /// Writes `wide + carry` as digits.
+///
+/// # Errors
+/// [`Error::Internal`] if the last digit carries something out.
 #[inline(always)]
 pub(crate) fn settle_wide(wide: &[u128], digits: &mut [u64], mut carry: u128) -> Result<()> {
     for (digit, wide) in digits.iter_mut().zip(wide) {
@@ -117,7 +124,10 @@ pub(crate) fn settle_wide(wide: &[u128], digits: &mut [u64], mut carry: u128) ->
     no_carry(u64::from(carry != 0))
 }
 
-/// A carry out of the last digit means that the bound on the width was wrong.
+/// Refuses a carry out of the last digit, which would mean that the bound on the width was wrong.
+///
+/// # Errors
+/// [`Error::Internal`] if there is a carry.
 #[inline(always)]
 pub(crate) fn no_carry(carry: u64) -> Result<()> {
     if carry == 0 {

@@ -1,4 +1,7 @@
-//! Counts of parameters, kept when the rows they stand in are let go.
+//! The exact counts of parameters, which are kept when the rows that they stood in are let go.
+//!
+//! So the memory of a count follows the width of a graph and not its length. Rows are let go by
+//! groups of chunks, each after the last node that reads one of the group.
 
 use std::ops::Range;
 
@@ -10,48 +13,48 @@ use crate::graph::lists::node_set::NodeSet;
 use crate::graph::lists::source::{Source, lists_changed};
 use crate::machine::monitor::Monitor;
 
-/// Chunks of nodes whose counts are let go at once, which are a group: this part of all, but not more
-/// than these.
+/// A group is one in so many chunks of nodes, but at most [`AT_ONCE`] chunks.
 const GROUPS: usize = 64;
+/// The largest number of chunks in a group.
 const AT_ONCE: usize = 16;
 
-/// See the module.
+/// The counts that are kept, and what is known of when rows can go.
 #[derive(Debug)]
 pub(crate) struct ParameterRows {
-    /// Which nodes' counts are kept.
+    /// The nodes whose counts are kept.
     wanted: NodeSet,
-    /// Nodes of a group.
+    /// The number of nodes in a group.
     group: usize,
-    /// Groups with the lowest node that reads each, the highest of these first.
+    /// For every group the first node that reads one of it, and the group; in falling order.
     last_readers: Vec<(u32, u32)>,
-    /// How many of them were let go.
+    /// How many groups were let go.
     freed: usize,
-    /// Nodes kept, in the order in which they were: node, and where its digits begin.
+    /// The nodes that were kept and where their digits begin, in the order in which they were kept.
     places: Vec<(u32, usize)>,
     digits: Vec<u64>,
 }
 
 impl ParameterRows {
-    /// Finds out by which node every group is read last.
+    /// Finds out which node reads every group last, on the way from the last node to the first.
     pub(crate) fn plan<S: Source>(
         source: &mut S,
         wanted: NodeSet,
         monitor: &Monitor<'_>,
     ) -> Result<Self> {
         let group = CHUNK * (source.nodes() / CHUNK / GROUPS).clamp(1, AT_ONCE);
-        // A group that no other node reads can go when it is counted.
+        // A group that no other node reads can go as soon as it is counted.
         let firsts = (0..source.nodes()).step_by(group);
         let mut last: Vec<u32> = firsts.map(|first| first as u32).collect();
         let mut end = source.nodes();
         while end > 0 {
-            let (first, rows) = source.before(end)?;
+            let (first, lists) = source.before(end)?;
             for node in (first..end).rev() {
-                let row = rows.list(node).ok_or_else(lists_changed)?;
-                for id in row {
+                let list = lists.list(node).ok_or_else(lists_changed)?;
+                for id in list {
                     let last = last.get_mut(id.position() / group).ok_or_else(lists_changed)?;
                     *last = (*last).min(node as u32);
                 }
-                monitor.breathe(row.len() as u64)?;
+                monitor.breathe(list.len() as u64)?;
             }
             end = first;
         }
@@ -60,7 +63,7 @@ impl ParameterRows {
         Ok(Self { wanted, group, last_readers, freed: 0, places: Vec::new(), digits: Vec::new() })
     }
 
-    /// Where the group of a node begins.
+    /// The first node of the group of `node`.
     pub(crate) fn first(&self, node: usize) -> usize {
         node / self.group * self.group
     }
@@ -71,7 +74,7 @@ impl ParameterRows {
         first..first + self.group
     }
 
-    /// Most bytes of rows that are there at once, given those of the nodes of every group.
+    /// The most bytes of rows that are there at once, given the bytes of the rows of any range of nodes.
     pub(crate) fn peak(&self, bytes: impl Fn(Range<usize>) -> u64) -> u64 {
         let (mut held, mut peak, mut freed) = (0u64, 0, 0);
         for group in (0..self.last_readers.len() as u32).rev() {
@@ -87,7 +90,7 @@ impl ParameterRows {
         peak
     }
 
-    /// The nodes of a group that no node before `start` reads, if there is another one.
+    /// The nodes of the next group that no node before `start` reads, if there is one.
     pub(crate) fn next_freed(&mut self, start: usize) -> Option<Range<usize>> {
         let &(_, group) =
             self.last_readers.get(self.freed).filter(|(node, _)| *node as usize >= start)?;
@@ -95,7 +98,7 @@ impl ParameterRows {
         Some(self.nodes(group))
     }
 
-    /// Keeps the wanted counts of some nodes.
+    /// Keeps the counts of those of `nodes` that are wanted.
     pub(crate) fn keep(&mut self, nodes: Range<usize>, bands: &Bands) {
         for node in nodes.filter(|&node| self.wanted.contains(node)) {
             self.places.push((node as u32, self.digits.len()));
@@ -103,7 +106,7 @@ impl ParameterRows {
         }
     }
 
-    /// All is counted: sorts what was kept.
+    /// Sorts what was kept by node, when everything is counted.
     pub(crate) fn finish(&mut self) {
         let ends = self.places.iter().skip(1).map(|&(_, at)| at).chain([self.digits.len()]);
         let mut rows: Vec<(u32, usize, usize)> =
@@ -124,6 +127,7 @@ impl ParameterRows {
         self.digits.get(self.places[at].1..end)
     }
 
+    /// The bytes of what was kept.
     pub(crate) fn bytes(&self) -> u64 {
         (8 * self.digits.len() + size_of::<(u32, usize)>() * self.places.len()) as u64
     }

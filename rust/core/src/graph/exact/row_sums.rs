@@ -1,27 +1,27 @@
-//! The innermost loops of exact counting: rows of digits added up, and carries settled.
+//! The innermost loops of exact counting, which add up rows of digits and settle carries.
 
 use std::ops::Range;
 
 use crate::error::Result;
 use crate::graph::exact::bands::CountedRows;
 use crate::graph::exact::digits::{
-    BATCH, add_to, carried_at_once, carry_over, no_carry, settle, settle_wide,
+    BATCH, add_to, carry_over, no_carry, settle, settle_at_once, settle_wide,
 };
-use crate::graph::exact::stretch_sums::Counted;
+use crate::graph::exact::stretch_sums::ReadableRows;
 use crate::graph::lists::csr::Index;
 use crate::graph::lists::node_set::NodeSet;
 use crate::graph::lists::source::{ListSection, lists_changed};
 use crate::graph::survey::stretches::{SIDE_BY_SIDE, Stretch, StretchCursor, StretchKind};
 
-/// Digits of neighbouring rows that are worth adding up together.
+/// So many digits of neighbouring rows are worth adding up together.
 const WORTH: usize = 384;
-/// Digits added up at once in rows wider than that.
+/// Rows wider than [`WIDEST`] are added up by so many digits at a time.
 const GROUP: usize = 16;
 
-/// Digits of the widest rows that have a loop of their own.
+/// Rows of up to so many digits have a loop for their width.
 const WIDEST: usize = 16;
-/// From `WIDEST - digits` on, masks of the digits that a row has. (A `static`, lest compilers make
-/// jumps of it.)
+/// Masks for rows of fewer digits than are read: from `WIDEST - digits` on, the first `digits` masks
+/// are all ones and the others 0. (As a constant, compilers would turn them into jumps.)
 static MASKS: [u64; 2 * WIDEST] = {
     let mut masks = [0; 2 * WIDEST];
     let mut digit = 0;
@@ -32,64 +32,68 @@ static MASKS: [u64; 2 * WIDEST] = {
     masks
 };
 
-/// ListSection to be written, of nodes of one band.
-pub(crate) struct Fill<'f, 'r, I> {
-    /// ListSection of the nodes from `first` on.
+/// A task: some rows of one band, which are to be written.
+pub(crate) struct RowTask<'f, 'r, I> {
+    /// The rows of the nodes from `first` on.
     pub(crate) open: &'f mut [u64],
     pub(crate) first: usize,
     pub(crate) digits: usize,
     pub(crate) done: CountedRows<'f>,
-    pub(crate) rows: &'f ListSection<'r, I>,
+    pub(crate) lists: &'f ListSection<'r, I>,
     pub(crate) outputs: &'f NodeSet,
     pub(crate) stretches: &'f [Stretch],
 }
 
 /// Counts the nodes of `range`, the last one first.
-pub(crate) fn fill<I: Index>(mut fill: Fill<'_, '_, I>, range: Range<usize>) -> Result<()> {
-    if fill.rows.multiplicity.is_some() {
-        return fill.weighted(range);
+pub(crate) fn count_rows<I: Index>(
+    mut task: RowTask<'_, '_, I>,
+    range: Range<usize>,
+) -> Result<()> {
+    if task.lists.multiplicity.is_some() {
+        return task.count_weighted(range);
     }
-    pulp::Arch::new().dispatch(Plain { fill, range })
+    pulp::Arch::new().dispatch(UnweightedRows { task, range })
 }
 
-/// [`fill`] without multiplicities, compiled for every instruction set.
-struct Plain<'f, 'r, I> {
-    fill: Fill<'f, 'r, I>,
+/// The work of [`count_rows`] without multiplicities, compiled for every instruction set.
+struct UnweightedRows<'f, 'r, I> {
+    task: RowTask<'f, 'r, I>,
     range: Range<usize>,
 }
 
-impl<I: Index> pulp::NullaryFnOnce for Plain<'_, '_, I> {
+impl<I: Index> pulp::NullaryFnOnce for UnweightedRows<'_, '_, I> {
     type Output = Result<()>;
 
     #[inline(always)]
     fn call(self) -> Result<()> {
-        let Self { mut fill, range } = self;
-        let (mut cut, mut end) = (StretchCursor::new(fill.stretches, range.end), range.end);
+        let Self { mut task, range } = self;
+        let (mut cursor, mut end) = (StretchCursor::new(task.stretches, range.end), range.end);
         let mut sums = Vec::new();
         while end > range.start {
-            cut.look_ahead(fill.rows, range.start);
-            let (nodes, kind) = cut.last(range.start..end);
+            cursor.look_ahead(task.lists, range.start);
+            let (nodes, kind) = cursor.last(range.start..end);
             end = nodes.start;
             let repeated = kind == Some(StretchKind::Repeated)
-                && !fill.outputs.view().intersects(nodes.clone());
+                && !task.outputs.view().intersects(nodes.clone());
             let alone = match kind {
                 Some(StretchKind::Repeated) if repeated => nodes.end - 1..nodes.end,
                 Some(StretchKind::Shifted) => {
-                    nodes.start..fill.shifted(nodes.clone(), &mut sums)?
+                    nodes.start..task.count_shifted(nodes.clone(), &mut sums)?
                 }
                 _ => nodes.clone(),
             };
-            fill.one_by_one(alone)?;
+            task.count_separately(alone)?;
             if repeated {
-                fill.repeat_last(nodes)?;
+                task.repeat_last(nodes)?;
             }
         }
         Ok(())
     }
 }
 
-impl<I: Index> Fill<'_, '_, I> {
-    /// The rows of `nodes`, and those of the same band that are counted, with the node of the first.
+impl<I: Index> RowTask<'_, '_, I> {
+    /// The rows of `nodes`, to be written; the rows of the band that may be read, and the node of the
+    /// first of these.
     #[inline(always)]
     fn split(&mut self, nodes: Range<usize>) -> Option<(&mut [u64], &[u64], usize)> {
         let place = (nodes.start - self.first) * self.digits;
@@ -110,12 +114,12 @@ impl<I: Index> Fill<'_, '_, I> {
         Ok(())
     }
 
-    /// Counts nodes with shifted lists, some at a time; returns the end of those that are left. The
-    /// sums are for its own use.
+    /// Counts nodes each of whose lists is the one before it shifted by one, several nodes at a time.
+    /// Returns the end of the nodes that are left. `sums` is scratch space.
     #[inline(always)]
-    fn shifted(&mut self, range: Range<usize>, sums: &mut Vec<u64>) -> Result<usize> {
+    fn count_shifted(&mut self, range: Range<usize>, sums: &mut Vec<u64>) -> Result<usize> {
         let mut end = range.end;
-        let row = self.rows.list(range.start).ok_or_else(lists_changed)?;
+        let list = self.lists.list(range.start).ok_or_else(lists_changed)?;
         if range.len() < SIDE_BY_SIDE {
             return Ok(end);
         }
@@ -125,17 +129,17 @@ impl<I: Index> Fill<'_, '_, I> {
         sums.resize(lanes * self.digits, 0);
         let (outputs, digits, done) = (self.outputs.view(), self.digits, self.done);
         while end > range.start {
-            // The last ones may be counted twice.
+            // The last group overlaps the one before it, and counts some nodes twice.
             let first = end.saturating_sub(lanes).max(range.start);
             let nodes = first..first + lanes;
             let (own, near, base) = self.split(nodes.clone()).ok_or_else(lists_changed)?;
             let further = nodes.start - range.start;
-            let counted = Counted { near, base, digits, done: &done };
-            if counted.side_by_side(row, further, sums).is_none() {
+            let readable = ReadableRows { near, base, digits, done: &done };
+            if readable.sum_side_by_side(list, further, sums).is_none() {
                 break;
             }
             end = nodes.start;
-            if outputs.intersects(nodes.clone()) || !carried_at_once(sums, digits, own) {
+            if outputs.intersects(nodes.clone()) || !settle_at_once(sums, digits, own) {
                 let rows = own.chunks_exact_mut(digits).zip(sums.chunks_exact(digits));
                 for (node, (own, sums)) in nodes.zip(rows) {
                     own.copy_from_slice(sums);
@@ -146,39 +150,40 @@ impl<I: Index> Fill<'_, '_, I> {
         Ok(end)
     }
 
+    /// Counts the nodes of `range` one by one, the last one first.
     #[inline(always)]
-    fn one_by_one(&mut self, range: Range<usize>) -> Result<()> {
+    fn count_separately(&mut self, range: Range<usize>) -> Result<()> {
         match self.digits {
-            1 => self.plain::<1>(range),
-            2 => self.plain::<2>(range),
-            3 => self.plain::<3>(range),
-            4 => self.plain::<4>(range),
-            5 => self.plain::<5>(range),
-            6 => self.plain::<6>(range),
-            7 => self.plain::<7>(range),
-            8 => self.plain::<8>(range),
-            9 => self.plain::<9>(range),
-            10 => self.plain::<10>(range),
-            11 => self.plain::<11>(range),
-            12 => self.plain::<12>(range),
-            13 => self.plain::<13>(range),
-            14 => self.plain::<14>(range),
-            15 => self.plain::<15>(range),
-            16 => self.plain::<16>(range),
-            _ => self.groups(range),
+            1 => self.count_narrow::<1>(range),
+            2 => self.count_narrow::<2>(range),
+            3 => self.count_narrow::<3>(range),
+            4 => self.count_narrow::<4>(range),
+            5 => self.count_narrow::<5>(range),
+            6 => self.count_narrow::<6>(range),
+            7 => self.count_narrow::<7>(range),
+            8 => self.count_narrow::<8>(range),
+            9 => self.count_narrow::<9>(range),
+            10 => self.count_narrow::<10>(range),
+            11 => self.count_narrow::<11>(range),
+            12 => self.count_narrow::<12>(range),
+            13 => self.count_narrow::<13>(range),
+            14 => self.count_narrow::<14>(range),
+            15 => self.count_narrow::<15>(range),
+            16 => self.count_narrow::<16>(range),
+            _ => self.count_wide(range),
         }
     }
 
-    /// ListSection of any width, each edge with a multiplicity.
-    fn weighted(&mut self, range: Range<usize>) -> Result<()> {
-        let (digits, done, rows, outputs) = (self.digits, self.done, self.rows, self.outputs);
+    /// Counts nodes whose edges have multiplicities, into rows of any width.
+    fn count_weighted(&mut self, range: Range<usize>) -> Result<()> {
+        let (digits, done, lists, outputs) = (self.digits, self.done, self.lists, self.outputs);
         let mut wide = vec![0u128; digits];
         for node in range.rev() {
-            let row = rows.list(node).ok_or_else(lists_changed)?;
-            let times = rows.multiplicities(node).ok_or_else(lists_changed)?;
+            let list = lists.list(node).ok_or_else(lists_changed)?;
+            let times = lists.multiplicities(node).ok_or_else(lists_changed)?;
             wide.fill(0);
             let (own, near, base) = self.split(node..node + 1).ok_or_else(lists_changed)?;
-            for (ids, times) in row.chunks(BATCH).zip(times.chunks(BATCH)) {
+            for (ids, times) in list.chunks(BATCH).zip(times.chunks(BATCH)) {
                 for (&id, &times) in ids.iter().zip(times) {
                     let read =
                         done.row(near, base, digits, id.position()).ok_or_else(lists_changed)?;
@@ -193,21 +198,21 @@ impl<I: Index> Fill<'_, '_, I> {
         Ok(())
     }
 
-    /// ListSection of `W` digits.
+    /// Counts nodes into rows of `W` digits.
     #[inline(always)]
-    fn plain<const W: usize>(&mut self, range: Range<usize>) -> Result<()> {
-        let Self { ref mut open, first, done, rows, outputs, .. } = *self;
+    fn count_narrow<const W: usize>(&mut self, range: Range<usize>) -> Result<()> {
+        let Self { ref mut open, first, done, lists, outputs, .. } = *self;
         let outputs = outputs.view();
         let (open, _) = open.as_chunks_mut::<W>();
         for node in range.rev() {
-            let row = rows.list(node).ok_or_else(lists_changed)?;
+            let list = lists.list(node).ok_or_else(lists_changed)?;
             let split = open.split_at_mut_checked((node - first).saturating_add(1));
             let (upto, behind) = split.ok_or_else(lists_changed)?;
             let (near, base) = match done.near {
                 Some((near, base)) => (near.as_chunks::<W>().0, base),
                 None => (&*behind, node + 1),
             };
-            let sum = settled::<W, I>(near, base, &done, row, outputs.contains(node))?;
+            let sum = sum_row::<W, I>(near, base, &done, list, outputs.contains(node))?;
             if let Some(place) = upto.last_mut() {
                 *place = sum;
             }
@@ -215,29 +220,29 @@ impl<I: Index> Fill<'_, '_, I> {
         Ok(())
     }
 
-    /// ListSection of many digits, a multiple of 4, group after group.
+    /// Counts nodes into rows of many digits, a multiple of 4, one group of digits after the other.
     #[inline(always)]
-    fn groups(&mut self, range: Range<usize>) -> Result<()> {
-        let Self { digits, done, rows, outputs, .. } = *self;
+    fn count_wide(&mut self, range: Range<usize>) -> Result<()> {
+        let Self { digits, done, lists, outputs, .. } = *self;
         let mut wide = vec![0u128; digits];
         for node in range.rev() {
-            let row = rows.list(node).ok_or_else(lists_changed)?;
+            let list = lists.list(node).ok_or_else(lists_changed)?;
             let (own, near, base) = self.split(node..node + 1).ok_or_else(lists_changed)?;
             wide.fill(0);
             let read = |id: I| done.row(near, base, digits, id.position());
-            for batch in row.chunks(BATCH) {
+            for batch in list.chunks(BATCH) {
                 let mut at = 0;
                 while at + GROUP <= digits {
                     add_to(
                         &mut wide[at..],
-                        &add_up::<GROUP, I>(read, batch, at).ok_or_else(lists_changed)?,
+                        &sum_digits::<GROUP, I>(read, batch, at).ok_or_else(lists_changed)?,
                     );
                     at += GROUP;
                 }
                 while at < digits {
                     add_to(
                         &mut wide[at..],
-                        &add_up::<4, I>(read, batch, at).ok_or_else(lists_changed)?,
+                        &sum_digits::<4, I>(read, batch, at).ok_or_else(lists_changed)?,
                     );
                     at += 4;
                 }
@@ -248,32 +253,33 @@ impl<I: Index> Fill<'_, '_, I> {
     }
 }
 
-/// The sum over a row with its carries settled.
+/// The row of a node: the sum of the rows in its list, with carries settled.
 #[inline(always)]
-fn settled<const W: usize, I: Index>(
+fn sum_row<const W: usize, I: Index>(
     near: &[[u64; W]],
     base: usize,
     done: &CountedRows<'_>,
-    row: &[I],
+    list: &[I],
     output: bool,
 ) -> Result<[u64; W]> {
     let mut sums = [0u64; W];
     sums[0] = output.into();
-    for (number, batch) in row.chunks(BATCH).enumerate() {
+    for (number, batch) in list.chunks(BATCH).enumerate() {
         if number > 0 {
             no_carry(settle(&mut sums, 0))?;
         }
         add_rows(near, base, done, batch, &mut sums).ok_or_else(lists_changed)?;
     }
     let mut row = [0u64; W];
-    if !carried_at_once(&sums, W, &mut row) {
+    if !settle_at_once(&sums, W, &mut row) {
         no_carry(settle(&mut sums, 0))?;
         row = sums;
     }
     Ok(row)
 }
 
-/// Adds the rows of `ids` to `sums`, each of their `W` lower digits without carries.
+/// Adds the rows of `ids` to `into`, digit by digit, without carries. Rows of other bands may be
+/// narrower or wider than `W`; their missing digits are 0, and those beyond `W` are 0, too.
 #[inline(always)]
 fn add_rows<const W: usize, I: Index>(
     near: &[[u64; W]],
@@ -305,16 +311,16 @@ fn add_rows<const W: usize, I: Index>(
     Some(())
 }
 
-/// The lower digits of a row at the end of its slab.
+/// The `W` lower digits of a row that ends its slab, where no more than the row can be read.
 #[cold]
 #[inline(never)]
 fn lower_digits<const W: usize>(row: &[u64]) -> [u64; W] {
     std::array::from_fn(|digit| row.get(digit).copied().unwrap_or(0))
 }
 
-/// Digits `at..at + W` of the rows of `ids`, whatever their widths, each added up without carries.
+/// The sums of the digits `at..at + W` of the rows of `ids`, digit by digit, without carries.
 #[inline(always)]
-fn add_up<'r, const W: usize, I: Index>(
+fn sum_digits<'r, const W: usize, I: Index>(
     read: impl Fn(I) -> Option<&'r [u64]>,
     ids: &[I],
     at: usize,

@@ -1,26 +1,30 @@
-//! Rows of nodes whose lists are shifted, added up stretch by stretch.
+//! Sums of rows for several nodes at a time, whose lists are shifted.
+//!
+//! If every list is the one before it shifted by one, then the rows that the nodes read for one entry
+//! stand side by side, too, and are added as one long row.
 
 use crate::graph::exact::bands::CountedRows;
 use crate::graph::exact::digits::{BATCH, add_four, add_row, settle};
 use crate::graph::lists::csr::Index;
 
-/// Rows of one band that are counted, from that of node `base` on, and those behind it.
-pub(crate) struct Counted<'c, 'd> {
+/// The rows that may be read: `near`, those of the band being written from node `base` on, and the rows
+/// behind the band.
+pub(crate) struct ReadableRows<'c, 'd> {
     pub(crate) near: &'c [u64],
     pub(crate) base: usize,
     pub(crate) digits: usize,
     pub(crate) done: &'c CountedRows<'d>,
 }
 
-impl Counted<'_, '_> {
-    /// Rows of neighbouring nodes, if all are of this band.
+impl ReadableRows<'_, '_> {
+    /// The rows of neighbouring nodes, `length` digits of them, if all are in `near`.
     #[inline(always)]
     fn stretch(&self, node: usize, length: usize) -> Option<&[u64]> {
         let start = node.wrapping_sub(self.base).checked_mul(self.digits)?;
         self.near.get(start..)?.get(..length)
     }
 
-    /// Adds rows of neighbouring nodes to `sums`.
+    /// Adds the rows of neighbouring nodes, from `node` on, to `sums`.
     #[inline(always)]
     fn add(&self, sums: &mut [u64], node: usize) -> Option<()> {
         if let Some(rows) = self.stretch(node, sums.len()) {
@@ -49,42 +53,47 @@ impl Counted<'_, '_> {
         Some(())
     }
 
-    /// [`Counted::stretch`] of four entries of a list, if all are of this band.
+    /// The rows of [`ReadableRows::stretch`] for four entries of a list.
     #[inline(always)]
-    fn four<I: Index>(&self, ids: [I; 4], further: usize, length: usize) -> Option<[&[u64]; 4]> {
+    fn four_stretches<I: Index>(
+        &self,
+        ids: [I; 4],
+        further: usize,
+        length: usize,
+    ) -> Option<[&[u64]; 4]> {
         let stretch = |id: I| self.stretch(id.position().wrapping_add(further), length);
         let [a, b, c, d] = ids;
         Some([stretch(a)?, stretch(b)?, stretch(c)?, stretch(d)?])
     }
 
-    /// The sums of some nodes without carries, the first of which has the list `row`, its entries
-    /// `further` on, and every next one the next.
+    /// Writes the sums, without carries, of neighbouring nodes with shifted lists. The entries of the
+    /// first list are those of `list` plus `further`.
     #[inline(always)]
-    pub(crate) fn side_by_side<I: Index>(
+    pub(crate) fn sum_side_by_side<I: Index>(
         &self,
-        mut row: &[I],
+        mut list: &[I],
         further: usize,
         sums: &mut [u64],
     ) -> Option<()> {
-        let first = row.split_first_chunk::<4>();
-        let first =
-            first.and_then(|(&ids, rest)| Some((self.four(ids, further, sums.len())?, rest)));
+        let first = list.split_first_chunk::<4>();
+        let first = first
+            .and_then(|(&ids, rest)| Some((self.four_stretches(ids, further, sums.len())?, rest)));
         match first {
             Some((rows, rest)) => {
                 add_four::<false>(sums, rows);
-                row = rest;
+                list = rest;
             }
             None => sums.fill(0),
         }
-        for (number, ids) in row.chunks(BATCH).enumerate() {
-            // Nothing is carried out of the last digit of a part of a sum.
+        for (number, ids) in list.chunks(BATCH).enumerate() {
+            // A part of a sum is no larger than the sum, so that its last digit carries nothing out.
             let mut settled = sums.chunks_exact_mut(self.digits).map(|sums| settle(sums, 0));
             if number > 0 && settled.any(|carry| carry > 0) {
                 return None;
             }
             let (fours, rest) = ids.as_chunks::<4>();
             for &ids in fours {
-                if let Some(rows) = self.four(ids, further, sums.len()) {
+                if let Some(rows) = self.four_stretches(ids, further, sums.len()) {
                     add_four::<true>(sums, rows);
                 } else {
                     for id in ids {
@@ -100,12 +109,12 @@ impl Counted<'_, '_> {
     }
 }
 
-/// Adds rows of `N` digits to sums of `digits`, each of the lower ones.
+/// Adds rows of `N` digits to the lower digits of sums that have `digits` each.
 #[inline(always)]
 fn add_narrow<const N: usize>(sums: &mut [u64], digits: usize, rows: &[u64]) {
     for (sums, row) in sums.chunks_exact_mut(digits).zip(rows.as_chunks::<N>().0) {
         match sums.first_chunk_mut::<N>() {
-            // Of a length that compilers know.
+            // The compiler knows this length, and unrolls the loop.
             Some(sums) => add_row(sums, row),
             None => add_row(sums, row),
         }

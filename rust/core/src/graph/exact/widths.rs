@@ -1,4 +1,8 @@
-//! How wide rows of exact counts have to be.
+//! How wide the rows of exact counts have to be.
+//!
+//! A width must not be too small, and need not be exact. It comes from the survey, if that bounds
+//! counts well enough, from the counts that were made on the way so far, or from a sweep in log space
+//! before.
 
 use std::ops::Range;
 
@@ -9,40 +13,40 @@ use crate::graph::log::scaled_counts::ScaledCounts;
 use crate::graph::survey::blocks::Survey;
 use crate::machine::monitor::Monitor;
 
-/// Bits that widths found on the way may be too large by, on average; beyond that a sweep in log
-/// space before is worth its time.
+/// Widths that are found on the way may be too large by so many bits on average. If they are larger, a
+/// sweep in log space before is worth its time.
 const LOOSE: u64 = DIGIT_BITS as u64 / 2;
-/// The part of the nodes that a chunk may reach beyond, on average: rows of other widths, and there
-/// are more of them if they are found on the way, take longer to read.
+/// For widths to be found on the way, a chunk may read nodes as far away as one in so many nodes of the
+/// graph, on average: rows of another width take longer to read, and there are more of these.
 const NEAR: usize = 8;
 
-/// Bits that a count may lack of a digit more, where the rows behind have it: rows of the same width
-/// are read faster.
+/// A row gets one digit more than it needs if it is within so many bits of it and the rows behind have
+/// that width: rows of the same width are read faster.
 const SLACK: u64 = DIGIT_BITS as u64 / 2;
 
-/// Digits of the rows of every chunk of nodes.
+/// The widths, in digits, of the rows of every chunk of nodes.
 pub(crate) enum Widths<'s> {
-    /// Known before anything is counted.
+    /// Widths that are known before anything is counted.
     Known(Vec<usize>),
-    /// Bounded by what was counted behind: see [`Survey::growth`].
-    Found { survey: &'s Survey, largest: Largest },
+    /// Widths that follow from the counts behind, by [`Survey::growth`].
+    Bounded { survey: &'s Survey, largest: Largest },
 }
 
 impl<'s> Widths<'s> {
-    /// Widths found on the way, if they are tight enough for graphs without multiplicities.
-    pub(crate) fn found(survey: &'s Survey) -> Option<Self> {
+    /// Widths that are found on the way, if these are tight enough. The graph must have no multiplicities.
+    pub(crate) fn from_growth(survey: &'s Survey) -> Option<Self> {
         let growth: u64 = survey.growth.iter().map(|&bits| u64::from(bits)).sum();
         let chunks = survey.growth.len();
         let near = survey.mean_reach() <= chunks * CHUNK / NEAR;
         (near && growth <= LOOSE * chunks as u64)
-            .then(|| Self::Found { survey, largest: Largest::default() })
+            .then(|| Self::Bounded { survey, largest: Largest::default() })
     }
 
-    /// The widths that counts in log space allow.
+    /// The widths that follow from counts in log space.
     ///
     /// # Errors
     /// [`crate::Error::Interrupted`].
-    pub(crate) fn of_scaled(
+    pub(crate) fn from_log_space(
         scaled: &ScaledCounts,
         nodes: usize,
         monitor: &Monitor<'_>,
@@ -51,48 +55,48 @@ impl<'s> Widths<'s> {
         let mut behind = 1;
         for (chunk, width) in widths.iter_mut().enumerate().rev() {
             let range = chunk * CHUNK..nodes.min((chunk + 1) * CHUNK);
-            behind = steady(scaled.most_bits(range), behind);
+            behind = steady_width(scaled.most_bits(range), behind);
             *width = behind;
             monitor.breathe(CHUNK as u64)?;
         }
         Ok(Self::Known(widths))
     }
 
-    /// The width of a chunk, given that all it reads outside is counted, and the width of the rows
-    /// behind it.
-    fn of(&self, chunk: usize, behind: usize) -> usize {
+    /// The width of a chunk, all of whose successors in other chunks must be counted; `behind` is the
+    /// width of the rows behind it.
+    fn of_chunk(&self, chunk: usize, behind: usize) -> usize {
         match self {
             Self::Known(widths) => widths.get(chunk).copied().unwrap_or(1),
-            Self::Found { survey, largest } => {
+            Self::Bounded { survey, largest } => {
                 let at = |bounds: &[u32]| bounds.get(chunk).copied().unwrap_or(0);
                 let read = largest.before(at(&survey.reach) as usize / CHUNK);
-                steady(u64::from(read.max(1)) + u64::from(at(&survey.growth)), behind)
+                steady_width(u64::from(read.max(1)) + u64::from(at(&survey.growth)), behind)
             }
         }
     }
 
-    /// The chunks at the end of `chunks` that have the same width, and that width: the last one, and
-    /// those before it from `apart` on, whose widths depend on none of these. The rows behind have the
-    /// width `behind`.
-    pub(crate) fn last(
+    /// The longest range of chunks at the end of `chunks` that have one width, and that width. If widths
+    /// are found on the way, the range has no chunk before `apart` but the last one, since the width of
+    /// such a chunk depends on counts that are still to be made. `behind` is the width of the rows behind.
+    pub(crate) fn last_chunks(
         &self,
         chunks: Range<usize>,
         apart: usize,
         behind: usize,
     ) -> (Range<usize>, usize) {
         let last = chunks.end.saturating_sub(1);
-        let digits = self.of(last, behind);
+        let digits = self.of_chunk(last, behind);
         let from = if self.are_known() { chunks.start } else { apart.max(chunks.start) };
         let mut first = last;
-        while first > from && self.of(first - 1, digits) == digits {
+        while first > from && self.of_chunk(first - 1, digits) == digits {
             first -= 1;
         }
         (first..chunks.end, digits)
     }
 
-    /// Digits that the rows of `nodes` have in all, which begin a chunk and end one, or are the last
-    /// ones; if they are not known, as if they had the width `digits`.
-    pub(crate) fn lanes(&self, nodes: Range<usize>, digits: usize) -> usize {
+    /// The digits of all rows of `nodes`, which must begin a chunk, and end one or end the graph. If widths
+    /// are not known, every row counts as `digits` wide.
+    pub(crate) fn digits_of(&self, nodes: Range<usize>, digits: usize) -> usize {
         let Self::Known(widths) = self else { return nodes.len().saturating_mul(digits) };
         let chunks = nodes.start / CHUNK..nodes.end.div_ceil(CHUNK);
         let widths = widths.get(chunks.clone()).unwrap_or_default();
@@ -100,37 +104,37 @@ impl<'s> Widths<'s> {
         widths.iter().sum::<usize>() * CHUNK - missing * widths.last().unwrap_or(&0)
     }
 
-    /// Whether there is no need to tell what was counted.
+    /// Whether widths are known before anything is counted, so that nothing need be noted.
     pub(crate) fn are_known(&self) -> bool {
         matches!(self, Self::Known(_))
     }
 
-    /// The rows of some nodes were counted.
-    pub(crate) fn counted(&mut self, nodes: Range<usize>, rows: &[u64], digits: usize) {
-        if let Self::Found { largest, .. } = self {
+    /// Notes the rows of nodes that were counted just now.
+    pub(crate) fn note_counted(&mut self, nodes: Range<usize>, rows: &[u64], digits: usize) {
+        if let Self::Bounded { largest, .. } = self {
             let mut end = nodes.end;
             while end > nodes.start {
                 let first = ((end - 1) / CHUNK * CHUNK).max(nodes.start);
                 let place = |node: usize| (node - nodes.start) * digits;
                 let rows = rows.get(place(first)..place(end)).unwrap_or_default();
-                largest.add(first / CHUNK, pulp::Arch::new().dispatch(|| bits(rows, digits)));
+                largest.add(first / CHUNK, pulp::Arch::new().dispatch(|| most_bits(rows, digits)));
                 end = first;
             }
         }
     }
 }
 
-/// How many digits hold this many bits, or as many as the rows behind if it is almost that.
-fn steady(bits: u64, behind: usize) -> usize {
+/// How many digits hold so many bits; as many as the rows behind have, if that is one more at most.
+fn steady_width(bits: u64, behind: usize) -> usize {
     let (few, more) = (digits(bits), digits(bits + SLACK));
     if more == behind { more } else { few }
 }
 
-/// The most bits that a row has.
+/// The number of bits of the largest row.
 #[inline(always)]
-fn bits(rows: &[u64], digits: usize) -> u32 {
+fn most_bits(rows: &[u64], digits: usize) -> u32 {
     for place in (0..digits).rev() {
-        // The highest bit that any has is that of the largest.
+        // The highest bit of all rows taken together is the highest bit of the largest row.
         let all = rows.iter().skip(place).step_by(digits).fold(0, |all, digit| all | digit);
         if all > 0 {
             return place as u32 * DIGIT_BITS + (u64::BITS - all.leading_zeros());
@@ -139,13 +143,13 @@ fn bits(rows: &[u64], digits: usize) -> u32 {
     0
 }
 
-/// Bits of the largest counts of chunks, those of larger number first, as far as no chunk of a
-/// smaller number has as many.
+/// The bits of the largest count of every chunk, the last chunks first. Chunks are left out behind which
+/// an earlier chunk has a count at least as large.
 #[derive(Default)]
 pub(crate) struct Largest(Vec<(usize, u32)>);
 
 impl Largest {
-    /// Some counts of a chunk have so many bits, and no chunk of smaller number was added before.
+    /// Notes that a chunk has counts of so many bits; chunks come from the last to the first.
     fn add(&mut self, chunk: usize, bits: u32) {
         if self.0.last().is_some_and(|&(last, most)| last == chunk && most >= bits) {
             return;
@@ -156,7 +160,7 @@ impl Largest {
         self.0.push((chunk, bits));
     }
 
-    /// The most that a chunk has up to this one.
+    /// The most bits of the chunks that were added, up to `chunk`.
     fn before(&self, chunk: usize) -> u32 {
         let beyond = self.0.partition_point(|&(other, _)| other > chunk);
         self.0.get(beyond).map_or(0, |&(_, bits)| bits)
@@ -192,7 +196,7 @@ mod tests {
             let rows = &rows[..rows.len() / digits * digits];
             let integers = rows.chunks(digits).map(crate::graph::exact::digits::integer);
             let wanted = integers.map(|integer| integer.bits()).max().unwrap_or(0);
-            prop_assert_eq!(u64::from(bits(rows, digits)), wanted);
+            prop_assert_eq!(u64::from(most_bits(rows, digits)), wanted);
         }
     }
 }

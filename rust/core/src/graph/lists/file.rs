@@ -1,4 +1,6 @@
-//! Successor lists in a file: only where each list begins is held in memory.
+//! Successor lists in a file. Only the offsets, where each list begins, are held in memory.
+//!
+//! How a file is laid out, and where in it the arrays begin, is the caller's business.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -10,41 +12,41 @@ use crate::error::{Error, Result};
 use crate::graph::lists::csr::{Index, Indices, check_offsets};
 use crate::graph::lists::source::{ListSection, Source, lists_changed};
 
-/// Edges read at a time, unless one list is longer.
-const STRETCH: usize = 1 << 20;
+/// So many edges are read at a time, unless one list is longer.
+const SECTION_EDGES: usize = 1 << 20;
 
-/// Where a file has successor lists, as arrays of little-endian integers.
+/// Successor lists in a file, as arrays of little-endian integers.
 #[derive(Debug, Clone)]
 pub struct FileLists<'a> {
-    /// Where every list begins, and the number of edges.
+    /// Where every list begins, and the number of edges at the end.
     pub(crate) offsets: Indices<'a>,
     place: FilePlace,
 }
 
-/// The file, and where in it arrays are.
+/// A file, and the places of the arrays in it.
 #[derive(Debug, Clone)]
 pub struct FilePlace {
     path: PathBuf,
     file: Arc<File>,
-    /// Size and time of the latest change, when the file was opened.
+    /// The size and the time of the latest change when the file was opened.
     state: (u64, Option<SystemTime>),
     targets: Array,
-    /// Bytes before the multiplicities, 64 bits each.
+    /// The bytes before the multiplicities, which have 64 bits each.
     multiplicity: Option<u64>,
 }
 
 /// An array of integers in a file.
 #[derive(Debug, Clone, Copy)]
 struct Array {
-    /// Bytes before it.
+    /// The bytes before the array.
     start: u64,
-    /// Whether its integers have 64 bits, not 32.
+    /// Whether its integers have 64 bits and not 32.
     wide: bool,
 }
 
 impl FilePlace {
-    /// Opens the file at `path`, which has targets from byte `targets` on, of 64 bits if `wide`,
-    /// else 32; multiplicities of 64 bits from byte `multiplicity` on.
+    /// Opens the file at `path`. It has targets from byte `targets` on, of 64 bits if `wide` and else of
+    /// 32, and, unless `multiplicity` is `None`, multiplicities of 64 bits from that byte on.
     ///
     /// # Errors
     /// [`Error::GraphFile`] if the file cannot be opened.
@@ -55,16 +57,19 @@ impl FilePlace {
         Ok(Self { path: path.into(), file: Arc::new(file), state, targets, multiplicity })
     }
 
+    /// The error for a file that is not as it should be.
     fn broken(&self, reason: &str) -> Error {
         Error::GraphFile { path: self.path.display().to_string(), reason: reason.into() }
     }
 }
 
+/// The error for a file that cannot be read.
 fn failed(path: &Path, error: &io::Error) -> Error {
     let reason = format!("cannot be read: {error}");
     Error::GraphFile { path: path.display().to_string(), reason }
 }
 
+/// What a change of a file would change.
 fn state(metadata: &Metadata) -> (u64, Option<SystemTime>) {
     (metadata.len(), metadata.modified().ok())
 }
@@ -73,27 +78,30 @@ impl<'a> FileLists<'a> {
     /// Lists of `edges` targets in a file.
     ///
     /// # Errors
-    /// [`Error::InvalidGraph`] if `offsets` are none, or end with another number.
+    /// [`Error::InvalidGraph`] if `offsets` does not begin with 0, falls somewhere or does not end with
+    /// `edges`, or if there are more nodes than 32 bits can number.
     pub fn new(place: FilePlace, offsets: Indices<'a>, edges: usize) -> Result<Self> {
         check_offsets(&offsets, edges)?;
         Ok(Self::trusted(place, offsets))
     }
 
-    /// Lists that passed [`FileLists::new`] before.
+    /// Lists that passed [`FileLists::new`] before, without checking them again.
     #[must_use]
     pub fn trusted(place: FilePlace, offsets: Indices<'a>) -> Self {
         Self { offsets, place }
     }
 
+    /// The number of nodes.
     pub(crate) fn nodes(&self) -> usize {
         self.offsets.len().saturating_sub(1)
     }
 
+    /// Whether edges have multiplicities.
     pub(crate) fn has_multiplicity(&self) -> bool {
         self.place.multiplicity.is_some()
     }
 
-    /// Runs `job` with a reader of the file, unless that was written to since it was opened.
+    /// Runs `job` with a reader of the file, unless the file was changed since it was opened.
     pub(crate) fn with_source<T>(
         &self,
         job: impl FnOnce(FileSource<'_>) -> Result<T>,
@@ -136,7 +144,7 @@ macro_rules! with_reader {
 }
 pub(crate) use with_reader;
 
-/// Reads lists stretch by stretch.
+/// Reads lists section by section.
 pub(crate) struct Reader<'f, I> {
     lists: &'f FileLists<'f>,
     targets: Vec<I>,
@@ -144,13 +152,15 @@ pub(crate) struct Reader<'f, I> {
     bytes: Vec<u8>,
 }
 
-/// An integer that is stored with the least byte first.
-pub(crate) trait Stored: Index {
+/// An integer that is stored in a file with the least byte first.
+pub(crate) trait FileInteger: Index {
+    /// The bytes of an integer.
     const BYTES: usize;
+    /// Appends the integers that `bytes` are.
     fn decode(bytes: &[u8], into: &mut Vec<Self>);
 }
 
-impl Stored for u32 {
+impl FileInteger for u32 {
     const BYTES: usize = 4;
 
     fn decode(bytes: &[u8], into: &mut Vec<Self>) {
@@ -158,7 +168,7 @@ impl Stored for u32 {
     }
 }
 
-impl Stored for u64 {
+impl FileInteger for u64 {
     const BYTES: usize = 8;
 
     fn decode(bytes: &[u8], into: &mut Vec<Self>) {
@@ -166,13 +176,13 @@ impl Stored for u64 {
     }
 }
 
-impl<'f, I: Stored> Reader<'f, I> {
+impl<'f, I: FileInteger> Reader<'f, I> {
     fn new(lists: &'f FileLists<'f>) -> Self {
         Self { lists, targets: Vec::new(), multiplicity: Vec::new(), bytes: Vec::new() }
     }
 
     /// Fills `into` with the integers `first..first + count` of an array.
-    fn read<T: Stored>(
+    fn read<T: FileInteger>(
         &mut self,
         start: u64,
         first: usize,
@@ -182,7 +192,7 @@ impl<'f, I: Stored> Reader<'f, I> {
         let place = &self.lists.place;
         let bytes = |count: usize| (count as u64).saturating_mul(T::BYTES as u64);
         let (from, length) = (start.checked_add(bytes(first)), bytes(count));
-        // Before there is room for what is not there.
+        // This is checked before memory is taken for what the file does not have.
         let end = from.and_then(|from| from.checked_add(length));
         let (Some(from), true) = (from, end.is_some_and(|end| end <= place.state.0)) else {
             return Err(place.broken("is shorter than its lists; it is damaged"));
@@ -217,7 +227,7 @@ fn read_exact_at(file: &File, mut bytes: &mut [u8], mut at: u64) -> io::Result<(
     Ok(())
 }
 
-impl<I: Stored> Source for Reader<'_, I> {
+impl<I: FileInteger> Source for Reader<'_, I> {
     type Id = I;
 
     fn offsets(&self) -> &Indices<'_> {
@@ -230,7 +240,7 @@ impl<I: Stored> Source for Reader<'_, I> {
 
     fn before(&mut self, end: usize) -> Result<(usize, ListSection<'_, I>)> {
         let offsets = &self.lists.offsets;
-        let first = stretch(offsets, end, STRETCH);
+        let first = section_before(offsets, end, SECTION_EDGES);
         let (first_edge, last_edge) = (offsets.get(first), offsets.get(end));
         let count = last_edge - first_edge;
         self.read(self.lists.place.targets.start, first_edge, count, |reader| &mut reader.targets)?;
@@ -245,8 +255,8 @@ impl<I: Stored> Source for Reader<'_, I> {
     }
 }
 
-/// The first of the nodes before `end` that have together about as many edges as given.
-fn stretch(offsets: &Indices<'_>, end: usize, edges: usize) -> usize {
+/// The first node of the section before `end` that has about as many edges as given.
+fn section_before(offsets: &Indices<'_>, end: usize, edges: usize) -> usize {
     let from = offsets.get(end).saturating_sub(edges);
     let (mut low, mut high) = (0, end - 1);
     while low < high {
@@ -256,9 +266,10 @@ fn stretch(offsets: &Indices<'_>, end: usize, edges: usize) -> usize {
     low
 }
 
-/// The edges of a file turned round and numbered from the other end. A stretch of as many edges as
-/// there is room for is picked out of the whole file, which is read once for each.
-pub(crate) struct Turned<'f, I> {
+/// Reads the edges of a file turned round, with nodes numbered from the other end. For every section
+/// the whole file is read, and the edges of the section are picked out; so a section has as many edges
+/// as there is room for.
+pub(crate) struct ReversedReader<'f, I> {
     reader: Reader<'f, I>,
     offsets: Indices<'static>,
     targets: Vec<u32>,
@@ -266,8 +277,8 @@ pub(crate) struct Turned<'f, I> {
     room: usize,
 }
 
-impl<'f, I: Stored> Turned<'f, I> {
-    /// Reads the file once to see how many edges come to every node.
+impl<'f, I: FileInteger> ReversedReader<'f, I> {
+    /// Reads the file once to see how many edges lead to every node.
     pub(crate) fn new(mut reader: Reader<'f, I>) -> Result<Self> {
         let nodes = reader.nodes();
         let mut offsets = vec![0u64; nodes + 1];
@@ -283,12 +294,12 @@ impl<'f, I: Stored> Turned<'f, I> {
         for node in 0..nodes {
             offsets[node + 1] += offsets[node];
         }
-        let room = (2 * nodes).max(4 * STRETCH);
+        let room = (2 * nodes).max(4 * SECTION_EDGES);
         Ok(Self { reader, offsets: offsets.into(), targets: vec![], multiplicity: vec![], room })
     }
 }
 
-impl<I: Stored> Source for Turned<'_, I> {
+impl<I: FileInteger> Source for ReversedReader<'_, I> {
     type Id = u32;
 
     fn offsets(&self) -> &Indices<'_> {
@@ -301,7 +312,7 @@ impl<I: Stored> Source for Turned<'_, I> {
 
     fn before(&mut self, end: usize) -> Result<(usize, ListSection<'_, u32>)> {
         let nodes = self.nodes();
-        let first = stretch(&self.offsets, end, self.room);
+        let first = section_before(&self.offsets, end, self.room);
         let first_edge = self.offsets.get(first);
         let count = self.offsets.get(end) - first_edge;
         let weighted = self.reader.lists.has_multiplicity();
@@ -309,7 +320,8 @@ impl<I: Stored> Source for Turned<'_, I> {
         self.targets.resize(count, 0);
         self.multiplicity.clear();
         self.multiplicity.resize(if weighted { count } else { 0 }, 0);
-        // Filled from their ends, lists come in the order that they have in memory.
+        // Lists are filled from their ends, so that their entries come in the order that they have in
+        // memory.
         let mut next: Vec<usize> =
             (first..end).map(|node| self.offsets.get(node + 1) - first_edge).collect();
         let mut last = nodes;

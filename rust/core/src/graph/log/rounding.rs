@@ -12,7 +12,7 @@ use crate::graph::lists::csr::Index;
 use crate::graph::lists::node_set::NodeSet;
 use crate::graph::lists::source::{ListSection, Source, lists_changed};
 use crate::graph::log::scaled_counts::ScaledCounts;
-use crate::graph::survey::blocks::{CHUNK_BITS, Survey, in_sum};
+use crate::graph::survey::blocks::{CHUNK_BITS, Survey, roundings_in_sum};
 use crate::graph::sweep::Sweep;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
@@ -85,7 +85,8 @@ impl<'a> RoundingSweep<'a> {
             }
             // A multiplicity is rounded, and so is the product with it.
             let weighted = if lists.multiplicity.is_some() { 2 } else { 0 };
-            let own = in_sum(list.len()) + weighted + usize::from(self.outputs.contains(node));
+            let own =
+                roundings_in_sum(list.len()) + weighted + usize::from(self.outputs.contains(node));
             most = most.saturating_add(u32::try_from(own).unwrap_or(u32::MAX));
             *self.roundings.get_mut(node)? = most;
             if too_many(most, ROUNDED) && too_many(most, self.scaled.bits(node).saturating_sub(1)) {

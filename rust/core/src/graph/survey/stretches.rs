@@ -1,28 +1,30 @@
-//! Stretches of nodes whose lists repeat the next node's, as in dense layers, or repeat it with every
-//! entry one less, as where a convolution is unrolled. They are found once, and need not be read again
-//! to be counted: all of a stretch follows from its first list.
+//! Stretches of nodes whose lists repeat each other.
+//!
+//! In an unrolled dense layer, all nodes have the same list; in an unrolled convolution, every entry of
+//! a list is one larger than in the list of the node before. Such stretches are found once. All lists
+//! of a stretch follow from its first one, so that the others need not be read to be counted.
 
 use std::ops::Range;
 
 use crate::graph::lists::csr::Index;
 use crate::graph::lists::source::ListSection;
 
-/// Nodes of shifted lists that are counted together.
+/// So many nodes with shifted lists are counted side by side.
 pub(crate) const SIDE_BY_SIDE: usize = 8;
-/// Nodes that are enough to look for stretches among, which are not found in smaller pieces.
+/// Stretches are looked for among at least so many nodes: in smaller pieces they would not be found.
 pub(crate) const ENOUGH: usize = 64;
-/// Entries of lists that are worth remembering because they are repeated.
+/// Repeated lists are worth a stretch if they have at least so many entries.
 const WORTH: usize = 8;
-/// Edges compared in one go, so few that they are still in the cache the next time.
+/// So many edges are compared in one go, so few that they are still in the cache the next time.
 const EDGES: usize = 1 << 12;
-/// Identifiers compared at once.
+/// So many identifiers are compared at once.
 const AT_ONCE: usize = 16;
-/// Stretches looked ahead to at once.
+/// One look ahead reaches so many stretches.
 const AHEAD: usize = 16;
-/// Most nodes passed over after many that begin no stretch.
+/// After many nodes that begin no stretch, up to so many are passed over.
 const MOST_PASSED: usize = 8;
 
-/// Nodes none of which reads another.
+/// Neighbouring nodes whose lists repeat each other, and none of which reads another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stretch {
     first: u32,
@@ -30,40 +32,43 @@ pub(crate) struct Stretch {
     kind: StretchKind,
 }
 
-/// What the list of the next node of a stretch is.
+/// How the list of a node in a stretch follows from that of the node before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StretchKind {
-    /// The same.
+    /// It is the same list.
     Repeated,
     /// Every entry is one larger.
     Shifted,
 }
 
 impl Stretch {
+    /// The nodes of the stretch.
     pub(crate) fn nodes(&self) -> Range<usize> {
         self.first as usize..self.end as usize
     }
 }
 
-/// Goes through nodes from the last to the first: the stretches, and those between them.
+/// Goes through nodes from the last to the first, and cuts them into stretches and what lies between.
 pub(crate) struct StretchCursor<'s> {
     stretches: &'s [Stretch],
-    /// How many of them need no look ahead.
+    /// How many of the next stretches need no look ahead.
     ahead: usize,
 }
 
 impl<'s> StretchCursor<'s> {
-    /// Of nodes before `end`; `stretches` from the last to the first.
+    /// A cursor at `end`; `stretches` are in order from the last to the first.
     pub(crate) fn new(stretches: &'s [Stretch], end: usize) -> Self {
         let passed = stretches.partition_point(|stretch| stretch.first as usize >= end);
         let stretches = stretches.get(passed..).unwrap_or_default();
-        // Who begins within one was there before, and may come again after every node.
+        // A sweep that begins within a stretch has looked ahead there before. It may begin there again
+        // after every node, and must not look ahead every time.
         let within = stretches.first().is_some_and(|stretch| stretch.end as usize > end);
         Self { stretches, ahead: within.into() }
     }
 
-    /// Reads lists around the next stretches from `start` on: most lists of a stretch are not read, so
-    /// these are in no cache, and each by itself would be waited for.
+    /// Reads an entry at either end of the next stretches from `start` on, all at once. Most lists of a
+    /// stretch are never read, so that those at its ends are in no cache, and the sweep would wait for
+    /// each of them.
     #[inline(always)]
     pub(crate) fn look_ahead<I: Index>(&mut self, lists: &ListSection<'_, I>, start: usize) {
         if self.ahead > 0 {
@@ -79,7 +84,8 @@ impl<'s> StretchCursor<'s> {
         self.ahead = AHEAD;
     }
 
-    /// The last nodes of `range`, and whether they are of a stretch, and of which kind.
+    /// The longest range at the end of `range` that lies in one stretch, and the kind of the stretch; or that
+    /// lies in none.
     #[inline(always)]
     pub(crate) fn last(&mut self, range: Range<usize>) -> (Range<usize>, Option<StretchKind>) {
         let (start, end) = (range.start, range.end);
@@ -99,8 +105,7 @@ impl<'s> StretchCursor<'s> {
     }
 }
 
-/// Edges that are read to count the nodes of a range, mostly: one list tells the counts of all nodes
-/// that repeat it.
+/// About how many edges are read to count the nodes of a range: a repeated list is read only once.
 pub(crate) fn edges_read<I: Index>(
     stretches: &[Stretch],
     lists: &ListSection<'_, I>,
@@ -117,20 +122,19 @@ pub(crate) fn edges_read<I: Index>(
     edges
 }
 
-/// Successor lists to be looked through.
-pub(crate) struct Lists<'l, O, I> {
+/// Successor lists that are looked through for stretches.
+pub(crate) struct ListTable<'l, O, I> {
     pub(crate) offsets: &'l [O],
-    /// The edge that `targets` begins with.
+    /// The number of the edge that `targets` begins with.
     pub(crate) first_edge: usize,
     pub(crate) targets: &'l [I],
 }
 
-impl<O: Index, I: Index> Lists<'_, O, I> {
-    /// Puts down the stretches among `nodes`, from the last to the first, behind those among the
-    /// nodes that follow.
+impl<O: Index, I: Index> ListTable<'_, O, I> {
+    /// Adds the stretches among `nodes` to `found`, from the last to the first. `found` has the stretches
+    /// among the nodes that follow, and its latest one may go on.
     #[inline(always)]
     pub(crate) fn find(&self, nodes: Range<usize>, found: &mut Vec<Stretch>) {
-        // The latest one may go on.
         let goes_on = |latest: &Stretch| latest.first as usize == nodes.end;
         let more = usize::from(found.last().is_some_and(goes_on));
         let (mut end, mut passed) = (nodes.end + more, 1);
@@ -147,49 +151,50 @@ impl<O: Index, I: Index> Lists<'_, O, I> {
         }
     }
 
-    /// The list of a node.
+    /// The list of a node, if it is there.
     #[inline(always)]
     fn list(&self, node: usize) -> Option<&[I]> {
         let place = |node: usize| self.offsets.get(node)?.position().checked_sub(self.first_edge);
         self.targets.get(place(node)?..place(node + 1)?)
     }
 
-    /// The stretch of the last nodes from `start` to before `end`, and the least node it leads to.
+    /// The longest stretch that ends at `end` and begins no earlier than `start`, and the least node that it
+    /// leads to; `None` if there is none worth it.
     #[inline(always)]
     fn stretch_before(&self, start: usize, end: usize) -> Option<(Stretch, usize)> {
         let (before, last) = (self.list(end - 2)?, self.list(end - 1)?);
         let by = before.first()?.steps_to(*last.first()?);
-        // Mostly that is enough to know.
+        // In most cases this is enough to know that there is none.
         let short = by == 0 && last.len() < WORTH;
         if by > 1 || before.len() != last.len() || short {
             return None;
         }
         let (first, least, kind) = if by == 0 {
-            (self.alike::<0>(start, end)?, usize::MAX, StretchKind::Repeated)
+            (self.first_alike::<0>(start, end)?, usize::MAX, StretchKind::Repeated)
         } else {
-            // None may lead to another; what is beyond is not even looked at, lest it be looked at
-            // again and again.
+            // No node of a stretch may lead to another. Nodes beyond are not even looked at; they would
+            // be looked at again for the next stretch.
             let least = last.iter().map(|id| id.position()).min()?;
             let room = least.saturating_sub(end);
-            let first = self.alike::<1>(start.max((end - 1).saturating_sub(room)), end)?;
+            let first = self.first_alike::<1>(start.max((end - 1).saturating_sub(room)), end)?;
             (first, least.saturating_sub(end - 1 - first), StretchKind::Shifted)
         };
         Some((Stretch { first: first as u32, end: end as u32, kind }, least))
     }
 
-    /// The first of the nodes from `start` to before `end` whose lists are each `BY` less than the
-    /// next one's.
+    /// The first node, from `start` on, of the longest range that ends at `end` and in which every list is
+    /// that of the next node less `BY`.
     #[inline(always)]
-    fn alike<const BY: usize>(&self, start: usize, end: usize) -> Option<usize> {
+    fn first_alike<const BY: usize>(&self, start: usize, end: usize) -> Option<usize> {
         let degree = self.list(end - 1)?.len();
         let most = (EDGES / degree).max(1);
         let mut first = end - 1;
         loop {
-            let nodes = self.as_long(start..first, degree, most)?;
+            let nodes = self.equally_long(start..first, degree, most)?;
             let stop = self.offsets.get(first)?.position().checked_sub(self.first_edge)?;
             let lists = self.targets.get(stop.checked_sub(nodes * degree)?..stop + degree)?;
             let (before, after) = (lists.get(..nodes * degree)?, lists.get(degree..)?);
-            let found = following::<BY, I>(before, after) / degree;
+            let found = count_following::<BY, I>(before, after) / degree;
             first -= found;
             if found < most {
                 return Some(first);
@@ -197,9 +202,9 @@ impl<O: Index, I: Index> Lists<'_, O, I> {
         }
     }
 
-    /// How many of the last lists have so many entries, of at most so many lists.
+    /// How many lists in a row at the end of `nodes` have `degree` entries, up to `most`.
     #[inline(always)]
-    fn as_long(&self, nodes: Range<usize>, degree: usize, most: usize) -> Option<usize> {
+    fn equally_long(&self, nodes: Range<usize>, degree: usize, most: usize) -> Option<usize> {
         let starts = self.offsets.get(nodes.clone())?;
         let mut expected = self.offsets.get(nodes.end)?.position();
         let mut found = 0;
@@ -214,8 +219,9 @@ impl<O: Index, I: Index> Lists<'_, O, I> {
     }
 }
 
-/// Adds a stretch that leads to nodes from `least` on, if it is worth it. It may share its last node
-/// with the first of the latest one, and then goes on with it or leaves the node to it.
+/// Adds a stretch that leads to nodes from `least` on, if it is long enough; says whether it did. The
+/// stretch may share its last node with the first node of the latest stretch. Then it extends that
+/// stretch if both are of one kind, or else leaves the node to it.
 #[inline(always)]
 fn add(found: &mut Vec<Stretch>, mut stretch: Stretch, least: usize) -> bool {
     if let Some(latest) = found.last_mut().filter(|latest| latest.first + 1 == stretch.end) {
@@ -233,12 +239,13 @@ fn add(found: &mut Vec<Stretch>, mut stretch: Stretch, least: usize) -> bool {
     worth_it
 }
 
-/// How many of the last of `after` are `BY` more than their like in `before`, about.
+/// About how many entries in a row, at the end of both slices, are `BY` larger in `after` than in
+/// `before`.
 #[inline(always)]
-fn following<const BY: usize, I: Index>(before: &[I], after: &[I]) -> usize {
+fn count_following<const BY: usize, I: Index>(before: &[I], after: &[I]) -> usize {
     let ((rest, before), (others, after)) =
         (before.as_rchunks::<AT_ONCE>(), after.as_rchunks::<AT_ONCE>());
-    // Without leaving a chunk early, so that all of it is compared at once.
+    // A chunk is never left early, so that all of it is compared at once.
     let follows = |before: &[I], after: &[I]| {
         before.iter().zip(after).fold(true, |alike, (a, b)| alike & (a.plus(BY) == *b))
     };
@@ -278,14 +285,14 @@ mod tests {
         lists
     }
 
-    /// What is found among all nodes, looked through in pieces from the last one on.
+    /// The stretches among all nodes, which are looked through in pieces from the last one on.
     fn found(lists: &[Vec<u32>], piece: usize) -> Vec<Stretch> {
         let mut offsets = vec![0u64];
         for list in lists {
             offsets.push(offsets[offsets.len() - 1] + list.len() as u64);
         }
         let targets = lists.concat();
-        let graph = Lists { offsets: &offsets, first_edge: 0, targets: &targets };
+        let graph = ListTable { offsets: &offsets, first_edge: 0, targets: &targets };
         let (mut found, mut end) = (Vec::new(), lists.len());
         while end > 0 {
             let start = end.saturating_sub(piece);
@@ -298,8 +305,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { max_shrink_iters: 500, ..ProptestConfig::with_cases(300) })]
 
-        /// All nodes of a stretch have the lists that its first one tells, and none reads another;
-        /// stretches follow each other from the last to the first.
+        /// All nodes of a stretch have the lists that follow from its first list, and none reads
+        /// another. Stretches follow each other from the last to the first.
         #[test]
         fn stretches_are_what_they_say(
             kinds in prop::collection::vec((0u8..3, 1usize..60), 1..8),
@@ -330,7 +337,7 @@ mod tests {
             for stretch in found(&lists, piece) {
                 kinds[usize::from(stretch.kind == StretchKind::Shifted)] += stretch.nodes().len();
             }
-            // Some nodes are passed over before the first of a stretch is looked at.
+            // A few nodes may be passed over before a stretch is noticed.
             let most = [140, 148];
             for (nodes, most) in kinds.into_iter().zip(most) {
                 assert!((most - MOST_PASSED..=most).contains(&nodes), "{kinds:?}, pieces {piece}");

@@ -1,4 +1,7 @@
-//! The engine: carries counts through links, adds them up, keeps their runs short.
+//! How the engine adds up counts that arrive at a tensor over several links.
+//!
+//! Counts arrive as a [`Contribution`], whose maps may wait: applied together, or as part of a sum, they
+//! cost less.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,17 +18,19 @@ use crate::network::maps::matrix::RunMatrix;
 use crate::network::maps::runs::Runs;
 use crate::number::Number;
 
-/// Works on count tensors, with pooled memory.
+/// Works on count tensors. Each of its operations takes tensors and gives back their memory.
 pub(crate) struct Engine<'a, N: Number> {
     pub(crate) arena: Arena<N::Lane>,
     scratch: Scratch<N::Lane>,
     pub(crate) monitor: &'a Monitor<'a>,
+    /// The latest reductions.
     recent: VecDeque<Reduction<N>>,
 }
 
-/// A sum over a tensor that may be asked for again: a convolution, the norm after it and the
-/// activation after that pass the same counts on, and all want their total.
+/// A sum over a tensor that may be wanted again. A convolution, the norm after it and the activation after
+/// that, for example, pass the same counts on, and all of them want the total.
 struct Reduction<N: Number> {
+    /// The version of the contents that were summed.
     version: u64,
     lane_axis: usize,
     maps: Vec<(usize, AxisMap)>,
@@ -35,7 +40,7 @@ struct Reduction<N: Number> {
 /// How many reductions are remembered.
 const REMEMBERED: usize = 8;
 
-/// Counts on their way to a source: a tensor whose axes are the source's, and the maps still to be
+/// Counts on their way to a source: a tensor with the axes of the source, and maps that are still to be
 /// applied to some of them.
 #[derive(Clone)]
 pub(crate) struct Contribution<N: Number> {
@@ -50,8 +55,8 @@ impl<N: Number> From<CountTensor<N>> for Contribution<N> {
 }
 
 impl<N: Number> Contribution<N> {
-    /// The same with scales made factors, so that only maps between several runs are left.
-    pub(crate) fn absorbed(self) -> Self {
+    /// The same counts, with scales turned into factors, so that only maps between several runs are left.
+    pub(crate) fn absorb_scales(self) -> Self {
         let Self { mut tensor, mut maps } = self;
         maps.retain(|(axis, map)| {
             let plain = matches!(map.matrix, RunMatrix::Scale(_) | RunMatrix::Identity);
@@ -66,17 +71,17 @@ impl<N: Number> Contribution<N> {
         Self { tensor, maps }
     }
 
-    /// Whether the maps had better be applied later, as part of sums: none makes fewer runs of many,
-    /// and weights stay small enough for the sums to fit into lanes.
+    /// Whether the maps had better be applied later, as part of sums: if no map reduces the number of runs
+    /// much, and weights are so small that the sums will fit into lanes.
     pub(crate) fn may_wait(&self) -> bool {
         self.maps.iter().all(|(axis, map)| {
             2 * map.runs.len() > self.tensor.axes[*axis].len() && map.matrix.heaviest() <= 8
         })
     }
 
-    /// Runs along each axis once all maps are applied.
+    /// The runs along each axis when all maps are applied.
     fn axes(&self) -> Arc<[Runs]> {
-        mapped(&self.tensor.axes, &self.maps)
+        axes_after(&self.tensor.axes, &self.maps)
     }
 }
 
@@ -88,7 +93,7 @@ impl<'a, N: Number> Engine<'a, N> {
         Self { arena, scratch: Scratch::new(), monitor, recent: VecDeque::new() }
     }
 
-    /// Sets out on `steps` tensors.
+    /// Sets out on so many tensors.
     pub(crate) fn start(&self, steps: usize) {
         self.monitor.start(steps as u64);
     }
@@ -120,7 +125,7 @@ impl<'a, N: Number> Engine<'a, N> {
         let pairs = axes.iter().zip(collected.axes.iter());
         let union: Arc<[Runs]> = pairs.map(|(a, b)| a.union(b)).collect();
         if contribution.maps.is_empty() && union == axes && union != collected.axes {
-            // What arrives is the finer of the two: add the coarser to it.
+            // What arrives has the finer runs, so that the coarser counts are added to it.
             let Contribution { tensor, .. } = contribution;
             return self.accumulate(Some(tensor), collected.into());
         }
@@ -147,7 +152,7 @@ impl<'a, N: Number> Engine<'a, N> {
         self.reduce(tensor, maps)
     }
 
-    /// Applies maps that fit one pass, or remembers the result.
+    /// Applies maps that fit one pass. If they reduce the tensor much, the result is remembered.
     fn reduce(
         &mut self,
         tensor: CountTensor<N>,
@@ -164,8 +169,8 @@ impl<'a, N: Number> Engine<'a, N> {
             known.version == version && known.lane_axis == lane_axis && known.maps == maps
         });
         if let Some(known) = known {
-            // The lengths of axes with a single run may differ, as do the factors.
-            let axes = mapped(&tensor.axes, &maps);
+            // Axes with a single run may have other lengths here, and the factors may differ.
+            let axes = axes_after(&tensor.axes, &maps);
             let factors = tensor.factors.clone();
             self.arena.give(tensor);
             return Ok(CountTensor { axes, factors, ..known.result.clone() });
@@ -180,13 +185,14 @@ impl<'a, N: Number> Engine<'a, N> {
         Ok(result)
     }
 
-    /// Applies maps until the rest fits one pass: one along the lanes, one along an axis of rows.
+    /// Applies maps until the others fit one pass: one map along the lanes and one along an axis of rows.
     fn reduce_maps(&mut self, contribution: Contribution<N>) -> Result<Contribution<N>> {
-        let Contribution { mut tensor, mut maps } = contribution.absorbed();
+        let Contribution { mut tensor, mut maps } = contribution.absorb_scales();
         let growth = |tensor: &CountTensor<N>, axis: usize, map: &AxisMap| {
             map.runs.len() as f64 / tensor.axes[axis].len() as f64
         };
-        // What shrinks most comes last and is applied first; of equals, rows before lanes.
+        // The map that shrinks the tensor most comes last, and is applied first. Among equal maps, one
+        // along an axis of rows comes before one along the lanes.
         maps.sort_by(|(a, x), (b, y)| {
             growth(&tensor, *b, y).total_cmp(&growth(&tensor, *a, x)).then(b.cmp(a))
         });
@@ -205,7 +211,7 @@ impl<'a, N: Number> Engine<'a, N> {
         Ok(Contribution { tensor, maps })
     }
 
-    /// `collected + contribution`, whose runs agree.
+    /// The sum of two tensors whose runs agree.
     fn add(
         &mut self,
         collected: CountTensor<N>,
@@ -235,6 +241,7 @@ impl<'a, N: Number> Engine<'a, N> {
         Ok(tensor)
     }
 
+    /// Multiplies all counts by a factor.
     fn multiply(&mut self, tensor: CountTensor<N>, factor: u64) -> Result<CountTensor<N>> {
         if factor <= N::MAX_SCALE {
             return self.map(tensor, &[], factor, None);
@@ -245,14 +252,16 @@ impl<'a, N: Number> Engine<'a, N> {
         if low == 0 { Ok(upper) } else { self.map(tensor, &[], low, Some(upper)) }
     }
 
+    /// Splits runs so that they become those of `finer`.
     fn refine(&mut self, tensor: CountTensor<N>, finer: &[Runs]) -> Result<CountTensor<N>> {
         let pairs = tensor.axes.iter().zip(finer).enumerate().filter(|(_, (a, b))| a != b);
         let maps = pairs.map(|(axis, (a, b))| (axis, AxisMap::refinement(a, b))).collect();
         self.finish(Contribution { tensor, maps })
     }
 
-    /// One pass: at most one map along the lanes and one along an axis of rows, times `scale`, plus
-    /// `collected`. Factors of `tensor` stay factors of the result; with `collected` it has none.
+    /// Makes one pass: applies at most one map along the lanes and one along an axis of rows, multiplies by
+    /// `scale`, and adds `collected`. The factors of `tensor` stay factors of the result; with
+    /// `collected` there must be none.
     fn map(
         &mut self,
         tensor: CountTensor<N>,
@@ -264,7 +273,7 @@ impl<'a, N: Number> Engine<'a, N> {
         let lane_axis = lane_axis_of(&tensor, maps).max(varying);
         let tensor = self.with_lanes(tensor, lane_axis)?;
         let collected = collected.map(|c| self.with_lanes(c, lane_axis)).transpose()?;
-        let axes = mapped(&tensor.axes, maps);
+        let axes = axes_after(&tensor.axes, maps);
         let weight = maps.iter().fold(u128::from(scale), |weight, (_, map)| {
             weight.saturating_mul(map.matrix.heaviest().into())
         });
@@ -319,7 +328,7 @@ impl<'a, N: Number> Engine<'a, N> {
         Ok(result)
     }
 
-    /// A tensor with room for its counts, not yet written.
+    /// A tensor whose counts are still to be written.
     pub(crate) fn fresh(
         &mut self,
         axes: Arc<[Runs]>,
@@ -349,8 +358,8 @@ impl<'a, N: Number> Engine<'a, N> {
     }
 }
 
-/// Runs along each axis once `maps` are applied.
-fn mapped(axes: &Arc<[Runs]>, maps: &[(usize, AxisMap)]) -> Arc<[Runs]> {
+/// The runs along each axis when `maps` are applied.
+fn axes_after(axes: &Arc<[Runs]>, maps: &[(usize, AxisMap)]) -> Arc<[Runs]> {
     let mut axes = Arc::clone(axes);
     for (axis, map) in maps {
         if axes[*axis] != map.runs {
@@ -360,7 +369,7 @@ fn mapped(axes: &Arc<[Runs]>, maps: &[(usize, AxisMap)]) -> Arc<[Runs]> {
     axes
 }
 
-/// Multiplies `weight` into a list of factors, kept few.
+/// Multiplies `weight` into a list of factors, into the last of them if the product stays small.
 pub(crate) fn push_factor(factors: &mut SmallVec<[u64; 2]>, weight: u64) {
     match factors.last_mut().map(|last| (last.saturating_mul(weight), last)) {
         Some((product, last)) if product <= 1 << 30 => *last = product,
@@ -374,6 +383,7 @@ fn lane_axis_of<N: Number>(tensor: &CountTensor<N>, maps: &[(usize, AxisMap)]) -
     maps.iter().map(|(axis, _)| *axis).fold(tensor.lane_axis.max(tensor.last_varying()), usize::max)
 }
 
+/// The map of a pass along an axis of rows, if there is one.
 fn row_map_of<'m, N: Number>(
     tensor: &CountTensor<N>,
     map: Option<&'m (usize, AxisMap)>,

@@ -1,4 +1,6 @@
-//! Memory for counts: handed out, taken back, watched.
+//! The memory of an engine: handed out, taken back and watched.
+//!
+//! Buffers that nobody uses any more go back to a reserve, from which later counts take them.
 
 use std::sync::Arc;
 
@@ -13,15 +15,21 @@ pub(crate) struct Arena<L: 'static> {
     reserve: &'static Reserve<L>,
     free: Vec<Vec<L>>,
     limit: u64,
-    /// Bytes on loan or free.
+    /// The bytes of all buffers, on loan or free.
     held: u64,
+    /// The bytes on loan.
     loaned: u64,
+    /// The most bytes on loan at once.
     peak: u64,
+    /// The bytes that would be on loan in the run that is planned for.
     planned: u64,
+    /// The most of these at once.
     planned_peak: u64,
+    /// The tensor that was worked on at the planned peak.
     peak_tensor: String,
-    /// Bits a plane has in the run that is planned for.
+    /// The bits of a plane in the run that is planned for.
     planned_radix: u64,
+    /// How many versions of contents there are so far.
     versions: u64,
     /// The tensor being worked on, for messages.
     pub(crate) tensor: String,
@@ -34,7 +42,8 @@ impl<L: 'static> Drop for Arena<L> {
 }
 
 impl<L: Copy + Default> Arena<L> {
-    /// At most `limit` bytes; besides, adds up what planes of `planned_radix` bits would take.
+    /// An arena that hands out at most `limit` bytes. It also adds up what the same counts would take in
+    /// planes of `planned_radix` bits: this is the run that is planned for.
     pub(crate) fn new(reserve: &'static Reserve<L>, limit: u64, planned_radix: u64) -> Self {
         let free = reserve.take_all();
         Self {
@@ -53,14 +62,14 @@ impl<L: Copy + Default> Arena<L> {
         }
     }
 
-    /// A buffer of at least `cells * planes` lanes with arbitrary contents, for counts of `bits`.
+    /// A buffer of at least `cells * planes` lanes with arbitrary contents, for counts of so many bits.
     pub(crate) fn take(&mut self, cells: usize, planes: usize, bits: u64) -> Result<Buffer<L>> {
         let overflow = || Error::SizeOverflow { what: format!("the counts of '{}'", self.tensor) };
         let length = with_room(cells.checked_mul(planes).ok_or_else(overflow)?);
         let fits =
             |lanes: &Vec<L>| (length..=length.saturating_add(length / 4)).contains(&lanes.len());
         let pooled = if length >= LEAST_POOLED { self.free.len() } else { 0 };
-        // The one returned last is the one most likely still in the cache.
+        // The buffer that was returned last is the one that is most likely still in the cache.
         let lanes = match self.free[..pooled].iter().rposition(fits) {
             Some(at) => self.free.remove(at),
             None => self.allocate(length)?,
@@ -73,8 +82,8 @@ impl<L: Copy + Default> Arena<L> {
         Ok(Buffer { lanes, bytes, planned, version: self.new_version() })
     }
 
-    /// Plans for counts of `bits` in a buffer that is written again in place. In the run that is
-    /// planned for they may have outgrown it, and need another beside it for a while.
+    /// Accounts for a buffer that is written again in place, with counts of so many bits. In the run that is
+    /// planned for, the counts may have outgrown the buffer, and need another one beside it for a while.
     pub(crate) fn rewrite(&mut self, buffer: &mut Buffer<L>, cells: usize, bits: u64) {
         let planned = self.plan(cells, bits);
         self.planned = self.planned.saturating_add(planned).saturating_sub(buffer.planned);
@@ -82,7 +91,7 @@ impl<L: Copy + Default> Arena<L> {
         buffer.version = self.new_version();
     }
 
-    /// Bytes for counts of `bits` in the run that is planned for, on top of what is planned.
+    /// The bytes that counts of so many bits take in the run that is planned for, on top of what is planned.
     fn plan(&mut self, cells: usize, bits: u64) -> u64 {
         let planes = usize::try_from(bits.div_ceil(self.planned_radix).max(1));
         let lanes = with_room(cells.saturating_mul(planes.unwrap_or(usize::MAX)));
@@ -94,12 +103,16 @@ impl<L: Copy + Default> Arena<L> {
         planned
     }
 
-    /// A version for contents that are about to be written.
+    /// A new version, for contents that are about to be written.
     fn new_version(&mut self) -> u64 {
         self.versions += 1;
         self.versions
     }
 
+    /// A new buffer; unused ones are let go if there would be too many bytes otherwise.
+    ///
+    /// # Errors
+    /// [`Error::MemoryLimit`].
     fn allocate(&mut self, length: usize) -> Result<Vec<L>> {
         let bytes = (length as u64).saturating_mul(size_of::<L>() as u64);
         while self.held.saturating_add(bytes) > self.limit {
@@ -118,7 +131,7 @@ impl<L: Copy + Default> Arena<L> {
         Ok(vec![L::default(); length])
     }
 
-    /// Takes a tensor's buffer back, if nobody else uses it.
+    /// Takes the buffer of a tensor back, if nobody else uses it.
     pub(crate) fn give<N: Number<Lane = L>>(&mut self, tensor: CountTensor<N>) {
         let Some(buffer) = Arc::into_inner(tensor.buffer).filter(|buffer| buffer.bytes > 0) else {
             return;
@@ -132,12 +145,13 @@ impl<L: Copy + Default> Arena<L> {
         }
     }
 
-    /// Most bytes on loan at once.
+    /// The most bytes that were on loan at once.
     pub(crate) fn peak(&self) -> u64 {
         self.peak
     }
 
-    /// Most bytes the run that is planned for would have on loan at once, and where.
+    /// The most bytes that the run that is planned for would have on loan at once, and the tensor that is
+    /// worked on then.
     pub(crate) fn planned_peak(&self) -> (u64, &str) {
         (self.planned_peak, &self.peak_tensor)
     }

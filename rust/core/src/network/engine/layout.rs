@@ -1,4 +1,4 @@
-//! Moving cells: other lanes, other runs, other places.
+//! How the engine moves cells of a tensor: to other lanes, to longer runs, or one link further.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::network::maps::runs::{PerAxis, Runs};
 use crate::number::Number;
 
 impl<N: Number> Engine<'_, N> {
-    /// The same counts with `lane_axis` laid out in lanes; axes after it must have a single run.
+    /// The same counts, with `lane_axis` laid out in lanes; axes after it must have a single run.
     pub(crate) fn with_lanes(
         &mut self,
         mut tensor: CountTensor<N>,
@@ -72,7 +72,7 @@ impl<N: Number> Engine<'_, N> {
     }
 
     /// Joins neighbouring runs with equal counts, and lays out the last varying axis in lanes. Unless
-    /// `fully`, single indices stay apart where little would be gained: they need no weights.
+    /// `fully` is set, runs of single indices stay apart where little would be gained: they need no weights.
     pub(crate) fn compact(
         &mut self,
         tensor: CountTensor<N>,

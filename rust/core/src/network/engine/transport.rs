@@ -1,4 +1,5 @@
-//! Carrying counts backwards through a link: from the axes of its target to those of its source.
+//! How the engine carries counts backwards through a link, from the axes of its target to those of its
+//! source.
 
 use smallvec::{SmallVec, smallvec};
 
@@ -14,29 +15,29 @@ use crate::number::Number;
 
 /// The part of a link that concerns one axis of either side.
 #[derive(Clone, Copy)]
-struct Part<'r> {
+struct LinkPart<'r> {
     relation: &'r Relation,
     source: Option<usize>,
     target: Option<usize>,
 }
 
-/// A link axis by axis. A reshape that only adds or drops axes of length one is no reshape.
-struct Parts<'r> {
-    single: SmallVec<[Part<'r>; 6]>,
+/// A link, axis by axis. A reshape that only adds or drops axes of length one is a renaming of axes.
+struct LinkParts<'r> {
+    single: SmallVec<[LinkPart<'r>; 6]>,
     reshapes: Vec<&'r AxisRelation>,
 }
 
-/// Where the runs of some source axes come from in the target.
-struct Regrouped {
+/// Where the runs of some source axes come from: from some axes of the target.
+struct AxisGroup {
     source_axes: PerAxis<usize>,
     target_axes: PerAxis<usize>,
     runs: Vec<Runs>,
-    /// For each cell over `runs`, the cell over the runs of the target axes.
+    /// For every cell over `runs`, the cell over the runs of the target axes that it lies in.
     cells: Vec<u32>,
 }
 
 impl<N: Number> Engine<'_, N> {
-    /// What `link` hands to its source when its target counts `counts`. Maps that wait in `counts`
+    /// What `link` hands to its source when its target has the counts `counts`. Maps that wait in `counts`
     /// are followed by those of the link.
     pub(crate) fn carry(
         &mut self,
@@ -52,7 +53,7 @@ impl<N: Number> Engine<'_, N> {
             to_shape: target.shape.clone(),
             reason,
         };
-        let parts = Parts::of(link, source, target);
+        let parts = LinkParts::of(link, source, target);
         let (mut tensor, mut waiting) = (counts.tensor.clone(), &counts.maps[..]);
         if !waiting.is_empty() && !parts.reshapes.is_empty() {
             tensor = self.finish(counts.clone())?;
@@ -81,7 +82,7 @@ impl<N: Number> Engine<'_, N> {
             let maps = std::mem::take(&mut maps);
             let on_target = maps.into_iter().map(|(axis, _, map)| (axis, map)).collect();
             tensor = self.finish(Contribution { tensor, maps: on_target })?;
-            let groups = groups(&tensor, &parts, source).map_err(invalid)?;
+            let groups = axis_groups(&tensor, &parts, source).map_err(invalid)?;
             let tensor = self.rearrange(tensor, &groups, source)?;
             return Ok(Contribution { tensor, maps: Vec::new() });
         }
@@ -89,9 +90,9 @@ impl<N: Number> Engine<'_, N> {
         Ok(Contribution { tensor, maps: maps.into_iter().map(|(_, to, map)| (to, map)).collect() })
     }
 
-    /// Tells apart all indices of axes under a window whose runs are short anyway: shifted sums
-    /// over single indices are cheaper than weighted rows.
-    fn prepare(&mut self, tensor: CountTensor<N>, parts: &Parts<'_>) -> Result<CountTensor<N>> {
+    /// Splits the runs of axes under a window into single indices, where runs are short anyway: sums of
+    /// shifted lanes are cheaper than weighted sums.
+    fn prepare(&mut self, tensor: CountTensor<N>, parts: &LinkParts<'_>) -> Result<CountTensor<N>> {
         let mut maps = Vec::new();
         for part in &parts.single {
             if let (Relation::Window(_) | Relation::TransposedWindow(_), Some(axis)) =
@@ -109,12 +110,12 @@ impl<N: Number> Engine<'_, N> {
         self.finish(Contribution { tensor, maps })
     }
 
-    /// Renames the axes of a tensor from those of the target to those of the source, in which
-    /// varying axes stand in the same order.
+    /// Renames the axes of a tensor from those of the target to those of the source. Axes that vary must
+    /// have the same order in both.
     fn relabel(
         &mut self,
         tensor: CountTensor<N>,
-        parts: &Parts<'_>,
+        parts: &LinkParts<'_>,
         source: &Tensor,
     ) -> Result<CountTensor<N>> {
         let target_lanes = tensor.last_varying();
@@ -134,12 +135,12 @@ impl<N: Number> Engine<'_, N> {
         Ok(tensor)
     }
 
-    /// Moves cells where axes change places or are reshaped, as `groups` say; all other maps have been
-    /// applied.
+    /// Moves cells where axes change places or are reshaped, as `groups` say. All other maps of the link
+    /// must have been applied.
     fn rearrange(
         &mut self,
         tensor: CountTensor<N>,
-        groups: &[Regrouped],
+        groups: &[AxisGroup],
         source: &Tensor,
     ) -> Result<CountTensor<N>> {
         let mut axes: PerAxis<Runs> = source.shape.iter().map(|&n| Runs::single(n)).collect();
@@ -174,7 +175,7 @@ impl<N: Number> Engine<'_, N> {
     }
 }
 
-/// Cells between neighbours along each axis.
+/// For every axis, how many cells lie between neighbours along it.
 fn steps(lengths: &[usize]) -> Vec<usize> {
     let mut steps = vec![1; lengths.len()];
     for axis in (1..lengths.len()).rev() {
@@ -183,25 +184,31 @@ fn steps(lengths: &[usize]) -> Vec<usize> {
     steps
 }
 
-impl<'r> Parts<'r> {
+impl<'r> LinkParts<'r> {
+    /// The parts of a link.
     fn of(link: &'r Link, source: &Tensor, target: &Tensor) -> Self {
         let mut parts = Self { single: SmallVec::new(), reshapes: Vec::new() };
         for relation in &link.relations {
             if relation.relation != Relation::Reshape {
-                parts.single.push(Part {
+                parts.single.push(LinkPart {
                     relation: &relation.relation,
                     source: relation.source_axes.first().copied(),
                     target: relation.target_axes.first().copied(),
                 });
-            } else if !parts.renames(relation, source, target) {
+            } else if !parts.take_as_renaming(relation, source, target) {
                 parts.reshapes.push(relation);
             }
         }
         parts
     }
 
-    /// Takes a reshape for a renaming of axes, if it is one.
-    fn renames(&mut self, relation: &AxisRelation, source: &Tensor, target: &Tensor) -> bool {
+    /// Takes a reshape as a renaming of axes, and says whether it is one.
+    fn take_as_renaming(
+        &mut self,
+        relation: &AxisRelation,
+        source: &Tensor,
+        target: &Tensor,
+    ) -> bool {
         let long = |tensor: &Tensor, axes: &[usize]| -> PerAxis<usize> {
             axes.iter().copied().filter(|&axis| tensor.shape[axis] > 1).collect()
         };
@@ -214,15 +221,15 @@ impl<'r> Parts<'r> {
         let dropped = relation.target_axes.iter().filter(|axis| !to.contains(axis));
         for (source, target) in pairs.chain(dropped.map(|&t| (None, Some(t)))) {
             let relation = if source.is_some() { &Relation::Same } else { &Relation::Sum };
-            self.single.push(Part { relation, source, target });
+            self.single.push(LinkPart { relation, source, target });
         }
         true
     }
 }
 
-impl Regrouped {
-    /// A single axis whose runs stay.
-    fn alone(source: usize, target: usize, runs: &Runs) -> Self {
+impl AxisGroup {
+    /// A single axis, which keeps its runs.
+    fn of_one_axis(source: usize, target: usize, runs: &Runs) -> Self {
         Self {
             source_axes: smallvec![source],
             target_axes: smallvec![target],
@@ -232,10 +239,10 @@ impl Regrouped {
     }
 }
 
-/// Whether varying axes keep their order and nothing that varies is reshaped.
+/// Whether axes that vary keep their order, and none of them is reshaped.
 fn is_in_order<N: Number>(
     tensor: &CountTensor<N>,
-    parts: &Parts<'_>,
+    parts: &LinkParts<'_>,
     maps: &[(usize, usize, AxisMap)],
 ) -> bool {
     let varies = |axis: &usize| !tensor.axes[*axis].is_single();
@@ -251,30 +258,31 @@ fn is_in_order<N: Number>(
     varying.is_sorted_by_key(|&(_, to)| to)
 }
 
-/// Where the runs of all source axes come from.
-fn groups<N: Number>(
+/// Where the runs of all source axes come from, group by group.
+fn axis_groups<N: Number>(
     tensor: &CountTensor<N>,
-    parts: &Parts<'_>,
+    parts: &LinkParts<'_>,
     source: &Tensor,
-) -> Compiled<Vec<Regrouped>> {
+) -> Compiled<Vec<AxisGroup>> {
     let mut groups = Vec::new();
     for part in &parts.single {
         if let (Some(to), Some(from)) = (part.source, part.target) {
-            groups.push(Regrouped::alone(to, from, &tensor.axes[from]));
+            groups.push(AxisGroup::of_one_axis(to, from, &tensor.axes[from]));
         }
     }
     for reshape in &parts.reshapes {
-        groups.push(regroup(tensor, reshape, source)?);
+        groups.push(group_of_reshape(tensor, reshape, source)?);
     }
     Ok(groups)
 }
 
-/// The runs of a reshape's source axes, each cell of which lies in one cell of its target axes.
-fn regroup<N: Number>(
+/// The source axes of a reshape, with runs such that every cell over them lies in one cell over the target
+/// axes.
+fn group_of_reshape<N: Number>(
     tensor: &CountTensor<N>,
     reshape: &AxisRelation,
     source: &Tensor,
-) -> Compiled<Regrouped> {
+) -> Compiled<AxisGroup> {
     let target: Vec<&Runs> = reshape.target_axes.iter().map(|&axis| &tensor.axes[axis]).collect();
     let source_axes: PerAxis<usize> = reshape.source_axes[..].into();
     let target_axes: PerAxis<usize> = reshape.target_axes[..].into();
@@ -302,10 +310,10 @@ fn regroup<N: Number>(
     }
     let cells =
         starts.iter().map(|start| flat[ends.partition_point(|end| end <= start)].1).collect();
-    Ok(Regrouped { source_axes, target_axes, runs, cells })
+    Ok(AxisGroup { source_axes, target_axes, runs, cells })
 }
 
-/// The runs over several axes in row-major order: lengths, and which cell each lies in.
+/// The runs of several axes taken as one, in row-major order: their lengths, and the cell of each.
 fn flatten(axes: &[&Runs]) -> Compiled<Vec<(u64, u32)>> {
     let Some((outer, rest)) = axes.split_first() else { return Ok(vec![(1, 0)]) };
     let inner = flatten(rest)?;
@@ -328,7 +336,7 @@ fn flatten(axes: &[&Runs]) -> Compiled<Vec<(u64, u32)>> {
     Ok(flat)
 }
 
-/// Runs along axes of these lengths such that no cell crosses one of the `ends`.
+/// Adds runs along axes of the given lengths, such that no cell over them crosses one of the `ends`.
 fn split(ends: &[u64], lengths: &[u64], runs: &mut Vec<Runs>) {
     let Some((&outer, rest)) = lengths.split_first() else { return };
     let inner: u64 = rest.iter().product();
@@ -344,6 +352,7 @@ fn split(ends: &[u64], lengths: &[u64], runs: &mut Vec<Runs>) {
     split(&inside, rest, runs);
 }
 
+/// The runs between breaks, of which the last ends the axis.
 fn runs_between(mut breaks: Vec<u64>) -> Runs {
     breaks.sort_unstable();
     breaks.dedup();

@@ -1,20 +1,20 @@
-//! Lane maps: an axis map applied along the lanes of one plane.
+//! Lane maps: matrices between runs, made ready to be applied along the lanes of one plane.
 
 use crate::network::kernels::vector::{add_three, add_to, add_two, copy, total};
 use crate::network::maps::matrix::{Phase, RunMatrix};
 use crate::number::Semiring;
 
-/// An axis map made ready to run over lanes.
+/// A matrix that is ready to be applied along lanes.
 pub(crate) enum LaneMap {
     /// Lanes stay where they are.
     Identity,
     /// Every lane is lane 0.
     Fill,
-    /// Shifted sums over a margin of zeros, one for each residue of the output lane.
+    /// Sums of shifted lanes, with a margin of zeros; one phase for every residue of the output lane.
     Band { phases: Vec<Phase>, before: usize, after: usize },
-    /// Ranges that have lanes `common` in common: its sum, extended to both sides.
+    /// Sums over ranges that all contain the lanes `common`, whose sum is computed once.
     Nested { low: Vec<u32>, high: Vec<u32>, common: (usize, usize) },
-    /// Weighted rows.
+    /// Weighted sums.
     Sparse { offsets: Vec<u32>, entries: Vec<(u32, u64)> },
 }
 
@@ -46,7 +46,7 @@ impl LaneMap {
         }
     }
 
-    /// Margins for the band, unless they would dwarf the lanes.
+    /// A band with its margins, unless these would be much longer than the lanes.
     fn band(phases: &[Phase], from: usize, to: usize) -> Option<Self> {
         let (mut before, mut after) = (0, 0);
         for (f, phase) in phases.iter().enumerate().filter(|(_, phase)| phase.count > 0) {
@@ -63,6 +63,7 @@ impl LaneMap {
         })
     }
 
+    /// Any matrix as weighted sums.
     pub(crate) fn sparse(matrix: &RunMatrix, from: usize, to: usize) -> Self {
         let (mut offsets, mut entries, mut row) = (vec![0], Vec::new(), Vec::new());
         for j in 0..to {
@@ -73,7 +74,7 @@ impl LaneMap {
         Self::Sparse { offsets, entries }
     }
 
-    /// Zeros wanted before and after the lanes.
+    /// How many zeros the lanes need before and after them.
     pub(crate) fn margins(&self) -> (usize, usize) {
         match self {
             Self::Band { before, after, .. } => (*before, *after),
@@ -81,38 +82,39 @@ impl LaneMap {
         }
     }
 
-    /// Maps the lanes in `padded`, after `margins().0` zeros, to the first `kept` lanes of `out`.
+    /// Maps the lanes of `padded`, which has `margins().0` zeros before them, to the first `kept` lanes of
+    /// `out`.
     #[inline(always)]
     pub(crate) fn apply<S: Semiring>(
         &self,
         padded: &[S::Lane],
         kept: usize,
         out: &mut [S::Lane],
-        spare: &mut Spare<S::Lane>,
+        scratch: &mut LaneScratch<S::Lane>,
     ) {
         match self {
             Self::Identity => copy(&padded[..out.len()], out),
             Self::Fill => out[..kept].fill(padded[0]),
             Self::Band { phases, before, .. } => {
                 if let [phase] = phases[..] {
-                    shifted_sum::<S>(padded, *before, phase, out, spare);
-                    // Beyond the lanes kept, windows still reach back to the last ones.
+                    shifted_sum::<S>(padded, *before, phase, out, scratch);
+                    // Windows beyond the lanes that are kept still reach back to the last lanes.
                     out[kept..].fill(S::ZERO);
                     return;
                 }
                 if let [even, odd] = phases[..] {
-                    interleaved_sum::<S>(padded, *before, (even, odd), &mut out[..kept], spare);
+                    interleaved_sum::<S>(padded, *before, (even, odd), &mut out[..kept], scratch);
                     return;
                 }
                 let out = &mut out[..kept];
                 for (f, &phase) in phases.iter().enumerate().take(out.len()) {
-                    let mut part = std::mem::take(&mut spare.phase);
+                    let mut part = std::mem::take(&mut scratch.phase);
                     part.resize((out.len() - f).div_ceil(phases.len()), S::ZERO);
-                    shifted_sum::<S>(padded, *before, phase, &mut part, spare);
+                    shifted_sum::<S>(padded, *before, phase, &mut part, scratch);
                     for (to, &sum) in out[f..].iter_mut().step_by(phases.len()).zip(&part) {
                         *to = sum;
                     }
-                    spare.phase = part;
+                    scratch.phase = part;
                 }
             }
             Self::Nested { low, high, common: (first, last) } => {
@@ -136,35 +138,35 @@ impl LaneMap {
 }
 
 /// Scratch space of lane maps.
-pub(crate) struct Spare<L> {
+pub(crate) struct LaneScratch<L> {
     phase: Vec<L>,
     other: Vec<L>,
     doubled: Vec<L>,
     doubling: Vec<L>,
 }
 
-impl<L> Spare<L> {
+impl<L> LaneScratch<L> {
     pub(crate) fn new() -> Self {
         Self { phase: Vec::new(), other: Vec::new(), doubled: Vec::new(), doubling: Vec::new() }
     }
 }
 
-/// The sums of two phases, in turn.
+/// The sums of two phases, which alternate.
 #[inline(always)]
 fn interleaved_sum<S: Semiring>(
     padded: &[S::Lane],
     before: usize,
     (even, odd): (Phase, Phase),
     out: &mut [S::Lane],
-    spare: &mut Spare<S::Lane>,
+    scratch: &mut LaneScratch<S::Lane>,
 ) {
     let half = out.len().div_ceil(2);
     let (mut first, mut second) =
-        (std::mem::take(&mut spare.phase), std::mem::take(&mut spare.other));
+        (std::mem::take(&mut scratch.phase), std::mem::take(&mut scratch.other));
     first.resize(half, S::ZERO);
     second.resize(half, S::ZERO);
-    shifted_sum::<S>(padded, before, even, &mut first, spare);
-    shifted_sum::<S>(padded, before, odd, &mut second, spare);
+    shifted_sum::<S>(padded, before, even, &mut first, scratch);
+    shifted_sum::<S>(padded, before, odd, &mut second, scratch);
     let (pairs, last) = out.as_chunks_mut::<2>();
     for ((pair, &a), &b) in pairs.iter_mut().zip(&first).zip(&second) {
         *pair = [a, b];
@@ -172,7 +174,7 @@ fn interleaved_sum<S: Semiring>(
     if let ([last], Some(&sum)) = (last, first.last()) {
         *last = sum;
     }
-    (spare.phase, spare.other) = (first, second);
+    (scratch.phase, scratch.other) = (first, second);
 }
 
 /// `out[m] = sum of padded[before + offset + m + u * step] for u < count`.
@@ -182,7 +184,7 @@ fn shifted_sum<S: Semiring>(
     before: usize,
     phase: Phase,
     out: &mut [S::Lane],
-    spare: &mut Spare<S::Lane>,
+    scratch: &mut LaneScratch<S::Lane>,
 ) {
     if phase.count == 0 {
         out.fill(S::ZERO);
@@ -195,7 +197,7 @@ fn shifted_sum<S: Semiring>(
         1 => copy(at(0), out),
         2 => add_two::<S>(at(0), at(1), out),
         3 => add_three::<S>(at(0), at(1), at(2), out),
-        count => doubling_sum::<S>(&padded[first..], count as usize, step, out, spare),
+        count => doubling_sum::<S>(&padded[first..], count as usize, step, out, scratch),
     }
 }
 
@@ -207,27 +209,27 @@ fn doubling_sum<S: Semiring>(
     count: usize,
     step: usize,
     out: &mut [S::Lane],
-    spare: &mut Spare<S::Lane>,
+    scratch: &mut LaneScratch<S::Lane>,
 ) {
     let needed = out.len() + (count - 1) * step;
-    spare.doubled.clear();
-    spare.doubled.extend_from_slice(&lanes[..needed]);
+    scratch.doubled.clear();
+    scratch.doubled.extend_from_slice(&lanes[..needed]);
     out.fill(S::ZERO);
     let (mut width, mut shift) = (1, 0);
     loop {
         if count & width != 0 {
             let n = out.len();
-            add_to::<S>(&spare.doubled[shift * step..][..n], out);
+            add_to::<S>(&scratch.doubled[shift * step..][..n], out);
             shift += width;
         }
         if 2 * width > count {
             return;
         }
-        let kept = spare.doubled.len() - width * step;
-        spare.doubling.clear();
-        let pairs = spare.doubled[..kept].iter().zip(&spare.doubled[width * step..]);
-        spare.doubling.extend(pairs.map(|(&a, &b)| S::add(a, b)));
-        std::mem::swap(&mut spare.doubled, &mut spare.doubling);
+        let kept = scratch.doubled.len() - width * step;
+        scratch.doubling.clear();
+        let pairs = scratch.doubled[..kept].iter().zip(&scratch.doubled[width * step..]);
+        scratch.doubling.extend(pairs.map(|(&a, &b)| S::add(a, b)));
+        std::mem::swap(&mut scratch.doubled, &mut scratch.doubling);
         width *= 2;
     }
 }

@@ -1,16 +1,16 @@
-//! Mixing rows: the lanes of one plane, added up from several rows and mapped along the lanes.
+//! Mixing rows: one plane of several rows, added up and mapped along the lanes.
 
 use crate::network::count_tensor::CountTensor;
-use crate::network::kernels::lanes::{LaneMap, Spare};
+use crate::network::kernels::lanes::{LaneMap, LaneScratch};
 use crate::network::kernels::vector::{add_three, add_two, add_weighted, copy};
 use crate::number::Number;
 
-/// The lanes that a row of the result is mixed from.
+/// What a row of the result is mixed from.
 #[derive(Clone, Copy)]
 pub(crate) enum Mix<'a, L> {
-    /// Weighted rows of the source: first lane of each row's first plane, and weight.
+    /// Weighted rows of the source: the place of the first lane of every row, and its weight.
     Rows(&'a [(usize, u64)]),
-    /// Rows that have been added up already.
+    /// A sum of rows that was computed before.
     Block(&'a [L]),
 }
 
@@ -18,12 +18,13 @@ pub(crate) enum Mix<'a, L> {
 pub(crate) struct Mixer<L> {
     padded: Vec<L>,
     pub(crate) mapped: Vec<L>,
-    spare: Spare<L>,
+    scratch: LaneScratch<L>,
 }
 
 impl<L: Copy + Default> Mixer<L> {
+    /// Empty buffers.
     pub(crate) fn new() -> Self {
-        Self { padded: Vec::new(), mapped: Vec::new(), spare: Spare::new() }
+        Self { padded: Vec::new(), mapped: Vec::new(), scratch: LaneScratch::new() }
     }
 
     /// Makes room for rows of `from` lanes that are mapped to `to`.
@@ -35,9 +36,9 @@ impl<L: Copy + Default> Mixer<L> {
         self.mapped.resize(to, L::default());
     }
 
-    /// Plane number `plane` of the source's planes, rows added up and lanes mapped.
+    /// Adds up one plane of the rows and maps its lanes. `plane` counts the planes of the source.
     #[inline(always)]
-    pub(crate) fn mixed<'s, N: Number<Lane = L>>(
+    pub(crate) fn mix<'s, N: Number<Lane = L>>(
         &'s mut self,
         source: &'s CountTensor<N>,
         mix: Mix<'s, L>,
@@ -57,7 +58,7 @@ impl<L: Copy + Default> Mixer<L> {
             if matches!(lanes, LaneMap::Identity) {
                 return lane;
             }
-            lanes.apply::<N>(lane, kept, &mut self.mapped, &mut self.spare);
+            lanes.apply::<N>(lane, kept, &mut self.mapped, &mut self.scratch);
             return &self.mapped;
         }
         let before = lanes.margins().0;
@@ -78,7 +79,7 @@ impl<L: Copy + Default> Mixer<L> {
         if matches!(lanes, LaneMap::Identity) {
             return &self.padded[..width];
         }
-        lanes.apply::<N>(&self.padded, kept, &mut self.mapped, &mut self.spare);
+        lanes.apply::<N>(&self.padded, kept, &mut self.mapped, &mut self.scratch);
         &self.mapped
     }
 }

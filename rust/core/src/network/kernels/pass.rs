@@ -1,35 +1,42 @@
-//! One pass over a count tensor: a map along one axis of rows, a map along the lanes, a scale, and
-//! the sum with what is there already, row by row and plane by plane.
+//! One pass over a count tensor, row by row and plane by plane.
+//!
+//! A pass applies a map along one of the axes that rows are numbered by and a map along the lanes,
+//! multiplies by a scale, and adds the result to what is there already. A row of the source or of the
+//! result is a cell over the axes before the lane axis.
 
 use crate::error::{Error, Result};
 use crate::machine::monitor::Monitor;
 use crate::network::count_tensor::CountTensor;
 use crate::network::kernels::lanes::LaneMap;
 use crate::network::kernels::mixer::{Mix, Mixer};
-use crate::network::kernels::sliding::{self, Class, Middle, Nested, Queue};
+use crate::network::kernels::sliding::{self, MiddleSum, NestedPlan, SlidingQueue, WindowClass};
 use crate::network::kernels::vector::{add_to, add_weighted, copy, settle, weigh};
 use crate::network::maps::matrix::RunMatrix;
 use crate::number::Number;
 
 /// A map along one of the axes that rows are numbered by.
 pub(crate) struct RowMap<'a> {
+    /// The map.
     pub(crate) matrix: &'a RunMatrix,
-    /// Rows of the axes after the mapped one.
+    /// The number of rows over the axes after the mapped one.
     pub(crate) inner: usize,
-    /// Runs of the mapped axis in the source and in the result.
+    /// The runs of the mapped axis in the source.
     pub(crate) from: usize,
+    /// The runs of the mapped axis in the result.
     pub(crate) to: usize,
 }
 
 /// What the result is added to.
 pub(crate) enum Base<'a, N: Number> {
+    /// Nothing.
     Nothing,
-    /// The result's own buffer, which holds this many planes.
+    /// What is in the buffer of the result, which holds this many planes.
     InPlace(usize),
+    /// Another tensor with the runs of the result.
     Other(&'a CountTensor<N>),
 }
 
-/// Where a pass writes: rows of `stride` lanes, planes from lane `start` of a row on.
+/// The shape of the buffer that a pass writes: see [`CountTensor`].
 #[derive(Clone, Copy)]
 pub(crate) struct Target {
     pub(crate) lanes: usize,
@@ -40,10 +47,11 @@ pub(crate) struct Target {
     pub(crate) planes: usize,
 }
 
-/// See the module.
+/// A pass: see the module.
 pub(crate) struct Pass<'a, N: Number> {
     pub(crate) source: &'a CountTensor<N>,
     pub(crate) row_map: RowMap<'a>,
+    /// The map along the lanes.
     pub(crate) lane_matrix: &'a RunMatrix,
     pub(crate) scale: u64,
     pub(crate) base: Base<'a, N>,
@@ -54,8 +62,8 @@ pub(crate) struct Pass<'a, N: Number> {
 pub(crate) struct Scratch<L> {
     mixer: Mixer<L>,
     carry: Vec<L>,
-    queue: Queue<L>,
-    middle: Middle<L>,
+    queue: SlidingQueue<L>,
+    middle: MiddleSum<L>,
     entries: Vec<(u32, u64)>,
     mix: Vec<(usize, u64)>,
 }
@@ -65,24 +73,24 @@ impl<L: Copy + Default> Scratch<L> {
         Self {
             mixer: Mixer::new(),
             carry: Vec::new(),
-            queue: Queue::new(),
-            middle: Middle::new(),
+            queue: SlidingQueue::new(),
+            middle: MiddleSum::new(),
             entries: Vec::new(),
             mix: Vec::new(),
         }
     }
 }
 
-/// A pass whose sums fit into lanes, to be compiled for every instruction set: everything it calls
-/// is inlined, so that all of it is vectorised.
-struct Narrow<'a, N: Number> {
+/// A pass whose sums fit into lanes, compiled for every instruction set. Everything that it calls is
+/// inlined, so that all of it is vectorised.
+struct NarrowPass<'a, N: Number> {
     pass: &'a Pass<'a, N>,
     out: &'a mut [N::Lane],
     scratch: &'a mut Scratch<N::Lane>,
     monitor: &'a Monitor<'a>,
 }
 
-impl<N: Number> pulp::NullaryFnOnce for Narrow<'_, N> {
+impl<N: Number> pulp::NullaryFnOnce for NarrowPass<'_, N> {
     type Output = Result<()>;
 
     #[inline(always)]
@@ -103,9 +111,10 @@ impl<N: Number> Pass<'_, N> {
         if weight > N::HEADROOM {
             return self.run_wide(weight, out, monitor);
         }
-        pulp::Arch::new().dispatch(Narrow { pass: self, out, scratch, monitor })
+        pulp::Arch::new().dispatch(NarrowPass { pass: self, out, scratch, monitor })
     }
 
+    /// Runs a pass whose sums fit into lanes.
     #[inline(always)]
     fn run_narrow(
         &self,
@@ -139,7 +148,7 @@ impl<N: Number> Pass<'_, N> {
         self.each_row(outer, out, &lanes, scratch, monitor)
     }
 
-    /// Every row of the result from its own few rows of the source.
+    /// Writes every row of the result from its own few rows of the source.
     #[inline(always)]
     fn each_row(
         &self,
@@ -167,11 +176,11 @@ impl<N: Number> Pass<'_, N> {
         Ok(())
     }
 
-    /// The rows of the result that belong to one class of windows.
+    /// Writes the rows of the result that belong to one class of windows.
     #[inline(always)]
     fn slide(
         &self,
-        class: &Class,
+        class: &WindowClass,
         (o, q): (usize, usize),
         out: &mut [N::Lane],
         lanes: &LaneMap,
@@ -197,14 +206,15 @@ impl<N: Number> Pass<'_, N> {
         Ok(())
     }
 
-    /// Adds up the rows `first..last`, unless that has been done; `alone` if there is one such sum.
+    /// Adds up the rows `first..last` of one place, unless their sum is known. The sum is remembered only if
+    /// it is `alone`, the only one of its kind in the pass.
     #[inline(always)]
     fn add_up(
         &self,
         (first, last): (usize, usize),
         (o, q): (usize, usize),
         alone: bool,
-        middle: &mut Middle<N::Lane>,
+        middle: &mut MiddleSum<N::Lane>,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
         let RowMap { inner, from, .. } = self.row_map;
@@ -213,7 +223,7 @@ impl<N: Number> Pass<'_, N> {
         if alone && known == (version, first, last) {
             return Ok(());
         }
-        // Not known until it is complete.
+        // The sum is not valid until it is complete, and an interruption may come before.
         middle.version = 0;
         let source_row = |x: usize| self.source.row((o * from + x) * inner + q);
         middle.sum.clear();
@@ -226,11 +236,12 @@ impl<N: Number> Pass<'_, N> {
         Ok(())
     }
 
-    /// The rows of the result, each the sum of the middle rows and a few more.
+    /// Writes the rows of the result, each of which is a multiple of the sum of the middle rows and a few
+    /// rows more.
     #[inline(always)]
     fn nested(
         &self,
-        plan: &Nested,
+        plan: &NestedPlan,
         (o, q): (usize, usize),
         out: &mut [N::Lane],
         lanes: &LaneMap,
@@ -287,7 +298,7 @@ impl<N: Number> Pass<'_, N> {
                 }
                 continue;
             }
-            let mixed = mixer.mixed(self.source, mix, relative, lanes, kept);
+            let mixed = mixer.mix(self.source, mix, relative, lanes, kept);
             match (add, self.scale == 1) {
                 (false, true) => settle::<N, false, false>(out, mixed, 1, carry),
                 (true, true) => settle::<N, true, false>(out, mixed, 1, carry),
@@ -297,7 +308,7 @@ impl<N: Number> Pass<'_, N> {
         }
     }
 
-    /// Puts what the result is added to into `out`; whether there is anything.
+    /// Puts what the result is added to into `out`; says whether there is anything.
     #[inline(always)]
     fn base_plane(&self, row: usize, plane: usize, out: &mut [N::Lane]) -> bool {
         match &self.base {
@@ -314,7 +325,8 @@ impl<N: Number> Pass<'_, N> {
         }
     }
 
-    /// The same for weights whose sums do not fit into a lane; adds to nothing and does not scale.
+    /// Runs a pass with weights whose sums do not fit into lanes. Such a pass adds to nothing and does not
+    /// scale.
     fn run_wide(&self, weight: u64, out: &mut [N::Lane], monitor: &Monitor<'_>) -> Result<()> {
         if weight == u64::MAX {
             let what = "the number of edges into one element".into();
@@ -341,7 +353,7 @@ impl<N: Number> Pass<'_, N> {
         Ok(())
     }
 
-    /// One cell of the result of a wide pass.
+    /// Writes one cell of the result of a wide pass.
     fn wide_cell<'r>(
         &self,
         row: usize,

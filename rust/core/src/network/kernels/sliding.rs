@@ -1,30 +1,29 @@
-//! Sliding sums of rows without subtraction.
+//! Sums of rows under a window that slides over them, without subtraction.
 //!
-//! A window that slides over rows is summed as a queue of two stacks: suffix sums of the rows it
-//! entered with, and one running sum of the rows that came since. Every row is added three times
-//! whatever the size of the window, and nothing is ever subtracted, which floating point could not
-//! afford.
+//! The window is a queue made of two stacks: suffix sums of the rows that it began with, and one running
+//! sum of the rows that came since. Every row is added three times, whatever the size of the window.
+//! Nothing is ever subtracted, since floating-point sums would lose their digits.
 
 use crate::network::maps::matrix::RunMatrix;
 
-/// Windows over the rows `first, first + step, ...`.
-pub(crate) struct Class {
+/// Windows over the rows `first`, `first + step`, and so on.
+pub(crate) struct WindowClass {
     pub(crate) first: usize,
     pub(crate) step: usize,
-    pub(crate) windows: Vec<Window>,
+    pub(crate) windows: Vec<RowWindow>,
 }
 
-/// Result `to` sums the rows number `low..high` of a class.
+/// A window: row `to` of the result is the sum of the rows `low..high` of its class.
 #[derive(Clone, Copy)]
-pub(crate) struct Window {
+pub(crate) struct RowWindow {
     pub(crate) to: usize,
     pub(crate) low: usize,
     pub(crate) high: usize,
 }
 
-/// The classes of a map whose windows are wide enough to be worth sliding; in each class both ends
-/// of the windows rise, empty windows aside.
-pub(crate) fn classes(matrix: &RunMatrix, from: usize, to: usize) -> Option<Vec<Class>> {
+/// The classes of windows of a matrix, if its windows are wide enough to be worth sliding. In every class
+/// both ends of the windows rise, but for empty windows.
+pub(crate) fn classes(matrix: &RunMatrix, from: usize, to: usize) -> Option<Vec<WindowClass>> {
     match matrix {
         RunMatrix::Band(phases) if phases.iter().any(|phase| phase.count > 4) => {
             let mut found = Vec::new();
@@ -32,61 +31,68 @@ pub(crate) fn classes(matrix: &RunMatrix, from: usize, to: usize) -> Option<Vec<
                 let step = phase.step as usize;
                 let residues = step.min(from).max(1);
                 let start = found.len();
-                found.extend((0..residues).map(|first| Class { first, step, windows: Vec::new() }));
+                found.extend((0..residues).map(|first| WindowClass {
+                    first,
+                    step,
+                    windows: Vec::new(),
+                }));
                 for (m, j) in (f..to).step_by(phases.len()).enumerate() {
                     let (first, count) = phase.clip(m as u64, from as u64);
                     let (first, count) = (first as usize, count as usize);
                     let low = first / step;
                     let class = if count == 0 { 0 } else { first % step };
-                    found[start + class].windows.push(Window { to: j, low, high: low + count });
+                    found[start + class].windows.push(RowWindow { to: j, low, high: low + count });
                 }
             }
             Some(found)
         }
-        RunMatrix::Ranges { low, high } if work(low, high) > 4 * (from + to) => {
-            let window = |j: usize| Window { to: j, low: low[j] as usize, high: high[j] as usize };
-            let mut windows: Vec<Window> = (0..to).map(window).collect();
+        RunMatrix::Ranges { low, high } if rows_added(low, high) > 4 * (from + to) => {
+            let window =
+                |j: usize| RowWindow { to: j, low: low[j] as usize, high: high[j] as usize };
+            let mut windows: Vec<RowWindow> = (0..to).map(window).collect();
             if low.first() > low.last() || high.first() > high.last() {
                 windows.reverse();
             }
-            Some(vec![Class { first: 0, step: 1, windows }])
+            Some(vec![WindowClass { first: 0, step: 1, windows }])
         }
         _ => None,
     }
 }
 
-/// The sum of the middle rows of a tensor, which several of its reductions share: the total and
-/// the sums under the taps of a window differ in a few rows at the ends.
-pub(crate) struct Middle<L> {
-    /// The contents it was taken from, and which rows.
+/// The sum of the middle rows of a tensor, which several reductions share. The total and the sums under
+/// the taps of a window, for example, differ only in a few rows at the ends.
+pub(crate) struct MiddleSum<L> {
+    /// The version of the contents that were summed; 0 if the sum is not valid.
     pub(crate) version: u64,
+    /// The rows that were summed are `first..last`.
     pub(crate) first: usize,
     pub(crate) last: usize,
     pub(crate) sum: Vec<L>,
 }
 
-/// A reduction in terms of the sum of the rows `first..last`: for each result the weight of that
-/// sum, and what else it adds up.
-pub(crate) struct Nested {
+/// A reduction in terms of the sum of the rows `first..last`: for every row of the result the weight of
+/// that sum, and the other rows that it adds.
+pub(crate) struct NestedPlan {
     pub(crate) first: usize,
     pub(crate) last: usize,
     pub(crate) results: Vec<(u64, Vec<(u32, u64)>)>,
 }
 
-impl<L> Middle<L> {
+impl<L> MiddleSum<L> {
+    /// No sum yet.
     pub(crate) fn new() -> Self {
         Self { version: 0, first: 0, last: 0, sum: Vec::new() }
     }
 
-    /// Plans the reduction by `matrix` of `from` rows to `to`, if most of each result is one sum over
-    /// the middle; preferably one that is known already.
+    /// Plans the reduction of `from` rows to `to` by `matrix`, if most of every result is one sum over middle
+    /// rows. A sum that is known already is preferred.
     pub(crate) fn plan(
         &self,
         matrix: &RunMatrix,
         from: usize,
         to: usize,
         version: u64,
-    ) -> Option<Nested> {
+    ) -> Option<NestedPlan> {
         if 4 * to > from
             || from < 8
             || !matches!(matrix, RunMatrix::Ranges { .. } | RunMatrix::Sparse { .. })
@@ -106,7 +112,7 @@ impl<L> Middle<L> {
         if known && (self.first - first) + (last.saturating_sub(self.last)) <= 4 {
             (first, last) = (self.first, self.last);
         } else if (first, last) == (0, from) {
-            // Leave out the ends, so that the window of the layer before can use the sum.
+            // The ends are left out, so that the window of the layer before can use the sum, too.
             (first, last) = (1, from - 1);
         }
         let beyond: usize = results.iter().map(|(_, row)| row.len()).sum();
@@ -116,11 +122,11 @@ impl<L> Middle<L> {
         for (_, row) in &mut results {
             row.retain(|&(run, _)| !(first..last).contains(&(run as usize)));
         }
-        Some(Nested { first, last, results })
+        Some(NestedPlan { first, last, results })
     }
 }
 
-/// The weight of a row at the centre of `from`, and the range around it that has that weight.
+/// The weight of the central one of `from` rows, and the range around it that has the same weight.
 fn plateau(row: &[(u32, u64)], from: usize) -> (u64, usize, usize) {
     let centre = from / 2;
     let at = row.partition_point(|&(run, _)| (run as usize) < centre);
@@ -135,23 +141,26 @@ fn plateau(row: &[(u32, u64)], from: usize) -> (u64, usize, usize) {
     (weight, centre - below, centre + above + 1)
 }
 
-/// How many rows all ranges add up, one by one.
-fn work(low: &[u32], high: &[u32]) -> usize {
+/// How many rows are added if every range is summed by itself.
+fn rows_added(low: &[u32], high: &[u32]) -> usize {
     low.iter().zip(high).map(|(l, h)| (h - l) as usize).sum()
 }
 
-/// The two stacks.
-pub(crate) struct Queue<L> {
+/// The two stacks: see the module.
+pub(crate) struct SlidingQueue<L> {
     suffixes: Vec<L>,
+    /// The running sum of the rows that came since.
     recent: Vec<L>,
     sum: Vec<L>,
-    /// The suffix sums reach from row `bottom` to row `pivot`, the running sum on to `reached`.
+    /// The suffix sums are those of the rows `bottom..pivot`.
     bottom: usize,
     pivot: usize,
+    /// The running sum is that of the rows `pivot..reached`.
     reached: usize,
 }
 
-impl<L: Copy + Default> Queue<L> {
+impl<L: Copy + Default> SlidingQueue<L> {
+    /// An empty queue.
     pub(crate) fn new() -> Self {
         Self {
             suffixes: Vec::new(),
@@ -163,17 +172,17 @@ impl<L: Copy + Default> Queue<L> {
         }
     }
 
-    /// Starts over.
+    /// Begins with other rows.
     pub(crate) fn reset(&mut self) {
         self.pivot = 0;
     }
 
-    /// The sum of the rows `window.low..window.high`, each of `width` lanes. Windows come in order
-    /// and are not empty.
+    /// The sum of the rows `window.low..window.high`, each of `width` lanes. Windows must come in order and
+    /// must not be empty.
     #[inline(always)]
     pub(crate) fn sum<'r>(
         &mut self,
-        window: Window,
+        window: RowWindow,
         width: usize,
         row: impl Fn(usize) -> &'r [L],
         add: impl Fn(L, L) -> L,
@@ -181,7 +190,7 @@ impl<L: Copy + Default> Queue<L> {
     where
         L: 'r,
     {
-        let Window { low, high, .. } = window;
+        let RowWindow { low, high, .. } = window;
         if low >= self.pivot {
             (self.bottom, self.pivot, self.reached) = (low, high, high);
             self.suffixes.resize((high - low) * width, L::default());

@@ -1,5 +1,7 @@
-//! Loops over lanes. All slices are cut to one length first: that is the form in which the compiler
-//! turns them into vector instructions without leftovers, rows being filled up to whole vectors.
+//! The innermost loops, over lanes.
+//!
+//! All slices are cut to one length first. In this form the compiler turns loops into vector
+//! instructions, and there are no leftovers, since rows are filled up to whole vectors.
 
 use crate::network::count_tensor::VECTOR;
 use crate::number::{Number, Semiring};
@@ -68,7 +70,7 @@ pub(crate) fn add_three<S: Semiring>(
     }
 }
 
-/// The sum of some lanes.
+/// The sum of all lanes.
 #[inline(always)]
 pub(crate) fn total<S: Semiring>(lanes: &[S::Lane]) -> S::Lane {
     let (chunks, rest) = lanes.as_chunks::<VECTOR>();
@@ -88,7 +90,7 @@ pub(crate) fn total<S: Semiring>(lanes: &[S::Lane]) -> S::Lane {
     strands.into_iter().fold(sum, |sum, strand| S::add(sum, strand))
 }
 
-/// [`Number::settle`], lane by lane: digits to `out`, the rest to `carry`.
+/// Applies [`Number::settle`] lane by lane; digits go to `out`, what they carry to `carry`.
 #[inline(always)]
 pub(crate) fn settle<N: Number, const ADD: bool, const SCALED: bool>(
     out: &mut [N::Lane],

@@ -1,22 +1,22 @@
-//! Axis maps: the transposed action of a relation on the runs of a target axis.
+//! Axis maps: what a relation does to counts along one axis.
 //!
-//! Counts flow backwards, so a source index receives the sum over the target indices that read it.
-//! Expressed between runs, that is a small non-negative integer matrix, kept in the form that is
-//! cheapest to apply.
+//! Counts flow backwards, so that a source index receives the sum over the target indices that read it:
+//! the transposed relation. Between runs, this is a small matrix of non-negative integers.
 
 use crate::network::maps::matrix::{Compiled, Phase, RunMatrix, SparseBuilder};
 use crate::network::maps::progression::{overlap, tap_range, transposed_tap_range, window_phases};
 use crate::network::maps::runs::Runs;
 use crate::network::relation::{Relation, Window};
 
-/// Most runs along one axis; beyond this the description itself would not fit.
+/// The most runs along one axis. A description of more runs would not fit into memory itself.
 pub(crate) const MAX_RUNS: u64 = 1 << 24;
 
-/// A relation's transposed action on given runs.
+/// The transposed action of a relation on given runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AxisMap {
-    /// Runs along the source axis.
+    /// The runs along the source axis.
     pub(crate) runs: Runs,
+    /// How they gather from the runs of the target axis.
     pub(crate) matrix: RunMatrix,
 }
 
@@ -80,7 +80,7 @@ impl AxisMap {
         }
     }
 
-    /// For every run of `finer`, the run that contains it.
+    /// The map that gives every run of `finer` the count of the run that contains it.
     pub(crate) fn refinement(runs: &Runs, finer: &Runs) -> Self {
         let matrix = if runs == finer {
             RunMatrix::Identity
@@ -91,7 +91,7 @@ impl AxisMap {
         Self { runs: finer.clone(), matrix }
     }
 
-    /// Follows this map by a refinement of its runs.
+    /// This map, followed by a refinement of its runs.
     pub(crate) fn refined(self, finer: &Runs) -> Self {
         if self.runs == *finer {
             return self;
@@ -109,7 +109,7 @@ impl AxisMap {
         Self { runs: finer.clone(), matrix: RunMatrix::Sparse { offsets, entries } }
     }
 
-    /// This map after `first`, which starts from an axis of `start` runs.
+    /// This map after `first`, which is applied to an axis of `start` runs.
     pub(crate) fn after(self, first: &Self, start: usize) -> Self {
         if matches!(self.matrix, RunMatrix::Identity) {
             return first.clone();
@@ -136,6 +136,7 @@ impl AxisMap {
         Self { runs: self.runs, matrix: RunMatrix::Sparse { offsets, entries } }
     }
 
+    /// The map that gives every source index the total over the target.
     fn total(target: &Runs, source: u64) -> Self {
         let matrix = if target.is_single() {
             RunMatrix::Scale(target.extent())
@@ -148,6 +149,7 @@ impl AxisMap {
         Self { runs: Runs::single(source), matrix }
     }
 
+    /// The map of a convolution along its input.
     fn window(window: &Window, target: &Runs, source: u64) -> Compiled<Self> {
         check_positions(source)?;
         if window.keeps() && source == target.extent() {
@@ -168,6 +170,7 @@ impl AxisMap {
         })
     }
 
+    /// The map of a transposed convolution along its input.
     fn transposed_window(window: &Window, target: &Runs, source: u64) -> Compiled<Self> {
         check_positions(source)?;
         let phase = Phase { offset: -window.padding, step: window.dilation, count: window.size };
@@ -181,7 +184,8 @@ impl AxisMap {
         })
     }
 
-    /// `range(j)` are the target indices that source index `j` gathers from, monotone in `j`.
+    /// The map in which source index `j` gathers from the target indices `range(j)`; both ends of the range
+    /// rise or both fall with `j`.
     fn from_ranges(
         source: u64,
         target: &Runs,
@@ -211,7 +215,8 @@ impl AxisMap {
         Ok(Self { runs: Runs::from_lengths(runs), matrix: RunMatrix::Ranges { low, high } })
     }
 
-    /// `progression(j)` is the first target index, their number and their step.
+    /// The map in which source index `j` gathers from an arithmetic progression of target indices:
+    /// `progression(j)` is the first index, how many there are, and their step.
     fn from_progressions(
         source: u64,
         target: &Runs,
@@ -229,7 +234,7 @@ impl AxisMap {
         Ok(Self { runs, matrix })
     }
 
-    /// `sources(o)` are the source indices, with multiplicities, that target index `o` reads.
+    /// The map in which target index `o` reads the source indices `sources(o)`, with multiplicities.
     fn scattered<I: Iterator<Item = (u64, u64)>>(
         target: &Runs,
         source: u64,
@@ -262,6 +267,7 @@ impl AxisMap {
     }
 }
 
+/// Refuses an axis that has too many positions to tell apart.
 fn check_positions(positions: u64) -> Compiled<()> {
     if positions > MAX_RUNS {
         return Err(format!(

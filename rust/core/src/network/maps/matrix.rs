@@ -1,31 +1,32 @@
-//! The small matrices that maps of an axis are, in the form that is cheapest to apply.
+//! The small matrices that maps of an axis are, each in the form that is cheapest to apply.
 
 use crate::network::maps::runs::Runs;
 
-/// Most entries of compressed rows.
+/// The most entries of compressed rows.
 const MAX_ENTRIES: u64 = 1 << 28;
 
-/// A compiled map, or the reason why there is none.
+/// Something that was compiled, or the reason why it cannot be.
 pub(crate) type Compiled<T> = Result<T, String>;
 
 /// How one run of the source gathers from the runs of the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RunMatrix {
-    /// Run `j` is run `j` of the target.
+    /// Run `j` takes the count of run `j` of the target.
     Identity,
-    /// One run from one run, times a weight.
+    /// A single run takes the count of a single run, times a weight.
     Scale(u64),
     /// Source index `j = phases.len() * m + f` sums the target indices `m + offset + u * step` for
-    /// `u < count`, those in bounds, where the triple belongs to phase `f`. Runs are single indices.
+    /// `u < count` that are in bounds, where offset, step and count are those of phase `f`. All runs are
+    /// single indices.
     Band(Vec<Phase>),
-    /// Run `j` sums the target runs `low[j]..high[j]`; both ends rise or both fall with `j`.
+    /// Run `j` sums the target runs `low[j]..high[j]`; both ends rise, or both fall, with `j`.
     Ranges {
         /// First run of each range.
         low: Vec<u32>,
         /// One past the last run of each range.
         high: Vec<u32>,
     },
-    /// Compressed rows of `(run, weight)`.
+    /// Run `j` sums weighted runs: the entries of row `j`, each a run and its weight.
     Sparse {
         /// Row `j` is `offsets[j]..offsets[j + 1]`.
         offsets: Vec<u32>,
@@ -34,7 +35,7 @@ pub(crate) enum RunMatrix {
     },
 }
 
-/// One residue of the source index modulo the stride, see [`RunMatrix::Band`].
+/// What source indices with one residue modulo the stride sum: see [`RunMatrix::Band`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Phase {
     pub(crate) offset: i64,
@@ -43,7 +44,7 @@ pub(crate) struct Phase {
 }
 
 impl Phase {
-    /// The part of `offset + m + u * step` within `0..extent`: first index and how many.
+    /// The first of the indices `offset + m + u * step` within `0..extent`, and how many there are.
     pub(crate) fn clip(&self, m: u64, extent: u64) -> (u64, u64) {
         let first = self.offset + m as i64;
         let step = self.step as i64;
@@ -73,7 +74,7 @@ impl RunMatrix {
         }
     }
 
-    /// The largest sum of weights of a row, saturating.
+    /// The largest sum of the weights of a row; at most the largest integer of 64 bits.
     pub(crate) fn heaviest(&self) -> u64 {
         let sum =
             |row: &[(u32, u64)]| row.iter().fold(0u64, |sum, entry| sum.saturating_add(entry.1));
@@ -93,18 +94,21 @@ impl RunMatrix {
     }
 }
 
-/// Collects compressed rows, joining equal neighbours.
+/// Builds compressed rows, and joins neighbours that are equal to one run.
 #[derive(Default)]
 pub(crate) struct SparseBuilder {
     lengths: Vec<u64>,
     offsets: Vec<u32>,
     entries: Vec<(u32, u64)>,
-    /// The row being collected.
+    /// The row that is being built.
     pub(crate) row: Vec<(u32, u64)>,
 }
 
 impl SparseBuilder {
     /// Appends `row` and clears it.
+    ///
+    /// # Errors
+    /// The reason why there are too many entries.
     pub(crate) fn push(&mut self) -> Compiled<()> {
         let start = self.offsets.last().copied().unwrap_or(0) as usize;
         match self.lengths.last_mut() {

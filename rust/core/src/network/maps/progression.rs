@@ -1,10 +1,11 @@
-//! Arithmetic progressions of target indices: who reads a given source index.
+//! The arithmetic of windows: the target indices that read a given source index are arithmetic
+//! progressions.
 
 use crate::network::maps::matrix::Phase;
 use crate::network::relation::Window;
 
-/// For a convolution: the target indices that read source index `i`, one [`Phase`] for every
-/// residue of `i` modulo the stride (as far as `source` indices need them).
+/// The target indices of a convolution that read source index `i`: one [`Phase`] for every residue of `i`
+/// modulo the stride, as far as `source` indices have them.
 pub(crate) fn window_phases(window: &Window, source: u64) -> Vec<Phase> {
     let Window { size, stride, dilation, padding } = *window;
     // Taps that are congruent modulo `period` meet the same residue of `i + padding`.
@@ -26,7 +27,7 @@ pub(crate) fn window_phases(window: &Window, source: u64) -> Vec<Phase> {
     phases
 }
 
-/// The outputs `low..high` at which tap `t` of a window over `extent` positions is in bounds.
+/// The target indices `low..high` at which tap `t` of a window over `extent` positions is in bounds.
 pub(crate) fn tap_range(window: &Window, t: u64, extent: u64, targets: u64) -> (u64, u64) {
     let shift = t as i64 * window.dilation as i64 - window.padding;
     let low = ceil_div(-shift, window.stride).max(0);
@@ -34,8 +35,8 @@ pub(crate) fn tap_range(window: &Window, t: u64, extent: u64, targets: u64) -> (
     (low as u64, high as u64)
 }
 
-/// The outputs that tap `t` of a transposed convolution of `extent` inputs reaches: first, number,
-/// step.
+/// The target indices that tap `t` of a transposed convolution of `extent` inputs reaches: the first, how
+/// many there are, and their step.
 pub(crate) fn transposed_tap_range(
     window: &Window,
     t: u64,
@@ -48,8 +49,8 @@ pub(crate) fn transposed_tap_range(
     ((low * window.stride as i64 + shift).max(0) as u64, (high - low) as u64, window.stride)
 }
 
-/// Appends `(run, how many)` for the runs, given by their `ends`, that the progression
-/// `first, first + step, ...` of `count` indices meets.
+/// Appends the runs that meet the progression `first`, `first + step`, and so on of `count` indices, each
+/// with how many of these it contains. Runs are given by their `ends`.
 pub(crate) fn overlap(ends: &[u64], first: u64, count: u64, step: u64, row: &mut Vec<(u32, u64)>) {
     let mut done = 0;
     let mut run = ends.partition_point(|&end| end <= first);

@@ -1,13 +1,13 @@
-//! Run-length encoding of one axis: neighbouring indices with equal counts are stored once.
+//! Run-length encoding of one axis, so that neighbouring indices with equal counts are stored once.
 
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-/// Something for each axis of a tensor; few tensors have more than four axes.
+/// A list with an entry for every axis of a tensor; few tensors have more than four axes.
 pub(crate) type PerAxis<T> = SmallVec<[T; 4]>;
 
-/// The lengths of consecutive runs along an axis. Cheap to clone.
+/// The lengths of consecutive runs along an axis. A clone is cheap.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Runs {
     extent: u64,
@@ -16,44 +16,49 @@ pub(crate) struct Runs {
 }
 
 impl Runs {
+    /// A single run.
     pub(crate) fn single(extent: u64) -> Self {
         Self { extent, lengths: None }
     }
 
-    /// Every index for itself.
+    /// Every index is a run of its own.
     pub(crate) fn unit(extent: usize) -> Self {
         let lengths = (extent != 1).then(|| std::iter::repeat_n(1, extent).collect());
         Self { extent: extent as u64, lengths }
     }
 
+    /// Runs of these lengths.
     pub(crate) fn from_lengths(lengths: Vec<u64>) -> Self {
         let extent = lengths.iter().sum();
         Self { extent, lengths: (lengths.len() != 1).then(|| lengths.into()) }
     }
 
-    /// Number of runs.
+    /// The number of runs.
     pub(crate) fn len(&self) -> usize {
         self.lengths.as_ref().map_or(1, |lengths| lengths.len())
     }
 
-    /// Length of the axis.
+    /// The length of the axis.
     pub(crate) fn extent(&self) -> u64 {
         self.extent
     }
 
+    /// The length of every run.
     pub(crate) fn lengths(&self) -> &[u64] {
         self.lengths.as_deref().unwrap_or(std::slice::from_ref(&self.extent))
     }
 
+    /// Whether there is a single run.
     pub(crate) fn is_single(&self) -> bool {
         self.lengths.is_none()
     }
 
+    /// Whether every index is a run of its own.
     pub(crate) fn is_unit(&self) -> bool {
         self.extent == self.len() as u64
     }
 
-    /// The index at which each run ends.
+    /// The index at which every run ends.
     pub(crate) fn ends(&self) -> Vec<u64> {
         self.lengths()
             .iter()
@@ -64,7 +69,7 @@ impl Runs {
             .collect()
     }
 
-    /// Runs with the breaks of both.
+    /// The runs that have the breaks of both.
     pub(crate) fn union(&self, other: &Self) -> Self {
         if self == other || other.is_single() {
             return self.clone();

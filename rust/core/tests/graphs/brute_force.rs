@@ -1,4 +1,4 @@
-//! The slow counter of graphs: single edges and big integers, and no code of the crate.
+//! A slow counter of graphs, with single edges and big integers, which shares no code with the crate.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +10,20 @@ use unrolled_core::{
     ParameterNodes, Result, Roles, Towards, from_edges,
 };
 
-/// Relative error of a binary logarithm that is allowed.
+/// The relative error of a binary logarithm that is allowed.
 const TOLERANCE: f64 = 1e-13;
 
 /// A graph as a list of edges.
 #[derive(Debug, Clone)]
-pub(crate) struct Plain {
+pub(crate) struct EdgeList {
     pub(crate) nodes: usize,
-    /// Source, target, multiplicity.
+    /// Every edge: source, target and multiplicity.
     pub(crate) edges: Vec<(u32, u32, u64)>,
     pub(crate) roles: Roles,
 }
 
-impl Plain {
-    /// For every node, where its edges lead; or, backwards, come from.
+impl EdgeList {
+    /// For every node the nodes that its edges lead to or, if `backwards`, come from.
     fn rows(&self, backwards: bool) -> Vec<Vec<(usize, u64)>> {
         let mut rows = vec![Vec::new(); self.nodes];
         for &(source, target, times) in &self.edges {
@@ -33,8 +33,8 @@ impl Plain {
         rows
     }
 
-    /// Sums over all paths to marked nodes; backwards, from marked nodes.
-    fn swept(&self, marks: &[bool], backwards: bool) -> Vec<BigUint> {
+    /// For every node the number of paths that lead to marked nodes or, if `backwards`, come from them.
+    fn path_counts(&self, marks: &[bool], backwards: bool) -> Vec<BigUint> {
         let rows = self.rows(backwards);
         let mut readers = vec![0usize; self.nodes];
         rows.iter().flatten().for_each(|&(to, _)| readers[to] += 1);
@@ -100,10 +100,10 @@ impl Plain {
 
     /// The count of every node.
     fn counts(&self, towards: Towards) -> Vec<BigUint> {
-        let to_outputs = || self.swept(&self.outputs(), false);
+        let to_outputs = || self.path_counts(&self.outputs(), false);
         let from_inputs = || {
             let inputs = self.inputs();
-            self.swept(&if inputs.contains(&true) { inputs } else { self.ends(true) }, true)
+            self.path_counts(&if inputs.contains(&true) { inputs } else { self.ends(true) }, true)
         };
         match towards {
             Towards::Outputs => to_outputs(),
@@ -112,7 +112,7 @@ impl Plain {
         }
     }
 
-    /// The lists that the crate makes of the edges; ids of 64 bits if `wide`.
+    /// The lists that the crate makes of the edges, which have 64 bits if `wide`.
     pub(crate) fn lists(&self, wide: bool, threads: usize) -> Result<(Csr<'static>, NodeOrder)> {
         let ids = |values: Vec<u32>| -> Indices<'static> {
             if wide {
@@ -136,24 +136,24 @@ pub(crate) fn log2(count: &BigUint) -> f64 {
     (top as f64).log2() + shift as f64
 }
 
-/// Whether a logarithm is the expected one, but for rounding.
+/// Whether a logarithm is the expected one up to rounding.
 pub(crate) fn near(found: f64, expected: f64) -> bool {
     found == expected || (found - expected).abs() <= TOLERANCE * expected.abs()
 }
 
-/// The crate must find what the slow counter finds, whatever is asked for.
-pub(crate) fn check(plain: &Plain, wide: bool) -> std::result::Result<(), TestCaseError> {
+/// Checks that the crate finds what the slow counter finds, with all options.
+pub(crate) fn check(edge_list: &EdgeList, wide: bool) -> std::result::Result<(), TestCaseError> {
     let silent = Monitor::silent();
     let fail = |error: unrolled_core::Error| TestCaseError::fail(error.to_string());
-    let (lists, order) = plain.lists(wide, 1).map_err(fail)?;
-    let graph =
-        Graph::new(Lists::Memory(lists), plain.roles.clone(), order, 1, &silent).map_err(fail)?;
-    prop_assert_eq!((graph.nodes(), graph.edges()), (plain.nodes, plain.edges.len()));
-    prop_assert_eq!(plain.marks(&graph.outputs()), plain.outputs());
-    prop_assert_eq!(plain.marks(&graph.inputs(&silent).map_err(fail)?), plain.inputs());
-    prop_assert_eq!(graph.parameter_labels(&silent).map_err(fail)?, plain.labels());
+    let (lists, order) = edge_list.lists(wide, 1).map_err(fail)?;
+    let graph = Graph::new(Lists::Memory(lists), edge_list.roles.clone(), order, 1, &silent)
+        .map_err(fail)?;
+    prop_assert_eq!((graph.nodes(), graph.edges()), (edge_list.nodes, edge_list.edges.len()));
+    prop_assert_eq!(edge_list.marks(&graph.outputs()), edge_list.outputs());
+    prop_assert_eq!(edge_list.marks(&graph.inputs(&silent).map_err(fail)?), edge_list.inputs());
+    prop_assert_eq!(graph.parameter_labels(&silent).map_err(fail)?, edge_list.labels());
     for towards in [Towards::Outputs, Towards::Inputs, Towards::Both] {
-        let expected = plain.counts(towards);
+        let expected = edge_list.counts(towards);
         let options = GraphCountOptions { towards, threads: 1, ..GraphCountOptions::default() };
         for exact in [true, false] {
             let alone = GraphCountOptions { exact, ..options.clone() };
@@ -165,19 +165,19 @@ pub(crate) fn check(plain: &Plain, wide: bool) -> std::result::Result<(), TestCa
             let some = GraphCountOptions { kinds: Kinds::Parameters, ..alone };
             let kept = graph.count(&some, &silent).map_err(fail)?;
             let is_kept: Vec<bool> = match towards {
-                Towards::Inputs => plain.outputs(),
-                _ => plain.labels().iter().map(|&label| label >= 0).collect(),
+                Towards::Inputs => edge_list.outputs(),
+                _ => edge_list.labels().iter().map(|&label| label >= 0).collect(),
             };
             kept_only(&kept, &counts, &logarithms, &is_kept)?;
             for counts in [&counts, &kept] {
-                parameters(plain, &graph, counts, &expected)?;
+                parameters(edge_list, &graph, counts, &expected)?;
             }
         }
     }
     Ok(())
 }
 
-/// Every node has the expected count; returns what was found in bits.
+/// Checks that every node has the expected count; returns the logarithms.
 fn all_equal(
     counts: &GraphCounts,
     expected: &[BigUint],
@@ -198,7 +198,7 @@ fn all_equal(
     Ok(logarithms.into_iter().map(f64::to_bits).collect())
 }
 
-/// Kept counts are those of all nodes, others are not to be had.
+/// Checks that counts that are kept equal those of all nodes, and that others are refused.
 fn kept_only(
     kept: &GraphCounts,
     all: &GraphCounts,
@@ -218,19 +218,19 @@ fn kept_only(
     Ok(())
 }
 
-/// The spectrum and the counts of tied parameters; of outputs, if paths come from the inputs.
+/// Checks the spectrum and the counts of tied parameters or, if paths come from the inputs, of outputs.
 fn parameters(
-    plain: &Plain,
+    edge_list: &EdgeList,
     graph: &Graph<'_>,
     counts: &GraphCounts,
     expected: &[BigUint],
 ) -> std::result::Result<(), TestCaseError> {
     let silent = Monitor::silent();
     let labels = if counts.towards() == Towards::Inputs {
-        let outputs = (0..).zip(plain.outputs());
+        let outputs = (0..).zip(edge_list.outputs());
         outputs.map(|(node, is)| if is { node } else { -1 }).collect()
     } else {
-        plain.labels()
+        edge_list.labels()
     };
     let mut sums: BTreeMap<i64, BigUint> = BTreeMap::new();
     let mut weight_nodes = 0;
