@@ -316,8 +316,8 @@ class Ensemble(Distribution):
         --------
         >>> from unrolled import Ensemble
         >>> curve = Ensemble([0.0, 1e-5]).curve([-1.0, "0-", "0+", 1.0])
-        >>> highest = curve["heat_capacity"].argmax()
-        >>> abs(curve["temperature"][highest]) < 1e-5, len(curve["beta"]) < 500
+        >>> at = float(curve["temperature"][curve["heat_capacity"].argmax()])
+        >>> abs(at) < 1e-5, len(curve["beta"]) < 500
         (True, True)
         """
         given = self._given(temperatures, beta)
