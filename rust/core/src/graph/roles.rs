@@ -4,6 +4,14 @@ use crate::error::{Error, Result};
 use crate::graph::lists::node_set::NodeSet;
 
 /// Which nodes of a graph are outputs, inputs and parameters.
+///
+/// ```
+/// use unrolled_core::{ParameterNodes, Roles};
+/// // Nodes 0 and 1 are one tied parameter; outputs and inputs are found by the edges.
+/// let parameters = ParameterNodes::Labels(vec![7, 7, -1]);
+/// let roles = Roles { parameters, ..Roles::default() };
+/// assert!(roles.outputs.is_none());
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Roles {
     /// The outputs; by default the nodes without a successor.

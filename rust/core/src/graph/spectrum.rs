@@ -56,6 +56,22 @@ impl GraphCounts {
     /// The distinct counts of the parameters of `graph`, which must be the graph that was counted; if
     /// paths were counted from the inputs, the distinct counts of its outputs.
     ///
+    /// ```
+    /// use unrolled_core::{Graph, GraphCountOptions, Lists, Monitor, Roles, from_edges};
+    ///
+    /// // Node 0 has two paths to node 3, node 1 has one.
+    /// let (sources, targets) = (vec![0u32, 0, 1, 2], vec![2u32, 3, 3, 3]);
+    /// let monitor = Monitor::silent();
+    /// let (lists, order) =
+    ///     from_edges(&sources.into(), targets.into(), None, None, 1, &monitor)?;
+    /// let graph = Graph::new(Lists::Memory(lists), Roles::default(), order, 1, &monitor)?;
+    /// let counts = graph.count(&GraphCountOptions::default(), &monitor)?;
+    /// let spectrum = counts.spectrum(&graph, &monitor)?;
+    /// assert_eq!(spectrum.degeneracies, [1, 1]);
+    /// assert_eq!(counts.level(&spectrum, 1), Some(2u32.into()));
+    /// # Ok::<(), unrolled_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Interrupted`], and [`Error::GraphFile`] if a file cannot be read.
     pub fn spectrum(&self, graph: &Graph<'_>, monitor: &Monitor<'_>) -> Result<GraphSpectrum> {

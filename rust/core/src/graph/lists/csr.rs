@@ -70,6 +70,13 @@ impl Index for u64 {
 }
 
 /// Integers of 32 or 64 bits, owned or borrowed.
+///
+/// ```
+/// use unrolled_core::Indices;
+/// let numbers = [3u64, 4];
+/// let (owned, borrowed) = (Indices::from(vec![3u32, 4]), Indices::from(&numbers[..]));
+/// assert_eq!((owned.get(1), borrowed.get(1)), (4, 4));
+/// ```
 #[derive(Debug, Clone)]
 pub enum Indices<'a> {
     /// Integers of 32 bits.

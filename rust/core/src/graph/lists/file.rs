@@ -16,6 +16,25 @@ use crate::graph::lists::source::{ListSection, Source, lists_changed};
 const SECTION_EDGES: usize = 1 << 20;
 
 /// Successor lists in a file, as arrays of little-endian integers.
+///
+/// ```
+/// use unrolled_core::{
+///     FileLists, FilePlace, Graph, GraphCountOptions, Lists, Monitor, NodeOrder, Roles,
+/// };
+///
+/// // 0 -> 1, 0 -> 2, 1 -> 2; targets of 32 bits from the first byte on.
+/// let path = std::env::temp_dir().join(format!("unrolled-{}", std::process::id()));
+/// let targets: Vec<u8> = [1u32, 2, 2].into_iter().flat_map(u32::to_le_bytes).collect();
+/// std::fs::write(&path, targets).expect("there is room for a small file");
+/// let place = FilePlace::open(&path, 0, false, None)?;
+/// let lists = Lists::File(FileLists::new(place, vec![0u32, 2, 3, 3].into(), 3)?);
+/// let monitor = Monitor::silent();
+/// let graph = Graph::new(lists, Roles::default(), NodeOrder::default(), 1, &monitor)?;
+/// let counts = graph.count(&GraphCountOptions::default(), &monitor)?;
+/// assert_eq!(counts.value(0)?.exact, Some(2u32.into()));
+/// # std::fs::remove_file(&path).expect("it was just written");
+/// # Ok::<(), unrolled_core::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct FileLists<'a> {
     /// Where every list begins, and the number of edges at the end.
