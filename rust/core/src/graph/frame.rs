@@ -89,9 +89,9 @@ impl<'a> Graph<'a> {
                 node_set(ids, nodes, "parameter")?;
             }
             ParameterNodes::Labels(labels) if labels.len() != nodes => {
-                let given = labels.len();
+                let count = labels.len();
                 return Err(Error::InvalidGraph {
-                    reason: format!("{given} parameter labels for {nodes} nodes; give one a node"),
+                    reason: format!("{count} parameter labels for {nodes} nodes; give one a node"),
                 });
             }
             ParameterNodes::Labels(_) => {}

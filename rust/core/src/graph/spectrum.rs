@@ -145,8 +145,11 @@ impl GraphCounts {
         let nodes = match &parameters.groups {
             None => vec![parameters.nodes[place]],
             Some(groups) => {
-                let mine = groups.iter().zip(&parameters.nodes);
-                mine.filter(|(group, _)| **group as usize == place).map(|(_, &node)| node).collect()
+                let pairs = groups.iter().zip(&parameters.nodes);
+                pairs
+                    .filter(|(group, _)| **group as usize == place)
+                    .map(|(_, &node)| node)
+                    .collect()
             }
         };
         let values = nodes.iter().map(|&node| self.value(node as usize));

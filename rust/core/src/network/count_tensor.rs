@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::error::{Error, Result};
 use crate::machine::reserve::Buffer;
 use crate::network::maps::runs::Runs;
 use crate::number::{Number, Value};
@@ -73,6 +74,15 @@ impl<N: Number> CountTensor<N> {
             factors: SmallVec::new(),
             compact: true,
         }
+    }
+
+    /// The buffer, to be written.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if a clone uses the buffer, too.
+    pub(crate) fn buffer_mut(&mut self) -> Result<&mut Buffer<N::Lane>> {
+        let shared = || Error::Internal("a result is shared before it is written".into());
+        Arc::get_mut(&mut self.buffer).ok_or_else(shared)
     }
 
     /// How many cells there are along the lane axis.

@@ -149,15 +149,15 @@ impl Counts {
     /// ```
     #[must_use]
     pub fn spectrum(&self) -> Vec<SpectrumLevel> {
-        let mut found: Vec<(TensorId, &Level)> = self
+        let mut owned: Vec<(TensorId, &Level)> = self
             .parameters
             .iter()
             .flat_map(|parameter| parameter.levels.iter().map(|level| (parameter.tensor, level)))
             .filter(|(_, level)| !level.value.is_zero())
             .collect();
-        found.sort_by(|(a, x), (b, y)| x.value.compare(&y.value).then(a.cmp(b)));
+        owned.sort_by(|(a, x), (b, y)| x.value.compare(&y.value).then(a.cmp(b)));
         let mut spectrum: Vec<SpectrumLevel> = Vec::new();
-        for (owner, level) in found {
+        for (owner, level) in owned {
             match spectrum.last_mut() {
                 Some(last) if last.level.value.compare(&level.value).is_eq() => {
                     last.level.degeneracy += level.degeneracy;

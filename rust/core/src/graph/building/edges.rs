@@ -151,14 +151,14 @@ fn extent<S: Index, T: Index>(
     monitor: &Monitor<'_>,
 ) -> Result<Extent> {
     let pieces = parts(0..sources.len(), sources.len().div_ceil(PIECE), 1);
-    let mut found = vec![Extent { nodes: 0, rising: true }; pieces.len()];
+    let mut extents = vec![Extent { nodes: 0, rising: true }; pieces.len()];
     let cost = |(piece, _): &(&Range<usize>, &mut Extent)| piece.len() as u64;
-    team.each(pieces.iter().zip(found.iter_mut()), monitor, cost, |(piece, found)| {
+    team.each(pieces.iter().zip(extents.iter_mut()), monitor, cost, |(piece, extent)| {
         let (sources, targets) = (&sources[piece.clone()], &targets[piece.clone()]);
-        *found = pulp::Arch::new().dispatch(|| extent_of_piece(sources, targets));
+        *extent = pulp::Arch::new().dispatch(|| extent_of_piece(sources, targets));
         Ok(())
     })?;
-    let joined = found
+    let joined = extents
         .into_iter()
         .reduce(|a, b| Extent { nodes: a.nodes.max(b.nodes), rising: a.rising & b.rising });
     Ok(joined.unwrap_or(Extent { nodes: 0, rising: true }))
@@ -256,10 +256,11 @@ pub(crate) fn sort<'a, E: Edges>(
     for number in 0..nodes.div_ceil(1 << bits) {
         let sizes = gathered.iter().map(|piece| piece.starts[number + 1] - piece.starts[number]);
         let size = sizes.map(u64::from).sum::<u64>();
-        let (offsets, others) = rest.0.split_at_mut(rest.0.len().min(1 << bits));
-        let (targets, columns) = rest.1.split_at_mut(size as usize);
-        let (multiplicity, times) = rest.2.split_at_mut(rest.2.len().min(size as usize));
-        rest = (others, columns, times);
+        let (offsets, later_offsets) = rest.0.split_at_mut(rest.0.len().min(1 << bits));
+        let (targets, later_targets) = rest.1.split_at_mut(size as usize);
+        let (multiplicity, later_multiplicity) =
+            rest.2.split_at_mut(rest.2.len().min(size as usize));
+        rest = (later_offsets, later_targets, later_multiplicity);
         buckets.push(Bucket { number, offsets, targets, multiplicity, before });
         before += size;
     }
@@ -334,12 +335,12 @@ fn gather<E: Edges>(
 impl Bucket<'_> {
     /// Sorts the bucket's edges by row.
     fn fill(self, gathered: &[PieceBuckets]) {
-        let mine = |piece: &PieceBuckets| {
+        let range_in = |piece: &PieceBuckets| {
             piece.starts[self.number] as usize..piece.starts[self.number + 1] as usize
         };
         let mut next = vec![0u64; self.offsets.len() + 1];
         for piece in gathered {
-            for pair in &piece.pairs[mine(piece)] {
+            for pair in &piece.pairs[range_in(piece)] {
                 if let Some(count) = next.get_mut((pair >> 32) as usize + 1) {
                     *count += 1;
                 }
@@ -350,7 +351,7 @@ impl Bucket<'_> {
             *offset = self.before + next[row];
         }
         for piece in gathered {
-            let range = mine(piece);
+            let range = range_in(piece);
             for (index, pair) in range.clone().zip(&piece.pairs[range]) {
                 let Some(at) = next.get_mut((pair >> 32) as usize) else { continue };
                 let Some(target) = self.targets.get_mut(*at as usize) else { continue };

@@ -340,9 +340,9 @@ impl PieceSummary {
             let mut end = piece.end;
             let all = |start, end| extremes(targets, start, end).unwrap_or(NONE);
             self.extremes.resize(self.heads, NONE);
-            for (found, &head) in self.extremes.iter_mut().zip(&self.room).rev() {
+            for (extremes, &head) in self.extremes.iter_mut().zip(&self.room).rev() {
                 let start = piece.start + head as usize;
-                *found = all(start, end);
+                *extremes = all(start, end);
                 end = start;
             }
             self.before = all(piece.start, end);

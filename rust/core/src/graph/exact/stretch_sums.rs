@@ -13,7 +13,7 @@ pub(crate) struct ReadableRows<'c, 'd> {
     pub(crate) near: &'c [u64],
     pub(crate) base: usize,
     pub(crate) digits: usize,
-    pub(crate) done: &'c CountedRows<'d>,
+    pub(crate) counted: &'c CountedRows<'d>,
 }
 
 impl ReadableRows<'_, '_> {
@@ -32,7 +32,7 @@ impl ReadableRows<'_, '_> {
             return Some(());
         }
         let lanes = sums.len() / self.digits;
-        if let Some((rows, digits)) = self.done.behind.stretch(node, lanes) {
+        if let Some((rows, digits)) = self.counted.behind.stretch(node, lanes) {
             match digits {
                 1 => add_narrow::<1>(sums, self.digits, rows),
                 2 => add_narrow::<2>(sums, self.digits, rows),
@@ -48,7 +48,7 @@ impl ReadableRows<'_, '_> {
         }
         for (lane, sums) in sums.chunks_exact_mut(self.digits).enumerate() {
             let node = node.wrapping_add(lane);
-            add_row(sums, self.done.row(self.near, self.base, self.digits, node)?);
+            add_row(sums, self.counted.row(self.near, self.base, self.digits, node)?);
         }
         Some(())
     }

@@ -105,12 +105,12 @@ impl<'a> ExactSweep<'a> {
     /// as they did. If there are no rows yet, the guess is for the first nodes only. Memory that turns
     /// out to be too much is never touched.
     fn guess_room(&self, end: usize, digits: usize) -> usize {
-        let done = self.bands.nodes() - end;
-        if done == 0 {
+        let counted = self.bands.nodes() - end;
+        if counted == 0 {
             return end.div_ceil(FIRST).saturating_mul(digits);
         }
         let (rest, width) = (end as f64, digits as f64);
-        let growth = (width - self.bands.lanes() as f64 / done as f64).max(0.0) / done as f64;
+        let growth = (width - self.bands.lanes() as f64 / counted as f64).max(0.0) / counted as f64;
         ((width + growth * rest) * rest * 1.125) as usize
     }
 
@@ -162,9 +162,9 @@ impl<'a> ExactSweep<'a> {
             let (band, open, behind) = self.bands.split().ok_or_else(lists_changed)?;
             let digits = band.digits;
             let start = first.max(range.start).max(end.saturating_sub((STEP / digits).max(1)));
-            let done = CountedRows { near: None, behind };
+            let counted = CountedRows { near: None, behind };
             count_rows(
-                RowTask { open, first, digits, done, lists, outputs, stretches },
+                RowTask { open, first, digits, counted, lists, outputs, stretches },
                 start..end,
             )?;
             self.close(start..end);
@@ -208,15 +208,17 @@ impl<I: Index> Sweep<I> for ExactSweep<'_> {
             let base = range.end.min(band.end);
             let (open, near) = open.split_at_mut_checked(row(base)).ok_or_else(lists_changed)?;
             let mut rest = open.get_mut(row(start)..row(end)).ok_or_else(lists_changed)?;
-            let done = CountedRows { near: Some((near, base)), behind };
+            let counted = CountedRows { near: Some((near, base)), behind };
             let mut tasks = Vec::new();
             let pieces = team.pieces(|| edges_read(stretches, lists, start..end));
             for part in lists.parts(start..end, pieces) {
                 let (open, later) = rest.split_at_mut(part.len() * digits);
                 rest = later;
                 let first = part.start;
-                tasks
-                    .push((RowTask { open, first, digits, done, lists, outputs, stretches }, part));
+                tasks.push((
+                    RowTask { open, first, digits, counted, lists, outputs, stretches },
+                    part,
+                ));
             }
             let cost = |(_, part): &(_, Range<usize>)| {
                 (lists.edges(part.start, part.end) as u64).saturating_mul(digits as u64)

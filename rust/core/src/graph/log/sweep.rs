@@ -151,8 +151,9 @@ impl<I: Index> Sweep<I> for LogSweep<'_> {
         let pieces = team.pieces(|| edges_read(self.stretches, lists, range.clone()));
         let ranges = lists.parts(range.clone(), pieces);
         let mut results: Vec<PartResult> = ranges.iter().map(|_| PartResult::default()).collect();
-        let (open, done) = self.scaled.values.split_at_mut(range.end);
-        let view = ScaledView::new(done, range.end, &self.scaled.epochs, &self.scaled.stragglers);
+        let (open, counted) = self.scaled.values.split_at_mut(range.end);
+        let view =
+            ScaledView::new(counted, range.end, &self.scaled.epochs, &self.scaled.stragglers);
         let mut rest = &mut open[range.start..];
         let mut tasks = Vec::with_capacity(ranges.len());
         for (range, result) in ranges.iter().zip(&mut results) {

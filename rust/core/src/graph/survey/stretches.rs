@@ -131,16 +131,16 @@ pub(crate) struct ListTable<'l, O, I> {
 }
 
 impl<O: Index, I: Index> ListTable<'_, O, I> {
-    /// Adds the stretches among `nodes` to `found`, from the last to the first. `found` has the stretches
+    /// Adds the stretches among `nodes` to `stretches`, from the last to the first, which has the stretches
     /// among the nodes that follow, and its latest one may go on.
     #[inline(always)]
-    pub(crate) fn find(&self, nodes: Range<usize>, found: &mut Vec<Stretch>) {
+    pub(crate) fn find(&self, nodes: Range<usize>, stretches: &mut Vec<Stretch>) {
         let goes_on = |latest: &Stretch| latest.first as usize == nodes.end;
-        let more = usize::from(found.last().is_some_and(goes_on));
+        let more = usize::from(stretches.last().is_some_and(goes_on));
         let (mut end, mut passed) = (nodes.end + more, 1);
         while end > nodes.start + 1 {
             match self.stretch_before(nodes.start, end) {
-                Some((stretch, least)) if add(found, stretch, least) => {
+                Some((stretch, least)) if add(stretches, stretch, least) => {
                     (end, passed) = (stretch.first as usize, 1);
                 }
                 _ => {
@@ -194,9 +194,9 @@ impl<O: Index, I: Index> ListTable<'_, O, I> {
             let stop = self.offsets.get(first)?.position().checked_sub(self.first_edge)?;
             let lists = self.targets.get(stop.checked_sub(nodes * degree)?..stop + degree)?;
             let (before, after) = (lists.get(..nodes * degree)?, lists.get(degree..)?);
-            let found = count_following::<BY, I>(before, after) / degree;
-            first -= found;
-            if found < most {
+            let more = count_following::<BY, I>(before, after) / degree;
+            first -= more;
+            if more < most {
                 return Some(first);
             }
         }
@@ -207,15 +207,15 @@ impl<O: Index, I: Index> ListTable<'_, O, I> {
     fn equally_long(&self, nodes: Range<usize>, degree: usize, most: usize) -> Option<usize> {
         let starts = self.offsets.get(nodes.clone())?;
         let mut expected = self.offsets.get(nodes.end)?.position();
-        let mut found = 0;
+        let mut lists = 0;
         for start in starts.iter().rev().take(most) {
             expected = expected.wrapping_sub(degree);
             if start.position() != expected {
                 break;
             }
-            found += 1;
+            lists += 1;
         }
-        Some(found)
+        Some(lists)
     }
 }
 
@@ -223,8 +223,8 @@ impl<O: Index, I: Index> ListTable<'_, O, I> {
 /// stretch may share its last node with the first node of the latest stretch. Then it extends that
 /// stretch if both are of one kind, or else leaves the node to it.
 #[inline(always)]
-fn add(found: &mut Vec<Stretch>, mut stretch: Stretch, least: usize) -> bool {
-    if let Some(latest) = found.last_mut().filter(|latest| latest.first + 1 == stretch.end) {
+fn add(stretches: &mut Vec<Stretch>, mut stretch: Stretch, least: usize) -> bool {
+    if let Some(latest) = stretches.last_mut().filter(|latest| latest.first + 1 == stretch.end) {
         if latest.kind == stretch.kind && least >= latest.end as usize {
             latest.first = stretch.first;
             return stretch.nodes().len() > 1;
@@ -234,7 +234,7 @@ fn add(found: &mut Vec<Stretch>, mut stretch: Stretch, least: usize) -> bool {
     let worth_it = stretch.nodes().len()
         >= if stretch.kind == StretchKind::Shifted { SIDE_BY_SIDE } else { 2 };
     if worth_it {
-        found.push(stretch);
+        stretches.push(stretch);
     }
     worth_it
 }
@@ -243,7 +243,7 @@ fn add(found: &mut Vec<Stretch>, mut stretch: Stretch, least: usize) -> bool {
 /// `before`.
 #[inline(always)]
 fn count_following<const BY: usize, I: Index>(before: &[I], after: &[I]) -> usize {
-    let ((rest, before), (others, after)) =
+    let ((first_before, before), (first_after, after)) =
         (before.as_rchunks::<AT_ONCE>(), after.as_rchunks::<AT_ONCE>());
     // A chunk is never left early, so that all of it is compared at once.
     let follows = |before: &[I], after: &[I]| {
@@ -256,7 +256,7 @@ fn count_following<const BY: usize, I: Index>(before: &[I], after: &[I]) -> usiz
         }
         alike += AT_ONCE;
     }
-    if follows(rest, others) { alike + rest.len() } else { alike }
+    if follows(first_before, first_after) { alike + first_before.len() } else { alike }
 }
 
 #[cfg(test)]
@@ -286,20 +286,20 @@ mod tests {
     }
 
     /// The stretches among all nodes, which are looked through in pieces from the last one on.
-    fn found(lists: &[Vec<u32>], piece: usize) -> Vec<Stretch> {
+    fn find_all(lists: &[Vec<u32>], piece: usize) -> Vec<Stretch> {
         let mut offsets = vec![0u64];
         for list in lists {
             offsets.push(offsets[offsets.len() - 1] + list.len() as u64);
         }
         let targets = lists.concat();
         let graph = ListTable { offsets: &offsets, first_edge: 0, targets: &targets };
-        let (mut found, mut end) = (Vec::new(), lists.len());
+        let (mut stretches, mut end) = (Vec::new(), lists.len());
         while end > 0 {
             let start = end.saturating_sub(piece);
-            graph.find(start..end, &mut found);
+            graph.find(start..end, &mut stretches);
             end = start;
         }
-        found
+        stretches
     }
 
     proptest! {
@@ -314,7 +314,7 @@ mod tests {
         ) {
             let lists = layers(&kinds);
             let mut end = lists.len();
-            for stretch in found(&lists, piece) {
+            for stretch in find_all(&lists, piece) {
                 let nodes = stretch.nodes();
                 prop_assert!(nodes.len() >= 2 && nodes.end <= end, "{:?} before {}", stretch, end);
                 end = nodes.start;
@@ -334,7 +334,7 @@ mod tests {
         let lists = layers(&[(0, 140), (1, 150), (0, 150)]);
         for piece in [ENOUGH, 1000] {
             let mut kinds = [0, 0];
-            for stretch in found(&lists, piece) {
+            for stretch in find_all(&lists, piece) {
                 kinds[usize::from(stretch.kind == StretchKind::Shifted)] += stretch.nodes().len();
             }
             // A few nodes may be passed over before a stretch is noticed.

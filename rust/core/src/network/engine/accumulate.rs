@@ -312,9 +312,8 @@ impl<'a, N: Number> Engine<'a, N> {
             },
             target,
         };
-        let shared = || Error::Internal("a result is shared before it is made".into());
         let rows = result.rows();
-        let buffer = Arc::get_mut(&mut result.buffer).ok_or_else(shared)?;
+        let buffer = result.buffer_mut()?;
         if held > 0 {
             self.arena.rewrite(buffer, rows.saturating_mul(target.width), bits);
         }

@@ -251,13 +251,13 @@ impl<N: Number> Pass<'_, N> {
         let Scratch { mixer, carry, middle, .. } = scratch;
         let RowMap { inner, from, to, .. } = self.row_map;
         let mut sum = Vec::with_capacity(middle.sum.len());
-        for (j, (weight, others)) in plan.results.iter().enumerate() {
+        for (j, (weight, other_rows)) in plan.results.iter().enumerate() {
             sum.clear();
             sum.extend_from_slice(&middle.sum);
             if *weight != 1 {
                 weigh::<N>(*weight, &mut sum);
             }
-            for &(run, weight) in others {
+            for &(run, weight) in other_rows {
                 monitor.breathe(sum.len() as u64)?;
                 let row = self.source.row((o * from + run as usize) * inner + q);
                 add_weighted::<N>(row, weight, &mut sum);

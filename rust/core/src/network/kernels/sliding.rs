@@ -26,12 +26,12 @@ pub(crate) struct RowWindow {
 pub(crate) fn classes(matrix: &RunMatrix, from: usize, to: usize) -> Option<Vec<WindowClass>> {
     match matrix {
         RunMatrix::Band(phases) if phases.iter().any(|phase| phase.count > 4) => {
-            let mut found = Vec::new();
+            let mut classes = Vec::new();
             for (f, phase) in phases.iter().enumerate() {
                 let step = phase.step as usize;
                 let residues = step.min(from).max(1);
-                let start = found.len();
-                found.extend((0..residues).map(|first| WindowClass {
+                let start = classes.len();
+                classes.extend((0..residues).map(|first| WindowClass {
                     first,
                     step,
                     windows: Vec::new(),
@@ -41,10 +41,14 @@ pub(crate) fn classes(matrix: &RunMatrix, from: usize, to: usize) -> Option<Vec<
                     let (first, count) = (first as usize, count as usize);
                     let low = first / step;
                     let class = if count == 0 { 0 } else { first % step };
-                    found[start + class].windows.push(RowWindow { to: j, low, high: low + count });
+                    classes[start + class].windows.push(RowWindow {
+                        to: j,
+                        low,
+                        high: low + count,
+                    });
                 }
             }
-            Some(found)
+            Some(classes)
         }
         RunMatrix::Ranges { low, high } if rows_added(low, high) > 4 * (from + to) => {
             let window =

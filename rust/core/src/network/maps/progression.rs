@@ -52,13 +52,13 @@ pub(crate) fn transposed_tap_range(
 /// Appends the runs that meet the progression `first`, `first + step`, and so on of `count` indices, each
 /// with how many of these it contains. Runs are given by their `ends`.
 pub(crate) fn overlap(ends: &[u64], first: u64, count: u64, step: u64, row: &mut Vec<(u32, u64)>) {
-    let mut done = 0;
+    let mut met = 0;
     let mut run = ends.partition_point(|&end| end <= first);
-    while done < count && run < ends.len() {
+    while met < count && run < ends.len() {
         let below = ends[run].saturating_sub(first).div_ceil(step).min(count);
-        if below > done {
-            row.push((run as u32, below - done));
-            done = below;
+        if below > met {
+            row.push((run as u32, below - met));
+            met = below;
         }
         run += 1;
     }
