@@ -1,5 +1,5 @@
-//! Count tensors: the counts of all elements of one tensor, run-length encoded along every axis, with
-//! digits in planes.
+//! Count tensors: the counts of all elements of one tensor, run-length encoded along every axis,
+//! with digits in planes.
 
 use std::sync::Arc;
 
@@ -111,8 +111,8 @@ impl<N: Number> CountTensor<N> {
         &self.buffer.lanes[from..from + self.planes * self.width()]
     }
 
-    /// The digits of cell `index`, the lowest first. Cells are numbered in row-major order over the runs of
-    /// all axes.
+    /// The digits of cell `index`, the lowest first. Cells are numbered in row-major order over the
+    /// runs of all axes.
     pub(crate) fn digits(&self, index: usize) -> impl DoubleEndedIterator<Item = N::Lane> {
         let lanes = self.lanes();
         let (row, lane) = (index / lanes, index % lanes);
@@ -145,7 +145,8 @@ impl<N: Number> CountTensor<N> {
         low == self.low && planes <= room && Arc::strong_count(&self.buffer) == 1
     }
 
-    /// Drops planes that hold only zeros, and those that are lost in rounding; measures the largest count.
+    /// Drops planes that hold only zeros, and those that are lost in rounding; measures the largest
+    /// count.
     pub(crate) fn trim(&mut self) {
         let (rows, lanes) = (self.rows(), self.width());
         let largest = |tensor: &Self, plane: usize| {

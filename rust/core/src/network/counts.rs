@@ -1,4 +1,5 @@
-//! The result of counting a network: the counts of every parameter, and the spectrum of distinct counts.
+//! The result of counting a network: the counts of every parameter, and the spectrum of distinct
+//! counts.
 
 use std::sync::Arc;
 
@@ -30,7 +31,8 @@ pub struct ParameterCounts {
     pub level_index: Vec<u32>,
     /// The distinct counts, rising; a count of zero is a level of its own.
     pub levels: Vec<Level>,
-    /// How many elements have a context, counted once for every place in which the parameter is used.
+    /// How many elements have a context, counted once for every place in which the parameter is
+    /// used.
     pub weight_nodes: u64,
 }
 

@@ -1,7 +1,8 @@
 //! Successor lists from edges in any order, by a counting sort in two steps.
 //!
-//! The first step gathers edges in buckets of neighbouring nodes; a bucket is so small that the second
-//! step, which sorts it, stays in the cache. Edges that come sorted skip both (see `sorted_edges.rs`).
+//! The first step gathers edges in buckets of neighbouring nodes; a bucket is so small that the
+//! second step, which sorts it, stays in the cache. Edges that come sorted skip both (see
+//! `sorted_edges.rs`).
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -62,16 +63,16 @@ impl<S: Index, T: Index> Edges for Pairs<'_, S, T> {
     }
 }
 
-/// Sorts edges known_nodes as two arrays into successor lists; what is found out about the order of their
-/// nodes on the way comes with them, for [`Graph::new`](crate::Graph::new).
+/// Sorts edges known_nodes as two arrays into successor lists; what is found out about the order of
+/// their nodes on the way comes with them, for [`Graph::new`](crate::Graph::new).
 ///
 /// Edges with one source keep their order. Sorted sources are recognised; then nothing is sorted,
 /// and the lists are `targets` as they came. `threads` may be 0 for one a core.
 ///
 /// # Errors
 /// [`Error::InvalidGraph`] for arrays of different lengths, a node beyond `nodes` (by default, as
-/// many as the edges mention), too many nodes, or a multiplicity of 0; [`Error::GraphMemory`] if the
-/// lists would not fit into memory; [`Error::Interrupted`].
+/// many as the edges mention), too many nodes, or a multiplicity of 0; [`Error::GraphMemory`] if
+/// the lists would not fit into memory; [`Error::Interrupted`].
 ///
 /// ```
 /// use unrolled_core::{Indices, Monitor, from_edges};
@@ -164,7 +165,8 @@ fn extent<S: Index, T: Index>(
     Ok(joined.unwrap_or(Extent { nodes: 0, rising: true }))
 }
 
-/// The extent of some edges. The loop is never left early, so that many edges are compared at a time.
+/// The extent of some edges. The loop is never left early, so that many edges are compared at a
+/// time.
 #[inline(always)]
 fn extent_of_piece<S: Index, T: Index>(sources: &[S], targets: &[T]) -> Extent {
     let (mut most, mut falling) = (0, false);
@@ -214,7 +216,8 @@ fn narrow_offsets<'a>(offsets: Vec<u64>, edges: usize) -> Indices<'a> {
     }
 }
 
-/// The edges of one piece, bucket by bucket; those of one bucket are in the order in which they came.
+/// The edges of one piece, bucket by bucket; those of one bucket are in the order in which they
+/// came.
 #[derive(Default)]
 struct PieceBuckets {
     /// Where every bucket begins, and the end of the last one.
@@ -292,8 +295,8 @@ fn gather<E: Edges>(
     let cost = |(piece, _): &(&Range<usize>, &mut PieceBuckets)| piece.len() as u64;
     team.each(pieces.iter().zip(gathered.iter_mut()), monitor, cost, |(piece, gathered)| {
         let mut starts = vec![0u32; buckets + 1];
-        // The arrays of edges may be changed meanwhile; then some edges are left out, but none is written
-        // out of bounds.
+        // The arrays of edges may be changed meanwhile; then some edges are left out, but none is
+        // written out of bounds.
         edges.visit(piece.clone(), |row, _, _| {
             if let Some(count) = starts.get_mut((row >> bits) as usize + 1) {
                 *count += 1;

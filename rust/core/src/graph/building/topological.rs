@@ -42,8 +42,8 @@ pub(crate) fn renumber(
     Ok(TopologicalLists { csr, rank })
 }
 
-/// The nodes in topological order, by the length of the longest path to them (A. B. Kahn, Topological
-/// sorting of large networks, Commun. ACM 1962, with a queue).
+/// The nodes in topological order, by the length of the longest path to them (A. B. Kahn,
+/// Topological sorting of large networks, Commun. ACM 1962, with a queue).
 fn topological_order<I: Index>(
     csr: &Csr<'_>,
     targets: &[I],
@@ -85,8 +85,8 @@ fn topological_order<I: Index>(
     Ok(order)
 }
 
-/// One cycle among the nodes that still wait for a predecessor: a walk backwards among them must come
-/// to some node again.
+/// One cycle among the nodes that still wait for a predecessor: a walk backwards among them must
+/// come to some node again.
 fn one_cycle<I: Index>(csr: &Csr<'_>, targets: &[I], waiting: &[u32]) -> Vec<usize> {
     const NONE: u32 = u32::MAX;
     let mut predecessor = vec![NONE; waiting.len()];
@@ -173,8 +173,8 @@ fn relabel<I: Index>(
     Ok(Csr { offsets: offsets.into(), targets: lists.into(), multiplicity })
 }
 
-/// The edges of a topologically numbered graph turned round. Nodes are numbered from the other end, so
-/// that edges go up again.
+/// The edges of a topologically numbered graph turned round. Nodes are numbered from the other end,
+/// so that edges go up again.
 pub(crate) fn reverse(csr: &Csr<'_>, team: &Team, monitor: &Monitor<'_>) -> Result<Csr<'static>> {
     monitor.start(2 * csr.edges() as u64);
     let nodes = csr.nodes();

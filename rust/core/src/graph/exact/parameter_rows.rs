@@ -74,7 +74,8 @@ impl ParameterRows {
         first..first + self.group
     }
 
-    /// The most bytes of rows that are there at once, given the bytes of the rows of any range of nodes.
+    /// The most bytes of rows that are there at once, given the bytes of the rows of any range of
+    /// nodes.
     pub(crate) fn peak(&self, bytes: impl Fn(Range<usize>) -> u64) -> u64 {
         let (mut held, mut peak, mut freed) = (0u64, 0, 0);
         for group in (0..self.last_readers.len() as u32).rev() {

@@ -20,8 +20,8 @@ const GROUP: usize = 16;
 
 /// Rows of up to so many digits have a loop for their width.
 const WIDEST: usize = 16;
-/// Masks for rows of fewer digits than are read: from `WIDEST - digits` on, the first `digits` masks
-/// are all ones and the others 0. (As a constant, compilers would turn them into jumps.)
+/// Masks for rows of fewer digits than are read: from `WIDEST - digits` on, the first `digits`
+/// masks are all ones and the others 0. (As a constant, compilers would turn them into jumps.)
 static MASKS: [u64; 2 * WIDEST] = {
     let mut masks = [0; 2 * WIDEST];
     let mut digit = 0;
@@ -92,8 +92,8 @@ impl<I: Index> pulp::NullaryFnOnce for UnweightedRows<'_, '_, I> {
 }
 
 impl<I: Index> RowTask<'_, '_, I> {
-    /// The rows of `nodes`, to be written; the rows of the band that may be read, and the node of the
-    /// first of these.
+    /// The rows of `nodes`, to be written; the rows of the band that may be read, and the node of
+    /// the first of these.
     #[inline(always)]
     fn split(&mut self, nodes: Range<usize>) -> Option<(&mut [u64], &[u64], usize)> {
         let place = (nodes.start - self.first) * self.digits;
@@ -114,8 +114,8 @@ impl<I: Index> RowTask<'_, '_, I> {
         Ok(())
     }
 
-    /// Counts nodes each of whose lists is the one before it shifted by one, several nodes at a time.
-    /// Returns the end of the nodes that are left. `sums` is scratch space.
+    /// Counts nodes each of whose lists is the one before it shifted by one, several nodes at a
+    /// time. Returns the end of the nodes that are left. `sums` is scratch space.
     #[inline(always)]
     fn count_shifted(&mut self, range: Range<usize>, sums: &mut Vec<u64>) -> Result<usize> {
         let mut end = range.end;

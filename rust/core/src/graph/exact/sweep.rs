@@ -1,7 +1,8 @@
 //! The sweep that counts exactly.
 //!
-//! It opens a band of rows before it counts their nodes, with a width that no count of them exceeds,
-//! and lets go of rows that no node will read again where only the counts of parameters are wanted.
+//! It opens a band of rows before it counts their nodes, with a width that no count of them
+//! exceeds, and lets go of rows that no node will read again where only the counts of parameters
+//! are wanted.
 
 use std::ops::Range;
 
@@ -70,8 +71,9 @@ impl<'a> ExactSweep<'a> {
             .map_or_else(|| bytes(0..nodes), |parameter_rows| parameter_rows.peak(bytes))
     }
 
-    /// Makes sure that the node before `end` has a row, and with it the nodes before it whose widths are
-    /// known by now; nodes from `apart` on do not read each other. Returns the first node of the band.
+    /// Makes sure that the node before `end` has a row, and with it the nodes before it whose
+    /// widths are known by now; nodes from `apart` on do not read each other. Returns the first
+    /// node of the band.
     fn open_band(&mut self, end: usize, apart: usize) -> Result<usize> {
         if end == self.bands.first() {
             let group = self
@@ -101,9 +103,9 @@ impl<'a> ExactSweep<'a> {
         self.bands.latest().map(|band| band.first).ok_or_else(lists_changed)
     }
 
-    /// A guess at how many digits the rows of all nodes before `end` will have, if widths go on growing
-    /// as they did. If there are no rows yet, the guess is for the first nodes only. Memory that turns
-    /// out to be too much is never touched.
+    /// A guess at how many digits the rows of all nodes before `end` will have, if widths go on
+    /// growing as they did. If there are no rows yet, the guess is for the first nodes only. Memory
+    /// that turns out to be too much is never touched.
     fn guess_room(&self, end: usize, digits: usize) -> usize {
         let counted = self.bands.nodes() - end;
         if counted == 0 {
@@ -114,7 +116,8 @@ impl<'a> ExactSweep<'a> {
         ((width + growth * rest) * rest * 1.125) as usize
     }
 
-    /// Accounts for so many more digits, to which up to `room` may come; returns how many are allowed.
+    /// Accounts for so many more digits, to which up to `room` may come; returns how many are
+    /// allowed.
     ///
     /// # Errors
     /// [`Error::GraphMemory`].
@@ -131,8 +134,8 @@ impl<'a> ExactSweep<'a> {
         Ok((left / bytes(1)) as usize)
     }
 
-    /// Notes that the nodes of `counted` are counted, the first that are, and lets go of the rows that
-    /// no other node will read.
+    /// Notes that the nodes of `counted` are counted, the first that are, and lets go of the rows
+    /// that no other node will read.
     fn close(&mut self, counted: Range<usize>) {
         if let Some((band, rows, _)) = self.bands.split().filter(|_| !self.widths.are_known()) {
             let place = |node: usize| (node - band.first) * band.digits;

@@ -1,8 +1,9 @@
 //! Stretches of nodes whose lists repeat each other.
 //!
-//! In an unrolled dense layer, all nodes have the same list; in an unrolled convolution, every entry of
-//! a list is one larger than in the list of the node before. Such stretches are found once. All lists
-//! of a stretch follow from its first one, so that the others need not be read to be counted.
+//! In an unrolled dense layer, all nodes have the same list; in an unrolled convolution, every
+//! entry of a list is one larger than in the list of the node before. Such stretches are found
+//! once. All lists of a stretch follow from its first one, so that the others need not be read to
+//! be counted.
 
 use std::ops::Range;
 
@@ -11,7 +12,8 @@ use crate::graph::lists::source::ListSection;
 
 /// So many nodes with shifted lists are counted side by side.
 pub(crate) const SIDE_BY_SIDE: usize = 8;
-/// Stretches are looked for among at least so many nodes: in smaller pieces they would not be found.
+/// Stretches are looked for among at least so many nodes: in smaller pieces they would not be
+/// found.
 pub(crate) const ENOUGH: usize = 64;
 /// Repeated lists are worth a stretch if they have at least so many entries.
 const WORTH: usize = 8;
@@ -48,7 +50,8 @@ impl Stretch {
     }
 }
 
-/// Goes through nodes from the last to the first, and cuts them into stretches and what lies between.
+/// Goes through nodes from the last to the first, and cuts them into stretches and what lies
+/// between.
 pub(crate) struct StretchCursor<'s> {
     stretches: &'s [Stretch],
     /// How many of the next stretches need no look ahead.
@@ -60,15 +63,15 @@ impl<'s> StretchCursor<'s> {
     pub(crate) fn new(stretches: &'s [Stretch], end: usize) -> Self {
         let passed = stretches.partition_point(|stretch| stretch.first as usize >= end);
         let stretches = stretches.get(passed..).unwrap_or_default();
-        // A sweep that begins within a stretch has looked ahead there before. It may begin there again
-        // after every node, and must not look ahead every time.
+        // A sweep that begins within a stretch has looked ahead there before. It may begin there
+        // again after every node, and must not look ahead every time.
         let within = stretches.first().is_some_and(|stretch| stretch.end as usize > end);
         Self { stretches, ahead: within.into() }
     }
 
-    /// Reads an entry at either end of the next stretches from `start` on, all at once. Most lists of a
-    /// stretch are never read, so that those at its ends are in no cache, and the sweep would wait for
-    /// each of them.
+    /// Reads an entry at either end of the next stretches from `start` on, all at once. Most lists
+    /// of a stretch are never read, so that those at its ends are in no cache, and the sweep would
+    /// wait for each of them.
     #[inline(always)]
     pub(crate) fn look_ahead<I: Index>(&mut self, lists: &ListSection<'_, I>, start: usize) {
         if self.ahead > 0 {
@@ -84,8 +87,8 @@ impl<'s> StretchCursor<'s> {
         self.ahead = AHEAD;
     }
 
-    /// The longest range at the end of `range` that lies in one stretch, and the kind of the stretch; or that
-    /// lies in none.
+    /// The longest range at the end of `range` that lies in one stretch, and the kind of the
+    /// stretch; or that lies in none.
     #[inline(always)]
     pub(crate) fn last(&mut self, range: Range<usize>) -> (Range<usize>, Option<StretchKind>) {
         let (start, end) = (range.start, range.end);
@@ -131,8 +134,8 @@ pub(crate) struct ListTable<'l, O, I> {
 }
 
 impl<O: Index, I: Index> ListTable<'_, O, I> {
-    /// Adds the stretches among `nodes` to `stretches`, from the last to the first, which has the stretches
-    /// among the nodes that follow, and its latest one may go on.
+    /// Adds the stretches among `nodes` to `stretches`, from the last to the first, which has the
+    /// stretches among the nodes that follow, and its latest one may go on.
     #[inline(always)]
     pub(crate) fn find(&self, nodes: Range<usize>, stretches: &mut Vec<Stretch>) {
         let goes_on = |latest: &Stretch| latest.first as usize == nodes.end;
@@ -158,8 +161,8 @@ impl<O: Index, I: Index> ListTable<'_, O, I> {
         self.targets.get(place(node)?..place(node + 1)?)
     }
 
-    /// The longest stretch that ends at `end` and begins no earlier than `start`, and the least node that it
-    /// leads to; `None` if there is none worth it.
+    /// The longest stretch that ends at `end` and begins no earlier than `start`, and the least
+    /// node that it leads to; `None` if there is none worth it.
     #[inline(always)]
     fn stretch_before(&self, start: usize, end: usize) -> Option<(Stretch, usize)> {
         let (before, last) = (self.list(end - 2)?, self.list(end - 1)?);
@@ -172,8 +175,8 @@ impl<O: Index, I: Index> ListTable<'_, O, I> {
         let (first, least, kind) = if by == 0 {
             (self.first_alike::<0>(start, end)?, usize::MAX, StretchKind::Repeated)
         } else {
-            // No node of a stretch may lead to another. Nodes beyond are not even looked at; they would
-            // be looked at again for the next stretch.
+            // No node of a stretch may lead to another. Nodes beyond are not even looked at; they
+            // would be looked at again for the next stretch.
             let least = last.iter().map(|id| id.position()).min()?;
             let room = least.saturating_sub(end);
             let first = self.first_alike::<1>(start.max((end - 1).saturating_sub(room)), end)?;
@@ -182,8 +185,8 @@ impl<O: Index, I: Index> ListTable<'_, O, I> {
         Some((Stretch { first: first as u32, end: end as u32, kind }, least))
     }
 
-    /// The first node, from `start` on, of the longest range that ends at `end` and in which every list is
-    /// that of the next node less `BY`.
+    /// The first node, from `start` on, of the longest range that ends at `end` and in which every
+    /// list is that of the next node less `BY`.
     #[inline(always)]
     fn first_alike<const BY: usize>(&self, start: usize, end: usize) -> Option<usize> {
         let degree = self.list(end - 1)?.len();
@@ -219,9 +222,9 @@ impl<O: Index, I: Index> ListTable<'_, O, I> {
     }
 }
 
-/// Adds a stretch that leads to nodes from `least` on, if it is long enough; says whether it did. The
-/// stretch may share its last node with the first node of the latest stretch. Then it extends that
-/// stretch if both are of one kind, or else leaves the node to it.
+/// Adds a stretch that leads to nodes from `least` on, if it is long enough; says whether it did.
+/// The stretch may share its last node with the first node of the latest stretch. Then it extends
+/// that stretch if both are of one kind, or else leaves the node to it.
 #[inline(always)]
 fn add(stretches: &mut Vec<Stretch>, mut stretch: Stretch, least: usize) -> bool {
     if let Some(latest) = stretches.last_mut().filter(|latest| latest.first + 1 == stretch.end) {

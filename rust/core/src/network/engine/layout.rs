@@ -69,8 +69,9 @@ impl<N: Number> Engine<'_, N> {
         Ok(CountTensor { compact, ..result })
     }
 
-    /// Joins neighbouring runs with equal counts, and lays out the last varying axis in lanes. Unless
-    /// `fully` is set, runs of single indices stay apart where little would be gained: they need no weights.
+    /// Joins neighbouring runs with equal counts, and lays out the last varying axis in lanes.
+    /// Unless `fully` is set, runs of single indices stay apart where little would be gained: they
+    /// need no weights.
     pub(crate) fn compact(
         &mut self,
         tensor: CountTensor<N>,
