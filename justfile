@@ -42,7 +42,7 @@ format:
 bench *arguments:
     .venv/bin/pytest benches {{ arguments }}
 
-# Rust documentation, warnings denied
+# the documentation site (build/site) and that of the crate, warnings denied
 docs:
     bash .ci/run docs
 

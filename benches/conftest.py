@@ -17,7 +17,7 @@ BOARD = pytest.StashKey["Board"]()
 
 @dataclass
 class Board:
-    """What the session measured: seconds by case and side, and lines on anything else."""
+    """What the session measured: seconds by case and side, tables, and notes on anything else."""
 
     seconds: dict[str, dict[str, float]] = field(default_factory=dict)
     answers: dict[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A table of nanoseconds an edge: a row for each graph, a column for each side."""
+"""A table of nanoseconds per edge: a row for each graph, a column for each side."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Table"]
 class Table:
     """Times of all sides, in the order in which they came; the first side is the one compared to.
 
-    A cell is a number of nanoseconds an edge, or a word on why there is none.
+    A cell is a number of nanoseconds per edge, or a word on why there is none.
     """
 
     title: str

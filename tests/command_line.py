@@ -27,7 +27,7 @@ def command(*arguments: object, **options: Any) -> subprocess.CompletedProcess[s
 
 
 def invoke(*arguments: object) -> Result:
-    """The same within this process."""
+    """Run the same command line within this process."""
     return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
 
 
@@ -39,8 +39,8 @@ class OnTerminal(NamedTuple):
     shown: bytes
 
 
-def command_on_a_terminal(*arguments: object) -> OnTerminal:
-    """The same as a process, its standard error a terminal of 80 columns."""
+def command_on_a_terminal(*arguments: object, **options: Any) -> OnTerminal:
+    """Run it as a process whose standard error is a terminal of 80 columns."""
     import pty
 
     leading, following = pty.openpty()
@@ -49,6 +49,7 @@ def command_on_a_terminal(*arguments: object) -> OnTerminal:
         stdout=subprocess.PIPE,
         stderr=following,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
+        **options,
     ) as process:
         os.close(following)
         shown = b""
@@ -61,3 +62,56 @@ def command_on_a_terminal(*arguments: object) -> OnTerminal:
         output = process.stdout.read()
     os.close(leading)
     return OnTerminal(process.returncode, output, shown)
+
+
+class OnScreen(NamedTuple):
+    """What a command left on a terminal that all it prints goes to."""
+
+    exit_code: int
+    text: str
+
+
+def on_a_screen(*arguments: object, columns: int = 80, sent: str = "both") -> OnScreen:
+    """Run the command in this process, in front of a terminal that shows every byte as it comes.
+
+    With `sent` "errors", only the standard error goes there and the output is thrown away; with
+    "output" it is the other way round.
+    """
+    import fcntl
+    import pty
+    import struct
+    import termios
+    import threading
+    import tty
+
+    leading, following = pty.openpty()
+    tty.setraw(following)
+    fcntl.ioctl(following, termios.TIOCSWINSZ, struct.pack("HHHH", 25, columns, 0, 0))
+    shown: list[bytes] = []
+
+    def watch() -> None:
+        try:
+            while chunk := os.read(leading, 4096):
+                shown.append(chunk)
+        except OSError:
+            pass  # The other end is closed.
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    streams = sys.stdout, sys.stderr
+    with (
+        open(following, "w", encoding="utf-8") as screen,
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+    ):
+        sys.stdout = nowhere if sent == "errors" else screen
+        sys.stderr = nowhere if sent == "output" else screen
+        try:
+            cli.main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            exit_code = end.code
+        finally:
+            sys.stdout, sys.stderr = streams
+    watcher.join()
+    os.close(leading)
+    assert isinstance(exit_code, int)
+    return OnScreen(exit_code, b"".join(shown).decode("utf-8"))

@@ -18,8 +18,11 @@ settings.register_profile(
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+# Tables would be as wide as the terminal of whoever runs the tests; pytest-xdist sets it as well.
+os.environ.pop("COLUMNS", None)
 
-# Whatever asserts on behalf of tests explains its failures as tests do.
+
+# Failed assertions of these packages are explained as those of tests are.
 pytest.register_assert_rewrite("cases", "oracles", "strategies")
 
 
@@ -36,8 +39,8 @@ def ctrl_c() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def small_file(tmp_path_factory):
-    """A small graph's file as bytes, and the answers of the graph."""
-    # Not before the profile is loaded: strategies and settings are made on import.
+    """The bytes of a small graph's file, and the counts of that graph."""
+    # Imported here because strategies and settings take the profile when they are made.
     from cases.graph_files import SMALL, main_answers
 
     path = tmp_path_factory.mktemp("saved") / "graph.npz"

@@ -118,7 +118,7 @@ def answers() -> Answers:
 
 @cache
 def warm(side: type[Side]) -> None:
-    """What compiles when first used, compiles now: for every type of id, with and without order."""
+    """Compile what compiles on first use, for every type of id, with and without an order."""
     pytest.importorskip(side.package)
     for variant in ("sorted", "shuffled", "int64"):
         side().whole_job(family("mlp", 100, variant))
@@ -271,10 +271,10 @@ def test_threads(cells: Cells, name: str, step: str, side: type[Unrolled], threa
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_limits(board: Any, name: str, smoke: bool) -> None:
-    """Log space beside reading 8 bytes an edge at random, in the graph's order, and streaming.
+    """Log space beside gathers of 8 bytes for each edge, at random and in order, and a stream.
 
-    No sweep that reads an 8-byte count an edge can beat the second one, none that reads 4-byte
-    edges the third one.
+    No sweep that reads a count of 8 bytes for each edge can beat the gather in order, and none
+    that reads edges of 4 bytes can beat the stream.
     """
     pytest.importorskip("numba")
     from peers.graph_kernels import gather, stream

@@ -40,7 +40,7 @@ HIGH, SHRINK = 2.0**256, 2.0**-512
 
 
 def kernel(function: Function) -> Function:
-    """`numba.njit`, with a type."""
+    """`numba.njit` with a type annotation."""
     compiled: Function = numba.njit(cache=True, boundscheck=False, error_model="numpy")(function)
     return compiled
 
@@ -66,7 +66,7 @@ def is_topological(sources: Array, targets: Array) -> bool:
 
 @kernel
 def ends_of_rows(sources: Array, indptr: Array) -> None:
-    """Of sorted edges, without a branch: the last edge of a source is written last."""
+    """Row bounds of sorted edges, without a branch: the last edge of a source is written last."""
     for edge in range(len(sources)):
         indptr[sources[edge] + np.uint64(1)] = edge + 1
     for node in range(1, len(indptr)):
@@ -77,7 +77,7 @@ def ends_of_rows(sources: Array, indptr: Array) -> None:
 def sort_by_source(
     sources: Array, targets: Array, shift: Any, pairs: Array, indptr: Array, indices: Array
 ) -> None:
-    """Counting sort in two passes, first by `source >> shift`: neither writes all over memory."""
+    """Counting sort in two passes, first by `source >> shift`, so that writes stay close."""
     shift = np.uint64(shift)
     bounds = np.zeros(((len(indptr) - 1) >> shift) + 2, dtype=np.uint64)
     for edge in range(len(sources)):

@@ -27,7 +27,7 @@ __all__ = [
 
 
 class Numba(Side):
-    """Takes sorted edges as they are, and no order where the numbering is one."""
+    """Takes sorted edges as they are, and needs no order where nodes are numbered in one."""
 
     package = "numba"
 
@@ -91,7 +91,7 @@ class NumbaLogSumExp(Numba):
 
 
 class NumbaScaled(Numba):
-    """A mantissa and an exponent a node, aligned edge by edge."""
+    """Each node has a mantissa and an exponent, which are aligned edge by edge."""
 
     name = "numba scaled"
     kind = "log"
@@ -138,7 +138,7 @@ class NumbaLimbs(Numba):
     bits = 64
 
     def order(self) -> None:
-        """Large rows are worth a numbering in which they are near each other."""
+        """Renumbers the nodes along their order, so that large rows that are added lie close."""
         super().order()
         self.rank: Ids | None = None
         if self.nodes is not None:

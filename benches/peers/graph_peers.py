@@ -157,7 +157,7 @@ def levels(indptr: Ints, indices: Ids) -> list[Level]:
 
 
 class PurePython(PythonIntegers):
-    """Lists in CSR form, nothing but the interpreter."""
+    """Lists in CSR form, with nothing but the interpreter."""
 
     name = "python"
     package = "numpy"
@@ -209,7 +209,7 @@ class NumpyObjects(PythonIntegers):
 
 
 class GraphBlas(Side):
-    """SuiteSparse: a matrix and a product a level."""
+    """SuiteSparse, with a matrix and a product for each level."""
 
     name = "graphblas"
     kind = "float"

@@ -74,7 +74,7 @@ class Unrolled(Side):
         )
 
     def order(self) -> None:
-        """Part of building, or of counting: ours to choose."""
+        """Nothing: our side finds its order while it builds or counts."""
 
     def count(self) -> Any:
         return unrolled.count(self.graph, exact=self.kind == "exact", threads=self.threads)

@@ -1,4 +1,4 @@
-"""The peer: the same counts with NumPy, one object array of Python integers a tensor.
+"""The peer of networks: the same counts with NumPy, as object arrays of Python integers.
 
 This is what a skilled NumPy user would write who knows the layers of a network: a reverse sweep,
 one map a tensor, exact because Python integers are. An axis along which all counts are equal (the
@@ -51,7 +51,7 @@ class PlainRelation:
 
 @dataclass(frozen=True)
 class Link:
-    """A link."""
+    """A link, read into plain Python once."""
 
     source: int
     relations: list[PlainRelation]

@@ -38,6 +38,15 @@ class Relation:
     ``t`` counts the taps of a window. The source is the earlier tensor, the target the later.
     """
 
+    def __new__(
+        cls,
+        kind: str,
+        source_axes: Sequence[int],
+        target_axes: Sequence[int],
+        arguments: dict[str, Any] | None = None,
+    ) -> Relation:
+        """A relation by the properties of another one, which pickles and copies are made of."""
+
     @staticmethod
     def same(source: int, target: int) -> Relation:
         """``i = o``; the axes have equal lengths."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+
+from unrolled.printable import one_line
 
 __all__ = [
     "CycleError",
@@ -13,17 +15,27 @@ __all__ = [
     "InvalidNetworkError",
     "MemoryLimitError",
     "MissingPackageError",
+    "NoFixedPointError",
     "NothingToCountError",
     "SizeOverflowError",
+    "TheoryDomainError",
     "UnknownModelError",
     "UnknownNameError",
+    "UnknownOperationError",
     "UnrolledError",
     "UnsupportedOperatorError",
 ]
 
 
 class UnrolledError(Exception):
-    """Base class of every error this package raises on purpose."""
+    """Base class of every error this package raises on purpose.
+
+    Its message is one line without anything that a terminal would obey, whatever the names in it
+    hold; `args` has it as it was raised.
+    """
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class InvalidArgumentError(UnrolledError, ValueError):
@@ -78,6 +90,20 @@ class CycleError(InvalidNetworkError, InvalidGraphError):
         self.nodes = tuple(nodes)
 
 
+class UnknownOperationError(UnrolledError, ValueError):
+    """How tensors are computed is not known, so that no signal can be followed through them.
+
+    Attributes
+    ----------
+    tensors : dict of str to str
+        The names of all such tensors, and why each is not known.
+    """
+
+    def __init__(self, message: str, tensors: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.tensors = dict(tensors)
+
+
 class NothingToCountError(UnrolledError, ValueError):
     """A network or graph has no parameter, or no parameter with a context."""
 
@@ -96,3 +122,11 @@ class UnknownModelError(UnrolledError, LookupError):
 
 class UnknownNameError(UnrolledError, LookupError):
     """Nothing that was counted, and no node, has this name; the message says which come near."""
+
+
+class NoFixedPointError(UnrolledError, ArithmeticError):
+    """An iteration has no limit: what it computes grows without bound, or never settles."""
+
+
+class TheoryDomainError(InvalidArgumentError):
+    """An argument lies where a formula of the theory does not hold; the message says where."""

@@ -1,4 +1,4 @@
-"""What is made of the counts of graphs: analyses, ensembles, rankings, figures, reports."""
+"""Analyses, ensembles, rankings, figures and reports of graphs."""
 
 from __future__ import annotations
 

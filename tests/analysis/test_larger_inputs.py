@@ -36,7 +36,7 @@ def test_true_value_is_that_of_the_larger_model(name):
 
 
 def test_the_bound_on_the_surprisal_is_not_strict():
-    """What the docstring warns of."""
+    """The docstring warns of this: the surprisal estimate can lie above the true value."""
     bound = unrolled.analyze(models.resnet(18), input_size=225)
     assert bound.surprisal_estimate > bound.true_value.surprisal_estimate
     assert bound.spread_estimate < bound.true_value.spread_estimate

@@ -1,4 +1,4 @@
-"""A small graph that is saved and loaded, all that can be said of it, and changes of its file."""
+"""A small graph that is saved and loaded, what to compare of it, and damage to its file."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ SMALL = Case(
 
 
 def about(graph):
-    """All that is known of a graph whose edges are in a file."""
+    """What a graph knows without reading its edges, which may be left in the file."""
     found = [graph.num_nodes, graph.num_edges, graph.name, graph.names]
     return [*found, *(part.tolist() for part in (graph.outputs, graph.inputs, graph.parameters))]
 
 
 def everything(graph):
-    """All that can be said of a graph, to compare."""
+    """What a graph knows, and its edges."""
     lists = (graph.indptr, graph.indices, graph.multiplicity)
     return [*about(graph), *(None if part is None else part.tolist() for part in lists)]
 
@@ -67,7 +67,7 @@ def replace(path, data):
 
 
 def outcome(path, data, expected, mmap=False):
-    """Load changed bytes: None if refused, else whether the counts are right."""
+    """Load a file of these bytes: None if it is refused, else whether its counts are right."""
     replace(path, data)
     try:
         found = main_answers(unrolled.Graph.load(path, mmap=mmap))

@@ -1,4 +1,4 @@
-"""Graphs that are refused: shortcuts, and the check of the error and its message."""
+"""Short ways to make graphs that are refused, and the check of the error and its message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Graphs that several test files use, and what can be said of a graph, to compare."""
+"""Small graphs that several test files use, and what there is of a graph to compare."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def example(**options):
 
 
 def counts_of(graph):
-    """Counts by id of a graph without names, by name of one with."""
+    """The counts of all nodes, which are asked for by name if the graph has names."""
     counts = unrolled.count(graph)
     nodes = range(graph.num_nodes) if graph.names is None else graph.names
     return [counts.exact(node) for node in nodes]

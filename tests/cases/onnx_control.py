@@ -13,7 +13,7 @@ CONTROL: dict[str, ModelProto] = {}
 
 
 def case(name: str, *nodes: Any, **options: Any) -> None:
-    """A model under a name."""
+    """Register a model under a name."""
     assert name not in CONTROL
     options.setdefault("weights", {"x": (2, 3), "w": (2, 3), "v": (3,)})
     CONTROL[name] = model(*nodes, **options)
@@ -212,7 +212,7 @@ case(
 
 
 def referring(name: str, kind: Any) -> AttributeProto:
-    """An attribute of a function's node that is one of the function's."""
+    """An attribute of a node within a function whose value is an attribute of the function."""
     attribute = AttributeProto()
     attribute.name, attribute.ref_attr_name, attribute.type = name, f"my_{name}", kind
     return attribute

@@ -13,7 +13,7 @@ ELEMENTWISE: dict[str, ModelProto] = {}
 
 
 def case(name: str, *nodes: Any, **options: Any) -> None:
-    """A model under a name; its tensors x and y are parameters unless they are said to be else."""
+    """Register a model under a name; `x` is a parameter unless other weights are given."""
     assert name not in ELEMENTWISE
     options.setdefault("weights", {"x": (2, 3)})
     ELEMENTWISE[name] = model(*nodes, **options)

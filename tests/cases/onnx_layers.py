@@ -13,7 +13,7 @@ LAYERS: dict[str, ModelProto] = {}
 
 
 def case(name: str, *nodes: Any, **options: Any) -> None:
-    """A model under a name."""
+    """Register a model under a name."""
     assert name not in LAYERS
     LAYERS[name] = model(*nodes, **options)
 

@@ -1,4 +1,4 @@
-"""Small ONNX models, written on a line a node."""
+"""Small ONNX models, written as one line of text for each node."""
 
 from __future__ import annotations
 

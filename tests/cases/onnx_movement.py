@@ -15,7 +15,11 @@ IMAGE = {"x": (1, 2, 3, 4)}
 
 
 def case(name: str, *nodes: Any, weigh: bool = True, **options: Any) -> None:
-    """A model under a name; what it computes is weighted by a product with a parameter or not."""
+    """Register a model under a name.
+
+    Unless `weigh` is false, sums of what it computes are multiplied by a parameter, so that its
+    elements do not all have the same count.
+    """
     assert name not in MOVEMENT
     options.setdefault("weights", CUBE)
     options["weights"] = {**options["weights"], "scale": (1,)}
@@ -35,7 +39,7 @@ def case(name: str, *nodes: Any, weigh: bool = True, **options: Any) -> None:
 
 
 def both(name: str, operator: str, attribute: str, value: Any, **options: Any) -> None:
-    """As an attribute, and as an input from version 13 on."""
+    """Register two models: a value is an attribute, or an input as from version 13 on."""
     case(
         f"{name} by attribute",
         node(f"{operator} x -> y", **{attribute: value}),

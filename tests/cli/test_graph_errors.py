@@ -72,7 +72,7 @@ def weird_kind():
 
 
 def entities():
-    """Nested entities, a gigabyte when they are written out."""
+    """Its nested entities would be a gigabyte if they were written out."""
     lines = [f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10)]
     return (
         '<?xml version="1.0"?><!DOCTYPE g [<!ENTITY e0 "0123456789">'
@@ -144,7 +144,7 @@ def test_nothing_to_count(tmp_path):
 @pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 def test_a_signal_ends_a_long_count_without_a_traceback(tmp_path):
-    """A ladder whose exact count takes long."""
+    """The exact count of so long a ladder takes minutes."""
     node = np.arange(2_000_000)
     unrolled.Graph.from_edges(
         np.concatenate([node[:-1], node[:-2]]), np.concatenate([node[1:], node[2:]])
@@ -165,3 +165,11 @@ def test_a_signal_ends_a_long_count_without_a_traceback(tmp_path):
     assert process.returncode == 130
     assert output == ""
     assert "Traceback" not in errors
+
+
+def test_names_too_long_for_a_message_are_cut(tmp_path):
+    long = "n" * 100_000
+    for rows in ([(long, "b"), ("b", long)], [(long, "")], [("a", "b", long)]):
+        result = invoke("analyze", write(tmp_path / "edges.csv", rows, header="source,target"))
+        assert result.exit_code == 2
+        assert len(result.stderr) < 2100

@@ -87,7 +87,7 @@ def test_deep_fibonacci_ladder_in_log_space():
 
 
 def test_deep_fibonacci_ladder_exactly():
-    """Counts of 70,000 bits, of which only the frontier is ever held."""
+    """Counts have up to 70,000 bits, and only those of the frontier are held."""
     length = 100_000
     counts = unrolled.count(ladder_graph(length), nodes="parameters")
     with mpmath.workprec(length):
@@ -98,7 +98,7 @@ def test_deep_fibonacci_ladder_exactly():
 
 
 def ladder_graph(length):
-    """Edges over one node and over two; as arrays, for it is long."""
+    """Edges to the next node and to the one after it, as arrays since the ladder is long."""
     node = np.arange(length)
     sources = np.concatenate([node[:-1], node[:-2]])
     targets = np.concatenate([node[1:], node[2:]])
@@ -117,11 +117,11 @@ def fibonacci_logarithms(length):
 
 @pytest.mark.parametrize("doublings", [0, 30, 52, 53, 54, 60, 70, 600])
 def test_slow_growth_beyond_doubles(doublings):
-    """A million outputs in a chain before doublings: each adds 1 to a count above 2**53."""
+    """A chain of a million outputs leads to doublings: each adds 1 to a count above 2**53."""
     length = 1_000_000
     nodes = length + doublings
     node = np.arange(nodes - 1)
-    # The last `doublings` edges are double; all nodes of the chain are outputs, and the very last.
+    # The last edges are double. All nodes of the chain are outputs, and so is the very last node.
     sources = np.concatenate([node, node[len(node) - doublings :]])
     outputs = np.append(np.arange(length - 1), nodes - 1)
     graph = unrolled.Graph.from_edges(sources, sources + 1, outputs=outputs)
@@ -158,7 +158,7 @@ def decorated_chain(bits):
 @pytest.mark.parametrize("order", ["first", "last", "between"])
 @pytest.mark.parametrize("bits", [511, 513, 5000])
 def test_giants_beside_ones(bits, order):
-    """Neither disturbs the other, in whatever order they come."""
+    """Large counts and counts of 1 do not disturb each other, in whatever order they come."""
     case = uneven(bits, 4000, order)
     expected = Expected(case)
     assert_log2(unrolled.count(case.build(), exact=False).log2(), expected.downstream)
@@ -177,7 +177,7 @@ def test_skips_over_many_bits(reach):
 
 
 def test_ones_above_giants():
-    """Nodes whose many successors have counts of all magnitudes."""
+    """Each of the last nodes has successors whose counts are of all magnitudes."""
     length = 2000
     base = chain(length, parallel=2)
     rng = np.random.default_rng(5)

@@ -88,7 +88,7 @@ def test_counts_in_log_space(case):
 
 @pytest.mark.parametrize("bits", [0, 40, 70, 600])
 def test_lists_that_are_alike(bits):
-    """Rows that are those of their neighbours, or shifted by one, in groups of all sizes."""
+    """In groups of all sizes, nodes have the successors of their neighbours, or the next ones."""
     for seed in range(40):
         case = shifted(seed % 24 + 1, seed, bits)
         expected = Expected(case)
@@ -99,7 +99,7 @@ def test_lists_that_are_alike(bits):
 
 
 def test_two_groups_of_shifted_lists():
-    """Eight rows onto consecutive nodes, then sixteen onto others, one of which forks."""
+    """Eight nodes lead to consecutive ones, the next sixteen to others, and one of those forks."""
     sources = [*range(24), 136, 136]
     targets = [*range(137, 145), *range(121, 137), 145, 146]
     counts = unrolled.count(unrolled.Graph.from_edges(sources, targets, num_nodes=161))

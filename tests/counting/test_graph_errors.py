@@ -178,7 +178,7 @@ print("survived")
 
 
 def test_arrays_that_change_crash_nothing():
-    """Rows that are not copied may change under the graph: any answer or error, but no crash."""
+    """Arrays that are not copied may change: any answer or error will do, but no crash."""
     pytest.importorskip("scipy.sparse")
     result = subprocess.run(
         [sys.executable, "-c", MUTATIONS], capture_output=True, text=True, timeout=120, check=False
@@ -200,7 +200,7 @@ except unrolled.UnrolledError as error:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of memory")
 def test_a_network_too_large_to_unroll():
-    """More than 2**32 elements: refused, not tried."""
+    """More than 2**32 elements are refused before anything is allocated."""
     result = subprocess.run(
         [sys.executable, "-c", TOO_LARGE], capture_output=True, text=True, timeout=60, check=False
     )

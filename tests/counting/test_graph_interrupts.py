@@ -17,7 +17,7 @@ import unrolled
 
 
 def ladder(length):
-    """Counts are Fibonacci numbers: an exact count is quadratic in the length."""
+    """A graph of Fibonacci numbers, whose exact count takes a time quadratic in the length."""
     node = np.arange(length)
     return unrolled.Graph.from_edges(
         np.concatenate([node[:-1], node[:-2]]), np.concatenate([node[1:], node[2:]])

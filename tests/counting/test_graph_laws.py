@@ -52,7 +52,7 @@ def test_relabelling_and_edge_order_change_nothing(case, seed):
 @FEW
 @given(small_graphs(ends=False), small_graphs(ends=False))
 def test_counts_of_graphs_side_by_side_add(one, other):
-    """Two graphs side by side: one more node leads to all, and all sinks lead to another."""
+    """One more node leads to all nodes of two graphs, and all their sinks lead to another."""
     shift, nodes = one.num_nodes, one.num_nodes + other.num_nodes
     first, last = nodes, nodes + 1
     sinks = Expected(one).outputs + [node + shift for node in Expected(other).outputs]

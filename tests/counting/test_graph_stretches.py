@@ -1,4 +1,4 @@
-"""Stretches of lists that are the same, or the same but for a shift by one, against integers."""
+"""Runs of nodes that have the same successors, or each the next ones, against integers."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ DIRECTIONS = {"downstream": {}, "upstream": {"towards": "inputs"}, "through": {"
 
 
 def dense(draw, nodes):
-    """Layers all of which read the same nodes."""
+    """A layer, all of whose nodes but one perhaps read the same nodes."""
     degree = min(nodes, draw(st.sampled_from([1, 7, 8, 31, 32, 33, 129, 300])))
     first = draw(st.integers(0, nodes - degree))
     lists = [list(range(first, first + degree))] * draw(st.sampled_from([1, 2, 9, 40]))
-    # One of them may differ.
     odd = draw(st.none() | st.integers(0, len(lists) - 1))
     return [list_[odd == at :] for at, list_ in enumerate(lists)]
 
 
 def windows(draw, nodes):
-    """A plane of several channels that is convolved, with borders or without."""
+    """A plane of several channels that is convolved, with padding or without."""
     channels = draw(st.integers(1, min(nodes, 12)))
     rows = draw(st.integers(1, 4))
     columns = nodes // channels // rows
@@ -51,7 +50,7 @@ def windows(draw, nodes):
 
 
 def own(draw, nodes):
-    """Shifted lists that lead to nodes of the same kind."""
+    """Nodes that read those some steps behind them, which do so as well."""
     steps = draw(st.lists(st.sampled_from([1, 2, 7, 8, 9, 17, 40]), min_size=1, max_size=4))
     size = draw(st.sampled_from([5, 16, 60]))
     return [[node - by for by in steps if by <= node] for node in range(nodes, nodes + size)]
@@ -71,7 +70,7 @@ def empty(draw, _):
 
 @st.composite
 def pieces(draw):
-    """Some of these, each leading to those before it; nodes are numbered from the end."""
+    """A graph of some of these pieces, each of which leads to earlier ones."""
     lists: list[list[int]] = [[]] * draw(st.integers(1, 40))
     kinds = st.sampled_from([dense, dense, windows, windows, windows, own, doublings, empty])
     for kind in draw(st.lists(kinds, min_size=1, max_size=6)):
@@ -81,7 +80,7 @@ def pieces(draw):
     edges.sort(key=lambda edge: edge[0])
     case = Case(last + 1, [source for source, _ in edges], [target for _, target in edges])
     if draw(st.booleans()):
-        # Any nodes, and some in a row.
+        # Any nodes, and twenty in a row.
         first = draw(st.integers(0, last))
         some = draw(st.lists(st.integers(0, last), max_size=5))
         case = replace(case, outputs=sorted({*some, *range(first, min(first + 20, last + 1))}))
@@ -96,7 +95,7 @@ def test_stretches_that_repeat_or_shift_are_counted_like_any_edges(
     tmp_path_factory, case, mapped, weighted
 ):
     expected = Expected(case)
-    if weighted:  # Counted edge by edge, to the same.
+    if weighted:  # Multiplicities of 1 change no count, but have every edge counted singly.
         case = replace(case, multiplicity=[1] * case.num_edges)
     graph = case.build()
     path = tmp_path_factory.mktemp("stretches") / "graph.npz"

@@ -1,4 +1,7 @@
-"""Graphs of many nodes whose counts grow slowly: widths are found on the way, against integers."""
+"""Graphs of many nodes whose counts grow slowly, against integers.
+
+How wide integers must be is found while the graph is counted.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ def window(rng, first, number, width, degree):
 
 @st.composite
 def parts(draw):
-    """One after the other, apart or each leading to the next."""
+    """Up to three parts, each of which may lead to the next."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     sources, targets, nodes = [], [], 0
     for _ in range(draw(st.integers(1, 3))):
@@ -86,7 +89,7 @@ def disjoint(number, bits):
 
 @pytest.mark.parametrize("nodes", ["all", "parameters"])
 def test_widths_do_not_add_up(nodes):
-    """Rows of one part are not wider for the others'."""
+    """Large counts of one part do not widen the integers of the others."""
     one, many = (unrolled.count(disjoint(number, 600), nodes=nodes) for number in (1, 4))
     assert many.total == 4 * one.total == 4 * 64 * 2**599
     assert many.peak_bytes <= 4 * one.peak_bytes

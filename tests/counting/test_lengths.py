@@ -16,7 +16,7 @@ MOVES = 3
 
 
 def lengths_of(network):
-    """For every element of every tensor: how many paths to an output have each length."""
+    """How many paths to an output have each length, for every element of every tensor."""
     graph = reference.expand(network)
     found = {}
     ends = {
@@ -60,7 +60,7 @@ def check(network):
                 assert math.isnan(variance[index])
                 continue
             expected = Fraction(second, number) - Fraction(first, number) ** 2
-            # Correct to the last bit.
+            # The result is correct to the last bit.
             assert mean[index] == float(Fraction(first, number))
             assert variance[index] == float(expected)
             assert counts.mean_length(index) == mean[index]

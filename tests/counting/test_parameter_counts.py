@@ -24,7 +24,7 @@ from unrolled.counting import parameter_counts
 
 
 def small_network():
-    """Counts of many sizes: strides, padding, a tied kernel, a residual and a norm."""
+    """A network of strides, padding, a tied kernel, a residual and a norm: counts of many sizes."""
     net = Network("small")
     x = net.input((3, 7, 6))
     x = net.conv(x, 4, 3, stride=2, padding="same", name="stem")

@@ -1,4 +1,4 @@
-"""`unrolled.reference` against brute force on random networks, and by hand."""
+"""`unrolled.reference` against brute force on random networks, and against matrices by hand."""
 
 from __future__ import annotations
 

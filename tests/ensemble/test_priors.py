@@ -17,7 +17,7 @@ def test_a_prior_weighs_levels_and_drops_the_impossible_ones():
     assert e.num_states == 1.0
     assert (e.energy(INF), e.entropy(INF), e.log_partition(INF)) == (1.0, 0.0, 0.0)
     assert e.free_energy(INF) == e.free_energy(-INF) == 1.0
-    # Hot: F tends to the mean energy, without the noise of a sum of p that is 1 but for rounding.
+    # At high T, F tends to the mean energy; that the sum of p is not quite 1 must not be seen.
     thirds = Ensemble.from_probabilities([1 / 3] * 3, [1.0, 2.0, 6.0])
     assert thirds.free_energy(1e18) == pytest.approx(3.0, rel=1e-14)
     # Entropy is minus the relative entropy from the prior.

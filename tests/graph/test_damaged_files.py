@@ -90,7 +90,7 @@ def test_errors_name_the_file(tmp_path):
 
 @pytest.mark.parametrize("change", ["truncate", "overwrite", "copy"])
 def test_a_file_in_use_that_changes(tmp_path, change):
-    """Another program writes into the file: any answer or an error, but no crash."""
+    """Another program writes into a mapped file: any answer or error will do, but no crash."""
     path = tmp_path / "graph.npz"
     grid(60, 60).build().save(path)
     loaded = unrolled.Graph.load(path, mmap=True)

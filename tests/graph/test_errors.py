@@ -1,4 +1,4 @@
-"""Arrays and options that no graph is made of: the error and what its message says."""
+"""Arrays and options that make no graph: the error and what its message says."""
 
 from __future__ import annotations
 
@@ -289,7 +289,7 @@ def test_more_threads_than_anybody_has():
     "options", [{}, {"num_nodes": 0}, {"outputs": [], "parameters": [], "inputs": []}], ids=str
 )
 def test_an_empty_graph(kind, options):
-    """No node at all: a graph, but nothing to count."""
+    """A graph may have no node at all, but then there is nothing to count."""
     empty = [] if kind is None else np.array([], dtype=kind)
     graph = from_edges(empty, empty, **options)
     assert (graph.num_nodes, graph.num_edges) == (0, 0)
@@ -301,7 +301,7 @@ def test_an_empty_graph(kind, options):
 
 
 def test_without_outputs_no_node_has_a_path():
-    """None was asked for, so no node has a path."""
+    """With an empty list of outputs, no node has a path to one."""
     graph = from_edges(ONE, TWO, outputs=[])
     assert unrolled.count(graph).log2().tolist() == [-np.inf] * 3
     with pytest.raises(unrolled.NothingToCountError):

@@ -141,7 +141,7 @@ def test_nodes_of_networkx_can_be_anything_hashable():
 
 
 def test_integers_of_networkx_are_names():
-    """In the order of the graph, not of the numbers."""
+    """Nodes keep the order of the NetworkX graph, which need not be that of their numbers."""
     graph = unrolled.Graph.from_networkx(nx.DiGraph([(2, 1), (1, 0), (2, 0)]))
     counts = unrolled.count(graph)
     assert [counts.exact(node) for node in (0, 1, 2)] == [1, 1, 2]

@@ -73,7 +73,7 @@ def test_names_of_an_unrolled_network_come_back(tmp_path):
 
 
 def test_names_that_cannot_be_saved(tmp_path):
-    """Any object may name a node; a file that could run code is not the way to keep it."""
+    """Any object may name a node, but a file that keeps any object could run code."""
     graph = unrolled.Graph.from_networkx(nx.DiGraph([(object(), object())]))
     with pytest.raises(UnrolledError, match="name"):
         graph.save(tmp_path / "graph.npz")
@@ -82,7 +82,7 @@ def test_names_that_cannot_be_saved(tmp_path):
 
 @pytest.mark.parametrize("mmap", [False, True])
 def test_a_mapped_file_is_read_whole_in_several_parts(tmp_path, mmap):
-    """Enough edges for a mapped file to be read in several parts."""
+    """The graph has enough edges for a mapped file to be read in several parts."""
     case = decorated(scattered(20_000, 200_000, 60, seed=1), np.random.default_rng(5))
     graph = case.build()
     graph.save(tmp_path / "graph.npz")
@@ -105,7 +105,7 @@ def test_a_mapped_file_is_read_whole_in_several_parts(tmp_path, mmap):
 
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_mapped_graphs_in_any_order(tmp_path, shuffle):
-    """Numbered along the edges, a file is read once; otherwise in whatever order it takes."""
+    """Nodes need not be numbered along the edges: the file is then read in the order it takes."""
     case = grid(40, 40)
     if shuffle:
         case = case.relabelled(np.random.default_rng(1).permutation(1600).tolist())
@@ -152,7 +152,7 @@ def test_loaded_graphs_are_saved_again(tmp_path):
 
 @pytest.mark.parametrize("mmap", [False, True])
 def test_a_graph_whose_file_is_gone(tmp_path, mmap):
-    """In memory it lives on; in a file it may, or says what happened."""
+    """A graph in memory is counted as before; a mapped one is, or says what happened."""
     path = tmp_path / "graph.npz"
     SMALL.build().save(path)
     loaded = unrolled.Graph.load(path, mmap=mmap)
@@ -168,7 +168,7 @@ def test_a_graph_whose_file_is_gone(tmp_path, mmap):
 
 @pytest.mark.parametrize("mmap", [False, True])
 def test_a_graph_whose_file_is_replaced(tmp_path, mmap):
-    """By a graph of the same size, whose edges are where those of the first were."""
+    """The other graph is of the same size, so that its edges are where those of the first were."""
     path = tmp_path / "graph.npz"
     length = 11
     node = np.repeat(np.arange(length - 1), 2)

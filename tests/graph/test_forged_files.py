@@ -1,4 +1,4 @@
-"""Files whose members were written anew, with checksums that fit."""
+"""Files some of whose members were replaced, with checksums that fit."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def as_npy(values):
 
 
 def consistent(path, data, mmap):
-    """Load what may be another graph now: whatever it says it is, its counts must fit."""
+    """Load what may be another graph now: its counts must be those of the edges that it has."""
     replace(path, data)
     try:
         loaded = unrolled.Graph.load(path, mmap=mmap)
@@ -159,7 +159,7 @@ def test_members_of_wrong_shapes_and_types(tmp_path, small_file, mmap):
 
 @pytest.mark.parametrize("mmap", [False, True])
 def test_values_changed_one_by_one(tmp_path, small_file, mmap):
-    """Every number of every array becomes another: another graph, or none, but no wrong count."""
+    """Each number of each array is changed: that may be another graph, but never a wrong count."""
     data, _ = small_file
     members = members_of(data)
     path = tmp_path / "graph.npz"

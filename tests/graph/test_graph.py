@@ -1,4 +1,4 @@
-"""Graphs of edges and of rows: arrays of every kind, and what a graph says of itself."""
+"""Graphs from edges and from rows, given as arrays of every kind, and their properties."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_arrays_of_every_layout(convert):
 
 
 def unaligned(values):
-    """The same array one byte off."""
+    """The same numbers at an address that is not aligned."""
     found = np.frombuffer(b"\0" + values.tobytes(), dtype=values.dtype, offset=1)
     assert not found.flags.aligned
     return found
@@ -202,7 +202,7 @@ def test_arguments_are_not_changed():
     ids=["copied", "sorted"],
 )
 def test_arrays_may_change_after_building(sources, targets, copy):
-    """What is copied, or had to be sorted, leaves nothing of the arguments in the graph."""
+    """A graph whose edges were copied or sorted does not look at its arguments again."""
     lists = (sources, targets, [3, 4], [0, 0, -1, -1, 2])
     arguments = [np.array(values) for values in lists]
     graph = unrolled.Graph.from_edges(*arguments, num_nodes=5, copy=copy)
@@ -257,7 +257,7 @@ def test_number_of_nodes():
 
 
 def test_lists_of_large_integers():
-    """NumPy makes floats of such a list; a multiplicity must not be rounded."""
+    """NumPy turns such a list into floats, but multiplicities must not be rounded."""
     try:
         graph = example(multiplicity=[1, 2, 3, LARGEST])
     except unrolled.InvalidGraphError:
@@ -266,7 +266,7 @@ def test_lists_of_large_integers():
 
 
 def test_lists_of_integers_of_numpy():
-    # NumPy finds no common type of integers but float64 for them.
+    # The common type that NumPy finds for these integers is float64.
     graph = unrolled.Graph.from_edges([np.uint64(0), 1], [1, np.uint64(2)])
     assert edges_of(graph) == [(0, 1, 1), (1, 2, 1)]
     labels = [np.uint64(3), -1, np.int64(3)]
@@ -291,7 +291,7 @@ def test_unsorted_edges_keep_the_order_of_each_row():
 
 
 def test_many_unsorted_edges():
-    """Enough of them for every thread to have a part."""
+    """There are enough edges for each thread to sort a part of them."""
     rng = np.random.default_rng(0)
     size, nodes = 300_000, 20_000
     pairs = np.sort(rng.integers(0, nodes, (size, 2)), axis=1)
@@ -364,7 +364,7 @@ def test_threads_do_not_change_the_graph(case, threads):
 
 
 def test_a_case_is_what_it_says():
-    """The strategy's own conversion to rows."""
+    """The conversion to rows that other tests build graphs from is right itself."""
     case = Case(3, [1, 0, 1], [2, 1, 2], [4, 5, 6])
     indptr, indices, multiplicity = case.csr()
     assert (indptr.tolist(), indices.tolist()) == ([0, 1, 3, 3], [1, 2, 2])

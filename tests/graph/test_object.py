@@ -1,4 +1,4 @@
-"""A graph as an object: the ids and names of its nodes, copies, what cannot be changed."""
+"""Graphs as objects: ids and names of nodes, copies, and what cannot be changed."""
 
 from __future__ import annotations
 

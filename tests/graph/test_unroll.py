@@ -1,4 +1,4 @@
-"""Unrolled networks: the engine of tensors and that of explicit graphs must agree."""
+"""Unrolled networks: the engines of networks and of graphs must agree."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_an_element_used_twice():
 
 
 def test_the_graph_counts_paths_from_the_inputs():
-    """Paths from the inputs: every element of a dense layer sees each element of the last."""
+    """Every element of a dense layer has paths from each element of the layer before."""
     net = models.mlp([5, 4], inputs=3, classes=2)
     graph = net.unroll()
     upstream = unrolled.count(graph, towards="inputs")
@@ -176,7 +176,7 @@ def test_the_graph_counts_paths_from_the_inputs():
 
 
 def test_dependency_semantics_add_edges_of_statistics():
-    """With the statistics of a norm as paths, there are more of them."""
+    """The statistics of a norm are paths under dependency semantics only."""
     totals = []
     for semantics in ("value", "dependency"):
         net = Network("norm", semantics=semantics)

@@ -1,4 +1,4 @@
-"""`import unrolled` imports neither frameworks nor anything only some functions need."""
+"""The package as a whole: what importing it costs, its public names, the base of its errors."""
 
 import subprocess
 import sys

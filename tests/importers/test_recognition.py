@@ -54,7 +54,7 @@ def test_objects_and_files_alike(path):
 
 def test_options_reach_the_importer():
     model = dense("batch")
-    with pytest.raises(InvalidModelError, match=r"input 'x'.*axis 0 \('batch'\).*input_shapes"):
+    with pytest.raises(InvalidModelError, match=r"input 'x'.*axis 0 \('batch'\).*give inputs="):
         unrolled.analyze(model)
     analysis = unrolled.analyze(model, inputs={"x": (2, 3)}, semantics="dependency")
     assert analysis.provenance.semantics == "dependency"

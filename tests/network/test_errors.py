@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -173,6 +176,46 @@ ERRORS: dict[str, Case] = {
         lambda n, x: n.concat([x, n.flatten(x)], 0, name="c"),
         InvalidNetworkError,
         r"'c'.*\(256,\)",
+    ),
+    "concatenated tensors of which one has no axis": (
+        lambda n, x: n.concat([n.flatten(x), n.input((), "scalar")], name="c"),
+        InvalidNetworkError,
+        r"'c'.*\(256,\) and \(\)",
+    ),
+    "concatenated along an axis that only the first has": (
+        lambda n, x: n.concat([n.reshape(x, (32, 8)), n.parameter("w", (32,))], 1, name="c"),
+        InvalidNetworkError,
+        r"'c'.*\(32, 8\) and \(32,\)",
+    ),
+    "indices that are an array without axes": (
+        lambda n, x: n.select(x, 0, np.array(2), name="s"),
+        InvalidArgumentError,
+        "'s'.*sequence of indices",
+    ),
+    "axes that are an array without axes": (
+        lambda n, x: n.transpose(x, np.array(2), name="t"),  # type: ignore[arg-type]
+        InvalidArgumentError,
+        "'t'.*not a permutation",
+    ),
+    "an option that is neither true nor false": (
+        lambda n, x: n.conv(x, 4, 3, use_bias=np.array([True, False]), name="c"),  # type: ignore[arg-type]
+        InvalidArgumentError,
+        "'c'.*use_bias must be True or False",
+    ),
+    "a kind that cannot be hashed": (
+        lambda n, x: n.global_pool(x, kind={"max"}, name="p"),  # type: ignore[arg-type]
+        InvalidArgumentError,
+        "'p'.*kind must be 'average' or 'max', got set",
+    ),
+    "an epsilon of 400 digits": (
+        lambda n, x: n.batch_norm(x, epsilon=10**400, name="b"),
+        InvalidArgumentError,
+        "'b'.*epsilon must be numbers",
+    ),
+    "a function that is an array": (
+        lambda n, x: n.activation(x, "", name=np.array([1, 2])),  # type: ignore[arg-type]
+        InvalidArgumentError,
+        "name of a function",
     ),
     "nothing to concatenate": (
         lambda n, x: n.concat([], name="c"),
@@ -397,6 +440,66 @@ ERRORS: dict[str, Case] = {
     ),
     "network without a name": (lambda n, x: Network(""), InvalidArgumentError, "non-empty"),
 }
+
+
+# Every layer, given three tensors, with other arguments that suit images.
+LAYERS: dict[str, Callable[[Network, Tensor, Tensor, Tensor], Any]] = {
+    "activation": lambda n, x, y, z: n.activation(x),
+    "add": lambda n, x, y, z: n.add(x, y, z),
+    "attention": lambda n, x, y, z: n.attention(x, y, z),
+    "average_pool": lambda n, x, y, z: n.average_pool(x, 2),
+    "batch_norm": lambda n, x, y, z: n.batch_norm(x, scale=y, mean=z),
+    "concat": lambda n, x, y, z: (n.concat([x, y, z]), n.concat([x, y, z], -1)),
+    "conv": lambda n, x, y, z: n.conv(x, 2, 1, kernel=y, bias=z),
+    "conv_transpose": lambda n, x, y, z: n.conv_transpose(x, 2, 1, kernel=y, bias=z),
+    "dense": lambda n, x, y, z: n.dense(x, 2, kernel=y, bias=z),
+    "depthwise_conv": lambda n, x, y, z: n.depthwise_conv(x, 1, kernel=y, bias=z),
+    "divide": lambda n, x, y, z: n.divide(x, y),
+    "embedding": lambda n, x, y, z: n.embedding(x, 2, 2, table=y),
+    "flatten": lambda n, x, y, z: n.flatten(x),
+    "global_pool": lambda n, x, y, z: n.global_pool(x),
+    "group_norm": lambda n, x, y, z: n.group_norm(x, 2, scale=y, shift=z),
+    "instance_norm": lambda n, x, y, z: n.instance_norm(x, scale=y, shift=z),
+    "layer_norm": lambda n, x, y, z: n.layer_norm(x, scale=y, shift=z),
+    "link": lambda n, x, y, z: n.link(x, y, [Relation.same(0, 0)]),
+    "matmul": lambda n, x, y, z: n.matmul(x, y),
+    "max_pool": lambda n, x, y, z: n.max_pool(x, 2),
+    "maximum": lambda n, x, y, z: n.maximum(x, y, z),
+    "minimum": lambda n, x, y, z: n.minimum(x, y, z),
+    "multi_head_attention": lambda n, x, y, z: n.multi_head_attention(x, 2, context=y),
+    "multiply": lambda n, x, y, z: n.multiply(x, y, z),
+    "output": lambda n, x, y, z: n.output(x, y, z),
+    "pad": lambda n, x, y, z: n.pad(x, [(1, 1), (0, 1)]),
+    "reshape": lambda n, x, y, z: n.reshape(x, (2, -1)),
+    "rms_norm": lambda n, x, y, z: n.rms_norm(x, scale=y),
+    "select": lambda n, x, y, z: n.select(x, 1, [0, 0]),
+    "slice": lambda n, x, y, z: n.slice(x, 1, 0, 1),
+    "softmax": lambda n, x, y, z: n.softmax(x, axis=1),
+    "split": lambda n, x, y, z: n.split(x, 2, 1),
+    "subtract": lambda n, x, y, z: n.subtract(x, y),
+    "transpose": lambda n, x, y, z: n.transpose(x, (1, 0)),
+    "upsample": lambda n, x, y, z: n.upsample(x, 2),
+}
+
+
+def test_every_layer_is_tried_here() -> None:
+    layers = {
+        name
+        for name, method in inspect.getmembers(Network, inspect.isfunction)
+        if method.__module__.startswith("unrolled.network.layers.") and not name.startswith("_")
+    }
+    assert layers | {"link", "output"} == set(LAYERS)
+
+
+@pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS.keys())
+def test_tensors_of_any_rank_are_taken_or_refused(
+    layer: Callable[[Network, Tensor, Tensor, Tensor], Any],
+) -> None:
+    for ranks in product(range(5), repeat=3):
+        net = Network()
+        tensors = [net.parameter(f"p{at}", (2,) * rank) for at, rank in enumerate(ranks)]
+        with suppress(UnrolledError):
+            layer(net, *tensors)
 
 
 @pytest.mark.parametrize("case", ERRORS.values(), ids=ERRORS.keys())

@@ -318,7 +318,7 @@ def test_multi_head_attention() -> None:
     assert np.shape(found["mix/key/kernel"]) == (channels, heads * size)
     assert np.unique(found["mix/output/kernel"]).tolist() == [tokens]
     assert np.unique(found["mix/output/bias"]).tolist() == [tokens]
-    # A value enters the mixture of each token, and that the width of the output.
+    # A value element enters the mixture of each token, which reaches the whole width of the output.
     assert np.unique(found["mix/value/bias"]).tolist() == [others * tokens * width]
     # A query element enters the scores of all others, each weighing all features of the head.
     assert np.unique(found["mix/query/bias"]).tolist() == [tokens * others * size * width]

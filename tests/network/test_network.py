@@ -43,10 +43,11 @@ def test_weight_nodes_agree_with_brute_force(twin: Twin) -> None:
 def test_every_layer_is_drawn_at_random() -> None:
     """A layer method that `twins` never calls would go untested against brute force."""
     drawn = inspect.getsource(random_layers) + inspect.getsource(random_movement)
-    own = {"input", "link", "output", "parameter", "resized", "share", "tensor", "unroll"}
-    own |= {"number_like", "operation", "record_provenance", "set_recipe"}
-    layers = {name for name, _ in inspect.getmembers(Network, inspect.isfunction)} - own
-    layers = {name for name in layers if not name.startswith("_")}
+    layers = {
+        name
+        for name, method in inspect.getmembers(Network, inspect.isfunction)
+        if method.__module__.startswith("unrolled.network.layers.") and not name.startswith("_")
+    }
     assert "conv" in layers
     assert not {name for name in layers if not re.search(rf"network\.{name}\b", drawn)}
 
@@ -243,6 +244,7 @@ def test_a_refused_layer_leaves_no_trace() -> None:
     net = Network()
     x = net.input((4, 8, 8))
     wrong = net.parameter("wrong", 3)
+    queries, values = net.reshape(x, (2, 32, 4)), net.reshape(x, (4, 32, 2))
     before = net.tensors
     for attempt in (
         lambda: net.conv(x, 4, 3, bias=wrong, name="layer"),
@@ -250,6 +252,7 @@ def test_a_refused_layer_leaves_no_trace() -> None:
         lambda: net.batch_norm(x, variance=wrong, name="layer"),
         lambda: net.multi_head_attention(x, 2, name="layer"),
         lambda: net.split(x, (3, 3), name="layer"),
+        lambda: net.attention(queries, queries, values, name="layer"),
     ):
         with pytest.raises(InvalidNetworkError, match="layer 'layer'"):
             attempt()

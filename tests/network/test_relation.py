@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 import unrolled
 from unrolled import InvalidNetworkError, Network, Relation, reference
 
+PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 CONSTRUCTORS = sorted(
     name for name, member in vars(Relation).items() if isinstance(member, staticmethod)
 )
@@ -79,6 +82,23 @@ def test_relation_keeps_what_it_was_given(kind: str) -> None:
     assert relation == construct()
     assert hash(relation) == hash(construct())
     assert repr(relation).startswith(f"Relation.{kind}(")
+
+
+@pytest.mark.parametrize("kind", CONSTRUCTORS)
+def test_relation_is_pickled_and_copied(kind: str) -> None:
+    relation = CALLS[kind][0]()
+    again = [pickle.loads(pickle.dumps(relation, number)) for number in PROTOCOLS]
+    for one in (*again, copy.copy(relation), copy.deepcopy(relation)):
+        assert one == relation
+        assert hash(one) == hash(relation)
+        assert plain(one.arguments) == plain(relation.arguments)
+    properties = relation.kind, relation.source_axes, relation.target_axes, relation.arguments
+    assert Relation(*properties) == relation
+
+
+def test_relation_of_an_unknown_kind() -> None:
+    with pytest.raises(InvalidNetworkError, match="'source_axes'; there are same, sum"):
+        Relation("source_axes", [0], [0])
 
 
 def test_relations_of_one_kind_differ_by_arguments() -> None:

@@ -1,1 +1,1 @@
-"""Slow, independent counters that results are compared with; nothing of the engines is used."""
+"""Slow, independent counters, and comparisons of results with what they count."""

@@ -1,4 +1,4 @@
-"""Counting one network by every engine there is; all must agree on every element."""
+"""Counts one network by every engine; all must agree on every element."""
 
 from __future__ import annotations
 

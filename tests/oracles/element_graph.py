@@ -243,7 +243,7 @@ class ElementGraph:
 def _stops(
     lengths: Sequence[int], size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> list[int]:
-    """How often a window fits along every axis."""
+    """How many windows fit along every axis."""
     stops = []
     for n, k, s, d in zip(lengths, size, stride, dilation, strict=True):
         stops.append(sum(1 for start in range(0, n, s) if start + (k - 1) * d < n))

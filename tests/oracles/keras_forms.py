@@ -79,7 +79,7 @@ def check(layer: Form, form: Form, *shapes: Sequence[int], semantics: Any = "val
 
 
 def derivative(total: Callable[[], int], x: Any) -> list[Any]:
-    """Of a linear function by the elements of an array, all arrays being zero."""
+    """The derivative of a linear function of arrays by each element of `x`; all arrays are zero."""
     assert not x.any()
     result = np.empty(x.shape, dtype=object)
     for at in np.ndindex(*x.shape):
@@ -91,7 +91,7 @@ def derivative(total: Callable[[], int], x: Any) -> list[Any]:
 
 
 def product(function: Form, a: Any, b: Any) -> Any:
-    """Both factors of a product of two tensors."""
+    """The counting form of a product: the sum of its factors, each times ones."""
     return function(a, np.ones_like(b)) + function(np.ones_like(a), b)
 
 
@@ -111,7 +111,7 @@ def taps(
     padding: str,
     dilations: Sequence[int],
 ) -> tuple[list[int], list[int]]:
-    """Positions added in front, as TensorFlow documents it, and stops of the window."""
+    """How many positions are padded in front, as TensorFlow documents, and how many windows fit."""
     before, stops = [], []
     for n, k, s, d in zip(lengths, sizes, strides, dilations, strict=True):
         reach = (k - 1) * d + 1
@@ -131,7 +131,7 @@ def convolution(
     dilations: Sequence[int] | None = None,
     groups: int = 1,
 ) -> Any:
-    """Over channels that are last, by a kernel of ``(*sizes, in / groups, out)``."""
+    """A convolution of channels that are last by a kernel of ``(*sizes, in / groups, out)``."""
     *sizes, within, filters = kernel.shape
     dilations = dilations or [1] * len(sizes)
     lengths = x.shape[1:-1]
@@ -157,7 +157,7 @@ def convolution(
 
 
 def transposed(x: Any, kernel: Any, *, strides: Sequence[int], padding: str) -> Any:
-    """What a convolution of the result would read where it writes."""
+    """A transposed convolution writes where a convolution of its result would read."""
     *sizes, filters, _ = kernel.shape
     reach = [max(k, s) for k, s in zip(sizes, strides, strict=True)]
     lengths = [
@@ -182,19 +182,19 @@ def transposed(x: Any, kernel: Any, *, strides: Sequence[int], padding: str) -> 
 
 
 def window_sum(x: Any, sizes: Sequence[int], strides: Sequence[int], padding: str) -> Any:
-    """Only the input's part in a convolution of each channel by its own kernel."""
+    """The sum of each window of each channel: a depthwise convolution without its kernel's part."""
     channels = x.shape[-1]
     kernel = np.zeros((*sizes, 1, channels), np.int64)
     return convolution(x, kernel, strides=strides, padding=padding, groups=channels)
 
 
 def group_sum(x: Any, axes: Sequence[int]) -> Any:
-    """A normaliser in dependency semantics: everything in the group, for each element."""
+    """A normaliser in dependency semantics: each element reads its whole group."""
     return np.broadcast_to(x.sum(axes, keepdims=True), x.shape)
 
 
 def lstm(x: Any, w: Weights, prefix: str, units: int, *, reverse: bool = False) -> list[Any]:
-    """Hidden states in the order in which they are worked out; a state of zero has no paths."""
+    """Hidden states in the order in which they are computed; the first, zero, has no paths."""
     kernel, recurrent, bias = (w[f"{prefix}{n}"] for n in ("kernel", "recurrent_kernel", "bias"))
     hidden = cell = None
     states = []

@@ -1,4 +1,4 @@
-"""Comparing what the importer finds with the independent counter."""
+"""Compares what the importer finds with the independent counter."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def operators_in(model: ModelProto) -> set[str]:
 
 
 def graphs_of(graph: Any) -> Iterator[Any]:
-    """A graph and those within it."""
+    """A graph and the graphs within it."""
     yield graph
     for proto in graph.node:
         for attribute in proto.attribute:

@@ -134,7 +134,11 @@ class Counter:
                 self.scope[value.name] = Pair(numbers, counts.get(value.name, zeros))
         self.store(model.graph, self.scope)
         self.walk(model.graph.node, self.scope)
-        self.outputs = [self.scope[value.name] for value in model.graph.output]
+        again = {one.output[0]: one.input[0] for one in model.graph.node if is_identity(one)}
+        names = [value.name for value in model.graph.output]
+        while set(names) & set(again):
+            names = [again.get(name, name) for name in names]
+        self.outputs = [self.scope[name] for name in dict.fromkeys(names)]  # Twice is once.
 
     def total(self) -> int:
         """Sum over parameters of weight times contexts."""
@@ -235,6 +239,10 @@ class Counter:
             stack(parts[::-1] if b else parts, axis)
             for parts, axis, b in zip(columns, out_axes, out_back, strict=True)
         ]
+
+
+def is_identity(node: NodeProto) -> bool:
+    return node.op_type == "Identity" and not node.domain
 
 
 setattr(Counter, "if", Counter.if_)

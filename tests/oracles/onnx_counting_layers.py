@@ -59,7 +59,7 @@ def product(call: Call) -> Any:
 
 @rule("ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul")
 def quantised(call: Call) -> Any:
-    """As the product of the same operands without their scales and zero points."""
+    """Counts as the product of the same operands without their scales and zero points."""
     is_linear = call.node.op_type.startswith("QLinear")
     at = [0, 3 if is_linear else 1, *([8] if len(call.pairs) > 8 else [])]
     plain = NodeProto()
@@ -84,7 +84,7 @@ def largest(call: Call) -> Any:
 
 
 def in_groups(call: Call, x: Any, w: Any) -> Any:
-    """The reference evaluator has transposed convolutions of one group only."""
+    """Runs group by group, since the reference evaluator convolves one group backwards only."""
     groups = call.attribute("group", 1)
     parts: list[Any] = []
     for a, b in zip(np.split(x, groups, 1), np.split(w, groups, 0), strict=True):
@@ -113,7 +113,7 @@ def einsum(call: Call) -> Any:
 
 
 def group(x: Any, axes: Any) -> Any:
-    """Each element gets what its group has."""
+    """Each element gets the sum of its group."""
     return np.broadcast_to(np.sum(x, tuple(axes), keepdims=True), np.shape(x))
 
 
@@ -191,7 +191,7 @@ def softmax(call: Call) -> Any:
 
 @rule("Resize", "Upsample")
 def resize(call: Call) -> Any:
-    """Which elements are read, by the response to one element after the other."""
+    """Finds which elements are read from the response to one element after the other."""
     x = call.count(0)
     found: Any = 0
     others = [call.real(at) for at in range(1, len(call.pairs))]
@@ -231,7 +231,7 @@ def attention(call: Call) -> Any:
 
 @rule("LSTM", "GRU", "RNN")
 def recurrent(call: Call) -> Any:
-    """One step after the other; a state that is not given is zero, and no path."""
+    """Runs one step after the other; a state that is not given is zero and has no paths."""
     x, direction = call.count(0), call.attribute("direction", "forward")
     if call.attribute("layout", 0):
         x = np.swapaxes(x, 0, 1)
@@ -265,7 +265,7 @@ def recurrent(call: Call) -> Any:
 
 
 def dense(x: Any, w: Any) -> Any:
-    """A product with a kernel: every input and every weight of the row."""
+    """A product with a kernel: each output adds up all inputs and all weights of its row."""
     return np.sum(x, -1, keepdims=True) + np.sum(w, -1)
 
 

@@ -188,7 +188,7 @@ def reshape(call: Call) -> Any:
 
 
 def gathered(call: Call, x: Any) -> Any:
-    """The reference evaluator has GatherElements for indices of full shape only."""
+    """Fills the indices up: the reference evaluator gathers by indices of full shape only."""
     at, axis = call.real(1), call.attribute("axis", 0)
     found = np.zeros(at.shape, x.dtype)
     for place in np.ndindex(at.shape):
@@ -214,7 +214,7 @@ def scattered(call: Call) -> Any:
 
 
 def padded(call: Call, x: Any) -> Any:
-    """The reference evaluator has no negative pads."""
+    """Crops by hand, since the reference evaluator has no negative pads."""
     pads = [int(n) for n in call.integers(1, "pads")]
     axes = range(x.ndim) if call.real(3) is None else [int(a) for a in call.real(3)]
     for number, axis in enumerate(axes):

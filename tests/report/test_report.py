@@ -1,4 +1,4 @@
-"""The report: what is in it, that it needs nothing else, and that a browser draws it."""
+"""Reports: what is in them, that they load nothing, and that a browser draws them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 import pytest
 
 import unrolled
+from cases.hostile_names import HOSTILE, raw
 from unrolled import InvalidArgumentError, Spectrum, models
 from unrolled.analysis import Analysis
 
@@ -20,7 +21,9 @@ pytest.importorskip("bokeh")
 pytest.importorskip("jinja2")
 
 from unrolled import report
+from unrolled.report.charts import looks
 
+BEGIN_OF_CHARTS = '<script type="application/json" id="charts">'
 NASTY = "</script><script>document.title='broken'</script><img src=x onerror=alert(1)>&amp;\"'"
 PUBLISHED = ["resnet50", *(f"efficientnetv2-{one}" for one in ("b0", "b1", "b2", "b3", *"sml"))]
 VOID = {"meta", "br", "img", "input", "link", "hr"}
@@ -201,13 +204,26 @@ def test_the_temperature_sweep_has_the_published_setting_and_breaks_at_zero(page
     content = json.dumps(charts(page)["document"])
     temperatures = re.search(r'"temperature", \[([^]]*)\]', content)[1]
     assert temperatures.count("nan") == 1
-    assert "-0.1, {" in temperatures
-    assert "}, 0.1" in temperatures
+    assert "-0.0, {" in temperatures
+    assert "}, 0.0" in temperatures
+
+
+def test_peaks_are_those_of_the_ensemble(page, comparison):
+    """Report, figure and shell name the same peaks, at the same temperatures."""
+    cells = page.texts["tbody"]
+    for one in comparison:
+        peaks = unrolled.Ensemble.from_counts(one, unit="bits").heat_capacity_peaks()
+        for peak in peaks:
+            row = [one.name, peak.name, f"{peak.temperature:.6g}", f"{peak.beta:,.6g}"]
+            assert row in [cells[at : at + 4] for at in range(len(cells))]
+    content = json.dumps(charts(page)["document"])
+    assert '"peak", ["A", "B"' in content
 
 
 def test_temperatures_of_one_s_own(comparison):
     text = report.render(comparison, temperatures=[3.25, -7.125])
-    assert '["temperature",[-7.125,{"type":"number","value":"nan"},3.25]]' in text
+    for column in ("x", "temperature"):
+        assert f'["{column}",[-7.125,{{"type":"number","value":"nan"}},3.25]]' in text
     for wrong in ([0], [], ["hot"]):
         with pytest.raises(InvalidArgumentError):
             report.render(comparison, temperatures=wrong)
@@ -276,9 +292,54 @@ def test_nothing_of_a_name_runs(rendered):
     assert "<title>4 models by" in rendered
 
 
-# Figures of the issue.
-
-
 def test_the_report_of_the_published_models_is_under_two_megabytes():
     text = report.render(unrolled.compare(PUBLISHED))
     assert len(text.encode()) < 2_000_000
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a (3)", "a", "a"],
+        ["a", "a", "a (2)", "a"],
+        ["a", "a (2)", "a", "a (2)"],
+        ["a"] * 5,
+        ["a\x1b", "a\\x1b", "a\x1b"],
+    ],
+)
+def test_every_model_has_a_key_of_its_own(names):
+    keys = [look.key for look in looks(names)]
+    assert len(set(keys)) == len(keys)
+    assert all(key.isprintable() for key in keys)
+    # A name that one model has alone is its key, and the first of several has it as well.
+    assert {key for name, key in zip(names, keys, strict=True) if name == key} >= {
+        name for name in names if name.isprintable() and names.count(name) == 1
+    } - {"a\\x1b"}
+
+
+def test_hostile_names_in_a_report():
+    def page(names):
+        analyses = [
+            Analysis(
+                name, Spectrum.from_counts([1, 2]), num_inputs=1, num_outputs=1, num_weight_nodes=2
+            )
+            for name in names
+        ]
+        title = "".join(names)
+        return report.render(unrolled.compare(analyses), title=title, date=title)
+
+    hostile, benign = page(HOSTILE.values()), page(map(str, range(len(HOSTILE))))
+    assert [tag for tag, _ in Page(hostile).tags] == [tag for tag, _ in Page(benign).tags]
+    shown, rest = hostile.split(BEGIN_OF_CHARTS)
+    drawn = rest.partition("</script>")[0]
+    assert raw(shown) == raw(drawn) == []
+    assert all(one.isprintable() for one in strings(json.loads(drawn)))
+
+
+def strings(value):
+    """All strings in a structure of JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from strings(one)

@@ -159,7 +159,7 @@ def test_save_a_comparison(tmp_path):
 
 
 def test_no_display_is_needed(tmp_path):
-    """Even where matplotlib is told to open windows."""
+    """Figures are drawn without one even if matplotlib is told to open windows."""
     pytest.importorskip("tkinter")
     code = (
         "import unrolled\n"

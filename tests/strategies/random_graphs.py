@@ -1,4 +1,4 @@
-"""Random and structured directed acyclic graphs, as plain lists nothing of the package has seen."""
+"""Random and structured directed acyclic graphs, as plain lists that the package has not seen."""
 
 from __future__ import annotations
 
@@ -255,11 +255,11 @@ def scattered(nodes: int, edges: int, reach: int, seed: int) -> Case:
 
 
 def shifted(groups: int, seed: int, bits: int = 0) -> Case:
-    """Groups of nodes whose lists are alike, or alike but for a shift by one from node to node.
+    """Groups of nodes that have the same successors, or each the next ones, or the one before.
 
-    As in convolutions and dense layers; groups of 8 and others follow each other with and without
-    a break. They lead to earlier groups, and to a random graph of different counts, which may
-    all be multiplied by doublings behind it.
+    Dense layers and convolutions are like that. Groups of 8 and of other sizes follow each other
+    with and without a break. They lead to earlier groups, and to a random graph of different
+    counts, which doublings behind it may all multiply.
     """
     rng = np.random.default_rng(seed)
     base = scattered(150, int(rng.choice([150, 300, 600])), 20, seed)
@@ -290,7 +290,7 @@ def shifted(groups: int, seed: int, bits: int = 0) -> Case:
 
 
 def decorated(case: Case, rng: np.random.Generator, *, huge: bool = False) -> Case:
-    """Multiplicities, outputs (some used further), inputs and tied groups, each or not."""
+    """The same edges with some of these: multiplicities, outputs, inputs, tied groups."""
     nodes, edges = case.num_nodes, case.num_edges
     if rng.random() < 0.5:
         multiplicity = rng.integers(1, 4, edges).astype(object)
@@ -313,7 +313,7 @@ def decorated(case: Case, rng: np.random.Generator, *, huge: bool = False) -> Ca
 
 
 def shuffled(case: Case, rng: np.random.Generator) -> Case:
-    """Other numbers for the nodes, and the edges in another order."""
+    """The same graph with its nodes numbered anew and its edges in another order."""
     if rng.random() < 0.7:
         case = case.relabelled(rng.permutation(case.num_nodes).tolist())
     if rng.random() < 0.7:

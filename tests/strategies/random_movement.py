@@ -37,7 +37,7 @@ def elementwise(draw: Draw, twin: Twin, x: Tensor, nodes: Nodes) -> None:
 
 
 def broadcasts(a: Sequence[int], b: Sequence[int]) -> bool:
-    """Whether NumPy's rules apply, a vector not meeting an image by them being left out."""
+    """Whether NumPy's rules broadcast two shapes; a vector with an image has rules of its own."""
     try:
         size = prod(np.broadcast_shapes(tuple(a), tuple(b)))
     except ValueError:
@@ -47,7 +47,7 @@ def broadcasts(a: Sequence[int], b: Sequence[int]) -> bool:
 
 @layer(3, 4)
 def channel_gate(draw: Draw, twin: Twin, x: Tensor, nodes: Nodes) -> None:
-    """A vector with one entry a channel that multiplies an image."""
+    """A vector of one entry for each channel multiplies an image."""
     if x.shape[0] == x.shape[-1]:
         return
     gates = [v for v in twin.values if v[0].shape == x.shape[:1]]

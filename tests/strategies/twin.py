@@ -1,4 +1,4 @@
-"""A network and its element graph side by side, and what random layers are drawn with."""
+"""A network and its element graph, built side by side, and helpers for drawing random layers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Twin:
     def switch(
         self, draw: Draw, role: str, shape: Sequence[int]
     ) -> tuple[Tensor | bool, list[Nodes]]:
-        """The same for a weight that may be left out."""
+        """As `weight`, for a weight that a layer may do without."""
         if draw(st.booleans()):
             return False, []
         tensor, nodes = self.weight(draw, role, shape)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-__all__ = ["open_regular", "read_bytes", "write", "write_with"]
+__all__ = ["check_writable", "open_regular", "read_bytes", "write", "write_with"]
 
 
 def write(path: str | os.PathLike[str], text: str) -> Path:
@@ -30,12 +30,12 @@ def write_with(path: str | os.PathLike[str], fill: Callable[[BinaryIO], object])
         The file cannot be written; what was there before is still there.
     """
     path = Path(path)
-    target = path.resolve()
+    target = _target(path)
     if target.exists() and not target.is_file():  # A device or a pipe cannot be replaced.
         with target.open("wb") as file:
             fill(file)
         return path
-    part = target.with_name(f".{uuid4().hex}.part")
+    part = _beside(target)
     try:
         with part.open("xb") as file:
             fill(file)
@@ -70,7 +70,11 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     mode = os.fstat(stream.fileno()).st_mode
     if not stat.S_ISREG(mode):
         stream.close()
-        raise OSError(errno.EINVAL, f"it is no regular file but a {_kind(mode)}", os.fspath(path))
+        raise OSError(
+            errno.EINVAL,
+            f"it is a {_kind(mode)}; copy what it has into a file first",
+            os.fspath(path),
+        )
     return stream
 
 
@@ -93,4 +97,37 @@ def read_bytes(path: str | os.PathLike[str], most: int) -> bytes:
 def _kind(mode: int) -> str:
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         return "device"
-    return "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "file of its own"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    return "pipe" if stat.S_ISFIFO(mode) else "socket"
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Find out whether a file can be written, before the work that it is to hold.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written: it is a folder, or that for it is not there or read-only.
+    """
+    target = _target(path)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if target.exists() and not target.is_file():
+        return  # Only writing tells about a device or a pipe.
+    part = _beside(target)
+    try:
+        part.open("xb").close()
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from None
+    part.unlink()
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
+    """The file itself where the path is a link; a link to itself is left to fail when opened."""
+    return Path(os.path.realpath(path))
+
+
+def _beside(target: Path) -> Path:
+    """A file of a name of its own in the same folder, so that it can take the place of `target`."""
+    return target.with_name(f".{uuid4().hex}.part")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-__all__ = ["described", "did_you_mean", "listed", "shortened"]
+__all__ = ["described", "did_you_mean", "listed", "out_of_memory", "shortened"]
 
 LONGEST_DESCRIPTION = 100
 MOST_LISTED = 12
@@ -15,10 +15,7 @@ MOST_COMPARED = 10_000
 
 def described(value: object) -> str:
     """The type of a value and the value itself, on one line and not too long."""
-    text = " ".join(repr(value).split())
-    if len(text) > LONGEST_DESCRIPTION:
-        text = f"{text[:LONGEST_DESCRIPTION]}..."
-    return f"{type(value).__name__} {text}"
+    return f"{type(value).__name__} {shortened(' '.join(repr(value).split()))}"
 
 
 def shortened(text: str, most: int = LONGEST_DESCRIPTION) -> str:
@@ -49,6 +46,14 @@ def listed(values: Sequence[object], most: int = MOST_LISTED) -> str:
     """
     shown = ", ".join([shortened(str(value)) for value in islice(values, most)])
     return shown if len(values) <= most else f"{shown}, ... ({len(values):,} in all)"
+
+
+def out_of_memory(source: str) -> str:
+    """What to say, and advise, where memory runs out while something is read."""
+    return (
+        f"{source}: there is not enough memory to read it; free some, raise the limit of the "
+        "process, or give something smaller"
+    )
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

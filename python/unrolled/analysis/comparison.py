@@ -132,6 +132,10 @@ class Comparison:
     def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
         """All figures as comma-separated values, unrounded; written to a file if one is given.
 
+        Spreadsheets run cells that begin with one of ``= + - @``. Names that do have an apostrophe
+        before them, which spreadsheets take for the mark of a text, and all names stand in quotes.
+        Control characters and the like are written as escapes; `to_pandas` has names as they are.
+
         Raises
         ------
         OSError

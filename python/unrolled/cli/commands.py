@@ -5,32 +5,37 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
 from unrolled import models
 from unrolled._core import VERSION
-from unrolled._support.arguments import Progress
+from unrolled._support import files
+from unrolled._support.hints import shortened
 from unrolled.analysis.analysis import Analysis, analyze
 from unrolled.analysis.comparison import Comparison, compare
 from unrolled.cli.options import model_options, model_options_of, resolve_name
+from unrolled.cli.program import Program, progress_bar, say
 from unrolled.ensemble.ensemble import Ensemble
-from unrolled.errors import UnrolledError
+from unrolled.ensemble.sweeps import peaks_table
+from unrolled.errors import InvalidArgumentError
+from unrolled.printable import printable
 from unrolled.show import tables
 from unrolled.spectrum.catalogue import RANKED
 
 __all__ = ["main"]
 
-EXIT_ERROR = 2
-EXIT_INTERRUPTED = 130
 FRAMEWORKS = ["onnx", "keras", "torch", "jax"]
 LARGEST_JSON_INTEGER = 1 << 53
+MOST_TEMPERATURES = 10_000
+"""A table of more would take minutes to draw, and memory in proportion."""
 
 
 def graph_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -62,42 +67,21 @@ def sorting_options(command: Callable[..., None]) -> Callable[..., None]:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 
 
-class Program(click.Group):
-    """Exits with 0, 2 after one line on the standard error, or 130 if interrupted."""
-
-    def main(self, *args: Any, **options: Any) -> NoReturn:
-        """Run the command and exit; never a traceback for wrong input."""
-        try:
-            super().main(*args, **{**options, "prog_name": "unrolled", "standalone_mode": False})
-        except UnrolledError as error:
-            fail(str(error))
-        except click.ClickException as error:
-            fail(f"{error.format_message()} Try 'unrolled --help'.")
-        except OSError as error:  # A full disk, for example; click ends quietly if a pipe closes.
-            where = f" to {error.filename}" if error.filename else ""
-            fail(f"cannot write the output{where}: {error.strerror or error}")
-        except (click.Abort, KeyboardInterrupt):
-            sys.exit(EXIT_INTERRUPTED)
-        sys.exit(0)
-
-
-def fail(message: str) -> NoReturn:
-    """One line on the standard error, then the exit."""
-    click.echo(f"error: {' '.join(message.split())}", err=True)
-    sys.exit(EXIT_ERROR)
-
-
-# Click's versions disagree on what a missing command is; to us it is an error of one line.
 @click.group(
-    cls=Program, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=Program,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(VERSION, "-V", "--version", message="%(prog)s %(version)s")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """How much a deep-learning model reuses its parameters, before any training.
 
     Counts the contexts of every parameter: the paths from it to an output of the model's
     computational graph.
     """
+    if context.invoked_subcommand is None:
+        say(context.get_help())
 
 
 @main.command("analyze")
@@ -118,12 +102,14 @@ def analyze_command(
     """Analyze MODEL: its figures, then a table of its layers.
 
     MODEL is the name of a published model, a file with a model (.onnx; .keras or .json of Keras),
-    or one with a graph: .npz as saved by Graph.save, .csv with the columns source, target and
-    maybe multiplicity, or .graphml.
+    or one with a graph: .npz as saved by Graph.save, or a matrix of SciPy; .csv or .tsv with the
+    columns source, target and maybe multiplicity; or .graphml, .gexf, .gml, .edgelist or .dot, as
+    NetworkX reads them.
     """
     chosen = model_options_of(options)
     chosen.check([name])
-    with progress_bar(f"Counting {name}") as progress:
+    check_figure(plot)
+    with progress_bar(f"Counting {os.path.basename(name)}") as progress:
         model = resolve_name(name, chosen, threads=threads, mmap=mmap, progress=progress)
         analysis = analyze(model, exact=not log_space, threads=threads, progress=progress)
     if plot is not None:
@@ -139,7 +125,7 @@ def analyze_command(
 @model_options
 @json_option
 def compare_command(names: Sequence[str], as_json: bool, **options: Any) -> None:
-    """Compare the models NAMES, published or in files, in one ranked table."""
+    """Compare the models or files NAMES in one ranked table."""
     comparison = compared(names, **options)
     show(comparison, comparison, as_json)
 
@@ -154,13 +140,15 @@ def compare_command(names: Sequence[str], as_json: bool, **options: Any) -> None
 def report_command(
     names: Sequence[str], output: str, title: str | None, date: str | None, **options: Any
 ) -> None:
-    """Write a report on the models NAMES, published or in files, as one HTML file."""
+    """Write a report on the models or files NAMES as one HTML file."""
     from unrolled import report  # It is heavy, and only needed here.
 
+    report.check_packages()
+    check_report(output, names)
     comparison = compared(names, **options)
     date = datetime.date.today().isoformat() if date is None else date
     path = report.write(comparison, output, title=title, date=date)
-    click.echo(f"Wrote {path}", err=True)
+    say(f"Wrote {printable(path)}", err=True)
 
 
 def compared(
@@ -176,20 +164,51 @@ def compared(
         )
 
 
+def check_figure(path: str | None) -> None:
+    """Refuse a file that no figure can be written to, before anything is counted.
+
+    Raises
+    ------
+    InvalidArgumentError, MissingPackageError
+        See `checked_image_kind`.
+    OSError
+        The file cannot be written.
+    """
+    if path is not None:
+        from unrolled.show.plot import checked_image_kind
+
+        checked_image_kind(Path(path))
+        files.check_writable(path)
+
+
+def check_report(path: str, names: Sequence[str]) -> None:
+    """Refuse a file that no report can be written to, before anything is counted.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The report would take the place of one of the models.
+    OSError
+        The file cannot be written.
+    """
+    files.check_writable(path)
+    for name in names:
+        if os.path.exists(path) and os.path.exists(name) and os.path.samefile(path, name):
+            raise InvalidArgumentError(f"the report would overwrite the model '{name}'")
+
+
 def show(analyses: Any, result: Analysis | Comparison, as_json: bool) -> None:
     """JSON, or the table: drawn in a terminal, plain ASCII elsewhere."""
     if as_json:
-        click.echo(to_json(analyses))
+        say(to_json(analyses))
     elif sys.stdout.isatty():
-        from rich.console import Console
-
-        Console(highlight=False, width=tables.output_width()).print(result)
+        tables.console(sys.stdout).print(result)
     else:
-        click.echo(result.table())
+        say(result.table())
     if not as_json:
         for analysis in analyses:
             if analysis.provenance is not None:
-                click.echo(f"\n{analysis.name}: {analysis.provenance}")
+                say(f"\n{printable(analysis.name)}: {analysis.provenance}")
 
 
 @main.command("operators")
@@ -197,7 +216,7 @@ def show(analyses: Any, result: Analysis | Comparison, as_json: bool) -> None:
 def operators_command(framework: str) -> None:
     """List the operators of FRAMEWORK that can be read, one a line."""
     module = import_module(f"unrolled.importers.{framework}")
-    click.echo("\n".join(module.operators()))
+    say("\n".join(module.operators()))
 
 
 @main.command("thermo")
@@ -206,9 +225,14 @@ def operators_command(framework: str) -> None:
 @click.option(
     "--temperatures",
     metavar="FIRST:LAST:NUMBER",
-    default="-3:3:61",
-    show_default=True,
-    help="Equally spaced, or a list such as -1,0-,0+,1,inf. T = 0 stands for its two limits.",
+    help="Equally spaced, or a list such as -1,0-,0+,1,inf. T = 0 stands for its two limits. "
+    "[default: some that show all that happens]",
+)
+@click.option(
+    "--beta",
+    metavar="FIRST:LAST:NUMBER",
+    help="Inverse temperatures 1 / T instead, equally spaced, a list, or 'auto'. Figures have them "
+    "as their axis.",
 )
 @click.option(
     "--unit", type=click.Choice(["nats", "bits"]), default="nats", show_default=True, help="Of all."
@@ -218,7 +242,8 @@ def operators_command(framework: str) -> None:
 @click.option("--plot", metavar="FILE", help="Draw the curves into an image: .png, .svg, .pdf, ...")
 def thermo_command(
     name: str,
-    temperatures: str,
+    temperatures: str | None,
+    beta: str | None,
     unit: Any,
     threads: int | None,
     mmap: bool,
@@ -227,50 +252,108 @@ def thermo_command(
     plot: str | None,
     **options: Any,
 ) -> None:
-    """Sweep the temperature of MODEL: Z, F, U, S and C_v at each.
+    """Sweep the temperature of MODEL: Z, F, U, S and C_v at each, and the peaks of C_v.
 
     MODEL is the name of a published model, or a file, as for analyze.
     """
-    given = parsed_temperatures(temperatures)
+    given: dict[str, Any] = {
+        "temperatures": None if temperatures is None else parsed_temperatures(temperatures),
+        "beta": beta if beta in (None, "auto") else parsed_numbers(beta, "--beta"),
+    }
+    if temperatures is not None and beta is not None:
+        raise click.UsageError("--temperatures and --beta exclude each other.")
     chosen = model_options_of(options)
     chosen.check([name])
-    with progress_bar(f"Counting {name}") as progress:
+    check_figure(plot)
+    with progress_bar(f"Counting {os.path.basename(name)}") as progress:
         model = resolve_name(name, chosen, threads=threads, mmap=mmap, progress=progress)
         analysis = analyze(model, exact=not log_space, threads=threads, progress=progress)
     ensemble = Ensemble.from_counts(analysis, unit=unit)
-    sweep = ensemble.sweep(given)
+    sweep, peaks = ensemble.sweep(**given), ensemble.heat_capacity_peaks()
     if plot is not None:
         from unrolled.show.plot import save
 
-        save(ensemble.plot(given)[0], plot)
+        save(ensemble.plot(**given)[0], plot)
     if as_json:
         columns = {key: list(map(json_value, column)) for key, column in sweep.to_dict().items()}
-        record = {"name": analysis.name, "unit": unit, **columns}
-        click.echo(json.dumps([record], indent=2, allow_nan=False))
+        listed = [peak._asdict() for peak in peaks]
+        say(json_text([{"name": analysis.name, "unit": unit, **columns, "peaks": listed}]))
     else:
-        click.echo(f"{analysis.name}\n{sweep.table()}")
+        say(f"{printable(analysis.name)}\n{sweep.table()}")
+        if peaks:
+            say(f"\n{peaks_table(peaks, ensemble.unit)}")
 
 
 def parsed_temperatures(text: str) -> list[float | str]:
-    """Numbers out of ``first:last:number`` or a list; 0 becomes its two limits."""
+    """Numbers out of ``first:last:number`` or a list; 0 becomes its two limits.
+
+    Raises
+    ------
+    BadParameter
+        See `parsed_numbers`.
+    """
+    values = parsed_numbers(text, "--temperatures", words=("0+", "0-"))
+    is_falling = ":" in text and any(isinstance(one, float) and one > 0 for one in values[:1])
+    limits = ["0+", "0-"] if is_falling else ["0-", "0+"]
+    return [one for value in values for one in (limits if value == 0 else [value])]
+
+
+def parsed_numbers(text: str, option: str, words: tuple[str, ...] = ()) -> list[float | str]:
+    """Numbers out of ``first:last:number`` or a list, which may have some words as well.
+
+    Raises
+    ------
+    BadParameter
+        Something else, or more numbers than `MOST_TEMPERATURES`, which is seen before there is
+        memory for any.
+    """
     first, *others = text.split(":")
     try:
         if others:
             last, number = others
-            values = np.linspace(float(first), float(last), int(number)).tolist()
-            step = abs(float(last) - float(first)) / max(int(number) - 1, 1)
-            # Steps of 0.1 and the like miss zero by a rounding error.
-            values = [0.0 if abs(value) < 1e-9 * step else value for value in values]
-        else:
-            parts = [part.strip() for part in text.split(",")]
-            values = [part if part in ("0+", "0-") else float(part) for part in parts]
+            check_number(int(number), option)
+            return spaced(float(first), float(last), int(number))
+        parts = [part.strip() for part in text.split(",")]
+        check_number(len(parts), option)
+        return [part if part in words else float(part) for part in parts]
     except ValueError:
         raise click.BadParameter(
-            f"expected FIRST:LAST:NUMBER or a list of numbers, got '{text}'.",
-            param_hint="'--temperatures'",
+            f"expected FIRST:LAST:NUMBER or a list of numbers, got '{shortened(text)}'.",
+            param_hint=f"'{option}'",
         ) from None
-    limits = ["0+", "0-"] if others and float(first) > 0 else ["0-", "0+"]
-    return [one for value in values for one in (limits if value == 0 else [value])]
+
+
+def check_number(number: int, option: str) -> None:
+    """Refuse more temperatures than a sweep may have.
+
+    Raises
+    ------
+    BadParameter
+    """
+    if number > MOST_TEMPERATURES:
+        raise click.BadParameter(
+            f"a sweep has a budget of {MOST_TEMPERATURES:,} temperatures, got {number:,}; "
+            "take larger steps.",
+            param_hint=f"'{option}'",
+        )
+
+
+def spaced(first: float, last: float, number: int) -> list[float | str]:
+    """Equally spaced temperatures.
+
+    Raises
+    ------
+    ValueError
+        The first, the last or their distance is no finite number, or there are fewer than none.
+    """
+    if not math.isfinite(last - first):
+        raise ValueError("temperatures from or to infinity")
+    step = abs(last - first) / max(number - 1, 1)
+    # Steps of 0.1 and the like miss zero by a rounding error.
+    return [
+        0.0 if abs(value) < 1e-9 * step else value
+        for value in np.linspace(first, last, number).tolist()
+    ]
 
 
 @main.command("models")
@@ -282,7 +365,7 @@ def models_command() -> None:
         tables.Column("description", "left", folds=True),
     ]
     rows = [[info.name, str(info.size), info.description] for info in models.describe()]
-    click.echo(tables.render("Published models", columns, rows, width=None))
+    say(tables.render("Published models", columns, rows, width=None))
 
 
 def to_json(analyses: Any) -> str:
@@ -293,7 +376,13 @@ def to_json(analyses: Any) -> str:
         if analysis.provenance is not None:
             figures["provenance"] = analysis.provenance.to_dict()
         objects.append(figures)
-    return json.dumps(objects, indent=2, allow_nan=False)
+    return json_text(objects)
+
+
+def json_text(objects: list[dict[str, Any]]) -> str:
+    """JSON in printable ASCII, whatever the strings hold."""
+    text = json.dumps(objects, indent=2, allow_nan=False)
+    return text.replace("\x7f", "\\u007f")  # The one control character that JSON leaves as it is.
 
 
 def json_value(value: str | int | float | None) -> str | int | float | None:
@@ -303,17 +392,3 @@ def json_value(value: str | int | float | None) -> str | int | float | None:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-@contextmanager
-def progress_bar(label: str) -> Iterator[Progress | None]:
-    """A bar on the standard error if that is a terminal; gone when done."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -6,8 +6,8 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from unrolled._support.arguments import checked_choice
 from unrolled.ensemble.levels import LN2, Floats, Levels, Sums, Temperatures
-from unrolled.errors import InvalidArgumentError
 
 __all__ = ["Canonical", "Real", "Unit", "checked_unit", "quantities_of"]
 
@@ -18,9 +18,7 @@ Real: TypeAlias = Any
 
 def checked_unit(unit: Unit) -> Unit:
     """The unit, if it is one."""
-    if unit not in get_args(Unit):
-        raise InvalidArgumentError(f"unit must be 'nats' or 'bits', got {unit!r}")
-    return unit
+    return checked_choice("unit", unit, get_args(Unit))
 
 
 def log_partition(given: Temperatures, sums: Sums) -> Floats:
@@ -58,8 +56,8 @@ def entropy(given: Temperatures, sums: Sums) -> Floats:
 
 def heat_capacity(given: Temperatures, sums: Sums) -> Floats:
     """``C_v`` in nats."""
-    width = np.zeros_like(sums.variance)
-    np.multiply(given.betas, np.sqrt(sums.variance), out=width, where=sums.variance != 0)
+    width = np.zeros_like(sums.width)
+    np.multiply(given.betas, sums.width, out=width, where=sums.width != 0)
     result: Floats = width**2
     return result
 
@@ -179,7 +177,8 @@ class Canonical:
         """Variance of the energy.
 
         Symbol ``Var(E)``; formula ``sum g p (E - U)**2 = d**2 ln Z / d beta**2``; unit nats squared
-        or bits squared. Parameters, results and errors are those of `log_partition`.
+        or bits squared. Infinite where it exceeds the largest double. Parameters, results and
+        errors are those of `log_partition`.
 
         Examples
         --------
@@ -188,7 +187,8 @@ class Canonical:
         0.1875
         """
         sums = self._levels.sums(Temperatures.of(T).betas)
-        return real(sums.variance / self._scale(unit) ** 2)
+        with np.errstate(over="ignore", under="ignore"):
+            return real(sums.width**2 / self._scale(unit) ** 2)
 
     def heat_capacity(self, T: Any = -1.0, *, unit: Unit | None = None) -> Real:
         """Heat capacity.
@@ -234,8 +234,7 @@ class Canonical:
         >>> Ensemble.from_counts([2, 1, 1]).probabilities(per="level").tolist()
         [0.5, 0.5]
         """
-        if per not in ("state", "level"):
-            raise InvalidArgumentError(f"per must be 'state' or 'level', got {per!r}")
+        checked_choice("per", per, ("state", "level"))
         betas = Temperatures.of(T).betas
         result = np.empty((betas.size, len(self._levels)))
         for row, beta in zip(result, betas.ravel().tolist(), strict=True):

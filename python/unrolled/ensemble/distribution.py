@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from unrolled._support.arguments import checked_number, checked_numbers
 from unrolled._support.hints import described
 from unrolled.ensemble.canonical import Canonical, Real, Unit, real
-from unrolled.ensemble.levels import Floats, Temperatures, log_mean_exponential, numbers
+from unrolled.ensemble.levels import Floats, Temperatures, log_mean_exponential
 from unrolled.errors import InvalidArgumentError
 
 __all__ = ["DensityOfStates", "Distribution"]
@@ -88,10 +90,13 @@ class Distribution(Canonical):
             if order == 1.0:
                 return math.fsum(-np.exp(log_levels) * logs)
             if math.isinf(order):
-                return -float(logs.max())
-            terms = log_weights + order * logs
-            sums = log_mean_exponential(log_levels, (order - 1.0) * logs, terms)
-            return sums / (1.0 - order)
+                return 0.0 - float(logs.max())
+            with np.errstate(over="ignore"):
+                terms, growth = log_weights + order * logs, (order - 1.0) * logs
+            if not math.isfinite(terms.max()):  # The largest term leaves no room for any other.
+                share = 1.0 / (1.0 - order)
+                return float((log_weights * share + logs * (order * share)).min())
+            return log_mean_exponential(log_levels, growth, terms) / (1.0 - order)
 
         return real(_of_each(orders, entropy) / self._scale(unit))
 
@@ -128,11 +133,16 @@ class Distribution(Canonical):
                 return math.fsum(np.exp(log_levels) * relative)
             if math.isinf(order):
                 return float(relative.max())
-            terms = log_levels + (order - 1.0) * relative
-            if math.isfinite(beta):
-                terms = log_weights + (order - 1.0 - beta) * relative - log_total
-            sums = log_mean_exponential(log_levels, (order - 1.0) * relative, terms)
-            return sums / (order - 1.0)
+            with np.errstate(over="ignore", invalid="ignore"):
+                growth = (order - 1.0) * relative
+                terms = log_levels + growth
+                if math.isfinite(beta):
+                    terms = log_weights + (order - 1.0 - beta) * relative - log_total
+            if not math.isfinite(terms.max()):  # The largest term leaves no room for any other.
+                share = 1.0 / (order - 1.0)
+                spreads = (log_weights - log_total) * share + relative * (1.0 - beta * share)
+                return float(spreads.max())
+            return log_mean_exponential(log_levels, growth, terms) / (order - 1.0)
 
         spreads = (_of_each(orders, spread) + self._levels.tails[at]) + self._levels.heads[at]
         return real(spreads / self._scale(unit))
@@ -167,7 +177,16 @@ class Distribution(Canonical):
         """
         energies = self._levels.heads / self._scale(unit)
         try:
-            states, edges = np.histogram(energies, bins, weights=self._levels.weights)
+            if isinstance(bins, bool):
+                raise TypeError(f"{bins} is no number")
+            wanted: int | Floats
+            if not np.iterable(bins):
+                wanted = operator.index(bins)
+            else:
+                wanted = checked_numbers("bins", bins)
+                if wanted.size < 2 or np.isnan(wanted).any():
+                    raise ValueError(f"got {described(bins)}")
+            states, edges = np.histogram(energies, wanted, weights=self._levels.weights)
         except (TypeError, ValueError) as error:
             raise InvalidArgumentError(
                 f"bins must be a positive number of bins or rising edges: {error}"
@@ -208,15 +227,16 @@ class Distribution(Canonical):
         array([  3., -inf])
         """
         scale = self._scale(unit)
-        centres = numbers("energy", energy)
+        centres, width = checked_numbers("energy", energy), checked_number("width", width)
         if np.isnan(centres).any() or not width > 0:
             raise InvalidArgumentError(
                 f"expected energies and a width above 0, got {described(energy)}, {width!r}"
             )
+        with np.errstate(over="ignore"):
+            lower, upper = centres.ravel() - width / 2, centres.ravel() + width / 2
         order = np.argsort(self._levels.heads, kind="stable")
         energies, weights = self._levels.heads[order] / scale, self._levels.weights[order]
-        first = np.searchsorted(energies, centres.ravel() - width / 2)
-        last = np.searchsorted(energies, centres.ravel() + width / 2)
+        first, last = np.searchsorted(energies, lower), np.searchsorted(energies, upper)
         states = [weights[low:high].sum() for low, high in zip(first, last, strict=True)]
         with np.errstate(divide="ignore"):
             return real(np.log(states).reshape(centres.shape) / scale)
@@ -224,7 +244,7 @@ class Distribution(Canonical):
 
 def _orders(q: Any) -> Floats:
     """Orders of Renyi entropies."""
-    orders = numbers("q", q)
+    orders = checked_numbers("q", q)
     if not (orders >= 0).all():
         raise InvalidArgumentError(f"orders q are at least 0, got {described(q)}")
     return orders

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
+from unrolled._support.arguments import checked_numbers
 from unrolled._support.hints import described
 from unrolled.counting.counts import Counts
+from unrolled.ensemble import sampling
 from unrolled.ensemble.canonical import Unit, checked_unit, quantities_of
 from unrolled.ensemble.distribution import Distribution
-from unrolled.ensemble.levels import Levels, Temperatures, numbers, times_ln2
+from unrolled.ensemble.levels import Levels, Temperatures, times_ln2, total
 from unrolled.ensemble.priors import Prior, PriorLevel, PriorName, with_prior
-from unrolled.ensemble.sweeps import TemperatureSweep
+from unrolled.ensemble.sweeps import HeatCapacityPeak, TemperatureSweep
 from unrolled.errors import InvalidArgumentError, NothingToCountError
 from unrolled.spectrum.spectrum import Spectrum
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["EnergyLevel", "Ensemble"]
 
 SUM_TOLERANCE = 1e-9
+AUTOMATIC = "auto"
+"""Instead of inverse temperatures: those that show everything that happens."""
 
 
 class HasSpectrum(Protocol):
@@ -98,7 +102,9 @@ class Ensemble(Distribution):
     ------
     InvalidArgumentError
         Energies that are not finite, degeneracies that are negative or not finite, lists of
-        different lengths, an unknown unit.
+        different lengths, an unknown unit; truth values, text, dates, complex numbers and arrays
+        with a mask, as with all numbers of an ensemble; degeneracies whose sum, or energies whose
+        range, is beyond the largest double.
     NothingToCountError
         No level.
 
@@ -110,7 +116,7 @@ class Ensemble(Distribution):
     (0.268941, 0.0, 0.6931471805599453)
     """
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_counts", "_survey")
 
     def __init__(self, energies: Any, degeneracies: Any = None, *, unit: Unit = "nats") -> None:
         values = _column("energies", energies)
@@ -119,12 +125,14 @@ class Ensemble(Distribution):
         )
         super().__init__(Levels(*_in_nats(values, weights, unit), weights), unit)
         self._counts: Counts | None = None
+        self._survey: sampling.Survey | None = None
 
     @classmethod
     def _of(cls, levels: Levels, unit: Unit, counts: Counts | None = None) -> Ensemble:
         ensemble = cls.__new__(cls)
         Distribution.__init__(ensemble, levels, unit)
         ensemble._counts = counts
+        ensemble._survey = None
         return ensemble
 
     @classmethod
@@ -202,14 +210,14 @@ class Ensemble(Distribution):
         (1.0, 0.0)
         """
         weights = _column("p", p)
-        total = math.fsum(weights)
-        if not abs(total - 1.0) <= SUM_TOLERANCE:
+        whole = total(weights)
+        if not abs(whole - 1.0) <= SUM_TOLERANCE:
             raise InvalidArgumentError(
-                f"probabilities must sum to 1, got a sum of {total:.12g}; divide them by it, or "
+                f"probabilities must sum to 1, got a sum of {whole:.12g}; divide them by it, or "
                 "use Ensemble(energies, degeneracies) for weights"
             )
         heads, tails = _in_nats(_column("energies", energies), weights, unit)
-        return cls._of(Levels(heads, tails, weights / total, is_distribution=True), unit)
+        return cls._of(Levels(heads, tails, weights / whole, is_distribution=True), unit)
 
     @property
     def energies(self) -> Floats:
@@ -236,13 +244,20 @@ class Ensemble(Distribution):
         """The highest energy, where everything is as T -> 0-, and the number of its states."""
         return self._end(highest=True)
 
-    def sweep(self, temperatures: Any, *, unit: Unit | None = None) -> TemperatureSweep:
+    def sweep(
+        self, temperatures: Any = None, *, beta: Any = None, unit: Unit | None = None
+    ) -> TemperatureSweep:
         """All quantities at several temperatures, in one reading of the levels.
 
         Parameters
         ----------
-        temperatures : array_like
-            One-dimensional; numbers other than 0, "0+" and "0-".
+        temperatures : array_like, optional
+            One-dimensional; numbers other than 0, "0+" and "0-". By default some 40 that show
+            everything that happens to this ensemble, from where it is frozen to where all states
+            are alike, with the peaks of the heat capacity, -1 and both limits.
+        beta : array_like or "auto", optional
+            Inverse temperatures instead, of any size: 0 for infinite T, infinities for the limits
+            T -> 0. "auto" for some that show everything.
         unit : {"nats", "bits"}, optional
             By default that of the ensemble.
 
@@ -253,7 +268,7 @@ class Ensemble(Distribution):
         Raises
         ------
         InvalidArgumentError
-            No temperature, T = 0, NaN, or an unknown unit.
+            No temperature, T = 0, NaN, both temperatures and inverse ones, or an unknown unit.
 
         Examples
         --------
@@ -268,13 +283,98 @@ class Ensemble(Distribution):
         2.5  0.4 1.452451 -3.631127 0.368760 1.599955 0.019139
         ln Z, F, U, S and C_v in nats; T and beta = 1/T have no unit.
         """
-        given = Temperatures.of(temperatures)
-        if given.values.ndim != 1 or not given.values.size:
-            raise InvalidArgumentError(
-                f"sweep() takes a list of temperatures, got {described(temperatures)}"
-            )
-        unit = checked_unit(self.unit if unit is None else unit)
-        return TemperatureSweep(quantities_of(self._levels, given, unit), unit)
+        given = self._given(temperatures, beta)
+        if given is None:
+            given = sampling.listed_temperatures(self._seen, by_beta=beta is not None)
+        return self._sweep(given, unit)
+
+    def curve(
+        self, temperatures: Any = None, *, beta: Any = None, unit: Unit | None = None
+    ) -> TemperatureSweep:
+        """All quantities over a range of temperatures, as densely as curves of them need it.
+
+        Points are put between those that are given, wherever a quantity changes: the entropy that
+        is lost from one point to the next is the area under the heat capacity between them, so no
+        peak is missed, however narrow it is or close to T = 0.
+
+        Parameters
+        ----------
+        temperatures, beta, unit
+            Those of `sweep`; what is given has a range that is covered. They come back in the order
+            of the axis: by temperature, or by inverse temperature if that is given.
+
+        Returns
+        -------
+        TemperatureSweep
+
+        Raises
+        ------
+        InvalidArgumentError
+            As for `sweep`.
+
+        Examples
+        --------
+        >>> from unrolled import Ensemble
+        >>> curve = Ensemble([0.0, 1e-5]).curve([-1.0, "0-", "0+", 1.0])
+        >>> at = float(curve["temperature"][curve["heat_capacity"].argmax()])
+        >>> abs(at) < 1e-5, len(curve["beta"]) < 500
+        (True, True)
+        """
+        given = self._given(temperatures, beta)
+        by_beta = beta is not None
+        wanted = self._seen if given is None else given
+        return self._sweep(sampling.curve_temperatures(self._levels, wanted, by_beta=by_beta), unit)
+
+    def heat_capacity_peaks(self, *, unit: Unit | None = None) -> tuple[HeatCapacityPeak, ...]:
+        """The maxima of the heat capacity, at temperatures of either sign.
+
+        At each the ensemble passes from some levels to others, as two levels do around T of about
+        0.4 of their distance (a Schottky anomaly). Maxima are left out from which it does not fall
+        on both sides by 1 % of the highest of all.
+
+        Parameters
+        ----------
+        unit : {"nats", "bits"}, optional
+            By default that of the ensemble.
+
+        Returns
+        -------
+        tuple of HeatCapacityPeak
+            By rising inverse temperature; empty if all states have one energy.
+
+        Examples
+        --------
+        >>> from unrolled import Ensemble, analyze
+        >>> e = Ensemble.from_counts(analyze("resnet50"), unit="bits")
+        >>> for peak in e.heat_capacity_peaks():
+        ...     print(f"{peak.name}: {peak.heat_capacity:.2f} bits at T = {peak.temperature:.3g}")
+        A: 1.41 bits at T = -0.000318
+        B: 2.83 bits at T = -4.78
+        C: 4.13 bits at T = -33.1
+        D: 1.54 bits at T = 11.6
+        """
+        betas = self._seen.betas
+        sweep = self._sweep(Temperatures.of_betas(betas), unit)
+        names = ("temperature", "beta", "heat_capacity", "energy", "entropy")
+        rows = zip(*(sweep[name].tolist() for name in names), strict=True)
+        labels = sampling.peak_names(len(betas))
+        return tuple(HeatCapacityPeak(label, *row) for label, row in zip(labels, rows, strict=True))
+
+    @property
+    def temperature_range(self) -> tuple[float, float]:
+        """The smallest and the largest ``|T|`` between which everything happens.
+
+        Below, all but 1 % of the entropy that can be lost is lost, and above as much is left; no
+        peak of the heat capacity is outside, or within a factor of 4 of the ends.
+
+        Examples
+        --------
+        >>> from unrolled import Ensemble
+        >>> low, high = Ensemble([0.0, 1.0]).temperature_range
+        >>> low < 0.2 < 2.0 < high
+        True
+        """
+        return 1 / self._seen.largest, 1 / self._seen.smallest
 
     def with_prior(self, prior: PriorName | Callable[[PriorLevel], float | Prior], /) -> Ensemble:
         """The same parameters under another prior: with other weights, other energies, or both.
@@ -329,16 +429,23 @@ class Ensemble(Distribution):
         return Ensemble._of(levels, self.unit)
 
     def plot(
-        self, temperatures: Any = None, *, unit: Unit | None = None
+        self, temperatures: Any = None, *, beta: Any = None, unit: Unit | None = None
     ) -> tuple[Figure, dict[str, Axes]]:
-        """Draw Z, F, U, S and C_v against T, and the levels with their degeneracies.
+        """Draw Z, F, U, S and C_v against T or its inverse, and the levels with degeneracies.
 
-        Needs matplotlib: ``pip install "unrolled[plot]"``. Works without a display.
+        Curves are those of `curve`; peaks of the heat capacity are named as by
+        `heat_capacity_peaks`. Needs matplotlib: ``pip install "unrolled[plot]"``. Works without a
+        display.
 
         Parameters
         ----------
         temperatures : array_like, optional
-            As for `sweep`; by default 240 of them from -3 to 3. Curves break at T = 0.
+            As for `sweep`: curves run between them and break at T = 0, and up to 40 are marked. By
+            default everything that happens is shown, on an axis that is linear next to 0 and
+            logarithmic elsewhere, as far as temperatures differ that much.
+        beta : array_like or "auto", optional
+            Inverse temperatures as for `sweep`, which are the axis then. Through ``beta = 0``,
+            which is infinite temperature, curves do not break.
         unit : {"nats", "bits"}, optional
             By default that of the ensemble.
 
@@ -355,14 +462,47 @@ class Ensemble(Distribution):
         MissingPackageError
             matplotlib is not installed.
         """
-        from unrolled.ensemble.drawing import plot
+        from unrolled.ensemble import drawing
 
-        if temperatures is None:
-            half = np.linspace(0.025, 3.0, 120)
-            temperatures = np.concatenate([-half[::-1], half])
+        given = self._given(temperatures, beta)
+        curve = self.curve(temperatures, beta=beta, unit=unit)
+        return drawing.plot(
+            curve,
+            None if given is None else self._sweep(given, unit),
+            self.heat_capacity_peaks(unit=unit),
+            (self._levels.heads / self._scale(unit), self.degeneracies),
+            axis="temperature" if beta is None else "beta",
+            linear_width=1 / self._seen.largest if beta is None else self._seen.smallest,
+        )
+
+    @property
+    def _seen(self) -> sampling.Survey:
+        """Where the ensemble changes, looked up once."""
+        if self._survey is None:
+            self._survey = sampling.survey(self._levels)
+        return self._survey
+
+    def _given(self, temperatures: Any, beta: Any) -> Temperatures | None:
+        """The temperatures of a sweep; None if they are to be chosen."""
+        if temperatures is not None and beta is not None:
+            raise InvalidArgumentError("give temperatures or beta, their inverse, not both")
+        if beta is not None:
+            if isinstance(beta, str) and beta == AUTOMATIC:
+                return None
+            given, shown = Temperatures.of_betas(beta), beta
+        elif temperatures is None:
+            return None
+        else:
+            given, shown = Temperatures.of(temperatures), temperatures
+        if given.values.ndim != 1 or not given.values.size:
+            raise InvalidArgumentError(
+                f"a sweep takes a list of temperatures, got {described(shown)}"
+            )
+        return given
+
+    def _sweep(self, given: Temperatures, unit: Unit | None) -> TemperatureSweep:
         unit = checked_unit(self.unit if unit is None else unit)
-        energies = self._levels.heads / self._scale(unit)
-        return plot(self.sweep(temperatures, unit=unit), energies, self.degeneracies)
+        return TemperatureSweep(quantities_of(self._levels, given, unit), unit)
 
     def __len__(self) -> int:
         """Number of levels."""
@@ -394,7 +534,7 @@ def _spectrum_of(counts: HasSpectrum | Spectrum | Iterable[int] | Mapping[int, i
 
 def _column(name: str, given: Any) -> Floats:
     """A list of finite numbers."""
-    values = numbers(name, given if hasattr(given, "__len__") else list(given))
+    values = checked_numbers(name, given)
     if values.ndim != 1:
         raise InvalidArgumentError(
             f"{name} must be a one-dimensional list of numbers, got {described(given)}"

@@ -7,17 +7,18 @@ energies of thousands are as precise as those of small ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from unrolled import _core
+from unrolled._support.arguments import checked_number, checked_numbers, items
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, NothingToCountError
 
-__all__ = ["LN2", "Levels", "Sums", "Temperatures", "log_mean_exponential", "numbers"]
+__all__ = ["LN2", "Levels", "Sums", "Temperatures", "log_mean_exponential", "total"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,6 +28,10 @@ LN2_TAIL = 2.3190468138462996e-17
 
 SMALLEST_LOGARITHM = -700.0
 """Of numbers that are not yet close to the smallest double."""
+
+COLD, FAR = 2.0**200, 2.0**-100
+"""Where ``beta`` times the range of the energies exceeds `COLD`, levels that are further from the
+reference than `FAR` of this range have an energy of ``beta E > 2**100`` and no weight at all."""
 
 LIMITS = {"0+": (0.0, math.inf), "0-": (-0.0, -math.inf)}
 """Temperature and inverse temperature of the two limits T -> 0."""
@@ -41,14 +46,14 @@ class Temperatures(NamedTuple):
     @classmethod
     def of(cls, given: Any) -> Temperatures:
         """Read a number, "0+", "0-", an array of numbers, or a sequence that may have all these."""
-        if isinstance(given, str) or (
-            isinstance(given, Iterable) and any(isinstance(one, str) for one in given)
-        ):
-            parts = [given] if isinstance(given, str) else list(given)
-            pairs = [LIMITS[one] if one in LIMITS else cls._pair(one) for one in parts]
+        if isinstance(given, Iterator):
+            given = list(given)
+        parts = [given] if isinstance(given, str) else items(given)
+        if parts is not None and any(isinstance(one, str) for one in parts):
+            pairs = [cls._pair(one) for one in parts]
             shape = () if isinstance(given, str) else (len(parts),)
             return cls(*(np.array(column).reshape(shape) for column in zip(*pairs, strict=True)))
-        values = numbers("T", given)
+        values = checked_numbers("T", given)
         if np.isnan(values).any():
             raise InvalidArgumentError(f"T must be numbers, got NaN in {described(given)}")
         with np.errstate(divide="ignore", over="ignore"):
@@ -61,11 +66,22 @@ class Temperatures(NamedTuple):
         return cls(values, betas)
 
     @classmethod
+    def of_betas(cls, given: Any) -> Temperatures:
+        """Read inverse temperatures: 0 is infinite T, and infinities are the limits T -> 0."""
+        betas = checked_numbers("beta", given)
+        if np.isnan(betas).any():
+            raise InvalidArgumentError(f"beta must be numbers, got NaN in {described(given)}")
+        with np.errstate(divide="ignore", over="ignore"):
+            return cls(1.0 / betas, betas)
+
+    @classmethod
     def _pair(cls, given: Any) -> tuple[float, float]:
-        if isinstance(given, str):
+        if not isinstance(given, str):
+            one = cls.of(checked_number("T", given))
+            return float(one.values), float(one.betas)
+        if given not in LIMITS:
             raise InvalidArgumentError(f"T must be a number, '0+' or '0-', got {given!r}")
-        one = cls.of(float(given) if np.ndim(given) == 0 else given)
-        return float(one.values), float(one.betas)
+        return LIMITS[given]
 
 
 class Sums(NamedTuple):
@@ -79,13 +95,21 @@ class Sums(NamedTuple):
     """Logarithm of the partition function of the energies relative to that level."""
     mean: Floats
     """Mean of the energies relative to that level."""
-    variance: Floats
+    width: Floats
+    """Standard deviation of the energies, whose square may be beyond the range of doubles."""
 
 
 class Levels:
     """Levels with weights; those of weight zero are left out.
 
     `weights` are numbers of states, or probabilities if `is_distribution`.
+
+    Raises
+    ------
+    NothingToCountError
+        No level has a weight.
+    InvalidArgumentError
+        The sum of the weights, or the range of the energies, is beyond the largest double.
     """
 
     def __init__(
@@ -102,8 +126,20 @@ class Levels:
         for array in (self.heads, self.tails, self.weights):
             array.flags.writeable = False
         self.log_weights = np.log(self.weights)
+        states = total(self.weights)
+        if not math.isfinite(states):
+            raise InvalidArgumentError(
+                "the degeneracies add up to more than the largest double, 1.8e308; divide all of "
+                "them by the same number"
+            )
         # Exactly 0 for a distribution, which its sum is only up to rounding.
-        self.log_states = 0.0 if is_distribution else math.log(math.fsum(self.weights))
+        self.log_states = 0.0 if is_distribution else math.log(states)
+        low, high = float(self.heads.min()), float(self.heads.max())
+        if not math.isfinite(high - low):
+            raise InvalidArgumentError(
+                f"energies from {low:g} to {high:g} differ by more than the largest double, "
+                "1.8e308; give them in a larger unit"
+            )
         self.is_distribution = is_distribution
 
     @classmethod
@@ -148,14 +184,34 @@ class Levels:
         return Sums(*(column.reshape(betas.shape) for column in columns))
 
     def _relative_sums(self, relative: Floats, betas: Floats) -> tuple[Floats, Floats, Floats]:
-        frozen = np.isinf(betas)
-        finite = np.where(frozen, 0.0, betas)
-        found = _core.boltzmann_sums(relative, self.log_weights, self.log_states, finite.tolist())
-        if frozen.any():
-            states = math.log(math.fsum(self.weights[relative == 0]))
-            for column, value in zip(found, (states, 0.0, 0.0), strict=True):
-                column[frozen] = value
-        return found
+        """``ln Z``, mean and standard deviation of the energies relative to the reference.
+
+        Energies are scaled by their range, so that no square leaves the range of doubles. At low
+        temperatures only the levels near the reference count, scaled by a range of their own.
+        """
+        weights, log_weights, log_states = self.weights, self.log_weights, self.log_states
+        log_total, mean, width = np.empty((3, len(betas)))
+        left = np.arange(len(betas))
+        while True:
+            size = float(np.abs(relative).max())
+            exponent = math.frexp(size)[1]
+            with np.errstate(over="ignore"):
+                scaled = np.ldexp(betas[left], exponent) if size else np.zeros(len(left))
+            is_cold = np.abs(scaled) > COLD
+            warm, left = left[~is_cold], left[is_cold]
+            if len(warm):
+                energies = np.ldexp(relative, -exponent)
+                found = _core.boltzmann_sums(
+                    energies, log_weights, log_states, scaled[~is_cold].tolist()
+                )
+                log_total[warm] = found[0]
+                mean[warm] = np.ldexp(found[1], exponent)
+                width[warm] = np.ldexp(np.sqrt(found[2]), exponent)
+            if not len(left):
+                return log_total, mean, width
+            near = np.abs(relative) <= size * FAR
+            relative, weights, log_weights = relative[near], weights[near], log_weights[near]
+            log_states = math.log(math.fsum(weights))
 
     def log_probabilities(self, beta: float) -> Floats:
         """Logarithm of the probability of one state of each level, at one temperature."""
@@ -163,8 +219,17 @@ class Levels:
         relative = self.relative(self.end(highest=beta < 0))
         if math.isinf(beta):
             return np.where(relative == 0, -float(sums.log_total), -math.inf)
-        logs: Floats = -beta * relative - float(sums.log_total)
+        with np.errstate(over="ignore"):
+            logs: Floats = -beta * relative - float(sums.log_total)
         return logs
+
+
+def total(numbers: Floats) -> float:
+    """The sum of numbers, infinite where a part of it exceeds the largest double."""
+    try:
+        return math.fsum(numbers)
+    except OverflowError:
+        return math.inf
 
 
 def log_mean_exponential(log_weights: Floats, exponents: Floats, terms: Floats) -> float:
@@ -177,19 +242,11 @@ def log_mean_exponential(log_weights: Floats, exponents: Floats, terms: Floats) 
     kept = log_weights > SMALLEST_LOGARITHM
     if not (terms[~kept] > SMALLEST_LOGARITHM).any():
         with np.errstate(over="ignore"):
-            growth = math.fsum(np.exp(log_weights[kept]) * np.expm1(exponents[kept]))
+            growth = total(np.exp(log_weights[kept]) * np.expm1(exponents[kept]))
         if -0.5 < growth < 1.0:
             return math.log1p(growth)
     top = float(terms.max())
     return top + math.log(math.fsum(np.exp(terms - top)))
-
-
-def numbers(name: str, given: Any) -> Floats:
-    """An array of doubles, or an error that says which argument is none."""
-    try:
-        return np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise InvalidArgumentError(f"{name} must be numbers, got {described(given)}") from None
 
 
 def two_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
+from unrolled._support.arguments import checked_number
 from unrolled._support.hints import described
 from unrolled.ensemble.levels import LN2, Levels, times_ln2
 from unrolled.errors import InvalidArgumentError
@@ -59,7 +60,7 @@ class Prior(NamedTuple):
     Attributes
     ----------
     weight : float
-        Of each parameter, at least 0; it multiplies the degeneracy.
+        Of each parameter, at least 0; it multiplies the degeneracy. True is 1 and False is 0.
     energy : float, optional
         Of each parameter, in the unit of the ensemble; by default as it was.
 
@@ -96,7 +97,7 @@ def with_prior(
     weights, heads, tails = levels.weights.copy(), levels.heads.copy(), levels.tails.copy()
     for at, level in enumerate(described_levels):
         weight, energy = _checked(prior(level), level)
-        weights[at] *= weight
+        weights[at] = float(weights[at]) * weight
         if energy is not None:
             heads[at], tails[at] = times_ln2(np.array(energy)) if scale == LN2 else (energy, 0.0)
     return Levels(heads, tails, weights)
@@ -106,9 +107,11 @@ def _checked(given: float | Prior, level: PriorLevel) -> Prior:
     """What a prior returned, with numbers that can be used."""
     result = given if isinstance(given, Prior) else Prior(given)
     try:
-        weight = float(result.weight)
-        energy = None if result.energy is None else float(result.energy)
-    except (TypeError, ValueError):
+        # A condition is a weight, too: of 1 for the parameters it is true of.
+        is_condition = isinstance(result.weight, (bool, np.bool_))
+        weight = float(result.weight) if is_condition else checked_number("weight", result.weight)
+        energy = None if result.energy is None else checked_number("energy", result.energy)
+    except InvalidArgumentError:
         weight, energy = math.nan, None
     fits = 0 <= weight < math.inf and (energy is None or math.isfinite(energy))
     if not fits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from unrolled._core import Network as Core
 from unrolled._core import Operation, Relation
@@ -17,7 +17,7 @@ from unrolled.errors import (
     SizeOverflowError,
     UnknownNameError,
 )
-from unrolled.network.shapes import checked_shape
+from unrolled.network.shapes import boolean, checked_shape
 
 Role = Literal["input", "parameter", "activation"]
 LinkRole = Literal["data", "kernel", "bias", "scale", "shift", "mean", "variance", "table"]
@@ -98,6 +98,10 @@ class Link(Connection):
         link = super().__new__(cls, source, target, relations)
         link.role = role
         return link
+
+
+PointwiseFunction: TypeAlias = Callable[[Any], Any]
+"""A function of single elements that takes a NumPy array and returns one of equal shape."""
 
 
 class Weight(NamedTuple):
@@ -271,7 +275,8 @@ class Builder:
             As for `input`.
         """
         layer = self._layer("parameter", name)
-        return self._add(layer, checked_shape(name, shape), "parameter", bool(trainable))
+        trainable = boolean(layer, "trainable", trainable)
+        return self._add(layer, checked_shape(name, shape), "parameter", trainable)
 
     def tensor(
         self, name: str, shape: int | Iterable[int], *, operation: Operation | None = None
@@ -361,6 +366,23 @@ class Builder:
                 )
             marked.add(tensor.id)
             self._core.mark_output(tensor.id)
+
+    def keep_function(self, function: PointwiseFunction, name: str | None = None) -> str:
+        """Keep a function of one's own, and return the name under which operations find it.
+
+        Parameters
+        ----------
+        function : callable
+            Maps NumPy arrays element by element.
+        name : str, optional
+            By default that of the function; numbered if another function has it.
+        """
+        own = name or str(getattr(function, "__name__", type(function).__name__))
+        free, number = own, 1
+        while self._functions.setdefault(free, function) is not function:
+            number += 1
+            free = f"{own}#{number}"
+        return free
 
     def number_like(self, other: Builder) -> None:
         """Number unnamed layers to come as another network would, which this one is a copy of.

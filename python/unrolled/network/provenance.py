@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from unrolled.printable import printable
+
 __all__ = ["Provenance"]
 
 
@@ -77,4 +79,4 @@ class Provenance:
             f"{len(self.parameters):,} tensors",
         ]
         lines += [f"skipped {name}: {reason}" for name, reason in self.skipped.items()]
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import inf, nan
+from math import inf
 from operator import index
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from unrolled._core import Relation
+from unrolled._support.arguments import checked_number, items
+from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError, SizeOverflowError
 
 PerAxis: TypeAlias = int | Sequence[int]
@@ -101,24 +103,32 @@ def integer(layer: str, what: str, value: Any, least: int = 1) -> int:
     return number
 
 
+def boolean(layer: str, what: str, value: Any) -> bool:
+    """Whether `value` is true, if that can be said."""
+    try:
+        return bool(value)
+    except ValueError:  # An array of several elements.
+        raise InvalidArgumentError(
+            f"layer '{layer}': {what} must be True or False, got {described(value)}"
+        ) from None
+
+
 def non_negative(layer: str, what: str, value: Any) -> float:
     """`value` as a finite float of at least 0."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = nan
+    number = checked_number(f"layer '{layer}': {what}", value)
     if not 0 <= number < inf:
         raise InvalidArgumentError(
-            f"layer '{layer}': {what} must be a number of at least 0, got {value!r}"
+            f"layer '{layer}': {what} must be a number of at least 0, got {described(value)}"
         )
     return number
 
 
 def checked_shape(layer: str, shape: int | Iterable[int]) -> tuple[int, ...]:
     """A shape as a tuple of positive ints; an int means one axis."""
-    if isinstance(shape, str) or not isinstance(shape, Iterable):
+    lengths = items(shape)
+    if lengths is None:
         return (integer(layer, "a shape that is no sequence", shape),)
-    return tuple([integer(layer, "a length", length) for length in shape])
+    return tuple([integer(layer, "a length", length) for length in lengths])
 
 
 def per_axis(layer: str, what: str, value: Any, axes: int, least: int = 1) -> tuple[int, ...]:
@@ -156,8 +166,8 @@ def axis_of(layer: str, axis: Any, rank: int) -> int:
 
 def axes_of(layer: str, axes: int | Iterable[int], rank: int) -> tuple[int, ...]:
     """Distinct axes counted from the front."""
-    given = axes if isinstance(axes, Iterable) else (axes,)
-    numbers = tuple([axis_of(layer, axis, rank) for axis in given])
+    given = items(axes)
+    numbers = tuple([axis_of(layer, axis, rank) for axis in ([axes] if given is None else given)])
     if len(set(numbers)) != len(numbers):
         raise InvalidArgumentError(f"layer '{layer}': axes {numbers} name an axis twice")
     return numbers

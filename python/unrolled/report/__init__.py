@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from unrolled.report.page import render, write
+from unrolled.report.page import check_packages, render, write
 
-__all__ = ["render", "write"]
+__all__ = ["check_packages", "render", "write"]

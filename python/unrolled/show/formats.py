@@ -1,4 +1,8 @@
-"""A `Comparison` as a data frame, and as CSV, Markdown and LaTeX."""
+"""A `Comparison` as a data frame, and as CSV, Markdown and LaTeX.
+
+Names are made printable in the three texts, and then what each format takes for a command is taken
+from it: formulas from spreadsheets, marks and macros from the others.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from unrolled._support import files
 from unrolled._support.optional import import_optional
+from unrolled.printable import printable
 from unrolled.show import tables
 from unrolled.show.cells import format_cell
 from unrolled.show.protocols import ComparisonLike
@@ -29,8 +34,13 @@ LATEX_SPECIAL = str.maketrans(
         "^": r"\textasciicircum{}",
         "<": r"\textless{}",
         ">": r"\textgreater{}",
+        # At the start of a line they would be an argument of the command before.
+        "[": "{[}",
+        "*": "{*}",
     }
 )
+FORMULA_SIGNS = (*"=+-@", *"\uff1d\uff0b\uff0d\uff20")
+"""What a cell begins with that spreadsheets run; East Asian ones take the wide forms as well."""
 
 
 def write_if_asked(path: str | os.PathLike[str] | None, text: str) -> str:
@@ -54,18 +64,27 @@ def to_pandas(comparison: ComparisonLike) -> pandas.DataFrame:
 
 def to_csv(comparison: ComparisonLike) -> str:
     """See `Comparison.to_csv`."""
-    text = StringIO()
-    writer = csv.DictWriter(text, ["name", *CATALOGUE], lineterminator="\n")
-    writer.writeheader()
+    text = StringIO(",".join(["name", *CATALOGUE]) + "\n")
+    text.seek(0, os.SEEK_END)
+    # Quotes keep a name in its cell, also where cells are parted by semicolons.
+    writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     for row in comparison.to_dict():
-        # Python refuses to write integers of more than 4300 digits.
-        writer.writerow(
-            {
-                key: tables.decimal_digits(value) if isinstance(value, int) else value
-                for key, value in row.items()
-            }
-        )
+        numbers = (row[key] for key in CATALOGUE)
+        writer.writerow([_inert(str(row["name"])), *map(_csv_number, numbers)])
     return text.getvalue()
+
+
+def _inert(name: str) -> str:
+    """A name that no spreadsheet runs as a formula."""
+    shown = printable(name)
+    return f"'{shown}" if shown.lstrip().startswith(FORMULA_SIGNS) else shown
+
+
+def _csv_number(value: str | int | float | None) -> str | int | float | None:
+    """Python refuses to write integers of more than 4300 digits."""
+    if isinstance(value, int) and abs(value) >= 10**tables.DIGITS_PER_CHUNK:
+        return tables.decimal_digits(value)
+    return value
 
 
 def to_markdown(comparison: ComparisonLike) -> str:
@@ -78,7 +97,7 @@ def to_markdown(comparison: ComparisonLike) -> str:
     lines += [
         _piped(
             [
-                one.name.translate(MARKDOWN_SPECIAL),
+                printable(one.name).translate(MARKDOWN_SPECIAL),
                 *(format_cell(one, quantity) for quantity in TABULATED),
             ]
         )
@@ -96,7 +115,7 @@ def to_latex(comparison: ComparisonLike) -> str:
     headings = [one.with_unit(one.latex, "[]") for one in TABULATED]
     rows = [
         [
-            one.name.translate(LATEX_SPECIAL),
+            printable(one.name).translate(LATEX_SPECIAL),
             *(_latex_number(format_cell(one, quantity)) for quantity in TABULATED),
         ]
         for one in comparison

@@ -1,18 +1,22 @@
-"""Tables in HTML, for notebooks and for the report; everything from outside is escaped."""
+"""Tables in HTML, for notebooks and for the report.
+
+Everything from outside is made printable, and then escaped.
+"""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from types import MappingProxyType
 
+from unrolled.printable import printable
 from unrolled.show import tables
 from unrolled.show.cells import format_row
 from unrolled.show.layers import HEADINGS, layer_row
 from unrolled.show.protocols import AnalysisLike, ComparisonLike
 from unrolled.spectrum.catalogue import TABULATED
 
-__all__ = ["analysis", "comparison", "table"]
+__all__ = ["analysis", "comparison", "styled", "table"]
 
 MOST_ROWS = 60
 LEAST_BAR = 0.001
@@ -30,24 +34,29 @@ def table(
 
     Columns in `bars` have a bar behind each cell, as long as the share of the width it has.
     """
-    first, *others = (escape(heading).replace("\n", " ") for heading in headings)
+    first, *others = (escaped(heading.replace("\n", " ")) for heading in headings)
     head = f'<th scope="col">{first}</th>' + "".join(
         f'<th scope="col" class="n">{heading}</th>' for heading in others
     )
     lines = []
     for at, (name, *cells) in enumerate(rows):
         # End tags of rows and cells are optional, and a report has thousands of them.
-        line = f'<tr><th scope="row">{escape(name)}'
+        line = f'<tr><th scope="row">{escaped(name)}'
         for column, cell in enumerate(cells, 1):
             share = bars[column][at] if column in bars else 0.0
             mark = f' class="bar" style="--share: {share:.1%}"' if share >= LEAST_BAR else ""
-            line += f"<td{mark}>{escape(cell)}"
+            line += f"<td{mark}>{escaped(cell)}"
         lines.append(line)
     body = "\n".join(lines)
     return (
-        f'<table class="{classes}"><caption>{escape(caption)}</caption>\n'
+        f'<table class="{classes}"><caption>{escaped(caption)}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
     )
+
+
+def escaped(text: str) -> str:
+    """A text for the content or an attribute of an element."""
+    return html.escape(printable(text))
 
 
 def comparison(ranking: ComparisonLike) -> str:
@@ -55,8 +64,8 @@ def comparison(ranking: ComparisonLike) -> str:
     rows = [format_row(one) for one in ranking.analyses[:MOST_ROWS]]
     headings = [one.with_unit(one.heading) for one in TABULATED]
     left_out = _left_out(len(ranking) - len(rows), "models")
-    notes = "".join(f"<p>{escape(note)}</p>" for note in ranking.notes)
-    return _styled(table(ranking.title, ["model", *headings], rows) + left_out + notes)
+    notes = "".join(f"<p>{escaped(note)}</p>" for note in ranking.notes)
+    return styled(table(ranking.title, ["model", *headings], rows) + left_out + notes)
 
 
 def analysis(result: AnalysisLike) -> str:
@@ -66,19 +75,19 @@ def analysis(result: AnalysisLike) -> str:
     text = table(title, ["quantity", "value"], rows)
     for note in notes:
         sentence = note if isinstance(note, str) else " ".join(note)
-        text += f"<p>{escape(sentence.strip())}</p>"
+        text += f"<p>{escaped(sentence.strip())}</p>"
     if not result.has_layers:
-        return _styled(text)
+        return styled(text)
     rows = [layer_row(layer, 3) for layer in result.layers[:MOST_ROWS]]
     text += table("Layers", [heading.replace("\n", " ") for heading in HEADINGS], rows)
-    return _styled(text + _left_out(len(result.layers) - len(rows), "layers"))
+    return styled(text + _left_out(len(result.layers) - len(rows), "layers"))
 
 
 def _left_out(number: int, what: str) -> str:
     return f"<p>{tables.integer(number)} more {what} are not shown.</p>" if number > 0 else ""
 
 
-def _styled(body: str) -> str:
+def styled(body: str) -> str:
     """Numbers to the right, in notebooks that know nothing of our classes."""
     style = (
         ".unrolled-html table.unrolled td, .unrolled-html th.n {text-align: right; "

@@ -18,6 +18,7 @@ import numpy as np
 from unrolled._support import files
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, NothingToCountError
+from unrolled.printable import printable
 from unrolled.show import tables
 from unrolled.show.layers import LayerSummary
 from unrolled.show.protocols import AnalysisLike, ComparisonLike
@@ -58,6 +59,9 @@ STYLE: dict[str, Any] = {
 }
 COLOR, SECOND_COLOR = "#0072b2", "#d55e00"
 """Of Okabe and Ito, told apart by the colour-blind."""
+
+LITERAL: dict[str, Any] = {"parse_math": False, "usetex": False}
+"""Of text that has a name in it: what is between two dollar signs is no formula."""
 
 PANEL = (6.4, 3.2)
 LOG_COUNT = r"$\log_2 C$ [bits]"
@@ -220,7 +224,8 @@ def overview(analysis: AnalysisLike) -> tuple[Figure, list[Axes]]:
     panels = [contexts, spectrum, spread] if analysis.has_layers else [spectrum]
     with styled():
         figure, axes = new_figure(len(panels))
-        figure.suptitle(f"{analysis.name}: {tables.integer(analysis.num_parameters)} parameters")
+        number = tables.integer(analysis.num_parameters)
+        figure.suptitle(f"{printable(analysis.name)}: {number} parameters", **LITERAL)
         for panel, at in zip(panels, axes, strict=True):
             panel(analysis, axes=at)
     return figure, axes
@@ -272,7 +277,7 @@ def _bars(
     """Horizontal bars with a name before and a text behind, the first on top."""
     bars = axes.barh(range(len(names)), lengths, color=color)
     axes.bar_label(bars, texts, padding=2, fontsize="small")
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), [printable(name) for name in names], **LITERAL)
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
 
@@ -325,7 +330,7 @@ def _label_layers(axes: Axes, layers: Sequence[LayerSummary]) -> None:
     at = 1
     for stage, members in groupby(layers, key=lambda layer: layer.name.partition(".")[0]):
         starts.append(at)
-        names.append(stage)
+        names.append(printable(stage))
         at += len(list(members))
     axes.set_xlim(0.5, len(layers) + 0.5)
     axes.set_xlabel("layer, from the input to the output")
@@ -336,7 +341,7 @@ def _label_layers(axes: Axes, layers: Sequence[LayerSummary]) -> None:
                 names[number] = ""
             else:
                 last = start
-        axes.set_xticks(starts, names, rotation=30, ha="right", rotation_mode="anchor")
+        axes.set_xticks(starts, names, rotation=30, ha="right", rotation_mode="anchor", **LITERAL)
     else:
         axes.locator_params(axis="x", integer=True)
 

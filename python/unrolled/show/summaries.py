@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from unrolled.printable import printable
+
 __all__ = ["Summary"]
 
 LABEL_WIDTH = 32
@@ -23,7 +25,7 @@ class Summary(NamedTuple):
 
     def text(self) -> str:
         """As plain text, with labels and values in columns."""
-        written = [self.title, *(_line(*line) for line in self.lines)]
+        written = [printable(self.title), *(_line(*line) for line in self.lines)]
         written += [note if isinstance(note, str) else _line(*note) for note in self.notes]
         return "\n".join(written)
 

@@ -1,17 +1,22 @@
-"""Numbers and tables as text, for `Analysis`, `Comparison` and the command line."""
+"""Numbers and tables as text, for `Analysis`, `Comparison` and the command line.
+
+Whatever a table shows is made printable here, its cells, its title and its notes, so that no name
+of a model or a layer reaches a terminal as a command.
+"""
 
 from __future__ import annotations
 
 import math
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from io import StringIO
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import IO, TYPE_CHECKING, Literal, NamedTuple
+
+from unrolled.printable import printable, printable_lines
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
     from rich.table import Table
 
 __all__ = [
@@ -19,6 +24,7 @@ __all__ = [
     "Column",
     "Sheet",
     "bits",
+    "console",
     "decimal_digits",
     "integer",
     "output_width",
@@ -30,6 +36,11 @@ MISSING = "-"
 """Stands for a figure that there is not."""
 
 UNLIMITED_WIDTH = 500
+NARROWEST, USUAL_WIDTH = 40, 80
+MOST_DIGITS = 9
+"""Of a width: Python converts longer numbers slowly, or refuses to."""
+HEIGHT = 25
+"""Lines of a screen: tables do not depend on it, but rich wants to know."""
 NARROWEST_FOLD = 12
 DIGITS_PER_CHUNK = 4000
 
@@ -58,11 +69,11 @@ class Sheet(NamedTuple):
         """With bold headings and proper lines, for terminals."""
         from rich.text import Text
 
-        heading, *figures = self.title.split("\n")
+        heading, *figures = printable_lines(self.title).split("\n")
         yield Text(heading, style="bold")
         yield from (Text(line) for line in [*figures, ""])
         yield _table(self.columns, self.rows, rule="\N{BOX DRAWINGS LIGHT HORIZONTAL}")
-        yield from (Text(note, style="dim") for note in self.notes)
+        yield from (Text(printable(note), style="dim") for note in self.notes)
 
 
 def integer(number: int) -> str:
@@ -98,13 +109,52 @@ def decimal_digits(number: int) -> str:
     return decimal_digits(high) + decimal_digits(low).zfill(half)
 
 
-def output_width() -> int:
-    """Columns to fill: COLUMNS if set, or those of the terminal, or no limit without one."""
-    if os.environ.get("COLUMNS", "").isdigit():
-        return max(int(os.environ["COLUMNS"]), 40)
-    if sys.stdout is not None and sys.stdout.isatty():
-        return max(shutil.get_terminal_size().columns, 40)
-    return UNLIMITED_WIDTH
+def output_width(stream: IO[str] | None = None) -> int:
+    """Columns to fill: COLUMNS if it is a number, or those of the terminal, or no limit without.
+
+    Parameters
+    ----------
+    stream : text stream, optional
+        Where the text goes; by default the standard output.
+    """
+    wanted = os.environ.get("COLUMNS", "")
+    # There are digits that Python's int refuses, such as a superscript two.
+    if wanted.isascii() and wanted.isdigit() and len(wanted) <= MOST_DIGITS:
+        return max(int(wanted), NARROWEST)
+    stream = stream or sys.stdout
+    if stream is None or not stream.isatty():
+        return UNLIMITED_WIDTH
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except OSError:  # Something that passes for a terminal.
+        columns = 0
+    return max(columns or USUAL_WIDTH, NARROWEST)
+
+
+def console(file: IO[str], width: int | None = None, *, plain: bool = False) -> Console:
+    """What rich draws with: text is never read as markup, whatever it has in it.
+
+    Parameters
+    ----------
+    file : text stream
+    width : int, optional
+        By default `output_width` of the file.
+    plain : bool
+        Without colours, as if there were no terminal.
+    """
+    from rich.console import Console
+
+    # With both sizes given, rich does not read COLUMNS and LINES, which may be no numbers.
+    return Console(
+        file=file,
+        width=width or output_width(file),
+        height=HEIGHT,
+        color_system=None if plain else "auto",
+        force_terminal=False if plain else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
 
 
 def render(
@@ -119,31 +169,26 @@ def render(
 
     At most `width` columns wide, unless digits would have to be cut off.
     """
-    from rich.console import Console
+    from rich.text import Text
 
-    console = Console(
-        file=StringIO(),
-        width=max(width or output_width(), _least_width(columns, rows)),
-        color_system=None,
-        force_terminal=False,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
-    with console.capture() as capture:
-        console.print(_table(columns, rows))
+    widest = max(width or output_width(), _least_width(columns, rows))
+    drawing = console(StringIO(), widest, plain=True)
+    with drawing.capture() as capture:
+        drawing.print(_table(columns, rows))
         for note in notes:
-            console.print(note)
-    lines = [line.rstrip() for line in capture.get().splitlines()]
-    return "\n".join([title, "", *lines])
+            drawing.print(Text(printable(note)))
+    lines = [line.rstrip() for line in capture.get().split("\n")]
+    return "\n".join([printable_lines(title), "", *lines]).rstrip("\n")
 
 
 def _least_width(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> int:
     """The width below which a column that does not fold would lose characters."""
+    from rich.cells import cell_len
+
     widths = []
     for at, column in enumerate(columns):
-        cells = [*column.heading.split("\n"), *[row[at] for row in rows]]
-        widest = max(map(len, cells))
+        cells = [*column.heading.split("\n"), *[printable(row[at]) for row in rows]]
+        widest = max(map(cell_len, cells))
         widths.append(min(widest, NARROWEST_FOLD) if column.folds else widest)
     return sum(widths) + len(widths) - 1
 
@@ -151,6 +196,7 @@ def _least_width(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> in
 def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, rule: str = "-") -> Table:
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     line = f" {rule}{rule} "
     rules = box.Box(f"    \n    \n{line}\n    \n    \n{line}\n    \n    \n", ascii=rule == "-")
@@ -164,5 +210,5 @@ def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, rule: st
             vertical="bottom",
         )
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     return table

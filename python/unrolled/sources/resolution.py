@@ -13,9 +13,9 @@ from unrolled.counting.counts import Counts
 from unrolled.counting.graph_counts import GraphCounts
 from unrolled.errors import InvalidArgumentError
 from unrolled.graph.graph import Graph
-from unrolled.graph.readers import is_graph_file, read_graph
+from unrolled.graph.readers import SUFFIXES, is_graph_file, read_graph
 from unrolled.importers.door import Door
-from unrolled.importers.recognition import imported, is_model_file
+from unrolled.importers.recognition import FILES, imported, is_model_file
 from unrolled.models.blocks import Padding
 from unrolled.network.builder import Semantics
 from unrolled.network.network import Network
@@ -34,6 +34,7 @@ def resolve(
     *,
     inputs: Any = None,
     semantics: Semantics | None = None,
+    operations: bool = False,
     size: int | Sequence[int] | None = None,
     padding: Padding | None = None,
     mmap: bool = False,
@@ -53,6 +54,9 @@ def resolve(
         or pyarrow with the columns source, target and maybe multiplicity.
     inputs, semantics
         For models that have to be imported; see `unrolled.importers.recognition.imported`.
+    operations : bool
+        Whether models that have to be imported keep functions and normalisers as tensors of their
+        own, as following a signal needs them; counts are the same.
     size, padding
         For published models; see `unrolled.models.build`.
     mmap, threads
@@ -77,12 +81,14 @@ def resolve(
         options.refuse_all_but((), described(model))
         return model
     if isinstance(model, (str, os.PathLike)):
-        return _resolve_name(os.fspath(model), options, threads, progress)
+        return _resolve_name(os.fsdecode(model), options, operations, threads, progress)
     found = convert_graph(model, threads=threads, progress=progress)
     if found is not None:
         options.refuse_all_but((), described(model))
         return found
-    found = imported(model, inputs, semantics=semantics or "value", door=door)
+    found = imported(
+        model, inputs, semantics=semantics or "value", operations=operations, door=door
+    )
     if found is not None:
         options.refuse_all_but(("inputs", "semantics"), described(model))
         return found
@@ -94,7 +100,11 @@ def resolve(
 
 
 def _resolve_name(
-    name: str, options: _Options, threads: int | None, progress: Progress | None
+    name: str,
+    options: _Options,
+    operations: bool,
+    threads: int | None,
+    progress: Progress | None,
 ) -> Network | Graph:
     if is_graph_file(name):
         options.refuse_all_but(("mmap",), f"the graph in {name}")
@@ -102,12 +112,36 @@ def _resolve_name(
     if is_model_file(name):
         options.refuse_all_but(("inputs", "semantics"), f"the model in {name}")
         network = imported(
-            name, options.inputs, semantics=options.semantics or "value", door=options.door
+            name,
+            options.inputs,
+            semantics=options.semantics or "value",
+            operations=operations,
+            door=options.door,
         )
         if network is not None:
             return network
+    _refuse_other_file(name)
     options.refuse_all_but(("size", "padding"), f"the published model {name!r}")
     return models.build(name, size=options.size, padding=options.padding or "symmetric")
+
+
+def _refuse_other_file(name: str) -> None:
+    """Tell a file of an unknown kind, or one that is not there, from a name that is unknown.
+
+    Raises
+    ------
+    InvalidArgumentError
+    """
+    if name in models.names():
+        return
+    known = ", ".join((*SUFFIXES, *FILES))
+    if os.path.lexists(name):
+        kind = "is a folder" if os.path.isdir(name) else "is a file of an unknown kind"
+        raise InvalidArgumentError(f"{name} {kind}; files of models and graphs end with {known}")
+    if os.path.basename(name) != name:
+        raise InvalidArgumentError(
+            f"{name}: there is no such file; files of models and graphs end with {known}"
+        )
 
 
 class _Options:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._support.arguments import iterator_of
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, SizeOverflowError
 
@@ -99,8 +100,8 @@ class Spectrum:
         """
         if isinstance(counts, Mapping):
             tally = {_natural(count): _natural(number) for count, number in counts.items()}
-        elif isinstance(counts, Iterable):
-            tally = Counter(_natural(count) for count in counts)
+        elif (each := iterator_of(counts)) is not None:
+            tally = Counter(map(_natural, each))
         else:
             raise InvalidArgumentError(
                 f"expected counts, or their degeneracies by count; got {described(counts)}"
@@ -248,6 +249,8 @@ def scaled_log2(
 
 def _natural(number: object) -> int:
     try:
+        if isinstance(number, bool):
+            raise TypeError
         value = operator.index(number)  # type: ignore[arg-type]
     except TypeError:
         raise InvalidArgumentError(f"counts are integers, got {described(number)}") from None

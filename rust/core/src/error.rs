@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::network::TensorId;
+
 /// What can go wrong while a network is described or counted.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -57,6 +59,39 @@ pub enum Error {
         name: String,
         /// What does not fit.
         reason: String,
+    },
+    /// A tensor with too many different elements.
+    #[error(
+        "the map of tensor '{name}' would have too many different elements; propagate with \
+         exact=False, which keeps one number a tensor"
+    )]
+    MapTooLarge {
+        /// The tensor.
+        name: String,
+    },
+    /// Tensors whose operations are not known, with the reasons.
+    #[error(
+        "{} unknown operation{}: {}; say how with Network.tensor(..., operation=), or give \
+         functions={{name: callable}}",
+        tensors.len(),
+        if tensors.len() == 1 { "" } else { "s" },
+        tensors.iter().map(|(name, reason)| format!("'{name}' ({reason})")).collect::<Vec<_>>().join(", ")
+    )]
+    UnknownOperation {
+        /// The tensors and why each is not known.
+        tensors: Vec<(String, String)>,
+    },
+    /// Settings that do not fit a program, or numbers that cannot be.
+    #[error("{reason}")]
+    InvalidSetting {
+        /// What came, and what was expected.
+        reason: String,
+    },
+    /// A signal that leaves what a formula can follow.
+    #[error("the signal of tensor {} leaves the range that its function can be followed in", tensor.0)]
+    OutOfDomain {
+        /// The tensor.
+        tensor: TensorId,
     },
     /// The links form a cycle.
     #[error("the network has a cycle: {}; a computational graph must be acyclic", path.join(" -> "))]

@@ -22,6 +22,7 @@ mod graph;
 mod machine;
 mod network;
 mod number;
+pub mod propagation;
 mod unroll;
 
 pub use boltzmann::{BoltzmannSums, boltzmann_sums};

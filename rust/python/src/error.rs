@@ -13,6 +13,8 @@ import_exception!(unrolled.errors, InvalidNetworkError);
 import_exception!(unrolled.errors, MemoryLimitError);
 import_exception!(unrolled.errors, NothingToCountError);
 import_exception!(unrolled.errors, SizeOverflowError);
+import_exception!(unrolled.errors, TheoryDomainError);
+import_exception!(unrolled.errors, UnknownOperationError);
 import_exception!(unrolled.errors, UnrolledError);
 
 /// An error of the core on its way to Python. Methods that return it need only `?`.
@@ -34,6 +36,11 @@ impl From<CoreError> for PyErr {
             | Error::InvalidLink { .. }
             | Error::InvalidOperation { .. }
             | Error::DisconnectedOutput { .. } => InvalidNetworkError::new_err(message),
+            Error::UnknownOperation { tensors } => {
+                UnknownOperationError::new_err((message, tensors))
+            }
+            Error::InvalidSetting { .. } => InvalidArgumentError::new_err(message),
+            Error::OutOfDomain { tensor } => TheoryDomainError::new_err((message, tensor.0)),
             Error::SizeOverflow { .. } => SizeOverflowError::new_err(message),
             Error::Cycle { .. } => CycleError::new_err(message),
             Error::GraphCycle { nodes } => CycleError::new_err((message, nodes)),

@@ -6,6 +6,7 @@ mod error;
 mod graph;
 mod natural;
 mod network;
+mod propagation;
 
 /// Counting a network makes thousands of small allocations; this allocator halves their cost.
 #[global_allocator]
@@ -28,6 +29,8 @@ mod _core {
     use crate::network::operation::Operation;
     #[pymodule_export]
     use crate::network::relation::Relation;
+    #[pymodule_export]
+    use crate::propagation::{Program, Sweep, function_moments, function_names};
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
 }

@@ -1,4 +1,4 @@
-"""The same architecture through JAX and from `Network` layers: the same counts."""
+"""An architecture has the same counts through JAX as from the layers of `Network`."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ SEMANTICS = pytest.mark.parametrize("semantics", ["value", "dependency"])
 
 
 def assert_equal(found: Network, net: Network, names: dict[str, str]) -> None:
-    """Counts agree tensor by tensor; `names` has those of `net` by those of `found`.
+    """Counts agree tensor by tensor; `names` maps names in `found` to those in `net`.
 
-    Kernels of convolutions are channels last in JAX; others may only differ by a reshape.
+    Kernels of convolutions have their channels last in JAX; other tensors may be reshaped.
     """
     counts, expected = exact(found), exact(net)
     assert set(counts) == set(names)
@@ -130,7 +130,7 @@ def test_flax_convolutional_network(semantics: Any) -> None:
 
 @pytest.mark.parametrize("shift", [True, False])
 def test_batch_norm_multiplied_out(shift: bool) -> None:
-    """As Keras has it on JAX."""
+    """Keras writes batch norm like this when it runs on JAX."""
 
     def function(p: Any, x: Any) -> Any:
         mean, scale = p["mean"].reshape(1, 1, 1, -1), p["scale"].reshape(1, 1, 1, -1)

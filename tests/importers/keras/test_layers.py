@@ -147,7 +147,7 @@ def test_global_pooling(keepdims: bool) -> None:
 
 
 def test_adaptive_pooling() -> None:
-    def form(w: Any, x: Any) -> Any:  # As PyTorch documents it: from floor to ceil.
+    def form(w: Any, x: Any) -> Any:  # Windows reach from floor to ceil, as PyTorch documents.
         return np.stack([x[:, 0:3].sum(1), x[:, 2:5].sum(1)], 1)
 
     check(L.AdaptiveMaxPooling1D(2), form, (5, 2))

@@ -1,4 +1,4 @@
-"""Whole Keras models: published figures, and equal to the same architecture built otherwise."""
+"""Whole Keras models against published figures and the same architecture built otherwise."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_other_applications() -> None:
 
 
 def test_residual_network_of_layers() -> None:
-    """The same network out of layers of Keras and of this package."""
+    """A network of Keras layers has the counts of one of this package's layers."""
     x = keras.Input((12, 12, 3))
     y = L.Conv2D(8, 3, padding="same", name="stem")(x)
     z = L.ReLU()(L.BatchNormalization(name="norm")(y))
@@ -110,7 +110,7 @@ def test_dense_network_is_the_closed_form() -> None:
 
 
 def test_unrolled_graph_agrees() -> None:
-    """Two engines, one network read from a configuration."""
+    """Both engines count the same in a network that was read from Keras."""
     x = keras.Input((4, 3))
     y = L.MultiHeadAttention(2, 2, name="attention")(x, x)
     y = L.LayerNormalization(name="norm")(L.Add()([x, y]))

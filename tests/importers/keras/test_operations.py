@@ -153,7 +153,7 @@ def test_operations(operation: Any, form: Any) -> None:
 
 @pytest.mark.parametrize("semantics", ["value", "dependency"])
 def test_normalisers_out_of_operations(semantics: Any) -> None:
-    """Fused and decomposed, a normaliser has the same edges."""
+    """A normaliser that is written out has the edges of the fused one."""
 
     def norm(x: Any) -> Any:
         centred = x - ops.mean(x, axis=-1, keepdims=True)
@@ -175,7 +175,7 @@ def test_normalisers_out_of_operations(semantics: Any) -> None:
 
 
 def test_gate_by_another_tensor() -> None:
-    """Squeeze and excite: both factors of the product have an edge."""
+    """As in squeeze and excite, both factors of the product have an edge."""
 
     def layer(x: Any) -> Any:
         gate = ops.sigmoid(ops.mean(x, axis=(1, 2), keepdims=True))
@@ -185,7 +185,7 @@ def test_gate_by_another_tensor() -> None:
 
 
 def test_hard_swish_of_mobilenet() -> None:
-    """Add, ReLU, Multiply of keras.applications are one function."""
+    """keras.applications writes it as Add, ReLU and Multiply, which are read as one function."""
     x = keras.Input((3,))
     y = L.PReLU(name="probe")(x)
     gate = L.ReLU(6.0)(y + 3.0) * (1.0 / 6.0)

@@ -222,7 +222,7 @@ def test_all_unsupported_layers_are_named() -> None:
     x = keras.Input((4,))
     a = L.Lambda(lambda y: y, output_shape=(4,), name="first")(x)
     b = L.Dense(3, activation=ops.sort, name="second")(x)
-    c = L.Dense(3)(a)  # Behind one that cannot be read; not to blame.
+    c = L.Dense(3)(a)  # It reads a layer that cannot be read, and must not be blamed for that.
     with pytest.raises(UnsupportedOperatorError) as caught:
         from_keras(keras.Model(x, [a, b, c]))
     assert set(caught.value.operators) == {"Lambda", "activations.sort"}
@@ -237,7 +237,7 @@ def test_classes_of_keras_names_are_not_mistaken() -> None:
 
 
 def test_configuration_of_keras_2() -> None:
-    """Calls are lists of [layer, call, tensor, keyword arguments]."""
+    """Older files write a call as the list [layer, call, tensor, keyword arguments]."""
 
     def layer(kind: str, name: str, inbound: list[Any], **config: Any) -> dict[str, Any]:
         config = {"name": name, **config}
@@ -296,7 +296,7 @@ def damaged(config: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
 
 
 def test_damaged_configurations_are_clear_errors(model: Any) -> None:
-    """Whatever stands in one place instead: a network, or an error of this package."""
+    """Whatever replaces one value, there is a network or an error of this package."""
     text = model.to_json()
     places = [p for p in damaged(json.loads(text)) if p and "initializer" not in str(p)]
     for place in places:

@@ -75,7 +75,7 @@ def test_edges_from_weights_are_multiply_accumulates(name: str) -> None:
 
 
 def test_multiply_accumulates_of_resnet_50() -> None:
-    """4.0892 billion are published for torchvision's; those on padding have no edge."""
+    """torchvision publishes 4.0892 billion; those on padding have no edge."""
     network = unrolled.from_onnx(resnet_50(224), (1, 3, 224, 224))
     nominal = sum(
         link.target.size * (prod(link.source.shape[1:]) if "conv" in link.source.name else 2048)

@@ -31,7 +31,7 @@ class Chain:
         self.shapes = {"x": self.weights["x"]}
 
     def pick(self) -> tuple[str, tuple[int, ...]]:
-        """A tensor, the latest more often than others."""
+        """Draw a tensor, the latest one more often than others."""
         names = list(self.shapes)
         name = self.draw(st.sampled_from([*names, *names[-1:] * 3]))
         return name, self.shapes[name]
@@ -86,7 +86,9 @@ def dense(chain: Chain, x: str, shape: tuple[int, ...]) -> None:
 
 def conv(chain: Chain, x: str, shape: tuple[int, ...]) -> None:
     if len(shape) < 3 or any(one.op_type == "Pad" for one in chain.nodes):
-        return pointwise(chain, x, shape)  # Padding that a convolution may take for its own.
+        return pointwise(
+            chain, x, shape
+        )  # A convolution may take an earlier Pad for its own padding.
     draw, spatial = chain.draw, shape[2:]
     sizes = [draw(st.integers(1, min(3, n))) for n in spatial]
     strides = [draw(st.integers(1, 2)) for _ in spatial]
@@ -146,7 +148,7 @@ def gather(chain: Chain, x: str, shape: tuple[int, ...]) -> None:
 
 
 def reduce(chain: Chain, x: str, shape: tuple[int, ...]) -> None:
-    """A sum that is used as it is; with its own tensor it is multiplied only by a weight."""
+    """Add a sum to its own tensor; it is never multiplied with that, which would be a gate."""
     axis = chain.draw(st.integers(0, len(shape) - 1))
     name = f"r{len(chain.shapes)}"
     chain.nodes.append(node(f"ReduceSum {x},{chain.constant([axis])} -> {name}"))

@@ -1,4 +1,4 @@
-"""Whatever may be wrong with an ONNX model is one clear error, quickly."""
+"""Whatever is wrong with an ONNX model is reported quickly by one clear error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DENSE = model("MatMul x,w -> y", inputs={"x": ("N", 3)}, weights={"w": (3, 4)})
 
 
 def error_of(proto: Any, kind: type[UnrolledError] = InvalidModelError, **options: Any) -> str:
-    """The message of the one error that a model is refused with, soon."""
+    """The message of the error that refuses a model, which must come within seconds."""
     start = time.monotonic()
     with pytest.raises(kind) as caught:
         unrolled.from_onnx(proto, **options)
@@ -183,7 +183,25 @@ def test_an_unsupported_operator_in_a_body() -> None:
     assert "no rule for 1 operator: NonZero" in error_of(proto, UnsupportedOperatorError)
 
 
-# Graphs that are none.
+# Graphs that are not valid.
+
+
+def with_attribute_twice(proto: Any) -> Any:
+    proto.attribute.append(helper.make_attribute("axis", 1))
+    proto.attribute[1].name = "axis"
+    return proto
+
+
+def function(text: str = "Relu x -> y") -> Any:
+    """A function F of my.domain."""
+    opsets = [helper.make_opsetid("", 17)]
+    return helper.make_function("my.domain", "F", ["x"], ["y"], [node(text)], opsets)
+
+
+def body_of_twins() -> Any:
+    body = subgraph("Add x,w -> y", outputs="y", weights={"w": (2,)})
+    body.initializer.append(body.initializer[0])
+    return body
 
 
 BROKEN: dict[str, tuple[ModelProto, str]] = {
@@ -193,6 +211,46 @@ BROKEN: dict[str, tuple[ModelProto, str]] = {
     "a missing output": (model("Relu x -> y", inputs={"x": (2,)}, outputs="z"), "reads 'z'"),
     "no outputs": (model("Relu x -> y", inputs={"x": (2,)}, outputs=""), "no output"),
     "a name twice": (model("Relu x -> y", "Exp x -> y", inputs={"x": (2,)}), "two nodes compute"),
+    "a name twice in one node": (model("Split x -> y,y", inputs={"x": (2,)}), "two nodes compute"),
+    "a node that computes an input": (
+        model("Relu x -> x", inputs={"x": (2,)}, outputs="x"),
+        "'x' is an input, and a node computes it",
+    ),
+    "a node that computes a stored tensor": (
+        model("Relu x -> w", inputs={"x": (2,)}, weights={"w": (2,)}),
+        "'w' is a stored tensor, and a node computes it",
+    ),
+    "an attribute twice": (
+        model(with_attribute_twice(node("Softmax x -> y", axis=0)), inputs={"x": (2,)}),
+        "node 'y': two attributes are called 'axis'",
+    ),
+    "two functions of one name": (
+        model(*["my.domain::F x -> y"], inputs={"x": (2,)}, functions=[function(), function()]),
+        "two functions are called 'my.domain::F",
+    ),
+    "a node of a function that computes its input": (
+        model("my.domain::F x -> y", inputs={"x": (2,)}, functions=[function("Relu x -> x")]),
+        "'x' is an input, and a node computes it",
+    ),
+    "a stored tensor twice in a body": (
+        model(
+            node("If c -> y", then_branch=body_of_twins(), else_branch=body_of_twins()),
+            inputs={"x": (2,)},
+            constants={"c": np.array(True)},
+        ),
+        "two stored tensors have one name, 'w'",
+    ),
+    **{
+        f"{operator} of another kernel_shape": (
+            model(
+                node(f"{operator} x,w -> y", kernel_shape=[5]),
+                inputs={"x": (1, 2, 8)},
+                weights={"w": (2, 2, 3)},
+            ),
+            "kernel_shape is (5), but the kernel has the shape (2, 2, 3)",
+        )
+        for operator in ("Conv", "ConvTranspose", "ConvInteger")
+    },
     "too few inputs": (model("Add -> y", inputs={"x": (2,)}), "no input"),
     "an input left out": (model("MatMul x, -> y", inputs={"x": (2,)}), "input 1 is missing"),
     "shapes that do not broadcast": (
@@ -239,6 +297,40 @@ def test_two_inputs_of_one_name() -> None:
     assert "two inputs have one name" in error_of(proto)
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+def test_two_stored_tensors_of_one_name(sparse: bool) -> None:
+    """The first one was taken, whatever the second one is."""
+    proto = model("MatMul x,w -> y", inputs={"x": (1, 3)}, weights={"w": (3, 4)})
+    other = helper.make_tensor("w", TensorProto.FLOAT, [3, 2], [0.0] * 6)
+    if sparse:
+        values = helper.make_tensor("w", TensorProto.FLOAT, [1], [0.0])
+        places = helper.make_tensor("places", TensorProto.INT64, [1], [0])
+        proto.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [3, 2]))
+    else:
+        proto.graph.initializer.append(other)
+    assert "two stored tensors have one name, 'w'" in error_of(proto)
+
+
+def test_a_stored_tensor_may_be_the_default_of_an_input() -> None:
+    proto = model("MatMul x,w -> y", inputs={"x": (1, 3), "w": (3, 4)}, weights={"w": (3, 4)})
+    assert unrolled.from_onnx(proto).num_parameters == 12
+
+
+def test_two_versions_of_a_domain() -> None:
+    proto = model("Relu x -> y", inputs={"x": (2,)})
+    proto.opset_import.append(helper.make_opsetid("my.domain", 1))
+    proto.opset_import.append(helper.make_opsetid("my.domain", 2))
+    assert "two versions are imported of the domain 'my.domain'" in error_of(proto)
+
+
+def test_a_shape_that_the_file_states_twice() -> None:
+    proto = model("Relu x -> a", "Exp a -> y", inputs={"x": (2,)})
+    for length in (2, 3):
+        stated = helper.make_tensor_value_info("a", TensorProto.FLOAT, [length])
+        proto.graph.value_info.append(stated)
+    assert "says that 'a' has shape (2,), and also (3,)" in error_of(proto)
+
+
 def test_a_shape_that_the_file_states_differently() -> None:
     proto = model("Relu x -> y", inputs={"x": (2,)})
     stated = helper.make_tensor_value_info("y", TensorProto.FLOAT, [3])
@@ -246,7 +338,7 @@ def test_a_shape_that_the_file_states_differently() -> None:
     assert "comes out with shape (2,), but the file says (3,)" in error_of(proto)
 
 
-# Files that are none.
+# Files that are not ONNX models.
 
 
 @pytest.mark.parametrize(

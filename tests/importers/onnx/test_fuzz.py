@@ -1,4 +1,6 @@
-"""Damaged ONNX models are read or refused, never more; TEST_CASES_FACTOR=100 runs more of them.
+"""Damaged ONNX models are read or refused, and nothing else happens.
+
+TEST_CASES_FACTOR=100 runs a hundred times as many of them.
 
 Where a model that was changed is still valid, and the reference evaluator can run it, its outputs
 have the shapes that the importer finds.
@@ -60,7 +62,7 @@ def test_damaged_structure_is_read_or_refused(block: int) -> None:
 
 
 def read(model: Any, random: Random) -> Any:
-    """The network, counted; None if it is refused or large."""
+    """The network of a model after it was counted, or None if it is refused or large."""
     start = time.monotonic()
     try:
         network = unrolled.from_onnx(model, semantics=random.choice(["value", "dependency"]))
@@ -76,10 +78,10 @@ def read(model: Any, random: Random) -> Any:
 
 
 def assert_shapes(network: Any, proto: ModelProto, number: int) -> None:
-    """Outputs are those of the reference evaluator, or of shape inference where it has faults."""
+    """Outputs have the shapes of the reference evaluator or, where it errs, of shape inference."""
     expected = evaluated(proto)
     if expected is None or any(node.op_type == "Loop" for node in proto.graph.node):
-        return  # The evaluator joins what a loop stacks.
+        return  # The evaluator concatenates what a loop should stack.
     found = [tensor.shape for tensor in network.outputs]
     inferred = shape_inference.infer_shapes(proto, data_prop=True)
     others = [shape_of(value) for value in inferred.graph.output]
@@ -103,7 +105,7 @@ def evaluated(proto: ModelProto) -> list[Any] | None:
                 feeds[value.name] = np.ones(shape_of(value), kind)
         with np.errstate(all="ignore"):
             return [np.shape(one) for one in ReferenceEvaluator(proto).run(None, feeds)]
-    except Exception:  # Whatever is wrong with it.
+    except Exception:  # The evaluator raises anything if a model is damaged.
         return None
 
 
@@ -112,6 +114,6 @@ def shape_of(value: Any) -> tuple[int, ...]:
 
 
 def is_part(found: list[Any], expected: list[Any]) -> bool:
-    """Whether a list is the other with some elements left out."""
+    """Whether one list is the other with some elements left out."""
     rest = iter(expected)
     return all(one in rest for one in found)

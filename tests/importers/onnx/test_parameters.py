@@ -14,7 +14,7 @@ import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 import unrolled
-from cases.onnx_models import model, node
+from cases.onnx_models import model, node, subgraph
 from oracles.onnx_checking import assert_counts
 from unrolled.errors import InvalidArgumentError, InvalidModelError
 
@@ -254,6 +254,69 @@ def test_quantised_products(name: str) -> None:
     assert_counts(proto, made={"w": kernel.shape})
 
 
+CAST = node("Cast m -> f", to=TensorProto.FLOAT)
+DYNAMIC = ["DynamicQuantizeLinear x -> q,d,n", "MatMulInteger q,w,n -> m", CAST]
+SCALED: dict[str, list[Any]] = {
+    "scales first": [*DYNAMIC, "Mul d,s -> t", "Mul f,t -> y"],
+    "scales first, the other way round": [*DYNAMIC, "Mul s,d -> t", "Mul t,f -> y"],
+    "one after the other": [*DYNAMIC, "Mul f,d -> t", "Mul t,s -> y"],
+    "weight first": [*DYNAMIC, "Mul s,f -> t", "Mul d,t -> y"],
+    "the scale reshaped": [*DYNAMIC, "Unsqueeze s,zero -> r", "Mul d,r -> t", "Mul f,t -> y"],
+    "its own scale afterwards": [*DYNAMIC, "Mul d,s -> t", "Mul f,t -> u", "Mul u,gamma -> y"],
+    "a bias": [*DYNAMIC, "Mul d,s -> t", "Mul f,t -> u", "Add u,gamma -> y"],
+    "written out": [
+        node("Cast w -> f", to=TensorProto.FLOAT),
+        "Mul f,s -> v",
+        "MatMul x,v -> y",
+    ],
+    "written out with a zero point": [
+        node("Cast w -> f", to=TensorProto.FLOAT),
+        "Sub f,z -> g",
+        "Mul g,s -> u",
+        "Mul u,gamma -> v",
+        "MatMul x,v -> y",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_scales_of_quantised_weights_are_no_parameters(name: str) -> None:
+    """With the whole operator it is the same: `test_quantised_products` and DequantizeLinear."""
+    proto = model(
+        *SCALED[name],
+        inputs={"x": (1, 2)},
+        weights={"s": (3,), "gamma": (3,), "z": (3,)},
+        constants={"w": np.arange(6, dtype=np.uint8).reshape(2, 3), "zero": np.array([0])},
+    )
+    own = any("gamma" in one.input for one in proto.graph.node)
+    network = unrolled.from_onnx(proto)
+    assert {one.name for one in network.parameters} == ({"w", "gamma"} if own else {"w"})
+    counts = unrolled.count(network)
+    assert counts["w"].exact().tolist() == [[1] * 3] * 2
+    assert "scale of a quantised weight" in network.provenance.skipped["s"]
+
+
+def test_integers_that_are_cast_but_not_scaled_are_constants() -> None:
+    """Such as a mask."""
+    nodes = [node("Cast w -> f", to=TensorProto.FLOAT), "Mul f,x -> y"]
+    mask = np.ones((2, 3), np.uint8)
+    proto = model(*nodes, weights={"x": (2, 3)}, constants={"w": mask})
+    assert counts_of(proto) == {"x": [[1] * 3] * 2}
+
+
+def test_a_scale_in_a_loop() -> None:
+    """The weight is dequantised anew in every step."""
+    nodes = [node("Cast w -> f", to=TensorProto.FLOAT), "Mul f,s -> v", "MatMul h,v -> t"]
+    body = subgraph("Identity c -> d", *nodes, inputs="i,c,h", outputs="d,t")
+    proto = model(
+        node("Loop n,,x -> y", body=body),
+        inputs={"x": (1, 2)},
+        weights={"s": (2,)},
+        constants={"w": np.ones((2, 2), np.int8), "n": np.array(2)},
+    )
+    assert counts_of(proto) == {"w": [[3, 3], [3, 3]]}
+
+
 CONSTANT_NODES: dict[str, list[Any]] = {
     "Range": ["Range zero,three,one -> c"],
     "Shape": ["Shape x -> s", node("Cast s -> f", to=TensorProto.FLOAT), "ReduceMax f -> c"],
@@ -336,7 +399,7 @@ def test_external_integers_are_read(tmp_path: Path, is_there: bool) -> None:
 def test_an_output_that_is_a_weight_or_an_input_or_named_twice() -> None:
     proto = model("Relu x -> r", inputs={"x": (2,)}, weights={"w": (3,)}, outputs="r,w,x,r")
     network = unrolled.from_onnx(proto)
-    assert [tensor.shape for tensor in network.outputs] == [(2,), (3,), (2,), (2,)]
+    assert [tensor.shape for tensor in network.outputs] == [(2,), (3,), (2,)]
     assert counts_of(proto) == {"w": [1, 1, 1]}
 
 

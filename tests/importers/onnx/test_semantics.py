@@ -1,4 +1,4 @@
-"""What is fused and what is written out in ONNX comes to the same; gates keep both edges."""
+"""Fused ONNX operators count as those written out, and gates keep the edges of both factors."""
 
 from __future__ import annotations
 
@@ -33,10 +33,89 @@ PLAIN = model("Identity x -> y", weights=X)
 
 
 def equal(form: ModelProto, *nodes: Any, semantics: Any = "value", **options: Any) -> None:
-    """Nodes have the counts of a model in its expected form."""
+    """The nodes count as the model `form`, in which nothing is left to recognise."""
     options.setdefault("weights", X)
     options["constants"] = {**NUMBERS, **options.get("constants", {})}
     assert_counts(model(*nodes, **options), as_if=form, semantics=semantics)
+
+
+SUM = node("ReduceSum e,last -> s", keepdims=1)
+LOG_SUM_EXP: dict[str, list[Any]] = {
+    "plain": [
+        "ReduceMax x,last -> m",
+        "Sub x,m -> d",
+        "Exp d -> e",
+        SUM,
+        "Log s -> l",
+        "Add l,m -> y",
+    ],
+    "the statistic first": [
+        *["ReduceMax x,last -> m", "Sub x,m -> d", "Exp d -> e", SUM, "Log s -> l", "Add m,l -> y"]
+    ],
+    "of the negative": [
+        *["ReduceMin x,last -> m", "Sub m,x -> d", "Exp d -> e", SUM, "Log s -> l", "Sub m,l -> y"]
+    ],
+    "of minus the tensor": [
+        *["Neg x -> n", "ReduceMax n,last -> m", "Sub n,m -> d", "Exp d -> e", SUM, "Log s -> l"],
+        "Add l,m -> y",
+    ],
+    "with a temperature": [
+        *["ReduceMax x,last -> m", "Sub x,m -> d", "Div d,two -> f", "Exp f -> e", SUM],
+        *["Log s -> l", "Mul l,two -> k", "Add k,m -> y"],
+    ],
+    "shifted by the largest of all": [
+        *["ReduceMax x,all -> m", "Sub x,m -> d", "Exp d -> e", SUM, "Log s -> l", "Add l,m -> y"]
+    ],
+    "of the mean": [
+        *["ReduceMax x,last -> m", "Sub x,m -> d", "Exp d -> e"],
+        *["ReduceMean e,last -> s", "Log s -> l", "Add l,m -> y"],
+    ],
+}
+"""A statistic is subtracted, so that exponentials stay small, and added back."""
+
+
+@pytest.mark.parametrize("semantics", ["value", "dependency"])
+@pytest.mark.parametrize("name", LOG_SUM_EXP)
+def test_log_sum_exp_is_one_reduction(name: str, semantics: str) -> None:
+    form = model("ReduceSum x,last -> y", weights=X, constants={"last": np.array([-1])})
+    axes = {"last": np.array([-1]), "all": np.array([0, 1, 2])}
+    equal(form, *LOG_SUM_EXP[name], semantics=semantics, constants=axes, opset=18)
+
+
+def test_log_sum_exp_without_its_axis() -> None:
+    nodes = [
+        *["ReduceMax x,last -> m", "Sub x,m -> d", "Exp d -> e"],
+        *[node("ReduceSum e,last -> s", keepdims=0), "Log s -> l", "Squeeze m,last -> q"],
+        "Add l,q -> y",
+    ]
+    summed = node("ReduceSum x,last -> y", keepdims=0)
+    constants = {"last": np.array([-1])}
+    form = model(summed, weights=X, constants=constants)
+    equal(form, *nodes, constants=constants, opset=18)
+
+
+ADDED: dict[str, list[Any]] = {
+    "a mean and a maximum": ["ReduceMax x,last -> m", "ReduceMean x,last -> a", "Add a,m -> y"],
+    "added twice": [
+        *["ReduceMax x,last -> m", "Sub x,m -> d", "Exp d -> e", SUM, "Log s -> l"],
+        *["Add l,m -> k", "Add k,m -> y"],
+    ],
+    "subtracted twice": [
+        *["ReduceMax x,last -> m", "Sub x,m -> d", "Exp d -> e", SUM, "Log s -> l", "Sub l,m -> y"]
+    ],
+    "another statistic added": [
+        *["ReduceMax x,last -> m", "ReduceMin x,last -> a", "Sub x,m -> d", "Exp d -> e", SUM],
+        *["Log s -> l", "Add l,a -> y"],
+    ],
+}
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_other_sums_of_statistics_have_edges_from_each(name: str) -> None:
+    form = model(
+        *["ReduceSum x,last -> a", "Add a,a -> y"], weights=X, constants={"last": np.array([-1])}
+    )
+    equal(form, *ADDED[name], constants={"last": np.array([-1])}, opset=18)
 
 
 GATED: dict[str, list[Any]] = {

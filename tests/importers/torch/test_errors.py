@@ -1,4 +1,4 @@
-"""What cannot be read from PyTorch is said."""
+"""Errors say what cannot be read from PyTorch."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def sizes(network: Network) -> dict[str, int]:
 
 
 def levels(network: Network) -> list[Any]:
-    """What every parameter has, in an order that no name and no layout matters for."""
+    """The counts of every parameter, sorted so that names and layouts do not matter."""
     counts = count(network)
     found = []
     for tensor in network.parameters:

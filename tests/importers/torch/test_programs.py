@@ -184,7 +184,7 @@ def test_multi_head_attention() -> None:
 
 
 def cell(kind: str, x: Any, weights: Any, hidden: Any, memory: Any) -> Any:
-    """One step of a recurrent layer in counting form; states that are None are zero."""
+    """One step of a recurrent layer in counting form, where a state of None stands for zero."""
     w, u, b, c = weights
     ones = torch.ones_like
     given = nn.functional.linear(x, ones(w)) + nn.functional.linear(ones(x), w) + b
@@ -200,7 +200,9 @@ def cell(kind: str, x: Any, weights: Any, hidden: Any, memory: Any) -> Any:
         return memory + o, memory
     (r, z, n), (rp, zp, np) = given.chunk(3, -1), past.chunk(3, -1)
     update, candidate = z + zp, n
-    if hidden is not None or c.numel() > 1:  # Else the reset gate multiplies zero.
+    if (
+        hidden is not None or c.numel() > 1
+    ):  # Without a state or a bias, the reset gate multiplies zero.
         candidate = n + np + r + rp
     return (update + candidate if hidden is None else 2 * update + candidate + hidden), None
 

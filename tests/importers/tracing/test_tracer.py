@@ -1,4 +1,4 @@
-"""What the tracer makes of operators, whatever framework they come from."""
+"""How the tracer turns operators into links, whatever framework they come from."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def mean(tracer: Tracer, x: Operand, keepdims: bool = True) -> Operand:
 
 
 def deviation(tracer: Tracer, x: Operand) -> Operand:
-    """The root of the mean of squares, and a small number."""
+    """The root of the mean of squares plus a small number."""
     squares = mean(tracer, tracer.multiply(x, x))
     return tracer.pointwise(tracer.add(squares, EPSILON), power=True)
 

@@ -12,6 +12,7 @@ from unrolled.importers.door import reading
 from unrolled.importers.jax.arguments import Frozen, Inputs, Parameters
 from unrolled.importers.jax.equation import Missing, Thing
 from unrolled.importers.jax.lazy import made
+from unrolled.importers.jax.liveness import inner_jaxpr, opened
 from unrolled.importers.jax.rules import TABLE
 from unrolled.importers.jax.tracer import RememberingTracer
 from unrolled.importers.jax.walk import Walker
@@ -45,6 +46,7 @@ def from_jax(
     *example_inputs: Any,
     name: str | None = None,
     semantics: Semantics = "value",
+    operations: bool = False,
     frozen: Frozen = None,
 ) -> Network:
     """Read a JAX function as a network, from its jaxpr.
@@ -71,6 +73,9 @@ def from_jax(
         Of the network; by default that of the function.
     semantics : {"value", "dependency"}
         Which edges normalisers have; see `Network`.
+    operations : bool
+        Keep functions of single elements and normalisers as tensors of their own, as `propagate`
+        needs them. Counts are the same, lengths are not.
     frozen : callable, str, or collection of str, optional
         Which parameters are not trainable: a function of the name, or names and their beginnings
         up to a "/". By default ``batch_stats``, and variables of Flax NNX other than ``Param``.
@@ -109,7 +114,9 @@ def from_jax(
         )
     source = f"JAX function {_name(function)}"
     with reading(source):
-        return _built(jax, function, params, example_inputs, source, name, semantics, frozen)
+        network = Network(name or _name(function), semantics=semantics)
+        tracer = RememberingTracer(network, operations=operations)
+        return _built(jax, function, params, example_inputs, source, tracer, frozen)
 
 
 def _built(
@@ -118,11 +125,10 @@ def _built(
     params: Any,
     example_inputs: tuple[Any, ...],
     source: str,
-    name: str | None,
-    semantics: Semantics,
+    tracer: RememberingTracer,
     frozen: Frozen,
 ) -> Network:
-    network = Network(name or _name(function), semantics=semantics)
+    network = tracer.network
     parameters = Parameters(params, frozen)
     inputs = Inputs(function, example_inputs, set(parameters.names))
 
@@ -137,7 +143,6 @@ def _built(
         raise InvalidModelError(
             f"JAX cannot trace it with these arguments: {type(error).__name__}: {error}"
         ) from error
-    tracer = RememberingTracer(network)
     walker = Walker(tracer, TABLE)
     things: list[Thing] = []
     for key, struct in zip(parameters.traced_names, parameters.structs, strict=True):
@@ -151,9 +156,9 @@ def _built(
         things.append(Constant(shape) if is_key else tracer.input(key, shape))
     results = walker.closed(closed, things, [True] * len(closed.jaxpr.outvars))
     walker.unsupported.check(source)
-    _mark_outputs(walker, results)
+    repeated = _mark_outputs(walker, closed.jaxpr, results)
     used = {tensor.name: tensor.size for tensor in network.parameters}
-    skipped = {**parameters.skipped, **walker.skipped}
+    skipped = {**parameters.skipped, **walker.skipped, **repeated}
     skipped.update({key: "not used" for key in parameters.trainable if key not in used})
     for key, is_key in zip(inputs.names, inputs.are_keys, strict=True):
         if is_key:
@@ -162,7 +167,7 @@ def _built(
         source,
         "jax",
         jax.__version__,
-        semantics,
+        network.semantics,
         {tensor.name: tensor.shape for tensor in network.inputs},
         dict(walker.operators),
         used,
@@ -172,16 +177,40 @@ def _built(
     return network
 
 
-def _mark_outputs(walker: Walker, results: list[Thing]) -> None:
-    found = [
-        made(walker.tracer, thing)
-        for thing in results
-        if not isinstance(thing, (Constant, Missing))
-    ]
-    if not found:
-        raise InvalidModelError("its results depend on no input and no parameter")
+def _mark_outputs(walker: Walker, jaxpr: Any, results: list[Thing]) -> dict[str, str]:
+    """Mark the results; those that are returned twice are one output, which is noted."""
+    marked: dict[Any, int] = {}
+    repeated: dict[str, str] = {}
     walker.tracer.name = "result"
-    walker.tracer.output(*found)
+    for number, (atom, thing) in enumerate(zip(jaxpr.outvars, results, strict=True)):
+        if isinstance(thing, (Constant, Missing)):
+            continue
+        first = marked.setdefault(_computed(jaxpr, atom), number)
+        if first == number:
+            walker.tracer.output(made(walker.tracer, thing))
+        else:
+            repeated[f"result {number}"] = f"the same as result {first}, which is one output"
+    if not marked:
+        raise InvalidModelError("its results depend on no input and no parameter")
+    return repeated
+
+
+def _computed(jaxpr: Any, atom: Any) -> tuple[Any, ...]:
+    """Where a result is computed: the calls around it, and the variable in the innermost one."""
+    calls: list[tuple[Any, Any]] = []  # Equations, and the jaxprs that they are in.
+    while not hasattr(atom, "val"):
+        if calls and atom in jaxpr.invars:
+            equation, outer = calls.pop()
+            atom, jaxpr = equation.invars[jaxpr.invars.index(atom)], outer
+            continue
+        equation = next((one for one in jaxpr.eqns if atom in one.outvars), None)
+        called = None if equation is None else inner_jaxpr(equation)
+        if equation is None or called is None or equation.primitive.name in TABLE:
+            break
+        calls.append((equation, jaxpr))
+        jaxpr, at = opened(called)[0], equation.outvars.index(atom)
+        atom = jaxpr.outvars[at]
+    return (*[id(equation) for equation, _ in calls], atom)
 
 
 def _name(function: Any) -> str:

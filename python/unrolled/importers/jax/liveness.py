@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["Liveness", "inner_jaxpr", "opened"]
+__all__ = ["Liveness", "called_name", "inner_jaxpr", "opened"]
 
 CALLS = (
     *("jit", "pjit", "xla_call", "core_call", "call", "closed_call", "core_closed_call"),
@@ -23,6 +23,15 @@ def inner_jaxpr(equation: Any) -> Any:
         if name in equation.params:
             return equation.params[name]
     return None
+
+
+def called_name(equation: Any) -> str:
+    """The name of the function that an equation calls, as far as JAX tells."""
+    name = equation.params.get("name")
+    if name is None:
+        debug = getattr(opened(inner_jaxpr(equation))[0], "debug_info", None)
+        name = getattr(debug, "func_name", "")
+    return str(name).partition(" ")[0]
 
 
 def opened(jaxpr: Any) -> tuple[Any, Sequence[Any]]:

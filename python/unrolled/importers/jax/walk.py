@@ -11,9 +11,10 @@ import numpy as np
 
 from unrolled.errors import InvalidModelError, UnsupportedOperatorError
 from unrolled.importers.jax.constants import constant, worked_out
+from unrolled.importers.jax.einsums import Contraction, Einsums, number_of_operands
 from unrolled.importers.jax.equation import MISSING, Equation, Missing, Thing
 from unrolled.importers.jax.lazy import elementwise
-from unrolled.importers.jax.liveness import Liveness, inner_jaxpr, opened
+from unrolled.importers.jax.liveness import Liveness, called_name, inner_jaxpr, opened
 from unrolled.importers.rules import RuleTable, Unsupported
 from unrolled.importers.tracing.values import Constant
 
@@ -44,6 +45,9 @@ REFUSED = {
 FUNCTIONS = ("celu", "squareplus")
 """Of `jax.nn`, jitted, that add up several functions of one tensor: one function all the same."""
 
+PAIRS = ("hypot", "logaddexp", "logaddexp2")
+"""Of `jax.numpy`, written out with several uses of each tensor: a function of both."""
+
 LOOPS = ("cond", "scan", "while")
 """Primitives that may pass on what is missing without computing anything from it."""
 
@@ -64,6 +68,7 @@ class Walker:
         self._table = table
         self.liveness = Liveness()
         self.skipped: dict[str, str] = {}
+        self._einsums = Einsums(tracer)
         self._scopes: list[str] = []
         self._constants: dict[int, tuple[Any, Constant]] = {}
 
@@ -84,12 +89,12 @@ class Walker:
             `MISSING` for outputs that are not used or could not be read.
         """
         jaxpr, constants = opened(jaxpr)
-        known: dict[Any, Thing] = dict(zip(jaxpr.invars, things, strict=True))
+        known: dict[Any, Thing | Contraction] = dict(zip(jaxpr.invars, things, strict=True))
         live, _ = self.liveness.of(jaxpr, used)
         for variable, value in zip(jaxpr.constvars, constants, strict=True):
             known[variable] = self._captured(value)
 
-        def found(atom: Any) -> Thing:
+        def found(atom: Any) -> Thing | Contraction:
             return self._captured(atom.val, atom.aval) if hasattr(atom, "val") else known[atom]
 
         for equation, outputs in zip(jaxpr.eqns, live, strict=True):
@@ -99,11 +104,13 @@ class Walker:
                     zip(equation.outvars, self._results(equation, given, outputs), strict=True)
                 )
         return [
-            found(atom) if is_used else MISSING
+            self._einsums.made(found(atom)) if is_used else MISSING
             for atom, is_used in zip(jaxpr.outvars, used, strict=True)
         ]
 
-    def _results(self, equation: Any, things: list[Thing], used: list[bool]) -> Sequence[Thing]:
+    def _results(
+        self, equation: Any, given: list[Thing | Contraction], used: list[bool]
+    ) -> Sequence[Thing | Contraction]:
         operator = equation.primitive.name
         self.operators[operator] += 1
         if self.operators.total() > MOST_EQUATIONS:
@@ -114,12 +121,26 @@ class Walker:
         called = inner_jaxpr(equation)
         with self._scope(scope):
             if called is not None and operator not in self._table:
+                things = [self._einsums.made(thing) for thing in given]
                 if _is_function(equation):
                     return [self._mapped(thing) for thing in things[:1]]
+                if called_name(equation) in PAIRS and len(equation.outvars) == 1:
+                    shape = tuple(equation.outvars[0].aval.shape)
+                    return [self._combined(called_name(equation), things, shape)]
                 return self.closed(called, things, used)
             name = "/".join([part for part in (*self._scopes, operator) if part])
-            node = Equation(self, equation, name, things, used)
-            return self._computed(node)
+            number = number_of_operands(name)
+            node = Equation(self, equation, name, [], used)
+            self.tracer.name = name
+            if number and not any(isinstance(thing, Missing) for thing in given):
+                part = self._einsums.read(node, given, number)
+                if part is not None:
+                    return [part]
+            node.things = [self._einsums.made(thing) for thing in given]
+            results = self._computed(node)
+            if number and not isinstance(results[0], Missing):
+                self._einsums.note(node, given, results, number)
+            return results
 
     def _captured(self, value: Any, aval: Any = None) -> Constant:
         """A constant of the function; noted if it might be meant as a parameter."""
@@ -141,6 +162,14 @@ class Walker:
         if isinstance(thing, Missing):
             return thing
         return elementwise(self.tracer, [thing], thing.shape, self.tracer.pointwise)
+
+    def _combined(self, name: str, things: Sequence[Thing], shape: tuple[int, ...]) -> Thing:
+        """A function of the elements at the same index of several tensors."""
+        items = [thing for thing in things if not isinstance(thing, Missing)]
+        if len(items) < len(things):
+            return MISSING
+        self.tracer.name = "/".join([part for part in (*self._scopes, name) if part])
+        return elementwise(self.tracer, items, shape, self.tracer.function)
 
     @contextmanager
     def _scope(self, name: str) -> Iterator[None]:
@@ -194,5 +223,5 @@ def _is_function(equation: Any) -> bool:
     """Whether it calls one of `FUNCTIONS` on one tensor that keeps its shape."""
     first, *others = [getattr(atom.aval, "shape", None) for atom in equation.invars] or [None]
     results = [out.aval.shape for out in equation.outvars]
-    named = equation.params.get("name") in FUNCTIONS
+    named = called_name(equation) in FUNCTIONS
     return named and results == [first] and all(shape == () for shape in others)

@@ -129,6 +129,8 @@ def _read_file(path: Path) -> Source:
             text = start + file.read(LARGEST_CONFIG)
     except FileNotFoundError:
         raise InvalidArgumentError(f"there is no file {os.fspath(path)!r}") from None
+    except InvalidModelError:
+        raise
     except IsADirectoryError:
         raise InvalidModelError(
             "a directory; of a saved model give the .keras or .json file"

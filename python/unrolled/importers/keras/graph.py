@@ -139,7 +139,8 @@ def _is_endpoint(given: Any) -> bool:
 def endpoints(given: Any) -> list[Reference]:
     """The tensors that nested lists and dicts of a configuration name, in order."""
     if _is_endpoint(given):
-        return [Reference(given[0], 0, 0)]
+        name, call, tensor = given
+        return [Reference(name, call, tensor)]
     if isinstance(given, Mapping):
         return [one for key in sorted(given) for one in endpoints(given[key])]
     if isinstance(given, (list, tuple)):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ from unrolled._core import Relation
 from unrolled.errors import InvalidModelError
 from unrolled.importers.onnx.reader import Node, Stored, is_float
 from unrolled.importers.onnx.table import TABLE
+from unrolled.importers.tracing.base import OTHER
+from unrolled.importers.tracing.functions import NAMED
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Operand, Value, broadcast_shapes, size_of
 
@@ -20,11 +24,22 @@ rule = TABLE.rule
 
 # Functions of one tensor. Those with a NumPy function work constants out.
 POINTWISE: dict[str, Callable[[Any], Any] | None] = {
-    **dict.fromkeys(["Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Celu", "Cosh", "Elu"]),
-    **dict.fromkeys(["Erf", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "Selu"]),
-    **dict.fromkeys(["Shrink", "Sinh", "Softplus", "Softsign", "Swish", "Tan", "ThresholdedRelu"]),
     **dict.fromkeys(["BitwiseNot", "QuantizeLinear"]),
     "Abs": np.abs,
+    "Acos": np.arccos,
+    "Acosh": np.arccosh,
+    "Asin": np.arcsin,
+    "Asinh": np.arcsinh,
+    "Atan": np.arctan,
+    "Atanh": np.arctanh,
+    "Cosh": np.cosh,
+    "Erf": NAMED["erf(1)"],
+    "HardSwish": NAMED["hard_swish"],
+    "Mish": NAMED["mish"],
+    "Sinh": np.sinh,
+    "Softplus": NAMED["softplus"],
+    "Softsign": NAMED["softsign"],
+    "Tan": np.tan,
     "Ceil": np.ceil,
     "Cos": np.cos,
     "Exp": np.exp,
@@ -35,7 +50,7 @@ POINTWISE: dict[str, Callable[[Any], Any] | None] = {
     "Not": np.logical_not,
     "Relu": lambda a: np.maximum(a, 0),
     "Round": np.round,
-    "Sigmoid": lambda a: 1 / (1 + np.exp(-a)),
+    "Sigmoid": NAMED["sigmoid"],
     "Sign": np.sign,
     "Sin": np.sin,
     "Tanh": np.tanh,
@@ -69,9 +84,45 @@ REDUCTIONS: dict[str, Callable[..., Any] | None] = {
 }
 
 
+KINDS = {"ReduceL2": "norm", "ReduceMax": "max", "ReduceMean": "mean", "ReduceSum": "sum"}
+"""What reductions do to a signal, as far as it is followed."""
+
+
 @rule(*POINTWISE)
 def pointwise(tracer: Tracer, node: Node) -> Operand:
-    return tracer.pointwise(node.input(0), POINTWISE[node.operator])
+    return tracer.pointwise(node.input(0), POINTWISE[node.operator], name=node.operator)
+
+
+@rule(
+    *("Celu", "Elu", "Gelu", "HardSigmoid", "LeakyRelu", "Selu", "Shrink", "Swish"),
+    "ThresholdedRelu",
+)
+def pointwise_with_attributes(tracer: Tracer, node: Node) -> Operand:
+    def number(name: str, default: float) -> float:
+        return float(node.attribute(name, default))
+
+    alpha, beta = number("alpha", 1.0), number("beta", 0.5)
+    functions: dict[str, Callable[[Any], Any]] = {
+        "Celu": lambda a: np.where(a > 0, a, alpha * np.expm1(np.minimum(a, 0) / alpha)),
+        "Elu": lambda a: np.where(a > 0, a, alpha * np.expm1(np.minimum(a, 0))),
+        "Gelu": NAMED["gelu_tanh" if _is_tanh(node) else "gelu"],
+        "HardSigmoid": lambda a: np.clip(number("alpha", 0.2) * a + beta, 0, 1),
+        "LeakyRelu": lambda a: np.where(a > 0, a, number("alpha", 0.01) * a),
+        "Selu": lambda a: (
+            number("gamma", 1.0507009873554805)
+            * np.where(a > 0, a, number("alpha", 1.6732632423543772) * np.expm1(np.minimum(a, 0)))
+        ),
+        "Shrink": lambda a: np.where(
+            np.abs(a) > number("lambd", 0.5), a - np.sign(a) * number("bias", 0.0), 0
+        ),
+        "Swish": lambda a: a * NAMED["sigmoid"](alpha * a),
+        "ThresholdedRelu": lambda a: np.where(a > alpha, a, 0),
+    }
+    return tracer.pointwise(node.input(0), functions[node.operator], name=node.operator)
+
+
+def _is_tanh(node: Node) -> bool:
+    return node.attribute("approximate", "none") in ("tanh", b"tanh")
 
 
 @rule(*COMBINED)
@@ -96,19 +147,19 @@ def add(tracer: Tracer, node: Node) -> Operand:
 
 @rule("Sub")
 def subtract(tracer: Tracer, node: Node) -> Operand:
-    operands = operands_of(tracer, node)
+    operands = dequantised(tracer, operands_of(tracer, node), "zero point")
     return folded(tracer, node, operands, np.subtract) or tracer.subtract(*operands)
 
 
 @rule("Mul")
 def multiply(tracer: Tracer, node: Node) -> Operand:
-    operands = operands_of(tracer, node)
+    operands = dequantised(tracer, operands_of(tracer, node), "scale")
     return folded(tracer, node, operands, np.multiply) or tracer.multiply(*operands)
 
 
 @rule("Div")
 def divide(tracer: Tracer, node: Node) -> Operand:
-    operands = operands_of(tracer, node)
+    operands = dequantised(tracer, operands_of(tracer, node), "scale")
     return folded(tracer, node, operands, _quotient) or tracer.divide(*operands)
 
 
@@ -129,8 +180,11 @@ def extreme(tracer: Tracer, node: Node) -> Operand:
         return constant
     values = [operand for operand in operands if isinstance(operand, Value)]
     if len(values) == 1 and node.operator in functions:  # Clipping.
+        others = [operand for operand in operands if isinstance(operand, Constant)]
+        bound = others[0].only_number() if len(others) == 1 else None
+        clip = None if bound is None else partial(functions[node.operator], bound)
         return tracer.expand(
-            tracer.pointwise(values[0], power=True),
+            tracer.pointwise(values[0], clip, power=True, name=node.operator),
             broadcast_shapes(tracer.name, [operand.shape for operand in operands]),
         )
     return tracer.combine(*operands)
@@ -147,7 +201,25 @@ def clip(tracer: Tracer, node: Node) -> Operand:
             limits = [node.attribute("min"), node.attribute("max")]
         known = limits != [None, None] or not any(bounds)
         return tracer.pointwise(x, (lambda a: np.clip(a, *limits)) if known else None)
-    return tracer.pointwise(x, power=True)
+    return tracer.pointwise(x, _clipping(node), power=True, name="Clip")
+
+
+def _clipping(node: Node) -> Callable[[Any], Any] | None:
+    """The function that a Clip applies, if its bounds are known and single numbers."""
+    bounds = []
+    for position, name in ((1, "min"), (2, "max")):
+        bound = node.optional(position)
+        if bound is None:
+            given = node.attribute(name) if node.has(name) else None
+            bounds.append(None if given is None else float(given))
+        elif isinstance(bound, Constant) and (number := bound.only_number()) is not None:
+            bounds.append(number)
+        else:
+            return None
+    low, high = bounds
+    if low is None and high is None:
+        return lambda a: a
+    return lambda a: np.clip(a, low, high)
 
 
 @rule("Pow")
@@ -165,7 +237,9 @@ def power(tracer: Tracer, node: Node) -> Operand:
         if number not in FIXED_EXPONENTS:
             return tracer.combine(base, exponent)
         tracer.notes[exponent.node.name] = f"a fixed exponent, {number:g}"
-    y = tracer.pointwise(base, power=True)
+    magnitude = None if number is None else abs(number)
+    raised = None if magnitude is None else (lambda a: np.power(a, magnitude))
+    y = tracer.pointwise(base, raised, power=True, name="Pow")
     if number is not None and number < 0:
         y = tracer.reciprocal(y)
     return tracer.expand(y, broadcast_shapes(tracer.name, [base.shape, fixed.shape]))
@@ -173,7 +247,7 @@ def power(tracer: Tracer, node: Node) -> Operand:
 
 @rule("Sqrt")
 def square_root(tracer: Tracer, node: Node) -> Operand:
-    return tracer.pointwise(node.input(0), np.sqrt, power=True)
+    return tracer.pointwise(node.input(0), np.sqrt, power=True, name="Sqrt")
 
 
 @rule("Reciprocal")
@@ -208,7 +282,7 @@ def cast(tracer: Tracer, node: Node) -> Operand:
         if kind is not None and kind.kind in "iubf":
             return tracer.pointwise(x, lambda a: a.astype(kind))
         return Constant(x.shape, x.array if kind is None else None)
-    return tracer.pointwise(x, power=True)
+    return tracer.pointwise(x, lambda a: a, power=True, name="Cast")
 
 
 @rule("Identity", "Dropout", "Bernoulli")
@@ -226,10 +300,10 @@ def reduction(tracer: Tracer, node: Node) -> Operand:
         axes = node.attribute("axes", [])
     if not axes:
         if node.attribute("noop_with_empty_axes", 0):
-            return tracer.pointwise(x)
+            return tracer.pointwise(x, lambda a: a)
         axes = list(range(x.rank))
     axes = checked_axes(node, axes, x.rank)
-    y = tracer.reduce(x, axes, keepdims=keepdims)
+    y = tracer.reduce(x, axes, keepdims=keepdims, reduction=KINDS.get(node.operator, ""))
     function = REDUCTIONS[node.operator]
     if isinstance(x, Constant) and function is not None:
         return tracer.work_out(
@@ -256,7 +330,7 @@ def largest(tracer: Tracer, node: Node) -> list[Operand]:
     if isinstance(x, Constant):
         shape = (*x.shape[:axis], number, *x.shape[axis + 1 :])
         return [Constant(shape), Constant(shape)]
-    y = tracer.read(x, {axis: (number, Relation.all(axis, axis))})
+    y = tracer.read(x, {axis: (number, Relation.all(axis, axis))}, OTHER)
     return [y, tracer.pointwise(y)]
 
 
@@ -266,7 +340,7 @@ def hardmax(tracer: Tracer, node: Node) -> Operand:
     (axis,) = checked_axes(node, [node.attribute("axis", -1)], x.rank)
     if isinstance(x, Constant):
         return Constant(x.shape)
-    return tracer.read(x, {axis: (x.shape[axis], Relation.all(axis, axis))})
+    return tracer.read(x, {axis: (x.shape[axis], Relation.all(axis, axis))}, OTHER)
 
 
 @rule("CumSum", "CumProd")
@@ -280,7 +354,7 @@ def cumulative(tracer: Tracer, node: Node) -> Operand:
     length = x.shape[axis]
     before = (-1 if exclusive else 0) if reverse else length - 1 + exclusive
     return tracer.read(
-        x, {axis: (length, Relation.window(axis, axis, size=length, padding=before))}
+        x, {axis: (length, Relation.window(axis, axis, size=length, padding=before))}, OTHER
     )
 
 
@@ -357,6 +431,32 @@ def operands_of(tracer: Tracer, node: Node) -> list[Operand]:
         (axis,) = checked_axes(node, [node.attribute("axis", 0)], a.rank)
         after = a.rank - axis - b.rank
         operands[1] = tracer.reshape(b, (*b.shape, *[1] * max(after, 0)))
+    return operands
+
+
+def dequantised(tracer: Tracer, operands: list[Operand], part: str) -> list[Operand]:
+    """The operands of a product or difference, a part of a quantised weight made a constant.
+
+    The first stored tensor that multiplies stored integers, or a product with them, is their scale:
+    as where a single operator dequantises them, it is no parameter. Nor is one that is subtracted
+    before.
+
+    Parameters
+    ----------
+    tracer : Tracer
+    operands : list of Operand
+    part : {"scale", "zero point"}
+    """
+    for x, other in (operands, operands[::-1]) if len(operands) == 2 else ():
+        if not (isinstance(x, Value) and x.awaits_scale and isinstance(other, Value)):
+            continue
+        stored = other.node
+        while stored.kind == "reshaped":
+            stored = stored.operands[0].node
+        if stored.kind in ("parameter", "frozen") and not other.awaits_scale:
+            tracer.notes[stored.name] = f"the {part} of a quantised weight"
+            rest = replace(x, awaits_scale=part != "scale")
+            return [rest if one is x else Constant(other.shape) for one in operands]
     return operands
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 from unrolled._support.hints import shortened
 from unrolled.errors import InvalidModelError, UnrolledError, UnsupportedOperatorError
 from unrolled.importers.onnx.inputs import shape_in_file
+from unrolled.importers.onnx.quantisation import quantised_weights
 from unrolled.importers.onnx.reader import (
     LARGEST_WEIGHT,
     Node,
@@ -21,7 +23,7 @@ from unrolled.importers.onnx.reader import (
     read_constant,
     shape_of_tensor,
 )
-from unrolled.importers.onnx.rules import QUANTISED_INPUTS, TABLE, WEIGHT_INPUTS
+from unrolled.importers.onnx.rules import TABLE, WEIGHT_INPUTS
 from unrolled.importers.rules import Unsupported, as_list
 from unrolled.importers.tracing.budget import LARGEST_CONSTANT
 from unrolled.importers.tracing.tracer import Tracer
@@ -93,6 +95,7 @@ class Walk:
         self._stored: dict[str, Stored] = {}
         self._inputs: dict[str, Value] = {}
         self._outputs: set[str] = set()
+        self._plans: dict[int, tuple[Any, list[Any], dict[int, list[str]]]] = {}
         self._skipped: dict[str, str] = {}
         self._stated: dict[str, Shape] = {}
 
@@ -129,14 +132,15 @@ class Walk:
             for value in [*graph.value_info, *graph.output]:
                 self._state(value)
         names = [value.name for value in graph.output]
-        self._walk(_needed(graph.node, names), scope, 0, {})
+        self._walk(graph, names, scope, 0, {})
         outputs = [self._operand(scope, name, "the graph") for name in names]
         self._unsupported.check(self._source)
         if not outputs:
             raise InvalidModelError("the graph has no output")
         first: dict[str, str] = {}
+        others = _other_names(graph)
         for name, output in zip(names, outputs, strict=True):
-            same = first.setdefault(_without_identities(graph, name), name)
+            same = first.setdefault(_first_name(others, name), name)
             if same != name or name in self._outputs:
                 self._skipped[f"output '{name}'"] = f"the same as '{same}', which is one output"
             else:
@@ -151,7 +155,9 @@ class Walk:
             for name, value in [*self._inputs.items(), *self._values()]
             if value.node.tensor is None
         }
-        return self._skipped | unused | self.tracer.notes
+        declared = {tensor.name for tensor in self.tracer.network.parameters}
+        notes = {name: note for name, note in self.tracer.notes.items() if name not in declared}
+        return self._skipped | unused | notes
 
     def _values(self) -> list[tuple[str, Value]]:
         """The stored tensors that are parameters where something is computed from them."""
@@ -159,15 +165,13 @@ class Walk:
         return [(name, one.value) for name, one in stored if one.value is not None]
 
     def _store(self, graph: Any, scope: Scope) -> None:
-        quantised = {
-            name
-            for node in graph.node
-            for position, name in enumerate(node.input)
-            if position in QUANTISED_INPUTS.get(node.op_type, ())
-        }
+        quantised = quantised_weights(graph)
         for tensor in graph.initializer:
             is_weight = is_float(tensor.data_type) or tensor.name in quantised
-            scope[tensor.name] = self._stored_tensor(tensor.name, tensor, is_weight)
+            stored = self._stored_tensor(tensor.name, tensor, is_weight)
+            if stored.value is not None and quantised.get(tensor.name, False):
+                stored = replace(stored, value=replace(stored.value, awaits_scale=True))
+            scope[tensor.name] = stored
         for sparse in graph.sparse_initializer:
             shape = shape_of_tensor(sparse.values.name, sparse)
             tensor = Stored(Constant(shape), self.tracer.parameter(sparse.values.name, shape))
@@ -213,9 +217,19 @@ class Walk:
                 )
 
     def _walk(
-        self, nodes: Iterable[Any], scope: Scope, depth: int, references: Mapping[str, Any]
+        self,
+        graph: Any,
+        outputs: Sequence[str],
+        scope: Scope,
+        depth: int,
+        references: Mapping[str, Any],
     ) -> None:
-        for proto in nodes:
+        """Read nodes in their order; the scope has what they compute, while something reads it."""
+        if id(graph) not in self._plans:  # A loop walks its body many times.
+            needed = _needed(graph.node, outputs)
+            self._plans[id(graph)] = graph, needed, _last_readers(needed, outputs)
+        _, nodes, done_with = self._plans[id(graph)]
+        for position, proto in enumerate(nodes):
             self._repeated += depth > 0
             if self._repeated > MOST_REPEATED:
                 raise InvalidModelError(
@@ -249,6 +263,8 @@ class Walk:
                 if output:
                     self._check(output, result, name)
                     scope[output] = result
+            for other in done_with.get(position, ()):
+                scope.pop(other, None)
 
     def _results(self, node: Node) -> list[Any]:
         """What a node's rule returns; if it has none, that is noted."""
@@ -294,7 +310,7 @@ class Walk:
             given[attribute.name] = referred if attribute.ref_attr_name else attribute
         scope: Scope = dict.fromkeys(function.input)
         scope.update(zip(function.input, inputs, strict=False))
-        self._walk(_needed(function.node, function.output), scope, depth + 1, given)
+        self._walk(function, function.output, scope, depth + 1, given)
         return [self._read(scope, output, name, proto.op_type) for output in function.output]
 
     def _body(
@@ -313,7 +329,7 @@ class Walk:
         self._store(graph, inner)
         inner.update(zip([value.name for value in graph.input], inputs, strict=False))
         outputs = [value.name for value in graph.output]
-        self._walk(_needed(graph.node, outputs), inner, depth, references)
+        self._walk(graph, outputs, inner, depth, references)
         found = [self._operand(inner, name, "a subgraph") for name in outputs]
         if any(isinstance(one, Unreadable) for one in found):
             raise UnreadableBodyError
@@ -363,11 +379,18 @@ def _function_key(proto: Any, name: str) -> tuple[str, str, str]:
     return proto.domain, name, getattr(proto, "overload", "")
 
 
-def _without_identities(graph: Any, name: str) -> str:
+def _other_names(graph: Any) -> dict[str, str]:
+    """What Identity nodes call a tensor, and what it was called before."""
+    nodes = [node for node in graph.node if node.op_type == "Identity" and not node.domain]
+    return {node.output[0]: node.input[0] for node in nodes if node.output and node.input}
+
+
+def _first_name(others: dict[str, str], name: str) -> str:
     """The name of a tensor before nodes that are nothing but another name for it."""
-    made = {node.output[0]: node for node in graph.node if node.op_type == "Identity"}
-    while name in made and len(made[name].input) == 1:
-        name = made.pop(name).input[0]
+    passed = {name}
+    while name in others and others[name] not in passed:
+        name = others[name]
+        passed.add(name)
     return name
 
 
@@ -380,6 +403,20 @@ def _needed(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
             needed.append(node)
             wanted |= _read_by(node)
     return needed[::-1]
+
+
+def _last_readers(nodes: Sequence[Any], outputs: Iterable[str]) -> dict[int, list[str]]:
+    """The names that nothing reads after a node, by the position of that node."""
+    last: dict[str, int] = {}
+    for position, node in enumerate(nodes):
+        for name in (*_read_by(node), *node.output):
+            last[name] = position
+    for name in outputs:
+        last.pop(name, None)
+    found: dict[int, list[str]] = {}
+    for name, position in last.items():
+        found.setdefault(position, []).append(name)
+    return found
 
 
 def _read_by(node: Any) -> set[str]:

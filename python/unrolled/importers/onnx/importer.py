@@ -44,6 +44,7 @@ def from_onnx(
     constants: Collection[str] = (),
     name: str | None = None,
     semantics: Semantics = "value",
+    operations: bool = False,
 ) -> Network:
     """Read an ONNX model as a network.
 
@@ -66,6 +67,9 @@ def from_onnx(
         Of the network; by default that of the file.
     semantics : {"value", "dependency"}
         Which edges normalisers have; see `Network`.
+    operations : bool
+        Keep functions of single elements and normalisers as tensors of their own, as `propagate`
+        needs them. Counts are the same, lengths are not.
 
     Returns
     -------
@@ -103,6 +107,7 @@ def from_onnx(
         constants=constants,
         name=name,
         semantics=semantics,
+        operations=operations,
         door=FROM_ONNX,
     )
 
@@ -115,6 +120,7 @@ def read_onnx(
     constants: Collection[str] = (),
     name: str | None = None,
     semantics: Semantics = "value",
+    operations: bool = False,
     door: Door,
 ) -> Network:
     """The same as `from_onnx`, for a model that came through another door."""
@@ -126,7 +132,7 @@ def read_onnx(
             raise InvalidModelError("there is no graph in it")
         check_model(proto)
         network = Network(name or _name(model, graph), semantics=semantics)
-        tracer = Tracer(network)
+        tracer = Tracer(network, operations=operations)
         walk = Walk(tracer, proto, source, folder, frozenset(parameters), frozenset(constants))
         shapes = declared_inputs(source, graph, input_shapes, walk.weight_inputs(), door)
         _check_names(source, graph, [*parameters, *constants])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from unrolled._core import Operation
+from unrolled._support.hints import listed
 from unrolled.errors import InvalidModelError, UnsupportedOperatorError
 from unrolled.importers.onnx.elementwise import checked_axes
-from unrolled.importers.onnx.reader import Node
+from unrolled.importers.onnx.reader import Node, Stored
 from unrolled.importers.onnx.table import TABLE
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Operand, Value, size_of
@@ -32,7 +36,7 @@ AUTO_PADS: dict[str, tuple[int, int] | str] = {
 @rule("Conv")
 def conv(tracer: Tracer, node: Node) -> Operand:
     x, kernel = node.input(0), node.input(1)
-    windows = windows_of(tracer, node, x, kernel.shape[2:])
+    windows = windows_of(tracer, node, x, sizes_of(node, kernel))
     y = tracer.convolve(x, kernel, windows, groups=node.attribute("group", 1))
     return with_bias(tracer, node, y, 2)
 
@@ -40,22 +44,23 @@ def conv(tracer: Tracer, node: Node) -> Operand:
 @rule("ConvInteger", "QLinearConv")
 def quantised_conv(tracer: Tracer, node: Node) -> Operand:
     x, kernel = node.input(0), node.input(3 if node.operator == "QLinearConv" else 1)
-    windows = windows_of(tracer, node, x, kernel.shape[2:])
+    windows = windows_of(tracer, node, x, sizes_of(node, kernel))
     y = tracer.convolve(x, kernel, windows, groups=node.attribute("group", 1))
-    return with_bias(tracer, node, y, 8)
+    return quantised_product(node, with_bias(tracer, node, y, 8))
 
 
 @rule("ConvTranspose")
 def conv_transpose(tracer: Tracer, node: Node) -> Operand:
     x, kernel = node.input(0), node.input(1)
     rank = x.rank - 2
+    sizes = sizes_of(node, kernel)
     strides = node.attribute("strides", [1] * rank)
     dilations = node.attribute("dilations", [1] * rank)
     pads = node.attribute("pads", [0] * 2 * rank)
     extra = node.attribute("output_padding", [0] * rank)
     wanted = node.attribute("output_shape", [])
     auto = node.attribute("auto_pad", "NOTSET")
-    given = [strides, dilations, extra, kernel.shape[2:], *([wanted] if wanted else [])]
+    given = [strides, dilations, extra, sizes, *([wanted] if wanted else [])]
     fits = all(len(one) == rank for one in given) and len(pads) == 2 * rank
     if rank < 1 or not fits or auto not in (*AUTO_PADS, "NOTSET", ""):
         raise InvalidModelError(
@@ -65,7 +70,7 @@ def conv_transpose(tracer: Tracer, node: Node) -> Operand:
         )
     windows = []
     for axis in range(rank):
-        n, k = x.shape[2 + axis], kernel.shape[2 + axis]
+        n, k = x.shape[2 + axis], sizes[axis]
         stride, dilation = strides[axis], dilations[axis]
         whole = stride * (n - 1) + extra[axis] + (k - 1) * dilation + 1
         before, after = pads[axis], pads[axis + rank]
@@ -82,6 +87,17 @@ def conv_transpose(tracer: Tracer, node: Node) -> Operand:
         windows.append(Window(n, k, stride, dilation, before, length))
     y = tracer.convolve_transposed(x, kernel, windows, groups=node.attribute("group", 1))
     return with_bias(tracer, node, y, 2)
+
+
+def sizes_of(node: Node, kernel: Operand) -> tuple[int, ...]:
+    """The spatial lengths of a kernel, which an attribute may state as well."""
+    stated = tuple(node.attribute("kernel_shape", list(kernel.shape[2:])))
+    if stated != kernel.shape[2:]:
+        raise InvalidModelError(
+            f"node '{node.name}' ({node.operator}): kernel_shape is ({listed(stated)}), but the "
+            f"kernel has the shape {kernel.shape}"
+        )
+    return kernel.shape[2:]
 
 
 def with_bias(tracer: Tracer, node: Node, y: Operand, position: int) -> Operand:
@@ -127,13 +143,25 @@ def windows_of(tracer: Tracer, node: Node, x: Operand, sizes: Any) -> list[Windo
 @rule("MaxPool", "AveragePool", "LpPool")
 def pool(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
-    return tracer.pool(x, windows_of(tracer, node, x, node.attribute("kernel_shape", [])))
+    windows = windows_of(tracer, node, x, node.attribute("kernel_shape", []))
+    return tracer.pool(x, windows, operation=_pooling(node, windows))
 
 
 @rule("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
 def global_pool(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
-    return tracer.reduce(x, range(2, x.rank), keepdims=True)
+    reduction = {"GlobalAveragePool": "mean", "GlobalMaxPool": "max"}.get(node.operator, "")
+    return tracer.reduce(x, range(2, x.rank), keepdims=True, reduction=reduction)
+
+
+def _pooling(node: Node, windows: list[Window]) -> Operation:
+    if node.operator == "MaxPool":
+        return Operation("max_pool")
+    if node.operator != "AveragePool":
+        return Operation("other")
+    if node.attribute("count_include_pad", 0):
+        return Operation("average", divisor=float(prod(window.size for window in windows)))
+    return Operation("average")
 
 
 @rule("MatMul")
@@ -143,7 +171,16 @@ def matmul(tracer: Tracer, node: Node) -> Operand:
 
 @rule("MatMulInteger", "QLinearMatMul")
 def quantised_matmul(tracer: Tracer, node: Node) -> Operand:
-    return tracer.matmul(node.input(0), node.input(3 if node.operator == "QLinearMatMul" else 1))
+    y = tracer.matmul(node.input(0), node.input(3 if node.operator == "QLinearMatMul" else 1))
+    return quantised_product(node, y)
+
+
+def quantised_product(node: Node, y: Operand) -> Operand:
+    """A product with stored integers, whose scale is still to come if nothing scales it here."""
+    of_weight = any(isinstance(x, Stored) and x.value is not None for x in node.inputs[:2])
+    if isinstance(y, Value) and of_weight and not node.operator.startswith("QLinear"):
+        return replace(y, awaits_scale=True)
+    return y
 
 
 @rule("DynamicQuantizeLinear")
@@ -178,7 +215,8 @@ def batch_norm(tracer: Tracer, node: Node) -> Operand:
     if node.attribute("training_mode", 0):
         # With the statistics of the tensor itself; the ones given only serve to update others.
         others = [axis for axis in range(x.rank) if axis != 1]
-        return tracer.affine(tracer.normalise(x, others), (1,), scale, shift)
+        y = tracer.normalise(x, others, "batch_norm")
+        return tracer.affine(y, (1,), scale, shift, roles=("scale", "shift"))
     mean, variance = node.input(3), node.input(4)
     weights = (scale, shift, mean, variance)
     if x.rank < 2 or any(weight.shape != (x.shape[1],) for weight in weights):
@@ -190,8 +228,12 @@ def batch_norm(tracer: Tracer, node: Node) -> Operand:
         shape = (-1, *[1] * (x.rank - 2))
         mean, variance = (tracer.reshape(w, (w.size, *shape[1:])) for w in (mean, variance))
         spread = tracer.pointwise(variance, power=True)
-        return tracer.affine(tracer.divide(tracer.subtract(x, mean), spread), (1,), scale, shift)
-    return tracer.affine(x, (1,), *weights)
+        y = tracer.divide(tracer.subtract(x, mean), spread)
+        return tracer.affine(y, (1,), scale, shift, roles=("scale", "shift"))
+    operation = Operation("batch_norm", axes=(1,), epsilon=float(node.attribute("epsilon", 1e-5)))
+    return tracer.affine(
+        x, (1,), *weights, operation=operation, roles=("scale", "shift", "mean", "variance")
+    )
 
 
 @rule("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
@@ -199,10 +241,13 @@ def layer_norm(tracer: Tracer, node: Node) -> list[Operand]:
     x = node.input(0)
     (axis,) = checked_axes(node, [node.attribute("axis", -1)], x.rank)
     axes = range(axis, x.rank)
-    weights = [w for w in (node.optional(1), node.optional(2)) if w is not None]
-    y = tracer.normalise(x, axes)
+    given = {"scale": node.optional(1), "shift": node.optional(2)}
+    weights = [w for w in given.values() if w is not None]
+    roles: list[Any] = [role for role, w in given.items() if w is not None]
+    is_centred = node.operator == "LayerNormalization"
+    y = tracer.normalise(x, axes, "layer_norm" if is_centred else "rms_norm")
     if all(w.rank <= len(axes) for w in weights):
-        y = tracer.affine(y, tuple(axes), *weights)
+        y = tracer.affine(y, tuple(axes), *weights, roles=roles)
     else:
         for weight in weights:
             y = tracer.combine(y, weight)
@@ -227,14 +272,18 @@ def group_norm(tracer: Tracer, node: Node) -> Operand:
             tracer.take(weight, 0, np.repeat(np.arange(groups), x.shape[1] // groups))
             for weight in (scale, shift)
         )
-    return tracer.affine(x, (1,), scale, shift)
+    operation = Operation("group_norm", axes=(1,), groups=groups)
+    return tracer.affine(x, (1,), scale, shift, operation=operation, roles=("scale", "shift"))
 
 
 @rule("InstanceNormalization")
 def instance_norm(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
-    y = tracer.normalise(x, range(2, x.rank))
-    return tracer.affine(y, (1,), node.input(1), node.input(2))
+    scale, shift = node.input(1), node.input(2)
+    operation = Operation("group_norm", axes=(1,), groups=x.shape[1])
+    if tracer.network.semantics == "dependency":
+        x = tracer.normalise(x, range(2, x.rank), "group_norm")
+    return tracer.affine(x, (1,), scale, shift, operation=operation, roles=("scale", "shift"))
 
 
 @rule("LpNormalization")
@@ -262,9 +311,15 @@ def local_response_norm(tracer: Tracer, node: Node) -> Operand:
 def softmax(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
     if node.opset >= 13:
-        return tracer.normalise(x, checked_axes(node, [node.attribute("axis", -1)], x.rank))
+        axes = checked_axes(node, [node.attribute("axis", -1)], x.rank)
+        return tracer.normalise(x, axes, _softmax_kind(node))
     (axis,) = checked_axes(node, [node.attribute("axis", 1)], x.rank)
-    return tracer.normalise(x, range(axis, x.rank))  # All axes from there on, before version 13.
+    # All axes from there on, before version 13.
+    return tracer.normalise(x, range(axis, x.rank), _softmax_kind(node))
+
+
+def _softmax_kind(node: Node) -> str:
+    return "softmax" if node.operator == "Softmax" else ""
 
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
@@ -371,7 +426,7 @@ def attention(tracer: Tracer, node: Node) -> list[Operand]:
     mask = node.optional(3)
     if isinstance(mask, Value):
         scores = tracer.combine(scores, mask)
-    weights = tracer.normalise(scores, (3,))
+    weights = tracer.normalise(scores, (3,), "softmax")
     y = tracer.matmul(weights, value)
     if joined:
         y = tracer.transpose(y, (0, 2, 1, 3))

@@ -202,6 +202,9 @@ def _names(graph: Any) -> Iterator[Any]:
         yield from [tensor.name for tensor in graph.initializer]
         yield from [tensor.values.name for tensor in graph.sparse_initializer]
         yield from [value.name for value in (*graph.input, *graph.output, *graph.value_info)]
+        for tensor in graph.initializer:
+            for entry in tensor.external_data:
+                yield from (entry.key, entry.value)
     else:
         yield from (graph.domain, *graph.input, *graph.output)
     for node in graph.node:
@@ -297,15 +300,20 @@ def _with_external_data(name: str, tensor: Any, folder: Path, size: int) -> Any:
     from onnx import TensorProto
 
     entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
     try:
-        path = (folder / entries["location"]).resolve(strict=True)
-        if not path.is_relative_to(folder.resolve()):
-            raise _outside(name, entries["location"])
+        path = (folder / location).resolve(strict=True)
+        is_inside = path.is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):
+        return None
+    if not is_inside:
+        raise _outside(name, location)
+    try:
         with open_regular(path) as stream:
             stream.seek(int(entries.get("offset", 0)))
             length = min(int(entries.get("length", LARGEST_ELEMENT * size)), LARGEST_ELEMENT * size)
             content = stream.read(max(length, 0))
-    except (OSError, ValueError, KeyError, OverflowError):
+    except (OSError, ValueError, OverflowError):
         return None
     found = TensorProto()
     found.data_type = tensor.data_type

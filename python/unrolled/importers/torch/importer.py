@@ -82,6 +82,7 @@ def from_torch(
     kwargs: Mapping[str, Any] | None = None,
     name: str | None = None,
     semantics: Semantics = "value",
+    operations: bool = False,
     training: bool = False,
 ) -> Network:
     """The network of a PyTorch module.
@@ -104,6 +105,9 @@ def from_torch(
         Of the network; by default that of the class.
     semantics : {"value", "dependency"}
         Which edges normalisers have; see `Network`.
+    operations : bool
+        Keep functions of single elements and normalisers as tensors of their own, as `propagate`
+        needs them. Counts are the same, lengths are not.
     training : bool
         Whether to export as in training: batch norm then normalises by the statistics of its
         input, and running statistics are not parameters.
@@ -144,6 +148,7 @@ def from_torch(
         kwargs=kwargs,
         name=name,
         semantics=semantics,
+        operations=operations,
         training=training,
         door=FROM_TORCH,
     )
@@ -156,6 +161,7 @@ def read_torch(
     kwargs: Mapping[str, Any] | None = None,
     name: str | None = None,
     semantics: Semantics = "value",
+    operations: bool = False,
     training: bool = False,
     door: Door,
 ) -> Network:
@@ -166,33 +172,43 @@ def read_torch(
     source = _source(module)
     with reading(source):
         program = exported(module, example_inputs, dict(kwargs or {}), training, door)
-        return _built(program, source, name or type(module).__name__, semantics, door)
+        own = type(module).__name__ if name is None else name
+        return _built(program, source, Network(own, semantics=semantics), operations, door)
 
 
-def _built(program: Any, source: str, name: str, semantics: Semantics, door: Door) -> Network:
+def _built(program: Any, source: str, network: Network, operations: bool, door: Door) -> Network:
     torch = import_optional("torch", "torch")
-    network = Network(name, semantics=semantics)
-    tracer = Tracer(network)
+    tracer = Tracer(network, operations=operations)
     reader = Reader(tracer)
     given = Program(program, tracer, door)
     outputs = reader.walk(program.graph_module, given.inputs)
     reader.unsupported.check(source)
     specs = program.graph_signature.output_specs
-    found = [one for one, spec in zip(outputs, specs, strict=True) if _is_output(spec)]
-    results = [one for one in found if isinstance(one, Value)]
-    if not results:
-        raise InvalidModelError("no output depends on an input or a parameter")
+    returned = program.graph.output_node().args[0]
+    marked: dict[Any, int] = {}
+    repeated: dict[str, str] = {}
     tracer.name = "output"
-    tracer.output(*results)
+    found = zip(returned, outputs, specs, strict=True)
+    own = [(node, output) for node, output, spec in found if _is_output(spec)]
+    for number, (node, output) in enumerate(own):
+        if not isinstance(output, Value):
+            continue
+        first = marked.setdefault(node, number)
+        if first == number:
+            tracer.output(output)
+        else:
+            repeated[f"output {number}"] = f"the same as output {first}, which is one output"
+    if not marked:
+        raise InvalidModelError("no output depends on an input or a parameter")
     provenance = Provenance(
         source,
         "torch",
         str(torch.__version__),
-        semantics,
+        network.semantics,
         given.shapes,
         dict(reader.operators),
         {tensor.name: tensor.size for tensor in network.parameters},
-        given.skipped(),
+        given.skipped() | repeated,
     )
     network.record_provenance(provenance)
     return network

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidModelError
 from unrolled.importers.tracing.budget import LARGEST_CONSTANT, Budget
+from unrolled.importers.tracing.functions import IDENTITY
 from unrolled.importers.tracing.values import (
     Array,
     Constant,
@@ -24,8 +25,10 @@ from unrolled.network.layers.elementwise import alignment
 from unrolled.network.layers.reshaping import regrouping
 
 if TYPE_CHECKING:
-    from unrolled.network.builder import Tensor
+    from unrolled.network.builder import LinkRole, Tensor
     from unrolled.network.network import Network
+
+    TensorLink = tuple[Tensor, Sequence[Relation], LinkRole]
 
 __all__ = ["Base", "Link", "aligned", "shifted"]
 
@@ -34,12 +37,26 @@ MOST_TENSORS = 1_000_000
 
 Link = tuple[Value, Sequence[Relation]]
 
+MOVE, OTHER = Operation("move"), Operation("other")
+SUM, PRODUCT = Operation("sum"), Operation("product")
+AVERAGE, MAXIMUM = Operation("average"), Operation("max_pool")
+REDUCTIONS = {"mean": AVERAGE, "sum": Operation("average", divisor=1.0), "max": MAXIMUM}
+
 
 class Base:
-    """Holds the network that is being built; the base of all parts of `Tracer`."""
+    """Holds the network that is being built; the base of all parts of `Tracer`.
 
-    def __init__(self, network: Network) -> None:
+    Parameters
+    ----------
+    network : Network
+    operations : bool
+        Whether functions of single elements and normalisers become tensors of their own, so that
+        signals can be followed. No count depends on it, but lengths do.
+    """
+
+    def __init__(self, network: Network, *, operations: bool = False) -> None:
         self.network = network
+        self.operations = operations
         self.name = "tensor"
         self._outputs: set[int] = set()
         self._reserved: set[str] = set()
@@ -97,13 +114,16 @@ class Base:
             tensor = self.made(operand)
             if tensor.role != "activation" or tensor.id in self._outputs:
                 same = [Relation.same(axis, axis) for axis in range(operand.rank)]
-                tensor = self._emitted(f"{self.name}/output", operand.shape, [(tensor, same)])
+                link: TensorLink = (tensor, same, "data")
+                tensor = self._emitted(f"{self.name}/output", operand.shape, [link], MOVE)
             self._outputs.add(tensor.id)
             self.network.output(tensor)
 
     def made(self, value: Value) -> Tensor:
         """The tensor of the network that has the elements of a value, in its shape."""
         tensor = self._made(value.node)
+        if value.function is not IDENTITY:
+            tensor = self._mapped(value, tensor)
         if value.axes is None:
             return tensor
         found = dict[int, int]()
@@ -119,9 +139,44 @@ class Base:
                 found[source] = axis
         others = [axis for axis in range(len(value.node.shape)) if axis not in found]
         relations += [Relation.each(axis) for axis in others]
-        return self._emitted(f"{value.node.name}/view", value.shape, [(tensor, relations)])
+        link: TensorLink = (tensor, relations, "data")
+        return self._emitted(f"{value.node.name}/view", value.shape, [link], MOVE)
 
-    def emit(self, shape: Shape, links: Iterable[Link]) -> Value:
+    def _mapped(self, value: Value, tensor: Tensor) -> Tensor:
+        """The tensor of a function of a node, made now if it is not there."""
+        names = [value.function.name()]
+        if names == ["identity"]:
+            return tensor
+        if names == [None] and (scaled := value.function.scaled_name()) is not None:
+            names = [scaled[0], f"linear({scaled[1]:.7g}, 0)"]
+        key = ""
+        for name in names:
+            key += name or f"({value.function.description})"
+            if key not in value.node.views:
+                operation = (
+                    self._own_function(value) if name is None else Operation("function", name)
+                )
+                same = [Relation.same(axis, axis) for axis in range(len(value.node.shape))]
+                label = f"{value.node.name}/{(name or 'function').partition('(')[0]}"
+                links: list[TensorLink] = [(tensor, same, "data")]
+                value.node.views[key] = self._emitted(label, value.node.shape, links, operation)
+            tensor = value.node.views[key]
+        return tensor
+
+    def _own_function(self, value: Value) -> Operation:
+        """The operation of a function without a name, which the network keeps if it is known."""
+        description = f"({value.function.description})"
+        if value.function.apply is None:
+            return Operation("function", description)
+        return Operation("function", self.network.keep_function(value.function.apply, description))
+
+    def emit(
+        self,
+        shape: Shape,
+        links: Iterable[Link],
+        operation: Operation = MOVE,
+        roles: Sequence[LinkRole] | None = None,
+    ) -> Value:
         """A new tensor that is computed from others as the links say.
 
         Parameters
@@ -129,14 +184,25 @@ class Base:
         shape : tuple of int
         links : iterable of (Value, sequence of Relation)
             As for `Network.link`.
+        operation : Operation
+            How it is computed; by default its elements are read from other places.
+        roles : sequence of str, optional
+            What each link is to the tensor; by default "data".
         """
-        made = [(self.made(value), relations) for value, relations in links]
-        return self._declared(self._emitted(self.name, shape, made))
+        links = list(links)
+        given: Sequence[LinkRole] = ["data"] * len(links) if roles is None else roles
+        made: list[TensorLink] = [
+            (self.made(value), relations, role)
+            for (value, relations), role in zip(links, given, strict=True)
+        ]
+        result = self._declared(self._emitted(self.name, shape, made, operation))
+        result.node.is_weight = all(value.node.is_weight for value, _ in links)
+        return result
 
     def _stored(self, kind: Kind, name: str, shape: Shape) -> Value:
         name = self._free(name)
         self._reserved.add(name)
-        return Value(Node(kind, name, shape), shape)
+        return Value(Node(kind, name, shape, is_weight=kind != "input"), shape)
 
     def _made(self, node: Node) -> Tensor:
         """The tensor of a node, made now if it is not there."""
@@ -158,32 +224,56 @@ class Base:
             return self.network.input(node.shape, node.name)
         if node.kind in ("parameter", "frozen"):
             return self.network.parameter(node.name, node.shape, node.kind == "parameter")
-        return self._emitted(node.name, node.shape, self._links(node))
+        return self._emitted(node.name, node.shape, self._links(node), self._operation(node))
 
-    def _links(self, node: Node) -> list[tuple[Tensor, list[Relation]]]:
+    def _operation(self, node: Node) -> Operation:
+        """How a node that waited is computed."""
+        if node.operation is not None:
+            return node.operation
+        if node.kind == "sum":
+            return SUM
+        if node.kind == "product":
+            return PRODUCT
+        if node.kind == "reduction":
+            return REDUCTIONS.get(node.reduction, OTHER)
+        if node.kind == "normalised":
+            return Operation(node.normaliser or "other", axes=node.axes)
+        return MOVE
+
+    def _links(self, node: Node) -> list[TensorLink]:
         if node.kind == "reshaped":
             (x,) = node.operands
-            return [(self.made(x), regrouping(x.shape, node.shape))]
+            return [(self.made(x), regrouping(x.shape, node.shape), "data")]
         if node.kind == "padded":
             (x,) = node.operands
             grown = {
                 axis: a for axis, a in enumerate(node.axes) if x.shape[axis] != node.shape[axis]
             }
-            return [(self.made(x), shifted(x.rank, grown))]
-        links = []
+            return [(self.made(x), shifted(x.rank, grown), "data")]
+        is_transparent = node.kind == "normalised" and self.network.semantics == "value"
+        links: list[TensorLink] = []
         for value in node.operands:
             relations = aligned(value.shape, node.shape)
-            for axis in node.axes:  # Only of those that have one operand, of their own rank.
-                relations[axis] = Relation.all(axis, axis)
-            links.append((self.made(value), relations))
+            if not is_transparent:
+                for axis in node.axes:  # Only of those that have one operand, of their own rank.
+                    relations[axis] = Relation.all(axis, axis)
+            links.append((self.made(value), relations, self._role(node, value)))
         return links
 
+    def _role(self, node: Node, value: Value) -> LinkRole:
+        """What an operand is to a sum or a product: a weight of it, or data like the others."""
+        if not value.node.is_weight or node.is_weight:
+            return "data"
+        if node.kind == "sum":
+            return "bias"
+        return "scale" if node.kind == "product" else "data"
+
     def _emitted(
-        self, name: str, shape: Shape, links: Iterable[tuple[Tensor, Sequence[Relation]]]
+        self, name: str, shape: Shape, links: Iterable[TensorLink], operation: Operation
     ) -> Tensor:
-        tensor = self.network.tensor(self._free(name), shape)
-        for source, relations in links:
-            self.network.link(source, tensor, relations)
+        tensor = self.network.tensor(self._free(name), shape, operation=operation)
+        for source, relations, role in links:
+            self.network.link(source, tensor, relations, role=role)
         return tensor
 
     def _declared(self, tensor: Tensor) -> Value:

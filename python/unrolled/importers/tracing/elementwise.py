@@ -10,31 +10,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidModelError
-from unrolled.importers.tracing.base import aligned
+from unrolled.importers.tracing.base import OTHER, PRODUCT, SUM, aligned
+from unrolled.importers.tracing.functions import IDENTITY, Composition, combined
 from unrolled.importers.tracing.movement import Movement
 from unrolled.importers.tracing.values import (
     Constant,
     Node,
     Operand,
     Shape,
+    Shift,
     Sign,
     Value,
     broadcast_shapes,
 )
+from unrolled.network.builder import LinkRole
 
 __all__ = ["Elementwise"]
 
 Kind: TypeAlias = Literal["sum", "product"]
 
+NORM_ROLES: tuple[LinkRole, ...] = ("scale", "shift", "mean", "variance")
+"""What the weights of norms are to their tensor, in the order in which rules give them."""
+
 LONGEST_CHAIN = 64
 """Nodes that wait for what follows, one behind the other; the next is made at once."""
 
+OPPOSITE: dict[Sign, Sign] = {"": "-", "-": "", "/": "-"}
 INVERSE: dict[Sign, Sign] = {"": "/", "-": "/", "/": ""}
 
 
@@ -42,7 +50,12 @@ class Elementwise(Movement):
     """The part of `Tracer` that combines elements at the same index."""
 
     def pointwise(
-        self, x: Operand, function: Callable[[Any], Any] | None = None, *, power: bool = False
+        self,
+        x: Operand,
+        function: Callable[[Any], Any] | None = None,
+        *,
+        power: bool = False,
+        name: str = "",
     ) -> Operand:
         """A function of single elements: one edge.
 
@@ -50,23 +63,38 @@ class Elementwise(Movement):
         ----------
         x : Operand
         function : callable, optional
-            Works constants out; without it only their shape is known.
+            Works constants out; without it only their shape is known, and what the function does
+            to a signal is not.
         power : bool
             Whether a reciprocal stays one, as under square roots, clipping, and factors.
+        name : str
+            For messages: what the framework calls it.
         """
         if isinstance(x, Constant):
             return Constant(x.shape) if function is None else self.work_out(x.shape, function, x)
-        return x if power else replace(x, sign="", mapped=True)
+        y = x if power else replace(x, sign="", mapped=True)
+        return self._then(y, function, name or self.name)
+
+    def _then(self, x: Value, function: Callable[[Any], Any] | None, description: str) -> Value:
+        """A value after one more function, if functions are followed."""
+        if not self.operations:
+            return x
+        return replace(x, function=x.function.then(function, description))
 
     def negative(self, x: Operand) -> Operand:
         """Minus a tensor."""
         if isinstance(x, Constant):
             return self.work_out(x.shape, lambda array: -array, x)
-        return x.signed("" if x.sign == "-" else "-")
+        shift = x.shift and replace(x.shift, sign=OPPOSITE[x.shift.sign])
+        y = replace(x, sign=OPPOSITE[x.sign], shift=shift)
+        return self._then(y, np.negative, "negative")
 
     def reciprocal(self, x: Operand) -> Operand:
         """One divided by a tensor."""
-        return Constant(x.shape) if isinstance(x, Constant) else x.signed(INVERSE[x.sign])
+        if isinstance(x, Constant):
+            is_real = x.array is not None and x.array.dtype.kind == "f"
+            return self.work_out(x.shape, np.reciprocal, x) if is_real else Constant(x.shape)
+        return self._then(x.signed(INVERSE[x.sign]), np.reciprocal, "reciprocal")
 
     def add(self, *operands: Operand) -> Operand:
         """Sum of tensors after broadcasting; a statistic subtracted from its tensor normalises."""
@@ -96,7 +124,7 @@ class Elementwise(Movement):
             for operand in operands
             if isinstance(operand, Value)
         ]
-        return self.emit(shape, links) if links else Constant(shape)
+        return self.emit(shape, links, OTHER) if links else Constant(shape)
 
     def function(self, *operands: Operand) -> Operand:
         """Any function of elements at the same index.
@@ -117,6 +145,9 @@ class Elementwise(Movement):
         it were added, and changes no edge.
         """
         values = [x for x in (a, b) if isinstance(x, Value)]
+        if len(values) == 1 and _is_of(condition, values[0]):
+            shape = broadcast_shapes(self.name, [condition.shape, a.shape, b.shape])
+            return self.expand(self.pointwise(values[0], power=True), shape)
         if isinstance(condition, Value) and len(values) == 1:
             # A condition on a statistic of the tensor belongs to its normaliser, as where a softmax
             # is made safe against groups that are masked as a whole.
@@ -138,8 +169,30 @@ class Elementwise(Movement):
             return self.function(a, b)
         return self.choose(np.where(np.broadcast_to(chosen, shape), 0, 1), [a, b])
 
-    def affine(self, x: Operand, axes: Sequence[int], *weights: Operand) -> Operand:
-        """A function of a tensor and of weights that lie along its axes `axes`: edges from all."""
+    def affine(
+        self,
+        x: Operand,
+        axes: Sequence[int],
+        *weights: Operand,
+        operation: Operation = SUM,
+        roles: Sequence[LinkRole] | None = None,
+    ) -> Operand:
+        """A function of a tensor and of weights that lie along its axes `axes`: edges from all.
+
+        Parameters
+        ----------
+        x : Operand
+        axes : sequence of int
+        *weights : Operand
+        operation : Operation
+            By default the sum of a tensor and a bias. Of a normalised tensor it is that of the
+            normaliser, and the two are one tensor.
+        roles : sequence of str, optional
+            What each weight is to the tensor: by default a bias if it is the only one, else scale,
+            shift, mean and variance in this order.
+        """
+        if roles is None:
+            roles = ("bias",) if len(weights) == 1 else NORM_ROLES[: len(weights)]
         lengths = [x.shape[axis] for axis in axes]
         for weight in weights:
             own = lengths[max(len(lengths) - weight.rank, 0) :]
@@ -151,22 +204,54 @@ class Elementwise(Movement):
                     f"{list(axes)} of a tensor of shape {x.shape}"
                 )
         links = []
+        given: list[LinkRole] = []
         if isinstance(x, Value):
-            links.append((x, [Relation.same(axis, axis) for axis in range(x.rank)]))
-        for weight in weights:
+            read, relations, operation = self._before_normaliser(x, operation)
+            links.append((read, relations))
+            given.append("data")
+        for weight, role in zip(weights, roles, strict=True):
             if isinstance(weight, Value):
+                given.append(role)
                 at = list(axes)[len(axes) - weight.rank :]
                 relations = [Relation.sum(axis) for axis in range(x.rank) if axis not in at]
                 for source, axis in enumerate(at):
                     whole = weight.shape[source] == x.shape[axis]
                     relations.append((Relation.same if whole else Relation.all)(source, axis))
                 links.append((weight, relations))
-        if isinstance(x, Value) and len(links) == 1:
-            return replace(x, sign="", mapped=True)
-        return self.emit(x.shape, links) if links else Constant(x.shape)
+        is_alone = isinstance(x, Value) and len(links) == 1
+        if is_alone and self.operations and operation is not SUM:
+            return self.emit(x.shape, links, operation, given)
+        if isinstance(x, Value) and is_alone:
+            return self._then(replace(x, sign="", mapped=True), None, self.name)
+        return self.emit(x.shape, links, operation, given) if links else Constant(x.shape)
 
-    def reduce(self, x: Operand, axes: Sequence[int], *, keepdims: bool) -> Operand:
-        """A sum, mean, norm, maximum or the like over some axes: an edge from every element."""
+    def _before_normaliser(
+        self, x: Value, operation: Operation
+    ) -> tuple[Value, list[Relation], Operation]:
+        """What a tensor with weights reads, so that a normaliser and its scale are one tensor."""
+        relations = [Relation.same(axis, axis) for axis in range(x.rank)]
+        node = x.node
+        is_plain = x.axes is None and x.function is IDENTITY and node.tensor is None
+        if not (self.operations and node.kind == "normalised" and is_plain):
+            return x, relations, operation
+        if self.network.semantics == "dependency":
+            for axis in node.axes:
+                relations[axis] = Relation.all(axis, axis)
+        return node.operands[0], relations, self._operation(node)
+
+    def reduce(
+        self, x: Operand, axes: Sequence[int], *, keepdims: bool, reduction: str = ""
+    ) -> Operand:
+        """A sum, mean, norm, maximum or the like over some axes: an edge from every element.
+
+        Parameters
+        ----------
+        x : Operand
+        axes : sequence of int
+        keepdims : bool
+        reduction : str
+            "mean", "sum", "max", "norm", or nothing if it is another one.
+        """
         chosen = {axis % x.rank for axis in axes}
         kept = [axis for axis in range(x.rank) if keepdims or axis not in chosen]
         shape = tuple([1 if axis in chosen else x.shape[axis] for axis in kept])
@@ -178,36 +263,80 @@ class Elementwise(Movement):
         x = self._seen_whole(x, chosen)
         places = range(x.rank) if x.axes is None else x.axes
         reduced = tuple(sorted([at for axis in chosen if (at := places[axis]) is not None]))
-        whole = Value(x.node, x.node.shape)
+        whole = Value(x.node, x.node.shape, function=x.function)
         canonical = tuple([1 if a in reduced else n for a, n in enumerate(x.node.shape)])
-        node = Node("reduction", self.name, canonical, (whole,), reduced, depth=x.node.depth + 1)
+        shift = x.shift if x.shift is not None and set(reduced) <= set(x.shift.axes) else None
+        node = Node(
+            "reduction",
+            self.name,
+            canonical,
+            (whole,),
+            reduced,
+            depth=x.node.depth + 1,
+            shift=shift,
+            is_weight=x.node.is_weight,
+            reduction=reduction,
+        )
         if x.axes is None and keepdims:
             return Value(node, shape, sign=sign)
         return Value(node, shape, tuple([places[axis] for axis in kept]), sign=sign)
 
-    def normalise(self, x: Operand, axes: Sequence[int]) -> Operand:
+    def normalise(self, x: Operand, axes: Sequence[int], normaliser: str = "") -> Operand:
         """What subtracts a mean of the tensor over `axes`, divides by a norm of it, or softmax.
 
         One edge from each element with value semantics, one from every element of its group with
         dependency semantics.
+
+        Parameters
+        ----------
+        x : Operand
+        axes : sequence of int
+        normaliser : str
+            The kind of the operation, such as "layer_norm", or nothing if it is another one.
         """
         if isinstance(x, Constant):
             return Constant(x.shape)
         x = self._seen_whole(x.signed(""), range(x.rank))
         places: Sequence[int | None] = range(x.rank) if x.axes is None else x.axes
         chosen = {places[axis % x.rank] for axis in axes}
-        return self._normalised(x, tuple(sorted([axis for axis in chosen if axis is not None])))
+        group = tuple(sorted([axis for axis in chosen if axis is not None]))
+        return self._normalised(x, group, normaliser=normaliser)
 
-    def _normalised(self, x: Value, axes: tuple[int, ...], kind: Kind = "product") -> Value:
+    def _normalised(
+        self,
+        x: Value,
+        axes: tuple[int, ...],
+        kind: Kind = "product",
+        statistic: Value | None = None,
+        normaliser: str = "",
+    ) -> Value:
         """`axes` are those of the node; a sum subtracts a mean, which a product may follow."""
-        if self.network.semantics == "value":
+        is_transparent = self.network.semantics == "value"
+        if is_transparent and not self.operations:
             return x
         node = x.node
-        whole = (Value(node, node.shape),)
+        whole = (Value(node, node.shape, function=x.function),)
+        if statistic is not None and self.operations:
+            normaliser = _normaliser(x, axes, kind, statistic)
         if node.kind == "normalised" and node.axes == axes and not node.is_divided:
             whole = (node.operands[0],)
-        made = Node("normalised", self.name, node.shape, whole, axes, is_divided=kind == "product")
-        return replace(x, node=made)
+        made = Node(
+            "normalised",
+            self.name,
+            node.shape,
+            whole,
+            axes,
+            parent=node if is_transparent else None,
+            is_divided=kind == "product",
+            is_weight=node.is_weight,
+            normaliser=normaliser,
+        )
+        function = IDENTITY
+        if normaliser == "rms_norm" and statistic is not None and not _is_mean(statistic.node):
+            # Divided by a norm and not by a root mean square.
+            factor = float(np.prod([node.shape[axis] for axis in axes])) ** -0.5
+            function = function.then(partial(np.multiply, factor), f"times {factor:g}")
+        return replace(x, node=made, function=function)
 
     def _seen_whole(self, x: Value, axes: Sequence[int] | set[int]) -> Value:
         """A value of which `axes` are axes of its node and as long."""
@@ -225,13 +354,44 @@ class Elementwise(Movement):
         if not given:
             return Constant(shape)
         if kind == "sum":
-            given = _without_multiplied_out(given)
+            given = self._without_shifts(_without_multiplied_out(given))
         values, whole = self._without_normalisers(given, kind)
+        if self.operations and len(given) < len(operands):
+            constants = [operand for operand in operands if isinstance(operand, Constant)]
+            values[0] = self._with_constants(values[0], constants, kind)
         result = self._together(values, kind, shape, len(operands))
         if kind == "product" and whole is not None and isinstance(result, Value):
             others = [value.node for value in values if whole not in _behind(value.node)]
             result.node.scaled = whole, tuple(others)
         return result
+
+    def _without_shifts(self, given: list[Value]) -> list[Value]:
+        """The terms of a sum, those left out that add back what was subtracted before.
+
+        In ``m + log(sum(exp(x - m)))`` the statistic m of x makes no difference: what comes out is
+        one reduction of x.
+        """
+        for place, reduced in enumerate(given):
+            shift = reduced.node.shift
+            if shift is None or reduced.sign == "/":
+                continue
+            wanted = OPPOSITE[shift.sign] if reduced.sign == "" else shift.sign
+            for at, term in enumerate(given):
+                if term.node is shift.statistic and term.sign == wanted and at != place:
+                    kept = [one for number, one in enumerate(given) if number not in (at, place)]
+                    return [self._unshifted(reduced), *kept]
+        return given
+
+    def _unshifted(self, reduced: Value) -> Value:
+        """A reduction of what was there before a statistic was subtracted."""
+        old = reduced.node
+        (whole,) = old.operands
+        if whole.node.kind == "normalised" and not whole.node.is_divided:
+            (whole,) = whole.node.operands
+        node = Node("reduction", self.name, old.shape, (whole,), old.axes, depth=old.depth)
+        if old.parent is None:
+            old.parent = node  # Both are functions of one tensor, to whatever combines them.
+        return replace(reduced, node=node, mapped=True)
 
     def _together(self, values: Sequence[Value], kind: Kind, shape: Shape, number: int) -> Operand:
         """A sum or product of values that normalise none of the others."""
@@ -248,7 +408,11 @@ class Elementwise(Movement):
         )
         common = _common(values) if is_one_view else None
         if common is not None and kind == "product":
-            return Value(common, shape, first.axes)
+            function = IDENTITY
+            if self.operations:
+                parts = [_function_of(value, common) for value in values]
+                function = combined(parts, lambda *factors: np.prod(factors, axis=0), "product")
+            return Value(common, shape, first.axes, function=function)
         statistics = [value.node.is_statistic for value in values]
         if common is not None or (is_one_view and all(statistics)):
             whole = [replace(value, shape=value.node.shape, axes=None) for value in values]
@@ -256,7 +420,32 @@ class Elementwise(Movement):
             return replace(waiting, shape=shape, axes=first.axes)
         if any(statistics):  # It may yet meet the tensor that one of its parts normalises.
             return self._waiting(kind, shape, values, None)
-        return self.emit(shape, [(value, aligned(value.shape, shape)) for value in values])
+        links = [(value, aligned(value.shape, shape)) for value in values]
+        return self.emit(shape, links, *self._meaning(kind, values))
+
+    def _meaning(self, kind: Kind, values: Sequence[Value]) -> tuple[Operation, list[LinkRole]]:
+        """The operation of a sum or product, and the roles of its operands."""
+        is_weight = all(value.node.is_weight for value in values)
+        role: LinkRole = "bias" if kind == "sum" else "scale"
+        roles: list[LinkRole] = [
+            role if value.node.is_weight and not is_weight else "data" for value in values
+        ]
+        return SUM if kind == "sum" else PRODUCT, roles
+
+    def _with_constants(self, x: Value, constants: Sequence[Constant], kind: Kind) -> Value:
+        """A value after constants were added or multiplied, single numbers or arrays of one."""
+        for constant in constants:
+            number = constant.only_number()
+            if number is not None:
+                shown = f"{'plus' if kind == 'sum' else 'times'} {number:g}"
+                function = partial(np.add if kind == "sum" else np.multiply, number)
+                x = replace(x, function=x.function.then(function, shown))
+            elif kind == "sum":
+                # Masks and positions that are constant: they move a mean, which is not followed.
+                self.notes[self.name] = "a constant that differs by element is added"
+            else:
+                x = replace(x, function=x.function.then(None, "times a constant array"))
+        return x
 
     def _without_normalisers(
         self, given: list[Value], kind: Kind
@@ -273,7 +462,11 @@ class Elementwise(Movement):
                 axes = _normalises(statistic, value, kind) if place != at else None
                 if axes is not None:
                     found = found or value.node
-                    values[place] = self._normalised(value, axes, kind)
+                    values[place] = self._normalised(value, axes, kind, statistic)
+                    if kind == "sum":
+                        sign: Sign = "-" if statistic.sign == "-" else ""
+                        shift = Shift(statistic.node, axes, sign)
+                        values[place] = replace(values[place], shift=shift)
                     del values[at]
                     at = -1
                     break
@@ -287,9 +480,19 @@ class Elementwise(Movement):
         depth = 1 + max(value.node.depth for value in operands)
         if depth > LONGEST_CHAIN:
             links = [(value, aligned(value.shape, shape)) for value in operands]
-            return self.emit(shape, links)
+            return self.emit(shape, links, *self._meaning(kind, operands))
         node = Node(kind, self.name, shape, tuple(operands), parent=parent, depth=depth)
+        node.is_weight = all(value.node.is_weight for value in operands)
         return Value(node, shape)
+
+
+def _is_of(condition: Operand, x: Value) -> bool:
+    """Whether a condition on single elements is a function of a tensor."""
+    return isinstance(condition, Value) and (condition.node, condition.shape, condition.axes) == (
+        x.node,
+        x.shape,
+        x.axes,
+    )
 
 
 def _without_multiplied_out(values: list[Value]) -> list[Value]:
@@ -330,6 +533,51 @@ def _multiplied_out(term: Value, scaled: Value) -> bool:
         and "/" in of_whole
         and sorted(map(id, others)) == sorted(map(id, factors))
     )
+
+
+def _function_of(value: Value, common: Node) -> Composition:
+    """What a value is a function of: of a node that it descends from, element by element."""
+    node = value.node
+    if node is common:
+        return value.function
+    if node.kind in ("sum", "product") and all(
+        common in operand.node.functions_of() for operand in node.operands
+    ):
+        parts = [_function_of(operand, common) for operand in node.operands]
+        combine = np.sum if node.kind == "sum" else np.prod
+        inner = combined(parts, lambda *terms: combine(terms, axis=0), node.kind)
+        return inner.followed_by(value.function)
+    return Composition(None, "a normaliser").followed_by(value.function)
+
+
+def _normaliser(x: Value, axes: tuple[int, ...], kind: Kind, statistic: Value) -> str:
+    """The kind of operation that subtracts a statistic from its tensor, or divides by it."""
+    if kind == "sum":
+        return ""
+    is_centred = x.node.kind == "normalised" and x.node.axes == axes and not x.node.is_divided
+    if x.function.name() == "exp":
+        return "softmax"
+    reduced = _reduction_in(statistic.node)
+    if reduced.reduction == "norm":
+        return "" if is_centred else "rms_norm"
+    is_square = bool(reduced.operands) and reduced.operands[0].function.name() == "square"
+    if not is_square or reduced.reduction not in ("mean", "sum"):
+        return ""
+    if is_centred:
+        return "layer_norm" if reduced.reduction == "mean" else ""
+    return "rms_norm"
+
+
+def _reduction_in(node: Node) -> Node:
+    """The reduction that a statistic is a function of."""
+    while node.kind in ("sum", "product") and node.operands:
+        node = node.operands[0].node
+    return node
+
+
+def _is_mean(node: Node) -> bool:
+    """Whether a statistic is a function of a mean."""
+    return _reduction_in(node).reduction == "mean"
 
 
 def _behind(node: Node) -> list[Node]:

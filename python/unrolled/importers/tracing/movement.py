@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidModelError
-from unrolled.importers.tracing.base import Base, Link, shifted
+from unrolled.importers.tracing.base import MOVE, Base, Link, shifted
 from unrolled.importers.tracing.index_maps import (
     MOST_ELEMENTS,
     Indices,
@@ -44,10 +44,14 @@ class Movement(Base):
             if view is not None:
                 return view
         # A reshape of a reshape is one of the first tensor, and may be nothing at all.
-        whole = x.node.operands[0] if x.node.kind == "reshaped" else x
+        whole = x
+        if x.node.kind == "reshaped":
+            whole = x.node.operands[0]
+            whole = replace(whole, function=whole.function.followed_by(x.function))
         if whole.shape == shape:
             return whole
-        return Value(Node("reshaped", self.name, shape, (whole,)), shape)
+        node = Node("reshaped", self.name, shape, (whole,), is_weight=x.node.is_weight)
+        return Value(node, shape)
 
     def transpose(self, x: Operand, order: Sequence[int]) -> Operand:
         """Axis i of the result is axis ``order[i]``."""
@@ -203,17 +207,24 @@ class Movement(Base):
         if min(min(pair) for pair in sides) >= 0:
             # Windows that slide over it take the padding for their own.
             axes = tuple([before for before, _ in sides])
-            return Value(Node("padded", self.name, shape, (x,), axes), shape)
+            return Value(
+                Node("padded", self.name, shape, (x,), axes, is_weight=x.node.is_weight), shape
+            )
         starts = {axis: before for axis, (before, _) in enumerate(sides) if sides[axis] != (0, 0)}
         return self.emit(shape, [(x, shifted(x.rank, starts))])
 
-    def read(self, x: Value, changes: Mapping[int, tuple[int, Relation]]) -> Value:
+    def read(
+        self,
+        x: Value,
+        changes: Mapping[int, tuple[int, Relation]],
+        operation: Operation = MOVE,
+    ) -> Value:
         """Read some axes by relations that give them other lengths, the rest as they are."""
         shape = list(x.shape)
         relations = [Relation.same(axis, axis) for axis in range(x.rank)]
         for axis, (length, relation) in changes.items():
             shape[axis], relations[axis] = length, relation
-        return self.emit(tuple(shape), [(x, relations)])
+        return self.emit(tuple(shape), [(x, relations)], operation)
 
     def choose(self, numbers: Array, operands: Sequence[Operand]) -> Operand:
         """Each element from the operand whose number a constant says, after broadcasting.

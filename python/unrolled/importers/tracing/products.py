@@ -7,12 +7,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
+from unrolled._support.hints import listed, shortened
 from unrolled.errors import InvalidModelError
+from unrolled.importers.tracing.base import MOVE, OTHER, Link
 from unrolled.importers.tracing.elementwise import Elementwise
 from unrolled.importers.tracing.values import Constant, Operand, Value
+from unrolled.network.builder import LinkRole
 
 __all__ = ["Products"]
+
+AFFINE, MATMUL = Operation("affine"), Operation("matmul")
+ONE_HOT = Operation("embedding", "one_hot")
 
 
 class Products(Elementwise):
@@ -86,7 +92,22 @@ class Products(Elementwise):
                     target = list(result).index(label)
                     relations.append((Relation.same if same else Relation.all)(source, target))
             links.append((x, relations))
-        return self.emit(shape, links) if links else Constant(shape)
+        if not links:
+            return Constant(shape)
+        return self.emit(shape, links, *self._product(links, operands))
+
+    def _product(
+        self, links: Sequence[Link], operands: Sequence[Operand]
+    ) -> tuple[Operation, list[LinkRole]]:
+        """The operation of a sum of products, and the roles of its factors."""
+        weights = [value.node.is_weight for value, _ in links]
+        if len(links) < len(operands):  # A factor is constant.
+            return (MOVE if len(links) == 1 else OTHER), ["data"] * len(links)
+        if len(links) != 2:
+            return OTHER, ["data"] * len(links)
+        if weights.count(True) == 1:
+            return AFFINE, ["kernel" if is_weight else "data" for is_weight in weights]
+        return MATMUL, ["data"] * len(links)
 
     def embedding(self, table: Operand, indices: Operand, axis: int = 0) -> Operand:
         """Positions along an axis chosen at run time: the product with one-hot rows.
@@ -103,7 +124,9 @@ class Products(Elementwise):
         places = [Relation.same(at, at) for at in range(indices.rank)]
         one_hot: Operand = Constant((*indices.shape, rows))
         if isinstance(indices, Value):
-            one_hot = self.emit(one_hot.shape, [(indices, [*places, Relation.sum(indices.rank)])])
+            one_hot = self.emit(
+                one_hot.shape, [(indices, [*places, Relation.sum(indices.rank)])], ONE_HOT
+            )
         kept = [*range(axis), *range(axis + 1, table.rank)]
         at = list(range(table.rank, table.rank + indices.rank))
         result = [*kept[:axis], *at, *kept[axis:]]
@@ -151,8 +174,13 @@ def _parsed(name: str, equation: str, ranks: Sequence[int]) -> tuple[list[list[i
     terms = left.split(",")
     letters = string.ascii_letters
     plain = [term.replace("...", "") for term in terms]
-    if len(terms) != len(ranks) or not all(letter in letters for p in plain for letter in p):
-        raise InvalidModelError(f"{name}: cannot read the equation '{equation}'")
+    fits = len(terms) == len(ranks)
+    fits = fits and all(len(term) <= rank for term, rank in zip(plain, ranks, strict=True))
+    if not fits or not all(letter in letters for p in plain for letter in p):
+        raise InvalidModelError(
+            f"{name}: cannot read the equation '{shortened(equation)}' for operands of "
+            f"{listed(ranks)} axes"
+        )
     widest = max(
         [rank - len(p) for rank, p, t in zip(ranks, plain, terms, strict=True) if "..." in t],
         default=0,
@@ -171,7 +199,9 @@ def _parsed(name: str, equation: str, ranks: Sequence[int]) -> tuple[list[list[i
     ]
     if arrow:
         if not all(letter in known for letter in right.replace("...", "")):
-            raise InvalidModelError(f"{name}: the result of '{equation}' has labels of its own")
+            raise InvalidModelError(
+                f"{name}: the result of '{shortened(equation)}' has labels of its own"
+            )
         return labels, numbers(right, widest)
     once = sorted({letter for letter in "".join(plain) if "".join(plain).count(letter) == 1})
     return labels, [known[symbol] for symbol in [*batch, *once]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -11,11 +11,23 @@ import numpy.typing as npt
 
 from unrolled._support.hints import described
 from unrolled.errors import InvalidModelError
+from unrolled.importers.tracing.functions import IDENTITY, Composition
 
 if TYPE_CHECKING:
+    from unrolled._core import Operation
     from unrolled.network.builder import Tensor
 
-__all__ = ["Constant", "Kind", "Node", "Operand", "Shape", "Sign", "Value", "broadcast_shapes"]
+__all__ = [
+    "Constant",
+    "Kind",
+    "Node",
+    "Operand",
+    "Shape",
+    "Shift",
+    "Sign",
+    "Value",
+    "broadcast_shapes",
+]
 
 Shape: TypeAlias = tuple[int, ...]
 Kind: TypeAlias = Literal[
@@ -61,10 +73,22 @@ class Node:
         How many nodes wait behind this one at most.
     is_divided : bool
         Of a normalised one: whether more was done than to subtract a mean.
+    shift : Shift or None
+        Of a reduction: the statistic that was subtracted from what it reduces.
     scaled : (Node, tuple of Node) or None
         If it is the product of a normalised tensor and other factors, that tensor and those.
     tensor : Tensor or None
         Once it is made.
+    is_weight : bool
+        Whether it is a parameter, or computed from parameters alone.
+    operation : Operation or None
+        How it is computed, where that is known before it is made.
+    normaliser : str
+        Of a normalised one: the kind of its operation, such as "layer_norm".
+    reduction : str
+        Of a reduction: "mean", "sum", "max", "norm", or nothing if it is another one.
+    views : dict
+        Tensors of functions of it, by the name of the function, once they are made.
     """
 
     kind: Kind
@@ -75,8 +99,14 @@ class Node:
     parent: Node | None = None
     depth: int = 0
     is_divided: bool = True
+    shift: Shift | None = None
     scaled: tuple[Node, tuple[Node, ...]] | None = None
     tensor: Tensor | None = None
+    is_weight: bool = False
+    operation: Operation | None = None
+    normaliser: str = ""
+    reduction: str = ""
+    views: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def is_statistic(self) -> bool:
@@ -100,6 +130,24 @@ class Node:
         return chain
 
 
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A statistic that was subtracted from its own tensor, as before exponentials are added up.
+
+    Attributes
+    ----------
+    statistic : Node
+    axes : tuple of int
+        Of the group that it is taken of.
+    sign : {"", "-"}
+        With which it is in the difference.
+    """
+
+    statistic: Node
+    axes: tuple[int, ...]
+    sign: Sign
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Value:
     """A tensor of the model: a pointwise function of a node.
@@ -118,6 +166,13 @@ class Value:
         Whether it is the negative or the reciprocal.
     mapped : bool
         Whether another function than these was applied.
+    awaits_scale : bool
+        Whether it is of quantised integers that nothing has scaled yet.
+    shift : Shift or None
+        The statistic of its own that was subtracted from it, and may be added back later.
+    function : Composition
+        What was done to the elements of the node, signs and reciprocals included. It is followed
+        only if the tracer keeps operations.
     """
 
     node: Node
@@ -125,6 +180,9 @@ class Value:
     axes: tuple[int | None, ...] | None = None
     sign: Sign = ""
     mapped: bool = False
+    awaits_scale: bool = False
+    shift: Shift | None = None
+    function: Composition = IDENTITY
 
     @property
     def rank(self) -> int:
@@ -170,6 +228,14 @@ class Constant:
     def size(self) -> int:
         """The number of elements."""
         return size_of(self.shape)
+
+    def only_number(self) -> float | None:
+        """The number that all its elements are, or None."""
+        if self.array is None:
+            return None
+        flat = self.array.reshape(-1)
+        is_one = flat.size > 0 and flat.dtype.kind in "iufb" and bool(np.all(flat == flat[0]))
+        return float(flat[0]) if is_one else None
 
     def integers(self, what: str) -> list[int]:
         """Its elements as a list of ints.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidModelError
+from unrolled.importers.tracing.base import OTHER, Link
 from unrolled.importers.tracing.elementwise import Elementwise
 from unrolled.importers.tracing.values import Constant, Operand, Value
+from unrolled.network.builder import LinkRole
 from unrolled.network.shapes import LARGEST_WINDOW, Slide
 
-__all__ = ["Window", "Windows"]
+__all__ = ["Window", "Windows", "affine_of"]
 
 Window = Slide
 """Extent of the input, size, stride, dilation, padding in front, and number of stops."""
@@ -107,7 +109,9 @@ class Windows(Elementwise):
             relations = [Relation.sum(0), Relation.same(out, at), Relation.each(given)]
             relations += [w.taps(taps + i, first + i) for i, w in enumerate(windows)]
             links.append((kernel, relations))
-        return self.emit(tuple(shape), links) if links else Constant(tuple(shape))
+        if not links:
+            return Constant(tuple(shape))
+        return self.emit(tuple(shape), links, *affine_of(links))
 
     def convolve_transposed(
         self, x: Operand, kernel: Operand, windows: Sequence[Window], *, groups: int = 1
@@ -137,10 +141,17 @@ class Windows(Elementwise):
             relations = [Relation.sum(0), group, Relation.same(1, 2)]
             relations += [window.transposed_taps(2 + i, 3 + i) for i, window in enumerate(windows)]
             links.append((kernel, relations))
-        y: Operand = self.emit(shape, links) if links else Constant(shape)
+        y: Operand = self.emit(shape, links, *affine_of(links)) if links else Constant(shape)
         return self.reshape(y, (x.shape[0], groups * within, *shape[3:]))
 
-    def pool(self, x: Operand, windows: Sequence[Window], *, first: int = 2) -> Operand:
+    def pool(
+        self,
+        x: Operand,
+        windows: Sequence[Window],
+        *,
+        first: int = 2,
+        operation: Operation = OTHER,
+    ) -> Operand:
         """A maximum, mean or norm over windows that slide along the axes from `first` on."""
         x, windows = _without_padding(x, windows, first)
         changes = {
@@ -149,7 +160,7 @@ class Windows(Elementwise):
         }
         if isinstance(x, Constant):
             return Constant(tuple([changes.get(axis, (n,))[0] for axis, n in enumerate(x.shape)]))
-        return self.read(x, changes)
+        return self.read(x, changes, operation)
 
     def _check(
         self,
@@ -198,6 +209,15 @@ def _without_padding(
             break
         x, windows = whole, moved
     return x, windows
+
+
+def affine_of(links: Sequence[Link]) -> tuple[Operation, list[LinkRole]]:
+    """The operation of a convolution, and the roles of what it is computed from."""
+    kernels = [value.node.is_weight for value, _ in links]
+    is_known = kernels.count(True) == 1
+    return Operation("affine" if is_known else "other"), [
+        "kernel" if is_known and is_weight else "data" for is_weight in kernels
+    ]
 
 
 def _channels(axis: int, inputs: int, outputs: int, groups: int) -> Relation:

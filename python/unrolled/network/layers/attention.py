@@ -8,6 +8,7 @@ from unrolled._core import Operation
 from unrolled.errors import InvalidNetworkError
 from unrolled.network.builder import Tensor
 from unrolled.network.layers.dense import Dense
+from unrolled.network.layers.elementwise import broadcast_shape
 from unrolled.network.layers.normalization import Normalization
 from unrolled.network.layers.reshaping import Reshaping
 from unrolled.network.shapes import integer
@@ -57,6 +58,9 @@ class Attention(Dense, Reshaping, Normalization):
                 f"layer '{layer}': keys of shape {key.shape} and values of shape {value.shape} "
                 "differ in their number of tokens"
             )
+        leading = [x.shape[:-2] for x in (query, key, value)]
+        rank = max(map(len, leading))
+        broadcast_shape(layer, leading, [rank - len(shape) for shape in leading])
         features = query.shape[-1] if query.shape else 1
         scaled = Operation("matmul", divisor=sqrt(features))
         scores = self._product(f"{layer}/scores", query, key, transposed=True, operation=scaled)

@@ -10,6 +10,7 @@ from unrolled.network.shapes import (
     Padding,
     PerAxis,
     Slide,
+    boolean,
     checked_reach,
     integer,
     paddings,
@@ -262,7 +263,7 @@ class Convolution(Builder):
         kernel: Tensor | None,
         bias: Tensor | None,
     ) -> list[Tensor]:
-        if not use_bias:
+        if not boolean(layer, "use_bias", use_bias):
             if bias is not None:
                 raise InvalidArgumentError(
                     f"layer '{layer}': a bias was given together with use_bias=False"

@@ -6,7 +6,7 @@ from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
 from unrolled.network.builder import Builder, LinkRole, Tensor, Weight
 from unrolled.network.layers.elementwise import alignment, broadcast_shape
-from unrolled.network.shapes import integer
+from unrolled.network.shapes import boolean, integer
 
 AFFINE = Operation("affine")
 MATMUL = Operation("matmul")
@@ -66,6 +66,7 @@ class Dense(Builder):
         units = integer(layer, "units", units)
         if not x.shape:
             raise InvalidNetworkError(f"layer '{layer}': a dense layer needs an axis, got a scalar")
+        use_bias = boolean(layer, "use_bias", use_bias)
         if bias is not None and not use_bias:
             raise InvalidArgumentError(
                 f"layer '{layer}': a bias was given together with use_bias=False"

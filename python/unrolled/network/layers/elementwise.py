@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
 
 import numpy as np
 
 from unrolled._core import Operation, Relation
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
-from unrolled.network.builder import Builder, Tensor
-
-PointwiseFunction: TypeAlias = Callable[[Any], Any]
-"""A function of single elements that takes a NumPy array and returns one of equal shape."""
+from unrolled.network.builder import Builder, PointwiseFunction, Tensor
 
 SUM = Operation("sum")
 DIFFERENCE = Operation("sum", "subtract")
@@ -64,10 +60,11 @@ class Elementwise(Builder):
         Tensor('silu_1', shape=(8, 7, 7), role='activation')
         """
         if callable(function) and _maps_elements(function):
-            function = self._named(function)
+            function = self.keep_function(function)
         elif not isinstance(function, str) or not function:
+            layer = name if isinstance(name, str) and name else "activation"
             raise InvalidArgumentError(
-                f"layer '{name or 'activation'}': function must be the name of a function such as "
+                f"layer '{layer}': function must be the name of a function such as "
                 "'relu', or a function that maps the elements of a NumPy array, got "
                 f"{described(function)}"
             )
@@ -143,15 +140,6 @@ class Elementwise(Builder):
     def minimum(self, *xs: Tensor, name: str | None = None) -> Tensor:
         """Smallest of several tensors, element by element; edges and errors as for `add`."""
         return self._combine(self._layer("minimum", name), xs, MINIMUM)
-
-    def _named(self, function: PointwiseFunction) -> str:
-        """The name under which the network keeps a function of one's own."""
-        own = getattr(function, "__name__", type(function).__name__)
-        name, number = own, 1
-        while self._functions.setdefault(name, function) is not function:
-            number += 1
-            name = f"{own}#{number}"
-        return name
 
     def _pointwise(self, layer: str, x: Tensor, operation: Operation) -> Tensor:
         self._own(layer, x)

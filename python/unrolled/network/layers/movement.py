@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from unrolled._core import Operation, Relation
+from unrolled._support.arguments import items
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
 from unrolled.network.builder import Builder, Tensor
@@ -52,7 +53,7 @@ class Movement(Builder):
         (12, 7, 7)
         """
         layer = self._layer("concat", name)
-        parts = tuple(xs) if isinstance(xs, Iterable) else ()
+        parts = items(xs)
         if not parts:
             raise InvalidArgumentError(
                 f"layer '{layer}': expected a sequence of at least one tensor, got {described(xs)}"
@@ -61,10 +62,11 @@ class Movement(Builder):
         shape = list(parts[0].shape)
         axis = axis_of(layer, axis, len(shape))
         for x in parts:
-            if (*x.shape[:axis], *x.shape[axis + 1 :]) != (*shape[:axis], *shape[axis + 1 :]):
+            others = [n for at, n in enumerate(x.shape) if at != axis]
+            if len(x.shape) != len(shape) or others != [*shape[:axis], *shape[axis + 1 :]]:
                 raise InvalidNetworkError(
                     f"layer '{layer}': cannot join shapes {parts[0].shape} and {x.shape} along "
-                    f"axis {axis}; all other lengths must be equal"
+                    f"axis {axis}; they need as many axes, and all other lengths must be equal"
                 )
         shape[axis] = sum(x.shape[axis] for x in parts)
         y = self._new(layer, tuple(shape), MOVE)
@@ -193,11 +195,12 @@ class Movement(Builder):
         self._own(layer, x)
         axis = axis_of(layer, axis, len(x.shape))
         length = x.shape[axis]
-        if not isinstance(indices, Iterable):
+        given = items(indices)
+        if given is None:
             raise InvalidArgumentError(
                 f"layer '{layer}': expected a sequence of indices, got {described(indices)}"
             )
-        chosen = [integer(layer, "an index", i, least=-length) for i in indices]
+        chosen = [integer(layer, "an index", i, least=-length) for i in given]
         if not chosen or max(chosen) >= length:
             raise InvalidNetworkError(
                 f"layer '{layer}': at least one index is needed, each between {-length} and "

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from unrolled._core import Operation, Relation
-from unrolled.errors import InvalidArgumentError, InvalidNetworkError
+from unrolled._support.arguments import checked_choice
+from unrolled.errors import InvalidNetworkError
 from unrolled.network.builder import Builder, Tensor
-from unrolled.network.shapes import Padding, PerAxis, slides, spatial_shape
+from unrolled.network.shapes import Padding, PerAxis, boolean, slides, spatial_shape
 
 OPERATIONS = {"average": Operation("average"), "max": Operation("max_pool")}
 
@@ -116,17 +117,14 @@ class Pooling(Builder):
         """
         layer = self._layer("global_pool", name)
         self._own(layer, x)
-        if kind not in OPERATIONS:
-            raise InvalidArgumentError(
-                f"layer '{layer}': kind must be 'average' or 'max', got {kind!r}"
-            )
+        checked_choice(f"layer '{layer}': kind", kind, ("average", "max"))
         axes = range(1, len(x.shape))
         if not axes:
             raise InvalidNetworkError(
                 f"layer '{layer}': expected channels and at least one spatial axis, got a tensor "
                 f"of shape {x.shape}"
             )
-        if keep_dimensions:
+        if boolean(layer, "keep_dimensions", keep_dimensions):
             y = self._new(layer, (x.shape[0], *[1 for _ in axes]), OPERATIONS[kind])
             pooled = [Relation.all(axis, axis) for axis in axes]
         else:

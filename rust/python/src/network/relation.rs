@@ -2,11 +2,31 @@
 
 use numpy::PyArray1;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple, PyType};
 use unrolled_core::{AxisRelation, Relation as CoreRelation, SparseRows, Window};
 
 use crate::error::InvalidNetworkError;
 use crate::natural::{Natural, Whole, Wholes};
+
+/// The constructors of a relation, which are also the kinds there are.
+const KINDS: [&str; 13] = [
+    "same",
+    "sum",
+    "each",
+    "all",
+    "window",
+    "transposed_window",
+    "taps",
+    "transposed_taps",
+    "blocks",
+    "slice",
+    "select",
+    "sparse",
+    "reshape",
+];
+
+/// What `Relation` is called with to make an equal one.
+type Description<'py> = (&'static str, Vec<usize>, Vec<usize>, Bound<'py, PyDict>);
 
 /// One factor of a link: which indices of target axes read which indices of source axes.
 #[pyclass(frozen, eq, hash, module = "unrolled", name = "Relation")]
@@ -15,6 +35,34 @@ pub(crate) struct Relation(pub(crate) AxisRelation);
 
 #[pymethods]
 impl Relation {
+    /// A relation by the properties of another one, which pickles and copies are made of.
+    #[new]
+    #[pyo3(signature = (kind, source_axes, target_axes, arguments=None))]
+    fn new(
+        py: Python<'_>,
+        kind: &str,
+        source_axes: Vec<usize>,
+        target_axes: Vec<usize>,
+        arguments: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        if !KINDS.contains(&kind) {
+            let message = format!("no relation is called '{kind}'; there are {}", KINDS.join(", "));
+            return Err(InvalidNetworkError::new_err(message));
+        }
+        let axes = if kind == "reshape" {
+            (source_axes, target_axes).into_pyobject(py)?
+        } else {
+            PyTuple::new(py, source_axes.into_iter().chain(target_axes).collect::<Vec<_>>())?
+        };
+        let relation = py.get_type::<Self>().call_method(kind, axes, arguments)?;
+        Ok(relation.cast_into::<Self>()?.get().clone())
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyType>, Description<'py>)> {
+        let (source, target) = (self.source_axes(), self.target_axes());
+        Ok((py.get_type::<Self>(), (self.kind(), source, target, self.arguments(py)?)))
+    }
+
     /// Index ``i`` of the source axis is read by index ``i`` of the target axis.
     #[staticmethod]
     fn same(source: Natural, target: Natural) -> Self {

@@ -1,0 +1,301 @@
+"""Tensors and weighted links between them, and the same turned round.
+
+Path sums need a network in a form that is easy to copy with changes: links with weights and grades,
+and where paths begin and end. Turning it round makes paths from the inputs out of paths to the
+outputs, so that one sweep serves both directions. What sweeps over a diagram lives elsewhere.
+"""
+
+from __future__ import annotations
+
+import graphlib
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from unrolled._core import Relation
+from unrolled.errors import CycleError
+from unrolled.network.builder import Link, Tensor
+from unrolled.network.network import Network
+
+__all__ = ["Arrow", "Diagram", "Weight", "number_of_pairs", "passes", "transposed"]
+
+Weight: TypeAlias = "int | float | npt.NDArray[np.int64] | npt.NDArray[np.float64]"
+"""Of every edge of a link, or an array that broadcasts to the shape of the link's target."""
+
+Integers: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrow:
+    """A link from one tensor of a diagram to another.
+
+    Attributes
+    ----------
+    source, target : int
+        Numbers of tensors.
+    relations : tuple of Relation
+    weight : Weight
+        Of its edges, by the element of the tensor where the network has the link's target.
+    weighs_source : bool
+        Whether that tensor is the source: the diagram was turned round.
+    grade : int
+        How much a path along the link adds to its grade.
+    """
+
+    source: int
+    target: int
+    relations: tuple[Relation, ...]
+    weight: Weight = 1
+    weighs_source: bool = False
+    grade: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Diagram:
+    """Tensors, links, and where paths begin.
+
+    Attributes
+    ----------
+    names : tuple of str
+    shapes : tuple of tuple of int
+        Of the tensors, by number.
+    arrows : tuple of Arrow
+    starts, ends : mapping of int to Weight
+        Tensors where paths begin and where they end, with the weight of doing so.
+    """
+
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    arrows: tuple[Arrow, ...]
+    starts: Mapping[int, Weight]
+    ends: Mapping[int, Weight]
+
+    @classmethod
+    def of_network(
+        cls,
+        network: Network,
+        starts: Iterable[Tensor],
+        weight_of: Callable[[Link], Weight] = lambda link: 1,
+    ) -> Diagram:
+        """A network whose paths begin at some of its tensors and end at its outputs."""
+        return cls(
+            tuple(tensor.name for tensor in network.tensors),
+            tuple(tensor.shape for tensor in network.tensors),
+            tuple(
+                Arrow(link.source.id, link.target.id, link.relations, weight_of(link))
+                for link in network.links
+            ),
+            {tensor.id: 1 for tensor in starts},
+            {tensor.id: 1 for tensor in network.outputs},
+        )
+
+    def turned_round(self) -> Diagram:
+        """Every link the other way, starts and ends exchanged."""
+        arrows = [
+            Arrow(
+                arrow.target,
+                arrow.source,
+                tuple(
+                    transposed(relation, self.shapes[arrow.source], self.shapes[arrow.target])
+                    for relation in arrow.relations
+                ),
+                arrow.weight,
+                not arrow.weighs_source,
+                arrow.grade,
+            )
+            for arrow in self.arrows
+        ]
+        return replace(self, arrows=tuple(arrows), starts=self.ends, ends=self.starts)
+
+    def order(self) -> list[int]:
+        """The tensors, each after those it is computed from.
+
+        Raises
+        ------
+        CycleError
+            The links form a cycle.
+        """
+        sources: dict[int, set[int]] = {number: set() for number in range(len(self.shapes))}
+        for arrow in self.arrows:
+            sources[arrow.target].add(arrow.source)
+        try:
+            return list(graphlib.TopologicalSorter(sources).static_order())
+        except graphlib.CycleError as error:
+            cycle = " -> ".join(self.names[number] for number in reversed(error.args[1]))
+            raise CycleError(
+                f"the links form a cycle: {cycle}; sums over paths need an acyclic network"
+            ) from None
+
+    def largest_grades(self) -> list[int | None]:
+        """For every tensor the largest grade of a path of tensors from a start; None without."""
+        into: list[list[Arrow]] = [[] for _ in self.shapes]
+        for arrow in self.arrows:
+            into[arrow.target].append(arrow)
+        grades: list[int | None] = [None] * len(self.shapes)
+        for number in self.order():
+            known = [0] if number in self.starts else []
+            for arrow in into[number]:
+                before = grades[arrow.source]
+                if before is not None:
+                    known.append(before + arrow.grade)
+            grades[number] = max(known, default=None)
+        return grades
+
+
+def transposed(
+    relation: Relation, source_shape: Sequence[int], target_shape: Sequence[int]
+) -> Relation:
+    """The same edges, with the source as the target.
+
+    Parameters
+    ----------
+    relation : Relation
+    source_shape, target_shape : sequence of int
+        Shapes of the two tensors that it links.
+
+    Examples
+    --------
+    >>> transposed(Relation.window(0, 0, size=3, padding=1), (8,), (8,)).kind
+    'transposed_window'
+    """
+    sources, targets = relation.source_axes, relation.target_axes
+    match relation.kind:
+        case "sum":
+            return Relation.each(targets[0])
+        case "each":
+            return Relation.sum(sources[0])
+        case "reshape":
+            return Relation.reshape(targets, sources)
+        case "same" | "all" | "blocks" | "window" | "transposed_window":
+            kind = TRANSPOSES.get(relation.kind, relation.kind)
+            build = getattr(Relation, kind)
+            turned: Relation = build(targets[0], sources[0], **relation.arguments)
+            return turned
+    source, target = sources[0], targets[0]
+    return _from_entries(
+        target, source, _entries(relation, source_shape[source], target_shape[target])
+    )
+
+
+TRANSPOSES = {"window": "transposed_window", "transposed_window": "window"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entries:
+    """Edges between two axes: pairs of indices with multiplicities, and the lengths of the axes."""
+
+    sources: Integers
+    targets: Integers
+    multiplicities: Integers
+    source_length: int
+    target_length: int
+
+
+def _entries(relation: Relation, source_length: int, target_length: int) -> Entries:
+    """All edges of a relation of one axis with another."""
+    a = relation.arguments
+    every = np.arange(target_length)
+    times = None
+    match relation.kind:
+        case "same":
+            sources, targets = every, every
+        case "slice":
+            sources, targets = a["start"] + a["step"] * every, every
+        case "select":
+            sources, targets = np.asarray(a["indices"]), every
+        case "sparse":
+            sources = np.asarray(a["indices"])
+            targets = np.repeat(every, np.diff(a["offsets"]))
+            times = np.asarray(a["multiplicities"])
+        case "window":
+            taps, targets = _grid(a["size"], target_length)
+            sources = targets * a["stride"] - a["padding"] + taps * a["dilation"]
+        case "transposed_window":
+            taps, sources = _grid(a["size"], source_length)
+            targets = sources * a["stride"] - a["padding"] + taps * a["dilation"]
+        case "taps":
+            sources, targets = _grid(a["size"], target_length)
+            position = targets * a["stride"] - a["padding"] + sources * a["dilation"]
+            within = (position >= 0) & (position < a["extent"])
+            sources, targets = sources[within], targets[within]
+        case "transposed_taps":
+            sources, stops = _grid(a["size"], a["extent"])
+            targets = stops * a["stride"] - a["padding"] + sources * a["dilation"]
+        case kind:
+            raise NotImplementedError(f"the relation '{kind}' has no list of edges")
+    within = (sources >= 0) & (sources < source_length)
+    within &= (targets >= 0) & (targets < target_length)
+    if times is None:
+        times = np.ones(len(sources), dtype=np.int64)
+    return Entries(sources[within], targets[within], times[within], source_length, target_length)
+
+
+def number_of_pairs(
+    relations: Sequence[Relation], source_shape: Sequence[int], target_shape: Sequence[int]
+) -> int:
+    """How many pairs of elements a link joins; parallel edges are one pair.
+
+    Examples
+    --------
+    >>> number_of_pairs([Relation.same(0, 0), Relation.window(1, 1, size=3)], (2, 5), (2, 3))
+    18
+    """
+    pairs = 1
+    for relation in relations:
+        source = math.prod(source_shape[axis] for axis in relation.source_axes)
+        target = math.prod(target_shape[axis] for axis in relation.target_axes)
+        match relation.kind:
+            case "same" | "reshape":
+                pairs *= source
+            case "sum" | "each" | "all":
+                pairs *= source * target
+            case "blocks":
+                pairs *= source * target // int(relation.arguments["groups"])
+            case _:
+                pairs *= len(_entries(relation, source, target).sources)
+    return pairs
+
+
+def _grid(first: int, second: int) -> tuple[Integers, Integers]:
+    """All pairs of indices below two lengths."""
+    return np.repeat(np.arange(first), second), np.tile(np.arange(second), first)
+
+
+def _from_entries(source: int, target: int, entries: Entries) -> Relation:
+    """The relation with these edges turned round, a selection where that is possible."""
+    reads, writes = entries.targets, entries.sources
+    length = entries.source_length
+    numbers = np.bincount(writes, minlength=length)
+    if numbers.max(initial=0) <= 1 and (entries.multiplicities == 1).all():
+        indices = np.full(length, -1, dtype=np.int64)
+        indices[writes] = reads
+        return Relation.select(source, target, indices)
+    order = np.argsort(writes, kind="stable")
+    offsets = np.concatenate([[0], np.cumsum(numbers)])
+    return Relation.sparse(source, target, offsets, reads[order], entries.multiplicities[order])
+
+
+def passes(
+    relation: Relation, source_length: int, target_length: int
+) -> list[tuple[Integers, Integers, Integers]]:
+    """The edges of a relation of two axes in parts, in each of which no target comes twice.
+
+    Returns
+    -------
+    list of (sources, targets, multiplicities)
+    """
+    entries = _entries(relation, source_length, target_length)
+    order = np.argsort(entries.targets, kind="stable")
+    sources, targets = entries.sources[order], entries.targets[order]
+    times = entries.multiplicities[order]
+    first = np.searchsorted(targets, targets, side="left")
+    rank = np.arange(len(targets)) - first
+    parts = []
+    for number in range(int(rank.max(initial=-1)) + 1):
+        these = rank == number
+        parts.append((sources[these], targets[these], times[these]))
+    return parts

@@ -1,0 +1,74 @@
+//! Signal propagation at initialisation: what a network makes of a signal, and of derivatives, before
+//! anyone trains it.
+//!
+//! Over random weights each tensor has elements of some mean square, alike in two samples and at two
+//! positions to some degree, and so have the derivatives of the outputs by them. A [`Program`] is
+//! compiled from a network once; [`propagate`] then works the numbers out for given [`Settings`] in a
+//! sweep forwards and one backwards. Nothing is drawn at random.
+//!
+//! Limits: weights are independent and have mean zero; behind a function elements are taken to be
+//! normal, which holds for many channels; operands of a sum or product are taken to be independent.
+//! [`Program::exactness`] says where nothing of this is an approximation.
+
+mod backward;
+mod cells;
+mod compile;
+mod functions;
+mod geometry;
+mod moments;
+mod normal;
+mod piecewise;
+mod program;
+mod sampled;
+mod scaled;
+mod settings;
+mod signal;
+mod smooth;
+mod sweep;
+
+pub use functions::{FUNCTION_NAMES, OwnFunction, OwnFunctions, own_function};
+pub use program::{Exactness, ParameterUse, Program, Resolution};
+pub use scaled::Scaled;
+pub use settings::{BatchNormMode, Elements, InputLaw, Settings};
+pub use sweep::{TensorReading, Workspace, propagate};
+
+use functions::Function;
+
+/// Moments of a function of two normal variables: see [`function_moments`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FunctionMoments {
+    /// `E f(x)`.
+    pub mean: f64,
+    /// `E f(x)^2`.
+    pub square: f64,
+    /// `E f(x) f(y)`.
+    pub pair: f64,
+    /// `E f'(x)^2`.
+    pub slope_square: f64,
+    /// `E f'(x) f'(y)`.
+    pub slope_pair: f64,
+}
+
+/// Moments of a function of normal variables `x` and `y` of equal mean and variance; `None` if no
+/// function of this name is known.
+#[must_use]
+pub fn function_moments(
+    name: &str,
+    own: &OwnFunctions,
+    mean: f64,
+    variance: f64,
+    correlation: f64,
+) -> Option<FunctionMoments> {
+    let function = match own.get(name) {
+        Some(function) => Function::own(function),
+        None => Function::from_name(name)?,
+    };
+    let moments = function.alone(mean, variance, correlation);
+    Some(FunctionMoments {
+        mean: moments.mean,
+        square: moments.square,
+        pair: moments.pairs[0],
+        slope_square: moments.slope_square,
+        slope_pair: moments.slope_pair,
+    })
+}

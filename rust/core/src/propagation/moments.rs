@@ -1,0 +1,40 @@
+//! What is asked of a function of a normal variable, and what is answered.
+
+/// Normal variables of equal mean and variance: an element, and the same element elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Law {
+    /// Mean of each.
+    pub(crate) mean: f64,
+    /// Variance of each.
+    pub(crate) variance: f64,
+    /// Correlation with the element of another sample, of another position, and of both.
+    pub(crate) correlations: [f64; 3],
+}
+
+impl Law {
+    /// Which correlation is that between positions of one sample.
+    pub(crate) const POSITIONS: usize = 1;
+}
+
+/// Moments of the values of a function, and of its slope.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Moments {
+    /// `E f(x)`.
+    pub(crate) mean: f64,
+    /// `E f(x)^2`.
+    pub(crate) square: f64,
+    /// `E f(x) f(x')` for the three correlations.
+    pub(crate) pairs: [f64; 3],
+    /// `E f'(x)^2`.
+    pub(crate) slope_square: f64,
+    /// `E f'(x) f'(x')` for another position of one sample.
+    pub(crate) slope_pair: f64,
+}
+
+impl Moments {
+    /// Those of a value that never varies.
+    pub(crate) fn constant(value: f64) -> Self {
+        let square = value * value;
+        Self { mean: value, square, pairs: [square; 3], ..Self::default() }
+    }
+}

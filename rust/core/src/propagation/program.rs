@@ -1,0 +1,325 @@
+//! Programs: a network as the sweeps see it, an ordered list of rules and of the links between them.
+//!
+//! A program depends on shapes, links and operations alone. Variances of weights, inputs and all
+//! other numbers that one may want to change between two sweeps are in the settings.
+
+use std::ops::Range;
+
+use super::cells::CellMap;
+use super::functions::Function;
+use super::geometry::Sums;
+use crate::network::{LinkRole, TensorId};
+
+/// A network, compiled for [`propagate`](super::propagate).
+#[derive(Debug, Clone)]
+pub struct Program {
+    pub(super) nodes: Vec<Node>,
+    /// Links with data, those into each node next to each other.
+    pub(super) links: Vec<DataLink>,
+    /// All parameters, in the order of declaration.
+    pub(super) parameters: Vec<ParameterUse>,
+    pub(super) functions: Vec<Function>,
+    /// The node of every tensor that is not a parameter used as a weight.
+    pub(super) node_of: Vec<Option<usize>>,
+    /// Where the derivatives start.
+    pub(super) outputs: Vec<usize>,
+    /// Softmaxes at the end that were left out.
+    pub(super) cut: Vec<TensorId>,
+    /// Cells of all nodes.
+    pub(super) cells: usize,
+    /// Slopes of all links, one for every cell of their targets.
+    pub(super) slopes: usize,
+}
+
+/// Whether positions near borders are told from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Resolution {
+    /// One number a tensor, with the mean number of taps in bounds.
+    Mean,
+    /// A map wherever elements differ.
+    #[default]
+    Exact,
+}
+
+/// How far the law of a tensor's elements can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exactness {
+    /// Exact at every width.
+    Exact,
+    /// Exact for infinitely many channels.
+    MeanField,
+    /// An approximation.
+    Approximate,
+}
+
+impl Exactness {
+    /// The name used in bindings.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::MeanField => "mean-field",
+            Self::Approximate => "approximate",
+        }
+    }
+}
+
+/// A parameter and how it is used.
+#[derive(Debug, Clone)]
+pub struct ParameterUse {
+    /// The tensor.
+    pub tensor: TensorId,
+    /// What it is at its first place of use; `None` if it is not used.
+    pub role: Option<LinkRole>,
+    /// Edges into one target element where all taps are in bounds, at the first place of use.
+    pub fan_in: f64,
+    /// Edges from one source element, likewise.
+    pub fan_out: f64,
+    /// Number of elements.
+    pub elements: f64,
+    /// How many places it is used in.
+    pub uses: usize,
+}
+
+/// A tensor and the rule that it is computed by.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) tensor: TensorId,
+    pub(super) rule: Rule,
+    pub(super) links: Range<usize>,
+    /// Parameters that are added.
+    pub(super) biases: Vec<usize>,
+    pub(super) elements: f64,
+    /// Which cells are its own, and which share of its elements each of them has.
+    pub(super) cells: Range<usize>,
+    pub(super) shares: Vec<f64>,
+    /// Of a normaliser, the group of cells that each cell is normalised with.
+    pub(super) groups: Vec<u32>,
+    /// Positions that share weights; the rest of the elements are channels.
+    pub(super) positions: f64,
+    pub(super) exactness: Exactness,
+    /// Whether it is a normaliser over samples that takes away what samples have in common,
+    /// directly behind.
+    pub(super) is_centred_next: bool,
+}
+
+/// How the signal of a tensor follows from those it is computed from.
+#[derive(Debug, Clone)]
+pub(super) enum Rule {
+    Input,
+    /// Elements of a parameter that are data.
+    Parameter(usize),
+    /// A sum over links with weights of their own: affine, sum, move, average.
+    Combine {
+        cross: Cross,
+    },
+    /// A function of single elements, by its number.
+    Function(usize),
+    Product,
+    /// The largest of several tensors, or the smallest.
+    Maximum {
+        sign: f64,
+    },
+    /// The largest in a window; a function may come between it and the source of its link.
+    MaxPool {
+        after: Option<usize>,
+    },
+    BatchNorm {
+        epsilon: f64,
+        affine: Affine,
+        stored: Option<(usize, usize)>,
+    },
+    /// Layer norm, group norm and instance norm, with the channels and positions of a group.
+    GroupNorm {
+        epsilon: f64,
+        affine: Affine,
+        channels: f64,
+        positions: f64,
+    },
+    RmsNorm {
+        epsilon: f64,
+        affine: Affine,
+        group: f64,
+    },
+    /// Attention weights over `keys` keys; scores are `scale` times the product of a query and a
+    /// key of `features` features.
+    Attention(Scores),
+    /// The product of attention weights and values.
+    Mix {
+        scores: Scores,
+        width: f64,
+    },
+    /// The scores themselves.
+    Scores(Scores),
+    Softmax {
+        length: f64,
+    },
+    /// A product of two computed matrices, with the terms of each sum, and whether they run along
+    /// positions of the factors.
+    Matmul {
+        features: f64,
+        scale: f64,
+        along_positions: [bool; 2],
+    },
+    /// Rows of a table.
+    Embedding {
+        table: usize,
+    },
+    /// Indices of an embedding, through which nothing flows.
+    OneHot,
+}
+
+/// Which means of operands multiply in the mean square of their sum.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Cross {
+    /// Operands meet in the same element.
+    All,
+    /// Operands are at different positions of the same channel.
+    Positions,
+    /// Operands never meet.
+    None,
+}
+
+/// Scale and shift of a normaliser.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Affine {
+    pub(super) scale: Option<usize>,
+    pub(super) shift: Option<usize>,
+}
+
+/// How attention scores follow from queries and keys.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scores {
+    pub(super) query: usize,
+    pub(super) key: usize,
+    pub(super) features: f64,
+    pub(super) scale: f64,
+    pub(super) keys: f64,
+    pub(super) queries: f64,
+    /// A parameter that is added to the scores.
+    pub(super) bias: Option<usize>,
+}
+
+/// A link between two nodes.
+#[derive(Debug, Clone)]
+pub(super) struct DataLink {
+    pub(super) source: usize,
+    pub(super) operator: Operator,
+    /// How its ends join cell by cell, if either has several.
+    pub(super) map: Option<LinkMap>,
+    /// Where the slopes of the cells of its target begin.
+    pub(super) slopes: usize,
+}
+
+/// How the cells of two tensors join, and how many elements those of the target read.
+#[derive(Debug, Clone)]
+pub(super) struct LinkMap {
+    pub(super) cells: CellMap,
+    pub(super) reads: Vec<f64>,
+    pub(super) reads_of_positions: Vec<f64>,
+    pub(super) read_along_positions: Vec<f64>,
+    /// The share of the target's elements that each of its cells has.
+    pub(super) target_shares: Vec<f64>,
+    /// Of a window, the moments of the largest by cell of the target.
+    pub(super) largest: Vec<(f64, f64)>,
+}
+
+/// What a link does on the way.
+#[derive(Debug, Clone)]
+pub(super) enum Operator {
+    Weighted(Weighted),
+    Fixed(Fixed),
+    Window(PoolWindow),
+    /// One factor of a product of matrices, each element of which is in so many products.
+    Contracted {
+        from: f64,
+    },
+    /// Both ends have the same elements.
+    Same,
+}
+
+/// Independent weights, shared between positions.
+#[derive(Debug, Clone)]
+pub(super) struct Weighted {
+    pub(super) kernel: usize,
+    /// Edges between elements.
+    pub(super) edges: f64,
+    /// Edges into one target element, on average, and from one source element.
+    pub(super) into: f64,
+    pub(super) from: f64,
+    /// Of two positions of the target, the share of weights that both use.
+    pub(super) share: f64,
+    /// Covariance of derivatives between positions of the source, in proportion to the target.
+    pub(super) coherence: f64,
+    /// The sum over weights of `n^2 - n` where `n` is the number of positions a weight is used at.
+    pub(super) pairs: f64,
+    /// Whether positions of the source, as the weights see them, are those of its own.
+    pub(super) sees_positions: bool,
+}
+
+/// Given weights, such as those of a mean, or none at all.
+#[derive(Debug, Clone)]
+pub(super) struct Fixed {
+    /// How often, or minus how often, it is added.
+    pub(super) coefficient: f64,
+    /// Whether what an element reads is divided by the number of elements read.
+    pub(super) averages: bool,
+    /// Sums over the relations between positions, and over those between channels.
+    pub(super) positions: Sums,
+    pub(super) channels: Sums,
+    pub(super) source_positions: f64,
+    pub(super) target_positions: f64,
+    pub(super) source_channels: f64,
+    pub(super) target_channels: f64,
+    /// Whether positions become channels, so that they are not known as such behind.
+    pub(super) flattens: bool,
+}
+
+/// A window of which the largest element is taken.
+#[derive(Debug, Clone)]
+pub(super) struct PoolWindow {
+    /// Means over windows of the mean and the mean square of the largest of as many standard
+    /// normal variables as a window has elements.
+    pub(super) largest: (f64, f64),
+    /// The mean over windows of one over the number of their elements.
+    pub(super) inverse: f64,
+    /// Windows for every element of the source: how often each is the largest, on average.
+    pub(super) won: f64,
+    /// Pairs of positions of the source in different windows, and their mean probability of being
+    /// largest both, in proportion to all pairs.
+    pub(super) apart: f64,
+    pub(super) sees_positions: bool,
+}
+
+impl Program {
+    /// All parameters, in the order of declaration.
+    #[must_use]
+    pub fn parameters(&self) -> &[ParameterUse] {
+        &self.parameters
+    }
+
+    /// Softmaxes behind the last layer, which are left out: derivatives start before them.
+    #[must_use]
+    pub fn cut(&self) -> &[TensorId] {
+        &self.cut
+    }
+
+    /// Tensors with signals, in the order in which they are computed.
+    pub fn tensors(&self) -> impl Iterator<Item = TensorId> {
+        self.nodes.iter().map(|node| node.tensor)
+    }
+
+    /// How far the signal of a tensor can be trusted.
+    #[must_use]
+    pub fn exactness(&self, tensor: TensorId) -> Option<Exactness> {
+        let node = self.node_of.get(tensor.0).copied().flatten()?;
+        self.nodes.get(node).map(|node| node.exactness)
+    }
+
+    /// How many positions of a tensor share weights.
+    #[must_use]
+    pub fn positions(&self, tensor: TensorId) -> Option<f64> {
+        let node = self.node_of.get(tensor.0).copied().flatten()?;
+        self.nodes.get(node).map(|node| node.positions)
+    }
+}

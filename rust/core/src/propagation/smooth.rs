@@ -1,0 +1,443 @@
+//! Functions that are not piecewise linear, by quadrature: GELU, SiLU, tanh and the like.
+//!
+//! Moments of one value are integrals over panels that resolve both the normal density and the
+//! function. For the product of two, the function is expanded in Hermite polynomials: with `a_n` the
+//! coefficients, `E f(x) f(x')` is the sum of `a_n^2 c^n` over `n` where `c` is the correlation
+//! (Mehler's formula). Where the series converges too slowly, what both arguments have in common is
+//! integrated over last.
+
+use std::f64::consts::{FRAC_1_SQRT_2, PI};
+
+use super::moments::{Law, Moments};
+use super::normal::{density, means, nodes, panels};
+use super::sampled::Sampled;
+
+/// Terms of the expansion that are tried before it is given up.
+const TERMS: [usize; 2] = [64, 256];
+
+/// What may be left of a series, in proportion to its sum.
+const TOLERANCE: f64 = 1e-14;
+
+/// `sqrt(2 / pi)`.
+const TANH_GELU: f64 = 0.797_884_560_802_865_4;
+const SELU: (f64, f64) = (1.050_700_987_355_480_5, 1.673_263_242_354_377_2);
+
+/// A function of single elements.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Smooth {
+    /// `x` times the probability of a value below `x`.
+    Gelu,
+    /// The approximation of GELU by a hyperbolic tangent.
+    GeluTanh,
+    /// `x sigmoid(b x)`.
+    Silu(f64),
+    Sigmoid,
+    Tanh,
+    /// `ln(1 + exp(b x)) / b`.
+    Softplus(f64),
+    /// `x tanh(softplus(x))`.
+    Mish,
+    Exp,
+    /// `erf(b x)`.
+    Erf(f64),
+    /// `x`, or `a (exp(x / b) - 1)` below zero, times `scale`.
+    Elu {
+        scale: f64,
+        alpha: f64,
+        width: f64,
+    },
+    /// `x clip(x + 3, 0, 6) / 6`.
+    HardSwish,
+    /// `x / (1 + |x|)`.
+    Softsign,
+    /// `-softplus(-x)`.
+    LogSigmoid,
+    Square,
+    Sin,
+    Cos,
+    Atan,
+    /// Known by its values.
+    Sampled(Sampled),
+}
+
+impl Smooth {
+    pub(super) const fn selu() -> Self {
+        Self::Elu { scale: SELU.0, alpha: SELU.1, width: 1.0 }
+    }
+
+    /// Value and slope at `x`.
+    fn at(&self, x: f64) -> (f64, f64) {
+        match self {
+            Self::Gelu => {
+                let below = 0.5 * libm::erfc(-x * FRAC_1_SQRT_2);
+                (x * below, below + x * density(x))
+            }
+            Self::GeluTanh => {
+                let inner = TANH_GELU * (x + 0.044_715 * x * x * x);
+                let (t, slope) = (inner.tanh(), TANH_GELU * (1.0 + 3.0 * 0.044_715 * x * x));
+                let bump = if t.abs() < 1.0 { 0.5 * x * (1.0 - t * t) * slope } else { 0.0 };
+                (0.5 * x * (1.0 + t), 0.5 * (1.0 + t) + bump)
+            }
+            Self::Silu(b) => {
+                let s = sigmoid(b * x);
+                (x * s, s + b * x * s * sigmoid(-b * x))
+            }
+            Self::Sigmoid => {
+                let s = sigmoid(x);
+                (s, s * sigmoid(-x))
+            }
+            Self::Tanh => {
+                let t = x.tanh();
+                (t, 4.0 * sigmoid(2.0 * x) * sigmoid(-2.0 * x))
+            }
+            Self::Softplus(b) => (softplus(b * x) / b, sigmoid(b * x)),
+            Self::Mish => {
+                let t = softplus(x).tanh();
+                (x * t, t + x * (1.0 - t * t) * sigmoid(x))
+            }
+            Self::Exp => (x.exp(), x.exp()),
+            Self::Erf(b) => (libm::erf(b * x), 2.0 * b / PI.sqrt() * (-b * b * x * x).exp()),
+            Self::Elu { scale, alpha, width } => {
+                if x > 0.0 {
+                    (scale * x, *scale)
+                } else {
+                    let slope = scale * alpha / width * (x / width).exp();
+                    (scale * alpha * (x / width).exp_m1(), slope)
+                }
+            }
+            Self::HardSwish => {
+                let slope = if (-3.0..3.0).contains(&x) {
+                    (2.0 * x + 3.0) / 6.0
+                } else if x < 0.0 {
+                    0.0
+                } else {
+                    1.0
+                };
+                (x * (x + 3.0).clamp(0.0, 6.0) / 6.0, slope)
+            }
+            Self::Softsign => {
+                let size = 1.0 + x.abs();
+                (x / size, 1.0 / (size * size))
+            }
+            Self::LogSigmoid => (-softplus(-x), sigmoid(-x)),
+            Self::Square => (x * x, 2.0 * x),
+            Self::Sin => (x.sin(), x.cos()),
+            Self::Cos => (x.cos(), -x.sin()),
+            Self::Atan => (x.atan(), 1.0 / (1.0 + x * x)),
+            Self::Sampled(sampled) => sampled.at(x),
+        }
+    }
+
+    /// Where it is not smooth.
+    fn kinks(&self) -> &[f64] {
+        match self {
+            Self::HardSwish => &[-3.0, 3.0],
+            Self::Sampled(sampled) => sampled.kinks(),
+            _ => &[0.0],
+        }
+    }
+
+    /// Whether it never falls.
+    pub(super) fn is_monotone(&self) -> bool {
+        match self {
+            Self::Sigmoid
+            | Self::Tanh
+            | Self::Softplus(_)
+            | Self::Exp
+            | Self::Erf(_)
+            | Self::Softsign
+            | Self::LogSigmoid
+            | Self::Atan => true,
+            Self::Elu { scale, alpha, width } => *scale >= 0.0 && alpha / width >= 0.0,
+            Self::Sampled(sampled) => sampled.is_monotone(),
+            _ => false,
+        }
+    }
+
+    /// Slopes just below and above zero, and the value there.
+    pub(super) fn tangents(&self) -> (f64, f64, f64) {
+        let (value, _) = self.at(0.0);
+        (self.at(-f64::MIN_POSITIVE).1, self.at(f64::MIN_POSITIVE).1, value)
+    }
+
+    /// Slopes far on the left and on the right, if it comes near to lines through the origin in
+    /// proportion to them, and is not bounded.
+    pub(super) fn far_slopes(&self) -> Option<(f64, f64)> {
+        match self {
+            Self::Gelu | Self::GeluTanh | Self::Silu(_) | Self::Mish | Self::HardSwish => {
+                Some((0.0, 1.0))
+            }
+            Self::Softplus(b) => Some(if *b > 0.0 { (0.0, 1.0) } else { (1.0, 0.0) }),
+            Self::LogSigmoid => Some((1.0, 0.0)),
+            Self::Elu { scale, .. } => Some((0.0, *scale)),
+            _ => None,
+        }
+    }
+
+    /// Moments of the values; `kept` is the expansion used last, and is replaced if it does not fit.
+    pub(super) fn moments(&self, law: &Law, kept: &mut Option<Expansion>) -> Moments {
+        let deviation = law.variance.sqrt();
+        if deviation == 0.0 {
+            let (value, slope) = self.at(law.mean);
+            let slope = slope * slope;
+            return Moments { slope_square: slope, slope_pair: slope, ..Moments::constant(value) };
+        }
+        let expansion = match kept {
+            Some(known) if (known.mean, known.variance) == (law.mean, law.variance) => known,
+            _ => kept.insert(Expansion::new(self, law.mean, law.variance)),
+        };
+        let mut found = Moments {
+            mean: expansion.values[0],
+            square: expansion.square,
+            slope_square: expansion.slope_square,
+            ..Moments::default()
+        };
+        for (index, &correlation) in law.correlations.iter().enumerate() {
+            let before = law.correlations[..index].iter().position(|&one| one == correlation);
+            found.pairs[index] = match before {
+                Some(same) => found.pairs[same],
+                None => expansion.pair(self, correlation),
+            };
+        }
+        found.slope_pair = expansion.slope_pair(self, law.correlations[Law::POSITIONS]);
+        found
+    }
+}
+
+/// A function of one normal variable, and its coefficients in normalised Hermite polynomials.
+#[derive(Debug, Clone)]
+pub(crate) struct Expansion {
+    mean: f64,
+    variance: f64,
+    values: Vec<f64>,
+    square: f64,
+    slope_mean: f64,
+    slope_square: f64,
+    /// What the squares of the coefficients lack of the mean squares of value and slope.
+    missing: (f64, f64),
+}
+
+impl Expansion {
+    fn new(function: &Smooth, mean: f64, variance: f64) -> Self {
+        let deviation = variance.sqrt();
+        let places: Vec<f64> =
+            function.kinks().iter().map(|kink| (kink - mean) / deviation).collect();
+        let points = panels(&places, 1.0 / deviation);
+        let [value, square, slope_mean, slope_square] = means(&points, |z| {
+            let (value, slope) = function.at(mean + deviation * z);
+            [value, value * value, slope, slope * slope]
+        });
+        let missing = (square - value * value, slope_square - slope_mean * slope_mean);
+        let values = vec![value, deviation * slope_mean];
+        let mut expansion =
+            Self { mean, variance, values, square, slope_mean, slope_square, missing };
+        for terms in TERMS {
+            if expansion.is_complete(1.0) {
+                break;
+            }
+            expansion.extend(function, &points, terms);
+        }
+        expansion
+    }
+
+    /// Works out so many coefficients.
+    fn extend(&mut self, function: &Smooth, points: &[f64], terms: usize) {
+        let deviation = self.variance.sqrt();
+        self.values = vec![0.0; terms];
+        for (z, weight) in nodes(points) {
+            let value = weight * function.at(self.mean + deviation * z).0;
+            let (mut term, mut before) = (value, 0.0);
+            // Each polynomial follows from the two before it; both are carried times the value.
+            for (n, sum) in self.values.iter_mut().enumerate() {
+                *sum += term;
+                let n = n as f64;
+                (term, before) = ((z * term - n.sqrt() * before) / (n + 1.0).sqrt(), term);
+            }
+        }
+        self.measure();
+    }
+
+    /// Works out what the series lack.
+    fn measure(&mut self) {
+        let squares = self.values.iter().map(|a| a * a);
+        let slopes = self.values.iter().enumerate().map(|(n, a)| n as f64 * a * a);
+        self.missing = (
+            (self.square - squares.sum::<f64>()).abs(),
+            (self.slope_square - slopes.sum::<f64>() / self.variance).abs(),
+        );
+    }
+
+    /// Whether both series converge at this correlation.
+    fn is_complete(&self, correlation: f64) -> bool {
+        let last = correlation.abs().powi(self.values.len() as i32 - 1);
+        self.missing.0 * last <= TOLERANCE * self.square
+            && self.missing.1 * last <= TOLERANCE * self.slope_square
+    }
+
+    /// Mean product of the values at two arguments of this correlation.
+    fn pair(&self, function: &Smooth, correlation: f64) -> f64 {
+        if correlation == 0.0 {
+            self.values[0] * self.values[0]
+        } else if correlation >= 1.0 {
+            self.square
+        } else if self.is_complete(correlation) {
+            self.values.iter().rev().fold(0.0, |sum, a| sum * correlation + a * a)
+        } else {
+            self.double_integrals(function, correlation).0
+        }
+    }
+
+    /// Mean product of the slopes at two arguments of this correlation.
+    fn slope_pair(&self, function: &Smooth, correlation: f64) -> f64 {
+        if correlation == 0.0 {
+            self.slope_mean * self.slope_mean
+        } else if correlation >= 1.0 {
+            self.slope_square
+        } else if self.is_complete(correlation) {
+            let terms = self.values.iter().enumerate().skip(1).rev();
+            terms.fold(0.0, |sum, (n, a)| sum * correlation + n as f64 * a * a) / self.variance
+        } else {
+            self.double_integrals(function, correlation).1
+        }
+    }
+
+    /// Both, from the means over what each argument has of its own, given what they have in common.
+    fn double_integrals(&self, function: &Smooth, correlation: f64) -> (f64, f64) {
+        let deviation = self.variance.sqrt();
+        let sign = correlation.signum();
+        let common = deviation * correlation.abs().sqrt();
+        let own = deviation * (1.0 - correlation.abs()).max(0.0).sqrt();
+        let kinks = function.kinks();
+        let inner = |centre: f64| {
+            let places: Vec<f64> = kinks.iter().map(|kink| (kink - centre) / own).collect();
+            means(&panels(&places, 1.0 / own), |z| function.at(centre + own * z).into())
+        };
+        let places: Vec<f64> = kinks.iter().map(|kink| (kink - self.mean) / common).collect();
+        let mirrored = places.iter().map(|place| sign * place);
+        let places: Vec<f64> = places.iter().copied().chain(mirrored).collect();
+        let width = own.max(1.0f64.min(own.max(1e-3))) / common;
+        let [values, slopes] = means(&panels(&places, width), |z| {
+            let [value, slope] = inner(self.mean + common * z);
+            if sign > 0.0 {
+                [value * value, slope * slope]
+            } else {
+                let [other, opposite] = inner(self.mean - common * z);
+                [value * other, slope * opposite]
+            }
+        });
+        (values, slopes)
+    }
+}
+
+/// Expansions for all variances of a map whose means are zero, interpolated between Chebyshev nodes
+/// in the logarithm of the variance.
+pub(super) struct Expansions {
+    /// Middle and half length of the range of logarithms.
+    middle: f64,
+    half: f64,
+    nodes: Vec<Expansion>,
+}
+
+/// Numbers of nodes that are tried.
+const NODES: [usize; 3] = [9, 17, 33];
+
+impl Expansions {
+    /// `None` if means differ from zero, or so few nodes are not enough.
+    pub(super) fn new(function: &Smooth, laws: impl Iterator<Item = Law>) -> Option<Self> {
+        let (mut low, mut high) = (f64::INFINITY, 0.0f64);
+        for law in laws {
+            if law.mean != 0.0 {
+                return None;
+            }
+            if law.variance > 0.0 {
+                (low, high) = (low.min(law.variance), high.max(law.variance));
+            }
+        }
+        if low >= high {
+            return None;
+        }
+        let (middle, half) = (0.5 * (low * high).ln(), 0.5 * (high / low).ln());
+        NODES.into_iter().find_map(|count| {
+            let nodes = (0..count).map(|k| {
+                let x = (PI * (k as f64 + 0.5) / count as f64).cos();
+                let mut expansion = Expansion::new(function, 0.0, (middle + half * x).exp());
+                expansion.values.resize(TERMS[0], 0.0);
+                expansion
+            });
+            let table = Self { middle, half, nodes: nodes.collect() };
+            table.is_accurate(function).then_some(table)
+        })
+    }
+
+    /// Compares with what is right at a few places between nodes.
+    fn is_accurate(&self, function: &Smooth) -> bool {
+        [-1.0, -0.61, 0.17, 0.83].into_iter().all(|x: f64| {
+            let variance = (self.middle + self.half * x).exp();
+            let (found, right) = (self.at(variance), Expansion::new(function, 0.0, variance));
+            let near = |a: f64, b: f64, scale: f64| (a - b).abs() <= 1e-12 * scale;
+            let values = found.values.iter().zip(&right.values);
+            near(found.square, right.square, right.square)
+                && near(found.slope_square, right.slope_square, right.slope_square)
+                && values.into_iter().all(|(a, b)| near(*a, *b, right.square.sqrt()))
+        })
+    }
+
+    fn at(&self, variance: f64) -> Expansion {
+        let x = (variance.ln() - self.middle) / self.half;
+        let count = self.nodes.len();
+        let mut sum = Expansion {
+            mean: 0.0,
+            variance,
+            values: vec![0.0; self.nodes[0].values.len()],
+            square: 0.0,
+            slope_mean: 0.0,
+            slope_square: 0.0,
+            missing: (0.0, 0.0),
+        };
+        let mut total = 0.0;
+        for (k, node) in self.nodes.iter().enumerate() {
+            let angle = PI * (k as f64 + 0.5) / count as f64;
+            let distance = x - angle.cos();
+            if distance.abs() < 1e-14 {
+                return Expansion { variance, ..node.clone() };
+            }
+            let weight = angle.sin() / distance * if k % 2 == 0 { 1.0 } else { -1.0 };
+            total += weight;
+            for (sum, value) in sum.values.iter_mut().zip(&node.values) {
+                *sum += weight * value;
+            }
+            sum.square += weight * node.square;
+            sum.slope_mean += weight * node.slope_mean;
+            sum.slope_square += weight * node.slope_square;
+        }
+        let inverse = 1.0 / total;
+        sum.values.iter_mut().for_each(|value| *value *= inverse);
+        sum.square *= inverse;
+        sum.slope_mean *= inverse;
+        sum.slope_square *= inverse;
+        sum.measure();
+        sum
+    }
+
+    /// Moments of the values.
+    pub(super) fn moments(&self, function: &Smooth, law: &Law) -> Moments {
+        if law.variance > 0.0 {
+            function.moments(law, &mut Some(self.at(law.variance)))
+        } else {
+            function.moments(law, &mut None)
+        }
+    }
+}
+
+fn sigmoid(x: f64) -> f64 {
+    if x >= 0.0 {
+        1.0 / (1.0 + (-x).exp())
+    } else {
+        let e = x.exp();
+        e / (1.0 + e)
+    }
+}
+
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}

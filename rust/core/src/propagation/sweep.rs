@@ -1,0 +1,814 @@
+//! The sweep forwards: signals. And what a sweep leaves behind.
+//!
+//! A signal is the law of a tensor's elements over random weights, as far as second moments say it;
+//! behind a function it is taken to be normal. Rules are those of mean field theory: He et al.,
+//! *Delving deep into rectifiers*, 2015; Poole et al., *Exponential expressivity in deep neural
+//! networks through transient chaos*, 2016; Schoenholz et al., *Deep information propagation*, 2017;
+//! Yang et al., *A mean field theory of batch normalization*, 2019.
+
+use super::cells::Linear;
+use super::functions::Function;
+use super::moments::{Law, Moments};
+use super::program::{Affine, Cross, DataLink, LinkMap, Node, Operator, Program, Rule, Scores};
+use super::scaled::{Scaled, excess, power_of_four, power_of_two};
+use super::settings::{BatchNormMode, Elements, Settings};
+use super::signal::{BOTH, Gradient, POSITIONS, SAMPLES, Shifted, Signal};
+use super::smooth::{Expansion, Expansions};
+use crate::error::{Error, Result};
+use crate::network::TensorId;
+
+/// Cells of a map from which on moments of smooth functions are interpolated.
+const MANY_CELLS: usize = 24;
+
+/// Room for the numbers of a sweep, which holds them after it; to be used again and again.
+#[derive(Debug, Clone, Default)]
+pub struct Workspace {
+    pub(super) signals: Vec<Signal>,
+    pub(super) signal_exponents: Vec<i64>,
+    pub(super) gradients: Vec<Gradient>,
+    pub(super) gradient_exponents: Vec<i64>,
+    /// Whether a signal arrives at each node.
+    pub(super) alive: Vec<bool>,
+    /// By which factors each link multiplies mean squares and mean products of derivatives, for
+    /// every cell of its target.
+    pub(super) slopes: Vec<(f64, f64)>,
+    /// The expected squared gradient of each parameter, summed over its elements.
+    pub(super) parameters: Vec<Scaled>,
+    expansions: Vec<Option<Expansion>>,
+}
+
+/// What a sweep says of a tensor, on average over its elements.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TensorReading {
+    /// Mean of the elements, but for the factor `2^exponent` with the exponent of the mean square.
+    pub mean: f64,
+    /// Mean square; its exponent holds for the following products, too.
+    pub square: Scaled,
+    /// Mean product with the same element of another sample.
+    pub samples: f64,
+    /// Mean product with the element of the same channel at another position.
+    pub positions: f64,
+    /// Mean product with that of another sample.
+    pub both: f64,
+    /// Mean square of the derivatives.
+    pub gradient: Scaled,
+    /// Their correlation between positions.
+    pub coherence: f64,
+}
+
+/// Sends a signal through a network, and derivatives back.
+///
+/// # Errors
+/// [`Error::InvalidSetting`] if the settings do not fit the program, [`Error::OutOfDomain`] where
+/// a signal leaves what a formula can follow.
+pub fn propagate(
+    program: &Program,
+    settings: &Settings,
+    live: Option<&[bool]>,
+    workspace: &mut Workspace,
+) -> Result<()> {
+    let mut sweep = Sweep { program, settings, workspace, live };
+    sweep.prepare()?;
+    sweep.forward()?;
+    sweep.backward();
+    Ok(())
+}
+
+impl Workspace {
+    /// What the last sweep says of a tensor; `None` for one that is not in the program, or that no
+    /// signal arrived at.
+    #[must_use]
+    pub fn tensor(&self, program: &Program, tensor: TensorId) -> Option<TensorReading> {
+        let number = program.node_of.get(tensor.0).copied().flatten()?;
+        if !self.alive.get(number).copied().unwrap_or(false) {
+            return None;
+        }
+        let node = &program.nodes[number];
+        let signal = node.mean(&self.signals);
+        let gradient = node.mean(&self.gradients);
+        let exponent = self.signal_exponents[number];
+        Some(TensorReading {
+            mean: signal.mean,
+            square: Scaled { value: signal.square, exponent },
+            samples: signal.pairs[SAMPLES],
+            positions: signal.pairs[POSITIONS],
+            both: signal.pairs[BOTH],
+            gradient: Scaled { value: gradient.square, exponent: self.gradient_exponents[number] },
+            coherence: if gradient.square > 0.0 { gradient.pair / gradient.square } else { 0.0 },
+        })
+    }
+
+    /// The expected squared gradient of a parameter, summed over its elements, by its number.
+    #[must_use]
+    pub fn parameter(&self, number: usize) -> Scaled {
+        self.parameters.get(number).copied().unwrap_or_default()
+    }
+
+    /// The expected square of the derivatives of all outputs by all inputs.
+    #[must_use]
+    pub fn jacobian(&self, program: &Program) -> Scaled {
+        let mut sum = Scaled::default();
+        for (number, node) in program.nodes.iter().enumerate() {
+            if matches!(node.rule, Rule::Input) && self.alive[number] {
+                let gradient = node.mean(&self.gradients).square;
+                sum.add(Scaled::new(node.elements * gradient, self.gradient_exponents[number]));
+            }
+        }
+        sum
+    }
+}
+
+impl Node {
+    /// The mean over all elements.
+    pub(super) fn mean<T: Linear>(&self, values: &[T]) -> T {
+        let own = &values[self.cells.clone()];
+        if let [only] = own {
+            return *only;
+        }
+        let mut mean = T::default();
+        for (value, &share) in own.iter().zip(&self.shares) {
+            mean.add_times(value, share);
+        }
+        mean
+    }
+}
+
+pub(super) struct Sweep<'a> {
+    pub(super) program: &'a Program,
+    pub(super) settings: &'a Settings,
+    pub(super) workspace: &'a mut Workspace,
+    pub(super) live: Option<&'a [bool]>,
+}
+
+/// One exponent for the cells that follow.
+type Exponent = i64;
+
+impl Sweep<'_> {
+    fn prepare(&mut self) -> Result<()> {
+        let (program, settings) = (self.program, self.settings);
+        let inputs = program.nodes.iter().filter(|node| matches!(node.rule, Rule::Input)).count();
+        let fits = |given: usize, expected: usize, one: bool, what: &str| {
+            if given == expected || (one && given == 1) {
+                return Ok(());
+            }
+            Err(Error::InvalidSetting {
+                reason: format!("expected {expected} {what}, got {given}"),
+            })
+        };
+        fits(settings.parameters.len(), program.parameters.len(), false, "parameters")?;
+        fits(settings.inputs.len(), inputs, true, "laws of inputs")?;
+        fits(settings.seeds.len(), program.outputs.len(), true, "mean squares of derivatives")?;
+        if let Some(live) = self.live {
+            fits(live.len(), program.links.len(), false, "marks of links")?;
+        }
+        let workspace = &mut *self.workspace;
+        let nodes = program.nodes.len();
+        refill(&mut workspace.signals, program.cells, Signal::default());
+        refill(&mut workspace.signal_exponents, nodes, 0);
+        refill(&mut workspace.gradients, program.cells, Gradient::default());
+        refill(&mut workspace.gradient_exponents, nodes, 0);
+        refill(&mut workspace.alive, nodes, true);
+        refill(&mut workspace.slopes, program.slopes, (1.0, 1.0));
+        refill(&mut workspace.parameters, program.parameters.len(), Scaled::default());
+        workspace.expansions.resize(program.functions.len(), None);
+        Ok(())
+    }
+
+    pub(super) fn elements(&self, parameter: Option<usize>, absent: f64) -> Elements {
+        let absent = Elements { mean: absent, mean_square: absent };
+        parameter.map_or(absent, |number| self.settings.parameters[number])
+    }
+
+    pub(super) fn is_alive(&self, link: usize) -> bool {
+        self.live.is_none_or(|live| live[link])
+            && self.workspace.alive[self.program.links[link].source]
+    }
+
+    fn forward(&mut self) -> Result<()> {
+        let program = self.program;
+        let mut input = 0;
+        for (number, node) in program.nodes.iter().enumerate() {
+            let mut links = node.links.clone();
+            let alive = match node.rule {
+                Rule::Input | Rule::Parameter(_) => true,
+                Rule::Combine { .. } | Rule::Maximum { .. } => links.any(|l| self.is_alive(l)),
+                _ => links.all(|link| self.is_alive(link)),
+            };
+            self.workspace.alive[number] = alive;
+            if !alive {
+                continue;
+            }
+            let exponent = match &node.rule {
+                Rule::Input => {
+                    let laws = &self.settings.inputs;
+                    let law = laws[input.min(laws.len() - 1)];
+                    input += 1;
+                    self.fill(node, Signal::of_input(law))
+                }
+                &Rule::Parameter(parameter) => {
+                    self.fill(node, Signal::of_parameter(self.settings.parameters[parameter]))
+                }
+                Rule::Combine { cross } => self.combine(node, *cross),
+                &Rule::Function(function) => self.function(node, function)?,
+                Rule::Product => self.product(node),
+                Rule::Maximum { sign } => self.maximum(node, *sign),
+                Rule::MaxPool { after } => self.max_pool(node, *after)?,
+                Rule::BatchNorm { .. } | Rule::GroupNorm { .. } | Rule::RmsNorm { .. } => {
+                    self.normalise(node)
+                }
+                Rule::Attention(scores) => {
+                    let signal = self.attention(scores);
+                    self.fill(node, signal)
+                }
+                Rule::Mix { scores, .. } => self.mix(node, scores),
+                Rule::Scores(scores) => self.scores(node, scores),
+                Rule::Softmax { length } => self.softmax(node, *length),
+                Rule::Matmul { features, scale, along_positions } => {
+                    self.matmul(node, *features, *scale, *along_positions)
+                }
+                &Rule::Embedding { table } => {
+                    self.fill(node, Signal::of_table(self.settings.parameters[table]))
+                }
+                Rule::OneHot => self.fill(node, Signal::default()),
+            };
+            self.finish(number, node, exponent)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps numbers of a node at moderate size.
+    fn finish(&mut self, number: usize, node: &Node, exponent: Exponent) -> Result<()> {
+        let cells = &mut self.workspace.signals[node.cells.clone()];
+        let largest = cells.iter().map(|signal| signal.square).fold(0.0, f64::max);
+        let shift = excess(largest);
+        for signal in cells.iter_mut() {
+            if node.positions <= 1.0 {
+                *signal = signal.at_one_position();
+            }
+            *signal = signal.in_units_of(shift);
+            if !signal.is_finite() {
+                return Err(Error::OutOfDomain { tensor: node.tensor });
+            }
+        }
+        self.workspace.signal_exponents[number] = exponent + shift;
+        Ok(())
+    }
+
+    fn fill(&mut self, node: &Node, signal: Signal) -> Exponent {
+        self.workspace.signals[node.cells.clone()].fill(signal);
+        0
+    }
+
+    /// The cells of the source of a link, and of the node that it leads to.
+    fn ends(&mut self, node: &Node, link: &DataLink) -> (&[Signal], &mut [Signal]) {
+        let source = self.program.nodes[link.source].cells.clone();
+        let (before, after) = self.workspace.signals.split_at_mut(node.cells.start);
+        (&before[source], &mut after[..node.cells.len()])
+    }
+
+    fn exponent(&self, link: usize) -> Exponent {
+        self.workspace.signal_exponents[self.program.links[link].source]
+    }
+
+    fn combine(&mut self, node: &Node, cross: Cross) -> Exponent {
+        let program = self.program;
+        let mut exponent = None;
+        for link in node.links.clone().filter(|&link| self.is_alive(link)) {
+            let source = &program.nodes[program.links[link].source];
+            if self.workspace.signals[source.cells.clone()].iter().any(|one| one.square > 0.0) {
+                exponent = exponent.max(Some(self.exponent(link)));
+            }
+        }
+        let exponent = exponent.unwrap_or(0);
+        // Squares of the means of the operands, for the products of different ones.
+        let mut squares = Squares::default();
+        for number in node.links.clone() {
+            if !self.is_alive(number) {
+                continue;
+            }
+            let shift = exponent - self.exponent(number);
+            let link = &program.links[number];
+            let settings = self.settings;
+            let (from, to) = self.ends(node, link);
+            match &link.operator {
+                Operator::Weighted(weighted) => {
+                    let variance = settings.parameters[weighted.kernel].mean_square;
+                    let into = if link.map.is_some() { 1.0 } else { weighted.into };
+                    let [spread, shared] = [variance * into, variance * into * weighted.share];
+                    let term = |signal: &Signal| Signal {
+                        mean: 0.0,
+                        square: spread * signal.square,
+                        pairs: [
+                            spread * signal.pairs[SAMPLES],
+                            shared * signal.pairs[POSITIONS],
+                            shared * signal.pairs[BOTH],
+                        ],
+                    };
+                    let see =
+                        |signal: &Signal| signal.in_units_of(shift).seen(weighted.sees_positions);
+                    match &link.map {
+                        None => {
+                            for (to, from) in to.iter_mut().zip(from) {
+                                to.add_times(&term(&see(from)), 1.0);
+                            }
+                        }
+                        Some(map) => {
+                            let seen: Vec<Signal> = from.iter().map(see).collect();
+                            for (to, sum) in to.iter_mut().zip(map.cells.forward(&seen)) {
+                                to.add_times(&term(&sum), 1.0);
+                            }
+                        }
+                    }
+                }
+                Operator::Fixed(fixed) => {
+                    let parts = match &link.map {
+                        None => {
+                            for (at, (to, from)) in to.iter_mut().zip(from).enumerate() {
+                                let part = fixed.forward(&from.in_units_of(shift));
+                                squares.add(at, part.mean);
+                                to.add_times(&part, 1.0);
+                            }
+                            continue;
+                        }
+                        Some(map) => {
+                            let given: Vec<Signal> =
+                                from.iter().map(|one| one.in_units_of(shift)).collect();
+                            map.gather(fixed, &given)
+                        }
+                    };
+                    for (at, (to, part)) in to.iter_mut().zip(&parts).enumerate() {
+                        squares.add(at, part.mean);
+                        to.add_times(part, 1.0);
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.add_biases(node, exponent, &mut squares);
+        let share = match cross {
+            Cross::All => (1.0, 1.0),
+            Cross::Positions => (0.0, node.positions / (node.positions - 1.0)),
+            Cross::None => return exponent,
+        };
+        for (at, cell) in self.workspace.signals[node.cells.clone()].iter_mut().enumerate() {
+            let products = cell.mean * cell.mean - squares.at(at);
+            cell.square += share.0 * products;
+            cell.pairs[SAMPLES] += share.0 * products;
+            cell.pairs[POSITIONS] += share.1 * products;
+            cell.pairs[BOTH] += share.1 * products;
+        }
+        exponent
+    }
+
+    /// A bias is the same in all samples and at all positions.
+    fn add_biases(&mut self, node: &Node, exponent: Exponent, squares: &mut Squares) {
+        for &bias in &node.biases {
+            let Elements { mean, mean_square } = self.settings.parameters[bias];
+            let mean = mean * power_of_two(-exponent);
+            let square = mean_square * power_of_four(-exponent);
+            for (at, cell) in self.workspace.signals[node.cells.clone()].iter_mut().enumerate() {
+                squares.add(at, mean);
+                cell.add_times(&Signal { mean, square, pairs: [square; 3] }, 1.0);
+            }
+        }
+    }
+
+    fn function(&mut self, node: &Node, function: usize) -> Result<Exponent> {
+        let number = node.links.start;
+        let exponent = self.exponent(number);
+        let link = &self.program.links[number];
+        let (from, to) = self.ends(node, link);
+        to.copy_from_slice(from);
+        self.apply(node, function, exponent)
+    }
+
+    /// Applies a function to the cells of a node; slopes are kept with its first link.
+    fn apply(&mut self, node: &Node, function: usize, exponent: Exponent) -> Result<Exponent> {
+        let known = &self.program.functions[function];
+        let slopes = self.program.links[node.links.start].slopes;
+        let Workspace { signals, slopes: all, expansions, .. } = &mut *self.workspace;
+        let cells = &mut signals[node.cells.clone()];
+        let slopes = &mut all[slopes..slopes + cells.len()];
+        if exponent == 0 || known.is_homogeneous() {
+            let table = match known {
+                Function::Smooth(smooth) if cells.len() >= MANY_CELLS => {
+                    Expansions::new(smooth, cells.iter().map(Signal::law))
+                }
+                _ => None,
+            };
+            let mut last: Option<(Law, Moments)> = None;
+            for (cell, slope) in cells.iter_mut().zip(slopes) {
+                let law = cell.law();
+                let moments = match (&last, &table, known) {
+                    (Some((before, moments)), ..) if *before == law => *moments,
+                    (_, Some(table), Function::Smooth(smooth)) => table.moments(smooth, &law),
+                    _ => known.moments(&law, &mut expansions[function]),
+                };
+                last = Some((law, moments));
+                (*cell, *slope) = moments.parts();
+            }
+            return Ok(exponent);
+        }
+        // So near to zero, or so far from it, that only its tangents matter.
+        let out = Error::OutOfDomain { tensor: node.tensor };
+        let (limit, value) = known.limit(exponent < 0).ok_or(out)?;
+        for (cell, slope) in cells.iter_mut().zip(slopes) {
+            let moments = limit.moments(&cell.law(), &mut None);
+            (*cell, *slope) = moments.parts();
+            if value != 0.0 {
+                *cell = Signal { mean: value, ..Signal::ONE.scaled(1.0, value * value) };
+            }
+        }
+        Ok(if value == 0.0 { exponent } else { 0 })
+    }
+
+    /// The signal of a factor as it is after broadcasting, for every cell of the product.
+    pub(super) fn operand(&self, node: &Node, number: usize) -> Vec<Signal> {
+        let link = &self.program.links[number];
+        let from = &self.workspace.signals[self.program.nodes[link.source].cells.clone()];
+        match (&link.operator, &link.map) {
+            (Operator::Fixed(fixed), Some(map)) => map.gather(fixed, from),
+            (Operator::Fixed(fixed), None) => {
+                vec![fixed.forward(&from[0]); node.cells.len()]
+            }
+            _ => from.to_vec(),
+        }
+    }
+
+    fn product(&mut self, node: &Node) -> Exponent {
+        let mut exponent = 0;
+        self.workspace.signals[node.cells.clone()].fill(Signal::ONE);
+        for link in node.links.clone() {
+            exponent += self.exponent(link);
+            if node.cells.len() == 1 && matches!(self.program.links[link].operator, Operator::Same)
+            {
+                let source = &self.program.nodes[self.program.links[link].source];
+                let factor = self.workspace.signals[source.cells.start];
+                let cell = &mut self.workspace.signals[node.cells.start];
+                *cell = cell.times(&factor);
+                continue;
+            }
+            let factors = self.operand(node, link);
+            let cells = &mut self.workspace.signals[node.cells.clone()];
+            for (cell, factor) in cells.iter_mut().zip(&factors) {
+                *cell = cell.times(factor);
+            }
+        }
+        exponent
+    }
+
+    /// The largest of several, two at a time.
+    fn maximum(&mut self, node: &Node, sign: f64) -> Exponent {
+        let links: Vec<usize> = node.links.clone().filter(|&link| self.is_alive(link)).collect();
+        let exponent = links.iter().map(|&link| self.exponent(link)).max().unwrap_or(0);
+        let operands: Vec<Vec<Signal>> = links
+            .iter()
+            .map(|&link| {
+                let shift = exponent - self.exponent(link);
+                let operand = self.operand(node, link);
+                operand.iter().map(|one| one.in_units_of(shift).scaled(sign, 1.0)).collect()
+            })
+            .collect();
+        for at in 0..node.cells.len() {
+            let mut largest = operands[0][at];
+            for (index, operand) in operands.iter().enumerate().skip(1) {
+                let (next, first, second) = largest.or(&operand[at]);
+                for &link in &links[..index] {
+                    let slopes = &mut self.workspace.slopes[self.program.links[link].slopes + at];
+                    *slopes = (slopes.0 * first.0, slopes.1 * first.1);
+                }
+                self.workspace.slopes[self.program.links[links[index]].slopes + at] = second;
+                largest = next;
+            }
+            self.workspace.signals[node.cells.start + at] = largest.scaled(sign, 1.0);
+        }
+        exponent
+    }
+
+    fn max_pool(&mut self, node: &Node, after: Option<usize>) -> Result<Exponent> {
+        let number = node.links.start;
+        let exponent = self.exponent(number);
+        let link = &self.program.links[number];
+        let Operator::Window(window) = &link.operator else { return Ok(exponent) };
+        let (from, to) = self.ends(node, link);
+        match &link.map {
+            None => to[0] = from[0].largest(window, window.largest),
+            Some(map) => {
+                let sums = map.cells.forward(from);
+                for (at, (to, sum)) in to.iter_mut().zip(&sums).enumerate() {
+                    let reads = map.reads[at];
+                    let inverse = if reads > 0.0 { 1.0 / reads } else { 0.0 };
+                    *to = sum.scaled(inverse, inverse).largest(window, map.largest[at]);
+                }
+            }
+        }
+        match after {
+            Some(function) => self.apply(node, function, exponent),
+            None => Ok(exponent),
+        }
+    }
+
+    /// Batch, layer, group and RMS norm: what is taken off depends on the norm, and the mean of
+    /// what is left over a group is what it is divided by.
+    fn normalise(&mut self, node: &Node) -> Exponent {
+        let number = node.links.start;
+        let exponent = self.exponent(number);
+        let link = &self.program.links[number];
+        let program = self.program;
+        let unit = power_of_four(-exponent);
+        let (affine, epsilon, factor) = match &node.rule {
+            Rule::BatchNorm { epsilon, affine, .. } => (affine, *epsilon, 1.0),
+            Rule::GroupNorm { epsilon, affine, channels, positions } => {
+                (affine, *epsilon, 1.0 - 2.0 / (channels * positions))
+            }
+            Rule::RmsNorm { epsilon, affine, group } => (affine, *epsilon, 1.0 - 1.0 / group),
+            _ => return exponent,
+        };
+        let factor = factor.max(0.0);
+        let affine = self.affine(*affine);
+        let stored = self.stored(&node.rule, exponent);
+        let whole = program.nodes[link.source].mean(&self.workspace.signals);
+        let (from, to) = self.ends(node, link);
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = match (&node.rule, stored) {
+                (_, Some((mean, square, _))) => {
+                    let fixed = 2.0 * from.mean * mean - square;
+                    from.less(from.mean - mean, [fixed; 4])
+                }
+                (Rule::BatchNorm { .. }, None) => from.less(0.0, [from.pairs[BOTH]; 4]),
+                (Rule::GroupNorm { channels, positions, .. }, None) => {
+                    let middle = if *positions > 1.0 { &whole } else { from };
+                    from.less(0.0, middle.means_of_groups(*channels, *positions))
+                }
+                _ => *from,
+            };
+        }
+        let variances: Vec<f64> = match stored {
+            Some((_, _, variance)) => vec![variance; to.len()],
+            None => node.means_over_groups(to),
+        };
+        let slopes = link.slopes;
+        for at in 0..node.cells.len() {
+            let cell = &mut self.workspace.signals[node.cells.start + at];
+            let variance = variances[at] + epsilon * unit;
+            let (normalised, gain) = cell.normalised(variance, affine);
+            *cell = normalised;
+            self.workspace.slopes[slopes + at] = (factor * gain, factor * gain);
+        }
+        0
+    }
+
+    pub(super) fn affine(&self, affine: Affine) -> Shifted {
+        Shifted { scale: self.elements(affine.scale, 1.0), shift: self.elements(affine.shift, 0.0) }
+    }
+
+    /// Mean and mean square of the running means, and the mean of the running variances, if a
+    /// batch norm takes them.
+    fn stored(&self, rule: &Rule, exponent: Exponent) -> Option<(f64, f64, f64)> {
+        let Rule::BatchNorm { stored: Some((mean, variance)), .. } = rule else { return None };
+        if self.settings.batch_norm == BatchNormMode::Batch {
+            return None;
+        }
+        let mean = self.settings.parameters[*mean];
+        let variance = self.settings.parameters[*variance].mean;
+        let (unit, square) = (power_of_two(-exponent), power_of_four(-exponent));
+        Some((mean.mean * unit, mean.mean_square * square, variance * square))
+    }
+
+    /// The variance of the scores of one query between its keys, and its covariances with those in
+    /// another sample, of another query, and both.
+    fn score_variances(&self, scores: &Scores) -> [f64; 4] {
+        let signal = |number: usize| {
+            let unit = power_of_four(self.workspace.signal_exponents[number]);
+            let Signal { square, pairs, .. } =
+                self.program.nodes[number].mean(&self.workspace.signals);
+            [square, pairs[SAMPLES], pairs[POSITIONS], pairs[BOTH]].map(|product| product * unit)
+        };
+        let (query, key) = (signal(scores.query), signal(scores.key));
+        let gain = scores.features * scores.scale * scores.scale;
+        let bias = self.elements(scores.bias, 0.0).mean_square;
+        let within = |query: f64, same: f64, apart: f64| gain * query * (same - apart).max(0.0);
+        [
+            within(query[0], key[0], key[2]) + bias,
+            within(query[1], key[1], key[3]) + bias,
+            within(query[2], key[0], key[2]),
+            within(query[3], key[1], key[3]),
+        ]
+    }
+
+    /// Sums over keys of mean products of weights, as if scores were normal and their number large.
+    pub(super) fn weight_products(&self, scores: &Scores) -> [f64; 4] {
+        self.score_variances(scores).map(|t| (t.exp() / scores.keys).min(1.0))
+    }
+
+    fn attention(&self, scores: &Scores) -> Signal {
+        let [square, samples, positions, both] =
+            self.weight_products(scores).map(|sum| sum / scores.keys);
+        Signal { mean: 1.0 / scores.keys, square, pairs: [samples, positions, both] }
+    }
+
+    /// The mean signal of the source of a link.
+    pub(super) fn source(&self, number: usize) -> (Signal, Exponent) {
+        let source = &self.program.nodes[self.program.links[number].source];
+        (source.mean(&self.workspace.signals), self.exponent(number))
+    }
+
+    fn scores(&mut self, node: &Node, scores: &Scores) -> Exponent {
+        let mean = |number: usize| self.program.nodes[number].mean(&self.workspace.signals);
+        let (query, key) = (mean(scores.query), mean(scores.key));
+        let gain = scores.features * scores.scale * scores.scale;
+        let exponent = self.workspace.signal_exponents[scores.query]
+            + self.workspace.signal_exponents[scores.key];
+        // Positions of scores are those of the query.
+        let signal = Signal {
+            mean: scores.features * scores.scale * query.mean * key.mean,
+            square: gain * query.square * key.square,
+            pairs: [
+                gain * query.pairs[SAMPLES] * key.pairs[SAMPLES],
+                gain * query.pairs[POSITIONS] * key.square,
+                gain * query.pairs[BOTH] * key.pairs[SAMPLES],
+            ],
+        };
+        self.fill(node, signal);
+        exponent
+    }
+
+    fn mix(&mut self, node: &Node, scores: &Scores) -> Exponent {
+        let (value, exponent) = self.source(node.links.start + 1);
+        let [own, samples, positions, both] = self.weight_products(scores);
+        let [of_samples, apart, of_both] = value.pairs;
+        let (varies, sampled) = (value.square - apart, of_samples - of_both);
+        let signal = Signal {
+            mean: value.mean,
+            square: own * varies + apart,
+            pairs: [
+                samples * sampled + of_both,
+                positions * varies + apart,
+                both * sampled + of_both,
+            ],
+        };
+        self.fill(node, signal);
+        exponent
+    }
+
+    fn softmax(&mut self, node: &Node, length: f64) -> Exponent {
+        let number = node.links.start;
+        let unit = power_of_four(self.exponent(number));
+        let link = &self.program.links[number];
+        let (from, to) = self.ends(node, link);
+        let mut slopes = Vec::with_capacity(to.len());
+        for (to, from) in to.iter_mut().zip(from) {
+            let mean = from.mean * from.mean;
+            let product = |pair: f64| (((pair - mean) * unit).exp() / length).min(1.0) / length;
+            let square = product(from.square);
+            *to = Signal { mean: 1.0 / length, square, pairs: from.pairs.map(product) };
+            slopes.push((square, to.pairs[POSITIONS]));
+        }
+        self.workspace.slopes[link.slopes..link.slopes + slopes.len()].copy_from_slice(&slopes);
+        0
+    }
+
+    fn matmul(
+        &mut self,
+        node: &Node,
+        features: f64,
+        scale: f64,
+        along_positions: [bool; 2],
+    ) -> Exponent {
+        let (first, one) = self.source(node.links.start);
+        let (second, other) = self.source(node.links.start + 1);
+        let square = scale * scale;
+        // Terms of a sum are products at other positions, or in other channels.
+        let apart = |signal: &Signal, along: bool, both: bool| match (along, both) {
+            (true, false) => signal.pairs[POSITIONS],
+            (true, true) => signal.pairs[BOTH],
+            (false, _) => signal.mean * signal.mean,
+        };
+        let others = features * (features - 1.0);
+        let product = |a: f64, b: f64, both: bool| {
+            let terms =
+                apart(&first, along_positions[0], both) * apart(&second, along_positions[1], both);
+            square * (features * a * b + others * terms)
+        };
+        let signal = Signal {
+            mean: scale * features * first.mean * second.mean,
+            square: product(first.square, second.square, false),
+            pairs: [
+                product(first.pairs[SAMPLES], second.pairs[SAMPLES], true),
+                product(first.pairs[POSITIONS], second.pairs[POSITIONS], false),
+                product(first.pairs[BOTH], second.pairs[BOTH], true),
+            ],
+        };
+        self.fill(node, signal);
+        one + other
+    }
+}
+
+/// Sums of squares, for every cell.
+#[derive(Default)]
+struct Squares(smallvec::SmallVec<[f64; 1]>);
+
+impl Squares {
+    fn add(&mut self, cell: usize, mean: f64) {
+        if mean != 0.0 {
+            if self.0.len() <= cell {
+                self.0.resize(cell + 1, 0.0);
+            }
+            self.0[cell] += mean * mean;
+        }
+    }
+
+    fn at(&self, cell: usize) -> f64 {
+        self.0.get(cell).copied().unwrap_or(0.0)
+    }
+}
+
+fn refill<T: Clone>(values: &mut Vec<T>, length: usize, value: T) {
+    values.clear();
+    values.resize(length, value);
+}
+
+impl Moments {
+    /// The signal of the values, and the slopes.
+    fn parts(&self) -> (Signal, (f64, f64)) {
+        let signal = Signal { mean: self.mean, square: self.square, pairs: self.pairs };
+        (signal, (self.slope_square, self.slope_pair))
+    }
+}
+
+impl Signal {
+    /// Mean products of the mean of a group with itself, and with those of the same group in
+    /// another sample, at another position, and both.
+    fn means_of_groups(&self, channels: f64, positions: f64) -> [f64; 4] {
+        let [samples, other, both] = self.pairs;
+        let between_channels = (1.0 - 1.0 / channels) * self.mean * self.mean;
+        let product = |same: f64, apart: f64| {
+            (same / positions + (1.0 - 1.0 / positions) * apart) / channels + between_channels
+        };
+        let (own, sampled) = (product(self.square, other), product(samples, both));
+        if positions > 1.0 {
+            // A group over positions has one mean for all of them.
+            [own, sampled, own, sampled]
+        } else {
+            [own, sampled, product(other, other), product(both, both)]
+        }
+    }
+}
+
+impl Node {
+    /// For every cell the mean of the mean squares of its group.
+    fn means_over_groups(&self, cells: &[Signal]) -> Vec<f64> {
+        if let [only] = cells {
+            return vec![only.square];
+        }
+        let groups = self.groups.iter().max().map_or(0, |&last| last as usize + 1);
+        let (mut sums, mut shares) = (vec![0.0; groups], vec![0.0; groups]);
+        for ((cell, &share), &group) in cells.iter().zip(&self.shares).zip(&self.groups) {
+            sums[group as usize] += share * cell.square;
+            shares[group as usize] += share;
+        }
+        self.groups.iter().map(|&group| sums[group as usize] / shares[group as usize]).collect()
+    }
+}
+
+impl LinkMap {
+    /// What every cell of the target gets through given weights.
+    fn gather(&self, fixed: &super::program::Fixed, given: &[Signal]) -> Vec<Signal> {
+        let sums = self.cells.forward(given);
+        let means: Vec<f64> = given.iter().map(|one| one.mean * one.mean).collect();
+        let products = self.cells.forward(&means);
+        let is_identity = fixed.is_identity();
+        let coverage = fixed.coverage();
+        sums.iter()
+            .enumerate()
+            .map(|(at, sum)| {
+                let (reads, along) = (self.reads[at], self.reads_of_positions[at]);
+                if reads == 0.0 {
+                    return Signal::default();
+                }
+                if is_identity {
+                    return sum.scaled(fixed.coefficient, fixed.coefficient * fixed.coefficient);
+                }
+                let weight = fixed.coefficient / if fixed.averages { reads } else { 1.0 };
+                let square = weight * weight;
+                let [samples, apart, both] = sum.pairs;
+                let independent = (reads - along) * products[at];
+                let own = square * (sum.square + (along - 1.0) * apart + independent);
+                let sampled = square * (samples + (along - 1.0) * both + independent);
+                let local = sum.scaled(1.0 / reads, 1.0 / reads);
+                let between = |same: f64, apart: f64| {
+                    fixed.between(&local, same, apart).map(|product| product / coverage)
+                };
+                Signal {
+                    mean: weight * sum.mean,
+                    square: own,
+                    pairs: [
+                        sampled,
+                        between(local.square, local.pairs[POSITIONS]).unwrap_or(own),
+                        between(local.pairs[SAMPLES], local.pairs[BOTH]).unwrap_or(sampled),
+                    ],
+                }
+            })
+            .collect()
+    }
+}
