@@ -32,6 +32,7 @@ from unrolled.errors import (
     TheoryDomainError,
     UnknownModelError,
     UnknownNameError,
+    UnknownOperationError,
     UnrolledError,
     UnsupportedOperatorError,
 )
@@ -85,6 +86,7 @@ __all__ = [
     "TheoryDomainError",
     "UnknownModelError",
     "UnknownNameError",
+    "UnknownOperationError",
     "UnrolledError",
     "UnsupportedOperatorError",
     "__version__",
@@ -104,7 +106,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Functions of importers, whose rules are read when they are first used."""
+    """What is imported when it is first used: functions of importers, and the theory."""
+    if name == "theory":
+        from importlib import import_module
+
+        return import_module("unrolled.theory")
     if name in ("from_jax", "from_keras", "from_onnx", "from_torch"):
         from importlib import import_module
 

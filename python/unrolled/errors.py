@@ -104,10 +104,6 @@ class UnknownOperationError(UnrolledError, ValueError):
         self.tensors = dict(tensors)
 
 
-class TheoryDomainError(InvalidArgumentError):
-    """Arguments, or a signal, out of the domain in which a formula holds."""
-
-
 class NothingToCountError(UnrolledError, ValueError):
     """A network or graph has no parameter, or no parameter with a context."""
 
