@@ -112,7 +112,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Functions of importers, whose rules are read when they are first used."""
+    """What is imported when it is first used: functions of importers, and the theory."""
+    if name == "theory":
+        from importlib import import_module
+
+        return import_module("unrolled.theory")
     if name in ("from_jax", "from_keras", "from_onnx", "from_torch"):
         from importlib import import_module
 
