@@ -500,7 +500,7 @@ def propagate(
     >>> print(f"{p.jacobian:.1e}")
     1.1e-13
     """
-    network = resolve(model, inputs=inputs, size=size)
+    network = resolve(model, inputs=inputs, size=size, operations=True)
     if not isinstance(network, Network):
         raise InvalidArgumentError(
             f"a signal needs a model made of tensors, which {described(model)} is not"
