@@ -28,12 +28,12 @@ from unrolled.ensemble.sweeps import peaks_table
 from unrolled.errors import InvalidArgumentError
 from unrolled.printable import printable
 from unrolled.show import tables
+from unrolled.show.formats import json_value
 from unrolled.spectrum.catalogue import RANKED
 
 __all__ = ["main"]
 
 FRAMEWORKS = ["onnx", "keras", "torch", "jax"]
-LARGEST_JSON_INTEGER = 1 << 53
 MOST_TEMPERATURES = 10_000
 """A table of more would take minutes to draw, and memory in proportion."""
 
@@ -383,12 +383,3 @@ def json_text(objects: list[dict[str, Any]]) -> str:
     """JSON in printable ASCII, whatever the strings hold."""
     text = json.dumps(objects, indent=2, allow_nan=False)
     return text.replace("\x7f", "\\u007f")  # The one control character that JSON leaves as it is.
-
-
-def json_value(value: str | int | float | None) -> str | int | float | None:
-    """Integers that a double cannot hold become strings; what is not finite becomes null."""
-    if isinstance(value, int) and abs(value) > LARGEST_JSON_INTEGER:
-        return tables.decimal_digits(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
