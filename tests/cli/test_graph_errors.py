@@ -165,3 +165,11 @@ def test_a_signal_ends_a_long_count_without_a_traceback(tmp_path):
     assert process.returncode == 130
     assert output == ""
     assert "Traceback" not in errors
+
+
+def test_names_too_long_for_a_message_are_cut(tmp_path):
+    long = "n" * 100_000
+    for rows in ([(long, "b"), ("b", long)], [(long, "")], [("a", "b", long)]):
+        result = invoke("analyze", write(tmp_path / "edges.csv", rows, header="source,target"))
+        assert result.exit_code == 2
+        assert len(result.stderr) < 2100

@@ -76,9 +76,7 @@ def test_public_function_has_an_example(name: str) -> None:
     assert any(found.examples for found in finder.find(getattr(unrolled, name), name))
 
 
-@pytest.mark.parametrize(
-    "page", PAGES_WITH_EXAMPLES, ids=lambda page: str(page.relative_to(ROOT))
-)
+@pytest.mark.parametrize("page", PAGES_WITH_EXAMPLES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_examples_of_page_print_what_they_say(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

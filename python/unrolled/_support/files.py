@@ -70,7 +70,11 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     mode = os.fstat(stream.fileno()).st_mode
     if not stat.S_ISREG(mode):
         stream.close()
-        raise OSError(errno.EINVAL, f"it is no regular file but a {_kind(mode)}", os.fspath(path))
+        raise OSError(
+            errno.EINVAL,
+            f"it is a {_kind(mode)}; copy what it has into a file first",
+            os.fspath(path),
+        )
     return stream
 
 
@@ -93,7 +97,9 @@ def read_bytes(path: str | os.PathLike[str], most: int) -> bytes:
 def _kind(mode: int) -> str:
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         return "device"
-    return "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "file of its own"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    return "pipe" if stat.S_ISFIFO(mode) else "socket"
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

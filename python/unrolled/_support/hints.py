@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-__all__ = ["described", "did_you_mean", "listed", "shortened"]
+__all__ = ["described", "did_you_mean", "listed", "out_of_memory", "shortened"]
 
 LONGEST_DESCRIPTION = 100
 MOST_LISTED = 12
@@ -46,6 +46,14 @@ def listed(values: Sequence[object], most: int = MOST_LISTED) -> str:
     """
     shown = ", ".join([shortened(str(value)) for value in islice(values, most)])
     return shown if len(values) <= most else f"{shown}, ... ({len(values):,} in all)"
+
+
+def out_of_memory(source: str) -> str:
+    """What to say, and advise, where memory runs out while something is read."""
+    return (
+        f"{source}: there is not enough memory to read it; free some, raise the limit of the "
+        "process, or give something smaller"
+    )
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -108,7 +108,7 @@ def analyze_command(
     chosen = model_options_of(options)
     chosen.check([name])
     check_figure(plot)
-    with progress_bar(f"Counting {name}") as progress:
+    with progress_bar(f"Counting {os.path.basename(name)}") as progress:
         model = resolve_name(name, chosen, threads=threads, mmap=mmap, progress=progress)
         analysis = analyze(model, exact=not log_space, threads=threads, progress=progress)
     if plot is not None:
@@ -253,7 +253,7 @@ def thermo_command(
     chosen = model_options_of(options)
     chosen.check([name])
     check_figure(plot)
-    with progress_bar(f"Counting {name}") as progress:
+    with progress_bar(f"Counting {os.path.basename(name)}") as progress:
         model = resolve_name(name, chosen, threads=threads, mmap=mmap, progress=progress)
         analysis = analyze(model, exact=not log_space, threads=threads, progress=progress)
     ensemble = Ensemble.from_counts(analysis, unit=unit)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from unrolled import _core
 from unrolled._support import files
 from unrolled._support.arguments import Progress, checked_name
+from unrolled._support.hints import out_of_memory
 from unrolled.errors import (
     GraphFileError,
     InvalidGraphError,
@@ -84,6 +85,8 @@ def load(
             return _load(path, stream, mmap, watched)
         except (GraphFileError, MemoryLimitError):
             raise
+        except MemoryError as error:
+            raise MemoryLimitError(out_of_memory(path)) from error
         # Reading what is not there, or is something else, fails in many ways.
         except Exception as error:
             if watched is not None and watched.error is not None:

@@ -12,8 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from unrolled._support.arguments import Progress
+from unrolled._support.files import open_regular
+from unrolled._support.hints import out_of_memory
 from unrolled._support.optional import import_optional
-from unrolled.errors import CycleError, GraphFileError, InvalidArgumentError, InvalidGraphError
+from unrolled.errors import (
+    CycleError,
+    GraphFileError,
+    InvalidArgumentError,
+    InvalidGraphError,
+    MemoryLimitError,
+)
 from unrolled.graph.edge_tables import read_table
 from unrolled.graph.graph import Graph
 from unrolled.graph.networkx_files import READERS, read_with_networkx
@@ -45,6 +53,8 @@ def read_graph(
         `mmap` for a file that was not written by `Graph.save`.
     MissingPackageError
         A ``.dot`` file without pydot, or a matrix of SciPy without SciPy.
+    MemoryLimitError
+        More edges than there is memory for.
     """
     path = Path(name)
     suffix = path.suffix.lower()
@@ -53,7 +63,7 @@ def read_graph(
             f"{path}: only the edges of an .npz file can stay where they are"
         )
     try:
-        _check_regular(path)
+        open_regular(path).close()
         with _naming(path):
             if suffix in SEPARATORS:
                 return read_table(path, SEPARATORS[suffix], threads, progress)
@@ -65,13 +75,11 @@ def read_graph(
                 return Graph.load(path, mmap=mmap, progress=progress)
     except OSError as error:
         raise GraphFileError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except MemoryLimitError:
+        raise
+    except MemoryError as error:
+        raise MemoryLimitError(out_of_memory(str(path))) from error
     raise GraphFileError(f"{path}: expected a file that ends with {', '.join(SUFFIXES)}")
-
-
-def _check_regular(path: Path) -> None:
-    """Refuse a device or a pipe, which might be read for ever."""
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise GraphFileError(f"{path}: is a device or a pipe; copy what it has into a file first")
 
 
 @contextmanager

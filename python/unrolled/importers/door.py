@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from unrolled._support.hints import shortened
+from unrolled._support.hints import out_of_memory, shortened
 from unrolled.errors import InvalidModelError, InvalidNetworkError, MemoryLimitError
 
 __all__ = ["Door", "reading"]
@@ -106,9 +106,6 @@ def reading(source: str) -> Iterator[None]:
     except MemoryLimitError:
         raise
     except MemoryError as error:
-        raise MemoryLimitError(
-            f"{source}: there is not enough memory to read it; free some, raise the limit of the "
-            "process, or export the model with fewer constants or smaller inputs"
-        ) from error
+        raise MemoryLimitError(out_of_memory(source)) from error
     except RecursionError:
         raise InvalidModelError(f"{source}: it is nested too deeply") from None

@@ -302,3 +302,26 @@ def test_embedding_is_a_product_with_a_one_hot_row() -> None:
     assert exact(row)["t"].tolist() == [[1, 1, 0]] * 7
     hot = from_jax(lambda p, ids: jax.nn.one_hot(ids, 7) @ p["t"], {"t": shaped(7, 3)}, ids)
     assert np.all(exact(hot)["t"] == 10)
+
+
+LOG_SUM_EXP: dict[str, Callable[[Any], Any]] = {
+    "jax.nn": lambda x: jax.nn.logsumexp(x, axis=-1),
+    "axis kept": lambda x: jax.nn.logsumexp(x, axis=0, keepdims=True),
+    "over all": lambda x: jax.scipy.special.logsumexp(x),
+    "scaled": lambda x: jax.nn.logsumexp(x, axis=-1, b=2.0),
+    "of the negative": lambda x: -jax.nn.logsumexp(-x, axis=-1),
+}
+SUMMED = {"axis kept": lambda x: x.sum(0), "over all": jnp.sum}
+
+
+@pytest.mark.parametrize("semantics", ["value", "dependency"])
+@pytest.mark.parametrize("name", LOG_SUM_EXP)
+def test_log_sum_exp_is_one_reduction(name: str, semantics: Any) -> None:
+    form = SUMMED.get(name, lambda x: x.sum(-1))
+    assert_counts(of_x(LOG_SUM_EXP[name]), X, of_x(form), semantics=semantics)
+
+
+@pytest.mark.parametrize("function", [jnp.logaddexp, jnp.logaddexp2, jnp.hypot])
+def test_functions_of_two_tensors_that_are_written_out(function: Any) -> None:
+    params = {"x": shaped(4, 6), "y": shaped(6)}
+    assert_counts(lambda p: function(p["x"], p["y"]), params, lambda p: p["x"] + p["y"])

@@ -202,6 +202,9 @@ def _names(graph: Any) -> Iterator[Any]:
         yield from [tensor.name for tensor in graph.initializer]
         yield from [tensor.values.name for tensor in graph.sparse_initializer]
         yield from [value.name for value in (*graph.input, *graph.output, *graph.value_info)]
+        for tensor in graph.initializer:
+            for entry in tensor.external_data:
+                yield from (entry.key, entry.value)
     else:
         yield from (graph.domain, *graph.input, *graph.output)
     for node in graph.node:

@@ -310,7 +310,7 @@ class Elementwise(Movement):
             return x
         node = x.node
         whole = (Value(node, node.shape, function=x.function),)
-        if statistic is not None:
+        if statistic is not None and self.operations:
             normaliser = _normaliser(x, axes, kind, statistic)
         if node.kind == "normalised" and node.axes == axes and not node.is_divided:
             whole = (node.operands[0],)
@@ -325,7 +325,12 @@ class Elementwise(Movement):
             is_weight=node.is_weight,
             normaliser=normaliser,
         )
-        return replace(x, node=made, function=IDENTITY)
+        function = IDENTITY
+        if normaliser == "rms_norm" and statistic is not None and not _is_mean(statistic.node):
+            # Divided by a norm and not by a root mean square.
+            factor = float(np.prod([node.shape[axis] for axis in axes])) ** -0.5
+            function = function.then(partial(np.multiply, factor), f"times {factor:g}")
+        return replace(x, node=made, function=function)
 
     def _seen_whole(self, x: Value, axes: Sequence[int] | set[int]) -> Value:
         """A value of which `axes` are axes of its node and as long."""
@@ -546,16 +551,27 @@ def _normaliser(x: Value, axes: tuple[int, ...], kind: Kind, statistic: Value) -
     is_centred = x.node.kind == "normalised" and x.node.axes == axes and not x.node.is_divided
     if x.function.name() == "exp":
         return "softmax"
+    reduced = _reduction_in(statistic.node)
+    if reduced.reduction == "norm":
+        return "" if is_centred else "rms_norm"
+    is_square = bool(reduced.operands) and reduced.operands[0].function.name() == "square"
+    if not is_square or reduced.reduction not in ("mean", "sum"):
+        return ""
     if is_centred:
-        return "layer_norm"
-    return "rms_norm" if _is_mean(statistic.node) else ""
+        return "layer_norm" if reduced.reduction == "mean" else ""
+    return "rms_norm"
+
+
+def _reduction_in(node: Node) -> Node:
+    """The reduction that a statistic is a function of."""
+    while node.kind in ("sum", "product") and node.operands:
+        node = node.operands[0].node
+    return node
 
 
 def _is_mean(node: Node) -> bool:
     """Whether a statistic is a function of a mean."""
-    while node.kind in ("sum", "product") and node.operands:
-        node = node.operands[0].node
-    return node.reduction == "mean"
+    return _reduction_in(node).reduction == "mean"
 
 
 def _behind(node: Node) -> list[Node]:
