@@ -13,6 +13,7 @@ from unrolled.ensemble import (
     DensityOfStates,
     EnergyLevel,
     Ensemble,
+    HeatCapacityPeak,
     Prior,
     PriorLevel,
     TemperatureSweep,
@@ -38,6 +39,7 @@ from unrolled.errors import (
 )
 from unrolled.graph import Graph
 from unrolled.network import Configuration, Layer, Link, Network, Provenance, Tensor
+from unrolled.propagation import Propagation, Signal, propagate
 from unrolled.show.layers import LayerSummary
 from unrolled.spectrum import Divergence, Level, Spectrum
 
@@ -60,6 +62,7 @@ __all__ = [
     "Graph",
     "GraphCounts",
     "GraphFileError",
+    "HeatCapacityPeak",
     "InvalidArgumentError",
     "InvalidGraphError",
     "InvalidModelError",
@@ -77,8 +80,10 @@ __all__ = [
     "ParameterCounts",
     "Prior",
     "PriorLevel",
+    "Propagation",
     "Provenance",
     "Relation",
+    "Signal",
     "SizeOverflowError",
     "Spectrum",
     "TemperatureSweep",
@@ -101,6 +106,7 @@ __all__ = [
     "from_torch",
     "importers",
     "models",
+    "propagate",
     "quantities",
 ]
 

@@ -33,11 +33,11 @@ from unrolled.spectrum.catalogue import TABULATED, value_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from unrolled.ensemble.sweeps import HeatCapacityPeak
+
 
 __all__ = ["check_packages", "render", "write"]
 
-STEPS = (*(tenth / 10 for tenth in range(1, 21)), *(half / 2 for half in range(5, 41)))
-TEMPERATURES = (*(-step for step in reversed(STEPS)), *STEPS)
 LISTED_TEMPERATURES = (-20, -5, -1, -0.5, 0.5, 1, 5, 20)
 OTHER_SYMBOLS = (
     (
@@ -101,7 +101,7 @@ def render(
     *,
     title: str | None = None,
     date: datetime.date | str | None = None,
-    temperatures: Iterable[float] = TEMPERATURES,
+    temperatures: Iterable[float] | None = None,
 ) -> str:
     """The report of a comparison as the text of an HTML page.
 
@@ -114,8 +114,8 @@ def render(
         By default the number of models and what they are ranked by.
     date : date or str, optional
         Shown as given; by default the report has none.
-    temperatures : iterable of float
-        For the charts of `Ensemble.sweep`; by default from -20 to 20, without 0.
+    temperatures : iterable of float, optional
+        The range of the charts, as for `Ensemble.curve`; by default all that happens.
 
     Returns
     -------
@@ -182,12 +182,16 @@ def render(
 
 
 def _sections(
-    comparison: ComparisonLike, styles: Sequence[charts.Look], temperatures: Iterable[float]
+    comparison: ComparisonLike,
+    styles: Sequence[charts.Look],
+    temperatures: Iterable[float] | None,
 ) -> list[Section]:
     analyses = comparison.analyses
     ensembles = [Ensemble.from_counts(one.spectrum, unit="bits") for one in analyses]
-    wanted = list(temperatures)
-    sweeps = [ensemble.sweep(wanted) for ensemble in ensembles]
+    wanted = None if temperatures is None else list(temperatures)
+    curves = [ensemble.curve(wanted) for ensemble in ensembles]
+    peaks = [ensemble.heat_capacity_peaks() for ensemble in ensembles]
+    smallest = min(ensemble.temperature_range[0] for ensemble in ensembles)
     sections = [
         Section(
             "estimates",
@@ -213,9 +217,9 @@ def _sections(
             "Temperature",
             "The parameters as states of energy E = log2 C, in equilibrium at a temperature T. At "
             "T = -1, the published setting, U is the expected spread, S the entropy H, and F is "
-            "log2 Z.",
-            charts.temperatures(sweeps, styles),
-            _sweep_table(comparison, ensembles),
+            "log2 Z. A peak of the heat capacity is where it passes from some levels to others.",
+            charts.temperatures(curves, peaks, styles, smallest if wanted is None else None),
+            _sweep_table(comparison, ensembles) + _peaks_table(comparison, peaks),
         ),
     ]
     return [section for section in sections if section.charts]
@@ -239,6 +243,23 @@ def _sweep_table(comparison: ComparisonLike, ensembles: Sequence[Ensemble]) -> s
             rows.append([one.name, f"{temperature:g}", *(f"{value:,.3f}" for value in values)])
     headings = ["model", "T", "F [bits]", "U [bits]", "S [bits]", "C_v [bits]"]
     return html.table("Quantities at a few temperatures", headings, rows)
+
+
+def _peaks_table(comparison: ComparisonLike, peaks: Sequence[Sequence[HeatCapacityPeak]]) -> str:
+    """Every peak of the heat capacity of each model."""
+    rows = [
+        [
+            model.name,
+            one.name,
+            f"{one.temperature:.6g}",
+            f"{one.beta:,.6g}",
+            *(f"{value:,.3f}" for value in (one.heat_capacity, one.energy, one.entropy)),
+        ]
+        for model, found in zip(comparison, peaks, strict=True)
+        for one in found
+    ]
+    headings = ["model", "peak", "T", "1 / T", "C_v [bits]", "U [bits]", "S [bits]"]
+    return html.table("Peaks of the heat capacity", headings, rows) if rows else ""
 
 
 def _title(comparison: ComparisonLike) -> str:
