@@ -17,6 +17,7 @@ __all__ = [
     "MissingPackageError",
     "NoFixedPointError",
     "NothingToCountError",
+    "ResultFileError",
     "SizeOverflowError",
     "TheoryDomainError",
     "UnknownModelError",
@@ -70,6 +71,10 @@ class UnsupportedOperatorError(UnrolledError, NotImplementedError):
 
 class GraphFileError(UnrolledError, ValueError):
     """A file that holds no graph, or one that was damaged."""
+
+
+class ResultFileError(UnrolledError, ValueError):
+    """A file or a record that holds no result of this package, or one that was damaged."""
 
 
 class SizeOverflowError(InvalidNetworkError, OverflowError):
