@@ -34,11 +34,13 @@ from unrolled.errors import (
     TheoryDomainError,
     UnknownModelError,
     UnknownNameError,
+    UnknownOperationError,
     UnrolledError,
     UnsupportedOperatorError,
 )
 from unrolled.graph import Graph
 from unrolled.network import Configuration, Layer, Link, Network, Provenance, Tensor
+from unrolled.propagation import Propagation, Signal, propagate
 from unrolled.show.layers import LayerSummary
 from unrolled.spectrum import Divergence, Level, Spectrum
 
@@ -79,9 +81,11 @@ __all__ = [
     "ParameterCounts",
     "Prior",
     "PriorLevel",
+    "Propagation",
     "Provenance",
     "Relation",
     "ResultFileError",
+    "Signal",
     "SizeOverflowError",
     "Spectrum",
     "TemperatureSweep",
@@ -89,6 +93,7 @@ __all__ = [
     "TheoryDomainError",
     "UnknownModelError",
     "UnknownNameError",
+    "UnknownOperationError",
     "UnrolledError",
     "UnsupportedOperatorError",
     "__version__",
@@ -103,12 +108,17 @@ __all__ = [
     "from_torch",
     "importers",
     "models",
+    "propagate",
     "quantities",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Functions of importers, whose rules are read when they are first used."""
+    """What is imported when it is first used: functions of importers, and the theory."""
+    if name == "theory":
+        from importlib import import_module
+
+        return import_module("unrolled.theory")
     if name in ("from_jax", "from_keras", "from_onnx", "from_torch"):
         from importlib import import_module
 

@@ -73,6 +73,16 @@ def test_a_whole_model():
     assert str(found).startswith("resnet18: 2^201.611")
 
 
+def test_a_network_of_links_has_no_depth_and_says_so():
+    net = Network()
+    x, y = net.input(2, "x"), net.tensor("y", 2)
+    net.link(x, y, [unrolled.Relation.all(0, 0)])
+    net.output(y)
+    found = paths(net)
+    assert (found.psi, found.longest) == (4, 0)
+    assert "all depths are 0" in str(found)
+
+
 def test_errors():
     with pytest.raises(InvalidArgumentError, match="through=True"):
         paths(models.mlp([2], inputs=2).unroll())

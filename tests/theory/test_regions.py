@@ -11,7 +11,14 @@ import pytest
 
 import unrolled
 from oracles.gaussian_moments import agrees
-from unrolled import InvalidArgumentError, Network, Operation, Relation, TheoryDomainError
+from unrolled import (
+    InvalidArgumentError,
+    Network,
+    Operation,
+    Relation,
+    TheoryDomainError,
+    UnknownOperationError,
+)
 from unrolled.theory import (
     count_pieces_along,
     linear_pieces,
@@ -327,21 +334,28 @@ def own_tensor(net, x):
 
 
 @pytest.mark.parametrize(
-    ("layer", "message"),
+    ("layer", "error", "message"),
     [
-        (lambda net, x: net.activation(x, "gelu"), "gelu, which is not straight"),
-        (lambda net, x: net.activation(x, "wavy"), "wavy, which is not known"),
-        (lambda net, x: net.multiply(x, x), "kind product"),
-        (lambda net, x: net.layer_norm(x), "kind layer_norm"),
-        (own_tensor, "'own' is computed in an unknown way"),
+        (
+            lambda net, x: net.activation(x, "gelu"),
+            TheoryDomainError,
+            "gelu, which is not straight",
+        ),
+        (lambda net, x: net.multiply(x, x), TheoryDomainError, "kind product"),
+        (lambda net, x: net.layer_norm(x), TheoryDomainError, "kind layer_norm"),
+        (lambda net, x: net.activation(x, "wavy"), UnknownOperationError, "wavy, which is not"),
+        (own_tensor, UnknownOperationError, "'own' is computed in an unknown way"),
     ],
 )
-def test_networks_that_are_not_straight(layer, message):
+def test_networks_that_are_not_straight(layer, error, message):
     net = Network()
     x = net.activation(net.dense(net.input((4,)), 4))
-    net.output(net.dense(layer(net, x), 1))
-    with pytest.raises(TheoryDomainError, match=message):
+    y = layer(net, x)
+    net.output(net.dense(y, 1))
+    with pytest.raises(error, match=message) as refusal:
         linear_region_bounds(net)
+    if error is UnknownOperationError:
+        assert list(refusal.value.tensors) == [y.name]
 
 
 def test_networks_without_activations():

@@ -97,6 +97,11 @@ class Paths(TheoryResult):
     @property
     def assumptions(self) -> str:
         """What a path counts for."""
+        if self.longest == 0:
+            return (
+                "every path counts alike. No tensor of this network is known to be a weight layer, "
+                "so all depths are 0: it was made of links alone, or imported without operations."
+            )
         return (
             "every path counts alike, however much signal it carries: nearly all of them go "
             "through nearly all layers, because deep paths are so many. The depth that gradients "

@@ -7,7 +7,7 @@ one input shows it exactly.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import accumulate
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from unrolled._support.hints import described
-from unrolled.errors import InvalidArgumentError, TheoryDomainError
+from unrolled.errors import InvalidArgumentError, TheoryDomainError, UnknownOperationError
 from unrolled.network.builder import Link, Tensor
 from unrolled.network.network import Network
 from unrolled.show.plot import COLOR, SECOND_COLOR, styled
@@ -46,6 +46,9 @@ LARGEST_EXACT = 10_000
 
 LARGEST_TRANSFER = 2 * 10**8
 """Bits that the numbers of regions by dimension may take together."""
+
+MOST_LISTED = 8
+"""Tensors that an error names."""
 
 CAVEAT = (
     "a maximum over all weights, not what a network does: at random initialisation, and after "
@@ -166,6 +169,8 @@ def linear_region_bounds(model: Any, widths: Sequence[int] | None = None) -> Reg
     ------
     TheoryDomainError
         Widths that are not positive, or a model that is not of straight pieces: it says where.
+    UnknownOperationError
+        A model with tensors of which it is not known how they are computed.
     InvalidArgumentError
         A model without layers, such as a graph.
 
@@ -606,7 +611,8 @@ class _Walk:
     kernels: dict[int, int]
     ranks: dict[int, int] = field(default_factory=dict)
     layers: list[LayerRegions] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    unknown: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     has_relus_only: bool = True
     is_dense: bool = True
@@ -634,11 +640,15 @@ def _bounds_of_network(network: Network) -> RegionBounds:
         else:
             _visit(walk, tensor, into.get(tensor.id, []))
     if walk.refused:
-        listed = "; ".join(walk.refused[:8])
-        more = f" and {len(walk.refused) - 8} more" if len(walk.refused) > 8 else ""
         raise TheoryDomainError(
             f"network '{network.name}' is not made of straight pieces, so that it has no linear "
-            f"regions: {listed}{more}"
+            f"regions: {_listed(walk.refused)}"
+        )
+    if walk.unknown:
+        raise UnknownOperationError(
+            f"regions of network '{network.name}' are not known: {_listed(walk.unknown)}; say what "
+            "they compute, with Network.activation, or with the operation of Network.tensor",
+            walk.unknown.items(),
         )
     kinds = [getattr(network.operation(tensor), "kind", "") for tensor in order]
     if "function" not in kinds and kinds.count("affine") > 1:
@@ -663,6 +673,13 @@ def _bounds_of_network(network: Network) -> RegionBounds:
     return RegionBounds(None, upper, log2_upper, layers, network.name, notes)
 
 
+def _listed(tensors: Mapping[str, str]) -> str:
+    """The first few, and how many more there are."""
+    parts = [f"'{name}' {reason}" for name, reason in tensors.items()]
+    more = f" and {len(parts) - MOST_LISTED} more" if len(parts) > MOST_LISTED else ""
+    return "; ".join(parts[:MOST_LISTED]) + more
+
+
 def _visit(walk: _Walk, tensor: Tensor, links: Sequence[Link]) -> None:
     """The rank of a tensor, and its kinks."""
     operation = walk.network.operation(tensor)
@@ -672,7 +689,7 @@ def _visit(walk: _Walk, tensor: Tensor, links: Sequence[Link]) -> None:
     walk.ranks[tensor.id] = rank
     before = sum(one.size for one in sources.values())
     if any(link.role != "data" for link in links):
-        walk.refused.append(f"'{tensor.name}' multiplies by what depends on the input")
+        walk.refused[tensor.name] = "multiplies by what depends on the input"
     elif kind == "function":
         name = "" if operation is None else operation.function or ""
         _visit_function(walk, tensor, name, sum(walk.ranks[one] for one in sources))
@@ -689,9 +706,10 @@ def _visit(walk: _Walk, tensor: Tensor, links: Sequence[Link]) -> None:
         walk.is_dense = walk.is_dense and kind == "move" and tensor.size == before
     elif kind == "softmax" and tensor in walk.network.outputs:
         walk.notes.append(f"regions of the logits, before '{tensor.name}'")
+    elif kind == "other":
+        walk.unknown[tensor.name] = "is computed in an unknown way"
     else:
-        reason = "is computed in an unknown way" if kind == "other" else f"is of kind {kind}"
-        walk.refused.append(f"'{tensor.name}' {reason}")
+        walk.refused[tensor.name] = f"is of kind {kind}"
 
 
 def _visit_function(walk: _Walk, tensor: Tensor, function: str, rank: int) -> None:
@@ -699,10 +717,10 @@ def _visit_function(walk: _Walk, tensor: Tensor, function: str, rank: int) -> No
     try:
         activation = as_activation(walk.network.functions.get(function, function))
     except InvalidArgumentError:
-        walk.refused.append(f"'{tensor.name}' applies {function}, which is not known")
+        walk.unknown[tensor.name] = f"applies {function}, which is not known"
         return
     if not activation.slopes:
-        walk.refused.append(f"'{tensor.name}' applies {function}, which is not straight")
+        walk.refused[tensor.name] = f"applies {function}, which is not straight"
         return
     if activation.kinks:
         walk.cut(tensor.name, tensor.size * len(activation.kinks), min(walk.inputs, rank))

@@ -36,6 +36,9 @@ __all__ = ["Elementwise"]
 
 Kind: TypeAlias = Literal["sum", "product"]
 
+NORM_ROLES: tuple[LinkRole, ...] = ("scale", "shift", "mean", "variance")
+"""What the weights of norms are to their tensor, in the order in which rules give them."""
+
 LONGEST_CHAIN = 64
 """Nodes that wait for what follows, one behind the other; the next is made at once."""
 
@@ -172,7 +175,7 @@ class Elementwise(Movement):
         axes: Sequence[int],
         *weights: Operand,
         operation: Operation = SUM,
-        roles: Sequence[LinkRole] = ("bias",),
+        roles: Sequence[LinkRole] | None = None,
     ) -> Operand:
         """A function of a tensor and of weights that lie along its axes `axes`: edges from all.
 
@@ -184,9 +187,12 @@ class Elementwise(Movement):
         operation : Operation
             By default the sum of a tensor and a bias. Of a normalised tensor it is that of the
             normaliser, and the two are one tensor.
-        roles : sequence of str
-            What each weight is to the tensor.
+        roles : sequence of str, optional
+            What each weight is to the tensor: by default a bias if it is the only one, else scale,
+            shift, mean and variance in this order.
         """
+        if roles is None:
+            roles = ("bias",) if len(weights) == 1 else NORM_ROLES[: len(weights)]
         lengths = [x.shape[axis] for axis in axes]
         for weight in weights:
             own = lengths[max(len(lengths) - weight.rank, 0) :]

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["IDENTITY", "NAMED", "Composition", "combined"]
+__all__ = ["IDENTITY", "NAMED", "Composition", "ElementFunction", "combined"]
 
 Array: TypeAlias = npt.NDArray[Any]
 ElementFunction: TypeAlias = Callable[[Array], Array]
