@@ -261,7 +261,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         --------
         >>> from unrolled import models
         >>> net = models.resnet(18, size=32)
-        >>> net.fingerprint() == models.resnet(18, size=(32, 32), name="another").fingerprint()
+        >>> net.fingerprint() == models.resnet(18, size=(32, 32)).fingerprint()
         True
         >>> net.fingerprint() == models.resnet(18, size=64).fingerprint()
         False
