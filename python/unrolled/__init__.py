@@ -13,6 +13,7 @@ from unrolled.ensemble import (
     DensityOfStates,
     EnergyLevel,
     Ensemble,
+    HeatCapacityPeak,
     Prior,
     PriorLevel,
     TemperatureSweep,
@@ -28,15 +29,24 @@ from unrolled.errors import (
     MissingPackageError,
     NoFixedPointError,
     NothingToCountError,
+    ResultFileError,
     SizeOverflowError,
     TheoryDomainError,
     UnknownModelError,
     UnknownNameError,
+    UnknownOperationError,
     UnrolledError,
     UnsupportedOperatorError,
 )
 from unrolled.graph import Graph
 from unrolled.network import Configuration, Layer, Link, Network, Provenance, Tensor
+from unrolled.propagation import (
+    InitializationReport,
+    Propagation,
+    Signal,
+    initialization_report,
+    propagate,
+)
 from unrolled.show.layers import LayerSummary
 from unrolled.spectrum import Divergence, Level, Spectrum
 
@@ -59,6 +69,8 @@ __all__ = [
     "Graph",
     "GraphCounts",
     "GraphFileError",
+    "HeatCapacityPeak",
+    "InitializationReport",
     "InvalidArgumentError",
     "InvalidGraphError",
     "InvalidModelError",
@@ -76,8 +88,11 @@ __all__ = [
     "ParameterCounts",
     "Prior",
     "PriorLevel",
+    "Propagation",
     "Provenance",
     "Relation",
+    "ResultFileError",
+    "Signal",
     "SizeOverflowError",
     "Spectrum",
     "TemperatureSweep",
@@ -85,6 +100,7 @@ __all__ = [
     "TheoryDomainError",
     "UnknownModelError",
     "UnknownNameError",
+    "UnknownOperationError",
     "UnrolledError",
     "UnsupportedOperatorError",
     "__version__",
@@ -98,13 +114,19 @@ __all__ = [
     "from_onnx",
     "from_torch",
     "importers",
+    "initialization_report",
     "models",
+    "propagate",
     "quantities",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Functions of importers, whose rules are read when they are first used."""
+    """What is imported when it is first used: functions of importers, and the theory."""
+    if name == "theory":
+        from importlib import import_module
+
+        return import_module("unrolled.theory")
     if name in ("from_jax", "from_keras", "from_onnx", "from_torch"):
         from importlib import import_module
 

@@ -17,6 +17,7 @@ __all__ = [
     "MissingPackageError",
     "NoFixedPointError",
     "NothingToCountError",
+    "ResultFileError",
     "SizeOverflowError",
     "TheoryDomainError",
     "UnknownModelError",
@@ -72,6 +73,10 @@ class GraphFileError(UnrolledError, ValueError):
     """A file that holds no graph, or one that was damaged."""
 
 
+class ResultFileError(UnrolledError, ValueError):
+    """A file or a record that holds no result of this package, or one that was damaged."""
+
+
 class SizeOverflowError(InvalidNetworkError, OverflowError):
     """A size does not fit into 64 bits."""
 
@@ -104,10 +109,6 @@ class UnknownOperationError(UnrolledError, ValueError):
         self.tensors = dict(tensors)
 
 
-class TheoryDomainError(InvalidArgumentError):
-    """Arguments, or a signal, out of the domain in which a formula holds."""
-
-
 class NothingToCountError(UnrolledError, ValueError):
     """A network or graph has no parameter, or no parameter with a context."""
 
@@ -133,4 +134,12 @@ class NoFixedPointError(UnrolledError, ArithmeticError):
 
 
 class TheoryDomainError(InvalidArgumentError):
-    """An argument lies where a formula of the theory does not hold; the message says where."""
+    """An argument or a signal lies where a formula does not hold; the message says where.
+
+    Attributes
+    ----------
+    tensor : str or None
+        The tensor of a network at which it happened, if there is one.
+    """
+
+    tensor: str | None = None

@@ -15,6 +15,7 @@ import unrolled
 from command_line import command, command_on_a_terminal, invoke
 from unrolled import models
 from unrolled.cli import commands
+from unrolled.ensemble.sweeps import peaks_table
 from unrolled.show import tables
 from unrolled.spectrum.catalogue import CATALOGUE
 
@@ -165,7 +166,8 @@ def test_thermo_prints_a_sweep(tmp_path):
     assert result.exit_code == 0
     ensemble = unrolled.Ensemble.from_counts(unrolled.count(models.resnet(18, size=32)))
     sweep = ensemble.sweep([-1.0, -0.5, "0-", "0+", 0.5, 1.0])
-    assert result.output == f"resnet18\n{sweep.table()}\n"
+    peaks = peaks_table(ensemble.heat_capacity_peaks(), "nats")
+    assert result.output == f"resnet18\n{sweep.table()}\n\n{peaks}\n"
     assert image.read_bytes().startswith(b"\x89PNG")
 
 
@@ -185,6 +187,28 @@ def test_thermo_json_has_the_published_temperature_and_both_limits_at_zero():
     (record,) = json.loads(invoke("thermo", "resnet18", "--temperatures=1,0+,inf", *options).output)
     assert record["energy"][1] == 0.0
     assert record["beta"] == [1.0, None, 0.0]
+
+
+def test_thermo_without_temperatures_shows_what_the_ensemble_does():
+    options = ["thermo", "resnet18", "--size=32", "--unit=bits", "--json"]
+    (record,) = json.loads(invoke(*options).output)
+    ensemble = unrolled.Ensemble.from_counts(
+        unrolled.analyze(models.resnet(18, size=32)), unit="bits"
+    )
+    assert record["temperature"] == ensemble.sweep().to_dict()["temperature"]
+    assert record["peaks"] == [peak._asdict() for peak in ensemble.heat_capacity_peaks()]
+    assert len(record["peaks"]) > 1
+    (record,) = json.loads(invoke(*options, "--beta=auto").output)
+    assert record["beta"] == ensemble.sweep(beta="auto").to_dict()["beta"]
+
+
+def test_thermo_by_inverse_temperature(tmp_path):
+    image = tmp_path / "curves.png"
+    result = invoke("thermo", "resnet18", "--size=32", "--json", "--beta=-1:1:3", f"--plot={image}")
+    (record,) = json.loads(result.output)
+    assert record["beta"] == [-1.0, 0.0, 1.0]
+    assert record["temperature"] == [-1.0, None, 1.0]
+    assert image.read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -208,6 +232,10 @@ def test_thermo_json_has_the_published_temperature_and_both_limits_at_zero():
         (["thermo", "resnet18", "--size=32", "--temperatures", "nan"], "T must be numbers"),
         (["thermo", "resnet18", "--size=32", "--temperatures", "1:2:0"], "got list []"),
         (["thermo", "resnet18", "--unit", "joules"], "'joules' is not one of"),
+        (["thermo", "resnet18", "--beta", "1,0+"], "or a list of numbers, got '1,0+'"),
+        (["thermo", "resnet18", "--beta=1:2:99999"], "a budget of 10,000 temperatures"),
+        (["thermo", "resnet18", "--size=32", "--beta", "nan"], "beta must be numbers, got NaN"),
+        (["thermo", "resnet18", "--beta=1", "--temperatures=1"], "exclude each other"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(arguments, message):

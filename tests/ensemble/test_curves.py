@@ -123,19 +123,29 @@ def test_no_peak_is_missed(pairs):
 def test_curves_miss_nothing(pairs):
     """Between two points of a curve, the ensemble is not far from the straight line."""
     e = ensemble(pairs)
-    for curve in (e.curve(beta="auto"), e.curve(), e.curve([-100.0, "0-", "0+", 100.0])):
-        beta = curve["beta"]
+    low, high = e.temperature_range
+    curves = (
+        (e.curve(), "temperature", low),
+        (e.curve(beta="auto"), "beta", 1 / high),
+        (e.curve([-100.0, "0-", "0+", 100.0]), "temperature", None),
+        (e.curve(beta=[-5, 5]), "beta", None),
+    )
+    for curve, axis, width in curves:
         for sign in (-1, 1):
-            inside = np.flatnonzero((sign * beta > 0) & np.isfinite(beta))
-            inside = inside[np.argsort(sign * beta[inside])]
-            u = np.log(sign * beta[inside])
+            x = curve[axis]
+            inside = (np.signbit(x) == (sign < 0)) & np.isfinite(x)
+            # On the axis it is drawn on, in the middle between its points.
+            u = x[inside] if width is None else np.arcsinh(x[inside] / width)
             middle = (u[1:] + u[:-1]) / 2
-            T = sign / np.exp(middle)
+            places = middle if width is None else width * np.sinh(middle)
+            if not len(middle):
+                continue
+            truth = e.sweep(places) if axis == "temperature" else e.sweep(beta=places)
             for name in ("entropy", "energy", "heat_capacity"):
                 values = curve[name][inside]
-                size = np.ptp(values)
-                error = np.abs(np.interp(middle, u, values) - getattr(e, name)(T))
-                assert (error <= 0.02 * size + 1e-11 * (1 + np.abs(values).max())).all(), name
+                error = np.abs(np.interp(middle, u, values) - truth[name])
+                near = 0.03 * np.ptp(curve[name]) + 1e-11 * (1 + np.abs(values).max())
+                assert (error <= near).all(), name
 
 
 def test_given_temperatures_are_among_those_of_a_curve(resnet50):

@@ -51,17 +51,20 @@ def test_columns_in_any_order(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id,from,to\n0,1,2\n", r"the headings are 'id' 'from' 'to'"),
-        ("a_node,b_node\n0,1\n", r"headings 'a_node' 'b_node' are not known"),
-        ("a_node,b_node\nx,y\ny,z\n", r"'a_node' 'b_node', may be an edge or headings"),
-        ("u,v,w\n0,1,2\n", r"headings 'u' 'v' 'w' are not known"),
-        ("u,v,w\nx,y,2\n", r"headings 'u' 'v' 'w' are not known"),
-        ("source,target,weight\na,b,2\n", r"the headings are 'source' 'target' 'weight'"),
-        ("source,target,multiplicity,kind\na,b,2,x\n", r"'source' 'target' 'multiplicity' 'kind'"),
+        ("id,from,to\n0,1,2\n", r"the headings are 'id', 'from', 'to'"),
+        ("a_node,b_node\n0,1\n", r"headings 'a_node', 'b_node' are not known"),
+        ("a_node,b_node\nx,y\ny,z\n", r"'a_node', 'b_node', may be an edge or headings"),
+        ("u,v,w\n0,1,2\n", r"headings 'u', 'v', 'w' are not known"),
+        ("u,v,w\nx,y,2\n", r"headings 'u', 'v', 'w' are not known"),
+        ("source,target,weight\na,b,2\n", r"the headings are 'source', 'target', 'weight'"),
+        (
+            "source,target,multiplicity,kind\na,b,2,x\n",
+            r"'source', 'target', 'multiplicity', 'kind'",
+        ),
         ("source,target,target\na,b,c\n", r"each of them once"),
         ("source,target,source\na,b,c\n", r"each of them once"),
         ("a,b,1.5\n", r"the multiplicity '1\.5'"),
-        (f"{'u' * 5000},v,w\n0,1,2\n", r"'u+\.\.\.u+' 'v' 'w' are not known"),
+        (f"{'u' * 5000},v,w\n0,1,2\n", r"'u+\.\.\.u+', 'v', 'w' are not known"),
     ],
 )
 def test_first_lines_that_are_no_edge(tmp_path, text, message):

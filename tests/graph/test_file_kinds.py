@@ -86,6 +86,22 @@ def test_parallel_edges(tmp_path):
         check_edges(tmp_path / f"graph.{suffix}")
 
 
+@pytest.mark.parametrize(
+    "second",
+    [
+        "</graph><graph edgedefault='directed'>",
+        "<node id='n'><graph edgedefault='directed'/></node>",
+    ],
+)
+def test_a_second_graph_is_not_left_out(tmp_path, second):
+    path = tmp_path / "graph.graphml"
+    nx.write_graphml(model(), path)
+    text = path.read_text()
+    path.write_text(text.replace("</graph>", f"{second}</graph>"))
+    with pytest.raises(GraphFileError, match="holds 2 graphs; expected one"):
+        read_graph(str(path))
+
+
 # Lists of edges.
 
 
@@ -234,5 +250,5 @@ def test_pipes_and_devices_are_not_read(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
     (tmp_path / "zero.npz").symlink_to("/dev/zero")
     for name in ("pipe.csv", "zero.npz"):
-        with pytest.raises(GraphFileError, match="is a device or a pipe"):
+        with pytest.raises(GraphFileError, match="copy what it has into a file first"):
             read_graph(str(tmp_path / name))

@@ -25,9 +25,20 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "mish": lambda x: x * mp.tanh(mp.log1p(mp.exp(x))),
     "abs": abs,
     "linear": lambda x: x,
+    "identity": lambda x: x,
+    "relu6": lambda x: min(max(x, mp.mpf(0)), mp.mpf(6)),
+    "hard_sigmoid": lambda x: min(max(x / 6 + 0.5, mp.mpf(0)), mp.mpf(1)),
 }
 
-KINKS = {"relu": [0], "leaky_relu": [0], "hard_tanh": [-1, 1], "elu": [0], "abs": [0]}
+KINKS = {
+    "relu": [0],
+    "leaky_relu": [0],
+    "hard_tanh": [-1, 1],
+    "elu": [0],
+    "abs": [0],
+    "relu6": [0, 6],
+    "hard_sigmoid": [-3, 3],
+}
 
 
 def moment(name: str, variance: Any, derivative: int = 0, power: int = 2) -> Any:

@@ -204,13 +204,26 @@ def test_the_temperature_sweep_has_the_published_setting_and_breaks_at_zero(page
     content = json.dumps(charts(page)["document"])
     temperatures = re.search(r'"temperature", \[([^]]*)\]', content)[1]
     assert temperatures.count("nan") == 1
-    assert "-0.1, {" in temperatures
-    assert "}, 0.1" in temperatures
+    assert "-0.0, {" in temperatures
+    assert "}, 0.0" in temperatures
+
+
+def test_peaks_are_those_of_the_ensemble(page, comparison):
+    """Report, figure and shell name the same peaks, at the same temperatures."""
+    cells = page.texts["tbody"]
+    for one in comparison:
+        peaks = unrolled.Ensemble.from_counts(one, unit="bits").heat_capacity_peaks()
+        for peak in peaks:
+            row = [one.name, peak.name, f"{peak.temperature:.6g}", f"{peak.beta:,.6g}"]
+            assert row in [cells[at : at + 4] for at in range(len(cells))]
+    content = json.dumps(charts(page)["document"])
+    assert '"peak", ["A", "B"' in content
 
 
 def test_temperatures_of_one_s_own(comparison):
     text = report.render(comparison, temperatures=[3.25, -7.125])
-    assert '["temperature",[-7.125,{"type":"number","value":"nan"},3.25]]' in text
+    for column in ("x", "temperature"):
+        assert f'["{column}",[-7.125,{{"type":"number","value":"nan"}},3.25]]' in text
     for wrong in ([0], [], ["hot"]):
         with pytest.raises(InvalidArgumentError):
             report.render(comparison, temperatures=wrong)

@@ -211,6 +211,30 @@ def test_links_and_devices_stay_what_they_are(tmp_path):
     assert not os.path.isfile(os.devnull)
 
 
+def test_whether_a_file_can_be_written_is_known_before(tmp_path):
+    (tmp_path / "there").write_text("before")
+    for name in ("there", "new"):
+        files.check_writable(tmp_path / name)
+    assert (tmp_path / "there").read_text() == "before"
+    assert os.listdir(tmp_path) == ["there"]
+    files.check_writable(os.devnull)
+    with pytest.raises(FileNotFoundError, match=r"none/file\.csv") as caught:
+        files.check_writable(tmp_path / "none" / "file.csv")
+    assert ".part" not in str(caught.value)
+    with pytest.raises(IsADirectoryError):
+        files.check_writable(tmp_path)
+    with pytest.raises(NotADirectoryError):
+        files.check_writable(tmp_path / "there" / "file.csv")
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="no symbolic links")
+def test_links_that_lead_to_themselves(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    files.check_writable(tmp_path / "loop")
+    files.write(tmp_path / "loop", "text")
+    assert (tmp_path / "loop").read_text() == "text"
+
+
 # Missing packages.
 
 

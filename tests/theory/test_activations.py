@@ -11,7 +11,7 @@ from unrolled.theory import Activation, as_activation, leaky_relu
 from unrolled.theory.activations import NAMES
 from unrolled.theory.gaussian import expectation, pair_expectation
 
-STRAIGHT = ("relu", "leaky_relu", "hard_tanh", "abs", "linear")
+STRAIGHT = tuple(name for name in NAMES if as_activation(name).slopes)
 
 
 def test_every_name_has_an_oracle():
@@ -55,7 +55,7 @@ def test_mean_square_of_second_derivative(name):
     assert found == pytest.approx(float(moment(name, 1.7, derivative=2)), rel=1e-11)
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "hard_tanh", "abs"])
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "hard_tanh", "abs", "relu6"])
 def test_second_derivative_of_kinks_diverges(name):
     assert as_activation(name).mean_square_curvature(1.0) is None
 
@@ -231,6 +231,15 @@ def test_slope_of_leaky_relu():
     assert as_activation("leaky_relu(a=0.2)").mean_square(1.0) == pytest.approx(0.52, rel=1e-14)
 
 
+def test_limits_of_clip():
+    x = np.linspace(-9, 9, 7)
+    for low, high in ((0, 6), (-1, 1), (2, 5), (-4, -3)):
+        clip = as_activation(f"clip({low}, {high})")
+        np.testing.assert_allclose(clip.function(x), np.clip(x, low, high), atol=1e-14)
+    assert as_activation("clip(0, inf)").mean_square(1.0) == pytest.approx(0.5, rel=1e-14)
+    assert as_activation("clip(-inf, inf)").kinks == ()
+
+
 def test_an_activation_is_its_own():
     activation = as_activation("gelu")
     assert as_activation(activation) is activation
@@ -241,7 +250,9 @@ def test_an_activation_is_its_own():
     ("wrong", "message"),
     [
         ("gelo", "did you mean 'gelu'"),
-        ("leaky_relu(x)", "not a number"),
+        ("leaky_relu(x)", "takes 1 number"),
+        ("clip(1)", "takes 2 numbers"),
+        ("clip(2, 1)", "larger limit"),
         (3, "name"),
         (lambda x: 1.0, "equal shape"),
         (lambda x: x * np.nan, "finite"),

@@ -20,6 +20,7 @@ from unrolled.theory import (
     information_plane,
     jacobian_cost,
     memory,
+    paths,
     training_contexts,
     weight_tied,
 )
@@ -35,6 +36,7 @@ TABLE = [[0.30, 0.05, 0.01], [0.04, 0.20, 0.06], [0.02, 0.04, 0.28]]
 SMALL = models.mlp([4, 3], inputs=3, classes=2)
 
 RESULTS = {
+    "paths": paths(SMALL),
     "training": training_contexts(SMALL, samples=3, keep={"layer1": Dropout(0.5)}),
     "jacobian of a chain": jacobian_cost([5, 3, 4]),
     "jacobian of a network": jacobian_cost(SMALL),

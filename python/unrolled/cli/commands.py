@@ -21,18 +21,25 @@ from unrolled._support import files
 from unrolled._support.hints import shortened
 from unrolled.analysis.analysis import Analysis, analyze
 from unrolled.analysis.comparison import Comparison, compare
-from unrolled.cli.options import model_options, model_options_of, resolve_name
+from unrolled.cli.options import (
+    model_options,
+    model_options_of,
+    resolve_name,
+    source_options,
+)
 from unrolled.cli.program import Program, progress_bar, say
 from unrolled.ensemble.ensemble import Ensemble
+from unrolled.ensemble.sweeps import peaks_table
 from unrolled.errors import InvalidArgumentError
 from unrolled.printable import printable
+from unrolled.propagation import Signal, initialization_report
 from unrolled.show import tables
+from unrolled.show.formats import json_value
 from unrolled.spectrum.catalogue import RANKED
 
 __all__ = ["main"]
 
 FRAMEWORKS = ["onnx", "keras", "torch", "jax"]
-LARGEST_JSON_INTEGER = 1 << 53
 MOST_TEMPERATURES = 10_000
 """A table of more would take minutes to draw, and memory in proportion."""
 
@@ -108,7 +115,7 @@ def analyze_command(
     chosen = model_options_of(options)
     chosen.check([name])
     check_figure(plot)
-    with progress_bar(f"Counting {name}") as progress:
+    with progress_bar(f"Counting {os.path.basename(name)}") as progress:
         model = resolve_name(name, chosen, threads=threads, mmap=mmap, progress=progress)
         analysis = analyze(model, exact=not log_space, threads=threads, progress=progress)
     if plot is not None:
@@ -210,6 +217,84 @@ def show(analyses: Any, result: Analysis | Comparison, as_json: bool) -> None:
                 say(f"\n{printable(analysis.name)}: {analysis.provenance}")
 
 
+@main.command("init")
+@click.argument("name", metavar="MODEL")
+@click.option(
+    "--init",
+    "weights",
+    default="he",
+    show_default=True,
+    metavar="SCHEME",
+    help="Weights: he, lecun, glorot, torch, orthogonal, or a number s for s / fan-in.",
+)
+@click.option("--biases", type=float, metavar="V", help="Variance of a bias. [default: 0]")
+@click.option(
+    "--correlation",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Of two samples at the input.",
+)
+@click.option(
+    "--batch-norm",
+    type=click.Choice(["batch", "stored"]),
+    default="batch",
+    show_default=True,
+    help="Normalise by the samples, as in training, or by the stored statistics.",
+)
+@source_options
+@json_option
+@click.option("--plot", metavar="FILE", help="Draw signal and gradients into an image.")
+def init_command(
+    name: str,
+    weights: str,
+    biases: float | None,
+    correlation: float,
+    batch_norm: Any,
+    as_json: bool,
+    plot: str | None,
+    **options: Any,
+) -> None:
+    """Say where signal or gradient of MODEL explodes or vanishes before it is trained.
+
+    MODEL is the name of a published model or a file with a model, as for analyze.
+
+    Example: unrolled init model.onnx --init torch
+    """
+    chosen = model_options_of(options)
+    chosen.check([name])
+    check_figure(plot)
+    model = resolve_name(name, chosen, operations=True)
+    try:
+        scheme: Any = float(weights)
+    except ValueError:
+        scheme = weights
+    report = initialization_report(
+        model,
+        scheme,
+        biases=biases,
+        input=Signal(correlation=correlation),
+        batch_norm=batch_norm,
+    )
+    if plot is not None:
+        from unrolled.show.plot import save
+
+        save(report.plot()[0], plot)
+    if as_json:
+        say(json.dumps([_json_values(report.to_dict())], indent=2, allow_nan=False))
+    else:
+        say(report.table())
+
+
+def _json_values(value: Any) -> Any:
+    """Nested lists and mappings whose numbers JSON can have; see `json_value`."""
+    if isinstance(value, dict):
+        return {key: _json_values(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_json_values(one) for one in value]
+    return json_value(value)
+
+
 @main.command("operators")
 @click.argument("framework", type=click.Choice(FRAMEWORKS))
 def operators_command(framework: str) -> None:
@@ -224,9 +309,14 @@ def operators_command(framework: str) -> None:
 @click.option(
     "--temperatures",
     metavar="FIRST:LAST:NUMBER",
-    default="-3:3:61",
-    show_default=True,
-    help="Equally spaced, or a list such as -1,0-,0+,1,inf. T = 0 stands for its two limits.",
+    help="Equally spaced, or a list such as -1,0-,0+,1,inf. T = 0 stands for its two limits. "
+    "[default: some that show all that happens]",
+)
+@click.option(
+    "--beta",
+    metavar="FIRST:LAST:NUMBER",
+    help="Inverse temperatures 1 / T instead, equally spaced, a list, or 'auto'. Figures have them "
+    "as their axis.",
 )
 @click.option(
     "--unit", type=click.Choice(["nats", "bits"]), default="nats", show_default=True, help="Of all."
@@ -236,7 +326,8 @@ def operators_command(framework: str) -> None:
 @click.option("--plot", metavar="FILE", help="Draw the curves into an image: .png, .svg, .pdf, ...")
 def thermo_command(
     name: str,
-    temperatures: str,
+    temperatures: str | None,
+    beta: str | None,
     unit: Any,
     threads: int | None,
     mmap: bool,
@@ -245,29 +336,36 @@ def thermo_command(
     plot: str | None,
     **options: Any,
 ) -> None:
-    """Sweep the temperature of MODEL: Z, F, U, S and C_v at each.
+    """Sweep the temperature of MODEL: Z, F, U, S and C_v at each, and the peaks of C_v.
 
     MODEL is the name of a published model, or a file, as for analyze.
     """
-    given = parsed_temperatures(temperatures)
+    given: dict[str, Any] = {
+        "temperatures": None if temperatures is None else parsed_temperatures(temperatures),
+        "beta": beta if beta in (None, "auto") else parsed_numbers(beta, "--beta"),
+    }
+    if temperatures is not None and beta is not None:
+        raise click.UsageError("--temperatures and --beta exclude each other.")
     chosen = model_options_of(options)
     chosen.check([name])
     check_figure(plot)
-    with progress_bar(f"Counting {name}") as progress:
+    with progress_bar(f"Counting {os.path.basename(name)}") as progress:
         model = resolve_name(name, chosen, threads=threads, mmap=mmap, progress=progress)
         analysis = analyze(model, exact=not log_space, threads=threads, progress=progress)
     ensemble = Ensemble.from_counts(analysis, unit=unit)
-    sweep = ensemble.sweep(given)
+    sweep, peaks = ensemble.sweep(**given), ensemble.heat_capacity_peaks()
     if plot is not None:
         from unrolled.show.plot import save
 
-        save(ensemble.plot(given)[0], plot)
+        save(ensemble.plot(**given)[0], plot)
     if as_json:
         columns = {key: list(map(json_value, column)) for key, column in sweep.to_dict().items()}
-        record = {"name": analysis.name, "unit": unit, **columns}
-        say(json_text([record]))
+        listed = [peak._asdict() for peak in peaks]
+        say(json_text([{"name": analysis.name, "unit": unit, **columns, "peaks": listed}]))
     else:
         say(f"{printable(analysis.name)}\n{sweep.table()}")
+        if peaks:
+            say(f"\n{peaks_table(peaks, ensemble.unit)}")
 
 
 def parsed_temperatures(text: str) -> list[float | str]:
@@ -276,30 +374,40 @@ def parsed_temperatures(text: str) -> list[float | str]:
     Raises
     ------
     BadParameter
-        Something else, or more temperatures than `MOST_TEMPERATURES`, which is seen before there
-        is memory for any.
+        See `parsed_numbers`.
     """
-    first, *others = text.split(":")
-    values: list[float | str]
-    try:
-        if others:
-            last, number = others
-            check_temperatures(int(number))
-            values = spaced(float(first), float(last), int(number))
-        else:
-            parts = [part.strip() for part in text.split(",")]
-            check_temperatures(len(parts))
-            values = [part if part in ("0+", "0-") else float(part) for part in parts]
-    except ValueError:
-        raise click.BadParameter(
-            f"expected FIRST:LAST:NUMBER or a list of numbers, got '{shortened(text)}'.",
-            param_hint="'--temperatures'",
-        ) from None
-    limits = ["0+", "0-"] if others and float(first) > 0 else ["0-", "0+"]
+    values = parsed_numbers(text, "--temperatures", words=("0+", "0-"))
+    is_falling = ":" in text and any(isinstance(one, float) and one > 0 for one in values[:1])
+    limits = ["0+", "0-"] if is_falling else ["0-", "0+"]
     return [one for value in values for one in (limits if value == 0 else [value])]
 
 
-def check_temperatures(number: int) -> None:
+def parsed_numbers(text: str, option: str, words: tuple[str, ...] = ()) -> list[float | str]:
+    """Numbers out of ``first:last:number`` or a list, which may have some words as well.
+
+    Raises
+    ------
+    BadParameter
+        Something else, or more numbers than `MOST_TEMPERATURES`, which is seen before there is
+        memory for any.
+    """
+    first, *others = text.split(":")
+    try:
+        if others:
+            last, number = others
+            check_number(int(number), option)
+            return spaced(float(first), float(last), int(number))
+        parts = [part.strip() for part in text.split(",")]
+        check_number(len(parts), option)
+        return [part if part in words else float(part) for part in parts]
+    except ValueError:
+        raise click.BadParameter(
+            f"expected FIRST:LAST:NUMBER or a list of numbers, got '{shortened(text)}'.",
+            param_hint=f"'{option}'",
+        ) from None
+
+
+def check_number(number: int, option: str) -> None:
     """Refuse more temperatures than a sweep may have.
 
     Raises
@@ -310,7 +418,7 @@ def check_temperatures(number: int) -> None:
         raise click.BadParameter(
             f"a sweep has a budget of {MOST_TEMPERATURES:,} temperatures, got {number:,}; "
             "take larger steps.",
-            param_hint="'--temperatures'",
+            param_hint=f"'{option}'",
         )
 
 
@@ -359,12 +467,3 @@ def json_text(objects: list[dict[str, Any]]) -> str:
     """JSON in printable ASCII, whatever the strings hold."""
     text = json.dumps(objects, indent=2, allow_nan=False)
     return text.replace("\x7f", "\\u007f")  # The one control character that JSON leaves as it is.
-
-
-def json_value(value: str | int | float | None) -> str | int | float | None:
-    """Integers that a double cannot hold become strings; what is not finite becomes null."""
-    if isinstance(value, int) and abs(value) > LARGEST_JSON_INTEGER:
-        return tables.decimal_digits(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

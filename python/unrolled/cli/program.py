@@ -18,12 +18,14 @@ from typing import Any, NoReturn
 import click
 
 from unrolled._support.arguments import Progress
+from unrolled._support.hints import shortened
 from unrolled.errors import UnrolledError
 from unrolled.printable import one_line, printable, printable_lines
 from unrolled.show import tables
 
 __all__ = ["Program", "fail", "progress_bar", "say"]
 
+LONGEST_MESSAGE = 2000
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 
@@ -61,7 +63,7 @@ def say(text: str, *, err: bool = False) -> None:
 def fail(message: str) -> NoReturn:
     """One line on the standard error, then the exit."""
     try:
-        say(f"error: {one_line(message)}", err=True)
+        say(f"error: {shortened(one_line(message), LONGEST_MESSAGE)}", err=True)
     except OSError:
         # Nobody can be told. What is left in the buffer must not fail again at the exit.
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115

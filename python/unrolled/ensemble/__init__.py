@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from unrolled.ensemble.distribution import DensityOfStates
-from unrolled.ensemble.ensemble import EnergyLevel, Ensemble, HeatCapacityPeak
+from unrolled.ensemble.ensemble import EnergyLevel, Ensemble
 from unrolled.ensemble.priors import Prior, PriorLevel
-from unrolled.ensemble.sweeps import TemperatureSweep
+from unrolled.ensemble.sweeps import HeatCapacityPeak, TemperatureSweep
 
 __all__ = [
     "DensityOfStates",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unrolled.ensemble.sweeps import Axis, TemperatureSweep, peaks_on
 from unrolled.show.plot import COLOR, SECOND_COLOR, empty_figure, styled
 from unrolled.show.signed_logarithms import MANY_SCALES, decade_label, decades
 
@@ -15,11 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from unrolled.ensemble.levels import Floats
-    from unrolled.ensemble.sweeps import TemperatureSweep
+    from unrolled.ensemble.sweeps import HeatCapacityPeak
 
 __all__ = ["plot"]
-
-Axis: TypeAlias = Literal["temperature", "beta"]
 
 PANELS = {
     "log_partition": ("partition function", r"$\ln Z$"),
@@ -42,30 +41,10 @@ MANY_POINTS = 40
 MANY_LEVELS = 2000
 
 
-class Peak(Protocol):
-    """A peak of the heat capacity; see `HeatCapacityPeak`."""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-
-    @property
-    def temperature(self) -> float:
-        """Where it is."""
-
-    @property
-    def beta(self) -> float:
-        """The inverse of its temperature."""
-
-    @property
-    def heat_capacity(self) -> float:
-        """How high it is."""
-
-
 def plot(
     curve: TemperatureSweep,
     marked: TemperatureSweep | None,
-    peaks: Sequence[Peak],
+    peaks: Sequence[HeatCapacityPeak],
     levels: tuple[Floats, Floats],
     *,
     axis: Axis,
@@ -83,7 +62,7 @@ def plot(
             _draw(axes[name], name, curve, marked, axis, linear_width)
             if marked is None:
                 _spread(axes[name], curve[axis], linear_width)
-        _name_peaks(axes["heat_capacity"], peaks, curve[axis], axis)
+        _name_peaks(axes["heat_capacity"], peaks_on(curve, peaks, axis), axis)
         _draw_levels(axes["levels"], *levels, curve.unit)
     return figure, axes
 
@@ -138,23 +117,20 @@ def _line(
     return np.insert(x, at, 0.0), np.insert(y, at, np.nan)
 
 
-def _name_peaks(panel: Axes, peaks: Sequence[Peak], places: Floats, axis: Axis) -> None:
-    """The names of the peaks in sight beside them, and where they are in a legend."""
-    symbol = "T" if axis == "temperature" else r"\beta"
+def _name_peaks(panel: Axes, peaks: Sequence[HeatCapacityPeak], axis: Axis) -> None:
+    """The names of peaks beside them, and where they are in a legend."""
     for peak in peaks:
-        at = getattr(peak, axis)
-        alike = places[np.signbit(places) == np.signbit(at)]
-        if len(alike) and alike.min() <= at <= alike.max():
-            label = f"{peak.name}: ${symbol}$ = {at:.3g}"
-            panel.plot(at, peak.heat_capacity, "o", color=SECOND_COLOR, markersize=4, label=label)
-            panel.annotate(
-                peak.name,
-                (at, peak.heat_capacity),
-                xytext=(0, 4),
-                textcoords="offset points",
-                ha="center",
-            )
-    if panel.get_legend_handles_labels()[1]:
+        symbol, at = ("T", peak.temperature) if axis == "temperature" else (r"\beta", peak.beta)
+        label = f"{peak.name}: ${symbol}$ = {at:.3g}"
+        panel.plot(at, peak.heat_capacity, "o", color=SECOND_COLOR, markersize=4, label=label)
+        panel.annotate(
+            peak.name,
+            (at, peak.heat_capacity),
+            xytext=(0, 4),
+            textcoords="offset points",
+            ha="center",
+        )
+    if peaks:
         panel.margins(y=0.15)
         panel.legend(handlelength=0.5, fontsize="small")
 

@@ -25,7 +25,7 @@ from unrolled.ensemble.canonical import Unit, checked_unit, quantities_of
 from unrolled.ensemble.distribution import Distribution
 from unrolled.ensemble.levels import Levels, Temperatures, times_ln2, total
 from unrolled.ensemble.priors import Prior, PriorLevel, PriorName, with_prior
-from unrolled.ensemble.sweeps import TemperatureSweep
+from unrolled.ensemble.sweeps import HeatCapacityPeak, TemperatureSweep
 from unrolled.errors import InvalidArgumentError, NothingToCountError
 from unrolled.spectrum.spectrum import Spectrum
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from unrolled.ensemble.levels import Floats
 
-__all__ = ["EnergyLevel", "Ensemble", "HeatCapacityPeak"]
+__all__ = ["EnergyLevel", "Ensemble"]
 
 SUM_TOLERANCE = 1e-9
 AUTOMATIC = "auto"
@@ -62,33 +62,6 @@ class EnergyLevel(NamedTuple):
 
     energy: float
     degeneracy: float
-
-
-class HeatCapacityPeak(NamedTuple):
-    """A maximum of the heat capacity; `Ensemble.heat_capacity_peaks` finds them all.
-
-    Attributes
-    ----------
-    name : str
-        "A", "B" and so on, by rising inverse temperature.
-    temperature, beta : float
-        Where it is; no unit.
-    heat_capacity, energy, entropy : float
-        ``C_v``, ``U`` and ``S`` there, in nats or bits.
-
-    Examples
-    --------
-    >>> from unrolled import Ensemble
-    >>> [peak.name for peak in Ensemble([0.0, 1.0]).heat_capacity_peaks()]
-    ['A', 'B']
-    """
-
-    name: str
-    temperature: float
-    beta: float
-    heat_capacity: float
-    energy: float
-    entropy: float
 
 
 class Ensemble(Distribution):
@@ -199,13 +172,14 @@ class Ensemble(Distribution):
         [3.0, 0.75, 2.25]
         """
         spectrum = _spectrum_of(counts)
-        owner = getattr(counts, "counts", counts)
-        owner = owner if isinstance(owner, Counts) else None
+        owner: Any = counts
+        if not isinstance(counts, (Counts, Spectrum)):
+            owner = getattr(counts, "counts", None)  # Those of an analysis.
         if not len(spectrum):
             raise NothingToCountError("an empty spectrum makes no ensemble: no count is above 0")
         weights = spectrum.degeneracies.astype(np.float64)
         levels = Levels.of_logarithms(spectrum.mantissas, spectrum.exponents, weights)
-        return cls._of(levels, unit, owner)
+        return cls._of(levels, unit, owner if isinstance(owner, Counts) else None)
 
     @classmethod
     def from_probabilities(cls, p: Any, energies: Any, *, unit: Unit = "nats") -> Ensemble:
@@ -342,9 +316,10 @@ class Ensemble(Distribution):
         Examples
         --------
         >>> from unrolled import Ensemble
-        >>> curve = Ensemble([0.0, 1e-5, 1.0]).curve([-1.0, "0-", "0+", 1.0])
-        >>> round(curve["heat_capacity"].max(), 3), len(curve["beta"]) < 1000   # at T = 4e-6
-        (0.439, True)
+        >>> curve = Ensemble([0.0, 1e-5]).curve([-1.0, "0-", "0+", 1.0])
+        >>> at = float(curve["temperature"][curve["heat_capacity"].argmax()])
+        >>> abs(at) < 1e-5, len(curve["beta"]) < 500
+        (True, True)
         """
         given = self._given(temperatures, beta)
         by_beta = beta is not None
@@ -385,6 +360,22 @@ class Ensemble(Distribution):
         rows = zip(*(sweep[name].tolist() for name in names), strict=True)
         labels = sampling.peak_names(len(betas))
         return tuple(HeatCapacityPeak(label, *row) for label, row in zip(labels, rows, strict=True))
+
+    @property
+    def temperature_range(self) -> tuple[float, float]:
+        """The smallest and the largest ``|T|`` between which everything happens.
+
+        Below, all but 1 % of the entropy that can be lost is lost, and above as much is left; no
+        peak of the heat capacity is outside, or within a factor of 4 of the ends.
+
+        Examples
+        --------
+        >>> from unrolled import Ensemble
+        >>> low, high = Ensemble([0.0, 1.0]).temperature_range
+        >>> low < 0.2 < 2.0 < high
+        True
+        """
+        return 1 / self._seen.largest, 1 / self._seen.smallest
 
     def with_prior(self, prior: PriorName | Callable[[PriorLevel], float | Prior], /) -> Ensemble:
         """The same parameters under another prior: with other weights, other energies, or both.

@@ -25,8 +25,10 @@ the ensemble freezes to. What happens, happens between these."""
 LEAST_BETA, LARGEST_BETA = 1e-307, 1e307
 STEPS_PER_FOLD = 8
 FINEST_STEP = 1e-4
-LARGEST_CHANGE = 1 / 60
+LARGEST_CHANGE = 1 / 40
 """How much of its whole range a quantity may change from one point of a curve to the next."""
+SMALLEST_CHANGE = 1 / 400
+"""How much a quantity changes at least from one point of a curve to the next but one."""
 LARGEST_MISS = 2e-4
 """The part of all entropy that may be lost in a step without showing in the heat capacity."""
 MOST_POINTS = 4000
@@ -138,7 +140,7 @@ def curve_temperatures(
             ).tolist()
             if marks and by_beta and betas.min() <= 0 <= betas.max():
                 marks.append(0.0)
-        halves.append(sign * _curve(levels, sign, np.unique(marks)).sizes if marks else np.empty(0))
+        halves.append(sign * _drawn_sizes(levels, sign, np.unique(marks)))
     negative, positive = halves
     if isinstance(wanted, Temperatures) and not len(negative) + len(positive):
         return wanted  # Only infinite temperatures, which are one point.
@@ -198,8 +200,28 @@ def _missing(curve: Curve) -> Floats:
     return middles
 
 
+def _drawn_sizes(levels: Levels, sign: float, marks: Floats) -> Floats:
+    """The points of a curve without those where nothing has changed, nor will at the next one."""
+    if not len(marks):
+        return marks
+    curve = _curve(levels, sign, marks)
+    values = np.array(curve[1:])
+    least = SMALLEST_CHANGE * np.ptp(values, axis=1)
+    must_stay = np.isin(curve.sizes, marks)
+    must_stay[[0, -1]] = True
+    kept = [0]
+    for at in range(1, len(curve.sizes)):
+        before, here = values[:, kept[-1]], values[:, at]
+        after = values[:, min(at + 1, len(curve.sizes) - 1)]
+        changes = np.maximum(np.abs(here - before), np.abs(after - before))
+        if must_stay[at] or (changes > least).any():
+            kept.append(at)
+    return curve.sizes[kept]
+
+
 def _measured(levels: Levels, sign: float, sizes: Floats) -> Curve:
-    betas = sign * sizes
+    # Energies are relative to the level at the end of this sign: a zero has to have it, too.
+    betas = sign * np.maximum(sizes, LEAST_BETA)
     sums = levels.sums(betas)
     heat = np.zeros(len(sizes))
     np.multiply(betas, sums.mean, out=heat, where=sums.mean != 0)

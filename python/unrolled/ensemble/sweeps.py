@@ -1,10 +1,10 @@
-"""`TemperatureSweep`: the quantities of an ensemble at several temperatures, as a table."""
+"""Quantities of an ensemble at several temperatures, and its peaks of heat capacity, as tables."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from unrolled.ensemble.canonical import Unit
 
-__all__ = ["SYMBOLS", "TemperatureSweep"]
+__all__ = ["SYMBOLS", "Axis", "HeatCapacityPeak", "TemperatureSweep", "peaks_on", "peaks_table"]
+
+Axis: TypeAlias = Literal["temperature", "beta"]
+"""Columns of a sweep that the others are drawn against."""
 
 SYMBOLS = {
     "temperature": "T",
@@ -31,6 +34,33 @@ SYMBOLS = {
     "heat_capacity": "C_v",
 }
 """The columns of a sweep in their order, and the symbols they are written with."""
+
+
+class HeatCapacityPeak(NamedTuple):
+    """A maximum of the heat capacity; `Ensemble.heat_capacity_peaks` finds them all.
+
+    Attributes
+    ----------
+    name : str
+        "A", "B" and so on, by rising inverse temperature.
+    temperature, beta : float
+        Where it is; no unit.
+    heat_capacity, energy, entropy : float
+        ``C_v``, ``U`` and ``S`` there, in nats or bits.
+
+    Examples
+    --------
+    >>> from unrolled import Ensemble
+    >>> [peak.name for peak in Ensemble([0.0, 1.0]).heat_capacity_peaks()]
+    ['A', 'B']
+    """
+
+    name: str
+    temperature: float
+    beta: float
+    heat_capacity: float
+    energy: float
+    entropy: float
 
 
 class TemperatureSweep(Mapping[str, Floats]):
@@ -96,6 +126,9 @@ class TemperatureSweep(Mapping[str, Floats]):
             notes=[f"{logarithm}, F, U, S and C_v in {self.unit}; T and beta = 1/T have no unit."],
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._columns, self.unit)
+
     def __getitem__(self, name: str) -> Floats:
         if name not in self._columns:
             raise UnknownNameError(
@@ -115,6 +148,36 @@ class TemperatureSweep(Mapping[str, Floats]):
 
     def __repr__(self) -> str:
         return self.table()
+
+
+def peaks_on(
+    curve: TemperatureSweep, peaks: Sequence[HeatCapacityPeak], axis: Axis = "temperature"
+) -> list[HeatCapacityPeak]:
+    """The peaks that lie on a curve, which may leave out temperatures around zero."""
+    places = curve[axis]
+    found = []
+    for peak in peaks:
+        at = peak.temperature if axis == "temperature" else peak.beta
+        alike = places[np.signbit(places) == np.signbit(at)]
+        if len(alike) and alike.min() <= at <= alike.max():
+            found.append(peak)
+    return found
+
+
+def peaks_table(peaks: Sequence[HeatCapacityPeak], unit: Unit, *, width: int | None = None) -> str:
+    """Peaks of the heat capacity as plain text, one line a peak."""
+    headings = ["peak", "T", "beta", "C_v", "U", "S"]
+    rows = [
+        [name, _number(temperature), _number(beta), *(f"{x:,.6f}" for x in rest)]
+        for name, temperature, beta, *rest in peaks
+    ]
+    return tables.render(
+        "Peaks of the heat capacity",
+        [tables.Column(heading) for heading in headings],
+        rows,
+        width=width,
+        notes=[f"C_v, U and S in {unit}; T and beta = 1/T have no unit."],
+    )
 
 
 def _number(value: float, *, signed_zero: bool = False) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unrolled._support.arguments import Progress
-from unrolled._support.hints import shortened
+from unrolled._support.hints import listed
 from unrolled.errors import GraphFileError
 from unrolled.graph.graph import Graph
 from unrolled.graph.names import TableNames
@@ -81,7 +81,7 @@ def _columns(path: Path, separator: str) -> list[tuple[str, ...]]:
                 "in all lines or none, a multiplicity"
             )
         if not all(row):
-            raise GraphFileError(f"{path}: edge {line} has an empty cell: {','.join(row)}")
+            raise GraphFileError(f"{path}: edge {line} has an empty cell: {_quoted(row)}")
     columns = list(zip(*rows, strict=True)) or [(), ()]
     return columns if order is None or not rows else [columns[at] for at in order]
 
@@ -99,7 +99,7 @@ def _order(path: Path, first: list[str]) -> list[int] | None:
     order = [places[0] for places in found if places]
     if len(order) != len(first):
         raise GraphFileError(
-            f"{path}: the headings are {_listed(first)}; expected source, target and maybe "
+            f"{path}: the headings are {_quoted(first)}; expected source, target and maybe "
             "multiplicity, each of them once"
         )
     return order
@@ -116,17 +116,17 @@ def _check_first(path: Path, first: list[str], others: list[list[str]]) -> None:
         return
     advice = "call the columns source, target and maybe multiplicity"
     if len(first) == 3 or (others and all(_is_integer(cell) for row in others for cell in row)):
-        raise GraphFileError(f"{path}: the headings {_listed(first)} are not known; {advice}")
+        raise GraphFileError(f"{path}: the headings {_quoted(first)} are not known; {advice}")
     known = {cell for row in others for cell in row}
     if others and known.isdisjoint(first):
         raise GraphFileError(
-            f"{path}: the first line, {_listed(first)}, may be an edge or headings, for no other "
+            f"{path}: the first line, {_quoted(first)}, may be an edge or headings, for no other "
             f"line has these names; {advice} in a line before all edges"
         )
 
 
-def _listed(cells: Sequence[str]) -> str:
-    return " ".join([repr(shortened(cell)) for cell in cells[:4]] + ["..."] * (len(cells) > 4))
+def _quoted(cells: Sequence[str]) -> str:
+    return listed([repr(cell) for cell in cells], 4)
 
 
 def _is_integer(cell: str) -> bool:

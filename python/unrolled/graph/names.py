@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from unrolled._support.hints import described
+from unrolled._support.hints import described, shortened
 from unrolled.errors import CycleError, InvalidGraphError
 
 __all__ = ["Names", "TableNames", "TensorNames", "TensorPlace", "as_names", "naming_cycles"]
@@ -154,7 +154,7 @@ def _has_name(node: object, names: Sequence[Hashable] | Names) -> bool:
 
 def _name_cycle(error: CycleError, names: Sequence[Hashable] | Names) -> CycleError:
     nodes = [names[node] for node in error.nodes if isinstance(node, int)]
-    shown = [repr(node) for node in nodes]
+    shown = [shortened(repr(node)) for node in nodes]
     if len(shown) > LONGEST_CYCLE:
         half = LONGEST_CYCLE // 2
         shown[half:-half] = [f"({len(shown) - 2 * half} more)"]

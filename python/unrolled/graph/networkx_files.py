@@ -60,13 +60,32 @@ def read_with_networkx(path: Path, threads: int | None, progress: Progress | Non
 def _read_graphml(path: Path) -> nx.Graph[Any]:
     import networkx as nx
 
+    _check_one_graph(path)
     return nx.read_graphml(path)
 
 
 def _read_gexf(path: Path) -> nx.Graph[Any]:
     import networkx as nx
 
+    _check_one_graph(path)
     return nx.read_gexf(path)
+
+
+def _check_one_graph(path: Path) -> None:
+    """Refuse a file of XML with a second graph, also within a node of the first.
+
+    Raises
+    ------
+    GraphFileError
+    """
+    from xml.etree import ElementTree
+
+    number = 0
+    for _, element in ElementTree.iterparse(path):
+        number += element.tag.rpartition("}")[2] == "graph"
+        element.clear()
+    if number > 1:
+        raise GraphFileError(f"{path}: holds {number} graphs; expected one")
 
 
 def _read_gml(path: Path) -> nx.Graph[Any]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from unrolled._support.arguments import Progress
+from unrolled._support.files import open_regular
 from unrolled._support.hints import out_of_memory
 from unrolled._support.optional import import_optional
 from unrolled.errors import (
@@ -62,7 +63,7 @@ def read_graph(
             f"{path}: only the edges of an .npz file can stay where they are"
         )
     try:
-        _check_regular(path)
+        open_regular(path).close()
         with _naming(path):
             if suffix in SEPARATORS:
                 return read_table(path, SEPARATORS[suffix], threads, progress)
@@ -79,12 +80,6 @@ def read_graph(
     except MemoryError as error:
         raise MemoryLimitError(out_of_memory(str(path))) from error
     raise GraphFileError(f"{path}: expected a file that ends with {', '.join(SUFFIXES)}")
-
-
-def _check_regular(path: Path) -> None:
-    """Refuse a device or a pipe, which might be read for ever."""
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise GraphFileError(f"{path}: is a device or a pipe; copy what it has into a file first")
 
 
 @contextmanager

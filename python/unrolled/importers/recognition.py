@@ -37,7 +37,12 @@ def is_model_file(name: str) -> bool:
 
 
 def imported(
-    model: Any, inputs: Any = None, *, semantics: Semantics = "value", door: Door = IMPORTED
+    model: Any,
+    inputs: Any = None,
+    *,
+    semantics: Semantics = "value",
+    operations: bool = False,
+    door: Door = IMPORTED,
 ) -> Network | None:
     """Import a file or object of a framework as a network; None if it is neither.
 
@@ -48,6 +53,8 @@ def imported(
         What the importer takes after the model: shapes for ONNX and Keras, example inputs for
         PyTorch, and for a JAX function a tuple of its parameters and example inputs.
     semantics : {"value", "dependency"}
+    operations : bool
+        Whether functions and normalisers are tensors of their own; see the importers.
     door : Door, optional
         Where the model was given, for errors.
 
@@ -60,20 +67,20 @@ def imported(
     """
     framework = _framework(model)
     if framework is None and callable(model):
-        return _function(model, inputs, semantics, door)
+        return _function(model, inputs, semantics, operations, door)
     if framework is None:
         return None
     if framework == "onnx":
         from unrolled.importers.onnx.importer import read_onnx
 
-        return read_onnx(model, inputs, semantics=semantics, door=door)
+        return read_onnx(model, inputs, semantics=semantics, operations=operations, door=door)
     if framework == "keras":
         from unrolled.importers.keras.importer import read_keras
 
-        return read_keras(model, inputs, semantics=semantics, door=door)
+        return read_keras(model, inputs, semantics=semantics, operations=operations, door=door)
     from unrolled.importers.torch.importer import read_torch
 
-    return read_torch(model, inputs, semantics=semantics, door=door)
+    return read_torch(model, inputs, semantics=semantics, operations=operations, door=door)
 
 
 def _framework(model: Any) -> str | None:
@@ -86,7 +93,9 @@ def _framework(model: Any) -> str | None:
     return None
 
 
-def _function(model: Callable[..., Any], inputs: Any, semantics: Semantics, door: Door) -> Network:
+def _function(
+    model: Callable[..., Any], inputs: Any, semantics: Semantics, operations: bool, door: Door
+) -> Network:
     if not isinstance(inputs, tuple) or len(inputs) < 2:
         here = f"{door.term('inputs')}=(params, x), or " if "inputs" in door.terms else ""
         raise InvalidArgumentError(
@@ -95,4 +104,4 @@ def _function(model: Callable[..., Any], inputs: Any, semantics: Semantics, door
         )
     from unrolled.importers.jax.importer import from_jax
 
-    return from_jax(model, *inputs, semantics=semantics)
+    return from_jax(model, *inputs, semantics=semantics, operations=operations)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from unrolled._core import Network as Core
 from unrolled._core import Operation, Relation
@@ -100,6 +100,10 @@ class Link(Connection):
         return link
 
 
+PointwiseFunction: TypeAlias = Callable[[Any], Any]
+"""A function of single elements that takes a NumPy array and returns one of equal shape."""
+
+
 class Weight(NamedTuple):
     """A parameter a layer needs: declared anew unless one is given."""
 
@@ -133,6 +137,7 @@ class Builder:
         self._tensors: list[Tensor] = []
         self._numbers: dict[str, int] = {}
         self._functions: dict[str, Callable[[Any], Any]] = {}
+        self._moments: dict[str, tuple[float, float]] = {}
 
     @property
     def semantics(self) -> Semantics:
@@ -211,6 +216,15 @@ class Builder:
         found = self[tensor] if isinstance(tensor, str) else tensor
         self._own("operation", found)
         return self._core.operation(found.id) if found.role == "activation" else None
+
+    @property
+    def parameter_moments(self) -> dict[str, tuple[float, float]]:
+        """Mean and mean square of the stored values of parameters, if an importer read them."""
+        return dict(self._moments)
+
+    def record_moments(self, name: str, mean: float, mean_square: float) -> None:
+        """Say what the stored values of a parameter are on average, and their squares."""
+        self._moments[self[name].name] = (float(mean), float(mean_square))
 
     @property
     def functions(self) -> dict[str, Callable[[Any], Any]]:
@@ -363,6 +377,23 @@ class Builder:
             marked.add(tensor.id)
             self._core.mark_output(tensor.id)
 
+    def keep_function(self, function: PointwiseFunction, name: str | None = None) -> str:
+        """Keep a function of one's own, and return the name under which operations find it.
+
+        Parameters
+        ----------
+        function : callable
+            Maps NumPy arrays element by element.
+        name : str, optional
+            By default that of the function; numbered if another function has it.
+        """
+        own = name or str(getattr(function, "__name__", type(function).__name__))
+        free, number = own, 1
+        while self._functions.setdefault(free, function) is not function:
+            number += 1
+            free = f"{own}#{number}"
+        return free
+
     def number_like(self, other: Builder) -> None:
         """Number unnamed layers to come as another network would, which this one is a copy of.
 
@@ -370,6 +401,7 @@ class Builder:
         """
         self._numbers = dict(other._numbers)
         self._functions = dict(other._functions)
+        self._moments = {name: of for name, of in other._moments.items() if name in self}
 
     def _layer(self, kind: str, name: str | None) -> str:
         """The name of a new layer: the one given if it is free, or the next automatic one."""

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from unrolled._support.optional import import_optional
+from unrolled.ensemble.sweeps import peaks_on
 from unrolled.printable import printable
 from unrolled.show import tables
 from unrolled.show.plot import histogram
 from unrolled.show.protocols import AnalysisLike
+from unrolled.show.signed_logarithms import MANY_SCALES, decade_label, decades
 
 if TYPE_CHECKING:
-    from unrolled.ensemble.sweeps import TemperatureSweep
+    from unrolled.ensemble.levels import Floats
+    from unrolled.ensemble.sweeps import HeatCapacityPeak, TemperatureSweep
 
 __all__ = [
     "Chart",
@@ -172,45 +175,96 @@ def spectra(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart:
     return Chart("chart-spectra", caption, figure)
 
 
-def temperatures(sweeps: Sequence[TemperatureSweep], styles: Sequence[Look]) -> list[Chart]:
-    """Four quantities of every model against the temperature, with a gap at T = 0."""
-    columns = {
+def temperatures(
+    curves: Sequence[TemperatureSweep],
+    peaks: Sequence[Sequence[HeatCapacityPeak]],
+    styles: Sequence[Look],
+    smallest: float | None,
+) -> list[Chart]:
+    """Four quantities of every model against the temperature, with a gap at T = 0.
+
+    Temperatures from `smallest` on may differ by powers of ten: the axis is then logarithmic but
+    next to zero. It is linear if there is none.
+    """
+    quantities = {
         "free_energy": "free energy, F",
         "energy": "expected energy, U",
         "entropy": "entropy, S",
         "heat_capacity": "heat capacity, C_v",
     }
-    sources = [_sweep_source(sweep, columns) for sweep in sweeps]
+    sizes = np.abs(np.concatenate([curve["temperature"] for curve in curves]))
+    largest = float(sizes[np.isfinite(sizes)].max(initial=0.0))
+    width = smallest if smallest is not None and largest > MANY_SCALES * smallest else None
+    sources = [_curve_source(curve, quantities, width) for curve in curves]
+    marks = [_peaks_source(found, curve, width) for found, curve in zip(peaks, curves, strict=True)]
     charts = []
-    for column, label in columns.items():
+    for column, label in quantities.items():
         figure = _figure(
             "temperature, T", f"{label} [bits]", tooltips=[
-                ("model", "$name"), ("T", "@temperature{0.000}"),
+                ("model", "$name"), ("T", "@temperature{%.4g}"),
                 (label, f"@{column}{{0.0000}} bits"),
             ],
         )  # fmt: skip
-        figure.add_layout(_models().Span(location=-1, dimension="height", line_dash="dotted"))
-        for source, look in zip(sources, styles, strict=True):
+        figure.hover.formatters = {"@temperature": "printf"}
+        setting = _places([-1.0], width)[0]
+        figure.add_layout(_models().Span(location=setting, dimension="height", line_dash="dotted"))
+        if width is not None:
+            ticks = decades(width, largest)
+            places = _places(ticks, width)
+            figure.xaxis.ticker = places
+            labels = map(decade_label, ticks)
+            figure.xaxis.major_label_overrides = dict(zip(places, labels, strict=True))
+        for source, named, look in zip(sources, marks, styles, strict=True):
             line = {"line_color": look.color, "line_dash": look.dash, "line_width": 1.8}
-            figure.line("temperature", column, source=source, name=look.key, **line)
+            figure.line("x", column, source=source, name=look.key, **line)
+            if column == "heat_capacity":
+                figure.y_range.range_padding = 0.2  # Room for the names above the peaks.
+                figure.text(
+                    "x", column, "peak", source=named, name=look.key, text_color=look.color,
+                    text_align="center", text_font_size="11px", y_offset=-3,
+                )  # fmt: skip
         caption = (
             f"The {label}, in bits, of each model against the temperature T. The dotted line is "
             "the published setting, T = -1."
         )
+        if column == "heat_capacity":
+            caption += " Letters name the peaks that are listed below."
         charts.append(Chart(f"chart-{column.replace('_', '-')}", caption, figure))
     return charts
 
 
-def _sweep_source(sweep: TemperatureSweep, columns: Iterable[str]) -> Any:
-    """A sweep in the order of its temperatures, with a line of nothing at T = 0."""
-    order = np.argsort(sweep["temperature"], kind="stable")
-    gap = int(np.searchsorted(sweep["temperature"][order], 0.0))
+def _curve_source(curve: TemperatureSweep, quantities: Iterable[str], width: float | None) -> Any:
+    """A curve by rising temperature, with a line of nothing at T = 0."""
+    gap = int(np.count_nonzero(np.signbit(curve["temperature"])))
+    columns = {name: np.insert(curve[name], gap, np.nan) for name in ("temperature", *quantities)}
     return _source(
         {
-            name: _rounded(np.insert(sweep[name][order], gap, np.nan))
-            for name in ("temperature", *columns)
+            "x": _places(columns["temperature"], width),
+            "temperature": _significant(columns.pop("temperature")),
+            **{name: _rounded(values) for name, values in columns.items()},
         }
     )
+
+
+def _peaks_source(
+    peaks: Sequence[HeatCapacityPeak], curve: TemperatureSweep, width: float | None
+) -> Any:
+    """The peaks that lie on a curve."""
+    inside = peaks_on(curve, peaks)
+    return _source(
+        {
+            "x": _places([peak.temperature for peak in inside], width),
+            "temperature": _significant(peak.temperature for peak in inside),
+            "heat_capacity": _rounded(peak.heat_capacity for peak in inside),
+            "peak": [peak.name for peak in inside],
+        }
+    )
+
+
+def _places(temperatures: Sequence[float] | Floats, width: float | None) -> list[float]:
+    """Where temperatures are on the axis, which is linear within a width, or everywhere."""
+    values = np.asarray(temperatures, dtype=np.float64)
+    return _significant(values if width is None else np.arcsinh(values / width))
 
 
 def embedded(charts: Iterable[Chart]) -> str:
@@ -282,6 +336,11 @@ def _source(data: dict[str, Any]) -> Any:
 
 def _models() -> Any:
     return import_optional("bokeh.models", "report")
+
+
+def _significant(values: Iterable[float]) -> list[float]:
+    """Numbers of any size with six digits; what is not finite is not drawn."""
+    return [float(f"{one:.6g}") if np.isfinite(one) else math.nan for one in values]
 
 
 def _rounded(values: Iterable[float]) -> list[float]:

@@ -19,7 +19,6 @@ from unrolled._core import VERSION
 from unrolled._support import files
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
-from unrolled.counting.counts import Counts
 from unrolled.ensemble.ensemble import Ensemble
 from unrolled.errors import InvalidArgumentError
 from unrolled.printable import printable
@@ -33,11 +32,11 @@ from unrolled.spectrum.catalogue import TABULATED, value_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from unrolled.ensemble.sweeps import HeatCapacityPeak
+
 
 __all__ = ["check_packages", "render", "write"]
 
-STEPS = (*(tenth / 10 for tenth in range(1, 21)), *(half / 2 for half in range(5, 41)))
-TEMPERATURES = (*(-step for step in reversed(STEPS)), *STEPS)
 LISTED_TEMPERATURES = (-20, -5, -1, -0.5, 0.5, 1, 5, 20)
 OTHER_SYMBOLS = (
     (
@@ -101,7 +100,7 @@ def render(
     *,
     title: str | None = None,
     date: datetime.date | str | None = None,
-    temperatures: Iterable[float] = TEMPERATURES,
+    temperatures: Iterable[float] | None = None,
 ) -> str:
     """The report of a comparison as the text of an HTML page.
 
@@ -114,8 +113,8 @@ def render(
         By default the number of models and what they are ranked by.
     date : date or str, optional
         Shown as given; by default the report has none.
-    temperatures : iterable of float
-        For the charts of `Ensemble.sweep`; by default from -20 to 20, without 0.
+    temperatures : iterable of float, optional
+        The range of the charts, as for `Ensemble.curve`; by default all that happens.
 
     Returns
     -------
@@ -182,12 +181,16 @@ def render(
 
 
 def _sections(
-    comparison: ComparisonLike, styles: Sequence[charts.Look], temperatures: Iterable[float]
+    comparison: ComparisonLike,
+    styles: Sequence[charts.Look],
+    temperatures: Iterable[float] | None,
 ) -> list[Section]:
     analyses = comparison.analyses
     ensembles = [Ensemble.from_counts(one.spectrum, unit="bits") for one in analyses]
-    wanted = list(temperatures)
-    sweeps = [ensemble.sweep(wanted) for ensemble in ensembles]
+    wanted = None if temperatures is None else list(temperatures)
+    curves = [ensemble.curve(wanted) for ensemble in ensembles]
+    peaks = [ensemble.heat_capacity_peaks() for ensemble in ensembles]
+    smallest = min(ensemble.temperature_range[0] for ensemble in ensembles)
     sections = [
         Section(
             "estimates",
@@ -213,9 +216,9 @@ def _sections(
             "Temperature",
             "The parameters as states of energy E = log2 C, in equilibrium at a temperature T. At "
             "T = -1, the published setting, U is the expected spread, S the entropy H, and F is "
-            "log2 Z.",
-            charts.temperatures(sweeps, styles),
-            _sweep_table(comparison, ensembles),
+            "log2 Z. A peak of the heat capacity is where it passes from some levels to others.",
+            charts.temperatures(curves, peaks, styles, smallest if wanted is None else None),
+            _sweep_table(comparison, ensembles) + _peaks_table(comparison, peaks),
         ),
     ]
     return [section for section in sections if section.charts]
@@ -239,6 +242,23 @@ def _sweep_table(comparison: ComparisonLike, ensembles: Sequence[Ensemble]) -> s
             rows.append([one.name, f"{temperature:g}", *(f"{value:,.3f}" for value in values)])
     headings = ["model", "T", "F [bits]", "U [bits]", "S [bits]", "C_v [bits]"]
     return html.table("Quantities at a few temperatures", headings, rows)
+
+
+def _peaks_table(comparison: ComparisonLike, peaks: Sequence[Sequence[HeatCapacityPeak]]) -> str:
+    """Every peak of the heat capacity of each model."""
+    rows = [
+        [
+            model.name,
+            one.name,
+            f"{one.temperature:.6g}",
+            f"{one.beta:,.6g}",
+            *(f"{value:,.3f}" for value in (one.heat_capacity, one.energy, one.entropy)),
+        ]
+        for model, found in zip(comparison, peaks, strict=True)
+        for one in found
+    ]
+    headings = ["model", "peak", "T", "1 / T", "C_v [bits]", "U [bits]", "S [bits]"]
+    return html.table("Peaks of the heat capacity", headings, rows) if rows else ""
 
 
 def _title(comparison: ComparisonLike) -> str:
@@ -280,9 +300,7 @@ def _facts(analyses: Sequence[AnalysisLike]) -> str:
         "weight nodes": lambda one: tables.integer(one.num_weight_nodes),
         "levels of the spectrum": lambda one: tables.integer(len(one.spectrum)),
         "counted": lambda one: "exactly" if one.is_exact else "in log space",
-        "semantics": lambda one: (
-            one.counts.semantics if isinstance(one.counts, Counts) else tables.MISSING
-        ),
+        "semantics": lambda one: one.semantics or tables.MISSING,
     }
     rows = [[one.name, *(cell(one) for cell in columns.values())] for one in analyses]
     return html.table("What was counted, and how", ["model", *columns], rows)
@@ -310,9 +328,9 @@ def _inputs(analysis: AnalysisLike) -> str:
     if analysis.input_size is not None:
         height, width = analysis.input_size
         return f"{number} (for {height} × {width}, counted at a smaller size)"
-    if not isinstance(analysis.counts, Counts):
+    if analysis.input_shapes is None:
         return number
-    shapes = [" × ".join(map(str, one.shape)) or "1" for one in analysis.counts.inputs]
+    shapes = [" × ".join(map(str, shape)) or "1" for shape in analysis.input_shapes]
     return f"{number} ({', '.join(shapes)})" if shapes else number
 
 

@@ -34,6 +34,7 @@ def resolve(
     *,
     inputs: Any = None,
     semantics: Semantics | None = None,
+    operations: bool = False,
     size: int | Sequence[int] | None = None,
     padding: Padding | None = None,
     mmap: bool = False,
@@ -53,6 +54,9 @@ def resolve(
         or pyarrow with the columns source, target and maybe multiplicity.
     inputs, semantics
         For models that have to be imported; see `unrolled.importers.recognition.imported`.
+    operations : bool
+        Whether models that have to be imported keep functions and normalisers as tensors of their
+        own, as following a signal needs them; counts are the same.
     size, padding
         For published models; see `unrolled.models.build`.
     mmap, threads
@@ -77,12 +81,14 @@ def resolve(
         options.refuse_all_but((), described(model))
         return model
     if isinstance(model, (str, os.PathLike)):
-        return _resolve_name(os.fsdecode(model), options, threads, progress)
+        return _resolve_name(os.fsdecode(model), options, operations, threads, progress)
     found = convert_graph(model, threads=threads, progress=progress)
     if found is not None:
         options.refuse_all_but((), described(model))
         return found
-    found = imported(model, inputs, semantics=semantics or "value", door=door)
+    found = imported(
+        model, inputs, semantics=semantics or "value", operations=operations, door=door
+    )
     if found is not None:
         options.refuse_all_but(("inputs", "semantics"), described(model))
         return found
@@ -94,7 +100,11 @@ def resolve(
 
 
 def _resolve_name(
-    name: str, options: _Options, threads: int | None, progress: Progress | None
+    name: str,
+    options: _Options,
+    operations: bool,
+    threads: int | None,
+    progress: Progress | None,
 ) -> Network | Graph:
     if is_graph_file(name):
         options.refuse_all_but(("mmap",), f"the graph in {name}")
@@ -102,7 +112,11 @@ def _resolve_name(
     if is_model_file(name):
         options.refuse_all_but(("inputs", "semantics"), f"the model in {name}")
         network = imported(
-            name, options.inputs, semantics=options.semantics or "value", door=options.door
+            name,
+            options.inputs,
+            semantics=options.semantics or "value",
+            operations=operations,
+            door=options.door,
         )
         if network is not None:
             return network

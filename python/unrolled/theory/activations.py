@@ -6,7 +6,7 @@ Functions are known by name or given as callables. What is computed from their m
 
 from __future__ import annotations
 
-import re
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -163,9 +163,9 @@ def as_activation(
     Parameters
     ----------
     activation : str, Activation or callable
-        A name of `NAMES`, such as "tanh" or "leaky_relu(0.2)"; or a function from a float64 array
-        to one of equal shape. Derivatives of a function are taken by a complex step (exact) if it
-        takes complex arrays, otherwise by central differences with step 1e-5.
+        A name, such as "tanh", "leaky_relu(0.2)" or "clip(0, 6)"; or a function from a float64
+        array to one of equal shape. Derivatives of a function are taken by a complex step (exact)
+        if it takes complex arrays, otherwise by central differences with step 1e-5.
     kinks : sequence of float, optional
         Of a callable: where it or its derivative jumps. By default jumps of the derivative
         above 0.005 are searched for in [-20, 20].
@@ -204,25 +204,45 @@ def leaky_relu(slope: float) -> Activation:
     return _straight(f"leaky_relu({slope:g})", (0.0,), (float(slope), 1.0))
 
 
+def _prelu(slope: float) -> Activation:
+    return _straight(f"prelu({slope:g})", (0.0,), (float(slope), 1.0))
+
+
+def _clip(low: float, high: float) -> Activation:
+    if not low < high:
+        raise InvalidArgumentError(f"clip({low:g}, {high:g}) needs a lower and a larger limit")
+    kinks = tuple(end for end in (low, high) if math.isfinite(end))
+    slopes = ((0.0,) if math.isfinite(low) else ()) + (1.0,)
+    slopes += (0.0,) if math.isfinite(high) else ()
+    return _straight(f"clip({low:g}, {high:g})", kinks, slopes, min(max(0.0, low), high))
+
+
 def _by_name(name: str) -> Activation:
-    parsed = re.fullmatch(r"leaky_relu\((?:a=)?([^()]+)\)", name)
-    if parsed:
+    if name in MAKERS:
+        return MAKERS[name]()
+    base, _, rest = name.partition("(")
+    if base in WITH_ARGUMENTS and rest.endswith(")"):
         try:
-            return leaky_relu(float(parsed[1]))
+            numbers = [float(part.partition("=")[2] or part) for part in rest[:-1].split(",")]
         except ValueError:
+            numbers = []
+        maker, count = WITH_ARGUMENTS[base]
+        if len(numbers) != count or any(map(math.isnan, numbers)):
             raise InvalidArgumentError(
-                f"the slope of {name!r} is not a number; write, say, 'leaky_relu(0.2)'"
-            ) from None
-    if name not in MAKERS:
-        raise InvalidArgumentError(
-            f"unknown activation {name!r}{did_you_mean(name, MAKERS)} (known: {', '.join(NAMES)}; "
-            "or pass the function itself)"
-        )
-    return MAKERS[name]()
+                f"{base} takes {count} number{'s' if count > 1 else ''}, as in "
+                f"'{base}({', '.join(['0.2', '1'][:count])})'; got {name!r}"
+            )
+        return maker(*numbers)
+    raise InvalidArgumentError(
+        f"unknown activation {name!r}{did_you_mean(name, MAKERS)} (known: {', '.join(NAMES)}; "
+        "or pass the function itself)"
+    )
 
 
-def _straight(name: str, kinks: tuple[float, ...], slopes: tuple[float, ...]) -> Activation:
-    """A function through the origin that is straight between kinks."""
+def _straight(
+    name: str, kinks: tuple[float, ...], slopes: tuple[float, ...], at_zero: float = 0.0
+) -> Activation:
+    """A function that is straight between kinks, from its value at zero."""
     ends, steps = np.array(kinks), np.diff(slopes)
 
     def raw(x: Any) -> Any:
@@ -230,14 +250,14 @@ def _straight(name: str, kinks: tuple[float, ...], slopes: tuple[float, ...]) ->
         bent = [step * np.maximum(x - end, 0.0) for step, end in zip(steps, ends, strict=True)]
         return sum(bent, slopes[0] * x)
 
-    at_origin, heights = raw(0.0), np.array(slopes)
+    shift, heights = at_zero - raw(0.0), np.array(slopes)
 
     def derivative(x: Any) -> Any:
         return heights[np.searchsorted(ends, np.asarray(x, dtype=np.float64))]
 
     return Activation(
         name,
-        lambda x: raw(x) - at_origin,
+        lambda x: raw(x) + shift,
         derivative,
         None if kinks else np.zeros_like,
         kinks,
@@ -433,10 +453,20 @@ MAKERS: dict[str, Callable[[], Activation]] = {
     "mish": _mish,
     "abs": lambda: _straight("abs", (0.0,), (-1.0, 1.0)),
     "linear": lambda: _straight("linear", (), (1.0,)),
+    "identity": lambda: _straight("identity", (), (1.0,)),
+    "relu6": lambda: _straight("relu6", (0.0, 6.0), (0.0, 1.0, 0.0)),
+    "hard_sigmoid": lambda: _straight("hard_sigmoid", (-3.0, 3.0), (0.0, 1 / 6, 0.0), 0.5),
 }
 
+WITH_ARGUMENTS: dict[str, tuple[Callable[..., Activation], int]] = {
+    "leaky_relu": (leaky_relu, 1),
+    "prelu": (_prelu, 1),
+    "clip": (_clip, 2),
+}
+"""Functions with numbers in their names, such as "leaky_relu(0.2)" or "clip(0, 6)"."""
+
 NAMES = tuple(MAKERS)
-"""Activations that are known by name; leaky_relu also as, say, "leaky_relu(0.2)"."""
+"""Activations that are known by name alone."""
 
 
 def _from_callable(function: Function, kinks: Sequence[float] | None) -> Activation:
@@ -489,7 +519,10 @@ def _jumps(derivative: Function) -> list[float]:
     """Where a derivative jumps, from left to right."""
     # The grid is off the round numbers where kinks lie.
     grid = np.linspace(-SEARCHED, SEARCHED, 40001) + 1.234e-4
-    steep = np.flatnonzero(np.abs(np.diff(derivative(grid))) > SMALLEST_JUMP)
+    changes = np.abs(np.diff(derivative(grid)))
+    # A jump stands out from what changes two intervals further on either side.
+    nearby = np.maximum(np.roll(changes, 2), np.roll(changes, -2))
+    steep = np.flatnonzero(changes > np.maximum(SMALLEST_JUMP, 2 * nearby))
     places = (_jump_within(derivative, float(grid[at]), float(grid[at + 1])) for at in steep)
     return [place for place in places if place is not None]
 

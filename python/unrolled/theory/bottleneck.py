@@ -326,7 +326,7 @@ def information_bottleneck(
     A bit that is turned over with probability 0.1:
 
     >>> curve = information_bottleneck([[0.45, 0.05], [0.05, 0.45]], [1.5, 2.0, 10.0])
-    >>> curve.onset, curve.clusters
+    >>> round(curve.onset, 9), curve.clusters
     (1.5625, (1, 2, 2))
     >>> curve.information_y.round(6).tolist(), round(curve.mutual_information, 6)
     ([0.0, 0.282273, 0.368064], 0.368064)
@@ -515,7 +515,7 @@ def gaussian_bottleneck(
     Examples
     --------
     >>> curve = gaussian_bottleneck(1.0, 0.8, 1.0, [1.0, 2.0, 10.0])
-    >>> curve.onset, curve.information_x.round(6).tolist()
+    >>> round(curve.onset, 9), curve.information_x.round(6).tolist()
     (1.5625, [0.0, 0.287682, 1.386294])
     """
     scale = _scale(unit)
@@ -632,8 +632,8 @@ def information_plane(
     --------
     >>> plane = information_plane({"sign": [0.0, 0.0, 1.0, 1.0]}, y=[0, 0, 1, 1], unit="bits")
     >>> point = plane.points["sign"]
-    >>> point.information_x, point.information_y, point.bias_x
-    (1.0, 1.0, -0.125)
+    >>> point.information_x, point.information_y, round(point.bias_x, 6)
+    (1.0, 1.0, -0.180337)
     """
     scale = _scale(unit)
     if not isinstance(layers, Mapping) or not layers:
@@ -714,7 +714,7 @@ def _estimate(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> tu
     one, other = np.bincount(first), np.bincount(second)
     ratios = both * number / (one[pairs[0]] * other[pairs[1]])
     information = math.fsum((both / number * np.log(ratios)).tolist())
-    cells = len(both) - np.count_nonzero(one) - np.count_nonzero(other) + 1
+    cells = len(both) - int(np.count_nonzero(one)) - int(np.count_nonzero(other)) + 1
     return max(information, 0.0), cells / (2 * number)
 
 

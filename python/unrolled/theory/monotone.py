@@ -177,7 +177,7 @@ class MonotoneLayer:
 
     @property
     def input_lipschitz(self) -> float:
-        """How much faster than x the solution can change, at most: |U| / m."""
+        """How much faster than x the solution can change, at most: the norm of U over m."""
         return float(np.linalg.norm(self.U, 2)) / self.strength
 
     def solve(

@@ -60,6 +60,15 @@ pub enum Error {
         /// What does not fit.
         reason: String,
     },
+    /// A tensor with too many different elements.
+    #[error(
+        "the map of tensor '{name}' would have too many different elements; propagate with \
+         exact=False, which keeps one number a tensor"
+    )]
+    MapTooLarge {
+        /// The tensor.
+        name: String,
+    },
     /// Tensors whose operations are not known, with the reasons.
     #[error(
         "{} unknown operation{}: {}; say how with Network.tensor(..., operation=), or give \

@@ -2,9 +2,19 @@
 //!
 //! A *context* of a parameter is a directed path from it to an output of the model's computational
 //! graph at the level of single scalars (A. G. Polat, F. Alpaslan, *The reusability prior*, Mach.
-//! Learn.: Sci. Technol. 2023, doi 10.1088/2632-2153/acc713). A [`Network`] lists tensors and the
-//! links between them; [`count()`] gives the counts of its parameters. A [`Graph`] has a node for
-//! every scalar; [`Graph::count`] gives the counts of all of them.
+//! Learn.: Sci. Technol. 2023, doi 10.1088/2632-2153/acc713).
+//!
+//! - A [`Network`] lists tensors and the links between them; [`count()`] gives the counts of its
+//!   parameters, and [`length_sums`] and [`extreme_lengths`] what is known of their lengths.
+//! - A [`Graph`] has a node for every scalar; [`Graph::count`] gives the counts of all nodes.
+//!   [`unroll`] makes a graph of a small network.
+//! - [`boltzmann_sums`] gives the thermodynamics of the distinct counts.
+//!
+//! Counts are integers of unlimited size or floating-point numbers in log space ([`Value`]). Every
+//! long call takes a [`Monitor`], which reports progress and can stop the call.
+//!
+//! The crate does not know what a layer is, nor any framework: models are described in the Python
+//! package `unrolled`, of which this is the core.
 
 mod boltzmann;
 mod error;
@@ -29,3 +39,8 @@ pub use network::{
 };
 pub use number::Value;
 pub use unroll::{Unrolled, unroll};
+
+/// The examples of the README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

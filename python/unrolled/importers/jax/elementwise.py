@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unrolled.importers.jax.lazy import Item, elementwise
 from unrolled.importers.jax.table import TABLE, refused
-from unrolled.importers.tracing.values import Constant, Operand, Value
+from unrolled.importers.tracing.functions import NAMED, ElementFunction
+from unrolled.importers.tracing.values import Array, Constant, Operand, Value
 
 if TYPE_CHECKING:
     from unrolled.importers.jax.equation import Equation
@@ -50,6 +51,38 @@ GATES = (
 """Of several tensors; of functions of one tensor they are one function, as products are."""
 
 
+KNOWN: dict[str, ElementFunction] = {
+    "abs": np.abs,
+    "acos": np.arccos,
+    "asin": np.arcsin,
+    "atan": np.arctan,
+    "cbrt": np.cbrt,
+    "ceil": np.ceil,
+    "cos": np.cos,
+    "cosh": np.cosh,
+    "erf": NAMED["erf(1)"],
+    "exp": np.exp,
+    "exp2": np.exp2,
+    "expm1": np.expm1,
+    "floor": np.floor,
+    "log": np.log,
+    "log1p": np.log1p,
+    "logistic": NAMED["sigmoid"],
+    "sign": np.sign,
+    "sin": np.sin,
+    "sinh": np.sinh,
+    "sqrt": np.sqrt,
+    "square": np.square,
+    "tan": np.tan,
+    "tanh": np.tanh,
+    **dict.fromkeys(
+        ["convert_element_type", "copy", "copy_p", "reduce_precision", "stop_gradient", "name"],
+        NAMED["identity"],
+    ),
+}
+"""What primitives compute from single elements, as far as it is known."""
+
+
 def gate(tracer: Tracer, *operands: Operand) -> Operand:
     """Any function of its operands, one function if all are functions of one tensor."""
     return tracer.function(*operands)
@@ -62,7 +95,23 @@ def applied(tracer: Tracer, node: Equation, function: Callable[..., Operand]) ->
 
 @rule(*FUNCTIONS, *GATES)
 def function(tracer: Tracer, node: Equation) -> Item:
+    known = KNOWN.get(node.operator)
+    if known is not None:
+        return applied(tracer, node, lambda x: _pointwise(tracer, x, known, node.operator))
     return applied(tracer, node, lambda *given: gate(tracer, *given))
+
+
+def _pointwise(
+    tracer: Tracer,
+    x: Operand,
+    function: ElementFunction | None,
+    name: str,
+    *,
+    power: bool = False,
+) -> Operand:
+    if isinstance(x, Constant):
+        return tracer.pointwise(x)
+    return tracer.pointwise(x, function, power=power, name=name)
 
 
 @rule(*POWERS)
@@ -70,7 +119,8 @@ def kept(tracer: Tracer, node: Equation) -> Item:
     signless = node.operator in ("abs", "square")
 
     def power(x: Operand) -> Operand:
-        return tracer.pointwise(x, power=isinstance(x, Value) and not (signless and x.sign == "-"))
+        is_power = isinstance(x, Value) and not (signless and x.sign == "-")
+        return _pointwise(tracer, x, KNOWN.get(node.operator), node.operator, power=is_power)
 
     return applied(tracer, node, power)
 
@@ -94,12 +144,24 @@ def negative(tracer: Tracer, node: Equation) -> Item:
 
 @rule("rsqrt")
 def reciprocal_root(tracer: Tracer, node: Equation) -> Item:
-    return applied(tracer, node, tracer.reciprocal)
+    def root(x: Operand) -> Operand:
+        return tracer.reciprocal(_pointwise(tracer, x, np.sqrt, "sqrt", power=True))
+
+    return applied(tracer, node, root)
 
 
 @rule("integer_pow")
 def integer_power(tracer: Tracer, node: Equation) -> Item:
-    return reciprocal_root(tracer, node) if node.params["y"] < 0 else kept(tracer, node)
+    exponent = int(node.params["y"])
+
+    def power(x: Operand) -> Operand:
+        def raised(array: Array) -> Array:
+            return np.asarray(array ** abs(exponent))
+
+        y = _pointwise(tracer, x, raised, node.operator, power=isinstance(x, Value))
+        return tracer.reciprocal(y) if exponent < 0 else y
+
+    return applied(tracer, node, power)
 
 
 @rule("pow")
@@ -141,9 +203,25 @@ def extreme(tracer: Tracer, node: Equation) -> Item:
         values = [x for x in operands if isinstance(x, Value)]
         if len(values) > 1:
             return tracer.combine(*values)
-        return tracer.pointwise(values[0], power=True)  # Clipped.
+        clip = _clipping(node.operator, operands)
+        return tracer.pointwise(values[0], clip, power=True, name=node.operator)
 
     return applied(tracer, node, larger)
+
+
+def _clipping(operator: str, operands: Sequence[Operand]) -> ElementFunction | None:
+    """The function of an extreme of one tensor and of single numbers."""
+    found = [x.only_number() for x in operands if isinstance(x, Constant)]
+    bounds = [number for number in found if number is not None]
+    if not bounds or len(bounds) < len(found):
+        return None
+    if operator == "clamp":
+        low, high = bounds[0], bounds[-1]
+        return lambda x: np.clip(x, low, high)
+    bound = bounds[0]
+    return (
+        (lambda x: np.maximum(x, bound)) if operator == "max" else (lambda x: np.minimum(x, bound))
+    )
 
 
 @rule("select_n")
@@ -180,7 +258,9 @@ def _is_zero(constant: Constant) -> bool:
     *("reduce_sum", "reduce_xor"),
 )
 def reduce(tracer: Tracer, node: Equation) -> Operand:
-    return tracer.reduce(node.operands[0], node.params["axes"], keepdims=False)
+    reduction = {"reduce_max": "max", "reduce_sum": "sum"}.get(node.operator, "")
+    axes = node.params["axes"]
+    return tracer.reduce(node.operands[0], axes, keepdims=False, reduction=reduction)
 
 
 @rule("reduce")

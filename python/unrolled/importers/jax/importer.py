@@ -46,6 +46,7 @@ def from_jax(
     *example_inputs: Any,
     name: str | None = None,
     semantics: Semantics = "value",
+    operations: bool = False,
     frozen: Frozen = None,
 ) -> Network:
     """Read a JAX function as a network, from its jaxpr.
@@ -72,6 +73,9 @@ def from_jax(
         Of the network; by default that of the function.
     semantics : {"value", "dependency"}
         Which edges normalisers have; see `Network`.
+    operations : bool
+        Keep functions of single elements and normalisers as tensors of their own, as `propagate`
+        needs them. Counts are the same, lengths are not.
     frozen : callable, str, or collection of str, optional
         Which parameters are not trainable: a function of the name, or names and their beginnings
         up to a "/". By default ``batch_stats``, and variables of Flax NNX other than ``Param``.
@@ -110,7 +114,9 @@ def from_jax(
         )
     source = f"JAX function {_name(function)}"
     with reading(source):
-        return _built(jax, function, params, example_inputs, source, name, semantics, frozen)
+        network = Network(name or _name(function), semantics=semantics)
+        tracer = RememberingTracer(network, operations=operations)
+        return _built(jax, function, params, example_inputs, source, tracer, frozen)
 
 
 def _built(
@@ -119,11 +125,10 @@ def _built(
     params: Any,
     example_inputs: tuple[Any, ...],
     source: str,
-    name: str | None,
-    semantics: Semantics,
+    tracer: RememberingTracer,
     frozen: Frozen,
 ) -> Network:
-    network = Network(name or _name(function), semantics=semantics)
+    network = tracer.network
     parameters = Parameters(params, frozen)
     inputs = Inputs(function, example_inputs, set(parameters.names))
 
@@ -138,7 +143,6 @@ def _built(
         raise InvalidModelError(
             f"JAX cannot trace it with these arguments: {type(error).__name__}: {error}"
         ) from error
-    tracer = RememberingTracer(network)
     walker = Walker(tracer, TABLE)
     things: list[Thing] = []
     for key, struct in zip(parameters.traced_names, parameters.structs, strict=True):
@@ -163,7 +167,7 @@ def _built(
         source,
         "jax",
         jax.__version__,
-        semantics,
+        network.semantics,
         {tensor.name: tensor.shape for tensor in network.inputs},
         dict(walker.operators),
         used,

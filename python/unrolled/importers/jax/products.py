@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
 from unrolled.importers.jax.table import TABLE, refused
+from unrolled.importers.tracing.base import OTHER
 from unrolled.importers.tracing.values import Constant, Operand, Value
-from unrolled.importers.tracing.windows import Window
+from unrolled.importers.tracing.windows import Window, affine_of
 
 if TYPE_CHECKING:
     from unrolled.importers.jax.equation import Equation
@@ -104,7 +105,7 @@ def convolve(tracer: Tracer, node: Equation) -> Operand:
         links.append((x, relations_of_x))
     if isinstance(kernel, Value):
         links.append((kernel, relations_of_kernel))
-    result: Operand = tracer.emit(tuple(lengths), links)
+    result: Operand = tracer.emit(tuple(lengths), links, *affine_of(links))
     for axis, (stride, length) in strided.items():
         result = tracer.slice(result, axis, 0, length, stride)
     return result
@@ -152,7 +153,11 @@ def _pool(tracer: Tracer, node: Equation) -> Operand:
             strict=True,
         )
     ]
-    return tracer.pool(x, windows, first=0)
+    kinds = {
+        "reduce_window_max": Operation("max_pool"),
+        "reduce_window_sum": Operation("average", divisor=1.0),
+    }
+    return tracer.pool(x, windows, first=0, operation=kinds.get(node.operator, OTHER))
 
 
 def _spread(tracer: Tracer, x: Operand, axis: int, step: int, before: int, length: int) -> Operand:

@@ -27,8 +27,8 @@ class RememberingTracer(Tracer):
         Reshaped tensors, and what they were before.
     """
 
-    def __init__(self, network: Network) -> None:
-        super().__init__(network)
+    def __init__(self, network: Network, *, operations: bool = False) -> None:
+        super().__init__(network, operations=operations)
         self.origins: dict[Node, Value] = {}
         self._reshapes: dict[tuple[Node, Shape], Value] = {}
         self._sums: dict[Node, Sequence[Operand]] = {}

@@ -69,7 +69,9 @@ def _multi_head_attention(tracer: Tracer, layer: Layer) -> Any:
     rows = [*target[:-1], head, 200]
     columns = [*source[:-1], head, 200]
     attention = tracer.contract([rows, columns], scores, [q, k])
-    attention = tracer.normalise(attention, range(attention.rank - len(axes), attention.rank))
+    attention = scaled_scores(tracer, attention, width)
+    keys = range(attention.rank - len(axes), attention.rank)
+    attention = tracer.normalise(attention, keys, "softmax")
     columns = [*source[:-1], head, 300]
     y = tracer.contract([scores, columns], [*target[:-1], head, 300], [attention, v])
     if gate is not None:
@@ -78,6 +80,11 @@ def _multi_head_attention(tracer: Tracer, layer: Layer) -> Any:
     shape = [shape] if isinstance(shape, int) else list(shape)
     result = _projected(layer, "attention_output", y, shape, 2)
     return [result, attention] if layer.kwargs.get("return_attention_scores") else result
+
+
+def scaled_scores(tracer: Tracer, scores: Operand, width: int) -> Operand:
+    """Scores divided by the square root of the width of a head."""
+    return tracer.multiply(scores, Constant.of(float(width) ** -0.5))
 
 
 def _gate(layer: Layer, query: Operand, lengths: Sequence[int]) -> Operand | None:
@@ -101,8 +108,8 @@ def _grouped_query_attention(tracer: Tracer, layer: Layer) -> Any:
     v = _projected(layer, "value", value, [groups, width])
     shape = q.shape
     q = tracer.reshape(q, (*shape[:2], groups, heads // groups, width))
-    scores = tracer.einsum("bqvrh,bkvh->bvrqk", q, k)
-    scores = tracer.normalise(scores, (-1,))
+    scores = scaled_scores(tracer, tracer.einsum("bqvrh,bkvh->bvrqk", q, k), width)
+    scores = tracer.normalise(scores, (-1,), "softmax")
     y = tracer.reshape(tracer.einsum("bvrqk,bkvh->bqvrh", scores, v), shape)
     if gate is not None:
         y = tracer.multiply(y, gate)
@@ -132,7 +139,7 @@ def _attention(tracer: Tracer, layer: Layer) -> Any:
         scores = tracer.einsum(f"{letters}xz,{letters}yz->{letters}xy", query, key)
         if scale is not None:
             scores = _scaled(tracer, scores, scale)
-    scores = tracer.normalise(scores, (-1,))
+    scores = tracer.normalise(scores, (-1,), "softmax")
     result = tracer.matmul(scores, value)
     return [result, scores] if layer.kwargs.get("return_attention_scores") else result
 

@@ -29,11 +29,11 @@ from unrolled.importers.keras import (  # noqa: F401 - these fill the table
     attention,
     movement,
     norms,
-    operations,
     recurrent,
     rules,
     windows,
 )
+from unrolled.importers.keras import operations as operation_rules  # noqa: F401 - it does, too
 from unrolled.importers.keras.config import Source, is_functional, named_source, read
 from unrolled.importers.keras.graph import endpoints
 from unrolled.importers.keras.inputs import FROM_KERAS, input_shapes
@@ -73,6 +73,7 @@ def from_keras(
     *,
     name: str | None = None,
     semantics: Semantics = "value",
+    operations: bool = False,
 ) -> Network:
     """Read a Keras model: an object, a file, or its configuration.
 
@@ -91,6 +92,9 @@ def from_keras(
     semantics : {"value", "dependency"}
         Whether normalisers (layer norm, softmax, ...) are transparent, or connect every element
         with its whole group.
+    operations : bool
+        Keep functions of single elements and normalisers as tensors of their own, as `propagate`
+        needs them. Counts are the same, lengths are not.
 
     Returns
     -------
@@ -130,7 +134,14 @@ def from_keras(
     """
     if semantics not in ("value", "dependency"):
         raise InvalidArgumentError(f"semantics must be 'value' or 'dependency', got {semantics!r}")
-    return read_keras(model, input_shape, name=name, semantics=semantics, door=FROM_KERAS)
+    return read_keras(
+        model,
+        input_shape,
+        name=name,
+        semantics=semantics,
+        operations=operations,
+        door=FROM_KERAS,
+    )
 
 
 def read_keras(
@@ -139,13 +150,15 @@ def read_keras(
     *,
     name: str | None = None,
     semantics: Semantics = "value",
+    operations: bool = False,
     door: Door,
 ) -> Network:
     """The same as `from_keras`, for a model that came through another door."""
     with reading(named_source(model)):
         source = read(model)
         try:
-            return _built(source, input_shape, name, semantics, door)
+            network = Network(name or source.model_name, semantics=semantics)
+            return _built(source, input_shape, network, operations, door)
         except RuleError as error:
             raise error.error from None
         except (UnrolledError, MemoryError, RecursionError):
@@ -157,12 +170,11 @@ def read_keras(
 
 
 def _built(
-    source: Source, input_shape: Any, name: str | None, semantics: Semantics, door: Door
+    source: Source, input_shape: Any, network: Network, operations: bool, door: Door
 ) -> Network:
     names = _input_names(source)
     shapes = input_shapes(source, input_shape, names, door)
-    network = Network(name or source.model_name, semantics=semantics)
-    tracer = Tracer(network)
+    tracer = Tracer(network, operations=operations)
     live = LiveWeights(source.live, door)
     reader = Reader(tracer, source.entry, live, door)
     inputs = {one: tracer.input(one, shape) for one, shape in shapes.items()}

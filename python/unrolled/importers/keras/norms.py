@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from unrolled._core import Operation
 from unrolled.errors import InvalidModelError
 from unrolled.importers.keras.layer import TABLE, Layer
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Operand
+from unrolled.network.builder import LinkRole
 
 __all__: list[str] = []
 
@@ -33,7 +35,17 @@ def _batch_normalization(tracer: Tracer, layer: Layer) -> Operand:
         weights.append(layer.weight("beta", shape))
     weights.append(layer.weight("moving_mean", shape, trainable=False))
     weights.append(layer.weight("moving_variance", shape, trainable=False))
-    return tracer.affine(x, axes, *weights)
+    has = {key: bool(layer.config.get(key, True)) for key in ("scale", "center")}
+    roles: list[LinkRole] = ["scale"] if has["scale"] else []
+    if has["center"]:
+        roles.append("shift")
+    return tracer.affine(
+        x,
+        axes,
+        *weights,
+        operation=Operation("batch_norm", axes=tuple(axes)),
+        roles=[*roles, "mean", "variance"],
+    )
 
 
 @rule("LayerNormalization")
@@ -47,8 +59,10 @@ def _layer_normalization(tracer: Tracer, layer: Layer) -> Operand:
         weights.append(layer.weight("gamma", shape))
     if layer.config.get("center", True) and not rms:
         weights.append(layer.weight("beta", shape))
-    y = tracer.normalise(x, axes)
-    return tracer.affine(y, axes, *weights) if weights else y
+    y = tracer.normalise(x, axes, "rms_norm" if rms else "layer_norm")
+    roles: list[LinkRole] = ["scale"] if layer.config.get("scale", True) or rms else []
+    roles += ["shift"] * (len(weights) - len(roles))
+    return tracer.affine(y, axes, *weights, roles=roles) if weights else y
 
 
 @rule("RMSNormalization")
@@ -56,7 +70,7 @@ def _rms_normalization(tracer: Tracer, layer: Layer) -> Operand:
     x = layer.x
     axes = axes_of(layer, x)
     scale = layer.weight("scale", layer.lengths(x, axes))
-    return tracer.affine(tracer.normalise(x, axes), axes, scale)
+    return tracer.affine(tracer.normalise(x, axes, "rms_norm"), axes, scale, roles=("scale",))
 
 
 @rule("GroupNormalization")
@@ -79,7 +93,12 @@ def _group_normalization(tracer: Tracer, layer: Layer) -> Operand:
         weights.append(layer.weight("gamma", (channels,)))
     if layer.config.get("center", True):
         weights.append(layer.weight("beta", (channels,)))
-    return tracer.affine(y, (axis,), *weights) if weights else y
+    if not weights and not tracer.operations:
+        return y
+    roles: list[LinkRole] = ["scale"] if layer.config.get("scale", True) else []
+    roles += ["shift"] * (len(weights) - len(roles))
+    operation = Operation("group_norm", axes=(axis,), groups=groups)
+    return tracer.affine(y, (axis,), *weights, operation=operation, roles=roles)
 
 
 @rule("UnitNormalization")
@@ -108,4 +127,6 @@ def _normalization(tracer: Tracer, layer: Layer) -> Operand:
     layer.skip("count", "used in training only")
     mean = layer.weight("mean", shape, trainable=False)
     variance = layer.weight("variance", shape, trainable=False)
-    return tracer.affine(x, axes, mean, variance)
+    operation = Operation("batch_norm", axes=tuple(axes))
+    roles: tuple[LinkRole, ...] = ("mean", "variance")
+    return tracer.affine(x, axes, mean, variance, operation=operation, roles=roles)

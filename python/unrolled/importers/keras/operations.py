@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,10 @@ import numpy as np
 from unrolled._core import Relation
 from unrolled.errors import InvalidModelError
 from unrolled.importers.keras.layer import TABLE, Layer, flattened
+from unrolled.importers.keras.rules import activation_function
 from unrolled.importers.keras.windows import pooled, resized, spatial_axes
+from unrolled.importers.tracing.elementwise import NORM_ROLES
+from unrolled.importers.tracing.functions import NAMED, ElementFunction
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Operand, Value
 
@@ -33,6 +38,23 @@ FUNCTIONS = _names(
     """
 )
 """Of single elements."""
+
+NUMPY: dict[str, ElementFunction] = {
+    "Ceil": np.ceil,
+    "Cos": np.cos,
+    "Cosh": np.cosh,
+    "Erf": NAMED["erf(1)"],
+    "Exp": np.exp,
+    "Expm1": np.expm1,
+    "Floor": np.floor,
+    "Log": np.log,
+    "Log1p": np.log1p,
+    "Sign": np.sign,
+    "Sin": np.sin,
+    "Sinh": np.sinh,
+    "Tan": np.tan,
+}
+"""Those of them that NumPy has under another name than that of an activation."""
 
 POWERS = _names(
     """
@@ -85,17 +107,47 @@ def _axes(layer: Layer, x: Operand, key: str = "axis") -> list[int]:
 
 @rule(*FUNCTIONS)
 def _function(tracer: Tracer, layer: Layer) -> Operand:
-    return tracer.pointwise(layer.x)
+    name = layer.operator.removeprefix("ops.")
+    plain = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+    function = NUMPY.get(name) or activation_function(plain, layer.config)
+    x = layer.x
+    return tracer.pointwise(x, None if isinstance(x, Constant) else function, name=name)
 
 
 @rule(*POWERS)
 def _power_like(tracer: Tracer, layer: Layer) -> Operand:
-    return tracer.pointwise(layer.x, power=True)
+    x = layer.x
+    function = None if isinstance(x, Constant) else _power_function(layer)
+    return tracer.pointwise(x, function, power=True, name=layer.operator)
+
+
+def _power_function(layer: Layer) -> ElementFunction | None:
+    name = layer.operator.removeprefix("ops.")
+    if name == "Clip":
+        low, high = layer.argument(1, "x_min"), layer.argument(2, "x_max")
+        if all(isinstance(bound, (int, float)) for bound in (low, high)):
+            return lambda x: np.clip(x, low, high)
+        return None
+    functions: dict[str, ElementFunction] = {
+        "Absolute": np.abs,
+        "Fabs": np.abs,
+        "Cast": NAMED["identity"],
+        "Cbrt": np.cbrt,
+        "Copy": NAMED["identity"],
+        "SaturateCast": NAMED["identity"],
+        "Sqrt": np.sqrt,
+        "Square": np.square,
+        "StopGradient": NAMED["identity"],
+    }
+    return functions.get(name)
 
 
 @rule("ops.Rsqrt", "ops.Reciprocal")
 def _reciprocal(tracer: Tracer, layer: Layer) -> Operand:
-    return tracer.reciprocal(tracer.pointwise(layer.x, power=True))
+    x = layer.x
+    root = np.sqrt if layer.operator == "ops.Rsqrt" else NAMED["identity"]
+    function = None if isinstance(x, Constant) else root
+    return tracer.reciprocal(tracer.pointwise(x, function, power=True))
 
 
 @rule("ops.Negative")
@@ -129,23 +181,27 @@ def _power(tracer: Tracer, layer: Layer) -> Operand:
     if isinstance(exponent, Constant) and isinstance(base, Value):
         array = exponent.array
         if array is not None and array.size == 1:
-            power = tracer.pointwise(base, power=True)
-            return tracer.reciprocal(power) if array.reshape(-1)[0] < 0 else power
-    return _combined(tracer, base, exponent)
+            number = float(array.reshape(-1)[0])
+            power = tracer.pointwise(base, lambda x: np.power(x, abs(number)), power=True)
+            return tracer.reciprocal(power) if number < 0 else power
+    return _combined(tracer, layer, base, exponent)
 
 
 @rule(*PAIRS)
 def _function_of_two(tracer: Tracer, layer: Layer) -> Operand:
-    return _combined(tracer, *_pair(layer))
+    return _combined(tracer, layer, *_pair(layer))
 
 
-def _combined(tracer: Tracer, a: Operand, b: Operand) -> Operand:
+def _combined(tracer: Tracer, layer: Layer, a: Operand, b: Operand) -> Operand:
     """A function of two tensors, of one if the other is constant."""
     if isinstance(a, Constant) == isinstance(b, Constant):
         return tracer.combine(a, b)
     x, other = (a, b) if isinstance(a, Value) else (b, a)
     shape = np.broadcast_shapes(x.shape, other.shape)
-    return tracer.expand(tracer.pointwise(x, power=True), shape)
+    number = other.only_number() if isinstance(other, Constant) else None
+    extreme = {"ops.Maximum": np.maximum, "ops.Minimum": np.minimum}.get(layer.operator)
+    clip = None if number is None or extreme is None else partial(extreme, number)
+    return tracer.expand(tracer.pointwise(x, clip, power=True), shape)
 
 
 @rule("ops.Where")
@@ -159,7 +215,13 @@ def _where(tracer: Tracer, layer: Layer) -> Operand:
 @rule(*REDUCTIONS)
 def _reduction(tracer: Tracer, layer: Layer) -> Operand:
     x = layer.x
-    return tracer.reduce(x, _axes(layer, x), keepdims=bool(layer.config.get("keepdims")))
+    reduction = {"ops.Max": "max", "ops.Amax": "max", "ops.Mean": "mean", "ops.Sum": "sum"}
+    return tracer.reduce(
+        x,
+        _axes(layer, x),
+        keepdims=bool(layer.config.get("keepdims")),
+        reduction=reduction.get(layer.operator, ""),
+    )
 
 
 @rule("ops.Argmax", "ops.Argmin")
@@ -176,7 +238,8 @@ def _moments(tracer: Tracer, layer: Layer) -> list[Operand]:
 
 @rule("ops.Softmax", "ops.LogSoftmax", "ops.Normalize", "ops.Sparsemax")
 def _softmax(tracer: Tracer, layer: Layer) -> Operand:
-    return tracer.normalise(layer.x, _axes(layer, layer.x))
+    kind = "softmax" if layer.operator == "ops.Softmax" else ""
+    return tracer.normalise(layer.x, _axes(layer, layer.x), kind)
 
 
 @rule("ops.LayerNorm", "ops.RMSNorm")
@@ -185,8 +248,9 @@ def _layer_norm(tracer: Tracer, layer: Layer) -> Operand:
     axis = layer.config.get("axis", -1)
     axes = sorted([a % x.rank for a in ([axis] if isinstance(axis, int) else axis)])
     weights = list(flattened([*layer.args[1:], layer.kwargs]))
-    y = tracer.normalise(x, axes)
-    return tracer.affine(y, axes, *weights) if weights else y
+    y = tracer.normalise(x, axes, "rms_norm" if "RMS" in layer.operator else "layer_norm")
+    roles = NORM_ROLES[: len(weights)]
+    return tracer.affine(y, axes, *weights, roles=roles) if weights else y
 
 
 @rule("ops.Glu")
@@ -194,7 +258,7 @@ def _gated(tracer: Tracer, layer: Layer) -> Operand:
     x, axis = layer.x, layer.config.get("axis", -1)
     half = x.shape[axis] // 2
     linear, gate = tracer.split(x, axis, [half, half])
-    return tracer.multiply(linear, tracer.pointwise(gate))
+    return tracer.multiply(linear, tracer.pointwise(gate, NAMED["sigmoid"], name="sigmoid"))
 
 
 @rule("ops.OneHot")
@@ -252,7 +316,7 @@ def _attention(tracer: Tracer, layer: Layer) -> Operand:
     if isinstance(bias, Value):
         wide = tracer.expand(bias, (shape[0], heads, *scores.shape[3:]))
         scores = tracer.add(scores, tracer.reshape(wide, scores.shape))
-    scores = tracer.normalise(scores, (-1,))
+    scores = tracer.normalise(scores, (-1,), "softmax")
     y = tracer.einsum("bvrqk,bkvh->bqvrh", scores, value)
     return tracer.reshape(y, (*shape[:3], value.shape[3]))
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from unrolled._core import Operation
 from unrolled.errors import InvalidModelError
 from unrolled.importers.keras.layer import TABLE, Layer
+from unrolled.importers.tracing.functions import NAMED, ElementFunction
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Operand
 
@@ -49,6 +51,43 @@ POINTWISE = (
 """Activations that are functions of single elements."""
 
 
+NAMES: dict[str, ElementFunction] = {
+    **{name: NAMED[name] for name in ("relu6", "selu", "sigmoid", "silu", "tanh", "mish")},
+    **{name: NAMED[name] for name in ("softplus", "softsign", "log_sigmoid")},
+    "exponential": NAMED["exp"],
+    "hard_sigmoid": NAMED["hard_sigmoid"],
+    "hard_silu": NAMED["hard_swish"],
+    "hard_swish": NAMED["hard_swish"],
+    "hard_tanh": NAMED["hard_tanh"],
+    "linear": NAMED["identity"],
+    "swish": NAMED["silu"],
+}
+"""Those of them that have no arguments."""
+
+
+def activation_function(name: str, config: Mapping[str, Any]) -> ElementFunction | None:
+    """What an activation computes from single elements, as far as it is known."""
+
+    def number(key: str, default: float) -> float:
+        given = config.get(key)
+        return float(given) if isinstance(given, (int, float)) else default
+
+    if name == "gelu":
+        return NAMED["gelu_tanh" if config.get("approximate") else "gelu"]
+    if name in ("elu", "celu"):
+        alpha = number("alpha", 1.0)
+        width = alpha if name == "celu" else 1.0
+        return lambda x: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / width))
+    if name == "leaky_relu":
+        slope = number("negative_slope", 0.2)
+        return lambda x: np.where(x > 0, x, slope * x)
+    if name == "relu":
+        slope, threshold = number("negative_slope", 0.0), number("threshold", 0.0)
+        most = number("max_value", np.inf)
+        return lambda x: np.minimum(np.where(x >= threshold, x, slope * (x - threshold)), most)
+    return NAMES.get(name)
+
+
 def biased(layer: Layer, y: Operand, axis: int, length: int, name: str = "bias") -> Operand:
     """Add the bias of a layer along an axis, if it has one."""
     if not layer.config.get("use_bias", True):
@@ -65,25 +104,37 @@ def biased(layer: Layer, y: Operand, axis: int, length: int, name: str = "bias")
     "Rescaling",
 )
 def _pointwise(tracer: Tracer, layer: Layer) -> Operand:
-    return tracer.pointwise(layer.x)
+    names = {"ELU": "elu", "LeakyReLU": "leaky_relu", "ReLU": "relu"}
+    name = names.get(layer.operator, layer.operator.removeprefix("activations."))
+    config = layer.config
+    if layer.operator == "Rescaling":
+        scale, offset = config.get("scale"), config.get("offset", 0.0)
+        is_known = isinstance(scale, (int, float)) and isinstance(offset, (int, float))
+        function = (lambda x: scale * x + offset) if is_known else None
+    else:
+        function = activation_function(name, config)
+    x = layer.x
+    return tracer.pointwise(x, None if isinstance(x, Constant) else function, name=name)
 
 
 @rule("activations.softmax", "activations.log_softmax", "activations.sparsemax")
 def _softmax(tracer: Tracer, layer: Layer) -> Operand:
-    return tracer.normalise(layer.x, (-1,))
+    kind = "softmax" if layer.operator == "activations.softmax" else ""
+    return tracer.normalise(layer.x, (-1,), kind)
 
 
 @rule("activations.glu")
 def _gated(tracer: Tracer, layer: Layer) -> Operand:
     half = layer.x.shape[-1] // 2
     linear, gate = tracer.split(layer.x, -1, [half, half])
-    return tracer.multiply(linear, tracer.pointwise(gate))
+    return tracer.multiply(linear, tracer.pointwise(gate, NAMED["sigmoid"], name="sigmoid"))
 
 
 @rule("Softmax")
 def _softmax_layer(tracer: Tracer, layer: Layer) -> Operand:
     axis = layer.config.get("axis", -1)
-    return tracer.normalise(layer.x, axis if isinstance(axis, (list, tuple)) else (axis,))
+    axes = axis if isinstance(axis, (list, tuple)) else (axis,)
+    return tracer.normalise(layer.x, axes, "softmax")
 
 
 @rule("Activation")
@@ -98,7 +149,8 @@ def _prelu(tracer: Tracer, layer: Layer) -> Operand:
     axes = list(range(1, x.rank))
     layer.lengths(x, [axis for axis in axes if axis not in shared])
     shape = [1 if axis in shared else x.shape[axis] for axis in axes]
-    return tracer.affine(x, axes, layer.weight("alpha", shape))
+    alpha = layer.weight("alpha", shape)
+    return tracer.affine(x, axes, alpha, operation=Operation("other", "prelu"), roles=("scale",))
 
 
 @rule(

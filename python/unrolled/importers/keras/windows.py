@@ -6,14 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidModelError
 from unrolled.importers.keras.layer import TABLE, Layer
 from unrolled.importers.keras.rules import biased
+from unrolled.importers.tracing.products import AFFINE
 from unrolled.importers.tracing.resampling import taps
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Operand, Value
-from unrolled.importers.tracing.windows import Window
+from unrolled.importers.tracing.windows import Window, affine_of
+from unrolled.network.builder import LinkRole
 
 __all__ = ["convolved", "pooled", "resized", "spatial_axes", "windows_of"]
 
@@ -128,9 +130,11 @@ def _transposed(tracer: Tracer, layer: Layer) -> Operand:
             Relation.transposed_taps(i, axis, extent=x.shape[axis], padding=before, **slide)
         )
     links = [(kernel, inner)]
+    roles: list[LinkRole] = ["kernel"]
     if isinstance(x, Value):
         links.insert(0, (x, outer))
-    y = biased(layer, tracer.emit(tuple(shape), links), at, filters)
+        roles.insert(0, "data")
+    y = biased(layer, tracer.emit(tuple(shape), links, AFFINE, roles), at, filters)
     return layer.activation(y)
 
 
@@ -178,8 +182,10 @@ def depthwise(
     relations += [w.taps(i, to) for i, (w, to) in enumerate(zip(windows, places, strict=True))]
     links.append((kernel, relations))
     if multiplier > 1:
-        return layer.tracer.reshape(layer.tracer.emit(tuple(shape), links), joined)
-    return layer.tracer.emit(tuple(joined), [(v, _without(r, at + 1)) for v, r in links])
+        wide = layer.tracer.emit(tuple(shape), links, *affine_of(links))
+        return layer.tracer.reshape(wide, joined)
+    narrow = [(v, _without(r, at + 1)) for v, r in links]
+    return layer.tracer.emit(tuple(joined), narrow, *affine_of(narrow))
 
 
 def _without(relations: Sequence[Relation], axis: int) -> list[Relation]:
@@ -247,7 +253,9 @@ def pooled(
     _, positions = spatial_axes(layer, x, len(sizes))
     lengths = [x.shape[axis] for axis in positions]
     windows = windows_of(layer, lengths, sizes, strides, padding=padding)
-    return layer.tracer.pool(x, windows, first=positions[0])
+    is_maximum = "Max" in layer.operator
+    operation = Operation("max_pool" if is_maximum else "average")
+    return layer.tracer.pool(x, windows, first=positions[0], operation=operation)
 
 
 @rule(*[f"{kind}Pooling{rank}D" for kind in ("Average", "Max") for rank in (1, 2, 3)])
@@ -263,7 +271,12 @@ def _pooling(tracer: Tracer, layer: Layer) -> Operand:
 @rule(*[f"Global{kind}Pooling{rank}D" for kind in ("Average", "Max") for rank in (1, 2, 3)])
 def _global_pooling(tracer: Tracer, layer: Layer) -> Operand:
     _, positions = spatial_axes(layer, layer.x, int(layer.operator[-2]))
-    return tracer.reduce(layer.x, positions, keepdims=bool(layer.config.get("keepdims")))
+    return tracer.reduce(
+        layer.x,
+        positions,
+        keepdims=bool(layer.config.get("keepdims")),
+        reduction="max" if "Max" in layer.operator else "mean",
+    )
 
 
 @rule(*[f"Adaptive{kind}Pooling{rank}D" for kind in ("Average", "Max") for rank in (1, 2, 3)])
@@ -282,7 +295,8 @@ def _adaptive_pooling(tracer: Tracer, layer: Layer) -> Operand:
             x = Constant((*x.shape[:axis], length, *x.shape[axis + 1 :]))
             continue
         relation = Relation.sparse(axis, axis, offsets, read)
-        x = tracer.read(x, {axis: (length, relation)})
+        operation = Operation("max_pool" if "Max" in layer.operator else "average")
+        x = tracer.read(x, {axis: (length, relation)}, operation)
     return x
 
 

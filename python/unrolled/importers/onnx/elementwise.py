@@ -84,7 +84,7 @@ REDUCTIONS: dict[str, Callable[..., Any] | None] = {
 }
 
 
-KINDS = {"ReduceMax": "max", "ReduceMean": "mean", "ReduceSum": "sum"}
+KINDS = {"ReduceL2": "norm", "ReduceMax": "max", "ReduceMean": "mean", "ReduceSum": "sum"}
 """What reductions do to a signal, as far as it is followed."""
 
 

@@ -2,19 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unrolled._core import Relation
 from unrolled.importers.torch.node import Node, aten
+from unrolled.importers.tracing.base import OTHER
+from unrolled.importers.tracing.elementwise import OPPOSITE
+from unrolled.importers.tracing.functions import NAMED
 from unrolled.importers.tracing.values import Array, Constant, Operand, Value
 
 if TYPE_CHECKING:
     from unrolled.importers.tracing.tracer import Tracer
 
 __all__ = ["axes_of"]
+
+NAMES: dict[str, Callable[[Any], Any]] = {
+    **{
+        name: NAMED[name]
+        for name in ("relu", "relu6", "silu", "sigmoid", "tanh", "mish", "selu", "log_sigmoid")
+    },
+    "hardswish": NAMED["hard_swish"],
+    "hardsigmoid": NAMED["hard_sigmoid"],
+    "logsigmoid": NAMED["log_sigmoid"],
+    "erf": NAMED["erf(1)"],
+    "exp": np.exp,
+    "exp2": np.exp2,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log1p": np.log1p,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "trunc": np.trunc,
+    "sign": np.sign,
+}
+"""Functions of one tensor without arguments, by their names in PyTorch."""
+
+REDUCTIONS = {
+    **{"mean": "mean", "nanmean": "mean", "sum": "sum", "nansum": "sum", "amax": "max"},
+    **{"norm": "norm", "linalg_vector_norm": "norm"},
+}
+"""What reductions do to a signal, as far as it is followed."""
 
 
 @aten(
@@ -32,18 +74,48 @@ def _same(tracer: Tracer, node: Node) -> Operand | list[Operand]:
 
 
 @aten(
-    *("relu", "relu6", "silu", "gelu", "hardswish", "hardsigmoid", "sigmoid", "tanh", "elu"),
-    *("selu", "celu", "leaky_relu", "rrelu", "mish", "softplus", "softshrink", "hardshrink"),
-    *("log_sigmoid", "logsigmoid", "hardtanh", "threshold", "erf", "erfc", "erfinv", "exp"),
-    *("exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos"),
-    *("atan", "sinh", "cosh", "asinh", "acosh", "atanh", "sinc", "floor", "ceil", "round"),
-    *("trunc", "fix", "frac", "sign", "sgn", "signbit", "logit", "digamma", "lgamma", "i0"),
+    *NAMES,
+    *("elu", "celu", "leaky_relu", "softplus", "softshrink", "gelu", "hardtanh", "hardshrink"),
+    *("rrelu", "threshold", "erfc", "erfinv", "log2", "log10", "sinc", "round"),
+    *("fix", "frac", "sgn", "signbit", "logit", "digamma", "lgamma", "i0"),
     *("special_i0e", "special_erfcx", "special_ndtr", "special_log_ndtr", "deg2rad", "rad2deg"),
     *("nan_to_num", "isnan", "isinf", "isfinite", "isposinf", "isneginf", "logical_not"),
     *("bitwise_not", "angle", "bucketize", "polygamma", "fake_quantize_per_tensor_affine"),
 )
 def _pointwise(tracer: Tracer, node: Node) -> Operand:
-    return tracer.pointwise(_first_value(node))
+    name = node.operator.removeprefix("aten.").rstrip("_")
+    x = _first_value(node)
+    if isinstance(x, Constant):
+        return tracer.pointwise(x)
+    return tracer.pointwise(x, _function_named(name, node), name=name)
+
+
+def _function_named(name: str, node: Node) -> Callable[[Any], Any] | None:
+    """What an operator computes from single elements, as far as it is known."""
+    if name in NAMES:
+        return NAMES[name]
+
+    def number(argument: str) -> float:
+        return float(node[argument])
+
+    functions: dict[str, Callable[[Any], Any]] = {
+        "gelu": NAMED["gelu_tanh" if node.get("approximate") == "tanh" else "gelu"],
+        "elu": lambda a: (
+            number("scale")
+            * np.where(
+                a > 0, a, number("alpha") * np.expm1(number("input_scale") * np.minimum(a, 0))
+            )
+        ),
+        "celu": lambda a: np.where(
+            a > 0, a, number("alpha") * np.expm1(np.minimum(a, 0) / number("alpha"))
+        ),
+        "leaky_relu": lambda a: np.where(a > 0, a, number("negative_slope") * a),
+        "softplus": lambda a: np.logaddexp(0, number("beta") * a) / number("beta"),
+        "softshrink": lambda a: np.sign(a) * np.maximum(np.abs(a) - number("lambd"), 0),
+        "hardshrink": lambda a: np.where(np.abs(a) > number("lambd"), a, 0),
+        "hardtanh": lambda a: np.clip(a, number("min_val"), number("max_val")),
+    }
+    return functions.get(name)
 
 
 @aten("_log_sigmoid_forward", "log_sigmoid_forward", "rrelu_with_noise_functional")
@@ -54,22 +126,22 @@ def _pointwise_and_buffer(tracer: Tracer, node: Node) -> list[Operand]:
 
 @aten("sqrt")
 def _sqrt(tracer: Tracer, node: Node) -> Operand:
-    return _power(tracer, node.operand("self"))
+    return _power(tracer, node.operand("self"), np.sqrt)
 
 
 @aten("square")
 def _square(tracer: Tracer, node: Node) -> Operand:
-    return _power(tracer, node.operand("self"))
+    return _power(tracer, node.operand("self"), np.square)
 
 
 @aten("abs", "absolute")
 def _abs(tracer: Tracer, node: Node) -> Operand:
-    return _power(tracer, node.operand("self"))
+    return _power(tracer, node.operand("self"), np.abs)
 
 
 @aten("rsqrt")
 def _rsqrt(tracer: Tracer, node: Node) -> Operand:
-    return tracer.reciprocal(_power(tracer, node.operand("self")))
+    return tracer.reciprocal(_power(tracer, node.operand("self"), np.sqrt))
 
 
 @aten("reciprocal")
@@ -88,7 +160,7 @@ def _pow(tracer: Tracer, node: Node) -> Operand:
     number = _number(exponent)
     if isinstance(base, Constant) or number is None:
         return tracer.function(base, exponent)
-    y = _power(tracer, base)
+    y = _power(tracer, base, lambda a: np.power(a, abs(number)))
     return tracer.reciprocal(y) if number < 0 else y
 
 
@@ -99,7 +171,10 @@ def _clamp(tracer: Tracer, node: Node) -> Operand:
     x = node.operand("self")
     if moving:
         return tracer.function(x, *moving)
-    return tracer.expand(_power(tracer, x), node.shape)
+    low, high = node.get("min"), node.get("max")
+    is_known = all(bound is None or isinstance(bound, (int, float)) for bound in (low, high))
+    clip = (lambda a: np.clip(a, low, high)) if is_known else None
+    return tracer.expand(_power(tracer, x, clip), node.shape)
 
 
 @aten("add", "sub", "subtract", "rsub", "__add__", "__sub__")
@@ -122,8 +197,7 @@ def _multiply(tracer: Tracer, node: Node) -> Operand:
     a, b = node.operand("self"), node.operand("other")
     for x, factor in ((a, b), (b, a)):
         if isinstance(x, Value) and isinstance(factor, Constant):
-            y = tracer.negative(x) if (_number(factor) or 0) < 0 else x
-            return tracer.expand(y, node.shape)
+            return tracer.expand(_times(tracer, x, factor), node.shape)
     return tracer.multiply(a, b)
 
 
@@ -133,8 +207,10 @@ def _divide(tracer: Tracer, node: Node) -> Operand:
     if node.get("rounding_mode") is not None or "floor" in node.operator:
         return tracer.function(a, b)
     if isinstance(a, Value) and isinstance(b, Constant):
-        y = tracer.negative(a) if (_number(b) or 0) < 0 else a
-        return tracer.expand(y, node.shape)
+        factor = tracer.reciprocal(b)
+        return tracer.expand(
+            _times(tracer, a, factor if isinstance(factor, Constant) else b), node.shape
+        )
     return tracer.divide(a, b)
 
 
@@ -161,7 +237,11 @@ def _extremum(tracer: Tracer, node: Node) -> Operand:
     operands = node.operands()
     values = [x for x in operands if isinstance(x, Value)]
     if len(values) == 1:
-        return tracer.expand(_power(tracer, values[0]), node.shape)
+        others = [x for x in operands if isinstance(x, Constant)]
+        bound = _number(others[0]) if len(others) == 1 else None
+        extreme = np.maximum if "max" in node.operator else np.minimum
+        clip = None if bound is None else (lambda a: extreme(a, bound))
+        return tracer.expand(_power(tracer, values[0], clip), node.shape)
     return tracer.combine(*operands)
 
 
@@ -213,7 +293,7 @@ def _glu(tracer: Tracer, node: Node) -> Operand:
     x, axis = node.operand("self"), node["dim"]
     half = x.shape[axis] // 2
     a, b = tracer.split(x, axis % x.rank, [half, half])
-    return tracer.multiply(a, tracer.pointwise(b))
+    return tracer.multiply(a, tracer.pointwise(b, NAMED["sigmoid"], name="sigmoid"))
 
 
 @aten(
@@ -228,7 +308,8 @@ def _reduce(tracer: Tracer, node: Node) -> Operand | list[Operand]:
         return tracer.combine(x, other)
     default = -1 if node.operator in ("aten.mode", "aten.kthvalue") else None
     axes = axes_of(x, node.get("dim", default))
-    y = tracer.reduce(x, axes, keepdims=bool(node.get("keepdim", False)))
+    reduction = REDUCTIONS.get(node.operator.removeprefix("aten."), "")
+    y = tracer.reduce(x, axes, keepdims=bool(node.get("keepdim", False)), reduction=reduction)
     if "arg" in node.operator:
         return tracer.pointwise(y)
     return y if len(node.shapes) == 1 else [y] * len(node.shapes)
@@ -243,7 +324,7 @@ def _cumulate(tracer: Tracer, node: Node) -> Operand | list[Operand]:
     axis = node["dim"] % x.rank
     length = x.shape[axis]
     window = Relation.window(axis, axis, size=length, padding=length - 1)
-    y = tracer.read(x, {axis: (length, window)})
+    y = tracer.read(x, {axis: (length, window)}, OTHER)
     return y if len(node.shapes) == 1 else [y, y]
 
 
@@ -252,7 +333,7 @@ def _sort(tracer: Tracer, node: Node) -> Operand | list[Operand]:
     x = node.operand("self")
     assert isinstance(x, Value)
     axis = node.get("dim", 0 if "msort" in node.operator else -1) % x.rank
-    y = tracer.read(x, {axis: (node.shape[axis], Relation.all(axis, axis))})
+    y = tracer.read(x, {axis: (node.shape[axis], Relation.all(axis, axis))}, OTHER)
     return y if len(node.shapes) == 1 else [y, y]
 
 
@@ -268,9 +349,20 @@ def _first_value(node: Node) -> Operand:
     return next(iter(node.operands()))
 
 
-def _power(tracer: Tracer, x: Operand) -> Operand:
+def _power(tracer: Tracer, x: Operand, function: Callable[[Any], Any] | None = None) -> Operand:
     """A function after which a reciprocal is still one; the negative of a tensor is lost."""
-    return tracer.pointwise(x, power=isinstance(x, Value) and x.sign != "-")
+    if isinstance(x, Constant):
+        return tracer.pointwise(x)
+    return tracer.pointwise(x, function, power=x.sign != "-")
+
+
+def _times(tracer: Tracer, x: Value, factor: Constant) -> Operand:
+    """A tensor times a constant, whose sign may matter to what follows."""
+    number = _number(factor)
+    y = tracer.multiply(x, factor) if tracer.operations else x
+    if not isinstance(y, Value):
+        return y
+    return replace(y, sign=OPPOSITE[y.sign]) if (number or 0) < 0 else y
 
 
 def _scaled(tracer: Tracer, x: Operand, factor: float) -> Operand:

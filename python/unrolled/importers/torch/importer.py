@@ -82,6 +82,7 @@ def from_torch(
     kwargs: Mapping[str, Any] | None = None,
     name: str | None = None,
     semantics: Semantics = "value",
+    operations: bool = False,
     training: bool = False,
 ) -> Network:
     """The network of a PyTorch module.
@@ -104,6 +105,9 @@ def from_torch(
         Of the network; by default that of the class.
     semantics : {"value", "dependency"}
         Which edges normalisers have; see `Network`.
+    operations : bool
+        Keep functions of single elements and normalisers as tensors of their own, as `propagate`
+        needs them. Counts are the same, lengths are not.
     training : bool
         Whether to export as in training: batch norm then normalises by the statistics of its
         input, and running statistics are not parameters.
@@ -144,6 +148,7 @@ def from_torch(
         kwargs=kwargs,
         name=name,
         semantics=semantics,
+        operations=operations,
         training=training,
         door=FROM_TORCH,
     )
@@ -156,6 +161,7 @@ def read_torch(
     kwargs: Mapping[str, Any] | None = None,
     name: str | None = None,
     semantics: Semantics = "value",
+    operations: bool = False,
     training: bool = False,
     door: Door,
 ) -> Network:
@@ -167,13 +173,12 @@ def read_torch(
     with reading(source):
         program = exported(module, example_inputs, dict(kwargs or {}), training, door)
         own = type(module).__name__ if name is None else name
-        return _built(program, source, own, semantics, door)
+        return _built(program, source, Network(own, semantics=semantics), operations, door)
 
 
-def _built(program: Any, source: str, name: str, semantics: Semantics, door: Door) -> Network:
+def _built(program: Any, source: str, network: Network, operations: bool, door: Door) -> Network:
     torch = import_optional("torch", "torch")
-    network = Network(name, semantics=semantics)
-    tracer = Tracer(network)
+    tracer = Tracer(network, operations=operations)
     reader = Reader(tracer)
     given = Program(program, tracer, door)
     outputs = reader.walk(program.graph_module, given.inputs)
@@ -199,7 +204,7 @@ def _built(program: Any, source: str, name: str, semantics: Semantics, door: Doo
         source,
         "torch",
         str(torch.__version__),
-        semantics,
+        network.semantics,
         given.shapes,
         dict(reader.operators),
         {tensor.name: tensor.size for tensor in network.parameters},

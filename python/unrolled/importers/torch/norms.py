@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from unrolled._core import Operation
 from unrolled.importers.torch.node import Node, aten
-from unrolled.importers.tracing.values import Constant, Operand
+from unrolled.importers.tracing.elementwise import NORM_ROLES
+from unrolled.importers.tracing.values import Constant, Operand, Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,28 +27,34 @@ def _batch_norm(tracer: Tracer, node: Node) -> Operand | list[Operand]:
     is_training = node.get("training", node.get("train", functional))
     weights = _weights(node, "weight", "bias")
     if is_training or node.get("running_mean") is None:
-        x = tracer.normalise(x, [axis for axis in range(x.rank) if axis != 1])
+        x = tracer.normalise(x, [axis for axis in range(x.rank) if axis != 1], "batch_norm")
     else:
         weights += _weights(node, "running_mean", "running_var")
-    return _with_statistics(node, _affine(tracer, x, (1,), weights))
+    operation = Operation("batch_norm", axes=(1,))
+    return _with_statistics(node, _affine(tracer, x, (1,), weights, operation))
 
 
 @aten("instance_norm")
 def _instance_norm(tracer: Tracer, node: Node) -> Operand:
     x = node.operand("input")
     weights = _weights(node, "weight", "bias")
-    if node["use_input_stats"]:
-        x = tracer.normalise(x, range(2, x.rank))
-    else:
+    if not node["use_input_stats"]:
         weights += _weights(node, "running_mean", "running_var")
-    return _affine(tracer, x, (1,), weights)
+        return _affine(tracer, x, (1,), weights, Operation("batch_norm", axes=(1,)))
+    if tracer.network.semantics == "dependency":
+        x = tracer.normalise(x, range(2, x.rank), "group_norm")
+    operation = Operation("group_norm", axes=(1,), groups=x.shape[1])
+    return _affine(tracer, x, (1,), weights, operation)
 
 
 @aten("layer_norm", "native_layer_norm", "rms_norm", "_fused_rms_norm")
 def _layer_norm(tracer: Tracer, node: Node) -> Operand | list[Operand]:
     x = node.operand("input")
     axes = range(x.rank - len(node["normalized_shape"]), x.rank)
-    y = _affine(tracer, tracer.normalise(x, axes), axes, _weights(node, "weight", "bias"))
+    kind = "rms_norm" if "rms" in node.operator else "layer_norm"
+    operation = Operation(kind, axes=tuple(axes))
+    weights = _weights(node, "weight", "bias")
+    y = _affine(tracer, tracer.normalise(x, axes, kind), axes, weights, operation)
     return _with_statistics(node, y)
 
 
@@ -58,7 +66,9 @@ def _group_norm(tracer: Tracer, node: Node) -> Operand | list[Operand]:
         grouped = tracer.reshape(x, (x.shape[0], groups, x.shape[1] // groups, *x.shape[2:]))
         grouped = tracer.normalise(grouped, range(2, grouped.rank))
         x = tracer.reshape(grouped, x.shape)
-    return _with_statistics(node, _affine(tracer, x, (1,), _weights(node, "weight", "bias")))
+    weights = _weights(node, "weight", "bias")
+    operation = Operation("group_norm", axes=(1,), groups=groups)
+    return _with_statistics(node, _affine(tracer, x, (1,), weights, operation))
 
 
 @aten("local_response_norm")
@@ -75,7 +85,8 @@ def _local_response_norm(tracer: Tracer, node: Node) -> Operand:
 @aten("special_log_softmax", "softmin")
 def _softmax(tracer: Tracer, node: Node) -> Operand:
     x = node.operand("self")
-    return tracer.normalise(x, [node["dim"]]) if x.rank else x
+    kind = "" if "log" in node.operator or "softmin" in node.operator else "softmax"
+    return tracer.normalise(x, [node["dim"]], kind) if x.rank else x
 
 
 def _weights(node: Node, *names: str) -> list[Operand]:
@@ -83,8 +94,20 @@ def _weights(node: Node, *names: str) -> list[Operand]:
     return [weight for weight in given if weight is not None]
 
 
-def _affine(tracer: Tracer, x: Operand, axes: Sequence[int], weights: Sequence[Operand]) -> Operand:
-    return tracer.affine(x, axes, *weights) if weights else x
+def _affine(
+    tracer: Tracer,
+    x: Operand,
+    axes: Sequence[int],
+    weights: Sequence[Operand],
+    operation: Operation,
+) -> Operand:
+    """A norm with its weights; those of the statistics come last."""
+    if not weights and not (tracer.operations and isinstance(x, Value)):
+        return x
+    roles = NORM_ROLES[: len(weights)]
+    if len(weights) == 2 and operation.kind == "batch_norm" and isinstance(x, Value):
+        roles = NORM_ROLES[:2] if x.node.kind == "normalised" else NORM_ROLES[2:]
+    return tracer.affine(x, axes, *weights, operation=operation, roles=roles)
 
 
 def _with_statistics(node: Node, y: Operand) -> Operand | list[Operand]:

@@ -98,11 +98,15 @@ def _attention(tracer: Tracer, node: Node) -> Operand | list[Operand]:
     name = tracer.name
     tracer.name = f"{name}/scores"
     scores = tracer.matmul(query, tracer.transpose(key, order))
+    if isinstance(scores, Value):
+        scale = node.get("scale")
+        factor = query.shape[-1] ** -0.5 if scale is None else float(scale)
+        scores = tracer.multiply(scores, Constant.of(factor))
     mask = node.get("attn_mask", node.get("attn_bias"))
     if isinstance(mask, Value):
         scores = tracer.add(scores, mask)
     tracer.name = f"{name}/weights"
-    weights = tracer.normalise(scores, [-1])
+    weights = tracer.normalise(scores, [-1], "softmax")
     tracer.name = name
     y = tracer.matmul(weights, value)
     # The fused forms also return what only their derivatives need.

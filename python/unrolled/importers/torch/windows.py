@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
 from unrolled.errors import UnsupportedOperatorError
 from unrolled.importers.torch.node import Node, aten, many, tensor_of
 from unrolled.importers.tracing.values import Array, Operand, Shape, Value
@@ -76,7 +76,13 @@ def _pool(tracer: Tracer, node: Node) -> Operand | list[Operand]:
         tracer.window(n, k, stride=s, dilation=d, padding=(p, p), ceil=node["ceil_mode"])
         for n, k, s, d, p in axes
     ]
-    y = tracer.pool(x, windows, first=first)
+    if "max" in node.operator:
+        operation = Operation("max_pool")
+    elif node.get("count_include_pad", True) and any(window.padding for window in windows):
+        operation = Operation("average", divisor=float(np.prod([w.size for w in windows])))
+    else:
+        operation = Operation("average")
+    y = tracer.pool(x, windows, first=first, operation=operation)
     return [y] * len(node.shapes) if len(node.shapes) > 1 else y
 
 
@@ -88,15 +94,16 @@ def _adaptive_pool(tracer: Tracer, node: Node) -> Operand | list[Operand]:
     spatial = int(node.operator.partition("pool")[2][0])
     first = x.rank - spatial
     lengths = dict(enumerate(node.shape[first:], first))
+    reduction = "max" if "max" in node.operator else "mean"
     y: Operand
     if all(length == 1 for length in lengths.values()):
-        y = tracer.reduce(x, list(lengths), keepdims=True)
+        y = tracer.reduce(x, list(lengths), keepdims=True, reduction=reduction)
     else:
         changes = {
             axis: (length, _adaptive(axis, x.shape[axis], length))
             for axis, length in lengths.items()
         }
-        y = tracer.read(x, changes)
+        y = tracer.read(x, changes, Operation("average" if reduction == "mean" else "max_pool"))
     return [y] * len(node.shapes) if len(node.shapes) > 1 else y
 
 

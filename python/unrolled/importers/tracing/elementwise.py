@@ -37,6 +37,9 @@ __all__ = ["Elementwise"]
 
 Kind: TypeAlias = Literal["sum", "product"]
 
+NORM_ROLES: tuple[LinkRole, ...] = ("scale", "shift", "mean", "variance")
+"""What the weights of norms are to their tensor, in the order in which rules give them."""
+
 OPPOSITE: dict[Sign, Sign] = {"": "-", "-": "", "/": "-"}
 INVERSE: dict[Sign, Sign] = {"": "/", "-": "/", "/": ""}
 
@@ -183,12 +186,11 @@ class Elementwise(Movement):
             By default the sum of a tensor and a bias. Of a normalised tensor it is that of the
             normaliser, and the two are one tensor.
         roles : sequence of str, optional
-            What each weight is to the tensor: by default its bias, or of several nothing that is
-            known.
+            What each weight is to the tensor: by default a bias if it is the only one, else scale,
+            shift, mean and variance in this order.
         """
         if roles is None:
-            roles = ("bias",) if len(weights) == 1 else ("data",) * len(weights)
-            operation = operation if len(weights) == 1 else OTHER
+            roles = ("bias",) if len(weights) == 1 else NORM_ROLES[: len(weights)]
         lengths = [x.shape[axis] for axis in axes]
         for weight in weights:
             own = lengths[max(len(lengths) - weight.rank, 0) :]
@@ -312,7 +314,7 @@ class Elementwise(Movement):
             return x
         node = x.node
         whole = (Value(node, node.shape, function=x.function),)
-        if statistic is not None:
+        if statistic is not None and self.operations:
             normaliser = _normaliser(x, axes, kind, statistic)
         if node.kind == "normalised" and node.axes == axes and not node.is_divided:
             whole = (node.operands[0],)
@@ -327,7 +329,12 @@ class Elementwise(Movement):
             is_weight=node.is_weight,
             normaliser=normaliser,
         )
-        return replace(x, node=made, function=IDENTITY)
+        function = IDENTITY
+        if normaliser == "rms_norm" and statistic is not None and not _is_mean(statistic.node):
+            # Divided by a norm and not by a root mean square.
+            factor = float(np.prod([node.shape[axis] for axis in axes])) ** -0.5
+            function = function.then(partial(np.multiply, factor), f"times {factor:g}")
+        return replace(x, node=made, function=function)
 
     def _seen_whole(self, x: Value, axes: Sequence[int] | set[int]) -> Value:
         """A value of which `axes` are axes of its node and as long."""
@@ -550,16 +557,27 @@ def _normaliser(x: Value, axes: tuple[int, ...], kind: Kind, statistic: Value) -
     is_centred = x.node.kind == "normalised" and x.node.axes == axes and not x.node.is_divided
     if x.function.name() == "exp":
         return "softmax"
+    reduced = _reduction_in(statistic.node)
+    if reduced.reduction == "norm":
+        return "" if is_centred else "rms_norm"
+    is_square = bool(reduced.operands) and reduced.operands[0].function.name() == "square"
+    if not is_square or reduced.reduction not in ("mean", "sum"):
+        return ""
     if is_centred:
-        return "layer_norm"
-    return "rms_norm" if _is_mean(statistic.node) else ""
+        return "layer_norm" if reduced.reduction == "mean" else ""
+    return "rms_norm"
+
+
+def _reduction_in(node: Node) -> Node:
+    """The reduction that a statistic is a function of."""
+    while node.kind in ("sum", "product") and node.operands:
+        node = node.operands[0].node
+    return node
 
 
 def _is_mean(node: Node) -> bool:
     """Whether a statistic is a function of a mean."""
-    while node.kind in ("sum", "product") and node.operands:
-        node = node.operands[0].node
-    return node.reduction == "mean"
+    return _reduction_in(node).reduction == "mean"
 
 
 def _behind(node: Node) -> list[Node]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["IDENTITY", "NAMED", "Composition", "combined"]
+__all__ = ["IDENTITY", "NAMED", "Composition", "ElementFunction", "combined"]
 
 Array: TypeAlias = npt.NDArray[Any]
 ElementFunction: TypeAlias = Callable[[Array], Array]
@@ -92,7 +93,9 @@ class Composition:
 
     def then(self, function: ElementFunction | None, description: str) -> Composition:
         """Apply one more function behind it."""
-        text = description if self is IDENTITY else f"{self.description}, {description}"
+        if self is IDENTITY:
+            return Composition(function, description)
+        text = f"{self.description}, {description}"
         inner = self.apply
         if inner is None or function is None:
             return Composition(None, text)
@@ -107,25 +110,17 @@ class Composition:
 
     def name(self) -> str | None:
         """The name of the function, with its arguments if it has any; None if there is none."""
-        if self.apply is None:
-            return None
-        with np.errstate(all="ignore"):
-            try:
-                values = np.asarray(self.apply(GRID), dtype=np.float64)
-            except (TypeError, ValueError, FloatingPointError, ArithmeticError):
-                return None
-        if values.shape != GRID.shape:
-            return None
-        return _name_of(self.apply, values)
+        return None if self.apply is None else _name_of(self.apply)
 
     def scaled_name(self) -> tuple[str, float] | None:
         """The name of a function that this is a multiple of, and the factor; None if none is."""
         if self.apply is None:
             return None
+        values = _values_on_grid(self.apply)
+        if values is None:
+            return None
         with np.errstate(all="ignore"):
-            values = np.asarray(self.apply(GRID), dtype=np.float64)
-            for name, function in NAMED.items():
-                expected = function(GRID)
+            for name, expected in _named_values().items():
                 place = int(np.argmax(np.abs(expected)))
                 factor = float(values[place] / expected[place])
                 if math.isfinite(factor) and factor and _agree(values / factor, expected):
@@ -136,9 +131,29 @@ class Composition:
 IDENTITY = Composition(lambda x: x, "identity")
 
 
-def _name_of(apply: ElementFunction, values: Array) -> str | None:
-    for name, function in NAMED.items():
-        if _agree(values, function(GRID)):
+@cache
+def _named_values() -> dict[str, Array]:
+    with np.errstate(all="ignore"):
+        return {name: function(GRID) for name, function in NAMED.items()}
+
+
+def _values_on_grid(apply: ElementFunction) -> Array | None:
+    with np.errstate(all="ignore"):
+        try:
+            values = np.asarray(apply(GRID), dtype=np.float64)
+        except (TypeError, ValueError, ArithmeticError):
+            return None
+    return values if values.shape == GRID.shape else None
+
+
+@lru_cache(maxsize=256)
+def _name_of(apply: ElementFunction) -> str | None:
+    """The name of a function; models use few, and some of them in thousands of places."""
+    values = _values_on_grid(apply)
+    if values is None:
+        return None
+    for name, expected in _named_values().items():
+        if _agree(values, expected):
             return name
     return _name_with_arguments(apply, values)
 

@@ -7,9 +7,11 @@ from typing import TypeAlias
 
 from unrolled._core import Relation
 from unrolled.errors import InvalidModelError
-from unrolled.importers.tracing.base import Link
-from unrolled.importers.tracing.products import Products
+from unrolled.importers.tracing.base import MOVE, OTHER, Link
+from unrolled.importers.tracing.functions import NAMED
+from unrolled.importers.tracing.products import AFFINE, Products
 from unrolled.importers.tracing.values import Constant, Operand, Value
+from unrolled.network.builder import LinkRole
 
 __all__ = ["Recurrent"]
 
@@ -70,6 +72,10 @@ class Recurrent(Products):
             hole = dict(zip("iof", self.split(peepholes, 0, [units] * 3), strict=True))
         for step in self._steps(x, reverse):
             gates = self._gates(given[step], recurrent, hidden)
+            if self.operations and peepholes is None:
+                cell, hidden = self._lstm_step(gates, order, cell)
+                states.append(hidden)
+                continue
             forget = "f" if isinstance(cell, Value) else ""
             parts: list[Part] = [(gates, [order.index(gate) for gate in f"ic{forget}"]), cell]
             parts += [self._peep(hole, gate, cell) for gate in "if"]
@@ -157,7 +163,11 @@ class Recurrent(Products):
         recurrent = self.reshape(weights[1], (1, units, units))
         states: list[Operand] = []
         for step in self._steps(x, reverse):
-            hidden = self._state(units, [(self._gates(given[step], recurrent, hidden), [0])])
+            gates = self._gates(given[step], recurrent, hidden)
+            if self.operations:
+                hidden = self._then_tanh(self._gate(gates, 0))
+            else:
+                hidden = self._state(units, [(gates, [0])])
             states.append(hidden)
         assert hidden is not None
         return self.concat(states[::-1] if reverse else states, 0), hidden
@@ -191,13 +201,16 @@ class Recurrent(Products):
             relations = [Relation.same(0, 0), Relation.same(1, 1), Relation.sum(2)]
             links.append((x, [*relations, Relation.all(2, 3)]))
         own = [Relation.sum(0), Relation.sum(1), Relation.same(0, 2), Relation.same(1, 3)]
+        roles: list[LinkRole] = ["data"] * len(links)
         if isinstance(kernel, Value):
             links.append((kernel, [*own, Relation.each(2)]))
+            roles.append("kernel")
         for bias in biases:
             bias = self.reshape(bias, gates)
             if isinstance(bias, Value):
                 links.append((bias, own))
-        return self._apart(self.emit(shape, links) if links else Constant(shape))
+                roles.append("bias")
+        return self._apart(self.emit(shape, links, AFFINE, roles) if links else Constant(shape))
 
     def _apart(self, x: Operand) -> list[Operand]:
         """The steps of a sequence, by halves, so that counts are added up a few times only."""
@@ -213,9 +226,35 @@ class Recurrent(Products):
     def _gates(self, given: Operand, kernel: Operand, hidden: Operand | None) -> Operand:
         """The gates of a step: what it gets from inputs, and recurrent kernel times state."""
         links = self._recurrent_links(kernel, hidden)
+        if self.operations and len(links) == 2:
+            return self.add(self.emit(given.shape, links, AFFINE, ["data", "kernel"]), given)
         if isinstance(given, Value):
             links.append((given, [Relation.same(axis, axis) for axis in range(4)]))
-        return self.emit(given.shape, links) if links else Constant(given.shape)
+        if not links:
+            return Constant(given.shape)
+        return self.emit(given.shape, links, MOVE if len(links) == 1 else OTHER)
+
+    def _gate(self, gates: Operand, number: int) -> Operand:
+        """One gate before its function, shape ``(1, batch, units)``."""
+        one = self.slice(gates, 2, number, 1)
+        return self.reshape(one, (*one.shape[:2], one.shape[3]))
+
+    def _then_sigmoid(self, x: Operand) -> Operand:
+        return self.pointwise(x, NAMED["sigmoid"], name="sigmoid")
+
+    def _then_tanh(self, x: Operand) -> Operand:
+        return self.pointwise(x, NAMED["tanh"], name="tanh")
+
+    def _lstm_step(
+        self, gates: Operand, order: str, cell: Operand | None
+    ) -> tuple[Operand, Operand]:
+        """The cell and the hidden state of a step, operation by operation."""
+        gate = {name: self._gate(gates, order.index(name)) for name in "ioc"}
+        new = self.multiply(self._then_sigmoid(gate["i"]), self._then_tanh(gate["c"]))
+        if isinstance(cell, Value):
+            forget = self._then_sigmoid(self._gate(gates, order.index("f")))
+            new = self.add(self.multiply(forget, cell), new)
+        return new, self.multiply(self._then_sigmoid(gate["o"]), self._then_tanh(new))
 
     def _recurrent(
         self, hidden: Operand | None, kernel: Operand, bias: Operand | None
@@ -228,7 +267,9 @@ class Recurrent(Products):
             links.append((bias, own))
         if not links:
             return None
-        return self.reshape(self.emit((1, batch, 1, units), links), (1, batch, units))
+        roles: list[LinkRole] = ["data", "kernel", "bias"]
+        affine = [AFFINE, roles[: len(links)]] if len(links) > 1 else [OTHER]
+        return self.reshape(self.emit((1, batch, 1, units), links, *affine), (1, batch, units))
 
     def _recurrent_links(self, kernel: Operand, hidden: Operand | None) -> list[Link]:
         links: list[Link] = []
@@ -260,4 +301,4 @@ class Recurrent(Products):
             else:
                 read = Relation.sparse(2, 0, [0, len(gates)], sorted(gates))
                 links.append((value, [Relation.each(0), rows, read, Relation.same(3, 2)]))
-        return self.emit((1, batch, units), links) if links else Constant((1, batch, units))
+        return self.emit((1, batch, units), links, OTHER) if links else Constant((1, batch, units))

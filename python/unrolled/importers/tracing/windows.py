@@ -12,7 +12,7 @@ from unrolled.importers.tracing.values import Constant, Operand, Value
 from unrolled.network.builder import LinkRole
 from unrolled.network.shapes import LARGEST_WINDOW, Slide
 
-__all__ = ["Window", "Windows"]
+__all__ = ["Window", "Windows", "affine_of"]
 
 Window = Slide
 """Extent of the input, size, stride, dilation, padding in front, and number of stops."""
@@ -111,7 +111,7 @@ class Windows(Elementwise):
             links.append((kernel, relations))
         if not links:
             return Constant(tuple(shape))
-        return self.emit(tuple(shape), links, *_affine(links))
+        return self.emit(tuple(shape), links, *affine_of(links))
 
     def convolve_transposed(
         self, x: Operand, kernel: Operand, windows: Sequence[Window], *, groups: int = 1
@@ -141,7 +141,7 @@ class Windows(Elementwise):
             relations = [Relation.sum(0), group, Relation.same(1, 2)]
             relations += [window.transposed_taps(2 + i, 3 + i) for i, window in enumerate(windows)]
             links.append((kernel, relations))
-        y: Operand = self.emit(shape, links, *_affine(links)) if links else Constant(shape)
+        y: Operand = self.emit(shape, links, *affine_of(links)) if links else Constant(shape)
         return self.reshape(y, (x.shape[0], groups * within, *shape[3:]))
 
     def pool(
@@ -211,7 +211,7 @@ def _without_padding(
     return x, windows
 
 
-def _affine(links: Sequence[Link]) -> tuple[Operation, list[LinkRole]]:
+def affine_of(links: Sequence[Link]) -> tuple[Operation, list[LinkRole]]:
     """The operation of a convolution, and the roles of what it is computed from."""
     kernels = [value.node.is_weight for value, _ in links]
     is_known = kernels.count(True) == 1

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
 
 import numpy as np
 
 from unrolled._core import Operation, Relation
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
-from unrolled.network.builder import Builder, Tensor
-
-PointwiseFunction: TypeAlias = Callable[[Any], Any]
-"""A function of single elements that takes a NumPy array and returns one of equal shape."""
+from unrolled.network.builder import Builder, PointwiseFunction, Tensor
 
 SUM = Operation("sum")
 DIFFERENCE = Operation("sum", "subtract")
@@ -144,23 +140,6 @@ class Elementwise(Builder):
     def minimum(self, *xs: Tensor, name: str | None = None) -> Tensor:
         """Smallest of several tensors, element by element; edges and errors as for `add`."""
         return self._combine(self._layer("minimum", name), xs, MINIMUM)
-
-    def keep_function(self, function: PointwiseFunction, name: str | None = None) -> str:
-        """Keep a function of one's own, and return the name under which operations find it.
-
-        Parameters
-        ----------
-        function : callable
-            Maps NumPy arrays element by element.
-        name : str, optional
-            By default that of the function; numbered if another function has it.
-        """
-        own = name or str(getattr(function, "__name__", type(function).__name__))
-        free, number = own, 1
-        while self._functions.setdefault(free, function) is not function:
-            number += 1
-            free = f"{own}#{number}"
-        return free
 
     def _pointwise(self, layer: str, x: Tensor, operation: Operation) -> Tensor:
         self._own(layer, x)

@@ -7,6 +7,13 @@
 
 /// A sliding window: output `o` covers the positions `o * stride - padding + t * dilation` for the
 /// taps `t` in `0..size`, as far as they are in bounds. Padding is not a node.
+///
+/// ```
+/// use unrolled_core::Window;
+/// let window = Window { size: 3, stride: 2, dilation: 1, padding: 1 };
+/// let covered = |o| (0..window.size).filter_map(|t| window.position(o, t, 5)).collect::<Vec<_>>();
+/// assert_eq!((covered(0), covered(1)), (vec![0, 1], vec![1, 2, 3]));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Window {
     /// The number of taps.
@@ -42,6 +49,19 @@ impl Window {
 }
 
 /// Compressed rows: the source indices that each target index reads, with multiplicities.
+///
+/// ```
+/// use unrolled_core::{Relation, SparseRows};
+/// // Target index 0 reads source index 2 twice, target index 1 reads 0 and 1.
+/// let rows = SparseRows {
+///     offsets: vec![0, 1, 3],
+///     indices: vec![2, 0, 1],
+///     multiplicities: vec![2, 1, 1],
+/// };
+/// let relation = Relation::Sparse(rows);
+/// assert_eq!(relation.check(3, 2), Ok(()));
+/// assert_eq!(relation.sources(1, 3, 2), [(0, 1), (1, 1)]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SparseRows {
     /// Row `o` is `offsets[o]..offsets[o + 1]`.
@@ -53,6 +73,17 @@ pub struct SparseRows {
 }
 
 /// A relation between the indices of a source axis and those of a target axis.
+///
+/// Below, `i` is an index of the source axis and `o` an index of the target axis.
+/// [`Relation::sources`] is the definition of each relation, one index at a time.
+///
+/// ```
+/// use unrolled_core::Relation;
+/// // Every second index from the end: o reads 4 - 2 o.
+/// let slice = Relation::Slice { start: 4, step: -2 };
+/// assert_eq!(slice.check(5, 3), Ok(()));
+/// assert_eq!(slice.sources(1, 5, 3), [(2, 1)]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Relation {
@@ -64,12 +95,14 @@ pub enum Relation {
     Each,
     /// Every target index reads every source index.
     All,
-    /// `i = o * stride - padding + t * dilation` for a tap `t`, in bounds: a convolution or pooling.
+    /// `i = o * stride - padding + t * dilation` for a tap `t`, in bounds: a convolution or
+    /// pooling.
     Window(Window),
-    /// `o = i * stride - padding + t * dilation` for a tap `t`, in bounds: a transposed convolution.
+    /// `o = i * stride - padding + t * dilation` for a tap `t`, in bounds: a transposed
+    /// convolution.
     TransposedWindow(Window),
-    /// The source axis holds the taps of a window over an axis of `extent` positions: tap `i` is used at
-    /// every `o` where it is in bounds.
+    /// The source axis holds the taps of a window over an axis of `extent` positions: tap `i` is
+    /// used at every `o` where it is in bounds.
     Taps {
         /// The window.
         window: Window,
@@ -127,8 +160,9 @@ impl Relation {
         }
     }
 
-    /// Checks that the relation fits a source axis of length `source` and a target axis of length `target`. [`Relation::Sum`] has `source = 1`, [`Relation::Each`]
-    /// `target = 1`; for [`Relation::Reshape`] the lengths are products.
+    /// Checks that the relation fits a source axis of length `source` and a target axis of length
+    /// `target`. [`Relation::Sum`] has `source = 1`, [`Relation::Each`] `target = 1`; for
+    /// [`Relation::Reshape`] the lengths are products.
     ///
     /// # Errors
     /// A sentence that says what does not fit.
@@ -287,13 +321,23 @@ impl SparseRows {
 }
 
 /// One factor of a link: a relation between some source axes and some target axes.
+///
+/// ```
+/// use unrolled_core::{AxisRelation, Relation};
+/// // A transpose: the first source axis is the second target axis, and the other way round.
+/// let transpose =
+///     [AxisRelation::new(Relation::Same, 0, 1), AxisRelation::new(Relation::Same, 1, 0)];
+/// assert_eq!(transpose[0].target_axes, [1]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AxisRelation {
     /// The relation.
     pub relation: Relation,
-    /// The axes of the source: none for [`Relation::Sum`], several for [`Relation::Reshape`], else one.
+    /// The axes of the source: none for [`Relation::Sum`], several for [`Relation::Reshape`], else
+    /// one.
     pub source_axes: Vec<usize>,
-    /// The axes of the target: none for [`Relation::Each`], several for [`Relation::Reshape`], else one.
+    /// The axes of the target: none for [`Relation::Each`], several for [`Relation::Reshape`], else
+    /// one.
     pub target_axes: Vec<usize>,
 }
 

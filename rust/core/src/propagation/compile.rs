@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
+use super::cells::{CellMap, Grid, Join, refine};
 use super::functions::{Function, OwnFunctions};
 use super::geometry::{Lengths, Sums, degrees, fans, lengths, sums};
 use super::normal::largest;
 use super::program::{
-    Affine, Cross, DataLink, Exactness, Fixed, Node, Operator, ParameterUse, PoolWindow, Program,
-    Rule, Scores, Weighted,
+    Affine, Cross, DataLink, Exactness, Fixed, LinkMap, Node, Operator, ParameterUse, PoolWindow,
+    Program, Resolution, Rule, Scores, Weighted,
 };
 use crate::error::{Error, Result};
 use crate::network::{
@@ -24,9 +25,41 @@ impl Program {
     /// [`Error::UnknownOperation`] with all tensors on a path from an input to an output whose
     /// operation is not known; a network without outputs, a cycle, and links that do not fit the
     /// operations of their targets.
-    pub fn compile(network: &Network, own: &OwnFunctions) -> Result<Self> {
-        Compiler::new(network, own)?.run()
+    pub fn compile(network: &Network, own: &OwnFunctions, resolution: Resolution) -> Result<Self> {
+        Compiler::new(network, own)?.run(resolution)
     }
+}
+
+/// Cells of all tensors together.
+const MOST_CELLS: usize = 1 << 25;
+
+/// Whether a relation joins positions, along which weights are shared, and not channels.
+fn joins_positions(
+    part: &AxisRelation,
+    (source, target): (&[u64], &[u64]),
+    (from, to): (&[bool], &[bool]),
+) -> bool {
+    let long: Vec<usize> =
+        part.source_axes.iter().copied().filter(|&axis| source[axis] > 1).collect();
+    if long.is_empty() {
+        part.target_axes.iter().any(|&axis| to[axis] && target[axis] > 1)
+    } else {
+        long.iter().all(|&axis| from[axis])
+    }
+}
+
+/// The axes along which a node is normalised with the same mean and variance.
+fn normalised_axes(network: &Network, node: &Node) -> Result<Vec<usize>> {
+    let operation = network.operation(node.tensor)?;
+    let all = 0..network.tensor(node.tensor)?.shape.len();
+    Ok(match &node.rule {
+        Rule::BatchNorm { .. } => all.filter(|axis| !operation.axes.contains(axis)).collect(),
+        Rule::GroupNorm { channels, .. } if operation.kind == OperationKind::GroupNorm => {
+            let apart = *channels == 1.0;
+            all.filter(|axis| !(apart && operation.axes.contains(axis))).collect()
+        }
+        _ => operation.axes.clone(),
+    })
 }
 
 struct Compiler<'a> {
@@ -47,6 +80,8 @@ struct Compiler<'a> {
     function_of: HashMap<String, usize>,
     program: Program,
     unknown: Vec<(String, String)>,
+    /// The link of the network behind each one of the program.
+    originals: Vec<&'a Link>,
 }
 
 impl<'a> Compiler<'a> {
@@ -93,12 +128,15 @@ impl<'a> Compiler<'a> {
                 node_of: vec![None; tensors],
                 outputs: Vec::new(),
                 cut: Vec::new(),
+                cells: 0,
+                slopes: 0,
             },
             unknown: Vec::new(),
+            originals: Vec::new(),
         })
     }
 
-    fn run(mut self) -> Result<Program> {
+    fn run(mut self, resolution: Resolution) -> Result<Program> {
         let ends = self.ends()?;
         self.mark_living(&ends);
         self.find_wanted_positions();
@@ -121,7 +159,85 @@ impl<'a> Compiler<'a> {
             });
         }
         self.find_centred();
+        if resolution == Resolution::Exact {
+            self.divide_into_cells()?;
+        }
+        for node in &self.program.nodes {
+            for link in &mut self.program.links[node.links.clone()] {
+                link.slopes = self.program.slopes;
+                self.program.slopes += node.cells.len();
+            }
+        }
         Ok(self.program)
+    }
+
+    /// Gives nodes and links the cells that borders and unequal parts make.
+    fn divide_into_cells(&mut self) -> Result<()> {
+        let nodes = &self.program.nodes;
+        let shape = |node: usize| self.shape(nodes[node].tensor);
+        let mut grids: Vec<Grid> = (0..nodes.len()).map(|node| Grid::whole(shape(node))).collect();
+        let mut joins = Vec::new();
+        for (target, node) in nodes.iter().enumerate() {
+            for number in node.links.clone() {
+                let link = &self.program.links[number];
+                let join = match link.operator {
+                    Operator::Weighted(_) | Operator::Fixed(_) | Operator::Window(_) => {
+                        Join::Link(self.originals[number])
+                    }
+                    Operator::Same if shape(link.source) == shape(target) => Join::Same,
+                    _ => Join::Apart,
+                };
+                joins.push((link.source, target, join));
+            }
+        }
+        refine(&mut grids, &joins);
+        let mut cells = 0usize;
+        for (node, grid) in self.program.nodes.iter_mut().zip(&grids) {
+            let own = grid.cells().filter(|&own| cells.saturating_add(own) <= MOST_CELLS);
+            let Some(own) = own else {
+                return Err(Error::MapTooLarge {
+                    name: self.network.tensors()[node.tensor.0].name.clone(),
+                });
+            };
+            node.cells = cells..cells + own;
+            cells += own;
+            if own > 1 {
+                node.shares = grid.shares();
+                let together = normalised_axes(self.network, node)?;
+                node.groups = grid.groups(|axis| together.contains(&axis)).0;
+            }
+        }
+        self.program.cells = cells;
+        for (number, &(source, target, join)) in joins.iter().enumerate() {
+            let Join::Link(link) = join else { continue };
+            let nodes = &self.program.nodes;
+            if nodes[source].cells.len() == 1 && nodes[target].cells.len() == 1 {
+                continue;
+            }
+            let positions =
+                (&self.positions[link.source.0][..], &self.positions[link.target.0][..]);
+            let shapes = (self.shape(link.source), self.shape(link.target));
+            let map = CellMap::new(link, &grids[source], &grids[target], |part| {
+                joins_positions(part, shapes, positions)
+            });
+            let reads = map.reads(false);
+            let is_window = matches!(self.program.links[number].operator, Operator::Window(_));
+            let mut known: HashMap<u64, (f64, f64)> = HashMap::new();
+            let mut of_window = |&n: &f64| *known.entry(n.to_bits()).or_insert_with(|| largest(n));
+            self.program.links[number].map = Some(LinkMap {
+                largest: if is_window {
+                    reads.iter().map(&mut of_window).collect()
+                } else {
+                    vec![]
+                },
+                reads_of_positions: map.reads(true),
+                read_along_positions: map.read_positions(),
+                target_shares: nodes[target].shares.clone(),
+                reads,
+                cells: map,
+            });
+        }
+        Ok(())
     }
 
     /// The outputs; where one is a softmax, what it is taken of.
@@ -309,6 +425,7 @@ impl<'a> Compiler<'a> {
                 let Some(rule) = self.rule(id, &operation)? else {
                     // The error that follows names it; nothing behind it is looked at.
                     self.program.links.truncate(first);
+                    self.originals.truncate(first);
                     return Ok(());
                 };
                 let exactness = self.exactness(id, &rule, first);
@@ -318,12 +435,17 @@ impl<'a> Compiler<'a> {
         let biases = self.biases(id);
         let positions = self.count_positions(id);
         self.program.node_of[id.0] = Some(self.program.nodes.len());
+        let cell = self.program.cells;
+        self.program.cells += 1;
         self.program.nodes.push(Node {
             tensor: id,
             rule,
             links: first..self.program.links.len(),
             biases,
             elements: tensor.elements() as f64,
+            cells: cell..cell + 1,
+            shares: Vec::new(),
+            groups: Vec::new(),
             positions,
             exactness,
             is_centred_next: false,
@@ -525,9 +647,10 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn push(&mut self, link: &Link, operator: Operator) {
+    fn push(&mut self, link: &'a Link, operator: Operator) {
         if let Some(source) = self.program.node_of[link.source.0] {
-            self.program.links.push(DataLink { source, operator });
+            self.program.links.push(DataLink { source, operator, map: None, slopes: 0 });
+            self.originals.push(link);
         }
     }
 
@@ -637,6 +760,7 @@ impl<'a> Compiler<'a> {
         let (from, to) = (&self.positions[link.source.0], &self.positions[link.target.0]);
         let mut fixed = Fixed {
             coefficient: 1.0,
+            averages: average,
             positions: Sums::ONE,
             channels: Sums::ONE,
             source_positions: 1.0,
@@ -648,13 +772,12 @@ impl<'a> Compiler<'a> {
         for part in &link.relations {
             let sums = self.sums_of(link, part, average)?;
             let Lengths { source: reads, target: stops } = lengths(part, source, target);
-            let is_long = |axis: &&usize| source[**axis] > 1;
-            let flags: Vec<bool> =
-                part.source_axes.iter().filter(is_long).map(|&a| from[a]).collect();
-            let of_source = !flags.is_empty() && flags.iter().all(|&flag| flag);
-            let of_target = part.target_axes.iter().any(|&axis| to[axis] && target[axis] > 1);
-            fixed.flattens |= !of_target && stops > 1 && flags.iter().any(|&flag| flag);
-            if of_source || (flags.is_empty() && of_target) {
+            let some = |axes: &[usize], shape: &[u64], flags: &[bool]| {
+                axes.iter().any(|&axis| flags[axis] && shape[axis] > 1)
+            };
+            let of_target = some(&part.target_axes, target, to);
+            fixed.flattens |= !of_target && stops > 1 && some(&part.source_axes, source, from);
+            if joins_positions(part, (source, target), (from, to)) {
                 fixed.positions = fixed.positions.times(sums);
                 fixed.source_positions *= reads as f64;
                 fixed.target_positions *= stops as f64;
@@ -743,7 +866,9 @@ impl<'a> Compiler<'a> {
             _ => (self.program.node_of[link.source.0].unwrap_or_default(), None),
         };
         let operator = self.pool_window(link)?;
-        self.program.links.push(DataLink { source, operator: Operator::Window(operator) });
+        let operator = Operator::Window(operator);
+        self.program.links.push(DataLink { source, operator, map: None, slopes: 0 });
+        self.originals.push(link);
         Ok(Rule::MaxPool { after })
     }
 
@@ -955,6 +1080,7 @@ impl<'a> Compiler<'a> {
                 if weights == 1 {
                     let end = self.program.links.len();
                     self.program.links.swap(end - 2, end - 1);
+                    self.originals.swap(end - 2, end - 1);
                 }
                 return Ok(Rule::Mix { scores, width: fans[weights] });
             }

@@ -206,6 +206,12 @@ impl Function {
         Some((Self::Piecewise(PiecewiseLinear::rays(left, right)), value))
     }
 
+    /// Moments at normal variables of one correlation.
+    pub(crate) fn alone(&self, mean: f64, variance: f64, correlation: f64) -> Moments {
+        let law = Law { mean, variance, correlations: [correlation; 3] };
+        self.moments(&law, &mut None)
+    }
+
     /// Moments of the values.
     pub(crate) fn moments(&self, law: &Law, kept: &mut Option<Expansion>) -> Moments {
         match self {

@@ -10,6 +10,8 @@
 //! normal, which holds for many channels; operands of a sum or product are taken to be independent.
 //! [`Program::exactness`] says where nothing of this is an approximation.
 
+mod backward;
+mod cells;
 mod compile;
 mod functions;
 mod geometry;
@@ -20,11 +22,12 @@ mod program;
 mod sampled;
 mod scaled;
 mod settings;
+mod signal;
 mod smooth;
 mod sweep;
 
 pub use functions::{FUNCTION_NAMES, OwnFunction, OwnFunctions, own_function};
-pub use program::{Exactness, ParameterUse, Program};
+pub use program::{Exactness, ParameterUse, Program, Resolution};
 pub use scaled::Scaled;
 pub use settings::{BatchNormMode, Elements, InputLaw, Settings};
 pub use sweep::{TensorReading, Workspace, propagate};

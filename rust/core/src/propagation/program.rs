@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use super::cells::CellMap;
 use super::functions::Function;
 use super::geometry::Sums;
 use crate::network::{LinkRole, TensorId};
@@ -24,6 +25,20 @@ pub struct Program {
     pub(super) outputs: Vec<usize>,
     /// Softmaxes at the end that were left out.
     pub(super) cut: Vec<TensorId>,
+    /// Cells of all nodes.
+    pub(super) cells: usize,
+    /// Slopes of all links, one for every cell of their targets.
+    pub(super) slopes: usize,
+}
+
+/// Whether positions near borders are told from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Resolution {
+    /// One number a tensor, with the mean number of taps in bounds.
+    Mean,
+    /// A map wherever elements differ.
+    #[default]
+    Exact,
 }
 
 /// How far the law of a tensor's elements can be trusted.
@@ -75,6 +90,11 @@ pub(super) struct Node {
     /// Parameters that are added.
     pub(super) biases: Vec<usize>,
     pub(super) elements: f64,
+    /// Which cells are its own, and which share of its elements each of them has.
+    pub(super) cells: Range<usize>,
+    pub(super) shares: Vec<f64>,
+    /// Of a normaliser, the group of cells that each cell is normalised with.
+    pub(super) groups: Vec<u32>,
     /// Positions that share weights; the rest of the elements are channels.
     pub(super) positions: f64,
     pub(super) exactness: Exactness,
@@ -185,6 +205,23 @@ pub(super) struct Scores {
 pub(super) struct DataLink {
     pub(super) source: usize,
     pub(super) operator: Operator,
+    /// How its ends join cell by cell, if either has several.
+    pub(super) map: Option<LinkMap>,
+    /// Where the slopes of the cells of its target begin.
+    pub(super) slopes: usize,
+}
+
+/// How the cells of two tensors join, and how many elements those of the target read.
+#[derive(Debug, Clone)]
+pub(super) struct LinkMap {
+    pub(super) cells: CellMap,
+    pub(super) reads: Vec<f64>,
+    pub(super) reads_of_positions: Vec<f64>,
+    pub(super) read_along_positions: Vec<f64>,
+    /// The share of the target's elements that each of its cells has.
+    pub(super) target_shares: Vec<f64>,
+    /// Of a window, the moments of the largest by cell of the target.
+    pub(super) largest: Vec<(f64, f64)>,
 }
 
 /// What a link does on the way.
@@ -225,6 +262,8 @@ pub(super) struct Weighted {
 pub(super) struct Fixed {
     /// How often, or minus how often, it is added.
     pub(super) coefficient: f64,
+    /// Whether what an element reads is divided by the number of elements read.
+    pub(super) averages: bool,
     /// Sums over the relations between positions, and over those between channels.
     pub(super) positions: Sums,
     pub(super) channels: Sums,
@@ -263,6 +302,11 @@ impl Program {
     #[must_use]
     pub fn cut(&self) -> &[TensorId] {
         &self.cut
+    }
+
+    /// Where derivatives start: the outputs, or what a softmax there is taken of.
+    pub fn outputs(&self) -> impl Iterator<Item = TensorId> {
+        self.outputs.iter().map(|&node| self.nodes[node].tensor)
     }
 
     /// Tensors with signals, in the order in which they are computed.

@@ -254,6 +254,11 @@ impl Expansion {
                 (term, before) = ((z * term - n.sqrt() * before) / (n + 1.0).sqrt(), term);
             }
         }
+        self.measure();
+    }
+
+    /// Works out what the series lack.
+    fn measure(&mut self) {
         let squares = self.values.iter().map(|a| a * a);
         let slopes = self.values.iter().enumerate().map(|(n, a)| n as f64 * a * a);
         self.missing = (
@@ -321,6 +326,106 @@ impl Expansion {
             }
         });
         (values, slopes)
+    }
+}
+
+/// Expansions for all variances of a map whose means are zero, interpolated between Chebyshev nodes
+/// in the logarithm of the variance.
+pub(super) struct Expansions {
+    /// Middle and half length of the range of logarithms.
+    middle: f64,
+    half: f64,
+    nodes: Vec<Expansion>,
+}
+
+/// Numbers of nodes that are tried.
+const NODES: [usize; 3] = [9, 17, 33];
+
+impl Expansions {
+    /// `None` if means differ from zero, or so few nodes are not enough.
+    pub(super) fn new(function: &Smooth, laws: impl Iterator<Item = Law>) -> Option<Self> {
+        let (mut low, mut high) = (f64::INFINITY, 0.0f64);
+        for law in laws {
+            if law.mean != 0.0 {
+                return None;
+            }
+            if law.variance > 0.0 {
+                (low, high) = (low.min(law.variance), high.max(law.variance));
+            }
+        }
+        if low >= high {
+            return None;
+        }
+        let (middle, half) = (0.5 * (low * high).ln(), 0.5 * (high / low).ln());
+        NODES.into_iter().find_map(|count| {
+            let nodes = (0..count).map(|k| {
+                let x = (PI * (k as f64 + 0.5) / count as f64).cos();
+                let mut expansion = Expansion::new(function, 0.0, (middle + half * x).exp());
+                expansion.values.resize(TERMS[0], 0.0);
+                expansion
+            });
+            let table = Self { middle, half, nodes: nodes.collect() };
+            table.is_accurate(function).then_some(table)
+        })
+    }
+
+    /// Compares with what is right at a few places between nodes.
+    fn is_accurate(&self, function: &Smooth) -> bool {
+        [-1.0, -0.61, 0.17, 0.83].into_iter().all(|x: f64| {
+            let variance = (self.middle + self.half * x).exp();
+            let (found, right) = (self.at(variance), Expansion::new(function, 0.0, variance));
+            let near = |a: f64, b: f64, scale: f64| (a - b).abs() <= 1e-12 * scale;
+            let values = found.values.iter().zip(&right.values);
+            near(found.square, right.square, right.square)
+                && near(found.slope_square, right.slope_square, right.slope_square)
+                && values.into_iter().all(|(a, b)| near(*a, *b, right.square.sqrt()))
+        })
+    }
+
+    fn at(&self, variance: f64) -> Expansion {
+        let x = (variance.ln() - self.middle) / self.half;
+        let count = self.nodes.len();
+        let mut sum = Expansion {
+            mean: 0.0,
+            variance,
+            values: vec![0.0; self.nodes[0].values.len()],
+            square: 0.0,
+            slope_mean: 0.0,
+            slope_square: 0.0,
+            missing: (0.0, 0.0),
+        };
+        let mut total = 0.0;
+        for (k, node) in self.nodes.iter().enumerate() {
+            let angle = PI * (k as f64 + 0.5) / count as f64;
+            let distance = x - angle.cos();
+            if distance.abs() < 1e-14 {
+                return Expansion { variance, ..node.clone() };
+            }
+            let weight = angle.sin() / distance * if k % 2 == 0 { 1.0 } else { -1.0 };
+            total += weight;
+            for (sum, value) in sum.values.iter_mut().zip(&node.values) {
+                *sum += weight * value;
+            }
+            sum.square += weight * node.square;
+            sum.slope_mean += weight * node.slope_mean;
+            sum.slope_square += weight * node.slope_square;
+        }
+        let inverse = 1.0 / total;
+        sum.values.iter_mut().for_each(|value| *value *= inverse);
+        sum.square *= inverse;
+        sum.slope_mean *= inverse;
+        sum.slope_square *= inverse;
+        sum.measure();
+        sum
+    }
+
+    /// Moments of the values.
+    pub(super) fn moments(&self, function: &Smooth, law: &Law) -> Moments {
+        if law.variance > 0.0 {
+            function.moments(law, &mut Some(self.at(law.variance)))
+        } else {
+            function.moments(law, &mut None)
+        }
     }
 }
 

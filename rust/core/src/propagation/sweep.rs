@@ -1,4 +1,4 @@
-//! The two sweeps: signals forwards, derivatives backwards.
+//! The sweep forwards: signals. And what a sweep leaves behind.
 //!
 //! A signal is the law of a tensor's elements over random weights, as far as second moments say it;
 //! behind a function it is taken to be normal. Rules are those of mean field theory: He et al.,
@@ -6,72 +6,57 @@
 //! networks through transient chaos*, 2016; Schoenholz et al., *Deep information propagation*, 2017;
 //! Yang et al., *A mean field theory of batch normalization*, 2019.
 
+use super::cells::Linear;
 use super::functions::Function;
 use super::moments::{Law, Moments};
-use super::piecewise::PiecewiseLinear;
-use super::program::{Affine, Cross, Fixed, Node, Operator, Program, Rule, Scores};
+use super::program::{Affine, Cross, DataLink, LinkMap, Node, Operator, Program, Rule, Scores};
 use super::scaled::{Scaled, excess, power_of_four, power_of_two};
-use super::settings::{BatchNormMode, Elements, InputLaw, Settings};
-use super::smooth::Expansion;
+use super::settings::{BatchNormMode, Elements, Settings};
+use super::signal::{BOTH, Gradient, POSITIONS, SAMPLES, Shifted, Signal};
+use super::smooth::{Expansion, Expansions};
 use crate::error::{Error, Result};
 use crate::network::TensorId;
 
-/// With another sample, with another position, with both: the pairs that products are kept of.
-const SAMPLES: usize = 0;
-const POSITIONS: usize = Law::POSITIONS;
-const BOTH: usize = 2;
-
-/// Moments of the elements of a tensor. With the tensor's exponent `e`, means are in units of
-/// `2^e` and products in units of `4^e`.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-struct Signal {
-    mean: f64,
-    square: f64,
-    /// Mean products of an element with itself in another sample, at another position, and both.
-    pairs: [f64; 3],
-}
-
-/// Mean square of the derivatives by the elements of a tensor, and their mean product at two
-/// positions; in units of `4^e` with an exponent of the tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-struct Gradient {
-    square: f64,
-    pair: f64,
-}
+/// Cells of a map from which on moments of smooth functions are interpolated.
+const MANY_CELLS: usize = 24;
 
 /// Room for the numbers of a sweep, which holds them after it; to be used again and again.
 #[derive(Debug, Clone, Default)]
 pub struct Workspace {
-    signals: Vec<Signal>,
-    signal_exponents: Vec<i64>,
-    gradients: Vec<Gradient>,
-    gradient_exponents: Vec<i64>,
+    pub(super) signals: Vec<Signal>,
+    pub(super) signal_exponents: Vec<i64>,
+    pub(super) gradients: Vec<Gradient>,
+    pub(super) gradient_exponents: Vec<i64>,
     /// Whether a signal arrives at each node.
-    alive: Vec<bool>,
-    /// By which factor each link multiplies mean squares and mean products of derivatives.
-    slopes: Vec<(f64, f64)>,
+    pub(super) alive: Vec<bool>,
+    /// By which factors each link multiplies mean squares and mean products of derivatives, for
+    /// every cell of its target.
+    pub(super) slopes: Vec<(f64, f64)>,
     /// The expected squared gradient of each parameter, summed over its elements.
-    parameters: Vec<Scaled>,
+    pub(super) parameters: Vec<Scaled>,
     expansions: Vec<Option<Expansion>>,
 }
 
-/// What a sweep says of a tensor. Products are mean products of elements.
+/// What a sweep says of a tensor, on average over its elements.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TensorReading {
-    /// Mean of the elements, without the factor `2^exponent` of [`TensorReading::square`].
+    /// Mean of the elements, but for the factor `2^exponent` with the exponent of the mean square.
     pub mean: f64,
-    /// Mean square, with the exponent of it and the following products.
+    /// Mean square; its exponent holds for the following products, too.
     pub square: Scaled,
-    /// With the same element of another sample.
+    /// Mean product with the same element of another sample.
     pub samples: f64,
-    /// With the element of the same channel at another position.
+    /// Mean product with the element of the same channel at another position.
     pub positions: f64,
-    /// With that of another sample.
+    /// Mean product with that of another sample.
     pub both: f64,
     /// Mean square of the derivatives.
     pub gradient: Scaled,
     /// Their correlation between positions.
     pub coherence: f64,
+    /// By which factor the function or normaliser that makes the tensor multiplies mean squares of
+    /// derivatives; `None` for all other tensors.
+    pub slope: Option<Scaled>,
 }
 
 /// Sends a signal through a network, and derivatives back.
@@ -85,10 +70,10 @@ pub fn propagate(
     live: Option<&[bool]>,
     workspace: &mut Workspace,
 ) -> Result<()> {
-    let mut sweep = Sweep { program, settings, workspace };
-    sweep.prepare(live)?;
-    sweep.forward(live)?;
-    sweep.backward(live);
+    let mut sweep = Sweep { program, settings, workspace, live };
+    sweep.prepare()?;
+    sweep.forward()?;
+    sweep.backward();
     Ok(())
 }
 
@@ -97,20 +82,39 @@ impl Workspace {
     /// signal arrived at.
     #[must_use]
     pub fn tensor(&self, program: &Program, tensor: TensorId) -> Option<TensorReading> {
-        let node = program.node_of.get(tensor.0).copied().flatten()?;
-        if !self.alive.get(node).copied().unwrap_or(false) {
+        let number = program.node_of.get(tensor.0).copied().flatten()?;
+        if !self.alive.get(number).copied().unwrap_or(false) {
             return None;
         }
-        let (signal, exponent) = (self.signals[node], self.signal_exponents[node]);
-        let gradient = self.gradients[node];
+        let node = &program.nodes[number];
+        let signal = node.mean(&self.signals);
+        let gradient = node.mean(&self.gradients);
+        let exponent = self.signal_exponents[number];
+        let slope = match node.rule {
+            Rule::Function(_)
+            | Rule::BatchNorm { .. }
+            | Rule::GroupNorm { .. }
+            | Rule::RmsNorm { .. } => {
+                let link = &program.links[node.links.start];
+                let own = &self.slopes[link.slopes..link.slopes + node.cells.len()];
+                let shares = own.iter().enumerate();
+                let value =
+                    shares.map(|(at, slope)| node.shares.get(at).unwrap_or(&1.0) * slope.0).sum();
+                let divided = !matches!(node.rule, Rule::Function(_));
+                let unit = if divided { -self.signal_exponents[link.source] } else { 0 };
+                Some(Scaled::new(value, unit))
+            }
+            _ => None,
+        };
         Some(TensorReading {
             mean: signal.mean,
             square: Scaled { value: signal.square, exponent },
             samples: signal.pairs[SAMPLES],
             positions: signal.pairs[POSITIONS],
             both: signal.pairs[BOTH],
-            gradient: Scaled { value: gradient.square, exponent: self.gradient_exponents[node] },
+            gradient: Scaled { value: gradient.square, exponent: self.gradient_exponents[number] },
             coherence: if gradient.square > 0.0 { gradient.pair / gradient.square } else { 0.0 },
+            slope,
         })
     }
 
@@ -126,7 +130,7 @@ impl Workspace {
         let mut sum = Scaled::default();
         for (number, node) in program.nodes.iter().enumerate() {
             if matches!(node.rule, Rule::Input) && self.alive[number] {
-                let gradient = self.gradients[number].square;
+                let gradient = node.mean(&self.gradients).square;
                 sum.add(Scaled::new(node.elements * gradient, self.gradient_exponents[number]));
             }
         }
@@ -134,14 +138,33 @@ impl Workspace {
     }
 }
 
-struct Sweep<'a> {
-    program: &'a Program,
-    settings: &'a Settings,
-    workspace: &'a mut Workspace,
+impl Node {
+    /// The mean over all elements.
+    pub(super) fn mean<T: Linear>(&self, values: &[T]) -> T {
+        let own = &values[self.cells.clone()];
+        if let [only] = own {
+            return *only;
+        }
+        let mut mean = T::default();
+        for (value, &share) in own.iter().zip(&self.shares) {
+            mean.add_times(value, share);
+        }
+        mean
+    }
 }
 
+pub(super) struct Sweep<'a> {
+    pub(super) program: &'a Program,
+    pub(super) settings: &'a Settings,
+    pub(super) workspace: &'a mut Workspace,
+    pub(super) live: Option<&'a [bool]>,
+}
+
+/// One exponent for the cells that follow.
+type Exponent = i64;
+
 impl Sweep<'_> {
-    fn prepare(&mut self, live: Option<&[bool]>) -> Result<()> {
+    fn prepare(&mut self) -> Result<()> {
         let (program, settings) = (self.program, self.settings);
         let inputs = program.nodes.iter().filter(|node| matches!(node.rule, Rule::Input)).count();
         let fits = |given: usize, expected: usize, one: bool, what: &str| {
@@ -155,418 +178,435 @@ impl Sweep<'_> {
         fits(settings.parameters.len(), program.parameters.len(), false, "parameters")?;
         fits(settings.inputs.len(), inputs, true, "laws of inputs")?;
         fits(settings.seeds.len(), program.outputs.len(), true, "mean squares of derivatives")?;
-        if let Some(live) = live {
+        if let Some(live) = self.live {
             fits(live.len(), program.links.len(), false, "marks of links")?;
         }
         let workspace = &mut *self.workspace;
         let nodes = program.nodes.len();
-        workspace.signals.clear();
-        workspace.signals.resize(nodes, Signal::default());
-        workspace.signal_exponents.clear();
-        workspace.signal_exponents.resize(nodes, 0);
-        workspace.gradients.clear();
-        workspace.gradients.resize(nodes, Gradient::default());
-        workspace.gradient_exponents.clear();
-        workspace.gradient_exponents.resize(nodes, 0);
-        workspace.alive.clear();
-        workspace.alive.resize(nodes, true);
-        workspace.slopes.clear();
-        workspace.slopes.resize(program.links.len(), (1.0, 1.0));
-        workspace.parameters.clear();
-        workspace.parameters.resize(program.parameters.len(), Scaled::default());
+        refill(&mut workspace.signals, program.cells, Signal::default());
+        refill(&mut workspace.signal_exponents, nodes, 0);
+        refill(&mut workspace.gradients, program.cells, Gradient::default());
+        refill(&mut workspace.gradient_exponents, nodes, 0);
+        refill(&mut workspace.alive, nodes, true);
+        refill(&mut workspace.slopes, program.slopes, (1.0, 1.0));
+        refill(&mut workspace.parameters, program.parameters.len(), Scaled::default());
         workspace.expansions.resize(program.functions.len(), None);
         Ok(())
     }
 
-    fn elements(&self, parameter: Option<usize>, absent: Elements) -> Elements {
+    pub(super) fn elements(&self, parameter: Option<usize>, absent: f64) -> Elements {
+        let absent = Elements { mean: absent, mean_square: absent };
         parameter.map_or(absent, |number| self.settings.parameters[number])
     }
 
-    fn is_alive(&self, link: usize, live: Option<&[bool]>) -> bool {
-        live.is_none_or(|live| live[link]) && self.workspace.alive[self.program.links[link].source]
+    pub(super) fn is_alive(&self, link: usize) -> bool {
+        self.live.is_none_or(|live| live[link])
+            && self.workspace.alive[self.program.links[link].source]
     }
 
-    fn forward(&mut self, live: Option<&[bool]>) -> Result<()> {
+    fn forward(&mut self) -> Result<()> {
         let program = self.program;
         let mut input = 0;
         for (number, node) in program.nodes.iter().enumerate() {
+            let mut links = node.links.clone();
             let alive = match node.rule {
                 Rule::Input | Rule::Parameter(_) => true,
-                Rule::Combine { .. } | Rule::Maximum { .. } => {
-                    node.links.clone().any(|link| self.is_alive(link, live))
-                }
-                _ => node.links.clone().all(|link| self.is_alive(link, live)),
+                Rule::Combine { .. } | Rule::Maximum { .. } => links.any(|l| self.is_alive(l)),
+                _ => links.all(|link| self.is_alive(link)),
             };
             self.workspace.alive[number] = alive;
             if !alive {
                 continue;
             }
-            let (mut signal, mut exponent) = match &node.rule {
+            let exponent = match &node.rule {
                 Rule::Input => {
                     let laws = &self.settings.inputs;
                     let law = laws[input.min(laws.len() - 1)];
                     input += 1;
-                    (Signal::of_input(law), 0)
+                    self.fill(node, Signal::of_input(law))
                 }
                 &Rule::Parameter(parameter) => {
-                    (Signal::of_parameter(self.settings.parameters[parameter]), 0)
+                    self.fill(node, Signal::of_parameter(self.settings.parameters[parameter]))
                 }
-                Rule::Combine { cross } => self.combine(node, *cross, live),
-                &Rule::Function(function) => {
-                    let link = node.links.start;
-                    let source = program.links[link].source;
-                    self.function(function, link, source, node)?
-                }
+                Rule::Combine { cross } => self.combine(node, *cross),
+                &Rule::Function(function) => self.function(node, function)?,
                 Rule::Product => self.product(node),
-                Rule::Maximum { sign } => self.maximum(node, *sign, live),
+                Rule::Maximum { sign } => self.maximum(node, *sign),
                 Rule::MaxPool { after } => self.max_pool(node, *after)?,
-                Rule::BatchNorm { epsilon, affine, stored } => {
-                    self.batch_norm(node, *epsilon, *affine, *stored)
+                Rule::BatchNorm { .. } | Rule::GroupNorm { .. } | Rule::RmsNorm { .. } => {
+                    self.normalise(node)
                 }
-                &Rule::GroupNorm { epsilon, affine, channels, positions } => {
-                    self.group_norm(node, epsilon, affine, channels, positions)
+                Rule::Attention(scores) => {
+                    let signal = self.attention(scores);
+                    self.fill(node, signal)
                 }
-                &Rule::RmsNorm { epsilon, affine, group } => {
-                    self.rms_norm(node, epsilon, affine, group)
-                }
-                Rule::Attention(scores) => (self.attention(scores), 0),
                 Rule::Mix { scores, .. } => self.mix(node, scores),
-                Rule::Scores(scores) => self.scores(scores),
-                Rule::Softmax { length } => (self.softmax(node, *length), 0),
+                Rule::Scores(scores) => self.scores(node, scores),
+                Rule::Softmax { length } => self.softmax(node, *length),
                 Rule::Matmul { features, scale, along_positions } => {
                     self.matmul(node, *features, *scale, *along_positions)
                 }
                 &Rule::Embedding { table } => {
-                    let table = self.settings.parameters[table];
-                    let square = table.mean * table.mean;
-                    let pairs = [square; 3];
-                    (Signal { mean: table.mean, square: table.mean_square, pairs }, 0)
+                    self.fill(node, Signal::of_table(self.settings.parameters[table]))
                 }
-                Rule::OneHot => (Signal::default(), 0),
+                Rule::OneHot => self.fill(node, Signal::default()),
             };
-            if node.positions <= 1.0 {
-                signal.pairs[POSITIONS] = signal.square;
-                signal.pairs[BOTH] = signal.pairs[SAMPLES];
-            }
-            let shift = excess(signal.square);
-            if shift != 0 {
-                signal = signal.in_units_of(shift);
-                exponent += shift;
-            }
-            if !signal.is_finite() {
-                return Err(self.out_of_domain(node));
-            }
-            self.workspace.signals[number] = signal;
-            self.workspace.signal_exponents[number] = exponent;
+            self.finish(number, node, exponent)?;
         }
         Ok(())
     }
 
-    fn out_of_domain(&self, node: &Node) -> Error {
-        Error::OutOfDomain { tensor: node.tensor }
-    }
-
-    fn source(&self, link: usize) -> (Signal, i64) {
-        let source = self.program.links[link].source;
-        (self.workspace.signals[source], self.workspace.signal_exponents[source])
-    }
-
-    fn combine(&mut self, node: &Node, cross: Cross, live: Option<&[bool]>) -> (Signal, i64) {
-        let mut sum = Signal::default();
-        let mut exponent = i64::MIN;
-        for link in node.links.clone() {
-            let (signal, own) = self.source(link);
-            if self.is_alive(link, live) && signal.square > 0.0 {
-                exponent = exponent.max(own);
+    /// Keeps numbers of a node at moderate size.
+    fn finish(&mut self, number: usize, node: &Node, exponent: Exponent) -> Result<()> {
+        let cells = &mut self.workspace.signals[node.cells.clone()];
+        let largest = cells.iter().map(|signal| signal.square).fold(0.0, f64::max);
+        let shift = excess(largest);
+        for signal in cells.iter_mut() {
+            if node.positions <= 1.0 {
+                *signal = signal.at_one_position();
+            }
+            *signal = signal.in_units_of(shift);
+            if !signal.is_finite() {
+                return Err(Error::OutOfDomain { tensor: node.tensor });
             }
         }
-        if exponent == i64::MIN {
-            exponent = 0;
+        self.workspace.signal_exponents[number] = exponent + shift;
+        Ok(())
+    }
+
+    fn fill(&mut self, node: &Node, signal: Signal) -> Exponent {
+        self.workspace.signals[node.cells.clone()].fill(signal);
+        0
+    }
+
+    /// The cells of the source of a link, and of the node that it leads to.
+    fn ends(&mut self, node: &Node, link: &DataLink) -> (&[Signal], &mut [Signal]) {
+        let source = self.program.nodes[link.source].cells.clone();
+        let (before, after) = self.workspace.signals.split_at_mut(node.cells.start);
+        (&before[source], &mut after[..node.cells.len()])
+    }
+
+    fn exponent(&self, link: usize) -> Exponent {
+        self.workspace.signal_exponents[self.program.links[link].source]
+    }
+
+    fn combine(&mut self, node: &Node, cross: Cross) -> Exponent {
+        let program = self.program;
+        let mut exponent = None;
+        for link in node.links.clone().filter(|&link| self.is_alive(link)) {
+            let source = &program.nodes[program.links[link].source];
+            if self.workspace.signals[source.cells.clone()].iter().any(|one| one.square > 0.0) {
+                exponent = exponent.max(Some(self.exponent(link)));
+            }
         }
-        let mut squares = 0.0;
-        for link in node.links.clone() {
-            if !self.is_alive(link, live) {
+        let exponent = exponent.unwrap_or(0);
+        // Squares of the means of the operands, for the products of different ones.
+        let mut squares = Squares::default();
+        for number in node.links.clone() {
+            if !self.is_alive(number) {
                 continue;
             }
-            let (signal, own) = self.source(link);
-            let signal = if own == exponent { signal } else { signal.in_units_of(exponent - own) };
-            match &self.program.links[link].operator {
+            let shift = exponent - self.exponent(number);
+            let link = &program.links[number];
+            let settings = self.settings;
+            let (from, to) = self.ends(node, link);
+            match &link.operator {
                 Operator::Weighted(weighted) => {
-                    let variance = self.settings.parameters[weighted.kernel].mean_square;
-                    let spread = variance * weighted.into;
-                    let shared = spread * weighted.share;
-                    let [samples, positions, both] = signal.seen(weighted.sees_positions).pairs;
-                    sum.square += spread * signal.square;
-                    sum.pairs[SAMPLES] += spread * samples;
-                    sum.pairs[POSITIONS] += shared * positions;
-                    sum.pairs[BOTH] += shared * both;
+                    let variance = settings.parameters[weighted.kernel].mean_square;
+                    let into = if link.map.is_some() { 1.0 } else { weighted.into };
+                    let [spread, shared] = [variance * into, variance * into * weighted.share];
+                    let term = |signal: &Signal| Signal {
+                        mean: 0.0,
+                        square: spread * signal.square,
+                        pairs: [
+                            spread * signal.pairs[SAMPLES],
+                            shared * signal.pairs[POSITIONS],
+                            shared * signal.pairs[BOTH],
+                        ],
+                    };
+                    let see =
+                        |signal: &Signal| signal.in_units_of(shift).seen(weighted.sees_positions);
+                    match &link.map {
+                        None => {
+                            for (to, from) in to.iter_mut().zip(from) {
+                                to.add_times(&term(&see(from)), 1.0);
+                            }
+                        }
+                        Some(map) => {
+                            let seen: Vec<Signal> = from.iter().map(see).collect();
+                            for (to, sum) in to.iter_mut().zip(map.cells.forward(&seen)) {
+                                to.add_times(&term(&sum), 1.0);
+                            }
+                        }
+                    }
                 }
                 Operator::Fixed(fixed) => {
-                    let part = fixed.forward(&signal);
-                    sum.mean += part.mean;
-                    squares += part.mean * part.mean;
-                    sum.square += part.square;
-                    for (sum, pair) in sum.pairs.iter_mut().zip(part.pairs) {
-                        *sum += pair;
+                    let parts = match &link.map {
+                        None => {
+                            for (at, (to, from)) in to.iter_mut().zip(from).enumerate() {
+                                let part = fixed.forward(&from.in_units_of(shift));
+                                squares.add(at, part.mean);
+                                to.add_times(&part, 1.0);
+                            }
+                            continue;
+                        }
+                        Some(map) => {
+                            let given: Vec<Signal> =
+                                from.iter().map(|one| one.in_units_of(shift)).collect();
+                            map.gather(fixed, &given)
+                        }
+                    };
+                    for (at, (to, part)) in to.iter_mut().zip(&parts).enumerate() {
+                        squares.add(at, part.mean);
+                        to.add_times(part, 1.0);
                     }
                 }
                 _ => {}
             }
         }
+        self.add_biases(node, exponent, &mut squares);
+        let share = match cross {
+            Cross::All => (1.0, 1.0),
+            Cross::Positions => (0.0, node.positions / (node.positions - 1.0)),
+            Cross::None => return exponent,
+        };
+        for (at, cell) in self.workspace.signals[node.cells.clone()].iter_mut().enumerate() {
+            let products = cell.mean * cell.mean - squares.at(at);
+            cell.square += share.0 * products;
+            cell.pairs[SAMPLES] += share.0 * products;
+            cell.pairs[POSITIONS] += share.1 * products;
+            cell.pairs[BOTH] += share.1 * products;
+        }
+        exponent
+    }
+
+    /// A bias is the same in all samples and at all positions.
+    fn add_biases(&mut self, node: &Node, exponent: Exponent, squares: &mut Squares) {
         for &bias in &node.biases {
             let Elements { mean, mean_square } = self.settings.parameters[bias];
             let mean = mean * power_of_two(-exponent);
             let square = mean_square * power_of_four(-exponent);
-            sum.mean += mean;
-            squares += mean * mean;
-            sum.square += square;
-            for pair in &mut sum.pairs {
-                *pair += square;
+            for (at, cell) in self.workspace.signals[node.cells.clone()].iter_mut().enumerate() {
+                squares.add(at, mean);
+                cell.add_times(&Signal { mean, square, pairs: [square; 3] }, 1.0);
             }
         }
-        let products = sum.mean * sum.mean - squares;
-        match cross {
-            Cross::All => {
-                sum.square += products;
-                for pair in &mut sum.pairs {
-                    *pair += products;
-                }
-            }
-            Cross::Positions => {
-                let share = node.positions / (node.positions - 1.0);
-                sum.pairs[POSITIONS] += products * share;
-                sum.pairs[BOTH] += products * share;
-            }
-            Cross::None => {}
-        }
-        (sum, exponent)
     }
 
-    fn function(
-        &mut self,
-        function: usize,
-        link: usize,
-        source: usize,
-        node: &Node,
-    ) -> Result<(Signal, i64)> {
-        let (signal, exponent) =
-            (self.workspace.signals[source], self.workspace.signal_exponents[source]);
-        self.applied(function, link, &signal, exponent, node)
+    fn function(&mut self, node: &Node, function: usize) -> Result<Exponent> {
+        let number = node.links.start;
+        let exponent = self.exponent(number);
+        let link = &self.program.links[number];
+        let (from, to) = self.ends(node, link);
+        to.copy_from_slice(from);
+        self.apply(node, function, exponent)
     }
 
-    /// A function of a signal; its slopes are kept with the link.
-    fn applied(
-        &mut self,
-        function: usize,
-        link: usize,
-        signal: &Signal,
-        exponent: i64,
-        node: &Node,
-    ) -> Result<(Signal, i64)> {
-        let law = signal.law();
+    /// Applies a function to the cells of a node; slopes are kept with its first link.
+    fn apply(&mut self, node: &Node, function: usize, exponent: Exponent) -> Result<Exponent> {
         let known = &self.program.functions[function];
-        let (moments, exponent) = if exponent == 0 || known.is_homogeneous() {
-            (known.moments(&law, &mut self.workspace.expansions[function]), exponent)
-        } else {
-            // So near to zero, or so far from it, that only its tangents matter.
-            let (limit, value) =
-                known.limit(exponent < 0).ok_or_else(|| self.out_of_domain(node))?;
-            let moments = limit.moments(&law, &mut None);
-            if value == 0.0 {
-                (moments, exponent)
-            } else {
-                (
-                    Moments {
-                        mean: value,
-                        square: value * value,
-                        pairs: [value * value; 3],
-                        ..moments
-                    },
-                    0,
-                )
+        let slopes = self.program.links[node.links.start].slopes;
+        let Workspace { signals, slopes: all, expansions, .. } = &mut *self.workspace;
+        let cells = &mut signals[node.cells.clone()];
+        let slopes = &mut all[slopes..slopes + cells.len()];
+        if exponent == 0 || known.is_homogeneous() {
+            let table = match known {
+                Function::Smooth(smooth) if cells.len() >= MANY_CELLS => {
+                    Expansions::new(smooth, cells.iter().map(Signal::law))
+                }
+                _ => None,
+            };
+            let mut last: Option<(Law, Moments)> = None;
+            for (cell, slope) in cells.iter_mut().zip(slopes) {
+                let law = cell.law();
+                let moments = match (&last, &table, known) {
+                    (Some((before, moments)), ..) if *before == law => *moments,
+                    (_, Some(table), Function::Smooth(smooth)) => table.moments(smooth, &law),
+                    _ => known.moments(&law, &mut expansions[function]),
+                };
+                last = Some((law, moments));
+                (*cell, *slope) = moments.parts();
             }
-        };
-        self.workspace.slopes[link] = (moments.slope_square, moments.slope_pair);
-        let Moments { mean, square, pairs, .. } = moments;
-        Ok((Signal { mean, square, pairs }, exponent))
+            return Ok(exponent);
+        }
+        // So near to zero, or so far from it, that only its tangents matter.
+        let out = Error::OutOfDomain { tensor: node.tensor };
+        let (limit, value) = known.limit(exponent < 0).ok_or(out)?;
+        for (cell, slope) in cells.iter_mut().zip(slopes) {
+            let moments = limit.moments(&cell.law(), &mut None);
+            (*cell, *slope) = moments.parts();
+            if value != 0.0 {
+                *cell = Signal { mean: value, ..Signal::ONE.scaled(1.0, value * value) };
+            }
+        }
+        Ok(if value == 0.0 { exponent } else { 0 })
     }
 
-    /// The signal of a factor as it is after broadcasting.
-    fn operand(&self, link: usize) -> (Signal, i64) {
-        let (signal, exponent) = self.source(link);
-        match &self.program.links[link].operator {
-            Operator::Fixed(fixed) => (fixed.forward(&signal), exponent),
-            _ => (signal, exponent),
+    /// The signal of a factor as it is after broadcasting, for every cell of the product.
+    pub(super) fn operand(&self, node: &Node, number: usize) -> Vec<Signal> {
+        let link = &self.program.links[number];
+        let from = &self.workspace.signals[self.program.nodes[link.source].cells.clone()];
+        match (&link.operator, &link.map) {
+            (Operator::Fixed(fixed), Some(map)) => map.gather(fixed, from),
+            (Operator::Fixed(fixed), None) => {
+                vec![fixed.forward(&from[0]); node.cells.len()]
+            }
+            _ => from.to_vec(),
         }
     }
 
-    fn product(&mut self, node: &Node) -> (Signal, i64) {
-        let mut product = Signal { mean: 1.0, square: 1.0, pairs: [1.0; 3] };
+    fn product(&mut self, node: &Node) -> Exponent {
         let mut exponent = 0;
+        self.workspace.signals[node.cells.clone()].fill(Signal::ONE);
         for link in node.links.clone() {
-            let (signal, own) = self.operand(link);
-            product = product.times(&signal);
-            exponent += own;
+            exponent += self.exponent(link);
+            if node.cells.len() == 1 && matches!(self.program.links[link].operator, Operator::Same)
+            {
+                let source = &self.program.nodes[self.program.links[link].source];
+                let factor = self.workspace.signals[source.cells.start];
+                let cell = &mut self.workspace.signals[node.cells.start];
+                *cell = cell.times(&factor);
+                continue;
+            }
+            let factors = self.operand(node, link);
+            let cells = &mut self.workspace.signals[node.cells.clone()];
+            for (cell, factor) in cells.iter_mut().zip(&factors) {
+                *cell = cell.times(factor);
+            }
         }
-        (product, exponent)
+        exponent
     }
 
-    /// The largest of normal variables by half their sum plus half the modulus of their difference,
-    /// two at a time.
-    fn maximum(&mut self, node: &Node, sign: f64, live: Option<&[bool]>) -> (Signal, i64) {
-        let links: Vec<usize> = node.links.clone().filter(|&l| self.is_alive(l, live)).collect();
-        let exponent = links.iter().map(|&link| self.source(link).1).max().unwrap_or(0);
-        let signed = |signal: Signal| Signal { mean: sign * signal.mean, ..signal };
-        let operands: Vec<Signal> = links
+    /// The largest of several, two at a time.
+    fn maximum(&mut self, node: &Node, sign: f64) -> Exponent {
+        let links: Vec<usize> = node.links.clone().filter(|&link| self.is_alive(link)).collect();
+        let exponent = links.iter().map(|&link| self.exponent(link)).max().unwrap_or(0);
+        let operands: Vec<Vec<Signal>> = links
             .iter()
             .map(|&link| {
-                let (signal, own) = self.operand(link);
-                signed(signal.in_units_of(exponent - own))
+                let shift = exponent - self.exponent(link);
+                let operand = self.operand(node, link);
+                operand.iter().map(|one| one.in_units_of(shift).scaled(sign, 1.0)).collect()
             })
             .collect();
-        let mut largest = operands.first().copied().unwrap_or_default();
-        for (index, other) in operands.iter().enumerate().skip(1) {
-            let (next, first, second) = largest.or(other);
-            for &link in &links[..index] {
-                let slopes = &mut self.workspace.slopes[link];
-                *slopes = (slopes.0 * first.0, slopes.1 * first.1);
+        for at in 0..node.cells.len() {
+            let mut largest = operands[0][at];
+            for (index, operand) in operands.iter().enumerate().skip(1) {
+                let (next, first, second) = largest.or(&operand[at]);
+                for &link in &links[..index] {
+                    let slopes = &mut self.workspace.slopes[self.program.links[link].slopes + at];
+                    *slopes = (slopes.0 * first.0, slopes.1 * first.1);
+                }
+                self.workspace.slopes[self.program.links[links[index]].slopes + at] = second;
+                largest = next;
             }
-            self.workspace.slopes[links[index]] = second;
-            largest = next;
+            self.workspace.signals[node.cells.start + at] = largest.scaled(sign, 1.0);
         }
-        (signed(largest), exponent)
+        exponent
     }
 
-    fn max_pool(&mut self, node: &Node, after: Option<usize>) -> Result<(Signal, i64)> {
-        let link = node.links.start;
-        let (signal, exponent) = self.source(link);
-        let Operator::Window(window) = &self.program.links[link].operator else {
-            return Ok((signal, exponent));
-        };
-        let signal = signal.seen(window.sees_positions);
-        let [samples, positions, both] = signal.pairs;
-        let square_of_mean = signal.mean * signal.mean;
-        // What elements of a window have of their own, and what they share.
-        let own = (signal.square - positions).max(0.0);
-        let (first, second) = window.largest;
-        let mean = signal.mean + own.sqrt() * first;
-        let spread = second - first * first;
-        let fixed = mean * mean - square_of_mean;
-        let alike = if own > 0.0 { ((samples - both) / own).clamp(0.0, 1.0) } else { 0.0 };
-        // Slope at zero and value at one of the covariance of two maxima, between which it bends.
-        let bend = window.inverse * alike + (spread - window.inverse) * alike * alike;
-        let pooled = Signal {
-            mean,
-            square: positions + fixed + own * spread,
-            pairs: [both + fixed + own * bend, positions + fixed, both + fixed],
-        };
-        self.workspace.slopes[link] = (1.0, 1.0);
+    fn max_pool(&mut self, node: &Node, after: Option<usize>) -> Result<Exponent> {
+        let number = node.links.start;
+        let exponent = self.exponent(number);
+        let link = &self.program.links[number];
+        let Operator::Window(window) = &link.operator else { return Ok(exponent) };
+        let (from, to) = self.ends(node, link);
+        match &link.map {
+            None => to[0] = from[0].largest(window, window.largest),
+            Some(map) => {
+                let sums = map.cells.forward(from);
+                for (at, (to, sum)) in to.iter_mut().zip(&sums).enumerate() {
+                    let reads = map.reads[at];
+                    let inverse = if reads > 0.0 { 1.0 / reads } else { 0.0 };
+                    *to = sum.scaled(inverse, inverse).largest(window, map.largest[at]);
+                }
+            }
+        }
         match after {
-            Some(function) => self.applied(function, link, &pooled, exponent, node),
-            None => Ok((pooled, exponent)),
+            Some(function) => self.apply(node, function, exponent),
+            None => Ok(exponent),
         }
     }
 
-    fn batch_norm(
-        &mut self,
-        node: &Node,
-        epsilon: f64,
-        affine: Affine,
-        stored: Option<(usize, usize)>,
-    ) -> (Signal, i64) {
-        let link = node.links.start;
-        let (signal, exponent) = self.source(link);
-        let (mean, fixed, variance) = match (self.settings.batch_norm, stored) {
-            (BatchNormMode::Stored, Some((mean, variance))) => {
-                let mean = self.settings.parameters[mean];
-                let variance = self.settings.parameters[variance].mean;
-                let (unit, square) = (power_of_two(-exponent), power_of_four(-exponent));
-                let shift = signal.mean - mean.mean * unit;
-                // E (x - m)^2 = E x^2 - 2 E x E m + E m^2 for every product.
-                let fixed = 2.0 * signal.mean * mean.mean * unit - mean.mean_square * square;
-                (shift, fixed, variance * square)
+    /// Batch, layer, group and RMS norm: what is taken off depends on the norm, and the mean of
+    /// what is left over a group is what it is divided by.
+    fn normalise(&mut self, node: &Node) -> Exponent {
+        let number = node.links.start;
+        let exponent = self.exponent(number);
+        let link = &self.program.links[number];
+        let program = self.program;
+        let unit = power_of_four(-exponent);
+        let (affine, epsilon, factor) = match &node.rule {
+            Rule::BatchNorm { epsilon, affine, .. } => (affine, *epsilon, 1.0),
+            Rule::GroupNorm { epsilon, affine, channels, positions } => {
+                (affine, *epsilon, 1.0 - 2.0 / (channels * positions))
             }
-            _ => (0.0, signal.pairs[BOTH], signal.square - signal.pairs[BOTH]),
+            Rule::RmsNorm { epsilon, affine, group } => (affine, *epsilon, 1.0 - 1.0 / group),
+            _ => return exponent,
         };
-        let variance = variance + epsilon * power_of_four(-exponent);
-        self.normalised(link, &signal.less(mean, [fixed; 4]), variance, 1.0, affine)
+        let factor = factor.max(0.0);
+        let affine = self.affine(*affine);
+        let stored = self.stored(&node.rule, exponent);
+        let whole = program.nodes[link.source].mean(&self.workspace.signals);
+        let (from, to) = self.ends(node, link);
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = match (&node.rule, stored) {
+                (_, Some((mean, square, _))) => {
+                    let fixed = 2.0 * from.mean * mean - square;
+                    from.less(from.mean - mean, [fixed; 4])
+                }
+                (Rule::BatchNorm { .. }, None) => from.less(0.0, [from.pairs[BOTH]; 4]),
+                (Rule::GroupNorm { channels, positions, .. }, None) => {
+                    let middle = if *positions > 1.0 { &whole } else { from };
+                    from.less(0.0, middle.means_of_groups(*channels, *positions))
+                }
+                _ => *from,
+            };
+        }
+        let variances: Vec<f64> = match stored {
+            Some((_, _, variance)) => vec![variance; to.len()],
+            None => node.means_over_groups(to),
+        };
+        let slopes = link.slopes;
+        for at in 0..node.cells.len() {
+            let cell = &mut self.workspace.signals[node.cells.start + at];
+            let variance = variances[at] + epsilon * unit;
+            let (normalised, gain) = cell.normalised(variance, affine);
+            *cell = normalised;
+            self.workspace.slopes[slopes + at] = (factor * gain, factor * gain);
+        }
+        0
     }
 
-    fn group_norm(
-        &mut self,
-        node: &Node,
-        epsilon: f64,
-        affine: Affine,
-        channels: f64,
-        positions: f64,
-    ) -> (Signal, i64) {
-        let link = node.links.start;
-        let (signal, exponent) = self.source(link);
-        let [samples, other, both] = signal.pairs;
-        let square_of_mean = (1.0 - 1.0 / channels) * signal.mean * signal.mean;
-        // Mean product of the means of a group and of the same group elsewhere.
-        let of_means = |same: f64, apart: f64| {
-            (same / positions + (1.0 - 1.0 / positions) * apart) / channels + square_of_mean
-        };
-        let own = of_means(signal.square, other);
-        let sampled = of_means(samples, both);
-        // A group over all positions has one mean for all of them.
-        let (apart, both) = if positions > 1.0 {
-            (own, sampled)
-        } else {
-            (of_means(other, other), of_means(both, both))
-        };
-        let variance = signal.square - own + epsilon * power_of_four(-exponent);
-        let less = signal.less(0.0, [own, sampled, apart, both]);
-        let factor = (1.0 - 2.0 / (channels * positions)).max(0.0);
-        self.normalised(link, &less, variance, factor, affine)
+    pub(super) fn affine(&self, affine: Affine) -> Shifted {
+        Shifted { scale: self.elements(affine.scale, 1.0), shift: self.elements(affine.shift, 0.0) }
     }
 
-    fn rms_norm(&mut self, node: &Node, epsilon: f64, affine: Affine, group: f64) -> (Signal, i64) {
-        let link = node.links.start;
-        let (signal, exponent) = self.source(link);
-        let square = signal.square + epsilon * power_of_four(-exponent);
-        let factor = (1.0 - 1.0 / group).max(0.0);
-        self.normalised(link, &signal.less(signal.mean, [0.0; 4]), square, factor, affine)
-    }
-
-    /// A signal divided by its deviation, scaled and shifted. The slope that is kept with the link
-    /// is in units of the signal's.
-    fn normalised(
-        &mut self,
-        link: usize,
-        signal: &Signal,
-        variance: f64,
-        factor: f64,
-        affine: Affine,
-    ) -> (Signal, i64) {
-        let scale = self.elements(affine.scale, Elements { mean: 1.0, mean_square: 1.0 });
-        let shift = self.elements(affine.shift, Elements { mean: 0.0, mean_square: 0.0 });
-        let inverse = if variance > 0.0 { 1.0 / variance } else { 0.0 };
-        let gain = scale.mean_square * inverse;
-        let mean = signal.mean * inverse.sqrt() * scale.mean;
-        let moved = shift.mean_square + 2.0 * mean * shift.mean;
-        self.workspace.slopes[link] = (factor * gain, factor * gain);
-        let normalised = Signal {
-            mean: mean + shift.mean,
-            square: gain * signal.square + moved,
-            pairs: signal.pairs.map(|pair| gain * pair + moved),
-        };
-        (normalised, 0)
+    /// Mean and mean square of the running means, and the mean of the running variances, if a
+    /// batch norm takes them.
+    fn stored(&self, rule: &Rule, exponent: Exponent) -> Option<(f64, f64, f64)> {
+        let Rule::BatchNorm { stored: Some((mean, variance)), .. } = rule else { return None };
+        if self.settings.batch_norm == BatchNormMode::Batch {
+            return None;
+        }
+        let mean = self.settings.parameters[*mean];
+        let variance = self.settings.parameters[*variance].mean;
+        let (unit, square) = (power_of_two(-exponent), power_of_four(-exponent));
+        Some((mean.mean * unit, mean.mean_square * square, variance * square))
     }
 
     /// The variance of the scores of one query between its keys, and its covariances with those in
     /// another sample, of another query, and both.
     fn score_variances(&self, scores: &Scores) -> [f64; 4] {
-        let signal = |node: usize| {
-            let unit = power_of_four(self.workspace.signal_exponents[node]);
-            let Signal { square, pairs, .. } = self.workspace.signals[node];
+        let signal = |number: usize| {
+            let unit = power_of_four(self.workspace.signal_exponents[number]);
+            let Signal { square, pairs, .. } =
+                self.program.nodes[number].mean(&self.workspace.signals);
             [square, pairs[SAMPLES], pairs[POSITIONS], pairs[BOTH]].map(|product| product * unit)
         };
         let (query, key) = (signal(scores.query), signal(scores.key));
         let gain = scores.features * scores.scale * scores.scale;
-        let absent = Elements { mean: 0.0, mean_square: 0.0 };
-        let bias = self.elements(scores.bias, absent).mean_square;
+        let bias = self.elements(scores.bias, 0.0).mean_square;
         let within = |query: f64, same: f64, apart: f64| gain * query * (same - apart).max(0.0);
         [
             within(query[0], key[0], key[2]) + bias,
@@ -577,19 +617,25 @@ impl Sweep<'_> {
     }
 
     /// Sums over keys of mean products of weights, as if scores were normal and their number large.
-    fn weight_products(&self, scores: &Scores) -> [f64; 4] {
+    pub(super) fn weight_products(&self, scores: &Scores) -> [f64; 4] {
         self.score_variances(scores).map(|t| (t.exp() / scores.keys).min(1.0))
     }
 
-    fn attention(&mut self, scores: &Scores) -> Signal {
+    fn attention(&self, scores: &Scores) -> Signal {
         let [square, samples, positions, both] =
             self.weight_products(scores).map(|sum| sum / scores.keys);
         Signal { mean: 1.0 / scores.keys, square, pairs: [samples, positions, both] }
     }
 
-    fn scores(&mut self, scores: &Scores) -> (Signal, i64) {
-        let (query, key) =
-            (self.workspace.signals[scores.query], self.workspace.signals[scores.key]);
+    /// The mean signal of the source of a link.
+    pub(super) fn source(&self, number: usize) -> (Signal, Exponent) {
+        let source = &self.program.nodes[self.program.links[number].source];
+        (source.mean(&self.workspace.signals), self.exponent(number))
+    }
+
+    fn scores(&mut self, node: &Node, scores: &Scores) -> Exponent {
+        let mean = |number: usize| self.program.nodes[number].mean(&self.workspace.signals);
+        let (query, key) = (mean(scores.query), mean(scores.key));
         let gain = scores.features * scores.scale * scores.scale;
         let exponent = self.workspace.signal_exponents[scores.query]
             + self.workspace.signal_exponents[scores.key];
@@ -603,10 +649,11 @@ impl Sweep<'_> {
                 gain * query.pairs[BOTH] * key.pairs[SAMPLES],
             ],
         };
-        (signal, exponent)
+        self.fill(node, signal);
+        exponent
     }
 
-    fn mix(&mut self, node: &Node, scores: &Scores) -> (Signal, i64) {
+    fn mix(&mut self, node: &Node, scores: &Scores) -> Exponent {
         let (value, exponent) = self.source(node.links.start + 1);
         let [own, samples, positions, both] = self.weight_products(scores);
         let [of_samples, apart, of_both] = value.pairs;
@@ -620,23 +667,25 @@ impl Sweep<'_> {
                 both * sampled + of_both,
             ],
         };
-        (signal, exponent)
+        self.fill(node, signal);
+        exponent
     }
 
-    fn softmax(&mut self, node: &Node, length: f64) -> Signal {
-        let (signal, exponent) = self.source(node.links.start);
-        let unit = power_of_four(exponent);
-        let mean = signal.mean * signal.mean;
-        let product =
-            |covariance: f64| (((covariance - mean) * unit).exp() / length).min(1.0) / length;
-        let [samples, positions, both] = signal.pairs;
-        let square = product(signal.square);
-        self.workspace.slopes[node.links.start] = (square, product(positions));
-        Signal {
-            mean: 1.0 / length,
-            square,
-            pairs: [product(samples), product(positions), product(both)],
+    fn softmax(&mut self, node: &Node, length: f64) -> Exponent {
+        let number = node.links.start;
+        let unit = power_of_four(self.exponent(number));
+        let link = &self.program.links[number];
+        let (from, to) = self.ends(node, link);
+        let mut slopes = Vec::with_capacity(to.len());
+        for (to, from) in to.iter_mut().zip(from) {
+            let mean = from.mean * from.mean;
+            let product = |pair: f64| (((pair - mean) * unit).exp() / length).min(1.0) / length;
+            let square = product(from.square);
+            *to = Signal { mean: 1.0 / length, square, pairs: from.pairs.map(product) };
+            slopes.push((square, to.pairs[POSITIONS]));
         }
+        self.workspace.slopes[link.slopes..link.slopes + slopes.len()].copy_from_slice(&slopes);
+        0
     }
 
     fn matmul(
@@ -645,7 +694,7 @@ impl Sweep<'_> {
         features: f64,
         scale: f64,
         along_positions: [bool; 2],
-    ) -> (Signal, i64) {
+    ) -> Exponent {
         let (first, one) = self.source(node.links.start);
         let (second, other) = self.source(node.links.start + 1);
         let square = scale * scale;
@@ -670,451 +719,116 @@ impl Sweep<'_> {
                 product(first.pairs[BOTH], second.pairs[BOTH], true),
             ],
         };
-        (signal, one + other)
+        self.fill(node, signal);
+        one + other
     }
+}
 
-    fn backward(&mut self, live: Option<&[bool]>) {
-        let program = self.program;
-        let seeds = &self.settings.seeds;
-        for (index, &output) in program.outputs.iter().enumerate() {
-            let square = seeds[index.min(seeds.len() - 1)];
-            self.receive(output, Gradient { square, pair: 0.0 }, 0);
-        }
-        for (number, node) in program.nodes.iter().enumerate().rev() {
-            let gradient = self.workspace.gradients[number];
-            if !self.workspace.alive[number] || gradient.square == 0.0 {
-                continue;
+/// Sums of squares, for every cell.
+#[derive(Default)]
+struct Squares(smallvec::SmallVec<[f64; 1]>);
+
+impl Squares {
+    fn add(&mut self, cell: usize, mean: f64) {
+        if mean != 0.0 {
+            if self.0.len() <= cell {
+                self.0.resize(cell + 1, 0.0);
             }
-            let exponent = self.workspace.gradient_exponents[number];
-            match &node.rule {
-                Rule::Input | Rule::OneHot => {}
-                &Rule::Parameter(parameter) => {
-                    let sum = Scaled::new(node.elements * gradient.square, exponent);
-                    self.workspace.parameters[parameter].add(sum);
-                }
-                Rule::Combine { .. } => {
-                    for link in node.links.clone() {
-                        if !self.is_alive(link, live) {
-                            continue;
-                        }
-                        self.combine_back(node, link, gradient, exponent);
-                    }
-                    for &bias in &node.biases {
-                        self.bias_gradient(bias, node, gradient, exponent);
-                    }
-                }
-                Rule::Function(_) | Rule::Softmax { .. } => {
-                    let link = node.links.start;
-                    let slopes = self.workspace.slopes[link];
-                    let source = program.links[link].source;
-                    self.receive(source, gradient.times(slopes.0, slopes.1), exponent);
-                }
-                Rule::Product => self.product_back(node, gradient, exponent),
-                Rule::Maximum { .. } => {
-                    for link in node.links.clone() {
-                        if !self.is_alive(link, live) {
-                            continue;
-                        }
-                        let slopes = self.workspace.slopes[link];
-                        self.pass(link, gradient.times(slopes.0, slopes.1), exponent);
-                    }
-                }
-                Rule::MaxPool { .. } => {
-                    let link = node.links.start;
-                    let slopes = self.workspace.slopes[link];
-                    if let Operator::Window(window) = &program.links[link].operator {
-                        let passed = gradient.times(slopes.0 * window.won, slopes.1 * window.apart);
-                        self.receive(program.links[link].source, passed, exponent);
-                    }
-                }
-                Rule::BatchNorm { affine, .. }
-                | Rule::GroupNorm { affine, .. }
-                | Rule::RmsNorm { affine, .. } => {
-                    self.affine_gradient(number, node, *affine, gradient, exponent);
-                    let link = node.links.start;
-                    let slopes = self.workspace.slopes[link];
-                    let source = program.links[link].source;
-                    let unit = self.workspace.signal_exponents[source];
-                    self.receive(source, gradient.times(slopes.0, slopes.1), exponent - unit);
-                }
-                Rule::Attention(scores) => {
-                    // What all weights of a query get alike changes none of them.
-                    let [own, _, positions, _] =
-                        self.weight_products(scores).map(|sum| sum / scores.keys);
-                    let source = program.links[node.links.start].source;
-                    self.receive(source, gradient.times(own, positions), exponent);
-                }
-                Rule::Mix { scores, width } => {
-                    self.mix_back(node, scores, *width, gradient, exponent);
-                }
-                Rule::Scores(scores) => self.scores_back(node, scores, gradient, exponent),
-                Rule::Matmul { scale, .. } => {
-                    for (index, link) in node.links.clone().enumerate() {
-                        let (other, unit) = self.source(node.links.start + 1 - index);
-                        if let Operator::Contracted { from } = program.links[link].operator {
-                            let gain = from * scale * scale;
-                            let passed =
-                                gradient.times(gain * other.square, gain * other.pairs[POSITIONS]);
-                            self.receive(program.links[link].source, passed, exponent + unit);
-                        }
-                    }
-                }
-                &Rule::Embedding { table } => {
-                    let sum = Scaled::new(node.elements * gradient.square, exponent);
-                    self.workspace.parameters[table].add(sum);
-                }
-            }
+            self.0[cell] += mean * mean;
         }
     }
 
-    /// Adds to the derivatives by the elements of a node.
-    fn receive(&mut self, node: usize, gradient: Gradient, exponent: i64) {
-        if gradient.square == 0.0 {
-            return;
-        }
-        let (sum, own) =
-            (&mut self.workspace.gradients[node], &mut self.workspace.gradient_exponents[node]);
-        if sum.square == 0.0 {
-            (*sum, *own) = (gradient, exponent);
-        } else if *own == exponent {
-            sum.square += gradient.square;
-            sum.pair += gradient.pair;
-        } else {
-            let common = exponent.max(*own);
-            let (here, there) = (power_of_four(*own - common), power_of_four(exponent - common));
-            sum.square = sum.square * here + gradient.square * there;
-            sum.pair = sum.pair * here + gradient.pair * there;
-            *own = common;
-        }
-        let shift = excess(sum.square);
-        if shift != 0 {
-            let unit = power_of_four(-shift);
-            sum.square *= unit;
-            sum.pair *= unit;
-            *own += shift;
-        }
+    fn at(&self, cell: usize) -> f64 {
+        self.0.get(cell).copied().unwrap_or(0.0)
     }
+}
 
-    /// Sends derivatives by the elements that a link gives to its target on to its source.
-    fn pass(&mut self, link: usize, gradient: Gradient, exponent: i64) {
-        let source = self.program.links[link].source;
-        let passed = match &self.program.links[link].operator {
-            Operator::Fixed(fixed) => fixed.backward(&gradient),
-            _ => gradient,
-        };
-        self.receive(source, passed, exponent);
-    }
+fn refill<T: Clone>(values: &mut Vec<T>, length: usize, value: T) {
+    values.clear();
+    values.resize(length, value);
+}
 
-    fn combine_back(&mut self, node: &Node, link: usize, gradient: Gradient, exponent: i64) {
-        let Operator::Weighted(weighted) = &self.program.links[link].operator else {
-            return self.pass(link, gradient, exponent);
-        };
-        let (signal, unit) = self.source(link);
-        let is_centred = node.is_centred_next && self.settings.batch_norm == BatchNormMode::Batch;
-        let common = if is_centred { signal.pairs[BOTH] } else { 0.0 };
-        let seen = signal.seen(weighted.sees_positions);
-        let sum = gradient.square * weighted.edges * (signal.square - common)
-            + gradient.pair * weighted.pairs * (seen.pairs[POSITIONS] - common);
-        self.workspace.parameters[weighted.kernel].add(Scaled::new(sum, exponent + unit));
-        let variance = self.settings.parameters[weighted.kernel].mean_square;
-        let gain = variance * weighted.from;
-        let coherent = if weighted.sees_positions { gain * weighted.coherence } else { 0.0 };
-        let source = self.program.links[link].source;
-        self.receive(source, gradient.times(gain, coherent), exponent);
-    }
-
-    fn bias_gradient(&mut self, bias: usize, node: &Node, gradient: Gradient, exponent: i64) {
-        let sum = node.elements * (gradient.square + (node.positions - 1.0) * gradient.pair);
-        self.workspace.parameters[bias].add(Scaled::new(sum, exponent));
-    }
-
-    fn affine_gradient(
-        &mut self,
-        number: usize,
-        node: &Node,
-        affine: Affine,
-        gradient: Gradient,
-        exponent: i64,
-    ) {
-        if let Some(shift) = affine.shift {
-            self.bias_gradient(shift, node, gradient, exponent);
-        }
-        let Some(scale) = affine.scale else { return };
-        let gain = self.settings.parameters[scale].mean_square;
-        if gain == 0.0 {
-            return;
-        }
-        let shift = self.elements(affine.shift, Elements { mean: 0.0, mean_square: 0.0 });
-        let signal = self.workspace.signals[number];
-        let unit = self.workspace.signal_exponents[number];
-        // The shift taken off again, and the scale divided out.
-        let moved = (2.0 * signal.mean * shift.mean - 2.0 * shift.mean * shift.mean
-            + shift.mean_square)
-            * if unit == 0 { 1.0 } else { power_of_four(-unit) };
-        let square = (signal.square - moved) / gain;
-        let pair = (signal.pairs[POSITIONS] - moved) / gain;
-        let sum = node.elements
-            * (gradient.square * square + (node.positions - 1.0) * gradient.pair * pair);
-        self.workspace.parameters[scale].add(Scaled::new(sum, exponent + unit));
-    }
-
-    fn product_back(&mut self, node: &Node, gradient: Gradient, exponent: i64) {
-        for link in node.links.clone() {
-            let (mut others, mut unit) =
-                (Signal { mean: 1.0, square: 1.0, pairs: [1.0; 3] }, exponent);
-            for other in node.links.clone().filter(|&other| other != link) {
-                let (signal, own) = self.operand(other);
-                others = others.times(&signal);
-                unit += own;
-            }
-            self.pass(link, gradient.times(others.square, others.pairs[POSITIONS]), unit);
-        }
-    }
-
-    fn mix_back(
-        &mut self,
-        node: &Node,
-        scores: &Scores,
-        width: f64,
-        gradient: Gradient,
-        exponent: i64,
-    ) {
-        let (weights, values) = (node.links.start, node.links.start + 1);
-        let (value, unit) = self.source(values);
-        let varies = width * (value.square - value.pairs[POSITIONS]);
-        let source = self.program.links[weights].source;
-        self.receive(source, gradient.times(varies, varies), exponent + unit);
-        let [own, _, positions, _] = self.weight_products(scores).map(|sum| sum / scores.keys);
-        let Operator::Contracted { from } = self.program.links[values].operator else { return };
-        let even = 1.0 / (scores.keys * scores.keys);
-        let others = (scores.queries - 1.0).max(0.0) * gradient.pair;
-        // A value feeds all queries, whose derivatives add coherently as far as they agree.
-        let passed = Gradient {
-            square: from * (own * gradient.square + positions * others),
-            pair: from * even * (gradient.square + others),
-        };
-        self.receive(self.program.links[values].source, passed, exponent);
-    }
-
-    fn scores_back(&mut self, node: &Node, scores: &Scores, gradient: Gradient, exponent: i64) {
-        let (query, query_unit) =
-            (self.workspace.signals[scores.query], self.workspace.signal_exponents[scores.query]);
-        let (key, key_unit) =
-            (self.workspace.signals[scores.key], self.workspace.signal_exponents[scores.key]);
-        let scale = scores.scale * scores.scale;
-        for link in node.links.clone() {
-            let source = self.program.links[link].source;
-            let Operator::Contracted { from } = self.program.links[link].operator else {
-                continue;
-            };
-            let is_query =
-                source == scores.query && (link == node.links.start || source != scores.key);
-            if is_query {
-                // Derivatives by the scores of one query add up to zero, so that only what differs
-                // between keys counts.
-                let varies = from * scale * (key.square - key.pairs[POSITIONS]);
-                self.receive(source, gradient.times(varies, varies), exponent + key_unit);
-            } else {
-                let others = (scores.queries - 1.0).max(0.0) * gradient.pair;
-                let square = from
-                    * scale
-                    * (query.square * gradient.square + query.pairs[POSITIONS] * others);
-                let pair = if scores.keys > 1.0 { -square / (scores.keys - 1.0) } else { 0.0 };
-                self.receive(source, Gradient { square, pair }, exponent + query_unit);
-            }
-        }
+impl Moments {
+    /// The signal of the values, and the slopes.
+    fn parts(&self) -> (Signal, (f64, f64)) {
+        let signal = Signal { mean: self.mean, square: self.square, pairs: self.pairs };
+        (signal, (self.slope_square, self.slope_pair))
     }
 }
 
 impl Signal {
-    fn of_input(law: InputLaw) -> Self {
-        let InputLaw { mean_square, samples, positions, both } = law;
-        let pairs = [samples, positions, both].map(|correlation| correlation * mean_square);
-        Self { mean: 0.0, square: mean_square, pairs }
-    }
-
-    /// Elements of a parameter are the same in all samples, and independent of each other.
-    fn of_parameter(elements: Elements) -> Self {
-        let Elements { mean, mean_square } = elements;
-        let apart = mean * mean;
-        Self { mean, square: mean_square, pairs: [mean_square, apart, apart] }
-    }
-
-    fn is_finite(&self) -> bool {
-        self.square.is_finite() && self.mean.is_finite()
-    }
-
-    /// The same signal where the unit of means is `2^exponent` times as large.
-    fn in_units_of(self, exponent: i64) -> Self {
-        let (mean, square) = (power_of_two(-exponent), power_of_four(-exponent));
-        Self {
-            mean: self.mean * mean,
-            square: self.square * square,
-            pairs: self.pairs.map(|pair| pair * square),
-        }
-    }
-
-    /// The signal as weights see it that take other axes for positions than it has: then positions
-    /// are channels, which are independent.
-    fn seen(mut self, sees_positions: bool) -> Self {
-        if !sees_positions {
-            self.pairs[POSITIONS] = self.mean * self.mean;
-            self.pairs[BOTH] = self.mean * self.mean;
-        }
-        self
-    }
-
-    /// Other moments taken off: of the mean square, and of the three products.
-    fn less(&self, mean: f64, products: [f64; 4]) -> Self {
-        let [square, samples, positions, both] = products;
-        let pairs = self.pairs;
-        Self {
-            mean,
-            square: self.square - square,
-            pairs: [pairs[0] - samples, pairs[1] - positions, pairs[2] - both],
-        }
-    }
-
-    fn times(&self, other: &Self) -> Self {
-        Self {
-            mean: self.mean * other.mean,
-            square: self.square * other.square,
-            pairs: std::array::from_fn(|index| self.pairs[index] * other.pairs[index]),
-        }
-    }
-
-    fn law(&self) -> Law {
-        let square_of_mean = self.mean * self.mean;
-        let variance = self.square - square_of_mean;
-        // Rounding must not make a variance of what never varies.
-        let varies = variance > 1e-14 * self.square;
-        let correlation = |pair: f64| {
-            if varies { ((pair - square_of_mean) / variance).clamp(-1.0, 1.0) } else { 1.0 }
+    /// Mean products of the mean of a group with itself, and with those of the same group in
+    /// another sample, at another position, and both.
+    fn means_of_groups(&self, channels: f64, positions: f64) -> [f64; 4] {
+        let [samples, other, both] = self.pairs;
+        let between_channels = (1.0 - 1.0 / channels) * self.mean * self.mean;
+        let product = |same: f64, apart: f64| {
+            (same / positions + (1.0 - 1.0 / positions) * apart) / channels + between_channels
         };
-        Law {
-            mean: self.mean,
-            variance: if varies { variance } else { 0.0 },
-            correlations: self.pairs.map(correlation),
-        }
-    }
-
-    /// The larger of two independent variables, and for each of them how often it is.
-    fn or(&self, other: &Self) -> (Self, (f64, f64), (f64, f64)) {
-        let (a, b) = (self.law(), other.law());
-        let covariance = |law: &Law, index: usize| law.variance * law.correlations[index];
-        let variance = a.variance + b.variance;
-        let difference = Law {
-            mean: a.mean - b.mean,
-            variance,
-            correlations: std::array::from_fn(|index| {
-                let sum = covariance(&a, index) + covariance(&b, index);
-                if variance > 0.0 { sum / variance } else { 1.0 }
-            }),
-        };
-        let modulus = PiecewiseLinear::rays(-1.0, 1.0).moments(&difference);
-        let step = PiecewiseLinear::rays(0.0, 1.0).moments(&difference);
-        let sum = a.mean + b.mean;
-        let often = step.slope_square;
-        let product = |first: f64, second: f64, moduli: f64| {
-            let sums = sum * sum + first + second;
-            let mixed = sum * modulus.mean + (first - second) * (2.0 * often - 1.0);
-            0.25 * (sums + moduli + 2.0 * mixed)
-        };
-        let larger = Self {
-            mean: 0.5 * (sum + modulus.mean),
-            square: product(a.variance, b.variance, modulus.square),
-            pairs: std::array::from_fn(|index| {
-                product(covariance(&a, index), covariance(&b, index), modulus.pairs[index])
-            }),
-        };
-        let both = 1.0 - 2.0 * often + step.slope_pair;
-        (larger, (often, step.slope_pair), (1.0 - often, both))
-    }
-}
-
-impl Gradient {
-    fn times(self, square: f64, pair: f64) -> Self {
-        Self { square: self.square * square, pair: self.pair * pair }
-    }
-}
-
-impl Fixed {
-    fn is_identity(&self) -> bool {
-        let same = |sums: super::geometry::Sums, source: f64, target: f64| {
-            source == target
-                && sums.total == source
-                && sums.single == source
-                && sums.into == source
-                && sums.from == source
-        };
-        same(self.positions, self.source_positions, self.target_positions)
-            && same(self.channels, self.source_channels, self.target_channels)
-    }
-
-    fn forward(&self, signal: &Signal) -> Signal {
-        let (a, square) = (self.coefficient, self.coefficient * self.coefficient);
-        if self.is_identity() {
-            return Signal {
-                mean: a * signal.mean,
-                square: square * signal.square,
-                pairs: signal.pairs.map(|pair| square * pair),
-            };
-        }
-        let (positions, channels) = (self.positions, self.channels);
-        let elements = self.target_positions * self.target_channels;
-        let independent = (channels.into - channels.single) * signal.mean * signal.mean;
-        let others = positions.into - positions.single;
-        let within = |same: f64, apart: f64| {
-            let terms = channels.single * (positions.single * same + others * apart);
-            square * (terms + independent * positions.into) / elements
-        };
-        let pairs = self.target_positions * (self.target_positions - 1.0) * self.target_channels;
-        let shared = positions.from - positions.single;
-        let all = positions.total * positions.total - positions.into;
-        let between = |same: f64, apart: f64, alone: f64| {
-            if pairs > 0.0 {
-                let terms = channels.single * (shared * same + (all - shared) * apart);
-                square * (terms + independent * all) / pairs
-            } else {
-                alone
-            }
-        };
-        let [samples, apart, both] = signal.pairs;
-        let own = within(signal.square, apart);
-        let sampled = within(samples, both);
-        Signal {
-            mean: a * signal.mean * positions.total * channels.total / elements,
-            square: own,
-            pairs: [sampled, between(signal.square, apart, own), between(samples, both, sampled)],
-        }
-    }
-
-    fn backward(&self, gradient: &Gradient) -> Gradient {
-        let square = self.coefficient * self.coefficient;
-        if self.is_identity() {
-            return gradient.times(square, if self.flattens { 0.0 } else { square });
-        }
-        let (positions, channels) = (self.positions, self.channels);
-        let elements = self.source_positions * self.source_channels;
-        let gain = square * channels.single;
-        let terms = positions.single * gradient.square
-            + (positions.from - positions.single) * gradient.pair;
-        let pairs = self.source_positions * (self.source_positions - 1.0) * self.source_channels;
-        let shared = positions.into - positions.single;
-        let all = positions.total * positions.total - positions.from;
-        let pair = if pairs > 0.0 && !self.flattens {
-            gain * (shared * gradient.square + (all - shared) * gradient.pair) / pairs
+        let (own, sampled) = (product(self.square, other), product(samples, both));
+        if positions > 1.0 {
+            // A group over positions has one mean for all of them.
+            [own, sampled, own, sampled]
         } else {
-            0.0
-        };
-        Gradient { square: gain * terms / elements, pair }
+            [own, sampled, product(other, other), product(both, both)]
+        }
     }
 }
 
-impl Function {
-    /// Moments of the values at a normal variable, for tests and for the functions of a module.
-    pub(crate) fn alone(&self, mean: f64, variance: f64, correlation: f64) -> Moments {
-        let law = Law { mean, variance, correlations: [correlation; 3] };
-        self.moments(&law, &mut None)
+impl Node {
+    /// For every cell the mean of the mean squares of its group.
+    fn means_over_groups(&self, cells: &[Signal]) -> Vec<f64> {
+        if let [only] = cells {
+            return vec![only.square];
+        }
+        let groups = self.groups.iter().max().map_or(0, |&last| last as usize + 1);
+        let (mut sums, mut shares) = (vec![0.0; groups], vec![0.0; groups]);
+        for ((cell, &share), &group) in cells.iter().zip(&self.shares).zip(&self.groups) {
+            sums[group as usize] += share * cell.square;
+            shares[group as usize] += share;
+        }
+        self.groups.iter().map(|&group| sums[group as usize] / shares[group as usize]).collect()
+    }
+}
+
+impl LinkMap {
+    /// What every cell of the target gets through given weights.
+    fn gather(&self, fixed: &super::program::Fixed, given: &[Signal]) -> Vec<Signal> {
+        let sums = self.cells.forward(given);
+        let means: Vec<f64> = given.iter().map(|one| one.mean * one.mean).collect();
+        let products = self.cells.forward(&means);
+        let is_identity = fixed.is_identity();
+        let coverage = fixed.coverage();
+        sums.iter()
+            .enumerate()
+            .map(|(at, sum)| {
+                let (reads, along) = (self.reads[at], self.reads_of_positions[at]);
+                if reads == 0.0 {
+                    return Signal::default();
+                }
+                if is_identity {
+                    return sum.scaled(fixed.coefficient, fixed.coefficient * fixed.coefficient);
+                }
+                let weight = fixed.coefficient / if fixed.averages { reads } else { 1.0 };
+                let square = weight * weight;
+                let [samples, apart, both] = sum.pairs;
+                let independent = (reads - along) * products[at];
+                let own = square * (sum.square + (along - 1.0) * apart + independent);
+                let sampled = square * (samples + (along - 1.0) * both + independent);
+                let local = sum.scaled(1.0 / reads, 1.0 / reads);
+                let between = |same: f64, apart: f64| {
+                    fixed.between(&local, same, apart).map(|product| product / coverage)
+                };
+                Signal {
+                    mean: weight * sum.mean,
+                    square: own,
+                    pairs: [
+                        sampled,
+                        between(local.square, local.pairs[POSITIONS]).unwrap_or(own),
+                        between(local.pairs[SAMPLES], local.pairs[BOTH]).unwrap_or(sampled),
+                    ],
+                }
+            })
+            .collect()
     }
 }

@@ -187,6 +187,7 @@ impl Graph {
     }
 
     #[pyo3(signature = (exact, towards, parameters_only, threads, memory_limit, progress))]
+    #[expect(clippy::too_many_arguments, reason = "the arguments of a Python function")]
     fn count(
         &self,
         py: Python<'_>,

@@ -1,0 +1,388 @@
+//! The sweep backwards: derivatives by elements and by parameters.
+
+use super::program::{Affine, LinkMap, Node, Operator, Rule, Scores};
+use super::scaled::{Scaled, excess, power_of_four};
+use super::settings::BatchNormMode;
+use super::signal::{BOTH, Gradient, POSITIONS, Signal};
+use super::sweep::Sweep;
+
+impl Sweep<'_> {
+    pub(super) fn backward(&mut self) {
+        let program = self.program;
+        let seeds = &self.settings.seeds;
+        for (index, &output) in program.outputs.iter().enumerate() {
+            let square = seeds[index.min(seeds.len() - 1)];
+            self.receive_evenly(output, Gradient { square, pair: 0.0 }, 0);
+        }
+        for (number, node) in program.nodes.iter().enumerate().rev() {
+            let mean = node.mean(&self.workspace.gradients);
+            if !self.workspace.alive[number] || mean.square == 0.0 {
+                continue;
+            }
+            let exponent = self.workspace.gradient_exponents[number];
+            let first = node.links.start;
+            match &node.rule {
+                Rule::Input | Rule::OneHot => {}
+                &Rule::Parameter(parameter) | &Rule::Embedding { table: parameter } => {
+                    let sum = Scaled::new(node.elements * mean.square, exponent);
+                    self.workspace.parameters[parameter].add(sum);
+                }
+                Rule::Combine { .. } => {
+                    for link in node.links.clone() {
+                        if self.is_alive(link) {
+                            self.combine_back(node, link, exponent);
+                        }
+                    }
+                    for &bias in &node.biases {
+                        self.bias_gradient(bias, node, mean, exponent);
+                    }
+                }
+                Rule::Function(_) | Rule::Softmax { .. } => {
+                    let passed = self.sloped(node, first);
+                    self.receive(program.links[first].source, &passed, exponent);
+                }
+                Rule::Product => self.product_back(node, exponent),
+                Rule::Maximum { .. } => {
+                    for link in node.links.clone() {
+                        if self.is_alive(link) {
+                            let passed = self.sloped(node, link);
+                            self.pass(link, &passed, exponent);
+                        }
+                    }
+                }
+                Rule::MaxPool { .. } => self.max_pool_back(node, exponent),
+                Rule::BatchNorm { affine, .. }
+                | Rule::GroupNorm { affine, .. }
+                | Rule::RmsNorm { affine, .. } => {
+                    self.affine_gradient(number, node, *affine, mean, exponent);
+                    let passed = self.sloped(node, first);
+                    let source = program.links[first].source;
+                    let unit = self.workspace.signal_exponents[source];
+                    self.receive(source, &passed, exponent - unit);
+                }
+                Rule::Attention(scores) => {
+                    let [own, _, positions, _] =
+                        self.weight_products(scores).map(|sum| sum / scores.keys);
+                    let source = program.links[first].source;
+                    self.receive_evenly(source, mean.times(own, positions), exponent);
+                }
+                Rule::Mix { scores, width } => {
+                    self.mix_back(node, scores, *width, mean, exponent);
+                }
+                Rule::Scores(scores) => self.scores_back(node, scores, mean, exponent),
+                Rule::Matmul { scale, .. } => {
+                    for (index, link) in node.links.clone().enumerate() {
+                        let (other, unit) = self.source(first + 1 - index);
+                        if let Operator::Contracted { from } = program.links[link].operator {
+                            let gain = from * scale * scale;
+                            let passed =
+                                mean.times(gain * other.square, gain * other.pairs[POSITIONS]);
+                            let source = program.links[link].source;
+                            self.receive_evenly(source, passed, exponent + unit);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The derivatives of a node times the slopes that were kept with a link.
+    fn sloped(&self, node: &Node, link: usize) -> Vec<Gradient> {
+        let slopes = &self.workspace.slopes[self.program.links[link].slopes..];
+        let own = &self.workspace.gradients[node.cells.clone()];
+        own.iter().zip(slopes).map(|(one, slope)| one.times(slope.0, slope.1)).collect()
+    }
+
+    /// Adds the same derivative by all elements of a node.
+    fn receive_evenly(&mut self, node: usize, gradient: Gradient, exponent: i64) {
+        let cells = self.program.nodes[node].cells.len();
+        if cells == 1 {
+            self.receive(node, &[gradient], exponent);
+        } else {
+            self.receive(node, &vec![gradient; cells], exponent);
+        }
+    }
+
+    /// Adds to the derivatives by the elements of a node.
+    fn receive(&mut self, node: usize, given: &[Gradient], exponent: i64) {
+        if given.iter().all(|one| one.square == 0.0) {
+            return;
+        }
+        let cells = &mut self.workspace.gradients[self.program.nodes[node].cells.clone()];
+        let own = &mut self.workspace.gradient_exponents[node];
+        let (mut here, mut there) = (1.0, 1.0);
+        if cells.iter().all(|one| one.square == 0.0) {
+            *own = exponent;
+        } else if *own != exponent {
+            let common = exponent.max(*own);
+            (here, there) = (power_of_four(*own - common), power_of_four(exponent - common));
+            *own = common;
+        }
+        let mut largest = 0.0f64;
+        for (cell, one) in cells.iter_mut().zip(given) {
+            cell.square = cell.square * here + one.square * there;
+            cell.pair = cell.pair * here + one.pair * there;
+            largest = largest.max(cell.square);
+        }
+        let shift = excess(largest);
+        if shift != 0 {
+            let unit = power_of_four(-shift);
+            for cell in cells {
+                *cell = cell.times(unit, unit);
+            }
+            *own += shift;
+        }
+    }
+
+    /// Sends derivatives by the elements that a link gives to its target on to its source.
+    fn pass(&mut self, link: usize, given: &[Gradient], exponent: i64) {
+        let link = &self.program.links[link];
+        let passed: Vec<Gradient> = match (&link.operator, &link.map) {
+            (Operator::Fixed(fixed), Some(map)) => {
+                let source = &self.program.nodes[link.source];
+                map.scatter(fixed, given, &source.shares)
+            }
+            (Operator::Fixed(fixed), None) => given.iter().map(|one| fixed.backward(one)).collect(),
+            _ => return self.receive(link.source, given, exponent),
+        };
+        self.receive(link.source, &passed, exponent);
+    }
+
+    fn combine_back(&mut self, node: &Node, number: usize, exponent: i64) {
+        let program = self.program;
+        let link = &program.links[number];
+        let Operator::Weighted(weighted) = &link.operator else {
+            let own = self.workspace.gradients[node.cells.clone()].to_vec();
+            return self.pass(number, &own, exponent);
+        };
+        let source = &program.nodes[link.source];
+        let unit = self.workspace.signal_exponents[link.source];
+        let is_centred = node.is_centred_next && self.settings.batch_norm == BatchNormMode::Batch;
+        let variance = self.settings.parameters[weighted.kernel].mean_square;
+        let own = &self.workspace.gradients[node.cells.clone()];
+        let signals = &self.workspace.signals[source.cells.clone()];
+        let squares = signals
+            .iter()
+            .map(|signal| signal.square - if is_centred { signal.pairs[BOTH] } else { 0.0 });
+        // The sum over edges of the mean square of the derivative behind times that of the
+        // element before, and what reaches the source.
+        let (sum, passed) = match &link.map {
+            None => {
+                let square = squares.last().unwrap_or(0.0);
+                let gain = variance * weighted.from;
+                let passed = own.iter().map(|one| one.times(gain, gain)).collect();
+                (weighted.edges * own[0].square * square, passed)
+            }
+            Some(map) => {
+                let read = map.cells.forward(&squares.collect::<Vec<_>>());
+                let terms = own.iter().zip(&read).enumerate();
+                let shares = &node.shares;
+                let sum: f64 = terms
+                    .map(|(at, (one, read))| shares.get(at).unwrap_or(&1.0) * one.square * read)
+                    .sum();
+                let mut passed = map.cells.backward(own);
+                for one in &mut passed {
+                    *one = one.times(variance, variance);
+                }
+                (node.elements * sum, passed)
+            }
+        };
+        let coherence = if weighted.sees_positions { weighted.coherence } else { 0.0 };
+        let passed: Vec<Gradient> =
+            passed.into_iter().map(|one: Gradient| one.times(1.0, coherence)).collect();
+        let mean = node.mean(&self.workspace.gradients);
+        let signal = source.mean(&self.workspace.signals);
+        let common = if is_centred { signal.pairs[BOTH] } else { 0.0 };
+        let seen = signal.seen(weighted.sees_positions).pairs[POSITIONS] - common;
+        let sum = sum + mean.pair * weighted.pairs * seen;
+        self.workspace.parameters[weighted.kernel].add(Scaled::new(sum, exponent + unit));
+        self.receive(link.source, &passed, exponent);
+    }
+
+    fn bias_gradient(&mut self, bias: usize, node: &Node, mean: Gradient, exponent: i64) {
+        let sum = node.elements * (mean.square + (node.positions - 1.0) * mean.pair);
+        self.workspace.parameters[bias].add(Scaled::new(sum, exponent));
+    }
+
+    fn affine_gradient(
+        &mut self,
+        number: usize,
+        node: &Node,
+        affine: Affine,
+        mean: Gradient,
+        exponent: i64,
+    ) {
+        if let Some(shift) = affine.shift {
+            self.bias_gradient(shift, node, mean, exponent);
+        }
+        let Some(scale) = affine.scale else { return };
+        let shifted = self.affine(affine);
+        let gain = shifted.scale.mean_square;
+        if gain == 0.0 {
+            return;
+        }
+        let unit = self.workspace.signal_exponents[number];
+        // The shift taken off again, and the scale divided out.
+        let before = |signal: &Signal, product: f64| {
+            let shift = shifted.shift;
+            let moved = 2.0 * (signal.mean - shift.mean) * shift.mean + shift.mean_square;
+            (product - moved * power_of_four(-unit)) / gain
+        };
+        let own = &self.workspace.gradients[node.cells.clone()];
+        let signals = &self.workspace.signals[node.cells.clone()];
+        let terms = own.iter().zip(signals).enumerate();
+        let squares: f64 = terms
+            .map(|(at, (one, signal))| {
+                let share = node.shares.get(at).unwrap_or(&1.0);
+                share * one.square * before(signal, signal.square)
+            })
+            .sum();
+        let signal = node.mean(&self.workspace.signals);
+        let pair = before(&signal, signal.pairs[POSITIONS]);
+        let sum = node.elements * (squares + (node.positions - 1.0) * mean.pair * pair);
+        self.workspace.parameters[scale].add(Scaled::new(sum, exponent + unit));
+    }
+
+    fn product_back(&mut self, node: &Node, exponent: i64) {
+        let own = self.workspace.gradients[node.cells.clone()].to_vec();
+        for link in node.links.clone() {
+            let (mut passed, mut unit) = (own.clone(), exponent);
+            for other in node.links.clone().filter(|&other| other != link) {
+                unit += self.workspace.signal_exponents[self.program.links[other].source];
+                for (one, factor) in passed.iter_mut().zip(self.operand(node, other)) {
+                    *one = one.times(factor.square, factor.pairs[POSITIONS]);
+                }
+            }
+            self.pass(link, &passed, unit);
+        }
+    }
+
+    fn max_pool_back(&mut self, node: &Node, exponent: i64) {
+        let number = node.links.start;
+        let link = &self.program.links[number];
+        let Operator::Window(window) = &link.operator else { return };
+        let mut passed = self.sloped(node, number);
+        let source = &self.program.nodes[link.source];
+        let pair = match &node.shares[..] {
+            [] => passed[0].pair,
+            shares => passed.iter().zip(shares).map(|(one, share)| one.pair * share).sum(),
+        };
+        let pair = pair * window.apart;
+        match &link.map {
+            None => passed[0] = Gradient { square: passed[0].square * window.won, pair },
+            Some(map) => {
+                for (one, reads) in passed.iter_mut().zip(&map.reads) {
+                    one.square /= reads.max(1.0);
+                }
+                let back = map.cells.backward(&passed);
+                passed = spread(&back, pair, &source.shares);
+            }
+        }
+        self.receive(link.source, &passed, exponent);
+    }
+
+    fn mix_back(
+        &mut self,
+        node: &Node,
+        scores: &Scores,
+        width: f64,
+        mean: Gradient,
+        exponent: i64,
+    ) {
+        let (weights, values) = (node.links.start, node.links.start + 1);
+        let (value, unit) = self.source(values);
+        // What all weights of a query get alike changes none of them, so that only what differs
+        // between values counts.
+        let varies = width * (value.square - value.pairs[POSITIONS]);
+        let source = self.program.links[weights].source;
+        self.receive_evenly(source, mean.times(varies, varies), exponent + unit);
+        let [own, _, positions, _] = self.weight_products(scores).map(|sum| sum / scores.keys);
+        let Operator::Contracted { from } = self.program.links[values].operator else { return };
+        let even = 1.0 / (scores.keys * scores.keys);
+        let others = (scores.queries - 1.0).max(0.0) * mean.pair;
+        // A value feeds all queries, whose derivatives add coherently as far as they agree.
+        let passed = Gradient {
+            square: from * (own * mean.square + positions * others),
+            pair: from * even * (mean.square + others),
+        };
+        self.receive_evenly(self.program.links[values].source, passed, exponent);
+    }
+
+    fn scores_back(&mut self, node: &Node, scores: &Scores, mean: Gradient, exponent: i64) {
+        let signal = |number: usize| {
+            let signal = self.program.nodes[number].mean(&self.workspace.signals);
+            (signal, self.workspace.signal_exponents[number])
+        };
+        let ((query, query_unit), (key, key_unit)) = (signal(scores.query), signal(scores.key));
+        let scale = scores.scale * scores.scale;
+        for number in node.links.clone() {
+            let link = &self.program.links[number];
+            let Operator::Contracted { from } = link.operator else { continue };
+            let is_query = link.source == scores.query
+                && (link.source != scores.key || number == node.links.start);
+            if is_query {
+                // Derivatives by the scores of one query add up to zero: only what differs between
+                // keys counts.
+                let varies = from * scale * (key.square - key.pairs[POSITIONS]);
+                let passed = mean.times(varies, varies);
+                self.receive_evenly(link.source, passed, exponent + key_unit);
+            } else {
+                let others = (scores.queries - 1.0).max(0.0) * mean.pair;
+                let terms = query.square * mean.square + query.pairs[POSITIONS] * others;
+                let square = from * scale * terms;
+                let pair = if scores.keys > 1.0 { -square / (scores.keys - 1.0) } else { 0.0 };
+                let passed = Gradient { square, pair };
+                self.receive_evenly(link.source, passed, exponent + query_unit);
+            }
+        }
+    }
+}
+
+/// Mean squares as they are, and mean products in proportion to them, with the given mean.
+fn spread(given: &[Gradient], pair: f64, shares: &[f64]) -> Vec<Gradient> {
+    let terms = given.iter().enumerate();
+    let mean: f64 =
+        terms.map(|(at, one)| one.square * shares.get(at).copied().unwrap_or(1.0)).sum();
+    let ratio = if mean > 0.0 { pair / mean } else { 0.0 };
+    given.iter().map(|one| Gradient { square: one.square, pair: ratio * one.square }).collect()
+}
+
+impl LinkMap {
+    /// What every cell of the source gets through given weights.
+    fn scatter(
+        &self,
+        fixed: &super::program::Fixed,
+        given: &[Gradient],
+        shares: &[f64],
+    ) -> Vec<Gradient> {
+        let weighed: Vec<Gradient> = given
+            .iter()
+            .zip(&self.reads)
+            .map(|(one, &reads)| {
+                let weight = fixed.coefficient / if fixed.averages { reads.max(1.0) } else { 1.0 };
+                one.times(weight * weight, weight * weight)
+            })
+            .collect();
+        let mut passed = self.cells.backward(&weighed);
+        if fixed.is_identity() {
+            let kept = if fixed.flattens { 0.0 } else { 1.0 };
+            return passed.into_iter().map(|one| one.times(1.0, kept)).collect();
+        }
+        for (one, &along) in passed.iter_mut().zip(&self.read_along_positions) {
+            one.square += (along - 1.0).max(0.0) * one.pair;
+        }
+        // How derivatives agree between positions is known on average.
+        let mean = mean_of(given, &self.target_shares);
+        spread(&passed, fixed.backward(&mean).pair, shares)
+    }
+}
+
+fn mean_of(given: &[Gradient], shares: &[f64]) -> Gradient {
+    let mut mean = Gradient::default();
+    for (at, one) in given.iter().enumerate() {
+        let share = shares.get(at).copied().unwrap_or(1.0);
+        mean.square += share * one.square;
+        mean.pair += share * one.pair;
+    }
+    mean
+}

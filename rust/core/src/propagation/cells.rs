@@ -1,0 +1,688 @@
+//! Cells: blocks of equal elements, so that a map over positions is as small as it can be.
+//!
+//! Every axis of every tensor is cut into runs of indices such that, across each relation, all
+//! indices of a run read as many of each run at the other side, and are read by as many. What is
+//! constant on the runs of one tensor is then constant on those of all others, and a link is one
+//! small matrix an axis. Without borders, unequal slices and the like, every axis is a single run.
+//!
+//! A reshape splits axes into factors that are the same on both sides.
+
+use std::ops::Range;
+
+use super::geometry::slide;
+use crate::network::{AxisRelation, Link, Relation};
+
+/// A factor of an axis, with the first index of each of its runs.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Factor {
+    length: u64,
+    starts: Vec<u64>,
+}
+
+/// The axes of a tensor, cut into runs.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Grid {
+    factors: Vec<Factor>,
+    /// Which factors each axis has.
+    axes: Vec<Range<usize>>,
+}
+
+/// How a link joins its ends: the link, or the same elements on both sides.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Join<'a> {
+    Link(&'a Link),
+    Same,
+    /// Nothing is followed element by element.
+    Apart,
+}
+
+impl Factor {
+    fn whole(length: u64) -> Self {
+        Self { length, starts: vec![0] }
+    }
+
+    fn full(&mut self) -> bool {
+        let changes = (self.starts.len() as u64) < self.length;
+        if changes {
+            self.starts = (0..self.length).collect();
+        }
+        changes
+    }
+
+    /// Adds the cuts of another factor of equal length.
+    fn cut_like(&mut self, other: &Self) -> bool {
+        let before = self.starts.len();
+        self.starts.extend(&other.starts);
+        self.starts.sort_unstable();
+        self.starts.dedup();
+        self.starts.len() > before
+    }
+
+    fn run_lengths(&self) -> impl Iterator<Item = u64> {
+        let ends = self.starts.iter().skip(1).copied().chain([self.length]);
+        self.starts.iter().zip(ends).map(|(start, end)| end - start)
+    }
+}
+
+impl Grid {
+    pub(super) fn whole(shape: &[u64]) -> Self {
+        Self {
+            factors: shape.iter().map(|&length| Factor::whole(length)).collect(),
+            axes: (0..shape.len()).map(|axis| axis..axis + 1).collect(),
+        }
+    }
+
+    /// Number of cells, or `None` if they are too many to number.
+    pub(super) fn cells(&self) -> Option<usize> {
+        let runs = self.factors.iter().map(|factor| factor.starts.len());
+        runs.into_iter().try_fold(1usize, usize::checked_mul)
+    }
+
+    fn dims(&self) -> Vec<usize> {
+        self.factors.iter().map(|factor| factor.starts.len()).collect()
+    }
+
+    /// The share of the elements that each cell has.
+    pub(super) fn shares(&self) -> Vec<f64> {
+        let mut shares = vec![1.0];
+        for factor in &self.factors {
+            let length = factor.length as f64;
+            shares = shares
+                .iter()
+                .flat_map(|share| factor.run_lengths().map(move |run| share * run as f64 / length))
+                .collect();
+        }
+        shares
+    }
+
+    /// The number of its group for each cell, where cells that differ along the given axes alone
+    /// are of one group; and the number of groups.
+    pub(super) fn groups(&self, together: impl Fn(usize) -> bool) -> (Vec<u32>, usize) {
+        let (mut groups, mut count) = (vec![0u32], 1usize);
+        for (axis, range) in self.axes.iter().enumerate() {
+            for factor in &self.factors[range.clone()] {
+                let runs = factor.starts.len();
+                let apart = !together(axis);
+                groups = groups
+                    .iter()
+                    .flat_map(|&group| {
+                        (0..runs as u32)
+                            .map(move |run| if apart { group * runs as u32 + run } else { group })
+                    })
+                    .collect();
+                count *= if apart { runs } else { 1 };
+            }
+        }
+        (groups, count)
+    }
+
+    /// Splits the factors of axes so that they have the given lengths.
+    fn split(&mut self, axis: usize, lengths: &[u64]) {
+        let range = self.axes[axis].clone();
+        let added = lengths.len() as isize - range.len() as isize;
+        let factors = lengths.iter().map(|&length| Factor::whole(length));
+        self.factors.splice(range.clone(), factors);
+        self.axes[axis].end = range.start + lengths.len();
+        for later in &mut self.axes[axis + 1..] {
+            *later =
+                later.start.saturating_add_signed(added)..later.end.saturating_add_signed(added);
+        }
+    }
+
+    fn lengths(&self, axis: usize) -> Vec<u64> {
+        self.factors[self.axes[axis].clone()].iter().map(|factor| factor.length).collect()
+    }
+
+    fn make_full(&mut self, axis: usize) -> bool {
+        let factors = &mut self.factors[self.axes[axis].clone()];
+        factors.iter_mut().fold(false, |changes, factor| factor.full() | changes)
+    }
+
+    /// The first index of each run of an axis: of its only factor, or of every index.
+    fn starts(&self, axis: usize) -> Vec<u64> {
+        match &self.factors[self.axes[axis].clone()] {
+            [only] => only.starts.clone(),
+            factors => (0..factors.iter().map(|factor| factor.length).product()).collect(),
+        }
+    }
+
+    fn cut(&mut self, axis: usize, starts: Vec<u64>) -> bool {
+        match &mut self.factors[self.axes[axis].clone()] {
+            [only] if starts.len() > only.starts.len() => {
+                only.starts = starts;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Cuts the axes of all tensors into as few runs as the links allow. `links` has the numbers of the
+/// two grids that each of them joins.
+pub(super) fn refine(grids: &mut [Grid], links: &[(usize, usize, Join<'_>)]) {
+    while links.iter().fold(false, |changes, link| split_alike(grids, link) | changes) {}
+    loop {
+        let mut changes = false;
+        for link in links.iter().chain(links.iter().rev()) {
+            changes |= cut_alike(grids, link);
+        }
+        if !changes {
+            return;
+        }
+    }
+}
+
+fn pair(grids: &mut [Grid], source: usize, target: usize) -> Option<(&mut Grid, &mut Grid)> {
+    // A source comes before its target.
+    let (before, after) = grids.split_at_mut_checked(target)?;
+    Some((before.get_mut(source)?, after.first_mut()?))
+}
+
+/// Gives axes that have the same elements the same factors.
+fn split_alike(grids: &mut [Grid], &(source, target, join): &(usize, usize, Join<'_>)) -> bool {
+    let Some((from, to)) = pair(grids, source, target) else { return false };
+    match join {
+        Join::Apart => false,
+        Join::Same => (0..from.axes.len())
+            .fold(false, |changes, axis| split_axes(from, &[axis], to, &[axis]) | changes),
+        Join::Link(link) => {
+            link.relations.iter().fold(false, |changes, part| match part.relation {
+                Relation::Same | Relation::Reshape => {
+                    split_axes(from, &part.source_axes, to, &part.target_axes) | changes
+                }
+                _ => changes,
+            })
+        }
+    }
+}
+
+fn split_axes(from: &mut Grid, source: &[usize], to: &mut Grid, target: &[usize]) -> bool {
+    let lengths = |grid: &Grid, axes: &[usize]| -> Vec<u64> {
+        axes.iter().flat_map(|&axis| grid.lengths(axis)).filter(|&length| length > 1).collect()
+    };
+    let (one, other) = (lengths(from, source), lengths(to, target));
+    if one == other {
+        return false;
+    }
+    // Places where either side is split, as products of the lengths behind them.
+    let mut products: Vec<u64> = Vec::new();
+    for side in [&one, &other] {
+        let mut product = 1;
+        for &length in side.iter().rev() {
+            product *= length;
+            products.push(product);
+        }
+    }
+    products.sort_unstable();
+    products.dedup();
+    if products.windows(2).any(|ends| ends[1] % ends[0] != 0) {
+        return false; // They cannot be split alike, and are read index by index.
+    }
+    let mut changes = false;
+    for (grid, axes) in [(from, source), (to, target)] {
+        let mut behind = 1u64;
+        for &axis in axes.iter().rev() {
+            let length: u64 = grid.lengths(axis).iter().product();
+            let whole = behind * length;
+            let mut split: Vec<u64> = Vec::new();
+            let mut last = behind;
+            for &product in products.iter().filter(|&&p| p > behind && p <= whole) {
+                split.push(product / last);
+                last = product;
+            }
+            split.reverse();
+            if split.is_empty() {
+                split.push(length);
+            }
+            if split != grid.lengths(axis) {
+                grid.split(axis, &split);
+                changes = true;
+            }
+            behind = whole;
+        }
+    }
+    changes
+}
+
+/// Factors longer than 1, by their number.
+fn long_factors(grid: &Grid, axes: &[usize]) -> Vec<usize> {
+    axes.iter()
+        .flat_map(|&axis| grid.axes[axis].clone())
+        .filter(|&factor| grid.factors[factor].length > 1)
+        .collect()
+}
+
+fn factors_alike(from: &Grid, source: &[usize], to: &Grid, target: &[usize]) -> bool {
+    let lengths = |grid: &Grid, axes: &[usize]| -> Vec<u64> {
+        long_factors(grid, axes).into_iter().map(|factor| grid.factors[factor].length).collect()
+    };
+    lengths(from, source) == lengths(to, target)
+}
+
+fn cut_alike(grids: &mut [Grid], &(source, target, join): &(usize, usize, Join<'_>)) -> bool {
+    let Some((from, to)) = pair(grids, source, target) else { return false };
+    match join {
+        Join::Apart => false,
+        Join::Same => (0..from.axes.len())
+            .fold(false, |changes, axis| cut_equal_axes(from, &[axis], to, &[axis]) | changes),
+        Join::Link(link) => {
+            link.relations.iter().fold(false, |changes, part| cut_part(from, to, part) | changes)
+        }
+    }
+}
+
+fn cut_equal_axes(from: &mut Grid, source: &[usize], to: &mut Grid, target: &[usize]) -> bool {
+    if !factors_alike(from, source, to, target) {
+        let mut changes = false;
+        for (grid, axes) in [(from, source), (to, target)] {
+            for &axis in axes {
+                changes |= grid.make_full(axis);
+            }
+        }
+        return changes;
+    }
+    let mut changes = false;
+    let pairs = long_factors(from, source).into_iter().zip(long_factors(to, target));
+    for (one, other) in pairs {
+        let (first, second) = (&mut from.factors[one], &mut to.factors[other]);
+        changes |= first.cut_like(second);
+        changes |= second.cut_like(first);
+    }
+    changes
+}
+
+fn cut_part(from: &mut Grid, to: &mut Grid, part: &AxisRelation) -> bool {
+    let (source, target) = match part.relation {
+        Relation::Same | Relation::Reshape => {
+            return cut_equal_axes(from, &part.source_axes, to, &part.target_axes);
+        }
+        Relation::All | Relation::Each | Relation::Sum => return false,
+        _ => (part.source_axes[0], part.target_axes[0]),
+    };
+    if is_even(&part.relation, from, source, to, target) {
+        return false;
+    }
+    let mut changes = false;
+    for (grid, axis) in [(&mut *from, source), (&mut *to, target)] {
+        if grid.axes[axis].len() > 1 {
+            changes |= grid.make_full(axis);
+        }
+    }
+    let (of_source, of_target) = (from.starts(source), to.starts(target));
+    let length = |grid: &Grid, axis: usize| grid.lengths(axis).iter().product::<u64>();
+    let (source_length, target_length) = (length(from, source), length(to, target));
+    let (reads, read) =
+        signatures(&part.relation, (source_length, &of_source), (target_length, &of_target));
+    changes |= from.cut(source, with_cuts(&of_source, &read));
+    changes |= to.cut(target, with_cuts(&of_target, &reads));
+    changes
+}
+
+/// Whether a relation takes single runs to single runs whatever their lengths.
+fn is_even(relation: &Relation, from: &Grid, source: usize, to: &Grid, target: usize) -> bool {
+    let whole = |grid: &Grid, axis: usize| {
+        let mut factors = grid.factors[grid.axes[axis].clone()].iter();
+        factors.all(|factor| factor.starts.len() == 1)
+    };
+    matches!(relation, Relation::Blocks { .. }) && whole(from, source) && whole(to, target)
+}
+
+/// The starts of runs, and every index that differs from the one before it.
+fn with_cuts(starts: &[u64], signatures: &[u128]) -> Vec<u64> {
+    let mut next = starts.iter().copied().peekable();
+    (0..signatures.len() as u64)
+        .filter(|&index| {
+            let starts = next.next_if_eq(&index).is_some();
+            starts || signatures[index as usize] != signatures[index as usize - 1]
+        })
+        .collect()
+}
+
+/// For every target index a number for how many of each run of the source it reads, and the other
+/// way round. Numbers differ where these do, but for a chance of about 2^-128.
+fn signatures(
+    relation: &Relation,
+    (source, source_starts): (u64, &[u64]),
+    (target, target_starts): (u64, &[u64]),
+) -> (Vec<u128>, Vec<u128>) {
+    let run_of = |starts: &[u64], length: u64| -> Vec<u128> {
+        let mut runs = Vec::with_capacity(length as usize);
+        let mut run = 0;
+        for index in 0..length {
+            if starts.get(run + 1) == Some(&index) {
+                run += 1;
+            }
+            runs.push(mixed(run as u128));
+        }
+        runs
+    };
+    let (of_source, of_target) = (run_of(source_starts, source), run_of(target_starts, target));
+    let mut reads = vec![0u128; target as usize];
+    let mut read = vec![0u128; source as usize];
+    edges(relation, source, target, |i, o, times| {
+        reads[o] = reads[o].wrapping_add(of_source[i].wrapping_mul(u128::from(times)));
+        read[i] = read[i].wrapping_add(of_target[o].wrapping_mul(u128::from(times)));
+    });
+    (reads, read)
+}
+
+/// A number that looks random, from a number.
+fn mixed(number: u128) -> u128 {
+    let mut x = number.wrapping_add(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    for _ in 0..3 {
+        x = (x ^ (x >> 61)).wrapping_mul(0xbf58_476d_1ce4_e5b9_94d0_49bb_1331_11eb);
+    }
+    x ^ (x >> 67)
+}
+
+/// Calls `visit(i, o, multiplicity)` for every edge of a relation.
+fn edges(relation: &Relation, source: u64, target: u64, mut visit: impl FnMut(usize, usize, u64)) {
+    match relation {
+        Relation::Window(window) => slide(window, target, source, |o, i, _| visit(i, o, 1)),
+        Relation::TransposedWindow(window) => {
+            slide(window, source, target, |i, o, _| visit(i, o, 1));
+        }
+        _ => {
+            for o in 0..target {
+                for (i, multiplicity) in relation.sources(o, source, target) {
+                    visit(i as usize, o as usize, multiplicity);
+                }
+            }
+        }
+    }
+}
+
+/// Something that links add up.
+pub(super) trait Linear: Copy + Default {
+    fn add_times(&mut self, other: &Self, factor: f64);
+}
+
+impl Linear for f64 {
+    fn add_times(&mut self, other: &Self, factor: f64) {
+        *self += factor * other;
+    }
+}
+
+/// How many elements of each cell of its source each element of a target's cell reads.
+#[derive(Debug, Clone)]
+pub(super) struct CellMap {
+    parts: Vec<Part>,
+    /// Cells along the factors of the source, and their order as the parts have them.
+    source_dims: Vec<usize>,
+    source_order: Vec<usize>,
+    /// Cells along the factors of the target as the parts have them, and the order they are in.
+    target_dims: Vec<usize>,
+    target_order: Vec<usize>,
+}
+
+/// One relation, between runs.
+#[derive(Debug, Clone)]
+struct Part {
+    source: usize,
+    target: usize,
+    /// For every run of the target the runs of the source that an element of it reads, how many
+    /// elements of them, and how many elements of the target read one of those. `None` if runs
+    /// are the same on both sides.
+    rows: Option<Vec<Vec<(u32, f64, f64)>>>,
+    /// Whether it joins positions, not channels.
+    of_positions: bool,
+}
+
+impl CellMap {
+    /// The map of a link; `of_positions` says which of its relations join positions.
+    pub(super) fn new(
+        link: &Link,
+        from: &Grid,
+        to: &Grid,
+        of_positions: impl Fn(&AxisRelation) -> bool,
+    ) -> Self {
+        let mut map = Self {
+            parts: Vec::new(),
+            source_dims: from.dims(),
+            source_order: Vec::new(),
+            target_dims: Vec::new(),
+            target_order: vec![0; to.factors.len()],
+        };
+        let mut place = Vec::new();
+        for relation in &link.relations {
+            let part = Part::new(relation, from, to, of_positions(relation));
+            let sources: Vec<usize> =
+                relation.source_axes.iter().flat_map(|&axis| from.axes[axis].clone()).collect();
+            let targets: Vec<usize> =
+                relation.target_axes.iter().flat_map(|&axis| to.axes[axis].clone()).collect();
+            for factor in sources {
+                map.source_order.push(factor);
+            }
+            for factor in targets {
+                map.target_dims.push(to.factors[factor].starts.len());
+                place.push(factor);
+            }
+            map.parts.push(part);
+        }
+        for (at, &factor) in place.iter().enumerate() {
+            map.target_order[factor] = at;
+        }
+        map
+    }
+
+    /// For every cell of the target, the sum over the elements that one of its elements reads.
+    pub(super) fn forward<T: Linear>(&self, values: &[T]) -> Vec<T> {
+        let mut values = permuted(values, &self.source_dims, &self.source_order);
+        let mut before = 1;
+        for (index, part) in self.parts.iter().enumerate() {
+            let after: usize = self.parts[index + 1..].iter().map(|part| part.source).product();
+            values = part.forward(values, before, after);
+            before *= part.target;
+        }
+        permuted(&values, &self.target_dims, &self.target_order)
+    }
+
+    /// For every cell of the source, the sum over the elements that read one of its elements.
+    pub(super) fn backward<T: Linear>(&self, values: &[T]) -> Vec<T> {
+        let (dims, order) = inverse(&self.target_dims, &self.target_order);
+        let mut values = permuted(values, &dims, &order);
+        let mut before = 1;
+        for (index, part) in self.parts.iter().enumerate() {
+            let after: usize = self.parts[index + 1..].iter().map(|part| part.target).product();
+            values = part.backward(values, before, after);
+            before *= part.source;
+        }
+        let (dims, order) = inverse(&self.source_dims, &self.source_order);
+        permuted(&values, &dims, &order)
+    }
+
+    /// How many elements each element of the target reads; only along positions, if asked for.
+    pub(super) fn reads(&self, only_positions: bool) -> Vec<f64> {
+        let mut product = vec![1.0];
+        for part in &self.parts {
+            let sums = part.reads(only_positions);
+            product = product.iter().flat_map(|p| sums.iter().map(move |s| p * s)).collect();
+        }
+        permuted(&product, &self.target_dims, &self.target_order)
+    }
+
+    /// How many elements read each element of the source along positions.
+    pub(super) fn read_positions(&self) -> Vec<f64> {
+        let mut product = vec![1.0];
+        for part in &self.parts {
+            let sums = part.read_positions();
+            product = product.iter().flat_map(|p| sums.iter().map(move |s| p * s)).collect();
+        }
+        let (dims, order) = inverse(&self.source_dims, &self.source_order);
+        permuted(&product, &dims, &order)
+    }
+}
+
+impl Part {
+    fn new(part: &AxisRelation, from: &Grid, to: &Grid, of_positions: bool) -> Self {
+        let runs = |grid: &Grid, axes: &[usize]| -> usize {
+            axes.iter()
+                .flat_map(|&axis| grid.factors[grid.axes[axis].clone()].iter())
+                .map(|factor| factor.starts.len())
+                .product()
+        };
+        let (source, target) = (runs(from, &part.source_axes), runs(to, &part.target_axes));
+        let rows = match &part.relation {
+            Relation::Same | Relation::Reshape => None,
+            Relation::All | Relation::Each | Relation::Sum => {
+                let sizes = run_sizes(from, &part.source_axes);
+                let others = run_sizes(to, &part.target_axes);
+                let row = |other: &f64| {
+                    let runs = sizes.iter().enumerate();
+                    runs.map(|(run, &size)| (run as u32, size, *other)).collect()
+                };
+                Some(others.iter().map(row).collect())
+            }
+            Relation::Blocks { groups } if source == 1 && target == 1 => {
+                let length = |grid: &Grid, axis: usize| -> f64 {
+                    grid.lengths(axis).iter().product::<u64>() as f64 / *groups as f64
+                };
+                let wide = length(from, part.source_axes[0]);
+                Some(vec![vec![(0, wide, length(to, part.target_axes[0]))]])
+            }
+            relation => Some(rows(relation, from, part.source_axes[0], to, part.target_axes[0])),
+        };
+        Self { source, target, rows, of_positions }
+    }
+
+    fn forward<T: Linear>(&self, values: Vec<T>, before: usize, after: usize) -> Vec<T> {
+        let Some(rows) = &self.rows else { return values };
+        let mut out = vec![T::default(); before * self.target * after];
+        for b in 0..before {
+            for (t, row) in rows.iter().enumerate() {
+                let at = (b * self.target + t) * after;
+                for &(s, weight, _) in row {
+                    let from = (b * self.source + s as usize) * after;
+                    let (sums, terms) = (&mut out[at..at + after], &values[from..from + after]);
+                    for (sum, term) in sums.iter_mut().zip(terms) {
+                        sum.add_times(term, weight);
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    fn backward<T: Linear>(&self, values: Vec<T>, before: usize, after: usize) -> Vec<T> {
+        let Some(rows) = &self.rows else { return values };
+        let mut out = vec![T::default(); before * self.source * after];
+        for b in 0..before {
+            for (t, row) in rows.iter().enumerate() {
+                let from = (b * self.target + t) * after;
+                for &(s, _, weight) in row {
+                    let at = (b * self.source + s as usize) * after;
+                    let (sums, terms) = (&mut out[at..at + after], &values[from..from + after]);
+                    for (sum, term) in sums.iter_mut().zip(terms) {
+                        sum.add_times(term, weight);
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    fn reads(&self, only_positions: bool) -> Vec<f64> {
+        match &self.rows {
+            Some(rows) if self.of_positions || !only_positions => {
+                rows.iter().map(|row| row.iter().map(|entry| entry.1).sum()).collect()
+            }
+            _ => vec![1.0; self.target],
+        }
+    }
+
+    fn read_positions(&self) -> Vec<f64> {
+        let mut sums = vec![1.0; self.source];
+        if let Some(rows) = self.rows.as_ref().filter(|_| self.of_positions) {
+            sums.fill(0.0);
+            for &(run, _, weight) in rows.iter().flatten() {
+                sums[run as usize] += weight;
+            }
+        }
+        sums
+    }
+}
+
+fn run_sizes(grid: &Grid, axes: &[usize]) -> Vec<f64> {
+    let mut sizes = vec![1.0];
+    for factor in axes.iter().flat_map(|&axis| &grid.factors[grid.axes[axis].clone()]) {
+        sizes = sizes
+            .iter()
+            .flat_map(|size| factor.run_lengths().map(move |run| size * run as f64))
+            .collect();
+    }
+    sizes
+}
+
+/// The rows of any other relation, each from the first index of a run of the target.
+fn rows(
+    relation: &Relation,
+    from: &Grid,
+    source: usize,
+    to: &Grid,
+    target: usize,
+) -> Vec<Vec<(u32, f64, f64)>> {
+    let (of_source, of_target) = (from.starts(source), to.starts(target));
+    let source_length: u64 = from.lengths(source).iter().product();
+    let target_length: u64 = to.lengths(target).iter().product();
+    let size = |starts: &[u64], length: u64, run: usize| {
+        (starts.get(run + 1).copied().unwrap_or(length) - starts[run]) as f64
+    };
+    let mut first = vec![Vec::new(); of_target.len()];
+    let mut run_of = vec![usize::MAX; target_length as usize];
+    for (run, &start) in of_target.iter().enumerate() {
+        run_of[start as usize] = run;
+    }
+    edges(relation, source_length, target_length, |i, o, times| {
+        if run_of[o] != usize::MAX {
+            let run = of_source.partition_point(|&start| start <= i as u64) - 1;
+            first[run_of[o]].push((run, times as f64));
+        }
+    });
+    first
+        .into_iter()
+        .enumerate()
+        .map(|(t, mut entries)| {
+            entries.sort_unstable_by_key(|entry| entry.0);
+            let mut row: Vec<(u32, f64, f64)> = Vec::new();
+            for (run, times) in entries {
+                match row.last_mut() {
+                    Some(last) if last.0 as usize == run => last.1 += times,
+                    _ => row.push((run as u32, times, 0.0)),
+                }
+            }
+            let high = size(&of_target, target_length, t);
+            for entry in &mut row {
+                let wide = size(&of_source, source_length, entry.0 as usize);
+                entry.2 = entry.1 * high / wide;
+            }
+            row
+        })
+        .collect()
+}
+
+/// An array whose axes come in another order: axis `a` of the result is axis `order[a]`.
+fn permuted<T: Copy + Default>(values: &[T], dims: &[usize], order: &[usize]) -> Vec<T> {
+    if order.iter().enumerate().all(|(at, &axis)| at == axis) {
+        return values.to_vec();
+    }
+    let mut strides = vec![1; dims.len()];
+    for axis in (0..dims.len().saturating_sub(1)).rev() {
+        strides[axis] = strides[axis + 1] * dims[axis + 1];
+    }
+    let mut places = vec![0usize];
+    for &axis in order {
+        let (dim, stride) = (dims[axis], strides[axis]);
+        places = places.iter().flat_map(|at| (0..dim).map(move |i| at + i * stride)).collect();
+    }
+    places.iter().map(|&place| values[place]).collect()
+}
+
+/// Lengths and order that take a permutation back.
+fn inverse(dims: &[usize], order: &[usize]) -> (Vec<usize>, Vec<usize>) {
+    let moved: Vec<usize> = order.iter().map(|&axis| dims[axis]).collect();
+    let mut back = vec![0; order.len()];
+    for (at, &axis) in order.iter().enumerate() {
+        back[axis] = at;
+    }
+    (moved, back)
+}
