@@ -40,7 +40,13 @@ from unrolled.errors import (
 )
 from unrolled.graph import Graph
 from unrolled.network import Configuration, Layer, Link, Network, Provenance, Tensor
-from unrolled.propagation import Propagation, Signal, propagate
+from unrolled.propagation import (
+    InitializationReport,
+    Propagation,
+    Signal,
+    initialization_report,
+    propagate,
+)
 from unrolled.show.layers import LayerSummary
 from unrolled.spectrum import Divergence, Level, Spectrum
 
@@ -64,6 +70,7 @@ __all__ = [
     "GraphCounts",
     "GraphFileError",
     "HeatCapacityPeak",
+    "InitializationReport",
     "InvalidArgumentError",
     "InvalidGraphError",
     "InvalidModelError",
@@ -107,6 +114,7 @@ __all__ = [
     "from_onnx",
     "from_torch",
     "importers",
+    "initialization_report",
     "models",
     "propagate",
     "quantities",

@@ -596,10 +596,12 @@ def _located(error: TheoryDomainError, tensors: Sequence[Tensor], net: Network) 
     number = error.args[1] if len(error.args) > 1 else None
     if number is None:
         return error
-    return TheoryDomainError(
+    located = TheoryDomainError(
         f"network '{net.name}': the signal at tensor '{tensors[number].name}' is too large or too "
         "small to be followed through its function; choose weights that keep it in range"
     )
+    located.tensor = tensors[number].name
+    return located
 
 
 def _tensors(
