@@ -38,6 +38,7 @@ from unrolled.errors import (
 )
 from unrolled.graph import Graph
 from unrolled.network import Configuration, Layer, Link, Network, Provenance, Tensor
+from unrolled.scores import Evaluation, Scores, evaluate, score
 from unrolled.show.layers import LayerSummary
 from unrolled.spectrum import Divergence, Level, Spectrum
 
@@ -57,6 +58,7 @@ __all__ = [
     "Divergence",
     "EnergyLevel",
     "Ensemble",
+    "Evaluation",
     "Graph",
     "GraphCounts",
     "GraphFileError",
@@ -80,6 +82,7 @@ __all__ = [
     "PriorLevel",
     "Provenance",
     "Relation",
+    "Scores",
     "SizeOverflowError",
     "Spectrum",
     "TemperatureSweep",
@@ -95,6 +98,7 @@ __all__ = [
     "count",
     "divergence",
     "errors",
+    "evaluate",
     "from_jax",
     "from_keras",
     "from_onnx",
@@ -102,6 +106,7 @@ __all__ = [
     "importers",
     "models",
     "quantities",
+    "score",
 ]
 
 

@@ -1,7 +1,7 @@
 """The extension module: the counting core, `unrolled-core`, as seen from Python."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal, TypeAlias, final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final, Literal, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ __all__ = [
     "Operation",
     "ParameterCounts",
     "Relation",
+    "Scorer",
     "Spectrum",
     "boltzmann_sums",
 ]
@@ -457,3 +458,19 @@ def boltzmann_sums(
     betas: Sequence[float],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Logarithm of the total weight, mean and variance of the energy, at every `betas`."""
+
+@final
+class Scorer:
+    """A network compiled for scoring, with gates that open and close links."""
+
+    columns: ClassVar[list[str]]
+    def __init__(
+        self,
+        network: Network,
+        functions: Mapping[str, Any] = ...,
+        gates: Sequence[int | None] = ...,
+    ) -> None: ...
+    def score(
+        self, open: npt.NDArray[np.bool_], progress: _Progress = None
+    ) -> npt.NDArray[np.float64]:
+        """A row of scores, in the order of `columns`, for each row of open gates."""

@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["CATALOGUE", "ESTIMATES", "RANKED", "TABULATED", "Quantity", "value_of"]
+__all__ = [
+    "BASELINES",
+    "CATALOGUE",
+    "ESTIMATES",
+    "RANKED",
+    "SCORES",
+    "SCORES_SHOWN",
+    "TABULATED",
+    "Quantity",
+    "value_of",
+]
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,9 @@ class Quantity:
         Whether a model without an input has none.
     is_tabulated : bool
         Whether the tables of several models have a column for it.
+    measured : str
+        Of a score or baseline: where it ranks architectures well and where it does not, as
+        measured; Spearman's correlation with accuracy.
     """
 
     key: str
@@ -56,6 +69,7 @@ class Quantity:
     more_means: str = ""
     needs_input: bool = False
     is_tabulated: bool = False
+    measured: str = ""
 
     @property
     def title(self) -> str:
@@ -67,6 +81,8 @@ class Quantity:
         return f"{text} {brackets[0]}{self.unit}{brackets[1]}" if self.unit else text
 
 
+PARAMETERS_MEASURED = "MEASURED_parameters"
+
 QUANTITIES = (
     Quantity(
         "num_parameters",
@@ -77,6 +93,7 @@ QUANTITIES = (
         heading="parameters",
         more_means="a larger model",
         is_tabulated=True,
+        measured=PARAMETERS_MEASURED,
     ),
     Quantity(
         "num_unreached_parameters",
@@ -193,6 +210,107 @@ ESTIMATES = tuple(one.key for one in QUANTITIES if one.needs_input)
 
 RANKED = (*(one.key for one in reversed(QUANTITIES)), "name")
 """What several models can be ranked by, the default first."""
+
+
+SCORE_QUANTITIES = (
+    Quantity(
+        "saliency_entropy",
+        "saliency entropy",
+        "Shannon entropy of the saliency of edges over the effective units, at initialisation",
+        symbol="H_s",
+        latex="$H_s$",
+        heading="saliency\nentropy",
+        unit="nats",
+        decimals=3,
+        more_means="more units that matter, more evenly",
+        is_tabulated=True,
+        measured="MEASURED_saliency_entropy",
+    ),
+    Quantity(
+        "effective_macs",
+        "effective MACs",
+        "multiplications by weights, with as many taps as a patch has independent positions",
+        symbol="E'",
+        latex="$E'$",
+        heading="effective\nMACs",
+        more_means="more computation on what is not the same",
+        is_tabulated=True,
+        measured="MEASURED_effective_macs",
+    ),
+    Quantity(
+        "effective_units",
+        "effective units",
+        "units weighted by the root of their effective inputs",
+        symbol="S",
+        latex="$S$",
+        heading="effective\nunits",
+        more_means="more units with more inputs each",
+        measured="MEASURED_effective_units",
+    ),
+    Quantity(
+        "effective_edges",
+        "effective edges",
+        "edges with effective taps, counted at the positions that are read",
+        symbol="E",
+        latex="$E$",
+        heading="effective\nedges",
+        more_means="more edges on what is not the same",
+        measured="MEASURED_effective_edges",
+    ),
+    Quantity(
+        "effective_parameters",
+        "effective parameters",
+        "weights of kernels with effective taps, tied ones once",
+        symbol="W",
+        latex="$W$",
+        heading="effective\nparameters",
+        more_means="more weights on what is not the same",
+        measured="MEASURED_effective_parameters",
+    ),
+    CATALOGUE["num_parameters"],
+    Quantity(
+        "macs",
+        "MACs",
+        "multiplications by weights on paths from an input to an output, padding included",
+        symbol="MACs",
+        latex="MACs",
+        heading="MACs",
+        more_means="more computation",
+        is_tabulated=True,
+        measured="MEASURED_macs",
+    ),
+    Quantity(
+        "activations",
+        "activations",
+        "elements that are computed with weights",
+        symbol="activations",
+        latex="activations",
+        heading="activations",
+        more_means="a wider or finer model",
+        is_tabulated=True,
+        measured="MEASURED_activations",
+    ),
+    Quantity(
+        "depth",
+        "depth",
+        "the most layers with weights on one path from an input to an output",
+        symbol="depth",
+        latex="depth",
+        heading="depth",
+        more_means="a deeper model",
+        is_tabulated=True,
+        measured="MEASURED_depth",
+    ),
+)
+
+SCORES: Mapping[str, Quantity] = MappingProxyType({one.key: one for one in SCORE_QUANTITIES})
+"""All that `unrolled.score` gives, by key, in the order in which it is shown."""
+
+BASELINES = ("num_parameters", "macs", "activations", "depth")
+"""Those of them that are no scores of ours; they are shown beside every score."""
+
+SCORES_SHOWN = tuple(one for one in SCORE_QUANTITIES if one.is_tabulated)
+"""Those for which tables of several models have a column."""
 
 
 def value_of(model: Any, key: str) -> Any:

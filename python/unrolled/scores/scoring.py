@@ -1,0 +1,199 @@
+"""`score` and its result, `Scores`: one model's scores, with the baselines beside them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from unrolled._core import Scorer
+from unrolled._support.arguments import checked_choice
+from unrolled._support.hints import described
+from unrolled._support.optional import import_optional
+from unrolled.errors import InvalidArgumentError, NothingToCountError, UnrolledError
+from unrolled.importers.door import Door
+from unrolled.network.network import Network
+from unrolled.show import tables
+from unrolled.sources.resolution import resolve
+from unrolled.spectrum.catalogue import BASELINES, SCORES, Quantity
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["Scores", "format_score", "score"]
+
+Unit = Literal["nats", "bits"]
+
+DOOR = Door("score", {"inputs": "inputs"})
+
+
+@dataclass(frozen=True, repr=False)
+class Scores:
+    """The scores of a model. What `score` returns.
+
+    Only what lies on a path from an input to an output has a part in them, except for
+    `num_parameters`. What each score means, and how well it ranked architectures when that was
+    measured, is in `unrolled.spectrum.catalogue.SCORES` and in the table.
+
+    Attributes
+    ----------
+    name : str
+    saliency_entropy : float
+        In nats, or in bits; minus infinity if no path over a layer with weights leads from an
+        input to an output.
+    effective_macs, effective_units, effective_edges, effective_parameters : float
+    num_parameters, macs, activations, depth : int
+        The baselines.
+    unit : {"nats", "bits"}
+        Of the saliency entropy.
+
+    Examples
+    --------
+    >>> import unrolled
+    >>> unrolled.score(unrolled.models.nasbench_macro("01201201")).macs
+    46109184
+    """
+
+    name: str
+    saliency_entropy: float
+    effective_macs: float
+    effective_units: float
+    effective_edges: float
+    effective_parameters: float
+    num_parameters: int
+    macs: int
+    activations: int
+    depth: int
+    unit: Unit = "nats"
+
+    def to_dict(self) -> dict[str, str | int | float]:
+        """The name, all scores, and the unit of the saliency entropy."""
+        return {"name": self.name, **{key: getattr(self, key) for key in SCORES}, "unit": self.unit}
+
+    def to_pandas(self) -> pandas.Series[Any]:
+        """All scores as a series named after the model.
+
+        Raises
+        ------
+        MissingPackageError
+            pandas is not installed.
+        """
+        module = import_optional("pandas", "pandas")
+        values = {key: getattr(self, key) for key in SCORES}
+        series: pandas.Series[Any] = module.Series(values, name=self.name, dtype="float64")
+        return series
+
+    def table(self, *, width: int | None = None) -> str:
+        """A line a score: its value, what more of it means, and how well it ranked.
+
+        Parameters
+        ----------
+        width : int, optional
+            Columns to fill at most; by default those of the terminal.
+        """
+        columns = [
+            tables.Column("score", "left"),
+            tables.Column("value"),
+            tables.Column("more means", "left", folds=True),
+            tables.Column("measured", "left", folds=True),
+        ]
+        rows = [
+            [
+                one.label + (" (baseline)" if key in BASELINES else ""),
+                format_score(self, one) + (f" {self.unit}" if key == "saliency_entropy" else ""),
+                one.more_means,
+                one.measured,
+            ]
+            for key, one in SCORES.items()
+        ]
+        notes = ["Measured: Spearman's correlation with published accuracies; see evaluate()."]
+        return tables.render(f"Scores of {self.name}", columns, rows, width=width, notes=notes)
+
+    def __repr__(self) -> str:
+        return self.table()
+
+
+def format_score(scores: Scores, quantity: Quantity) -> str:
+    """A score as the text of a cell."""
+    value = getattr(scores, quantity.key)
+    if quantity.decimals:
+        return tables.bits(value, quantity.decimals)
+    return tables.integer(round(value))
+
+
+def score(model: Any, /, *, unit: Unit = "nats", inputs: Any = None) -> Scores:
+    """Score an architecture without data and without weights.
+
+    Weights are random, so that every element has some variance and shares some covariance with
+    other positions, and so have the derivatives of the outputs. From one sweep forwards and one
+    backwards follow: how many taps of a kernel see something of their own (effective MACs, edges
+    and parameters), how many units have how many such inputs (effective units), and how evenly
+    the expected saliency is spread over them (saliency entropy). No score is best everywhere: see
+    `evaluate`, and keep an eye on the baselines.
+
+    Parameters
+    ----------
+    model
+        A `Network` whose tensors have operations, or anything else that is or becomes one: the
+        name of a published model, a file, a model of ONNX, Keras, PyTorch or JAX.
+    unit : {"nats", "bits"}
+        Of the saliency entropy.
+    inputs
+        For models that have to be imported; see `analyze`.
+
+    Returns
+    -------
+    Scores
+
+    Raises
+    ------
+    InvalidArgumentError
+        Something that is no network: a graph of single numbers, or counts, has no layers.
+    InvalidNetworkError
+        A tensor between an input and an output whose operation is not known.
+    NothingToCountError
+        A network without an output.
+    UnrolledError
+        Whatever reading the model raises.
+
+    Examples
+    --------
+    >>> import unrolled
+    >>> scores = unrolled.score(unrolled.models.nasbench_macro("11111111"))
+    >>> round(scores.saliency_entropy, 6), round(scores.effective_units)
+    (15.227526, 5082330)
+    """
+    checked_choice("unit", unit, ("nats", "bits"))
+    network = resolve(model, inputs=inputs, operations=True, door=DOOR)
+    return score_network(network, unit)
+
+
+def score_network(network: Any, unit: Unit = "nats") -> Scores:
+    """The scores of a model that was resolved; see `score`."""
+    if not isinstance(network, Network):
+        raise InvalidArgumentError(
+            f"score() needs a network of layers, got {described(network)}, which has none"
+        )
+    if not network.outputs:
+        raise NothingToCountError(f"network '{network.name}' has no output; mark one with output()")
+    try:
+        [row] = Scorer(network._core).score(np.zeros((1, 0), bool))
+    except UnrolledError as error:
+        raise type(error)(f"network '{network.name}': {error}") from None
+    found = dict(zip(Scorer.columns, row.tolist(), strict=True))
+    entropy = found["saliency_entropy"] / (math.log(2) if unit == "bits" else 1.0)
+    return Scores(
+        name=network.name,
+        saliency_entropy=entropy,
+        effective_macs=found["effective_macs"],
+        effective_units=found["effective_units"],
+        effective_edges=found["effective_edges"],
+        effective_parameters=found["effective_parameters"],
+        num_parameters=network.num_parameters,
+        macs=round(found["macs"]),
+        activations=round(found["activations"]),
+        depth=round(found["depth"]),
+        unit=unit,
+    )
