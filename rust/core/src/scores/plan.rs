@@ -111,6 +111,8 @@ struct Planner<'a> {
     survey: Survey,
     /// Numbers of the links with data into every tensor.
     into: Vec<Vec<usize>>,
+    /// The source of the first link into every tensor.
+    origins: Vec<Option<TensorId>>,
     /// Whether a tensor is computed from an input.
     reached: Vec<bool>,
     /// Whether a softmax is taken of a tensor, apart from functions and sums in between.
@@ -127,7 +129,9 @@ impl<'a> Planner<'a> {
         let survey = Survey::new(network)?;
         let tensors = network.tensors().len();
         let mut into = vec![Vec::new(); tensors];
+        let mut origins = vec![None; tensors];
         for (number, link) in network.links().iter().enumerate() {
+            origins[link.target.0].get_or_insert(link.source);
             if link.role == LinkRole::Data {
                 into[link.target.0].push(number);
             }
@@ -158,6 +162,7 @@ impl<'a> Planner<'a> {
             own,
             survey,
             into,
+            origins,
             reached,
             is_score,
             node_of: vec![None; tensors],
@@ -302,6 +307,15 @@ impl<'a> Planner<'a> {
         Some(Rule::Matmul { terms, scale, is_score: self.is_score[id.0] })
     }
 
+    /// The parameter that a kernel is computed from; the first, if there are several.
+    fn root(&self, kernel: TensorId) -> TensorId {
+        let mut at = kernel;
+        while let Some(source) = self.origins[at.0] {
+            at = source;
+        }
+        at
+    }
+
     fn shape(&self, id: TensorId) -> &'a [u64] {
         &self.network.tensors()[id.0].shape
     }
@@ -334,7 +348,7 @@ impl<'a> Planner<'a> {
     fn operator(&mut self, number: usize, link: &Link, kind: OperationKind) -> Operator {
         if let Some(kernel) = &self.survey.kernels[number] {
             let kernels = self.kernel_of.len();
-            let known = self.kernel_of.entry(root(self.network, kernel.tensor).0);
+            let known = self.kernel_of.entry(self.root(kernel.tensor).0);
             let kernel_number = *known.or_insert(kernels);
             self.plan.kernels = self.kernel_of.len();
             let kernel = self.survey.kernels[number].as_ref();
@@ -464,17 +478,4 @@ impl<'a> Planner<'a> {
             is_table: kernel.is_table,
         }
     }
-}
-
-/// The parameter that a kernel is computed from, if it is one alone.
-fn root(network: &Network, kernel: TensorId) -> TensorId {
-    let mut at = kernel;
-    while network.tensors()[at.0].role == Role::Activation {
-        let mut links = network.links().iter().filter(|link| link.target == at);
-        match links.next() {
-            Some(link) => at = link.source,
-            None => break,
-        }
-    }
-    at
 }

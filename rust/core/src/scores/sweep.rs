@@ -289,11 +289,12 @@ impl Plan {
             Rule::Softmax { length } => {
                 for link in live {
                     let one = arriving(link).plain();
-                    // Logarithm of how much larger the mean square of a weight is than that of
-                    // equal ones; it is one if all weight is at one place.
-                    let spread = (one.variance - one.covariance).clamp(0.0, length.ln());
-                    let variance = spread.exp_m1() / (length * length);
+                    // The mean square of the weights of normal scores, which is e^t / n^2 for many
+                    // keys, with the mean square of their sum in the denominator.
+                    let apart = (one.variance - one.covariance).max(0.0);
                     let mean = 1.0 / length;
+                    let square = mean / (1.0 + (length - 1.0) * (-apart).exp());
+                    let variance = (square - mean * mean).max(0.0);
                     found = Signal { variance, covariance: 0.0, mean, kept: variance, exponent: 0 };
                 }
             }
