@@ -29,15 +29,24 @@ from unrolled.errors import (
     MissingPackageError,
     NoFixedPointError,
     NothingToCountError,
+    ResultFileError,
     SizeOverflowError,
     TheoryDomainError,
     UnknownModelError,
     UnknownNameError,
+    UnknownOperationError,
     UnrolledError,
     UnsupportedOperatorError,
 )
 from unrolled.graph import Graph
 from unrolled.network import Configuration, Layer, Link, Network, Provenance, Tensor
+from unrolled.propagation import (
+    InitializationReport,
+    Propagation,
+    Signal,
+    initialization_report,
+    propagate,
+)
 from unrolled.scores import Evaluation, Scores, evaluate, score
 from unrolled.show.layers import LayerSummary
 from unrolled.spectrum import Divergence, Level, Spectrum
@@ -63,6 +72,7 @@ __all__ = [
     "GraphCounts",
     "GraphFileError",
     "HeatCapacityPeak",
+    "InitializationReport",
     "InvalidArgumentError",
     "InvalidGraphError",
     "InvalidModelError",
@@ -80,9 +90,12 @@ __all__ = [
     "ParameterCounts",
     "Prior",
     "PriorLevel",
+    "Propagation",
     "Provenance",
     "Relation",
+    "ResultFileError",
     "Scores",
+    "Signal",
     "SizeOverflowError",
     "Spectrum",
     "TemperatureSweep",
@@ -90,6 +103,7 @@ __all__ = [
     "TheoryDomainError",
     "UnknownModelError",
     "UnknownNameError",
+    "UnknownOperationError",
     "UnrolledError",
     "UnsupportedOperatorError",
     "__version__",
@@ -104,14 +118,20 @@ __all__ = [
     "from_onnx",
     "from_torch",
     "importers",
+    "initialization_report",
     "models",
+    "propagate",
     "quantities",
     "score",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Functions of importers, whose rules are read when they are first used."""
+    """What is imported when it is first used: functions of importers, and the theory."""
+    if name == "theory":
+        from importlib import import_module
+
+        return import_module("unrolled.theory")
     if name in ("from_jax", "from_keras", "from_onnx", "from_torch"):
         from importlib import import_module
 

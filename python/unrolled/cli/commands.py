@@ -21,19 +21,25 @@ from unrolled._support import files
 from unrolled._support.hints import shortened
 from unrolled.analysis.analysis import Analysis, analyze
 from unrolled.analysis.comparison import Comparison, compare
-from unrolled.cli.options import model_options, model_options_of, resolve_name
+from unrolled.cli.options import (
+    model_options,
+    model_options_of,
+    resolve_name,
+    source_options,
+)
 from unrolled.cli.program import Program, progress_bar, say
 from unrolled.ensemble.ensemble import Ensemble
 from unrolled.ensemble.sweeps import peaks_table
 from unrolled.errors import InvalidArgumentError
 from unrolled.printable import printable
+from unrolled.propagation import Signal, initialization_report
 from unrolled.show import tables
+from unrolled.show.formats import json_value
 from unrolled.spectrum.catalogue import RANKED
 
 __all__ = ["main"]
 
 FRAMEWORKS = ["onnx", "keras", "torch", "jax"]
-LARGEST_JSON_INTEGER = 1 << 53
 MOST_TEMPERATURES = 10_000
 """A table of more would take minutes to draw, and memory in proportion."""
 
@@ -211,6 +217,84 @@ def show(analyses: Any, result: Analysis | Comparison, as_json: bool) -> None:
                 say(f"\n{printable(analysis.name)}: {analysis.provenance}")
 
 
+@main.command("init")
+@click.argument("name", metavar="MODEL")
+@click.option(
+    "--init",
+    "weights",
+    default="he",
+    show_default=True,
+    metavar="SCHEME",
+    help="Weights: he, lecun, glorot, torch, orthogonal, or a number s for s / fan-in.",
+)
+@click.option("--biases", type=float, metavar="V", help="Variance of a bias. [default: 0]")
+@click.option(
+    "--correlation",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Of two samples at the input.",
+)
+@click.option(
+    "--batch-norm",
+    type=click.Choice(["batch", "stored"]),
+    default="batch",
+    show_default=True,
+    help="Normalise by the samples, as in training, or by the stored statistics.",
+)
+@source_options
+@json_option
+@click.option("--plot", metavar="FILE", help="Draw signal and gradients into an image.")
+def init_command(
+    name: str,
+    weights: str,
+    biases: float | None,
+    correlation: float,
+    batch_norm: Any,
+    as_json: bool,
+    plot: str | None,
+    **options: Any,
+) -> None:
+    """Say where signal or gradient of MODEL explodes or vanishes before it is trained.
+
+    MODEL is the name of a published model or a file with a model, as for analyze.
+
+    Example: unrolled init model.onnx --init torch
+    """
+    chosen = model_options_of(options)
+    chosen.check([name])
+    check_figure(plot)
+    model = resolve_name(name, chosen, operations=True)
+    try:
+        scheme: Any = float(weights)
+    except ValueError:
+        scheme = weights
+    report = initialization_report(
+        model,
+        scheme,
+        biases=biases,
+        input=Signal(correlation=correlation),
+        batch_norm=batch_norm,
+    )
+    if plot is not None:
+        from unrolled.show.plot import save
+
+        save(report.plot()[0], plot)
+    if as_json:
+        say(json.dumps([_json_values(report.to_dict())], indent=2, allow_nan=False))
+    else:
+        say(report.table())
+
+
+def _json_values(value: Any) -> Any:
+    """Nested lists and mappings whose numbers JSON can have; see `json_value`."""
+    if isinstance(value, dict):
+        return {key: _json_values(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_json_values(one) for one in value]
+    return json_value(value)
+
+
 @main.command("operators")
 @click.argument("framework", type=click.Choice(FRAMEWORKS))
 def operators_command(framework: str) -> None:
@@ -383,12 +467,3 @@ def json_text(objects: list[dict[str, Any]]) -> str:
     """JSON in printable ASCII, whatever the strings hold."""
     text = json.dumps(objects, indent=2, allow_nan=False)
     return text.replace("\x7f", "\\u007f")  # The one control character that JSON leaves as it is.
-
-
-def json_value(value: str | int | float | None) -> str | int | float | None:
-    """Integers that a double cannot hold become strings; what is not finite becomes null."""
-    if isinstance(value, int) and abs(value) > LARGEST_JSON_INTEGER:
-        return tables.decimal_digits(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from functools import wraps
+from functools import partial, wraps
 from operator import index
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias
 
@@ -37,13 +37,17 @@ def resizable(model: Callable[Arguments, Network]) -> Callable[Arguments, Networ
         net = model(*args, **options)
         kept_args, kept = deepcopy((args, options))
 
-        def recipe(size: ImageSize) -> Network:
-            return model(*kept_args, **{**kept, "size": size})  # type: ignore[arg-type]
-
-        net.set_recipe(recipe)
+        net.set_recipe(partial(_build_again, build, kept_args, kept))
         return net
 
     return build
+
+
+def _build_again(
+    build: Callable[..., Network], args: Any, options: dict[str, Any], size: ImageSize
+) -> Network:
+    """The recipe of a model; of the function by its public name, so that it can be pickled."""
+    return build(*args, **{**options, "size": size})
 
 
 def image(net: Network, channels: int, size: ImageSize) -> Tensor:

@@ -15,6 +15,7 @@ from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, NothingToCountError, UnrolledError
 from unrolled.importers.door import Door
 from unrolled.network.network import Network
+from unrolled.propagation.functions import pieces_of
 from unrolled.show import tables
 from unrolled.sources.resolution import resolve
 from unrolled.spectrum.catalogue import BASELINES, SCORES, Quantity
@@ -179,7 +180,8 @@ def score_network(network: Any, unit: Unit = "nats") -> Scores:
     if not network.outputs:
         raise NothingToCountError(f"network '{network.name}' has no output; mark one with output()")
     try:
-        [row] = Scorer(network._core).score(np.zeros((1, 0), bool))
+        scorer = Scorer(network._core, pieces_of(network.functions))
+        [row] = scorer.score(np.zeros((1, 0), bool))
     except UnrolledError as error:
         raise type(error)(f"network '{network.name}': {error}") from None
     found = dict(zip(Scorer.columns, row.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""A `Comparison` as a data frame, and as CSV, Markdown and LaTeX.
+"""A `Comparison` as a data frame, and as CSV, Markdown and LaTeX; single values as JSON has them.
 
 Names are made printable in the three texts, and then what each format takes for a command is taken
 from it: formulas from spreadsheets, marks and macros from the others.
@@ -7,6 +7,7 @@ from it: formulas from spreadsheets, marks and macros from the others.
 from __future__ import annotations
 
 import csv
+import math
 import os
 from io import StringIO
 from typing import TYPE_CHECKING
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     import pandas
 
 
-__all__ = ["to_csv", "to_latex", "to_markdown", "to_pandas", "write_if_asked"]
+__all__ = ["json_value", "to_csv", "to_latex", "to_markdown", "to_pandas", "write_if_asked"]
 
+LARGEST_JSON_INTEGER = 1 << 53
 MARKDOWN_SPECIAL = str.maketrans({one: f"\\{one}" for one in "\\`*_{}[]<>#|~$&"})
 LATEX_SPECIAL = str.maketrans(
     {one: f"\\{one}" for one in "&%$#_{}"}
@@ -136,3 +138,12 @@ def _latex_number(text: str) -> str:
     if text == tables.MISSING:
         return "--"
     return text.replace(",", r"\,").replace("-inf", r"$-\infty$")
+
+
+def json_value(value: str | int | float | None) -> str | int | float | None:
+    """Integers that a double cannot hold become strings; what is not finite becomes null."""
+    if isinstance(value, int) and abs(value) > LARGEST_JSON_INTEGER:
+        return tables.decimal_digits(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,7 +1,7 @@
 //! Explicit graphs: building them, counting in log space and counting exactly, on one thread.
 //!
-//! Benchmarks are named `<family>/<edges>/<what>`. Exact counts and those in log space must agree on
-//! the total. Rates are in edges.
+//! Benchmarks are named `<family>/<edges>/<what>`. Exact counts and those in log space must agree
+//! on the total. Rates are in edges.
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -95,7 +95,8 @@ fn random_local(edges: usize) -> Edges {
     edges
 }
 
-/// 81 square layers: every node leads to 3 × 3 neighbours in the next layer, and skips over it once.
+/// 81 square layers: every node leads to 3 × 3 neighbours in the next layer, and skips over it
+/// once.
 fn grid(edges: usize) -> Edges {
     let side = (edges / 800).isqrt();
     let layer = side * side;

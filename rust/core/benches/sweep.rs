@@ -1,8 +1,9 @@
 //! Counting a tower of residual convolutions, exactly and in log space.
 //!
-//! Benchmarks are named `tower/<case>/<number>`; both kinds of numbers must agree on the total number of
-//! contexts. Cases differ only in the size of kernels. Sliding a window costs the same at any size; but
-//! with a larger kernel counts are longer, and there are more taps, each with a count of its own.
+//! Benchmarks are named `tower/<case>/<number>`; both kinds of numbers must agree on the total
+//! number of contexts. Cases differ only in the size of kernels. Sliding a window costs the same at
+//! any size; but with a larger kernel counts are longer, and there are more taps, each with a count
+//! of its own.
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -16,7 +17,8 @@ const CHANNELS: u64 = 64;
 const SIDE: u64 = 56;
 const BLOCKS: usize = 16;
 
-/// Adds a convolution with a bias and a kernel of odd size; gives its output, which has the shape of `x`.
+/// Adds a convolution with a bias and a kernel of odd size; gives its output, which has the shape
+/// of `x`.
 fn convolution(network: &mut Network, x: TensorId, name: &str, kernel: u64) -> Result<TensorId> {
     let image = [CHANNELS, SIDE, SIDE];
     let parameter = Role::Parameter { trainable: true };

@@ -1,7 +1,8 @@
-//! Boltzmann sums: the partition function of a spectrum, and the mean and the variance of its energy.
+//! Boltzmann sums: the partition function of a spectrum, and the mean and the variance of its
+//! energy.
 //!
-//! All temperatures are done in one reading of the levels. What energies and weights mean is up to the
-//! caller.
+//! All temperatures are done in one reading of the levels. What energies and weights mean is up to
+//! the caller.
 
 use crate::error::{Error, Result};
 use crate::machine::monitor::Monitor;
@@ -74,8 +75,8 @@ struct TemperatureSweep<'a> {
     monitor: &'a Monitor<'a>,
 }
 
-/// The sums over some levels. Their total weight is `exp(top) * (1 + rest)`: the largest term and all
-/// others.
+/// The sums over some levels. Their total weight is `exp(top) * (1 + rest)`: the largest term and
+/// all others.
 #[derive(Clone, Copy)]
 struct Partial {
     top: f64,
@@ -83,8 +84,8 @@ struct Partial {
     mean: f64,
     /// Weighted squares of the distances from the mean, in units of `exp(top)`.
     squares: f64,
-    /// By how much the total exceeds the sum of all weights at infinite temperature, in units of `exp(top)`.
-    /// For hot ensembles only, all of whose blocks have the same `top`.
+    /// By how much the total exceeds the sum of all weights at infinite temperature, in units of
+    /// `exp(top)`. For hot ensembles only, all of whose blocks have the same `top`.
     excess: f64,
 }
 
@@ -172,7 +173,8 @@ impl Block {
         let n = energies.len();
         self.energies[..n].copy_from_slice(energies);
         self.log_weights[..n].copy_from_slice(log_weights);
-        // The block is filled up with an energy that occurs, so that ranges of energies stay as they are.
+        // The block is filled up with an energy that occurs, so that ranges of energies stay as
+        // they are.
         self.energies[n..].fill(energies[0]);
         self.log_weights[n..].fill(f64::NEG_INFINITY);
         self.weights = self.log_weights;
@@ -285,8 +287,9 @@ const fn series<const N: usize>() -> [f64; N] {
     coefficients
 }
 
-/// Replaces the terms, none of which may exceed `top`, by `exp(term - top)`; by 0 where the difference is
-/// below -708. There are two loops, each of which needs no more numbers at once than there are registers.
+/// Replaces the terms, none of which may exceed `top`, by `exp(term - top)`; by 0 where the
+/// difference is below -708. There are two loops, each of which needs no more numbers at once than
+/// there are registers.
 #[inline(always)]
 fn exponentials(terms: &mut [f64; BLOCK], top: f64, powers: &mut [f64; BLOCK]) {
     // Adding this number rounds to an integer, which then stands in the low bits.

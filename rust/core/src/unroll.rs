@@ -21,8 +21,8 @@ pub struct Unrolled {
     pub order: NodeOrder,
     /// The elements of outputs, inputs and parameters.
     pub roles: Roles,
-    /// The tensors in the order in which their elements are numbered, each with the number of its first
-    /// element. The elements of a tensor follow in row-major order.
+    /// The tensors in the order in which their elements are numbered, each with the number of its
+    /// first element. The elements of a tensor follow in row-major order.
     pub tensors: Vec<(TensorId, u64)>,
 }
 
@@ -30,11 +30,13 @@ pub struct Unrolled {
 /// every time an element is computed from another. Every element of a parameter is a parameter of
 /// its own.
 ///
-/// Time and memory grow with the number of edges, so that this is for small networks. `limit` is the most
-/// bytes that the graph may take; by default most of what is free.
+/// Time and memory grow with the number of edges, so that this is for small networks. `limit` is
+/// the most bytes that the graph may take; by default most of what is free.
 ///
 /// ```
-/// use unrolled_core::{AxisRelation, Graph, GraphCountOptions, Lists, Monitor, Network, Role, unroll};
+/// use unrolled_core::{
+///     AxisRelation, Graph, GraphCountOptions, Lists, Monitor, Network, Role, unroll,
+/// };
 /// let mut network = Network::new();
 /// let w = network.add("w", &[3], Role::Parameter { trainable: true })?;
 /// let y = network.add("y", &[], Role::Activation)?;

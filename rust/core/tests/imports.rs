@@ -1,8 +1,8 @@
 //! The direction of imports: no circle between module files, and rooms that know only those below.
 //!
-//! Read from the source as text: every path that begins with `crate::` leads from the file it stands
-//! in to the deepest module file that it names, and so does every `use` of a child module. Unit
-//! tests and comments do not count.
+//! Read from the source as text: every path that begins with `crate::` leads from the file it
+//! stands in to the deepest module file that it names, and so does every `use` of a child module.
+//! Unit tests and comments do not count.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may panic")]
 
 use std::collections::{BTreeMap, BTreeSet};

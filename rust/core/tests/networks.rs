@@ -73,7 +73,8 @@ proptest! {
     }
 }
 
-/// The lengths of all paths from every element of every tensor to an output, and how many paths have each.
+/// The lengths of all paths from every element of every tensor to an output, and how many paths
+/// have each.
 fn lengths_by_elements(network: &Network) -> Vec<Vec<HashMap<u64, BigUint>>> {
     let mut found: Vec<Vec<HashMap<u64, BigUint>>> = network
         .tensors()

@@ -12,9 +12,9 @@ use crate::error::CoreError;
 /// A long call looks for Ctrl-C and reports progress after so much time.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Runs `work` without the interpreter lock. Ctrl-C stops it. If there is a function `progress`, it is
-/// called with the steps done and the steps in all now and then. An exception that either raises is
-/// raised again when the work has stopped.
+/// Runs `work` without the interpreter lock. Ctrl-C stops it. If there is a function `progress`, it
+/// is called with the steps done and the steps in all now and then. An exception that either raises
+/// is raised again when the work has stopped.
 pub(crate) fn enter<T: Send>(
     py: Python<'_>,
     progress: Option<Py<PyAny>>,

@@ -20,7 +20,8 @@ MOST_WORK = 1 << 28
 MOST_BYTES = 1 << 29
 """Of constants that are held at once, and of lists of positions in the network."""
 
-BYTES_OF_POSITION = 8
+BYTES_OF_POSITION = 24
+"""Of a listed position: in NumPy, in the relation, and in the network."""
 
 
 class Budget:

@@ -1,4 +1,5 @@
-//! Edges with any identifiers either are refused or become a graph, of which all counts are asked for.
+//! Edges with any identifiers either are refused or become a graph, of which all counts are asked
+//! for.
 #![no_main]
 
 use arbitrary::Arbitrary;

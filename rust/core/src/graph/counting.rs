@@ -1,7 +1,7 @@
 //! How a graph is counted: which sweeps are made, with which widths, within which memory.
 //!
-//! Paths towards outputs are counted in the graph's lists, paths from inputs in the same lists turned
-//! round. A graph whose counts are small is counted in log space, where they are exact then.
+//! Paths towards outputs are counted in the graph's lists, paths from inputs in the same lists
+//! turned round. A graph whose counts are small is counted in log space, where they are exact then.
 
 use std::sync::Arc;
 
@@ -198,8 +198,8 @@ impl Graph<'_> {
         Ok(Some(self.places(self.kept_nodes(options.towards, monitor)?.iter(), flipped)))
     }
 
-    /// The nodes whose counts are kept where not all are: parameters, or outputs if paths are counted from
-    /// the inputs.
+    /// The nodes whose counts are kept where not all are: parameters, or outputs if paths are
+    /// counted from the inputs.
     fn kept_nodes(&self, towards: Towards, monitor: &Monitor<'_>) -> Result<NodeSet> {
         if towards == Towards::Inputs {
             return Ok(self.frame().outputs.clone());

@@ -65,7 +65,8 @@ impl SideCounts {
         }
     }
 
-    /// The nearest `mantissa * 2^exponent` to a count, with the mantissa in [1, 2); zeros for no path.
+    /// The nearest `mantissa * 2^exponent` to a count, with the mantissa in [1, 2); zeros for no
+    /// path.
     fn nearest(&self, place: usize) -> (f64, i64) {
         match &self.numbers {
             Representation::Scaled(scaled) => {
@@ -112,8 +113,8 @@ pub(crate) struct Side {
 
 /// The counts of all nodes of a graph, from [`Graph::count`](crate::Graph::count).
 ///
-/// Where paths were counted through every node, the count of a node is the product of two: of the paths
-/// that lead to it, and of those that lead on.
+/// Where paths were counted through every node, the count of a node is the product of two: of the
+/// paths that lead to it, and of those that lead on.
 #[derive(Debug)]
 pub struct GraphCounts {
     pub(crate) frame: Arc<Frame>,
@@ -177,8 +178,8 @@ impl GraphCounts {
         Ok(Value { mantissa, exponent, exact: None })
     }
 
-    /// The base-2 logarithms of the counts of all nodes: minus infinity for a node without a path, not a
-    /// number for a count that was not kept. `threads` may be 0 for one a core.
+    /// The base-2 logarithms of the counts of all nodes: minus infinity for a node without a path,
+    /// not a number for a count that was not kept. `threads` may be 0 for one a core.
     ///
     /// # Errors
     /// [`Error::Interrupted`].
@@ -217,7 +218,8 @@ impl GraphCounts {
         self.kept.as_ref().is_none_or(|kept| kept.contains(node))
     }
 
-    /// The nearest `mantissa * 2^exponent` to a count, with the mantissa in [1, 2); zeros for no path.
+    /// The nearest `mantissa * 2^exponent` to a count, with the mantissa in [1, 2); zeros for no
+    /// path.
     pub(crate) fn nearest(&self, node: usize) -> (f64, i64) {
         let nearest = |side: &Side| side.counts.nearest(self.place(side, node));
         match &self.sides[..] {

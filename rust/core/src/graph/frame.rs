@@ -19,7 +19,8 @@ use crate::machine::team::Team;
 
 /// An immutable directed acyclic multigraph with outputs, inputs and parameters.
 ///
-/// A path from a parameter to an output is a context of the parameter (see the crate's documentation).
+/// A path from a parameter to an output is a context of the parameter (see the crate's
+/// documentation).
 ///
 /// ```
 /// use unrolled_core::{Csr, Graph, GraphCountOptions, Lists, Monitor, NodeOrder, Roles};
@@ -89,9 +90,9 @@ impl<'a> Graph<'a> {
                 node_set(ids, nodes, "parameter")?;
             }
             ParameterNodes::Labels(labels) if labels.len() != nodes => {
-                let given = labels.len();
+                let count = labels.len();
                 return Err(Error::InvalidGraph {
-                    reason: format!("{given} parameter labels for {nodes} nodes; give one a node"),
+                    reason: format!("{count} parameter labels for {nodes} nodes; give one a node"),
                 });
             }
             ParameterNodes::Labels(_) => {}
@@ -128,8 +129,8 @@ impl<'a> Graph<'a> {
         Ok(Self { lists, frame: Arc::new(frame) })
     }
 
-    /// The graph of lists that were checked before, by the [`Graph::new`] that gave this frame. If the
-    /// lists were changed since, counting ends with an error.
+    /// The graph of lists that were checked before, by the [`Graph::new`] that gave this frame. If
+    /// the lists were changed since, counting ends with an error.
     ///
     /// # Errors
     /// [`Error::InvalidGraph`] if the lists have another number of nodes.
@@ -162,8 +163,8 @@ impl<'a> Graph<'a> {
         self.frame.outputs.iter().map(|node| node as u32).collect()
     }
 
-    /// The inputs, in rising order: those of the roles, or else the nodes without a predecessor that are no
-    /// parameters.
+    /// The inputs, in rising order: those of the roles, or else the nodes without a predecessor
+    /// that are no parameters.
     ///
     /// # Errors
     /// [`Error::Interrupted`], and [`Error::GraphFile`] if a file cannot be read.
@@ -220,7 +221,8 @@ impl<'a> Graph<'a> {
         }
         let sources =
             with_source!(&self.lists, source => without_predecessor(&mut source, monitor))?;
-        // The graph's own lists tell its sources by their own numbers, even if other lists are swept.
+        // The graph's own lists tell its sources by their own numbers, even if other lists are
+        // swept.
         let rank = if self.frame.renumbered.is_some() { None } else { self.frame.rank.as_deref() };
         Ok(self.frame.sources.get_or_init(|| nodes_at(sources, rank)))
     }

@@ -1,10 +1,10 @@
 //! Explicit graphs: a node for every scalar, successor lists, and a count for every node.
 //!
-//! A [`frame`] is a graph that was checked. [`lists`] holds successor lists and reads them from files,
-//! [`building`] makes them from edges, [`mod@survey`] finds out what is worth knowing before anything is
-//! counted. [`counting`] decides how a graph is counted, by a [`mod@sweep`] from its last node to its first,
-//! in [`log`] space or [`exact`]ly; [`counts`] and their [`spectrum`] are the result. Networks of
-//! tensors, which are counted without being unrolled, are in `network/`.
+//! A [`frame`] is a graph that was checked. [`lists`] holds successor lists and reads them from
+//! files, [`building`] makes them from edges, [`mod@survey`] finds out what is worth knowing before
+//! anything is counted. [`counting`] decides how a graph is counted, by a [`mod@sweep`] from its
+//! last node to its first, in [`log`] space or [`exact`]ly; [`counts`] and their [`spectrum`] are
+//! the result. Networks of tensors, which are counted without being unrolled, are in `network/`.
 
 pub(crate) mod building;
 pub(crate) mod counting;

@@ -43,6 +43,7 @@ pub enum Towards {
 pub enum Kinds {
     /// All nodes.
     All,
-    /// Parameters only. Then the memory of exact counts follows the width of the graph and not its length.
+    /// Parameters only. Then the memory of exact counts follows the width of the graph and not its
+    /// length.
     Parameters,
 }

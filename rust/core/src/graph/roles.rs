@@ -30,8 +30,8 @@ pub enum ParameterNodes {
     Sources,
     /// Each of these nodes is a parameter of its own.
     Nodes(Vec<u32>),
-    /// Every node has a label. A negative label means no parameter; nodes with the same label are one tied
-    /// parameter, whose counts add up.
+    /// Every node has a label. A negative label means no parameter; nodes with the same label are
+    /// one tied parameter, whose counts add up.
     Labels(Vec<i64>),
 }
 
@@ -40,8 +40,8 @@ pub enum ParameterNodes {
 pub(crate) struct Parameters {
     /// The nodes that are parameters, rising.
     pub(crate) nodes: Vec<u32>,
-    /// For each of `nodes` the place of its label in `labels`; `None` if every node is a parameter of its
-    /// own, with its number as label.
+    /// For each of `nodes` the place of its label in `labels`; `None` if every node is a parameter
+    /// of its own, with its number as label.
     pub(crate) groups: Option<Vec<u32>>,
     /// The distinct labels, rising.
     pub(crate) labels: Vec<i64>,

@@ -1,4 +1,5 @@
-//! The counts of the parameters of a graph: their sum, and the distinct ones with how often they occur.
+//! The counts of the parameters of a graph: their sum, and the distinct ones with how often they
+//! occur.
 
 use std::cmp::Ordering;
 
@@ -53,8 +54,8 @@ struct Entries {
 }
 
 impl GraphCounts {
-    /// The distinct counts of the parameters of `graph`, which must be the graph that was counted; if
-    /// paths were counted from the inputs, the distinct counts of its outputs.
+    /// The distinct counts of the parameters of `graph`, which must be the graph that was counted;
+    /// if paths were counted from the inputs, the distinct counts of its outputs.
     ///
     /// ```
     /// use unrolled_core::{Graph, GraphCountOptions, Lists, Monitor, Roles, from_edges};
@@ -121,8 +122,8 @@ impl GraphCounts {
         Ok(spectrum)
     }
 
-    /// The integer of a level of a spectrum of these counts; `None` in log space, or if there is no such
-    /// level.
+    /// The integer of a level of a spectrum of these counts; `None` in log space, or if there is no
+    /// such level.
     #[must_use]
     pub fn level(&self, spectrum: &GraphSpectrum, level: usize) -> Option<BigUint> {
         match &spectrum.integers {
@@ -132,10 +133,12 @@ impl GraphCounts {
         }
     }
 
-    /// The count of the parameter with a label; the label of an untied parameter is the number of its node.
+    /// The count of the parameter with a label; the label of an untied parameter is the number of
+    /// its node.
     ///
     /// # Errors
-    /// [`Error::InvalidGraph`] if there is no such parameter, and the errors of [`GraphCounts::value`].
+    /// [`Error::InvalidGraph`] if there is no such parameter, and the errors of
+    /// [`GraphCounts::value`].
     pub fn group(&self, graph: &Graph<'_>, label: i64, monitor: &Monitor<'_>) -> Result<Value> {
         let parameters = graph.parameters(monitor)?;
         let Some(place) = parameters.place(label) else {
@@ -145,8 +148,11 @@ impl GraphCounts {
         let nodes = match &parameters.groups {
             None => vec![parameters.nodes[place]],
             Some(groups) => {
-                let mine = groups.iter().zip(&parameters.nodes);
-                mine.filter(|(group, _)| **group as usize == place).map(|(_, &node)| node).collect()
+                let pairs = groups.iter().zip(&parameters.nodes);
+                pairs
+                    .filter(|(group, _)| **group as usize == place)
+                    .map(|(_, &node)| node)
+                    .collect()
             }
         };
         let values = nodes.iter().map(|&node| self.value(node as usize));

@@ -1,7 +1,7 @@
 //! Sweeps over a graph, from its last node to its first.
 //!
-//! [`drive`] cuts the nodes into pieces and hands them to a [`Sweep`], which does the counting. There are
-//! sweeps in `exact/` and `log/`.
+//! [`drive`] cuts the nodes into pieces and hands them to a [`Sweep`], which does the counting.
+//! There are sweeps in `exact/` and `log/`.
 
 use std::ops::Range;
 
@@ -29,8 +29,8 @@ pub(crate) trait Sweep<I: Index> {
         monitor: &Monitor<'_>,
     ) -> Result<()>;
 
-    /// Counts the nodes of `range`, none of which reads another. The counts must not depend on the number
-    /// of threads.
+    /// Counts the nodes of `range`, none of which reads another. The counts must not depend on the
+    /// number of threads.
     fn wide(
         &mut self,
         lists: &ListSection<'_, I>,

@@ -1,5 +1,5 @@
-//! What a machine gives to a count: threads ([`team`]), memory ([`memory`], [`reserve`]), and a way to
-//! report progress and to stop ([`monitor`]). Nothing here knows what is counted.
+//! What a machine gives to a count: threads ([`team`]), memory ([`memory`], [`reserve`]), and a way
+//! to report progress and to stop ([`monitor`]). Nothing here knows what is counted.
 
 pub(crate) mod memory;
 pub(crate) mod monitor;

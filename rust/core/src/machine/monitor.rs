@@ -1,7 +1,7 @@
 //! Progress and cancellation.
 //!
-//! A count tells the [`Monitor`] how far it has come, and learns from it whether to stop. How often a
-//! caller wants to hear of it, and in what form, is up to the caller's [`Hook`].
+//! A count tells the [`Monitor`] how far it has come, and learns from it whether to stop. How often
+//! a caller wants to hear of it, and in what form, is up to the caller's [`Hook`].
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -14,8 +14,8 @@ const PATIENCE: u64 = 1 << 22;
 /// If there are several stages, each is reported in so many steps.
 const STEPS: u64 = 1 << 16;
 
-/// A function that is called now and then with the steps that are done and the steps in all. To stop the
-/// count, it breaks.
+/// A function that is called now and then with the steps that are done and the steps in all. To
+/// stop the count, it breaks.
 pub type Hook<'a> = dyn Fn(u64, u64) -> ControlFlow<()> + 'a;
 
 /// Carries a [`Hook`] through a count.
@@ -99,7 +99,8 @@ impl<'a> Monitor<'a> {
         self.breathe(steps)
     }
 
-    /// Notes that the last step of a stage is done; some before it may have been found to be unnecessary.
+    /// Notes that the last step of a stage is done; some before it may have been found to be
+    /// unnecessary.
     pub(crate) fn finish(&self) -> Result<()> {
         self.steps.set(self.total.get());
         self.call()
@@ -123,7 +124,8 @@ impl<'a> Monitor<'a> {
     fn call(&self) -> Result<()> {
         let (mut done, mut total) = (self.steps.get(), self.total.get());
         if self.stages.get() > 1 {
-            // Steps of different stages are of different sizes; only the part that is done can be compared.
+            // Steps of different stages are of different sizes; only the part that is done can be
+            // compared.
             let part = done as f64 / total.max(1) as f64;
             done = (STEPS as f64 * (self.begun.get().max(1) as f64 - 1.0 + part.min(1.0))) as u64;
             total = STEPS * self.stages.get();

@@ -12,14 +12,16 @@ use crate::machine::monitor::Monitor;
 
 /// A piece of work that is shared out has at least about so many edges.
 const PIECE: usize = 1 << 13;
-/// The most pieces in the share of a thread. Other threads take what a slow thread leaves of its share.
+/// The most pieces in the share of a thread. Other threads take what a slow thread leaves of its
+/// share.
 const SHARE: usize = 4;
-/// How often this thread looks whether its helpers are done, before it sleeps until they are. Between the
-/// layers of a graph, falling asleep and waking up would take longer than the helpers do.
+/// How often this thread looks whether its helpers are done, before it sleeps until they are.
+/// Between the layers of a graph, falling asleep and waking up would take longer than the helpers
+/// do.
 const PATIENCE: usize = 1000;
 
-/// This thread and its helpers. Helpers are started when they are first needed, and end with the team. So
-/// none outlives a call of the crate, and a process may fork between calls.
+/// This thread and its helpers. Helpers are started when they are first needed, and end with the
+/// team. So none outlives a call of the crate, and a process may fork between calls.
 pub(crate) struct Team {
     threads: usize,
     pool: OnceCell<Option<ThreadPool>>,
@@ -35,8 +37,8 @@ impl Team {
         Self { threads, pool: OnceCell::new() }
     }
 
-    /// Into how many pieces a block is cut of which so many edges are read; a single piece is for this thread
-    /// alone.
+    /// Into how many pieces a block is cut of which so many edges are read; a single piece is for
+    /// this thread alone.
     pub(crate) fn pieces(&self, edges: impl Fn() -> usize) -> usize {
         if self.threads == 1 {
             return 1;
@@ -48,9 +50,10 @@ impl Team {
         }
     }
 
-    /// Does `work` on all `items`, in no particular order. Every thread begins with its own share of them,
-    /// since what it wrote there the last time may still be in its cache. Between its own items, this
-    /// thread reports `cost(item)` of work to the monitor. The first error ends the work of all.
+    /// Does `work` on all `items`, in no particular order. Every thread begins with its own share
+    /// of them, since what it wrote there the last time may still be in its cache. Between its own
+    /// items, this thread reports `cost(item)` of work to the monitor. The first error ends the
+    /// work of all.
     pub(crate) fn each<T: Send>(
         &self,
         items: impl ExactSizeIterator<Item = T>,
@@ -137,8 +140,8 @@ impl<T> Queue<T> {
         self.items.get_mut(item?)?.take()
     }
 
-    /// Ends the work of all threads. The first error is kept, unless there is an interruption, which is what
-    /// the caller asked for.
+    /// Ends the work of all threads. The first error is kept, unless there is an interruption,
+    /// which is what the caller asked for.
     fn stop(&mut self, error: Error) {
         if self.result.is_ok() || error == Error::Interrupted {
             self.result = Err(error);

@@ -5,8 +5,8 @@ use crate::network::relation::{AxisRelation, Relation};
 use crate::network::tensors::{Network, TensorId};
 use crate::number::{Exact, Number};
 
-/// The bytes that all activations together would take if every element were stored. This is more than any
-/// exact count of the network takes at once.
+/// The bytes that all activations together would take if every element were stored. This is more
+/// than any exact count of the network takes at once.
 pub(crate) fn most_bytes(network: &Network, order: &[TensorId], incoming: &Incoming<'_>) -> u64 {
     // A count of a tensor has at most so many bits; 0 where nothing leads to an output.
     let mut bits = vec![0u64; network.tensors().len()];

@@ -1,10 +1,11 @@
-//! Count tensors: the counts of all elements of one tensor, run-length encoded along every axis, with
-//! digits in planes.
+//! Count tensors: the counts of all elements of one tensor, run-length encoded along every axis,
+//! with digits in planes.
 
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::error::{Error, Result};
 use crate::machine::reserve::Buffer;
 use crate::network::maps::runs::Runs;
 use crate::number::{Number, Value};
@@ -75,6 +76,15 @@ impl<N: Number> CountTensor<N> {
         }
     }
 
+    /// The buffer, to be written.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if a clone uses the buffer, too.
+    pub(crate) fn buffer_mut(&mut self) -> Result<&mut Buffer<N::Lane>> {
+        let shared = || Error::Internal("a result is shared before it is written".into());
+        Arc::get_mut(&mut self.buffer).ok_or_else(shared)
+    }
+
     /// How many cells there are along the lane axis.
     pub(crate) fn lanes(&self) -> usize {
         self.axes.get(self.lane_axis).map_or(1, Runs::len)
@@ -101,8 +111,8 @@ impl<N: Number> CountTensor<N> {
         &self.buffer.lanes[from..from + self.planes * self.width()]
     }
 
-    /// The digits of cell `index`, the lowest first. Cells are numbered in row-major order over the runs of
-    /// all axes.
+    /// The digits of cell `index`, the lowest first. Cells are numbered in row-major order over the
+    /// runs of all axes.
     pub(crate) fn digits(&self, index: usize) -> impl DoubleEndedIterator<Item = N::Lane> {
         let lanes = self.lanes();
         let (row, lane) = (index / lanes, index % lanes);
@@ -135,7 +145,8 @@ impl<N: Number> CountTensor<N> {
         low == self.low && planes <= room && Arc::strong_count(&self.buffer) == 1
     }
 
-    /// Drops planes that hold only zeros, and those that are lost in rounding; measures the largest count.
+    /// Drops planes that hold only zeros, and those that are lost in rounding; measures the largest
+    /// count.
     pub(crate) fn trim(&mut self) {
         let (rows, lanes) = (self.rows(), self.width());
         let largest = |tensor: &Self, plane: usize| {

@@ -1,4 +1,5 @@
-//! The result of counting a network: the counts of every parameter, and the spectrum of distinct counts.
+//! The result of counting a network: the counts of every parameter, and the spectrum of distinct
+//! counts.
 
 use std::sync::Arc;
 
@@ -30,7 +31,8 @@ pub struct ParameterCounts {
     pub level_index: Vec<u32>,
     /// The distinct counts, rising; a count of zero is a level of its own.
     pub levels: Vec<Level>,
-    /// How many elements have a context, counted once for every place in which the parameter is used.
+    /// How many elements have a context, counted once for every place in which the parameter is
+    /// used.
     pub weight_nodes: u64,
 }
 
@@ -149,15 +151,15 @@ impl Counts {
     /// ```
     #[must_use]
     pub fn spectrum(&self) -> Vec<SpectrumLevel> {
-        let mut found: Vec<(TensorId, &Level)> = self
+        let mut owned: Vec<(TensorId, &Level)> = self
             .parameters
             .iter()
             .flat_map(|parameter| parameter.levels.iter().map(|level| (parameter.tensor, level)))
             .filter(|(_, level)| !level.value.is_zero())
             .collect();
-        found.sort_by(|(a, x), (b, y)| x.value.compare(&y.value).then(a.cmp(b)));
+        owned.sort_by(|(a, x), (b, y)| x.value.compare(&y.value).then(a.cmp(b)));
         let mut spectrum: Vec<SpectrumLevel> = Vec::new();
-        for (owner, level) in found {
+        for (owner, level) in owned {
             match spectrum.last_mut() {
                 Some(last) if last.level.value.compare(&level.value).is_eq() => {
                     last.level.degeneracy += level.degeneracy;

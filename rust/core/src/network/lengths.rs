@@ -1,7 +1,7 @@
 //! Lengths of contexts: how many links the paths from each parameter to the outputs have.
 //!
-//! Their moments are counts of another network (see `lift.rs`); their extremes are counts in another
-//! semiring (see `number/tropical.rs`).
+//! Their moments are counts of another network (see `lift.rs`); their extremes are counts in
+//! another semiring (see `number/tropical.rs`).
 
 use crate::error::Result;
 use crate::machine::memory::available_memory;
@@ -13,9 +13,9 @@ use crate::network::sweep::count;
 use crate::network::tensors::Network;
 use crate::number::Tropical;
 
-/// Three sums over the contexts of every parameter: how many there are, the sum of their lengths, and the
-/// sum of the squares of their lengths. They stand one after the other along an axis that comes before
-/// the axes of the parameter.
+/// Three sums over the contexts of every parameter: how many there are, the sum of their lengths,
+/// and the sum of the squares of their lengths. They stand one after the other along an axis that
+/// comes before the axes of the parameter.
 ///
 /// # Errors
 /// As for [`count`].
@@ -43,8 +43,8 @@ pub fn length_sums(
     count(&moment_network(network)?, options, monitor)
 }
 
-/// The length of the shortest or of the longest context of every parameter, plus one; 0 for a parameter
-/// without any.
+/// The length of the shortest or of the longest context of every parameter, plus one; 0 for a
+/// parameter without any.
 ///
 /// # Errors
 /// As for [`count`].

@@ -1,18 +1,18 @@
 //! Networks whose counts are moments of the lengths of another network's contexts.
 //!
 //! With `C` the number of the paths of an element, `S1` the sum of their lengths and `S2` that of
-//! the squares, one more link turns the three into `C`, `S1 + C` and `S2 + 2 S1 + C`. This is linear.
-//! So a network in which every tensor has one more axis, of length three, and every link one more
-//! factor counts all three by the ordinary sweep, exactly or in log space.
+//! the squares, one more link turns the three into `C`, `S1 + C` and `S2 + 2 S1 + C`. This is
+//! linear. So a network in which every tensor has one more axis, of length three, and every link
+//! one more factor counts all three by the ordinary sweep, exactly or in log space.
 
 use crate::error::Result;
 use crate::network::relation::{AxisRelation, Relation, SparseRows};
 use crate::network::tensors::{Network, Role, Tensor, TensorId};
 
-/// The network whose counts are the number of paths, the sum of their lengths and the sum of the squares.
-/// Tensors keep their identifiers. Every tensor that is computed gets a companion before it, to which all
-/// its links lead, and the length grows once, between the two. Every output leads to a companion, too,
-/// at which paths have length zero.
+/// The network whose counts are the number of paths, the sum of their lengths and the sum of the
+/// squares. Tensors keep their identifiers. Every tensor that is computed gets a companion before
+/// it, to which all its links lead, and the length grows once, between the two. Every output leads
+/// to a companion, too, at which paths have length zero.
 pub(crate) fn moment_network(network: &Network) -> Result<Network> {
     let mut larger = Network::new();
     for tensor in network.tensors() {
@@ -66,8 +66,8 @@ fn first_axis_related(first: Relation, tensor: &Tensor) -> Vec<AxisRelation> {
     std::iter::once(AxisRelation::new(first, 0, 0)).chain(same).collect()
 }
 
-/// How the three sums change with one link more: which sums at the source each sum at the target enters
-/// into, and how often.
+/// How the three sums change with one link more: which sums at the source each sum at the target
+/// enters into, and how often.
 fn one_step() -> Relation {
     Relation::Sparse(SparseRows {
         offsets: vec![0, 3, 5, 6],

@@ -1,5 +1,5 @@
-//! The plan of a sweep: the order of the tensors, the links that lead to counted parameters, and the
-//! tensors whose counts may wait.
+//! The plan of a sweep: the order of the tensors, the links that lead to counted parameters, and
+//! the tensors whose counts may wait.
 //!
 //! A plan does not depend on the numbers that paths are counted in.
 
@@ -35,8 +35,8 @@ pub(crate) struct Plan<'n> {
     pub(super) counted: Vec<bool>,
     /// Whether a tensor is, or depends on, a counted parameter.
     pub(super) matters: Vec<bool>,
-    /// Whether only sums over the counts of a tensor are wanted, so that maps on the way to it may wait and
-    /// become part of the sums.
+    /// Whether only sums over the counts of a tensor are wanted, so that maps on the way to it may
+    /// wait and become part of the sums.
     pub(super) summed: Vec<bool>,
 }
 
@@ -76,8 +76,8 @@ impl<'n> Plan<'n> {
     /// Plans a sweep over a network.
     ///
     /// # Errors
-    /// [`Error::Cycle`], [`Error::DisconnectedOutput`], and [`Error::NothingToCount`] without a parameter
-    /// or an output.
+    /// [`Error::Cycle`], [`Error::DisconnectedOutput`], and [`Error::NothingToCount`] without a
+    /// parameter or an output.
     pub(crate) fn new(network: &'n Network, options: &CountOptions) -> Result<Self> {
         let order = network.topological_order()?;
         let counted: Vec<bool> = network
@@ -121,9 +121,10 @@ impl<'n> Plan<'n> {
     }
 }
 
-/// For every tensor, whether its counts come over a single link and go on to sums only. They do so if they
-/// go to parameters, and over at most one link that mixes indices to tensors of which the same is true.
-/// (Over several such links, applying one map after the other costs less than applying their product.)
+/// For every tensor, whether its counts come over a single link and go on to sums only. They do so
+/// if they go to parameters, and over at most one link that mixes indices to tensors of which the
+/// same is true. (Over several such links, applying one map after the other costs less than
+/// applying their product.)
 fn only_summed(
     network: &Network,
     order: &[TensorId],

@@ -74,8 +74,8 @@ pub struct SparseRows {
 
 /// A relation between the indices of a source axis and those of a target axis.
 ///
-/// Below, `i` is an index of the source axis and `o` an index of the target axis. [`Relation::sources`]
-/// is the definition of each relation, one index at a time.
+/// Below, `i` is an index of the source axis and `o` an index of the target axis.
+/// [`Relation::sources`] is the definition of each relation, one index at a time.
 ///
 /// ```
 /// use unrolled_core::Relation;
@@ -95,12 +95,14 @@ pub enum Relation {
     Each,
     /// Every target index reads every source index.
     All,
-    /// `i = o * stride - padding + t * dilation` for a tap `t`, in bounds: a convolution or pooling.
+    /// `i = o * stride - padding + t * dilation` for a tap `t`, in bounds: a convolution or
+    /// pooling.
     Window(Window),
-    /// `o = i * stride - padding + t * dilation` for a tap `t`, in bounds: a transposed convolution.
+    /// `o = i * stride - padding + t * dilation` for a tap `t`, in bounds: a transposed
+    /// convolution.
     TransposedWindow(Window),
-    /// The source axis holds the taps of a window over an axis of `extent` positions: tap `i` is used at
-    /// every `o` where it is in bounds.
+    /// The source axis holds the taps of a window over an axis of `extent` positions: tap `i` is
+    /// used at every `o` where it is in bounds.
     Taps {
         /// The window.
         window: Window,
@@ -158,8 +160,9 @@ impl Relation {
         }
     }
 
-    /// Checks that the relation fits a source axis of length `source` and a target axis of length `target`. [`Relation::Sum`] has `source = 1`, [`Relation::Each`]
-    /// `target = 1`; for [`Relation::Reshape`] the lengths are products.
+    /// Checks that the relation fits a source axis of length `source` and a target axis of length
+    /// `target`. [`Relation::Sum`] has `source = 1`, [`Relation::Each`] `target = 1`; for
+    /// [`Relation::Reshape`] the lengths are products.
     ///
     /// # Errors
     /// A sentence that says what does not fit.
@@ -330,9 +333,11 @@ impl SparseRows {
 pub struct AxisRelation {
     /// The relation.
     pub relation: Relation,
-    /// The axes of the source: none for [`Relation::Sum`], several for [`Relation::Reshape`], else one.
+    /// The axes of the source: none for [`Relation::Sum`], several for [`Relation::Reshape`], else
+    /// one.
     pub source_axes: Vec<usize>,
-    /// The axes of the target: none for [`Relation::Each`], several for [`Relation::Reshape`], else one.
+    /// The axes of the target: none for [`Relation::Each`], several for [`Relation::Reshape`], else
+    /// one.
     pub target_axes: Vec<usize>,
 }
 

@@ -13,13 +13,13 @@ use crate::number::{Exact, Log, Number};
 
 /// Counts the contexts of every parameter.
 ///
-/// This takes one sweep over the tensors in reverse topological order, in which every link is applied once,
-/// transposed, axis by axis. Time and memory depend on how many distinct counts lie next to each other
-/// along the axes, and not on the number of elements or edges.
+/// This takes one sweep over the tensors in reverse topological order, in which every link is
+/// applied once, transposed, axis by axis. Time and memory depend on how many distinct counts lie
+/// next to each other along the axes, and not on the number of elements or edges.
 ///
 /// # Errors
-/// [`Error::Cycle`], [`Error::DisconnectedOutput`], [`Error::NothingToCount`] without a parameter or an
-/// output, [`Error::MemoryLimit`], or [`Error::Interrupted`] by the monitor's hook.
+/// [`Error::Cycle`], [`Error::DisconnectedOutput`], [`Error::NothingToCount`] without a parameter
+/// or an output, [`Error::MemoryLimit`], or [`Error::Interrupted`] by the monitor's hook.
 ///
 /// ```
 /// use unrolled_core::{AxisRelation, CountOptions, Monitor, Network, Relation, Role, count};
@@ -47,8 +47,8 @@ pub fn count(network: &Network, options: &CountOptions, monitor: &Monitor<'_>) -
     }
 }
 
-/// What a parameter receives in one place of its use. Scale, shift, mean and variance of a norm are linked
-/// alike, so that their counts are computed once.
+/// What a parameter receives in one place of its use. Scale, shift, mean and variance of a norm are
+/// linked alike, so that their counts are computed once.
 struct PlaceCounts<'p, N: Number> {
     /// The links from the parameter to the place.
     place: &'p [&'p Link],
@@ -70,7 +70,8 @@ impl<N: Number> PlaceCounts<'_, N> {
 }
 
 impl<'n> Plan<'n> {
-    /// Goes through the count in log space, which takes little memory, to see how much memory it takes.
+    /// Goes through the count in log space, which takes little memory, to see how much memory it
+    /// takes.
     fn rehearse(&self, limit: u64, exact: bool, monitor: &Monitor<'_>) -> Result<()> {
         let radix = if exact { Exact::RADIX_BITS } else { Log::RADIX_BITS };
         let room = limit.max(available_memory());

@@ -275,8 +275,8 @@ impl Network {
     /// [`Error::Cycle`] that names the tensors of one cycle.
     pub fn topological_order(&self) -> Result<Vec<TensorId>> {
         let mut waiting = vec![0usize; self.tensors.len()];
-        // The links of every source are chained: `latest` is the last one of a source, and `before` the one
-        // before each.
+        // The links of every source are chained: `latest` is the last one of a source, and `before`
+        // the one before each.
         let mut latest: Vec<Option<usize>> = vec![None; self.tensors.len()];
         let mut before = Vec::with_capacity(self.links.len());
         for (number, link) in self.links.iter().enumerate() {
@@ -303,8 +303,8 @@ impl Network {
         Ok(order.into_iter().map(TensorId).collect())
     }
 
-    /// One cycle among the tensors that still wait for a predecessor: a walk backwards among them must come
-    /// to some tensor again.
+    /// One cycle among the tensors that still wait for a predecessor: a walk backwards among them
+    /// must come to some tensor again.
     fn one_cycle(&self, waiting: &[usize]) -> Vec<String> {
         let mut predecessor = vec![None; self.tensors.len()];
         for link in self.links.iter().filter(|link| waiting[link.source.0] > 0) {

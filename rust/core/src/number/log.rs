@@ -1,4 +1,5 @@
-//! Floating-point numbers that do not overflow: a digit of radix 2^512, whose plane is its exponent.
+//! Floating-point numbers that do not overflow: a digit of radix 2^512, whose plane is its
+//! exponent.
 
 use crate::machine::reserve::Reserve;
 use crate::number::positional::Number;
@@ -11,8 +12,8 @@ const TOP: f64 = f64::from_bits((1023 + RADIX as u64) << 52);
 /// 2^-512.
 const SHIFT: f64 = f64::from_bits((1023 - RADIX as u64) << 52);
 
-/// The semiring of natural numbers, rounded. Digits are sums of non-negative terms, so that no relative
-/// precision is lost. A digit that reaches 2^512 moves up a plane as a whole.
+/// The semiring of natural numbers, rounded. Digits are sums of non-negative terms, so that no
+/// relative precision is lost. A digit that reaches 2^512 moves up a plane as a whole.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Log;
 
@@ -71,8 +72,8 @@ impl Number for Log {
     }
 
     fn swallows(lane: f64) -> bool {
-        // The plane below is less than one unit of this one, so that it is lost in the rounding of a digit
-        // of more than 53 bits.
+        // The plane below is less than one unit of this one, so that it is lost in the rounding of
+        // a digit of more than 53 bits.
         lane >= (1u64 << 60) as f64
     }
 

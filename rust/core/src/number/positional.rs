@@ -26,8 +26,8 @@ pub(crate) trait Number: Semiring {
     /// The largest scale that [`Number::settle`] takes.
     const MAX_SCALE: u64;
 
-    /// `mixed * scale + carry`, plus `held` if `ADD`, as a digit and what it carries to the next plane.
-    /// Without `SCALED`, the scale must be 1.
+    /// `mixed * scale + carry`, plus `held` if `ADD`, as a digit and what it carries to the next
+    /// plane. Without `SCALED`, the scale must be 1.
     fn settle<const ADD: bool, const SCALED: bool>(
         held: Self::Lane,
         mixed: Self::Lane,
@@ -46,7 +46,8 @@ pub(crate) trait Number: Semiring {
     /// Whether the planes below a digit are lost in its rounding.
     fn swallows(lane: Self::Lane) -> bool;
 
-    /// The number with the digits `lanes`, the first of which is in plane `low`, times all `factors`.
+    /// The number with the digits `lanes`, the first of which is in plane `low`, times all
+    /// `factors`.
     fn value(
         lanes: impl DoubleEndedIterator<Item = Self::Lane>,
         low: usize,

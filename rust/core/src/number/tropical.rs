@@ -12,9 +12,9 @@ use crate::number::value::Value;
 /// Where shortest lengths begin: length 0 is this number, and greater lengths count down from it.
 const START: u64 = 1 << 52;
 
-/// Greatest lengths if `LONGEST`, else least lengths. A lane is 0 where there is no path. Otherwise it
-/// rises with the length if `LONGEST`, and falls with it if not, so that a sum is the larger of two lanes
-/// in both cases.
+/// Greatest lengths if `LONGEST`, else least lengths. A lane is 0 where there is no path. Otherwise
+/// it rises with the length if `LONGEST`, and falls with it if not, so that a sum is the larger of
+/// two lanes in both cases.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tropical<const LONGEST: bool>;
 

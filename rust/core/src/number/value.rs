@@ -47,8 +47,8 @@ impl Value {
         let bits = count.bits();
         let shift = bits.saturating_sub(64);
         let head = (&count >> shift).iter_u64_digits().next().unwrap_or(0);
-        // Of the bits that are shifted out it only matters whether one is set: that decides between two
-        // neighbours where the rest is a half.
+        // Of the bits that are shifted out it only matters whether one is set: that decides between
+        // two neighbours where the rest is a half.
         let sticky = shift > 0 && count.trailing_zeros().is_some_and(|zeros| zeros < shift);
         let scaled = Self::scaled((head | u64::from(sticky)) as f64, shift as i64);
         Self { exact: Some(count), ..scaled }

@@ -65,8 +65,8 @@ fn step(source: u64) -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A layer: how every axis of the tensor before is read, the order of the new axes, whether a skip link from
-/// an older tensor of equal shape joins, and whether the result is an output.
+/// A layer: how every axis of the tensor before is read, the order of the new axes, whether a skip
+/// link from an older tensor of equal shape joins, and whether the result is an output.
 type Layer = (Vec<Step>, bool, bool, bool, bool);
 
 fn layer(shape: Vec<u64>) -> impl Strategy<Value = Layer> {
@@ -74,7 +74,8 @@ fn layer(shape: Vec<u64>) -> impl Strategy<Value = Layer> {
     (steps, any::<bool>(), any::<bool>(), prop::bool::weighted(0.2), any::<bool>())
 }
 
-/// Builds a chain of tensors. Every layer has a parameter, which has a weight for every tap of a window.
+/// Builds a chain of tensors. Every layer has a parameter, which has a weight for every tap of a
+/// window.
 fn build(layers: &[Layer], shape: &[u64]) -> Network {
     let mut network = Network::new();
     let mut at = network.add("input", shape, Role::Parameter { trainable: true }).unwrap();
@@ -162,7 +163,8 @@ fn build(layers: &[Layer], shape: &[u64]) -> Network {
     network
 }
 
-/// Random networks of layers that fit one another: each is drawn for the shape that the one before leaves.
+/// Random networks of layers that fit one another: each is drawn for the shape that the one before
+/// leaves.
 pub(crate) fn networks() -> impl Strategy<Value = Network> {
     let grow = |(layers, shape): (Vec<Layer>, Vec<u64>)| {
         let last = build(&layers, &shape);

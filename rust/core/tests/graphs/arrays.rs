@@ -175,7 +175,8 @@ proptest! {
         let length = if cut { sources.len().min(targets.len()) } else { usize::MAX };
         let (sources, targets) = (shortened(&sources, length), shortened(&targets, length));
         let times = times.map(|mut times| { times.resize(times.len().min(length), 1); times });
-        // By default there are as many nodes as identifiers mention; a billion would only take time.
+        // By default there are as many nodes as identifiers mention; a billion would only take
+        // time.
         let ids = [&sources, &targets].map(|ids| (0..ids.len()).map(|at| ids.get(at)).max());
         let largest = ids.into_iter().flatten().max().unwrap_or(0);
         let billions = (1000..u32::MAX as usize - 1).contains(&largest);

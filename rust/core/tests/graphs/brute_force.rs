@@ -1,4 +1,5 @@
-//! A slow counter of graphs, with single edges and big integers, which shares no code with the crate.
+//! A slow counter of graphs, with single edges and big integers, which shares no code with the
+//! crate.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +34,8 @@ impl EdgeList {
         rows
     }
 
-    /// For every node the number of paths that lead to marked nodes or, if `backwards`, come from them.
+    /// For every node the number of paths that lead to marked nodes or, if `backwards`, come from
+    /// them.
     fn path_counts(&self, marks: &[bool], backwards: bool) -> Vec<BigUint> {
         let rows = self.rows(backwards);
         let mut readers = vec![0usize; self.nodes];
@@ -218,7 +220,8 @@ fn kept_only(
     Ok(())
 }
 
-/// Checks the spectrum and the counts of tied parameters or, if paths come from the inputs, of outputs.
+/// Checks the spectrum and the counts of tied parameters or, if paths come from the inputs, of
+/// outputs.
 fn parameters(
     edge_list: &EdgeList,
     graph: &Graph<'_>,

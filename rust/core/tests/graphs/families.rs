@@ -62,8 +62,8 @@ pub(crate) fn layers(draw: &mut Draw, widths: &[usize], odd: usize) -> EdgeList 
     EdgeList { nodes, edges, roles: Roles::default() }
 }
 
-/// Every node has the list of the node after it with each entry one less, except that one in `odd` nodes
-/// has a list of its own. Entries are at least `gap` and at most `window` nodes further.
+/// Every node has the list of the node after it with each entry one less, except that one in `odd`
+/// nodes has a list of its own. Entries are at least `gap` and at most `window` nodes further.
 pub(crate) fn shifted(
     draw: &mut Draw,
     nodes: usize,
@@ -96,8 +96,9 @@ pub(crate) fn shifted(
     EdgeList { nodes, edges, roles: Roles::default() }
 }
 
-/// Several graphs side by side, in blocks that alternate and have `lengths`. In some of them counts grow
-/// with every node, in others hardly at all. Now and then an edge leads from one to another, however far.
+/// Several graphs side by side, in blocks that alternate and have `lengths`. In some of them counts
+/// grow with every node, in others hardly at all. Now and then an edge leads from one to another,
+/// however far.
 pub(crate) fn interleaved(draw: &mut Draw, blocks: usize, lengths: Range<usize>) -> EdgeList {
     let degrees: Vec<usize> = (0..draw.of(2..5)).map(|_| [1, 2, 4, 12][draw.of(0..4)]).collect();
     let rare = draw.of(4..100);
@@ -131,8 +132,8 @@ pub(crate) fn interleaved(draw: &mut Draw, blocks: usize, lengths: Range<usize>)
     EdgeList { nodes, edges, roles: Roles::default() }
 }
 
-/// The graph above a tower, in which counts grow by three bits with every storey. Nodes without successors
-/// lead to random storeys.
+/// The graph above a tower, in which counts grow by three bits with every storey. Nodes without
+/// successors lead to random storeys.
 pub(crate) fn raised(draw: &mut Draw, mut edge_list: EdgeList, storeys: usize) -> EdgeList {
     if storeys == 0 {
         return edge_list;

@@ -148,7 +148,8 @@ proptest! {
 proptest! {
     #![proptest_config(cases(5))]
 
-    /// Blocks are large enough to be shared out among threads, and lead to counts on both sides of 2^512.
+    /// Blocks are large enough to be shared out among threads, and lead to counts on both sides of
+    /// 2^512.
     #[test]
     fn layers_shared_out_among_threads_count_as_brute_force_does(
         variation in variation(),
@@ -171,8 +172,8 @@ proptest! {
 
 #[test]
 fn counts_that_jump_by_hundreds_of_digits_are_right() {
-    // There are counts of 3 * 700 bits, then many nodes with a single path, then large counts again, and
-    // among these a node with a single path.
+    // There are counts of 3 * 700 bits, then many nodes with a single path, then large counts
+    // again, and among these a node with a single path.
     for storeys in [150, 300, 400, 700, 1200] {
         for small in [1usize, 70, 200] {
             for large in [1usize, 63, 64, 65, 130] {

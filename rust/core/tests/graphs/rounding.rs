@@ -16,8 +16,8 @@ struct Link {
     first: bool,
 }
 
-/// Checks the logarithms of a chain of `links` against integers, on several threads. The last link leads to
-/// a node with `2^bits` paths. There are `idle` nodes without edges beside it.
+/// Checks the logarithms of a chain of `links` against integers, on several threads. The last link
+/// leads to a node with `2^bits` paths. There are `idle` nodes without edges beside it.
 fn check(links: &[Link], bits: usize, idle: usize, weighted: bool) {
     let silent = Monitor::silent();
     let end = (links.len() + bits) as u32;
@@ -71,7 +71,8 @@ fn roundings_in_long_lists_are_compensated() {
 
 #[test]
 fn roundings_across_scales_are_compensated() {
-    // Counts that begin at 2^511 change their scale on the way; those from 2^600 on have the next one.
+    // Counts that begin at 2^511 change their scale on the way; those from 2^600 on have the next
+    // one.
     for bits in [505, 511, 512, 600] {
         let link = Link { ends: 60, times: 1, first: true };
         check(&vec![link; 20_000], bits, 0, false);

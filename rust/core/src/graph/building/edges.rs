@@ -1,7 +1,8 @@
 //! Successor lists from edges in any order, by a counting sort in two steps.
 //!
-//! The first step gathers edges in buckets of neighbouring nodes; a bucket is so small that the second
-//! step, which sorts it, stays in the cache. Edges that come sorted skip both (see `sorted_edges.rs`).
+//! The first step gathers edges in buckets of neighbouring nodes; a bucket is so small that the
+//! second step, which sorts it, stays in the cache. Edges that come sorted skip both (see
+//! `sorted_edges.rs`).
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -62,16 +63,16 @@ impl<S: Index, T: Index> Edges for Pairs<'_, S, T> {
     }
 }
 
-/// Sorts edges known_nodes as two arrays into successor lists; what is found out about the order of their
-/// nodes on the way comes with them, for [`Graph::new`](crate::Graph::new).
+/// Sorts edges known_nodes as two arrays into successor lists; what is found out about the order of
+/// their nodes on the way comes with them, for [`Graph::new`](crate::Graph::new).
 ///
 /// Edges with one source keep their order. Sorted sources are recognised; then nothing is sorted,
 /// and the lists are `targets` as they came. `threads` may be 0 for one a core.
 ///
 /// # Errors
 /// [`Error::InvalidGraph`] for arrays of different lengths, a node beyond `nodes` (by default, as
-/// many as the edges mention), too many nodes, or a multiplicity of 0; [`Error::GraphMemory`] if the
-/// lists would not fit into memory; [`Error::Interrupted`].
+/// many as the edges mention), too many nodes, or a multiplicity of 0; [`Error::GraphMemory`] if
+/// the lists would not fit into memory; [`Error::Interrupted`].
 ///
 /// ```
 /// use unrolled_core::{Indices, Monitor, from_edges};
@@ -151,20 +152,21 @@ fn extent<S: Index, T: Index>(
     monitor: &Monitor<'_>,
 ) -> Result<Extent> {
     let pieces = parts(0..sources.len(), sources.len().div_ceil(PIECE), 1);
-    let mut found = vec![Extent { nodes: 0, rising: true }; pieces.len()];
+    let mut extents = vec![Extent { nodes: 0, rising: true }; pieces.len()];
     let cost = |(piece, _): &(&Range<usize>, &mut Extent)| piece.len() as u64;
-    team.each(pieces.iter().zip(found.iter_mut()), monitor, cost, |(piece, found)| {
+    team.each(pieces.iter().zip(extents.iter_mut()), monitor, cost, |(piece, extent)| {
         let (sources, targets) = (&sources[piece.clone()], &targets[piece.clone()]);
-        *found = pulp::Arch::new().dispatch(|| extent_of_piece(sources, targets));
+        *extent = pulp::Arch::new().dispatch(|| extent_of_piece(sources, targets));
         Ok(())
     })?;
-    let joined = found
+    let joined = extents
         .into_iter()
         .reduce(|a, b| Extent { nodes: a.nodes.max(b.nodes), rising: a.rising & b.rising });
     Ok(joined.unwrap_or(Extent { nodes: 0, rising: true }))
 }
 
-/// The extent of some edges. The loop is never left early, so that many edges are compared at a time.
+/// The extent of some edges. The loop is never left early, so that many edges are compared at a
+/// time.
 #[inline(always)]
 fn extent_of_piece<S: Index, T: Index>(sources: &[S], targets: &[T]) -> Extent {
     let (mut most, mut falling) = (0, false);
@@ -214,7 +216,8 @@ fn narrow_offsets<'a>(offsets: Vec<u64>, edges: usize) -> Indices<'a> {
     }
 }
 
-/// The edges of one piece, bucket by bucket; those of one bucket are in the order in which they came.
+/// The edges of one piece, bucket by bucket; those of one bucket are in the order in which they
+/// came.
 #[derive(Default)]
 struct PieceBuckets {
     /// Where every bucket begins, and the end of the last one.
@@ -256,10 +259,11 @@ pub(crate) fn sort<'a, E: Edges>(
     for number in 0..nodes.div_ceil(1 << bits) {
         let sizes = gathered.iter().map(|piece| piece.starts[number + 1] - piece.starts[number]);
         let size = sizes.map(u64::from).sum::<u64>();
-        let (offsets, others) = rest.0.split_at_mut(rest.0.len().min(1 << bits));
-        let (targets, columns) = rest.1.split_at_mut(size as usize);
-        let (multiplicity, times) = rest.2.split_at_mut(rest.2.len().min(size as usize));
-        rest = (others, columns, times);
+        let (offsets, later_offsets) = rest.0.split_at_mut(rest.0.len().min(1 << bits));
+        let (targets, later_targets) = rest.1.split_at_mut(size as usize);
+        let (multiplicity, later_multiplicity) =
+            rest.2.split_at_mut(rest.2.len().min(size as usize));
+        rest = (later_offsets, later_targets, later_multiplicity);
         buckets.push(Bucket { number, offsets, targets, multiplicity, before });
         before += size;
     }
@@ -291,8 +295,8 @@ fn gather<E: Edges>(
     let cost = |(piece, _): &(&Range<usize>, &mut PieceBuckets)| piece.len() as u64;
     team.each(pieces.iter().zip(gathered.iter_mut()), monitor, cost, |(piece, gathered)| {
         let mut starts = vec![0u32; buckets + 1];
-        // The arrays of edges may be changed meanwhile; then some edges are left out, but none is written
-        // out of bounds.
+        // The arrays of edges may be changed meanwhile; then some edges are left out, but none is
+        // written out of bounds.
         edges.visit(piece.clone(), |row, _, _| {
             if let Some(count) = starts.get_mut((row >> bits) as usize + 1) {
                 *count += 1;
@@ -334,12 +338,12 @@ fn gather<E: Edges>(
 impl Bucket<'_> {
     /// Sorts the bucket's edges by row.
     fn fill(self, gathered: &[PieceBuckets]) {
-        let mine = |piece: &PieceBuckets| {
+        let range_in = |piece: &PieceBuckets| {
             piece.starts[self.number] as usize..piece.starts[self.number + 1] as usize
         };
         let mut next = vec![0u64; self.offsets.len() + 1];
         for piece in gathered {
-            for pair in &piece.pairs[mine(piece)] {
+            for pair in &piece.pairs[range_in(piece)] {
                 if let Some(count) = next.get_mut((pair >> 32) as usize + 1) {
                     *count += 1;
                 }
@@ -350,7 +354,7 @@ impl Bucket<'_> {
             *offset = self.before + next[row];
         }
         for piece in gathered {
-            let range = mine(piece);
+            let range = range_in(piece);
             for (index, pair) in range.clone().zip(&piece.pairs[range]) {
                 let Some(at) = next.get_mut((pair >> 32) as usize) else { continue };
                 let Some(target) = self.targets.get_mut(*at as usize) else { continue };

@@ -1,7 +1,8 @@
 //! Successor lists from edges that come sorted by source.
 //!
-//! One look at the edges, from the last to the first, finds where lists begin and surveys the graph. It
-//! goes piece by piece, and a piece is small enough to stay in the cache while it is looked at.
+//! One look at the edges, from the last to the first, finds where lists begin and surveys the
+//! graph. It goes piece by piece, and a piece is small enough to stay in the cache while it is
+//! looked at.
 
 use std::ops::Range;
 
@@ -33,13 +34,13 @@ fn join_extremes(one: (u32, u32), other: (u32, u32)) -> (u32, u32) {
 /// What a look at a piece finds.
 #[derive(Default)]
 struct PieceSummary {
-    /// Where lists begin: the edges that begin a list, counted from the beginning of the piece, and room
-    /// for more.
+    /// Where lists begin: the edges that begin a list, counted from the beginning of the piece, and
+    /// room for more.
     room: Vec<u32>,
     /// How many lists begin in the piece.
     heads: usize,
-    /// The extreme targets of every list that begins in the piece, as far as it lies in the piece. Empty
-    /// if every list is sorted, so that its extremes are its first and its last target.
+    /// The extreme targets of every list that begins in the piece, as far as it lies in the piece.
+    /// Empty if every list is sorted, so that its extremes are its first and its last target.
     extremes: Vec<(u32, u32)>,
     /// The extreme targets of the edges before the first list that begins in the piece.
     before: (u32, u32),
@@ -189,7 +190,8 @@ where
         self.offsets.get_mut(nodes).unwrap_or_default().fill(end);
     }
 
-    /// The offsets and the numbering, when all edges were seen. Nodes from `known` on have no successors.
+    /// The offsets and the numbering, when all edges were seen. Nodes from `known` on have no
+    /// successors.
     fn finish(mut self, known: usize, nodes: usize, rising: bool) -> (Indices<'static>, Numbering) {
         self.skip(0..self.next, self.end);
         let edges = self.offsets[known];
@@ -255,8 +257,8 @@ impl<S: Index, T: Index> pulp::NullaryFnOnce for SummarizePiece<'_, S, T> {
     }
 }
 
-/// The identifiers of [`COMPARED`] edges and of the one before, from `start` on. If there are too few,
-/// they are copied to `few`, and the last one is repeated.
+/// The identifiers of [`COMPARED`] edges and of the one before, from `start` on. If there are too
+/// few, they are copied to `few`, and the last one is repeated.
 #[inline(always)]
 fn window<'w, I: Index>(
     ids: &'w [I],
@@ -270,8 +272,8 @@ fn window<'w, I: Index>(
     })
 }
 
-/// Compares edges with the ones before, all but the first. Returns a bit for every edge that begins a
-/// list.
+/// Compares edges with the ones before, all but the first. Returns a bit for every edge that begins
+/// a list.
 #[inline(always)]
 fn compare<S: Index, T: Index>(
     from: &[S; COMPARED + 1],
@@ -290,9 +292,9 @@ fn compare<S: Index, T: Index>(
     pack_bits(&begins)
 }
 
-/// Adds the places of the bits that are set, counted from `first`, to the first `heads` entries of `room`.
-/// Returns how many entries there are then. A whole group is always written: where numbers of bits
-/// differ at random, a processor cannot foresee the end of a loop.
+/// Adds the places of the bits that are set, counted from `first`, to the first `heads` entries of
+/// `room`. Returns how many entries there are then. A whole group is always written: where numbers
+/// of bits differ at random, a processor cannot foresee the end of a loop.
 #[inline(always)]
 fn write_places(mut bits: u64, first: u32, room: &mut [u32], heads: usize) -> usize {
     let all = heads + bits.count_ones() as usize;
@@ -340,9 +342,9 @@ impl PieceSummary {
             let mut end = piece.end;
             let all = |start, end| extremes(targets, start, end).unwrap_or(NONE);
             self.extremes.resize(self.heads, NONE);
-            for (found, &head) in self.extremes.iter_mut().zip(&self.room).rev() {
+            for (extremes, &head) in self.extremes.iter_mut().zip(&self.room).rev() {
                 let start = piece.start + head as usize;
-                *found = all(start, end);
+                *extremes = all(start, end);
                 end = start;
             }
             self.before = all(piece.start, end);
@@ -372,8 +374,8 @@ mod tests {
         mixed ^ (mixed >> 31)
     }
 
-    /// Edges by source: lists of up to `degree` successors, some of them empty. `falling` in a million edges
-    /// do not go up.
+    /// Edges by source: lists of up to `degree` successors, some of them empty. `falling` in a
+    /// million edges do not go up.
     fn edges(nodes: u64, degree: u64, sorted: bool, falling: u64, seed: u64) -> Vec<(u32, u64)> {
         let mut edges = Vec::new();
         for node in 0..nodes {
@@ -392,7 +394,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { max_shrink_iters: 200, ..ProptestConfig::with_cases(60) })]
 
-        /// One look from the last edge to the first finds the same as a survey of the finished lists.
+        /// One look from the last edge to the first finds the same as a survey of the finished
+        /// lists.
         #[test]
         fn one_look_is_enough(
             nodes in 1u64..9000,

@@ -42,8 +42,8 @@ pub(crate) fn renumber(
     Ok(TopologicalLists { csr, rank })
 }
 
-/// The nodes in topological order, by the length of the longest path to them (A. B. Kahn, Topological
-/// sorting of large networks, Commun. ACM 1962, with a queue).
+/// The nodes in topological order, by the length of the longest path to them (A. B. Kahn,
+/// Topological sorting of large networks, Commun. ACM 1962, with a queue).
 fn topological_order<I: Index>(
     csr: &Csr<'_>,
     targets: &[I],
@@ -85,8 +85,8 @@ fn topological_order<I: Index>(
     Ok(order)
 }
 
-/// One cycle among the nodes that still wait for a predecessor: a walk backwards among them must come
-/// to some node again.
+/// One cycle among the nodes that still wait for a predecessor: a walk backwards among them must
+/// come to some node again.
 fn one_cycle<I: Index>(csr: &Csr<'_>, targets: &[I], waiting: &[u32]) -> Vec<usize> {
     const NONE: u32 = u32::MAX;
     let mut predecessor = vec![NONE; waiting.len()];
@@ -143,26 +143,27 @@ fn relabel<I: Index>(
     let mut pieces = Vec::new();
     for nodes in parts(0..order.len(), order.len().div_ceil(PIECE), 1) {
         let length = (offsets[nodes.end] - offsets[nodes.start]) as usize;
-        let (targets, later) = rest.0.split_at_mut_checked(length).ok_or_else(lists_changed)?;
-        let (multiplicity, others) = rest.1.split_at_mut(rest.1.len().min(length));
-        rest = (later, others);
+        let (targets, later_targets) =
+            rest.0.split_at_mut_checked(length).ok_or_else(lists_changed)?;
+        let (multiplicity, later_multiplicity) = rest.1.split_at_mut(rest.1.len().min(length));
+        rest = (later_targets, later_multiplicity);
         pieces.push(TaskPart { nodes, targets, multiplicity });
     }
     let cost = |part: &TaskPart<'_>| part.targets.len() as u64;
     team.each(pieces.into_iter(), monitor, cost, |mut part| {
         for &node in &order[part.nodes.clone()] {
             let range = csr.range(node as usize);
-            let (mine, later) =
+            let (own, later) =
                 part.targets.split_at_mut_checked(range.len()).ok_or_else(lists_changed)?;
             let ids = targets.get(range.clone()).ok_or_else(lists_changed)?;
-            for (new, id) in mine.iter_mut().zip(ids) {
+            for (new, id) in own.iter_mut().zip(ids) {
                 *new = *rank.get(id.position()).ok_or_else(lists_changed)?;
             }
             part.targets = later;
             if let Some(times) = csr.multiplicity() {
                 let times = times.get(range.clone()).ok_or_else(lists_changed)?;
-                let (mine, later) = part.multiplicity.split_at_mut(range.len());
-                mine.copy_from_slice(times);
+                let (own, later) = part.multiplicity.split_at_mut(range.len());
+                own.copy_from_slice(times);
                 part.multiplicity = later;
             }
         }
@@ -172,8 +173,8 @@ fn relabel<I: Index>(
     Ok(Csr { offsets: offsets.into(), targets: lists.into(), multiplicity })
 }
 
-/// The edges of a topologically numbered graph turned round. Nodes are numbered from the other end, so
-/// that edges go up again.
+/// The edges of a topologically numbered graph turned round. Nodes are numbered from the other end,
+/// so that edges go up again.
 pub(crate) fn reverse(csr: &Csr<'_>, team: &Team, monitor: &Monitor<'_>) -> Result<Csr<'static>> {
     monitor.start(2 * csr.edges() as u64);
     let nodes = csr.nodes();

@@ -1,7 +1,7 @@
 //! The memory of exact counts: a row of digits for every node, equally wide within a band of nodes.
 //!
-//! Nodes are counted from the last to the first. Nodes with greater numbers are *behind* a node: they
-//! are counted before it.
+//! Nodes are counted from the last to the first. Nodes with greater numbers are *behind* a node:
+//! they are counted before it.
 
 use std::ops::Range;
 
@@ -71,8 +71,9 @@ impl Bands {
         self.bands.iter().map(Band::lanes).sum()
     }
 
-    /// Gives rows of so many digits, with arbitrary contents, to the nodes from `first` up to those that
-    /// have rows; `first` begins a chunk. If that takes a new slab, the slab has at least `room` digits.
+    /// Gives rows of so many digits, with arbitrary contents, to the nodes from `first` up to those
+    /// that have rows; `first` begins a chunk. If that takes a new slab, the slab has at least
+    /// `room` digits.
     pub(crate) fn extend(&mut self, first: usize, digits: usize, room: usize) {
         let end = self.first();
         let lanes = (end - first) * digits;
@@ -113,7 +114,8 @@ impl Bands {
         self.unused = 0;
     }
 
-    /// Lets go of the rows of some nodes, whose slabs hold no others; returns how many digits they had.
+    /// Lets go of the rows of some nodes, whose slabs hold no others; returns how many digits they
+    /// had.
     pub(crate) fn release(&mut self, nodes: Range<usize>) -> usize {
         let from = self.bands.partition_point(|band| band.first >= nodes.end);
         let to = self.bands.partition_point(|band| band.first >= nodes.start);
@@ -183,16 +185,16 @@ impl RowsBehind<'_> {
 /// The rows that a task may read: those that are counted already.
 #[derive(Clone, Copy)]
 pub(crate) struct CountedRows<'d> {
-    /// The rows of the band being written that may be read, and the node of the first of them. `None`
-    /// if these are all rows behind the node that is counted.
+    /// The rows of the band being written that may be read, and the node of the first of them.
+    /// `None` if these are all rows behind the node that is counted.
     pub(crate) near: Option<(&'d [u64], usize)>,
     /// The rows of other bands.
     pub(crate) behind: RowsBehind<'d>,
 }
 
 impl CountedRows<'_> {
-    /// The row of a node, given the rows `near` of the band being written, the first of which is that
-    /// of node `base`.
+    /// The row of a node, given the rows `near` of the band being written, the first of which is
+    /// that of node `base`.
     #[inline(always)]
     pub(crate) fn row<'r>(
         &'r self,

@@ -43,7 +43,8 @@ pub(crate) fn integer(row: &[u64]) -> BigUint {
     BigUint::new(words)
 }
 
-/// Adds four rows digit by digit, without carries; to what is in `sums` if `MORE`, else in its place.
+/// Adds four rows digit by digit, without carries; to what is in `sums` if `MORE`, else in its
+/// place.
 #[inline(always)]
 pub(crate) fn add_four<const MORE: bool>(sums: &mut [u64], [a, b, c, d]: [&[u64]; 4]) {
     for ((((sum, a), b), c), d) in sums.iter_mut().zip(a).zip(b).zip(c).zip(d) {
@@ -60,8 +61,9 @@ pub(crate) fn add_row(sums: &mut [u64], row: &[u64]) {
     }
 }
 
-/// Tries to settle all carries in one step, and writes the rows of some nodes to `own`. This fails, and
-/// returns `false`, if a carry sets off a second one or leaves a row, which hardly ever happens.
+/// Tries to settle all carries in one step, and writes the rows of some nodes to `own`. This fails,
+/// and returns `false`, if a carry sets off a second one or leaves a row, which hardly ever
+/// happens.
 #[inline(always)]
 pub(crate) fn settle_at_once(sums: &[u64], digits: usize, own: &mut [u64]) -> bool {
     let carries = sums.iter().map(|sum| sum >> DIGIT_BITS);
@@ -77,7 +79,8 @@ pub(crate) fn settle_at_once(sums: &[u64], digits: usize, own: &mut [u64]) -> bo
     (over | out) >> DIGIT_BITS == 0
 }
 
-/// Adds `carry` to the lowest digit, settles all carries, and returns what the last digit carries out.
+/// Adds `carry` to the lowest digit, settles all carries, and returns what the last digit carries
+/// out.
 #[inline(always)]
 pub(crate) fn settle(sums: &mut [u64], mut carry: u64) -> u64 {
     for sum in sums {

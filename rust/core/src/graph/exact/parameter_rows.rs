@@ -74,16 +74,17 @@ impl ParameterRows {
         first..first + self.group
     }
 
-    /// The most bytes of rows that are there at once, given the bytes of the rows of any range of nodes.
+    /// The most bytes of rows that are there at once, given the bytes of the rows of any range of
+    /// nodes.
     pub(crate) fn peak(&self, bytes: impl Fn(Range<usize>) -> u64) -> u64 {
         let (mut held, mut peak, mut freed) = (0u64, 0, 0);
         for group in (0..self.last_readers.len() as u32).rev() {
             let nodes = self.nodes(group);
-            let done = |(node, _): &&(u32, u32)| *node as usize >= nodes.start;
+            let is_counted = |(node, _): &&(u32, u32)| *node as usize >= nodes.start;
             held += bytes(nodes.clone());
             peak = peak.max(held);
-            while let Some(&(_, gone)) = self.last_readers.get(freed).filter(done) {
-                held -= bytes(self.nodes(gone));
+            while let Some(&(_, group)) = self.last_readers.get(freed).filter(is_counted) {
+                held -= bytes(self.nodes(group));
                 freed += 1;
             }
         }

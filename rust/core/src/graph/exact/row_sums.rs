@@ -20,8 +20,8 @@ const GROUP: usize = 16;
 
 /// Rows of up to so many digits have a loop for their width.
 const WIDEST: usize = 16;
-/// Masks for rows of fewer digits than are read: from `WIDEST - digits` on, the first `digits` masks
-/// are all ones and the others 0. (As a constant, compilers would turn them into jumps.)
+/// Masks for rows of fewer digits than are read: from `WIDEST - digits` on, the first `digits`
+/// masks are all ones and the others 0. (As a constant, compilers would turn them into jumps.)
 static MASKS: [u64; 2 * WIDEST] = {
     let mut masks = [0; 2 * WIDEST];
     let mut digit = 0;
@@ -38,7 +38,7 @@ pub(crate) struct RowTask<'f, 'r, I> {
     pub(crate) open: &'f mut [u64],
     pub(crate) first: usize,
     pub(crate) digits: usize,
-    pub(crate) done: CountedRows<'f>,
+    pub(crate) counted: CountedRows<'f>,
     pub(crate) lists: &'f ListSection<'r, I>,
     pub(crate) outputs: &'f NodeSet,
     pub(crate) stretches: &'f [Stretch],
@@ -92,14 +92,14 @@ impl<I: Index> pulp::NullaryFnOnce for UnweightedRows<'_, '_, I> {
 }
 
 impl<I: Index> RowTask<'_, '_, I> {
-    /// The rows of `nodes`, to be written; the rows of the band that may be read, and the node of the
-    /// first of these.
+    /// The rows of `nodes`, to be written; the rows of the band that may be read, and the node of
+    /// the first of these.
     #[inline(always)]
     fn split(&mut self, nodes: Range<usize>) -> Option<(&mut [u64], &[u64], usize)> {
         let place = (nodes.start - self.first) * self.digits;
         let (_, from) = self.open.split_at_mut_checked(place)?;
         let (own, behind) = from.split_at_mut_checked(nodes.len() * self.digits)?;
-        let (near, base) = self.done.near.unwrap_or((behind, nodes.end));
+        let (near, base) = self.counted.near.unwrap_or((behind, nodes.end));
         Some((own, near, base))
     }
 
@@ -114,8 +114,8 @@ impl<I: Index> RowTask<'_, '_, I> {
         Ok(())
     }
 
-    /// Counts nodes each of whose lists is the one before it shifted by one, several nodes at a time.
-    /// Returns the end of the nodes that are left. `sums` is scratch space.
+    /// Counts nodes each of whose lists is the one before it shifted by one, several nodes at a
+    /// time. Returns the end of the nodes that are left. `sums` is scratch space.
     #[inline(always)]
     fn count_shifted(&mut self, range: Range<usize>, sums: &mut Vec<u64>) -> Result<usize> {
         let mut end = range.end;
@@ -127,14 +127,14 @@ impl<I: Index> RowTask<'_, '_, I> {
         let most = (WORTH / self.digits).clamp(SIDE_BY_SIDE, range.len());
         let lanes = range.len().div_ceil(range.len().div_ceil(most));
         sums.resize(lanes * self.digits, 0);
-        let (outputs, digits, done) = (self.outputs.view(), self.digits, self.done);
+        let (outputs, digits, counted) = (self.outputs.view(), self.digits, self.counted);
         while end > range.start {
             // The last group overlaps the one before it, and counts some nodes twice.
             let first = end.saturating_sub(lanes).max(range.start);
             let nodes = first..first + lanes;
             let (own, near, base) = self.split(nodes.clone()).ok_or_else(lists_changed)?;
             let further = nodes.start - range.start;
-            let readable = ReadableRows { near, base, digits, done: &done };
+            let readable = ReadableRows { near, base, digits, counted: &counted };
             if readable.sum_side_by_side(list, further, sums).is_none() {
                 break;
             }
@@ -176,7 +176,8 @@ impl<I: Index> RowTask<'_, '_, I> {
 
     /// Counts nodes whose edges have multiplicities, into rows of any width.
     fn count_weighted(&mut self, range: Range<usize>) -> Result<()> {
-        let (digits, done, lists, outputs) = (self.digits, self.done, self.lists, self.outputs);
+        let (digits, counted, lists, outputs) =
+            (self.digits, self.counted, self.lists, self.outputs);
         let mut wide = vec![0u128; digits];
         for node in range.rev() {
             let list = lists.list(node).ok_or_else(lists_changed)?;
@@ -186,7 +187,7 @@ impl<I: Index> RowTask<'_, '_, I> {
             for (ids, times) in list.chunks(BATCH).zip(times.chunks(BATCH)) {
                 for (&id, &times) in ids.iter().zip(times) {
                     let read =
-                        done.row(near, base, digits, id.position()).ok_or_else(lists_changed)?;
+                        counted.row(near, base, digits, id.position()).ok_or_else(lists_changed)?;
                     for (wide, &digit) in wide.iter_mut().zip(read) {
                         *wide = wide.wrapping_add(u128::from(digit) * u128::from(times));
                     }
@@ -201,18 +202,18 @@ impl<I: Index> RowTask<'_, '_, I> {
     /// Counts nodes into rows of `W` digits.
     #[inline(always)]
     fn count_narrow<const W: usize>(&mut self, range: Range<usize>) -> Result<()> {
-        let Self { ref mut open, first, done, lists, outputs, .. } = *self;
+        let Self { ref mut open, first, counted, lists, outputs, .. } = *self;
         let outputs = outputs.view();
         let (open, _) = open.as_chunks_mut::<W>();
         for node in range.rev() {
             let list = lists.list(node).ok_or_else(lists_changed)?;
             let split = open.split_at_mut_checked((node - first).saturating_add(1));
             let (upto, behind) = split.ok_or_else(lists_changed)?;
-            let (near, base) = match done.near {
+            let (near, base) = match counted.near {
                 Some((near, base)) => (near.as_chunks::<W>().0, base),
                 None => (&*behind, node + 1),
             };
-            let sum = sum_row::<W, I>(near, base, &done, list, outputs.contains(node))?;
+            let sum = sum_row::<W, I>(near, base, &counted, list, outputs.contains(node))?;
             if let Some(place) = upto.last_mut() {
                 *place = sum;
             }
@@ -223,13 +224,13 @@ impl<I: Index> RowTask<'_, '_, I> {
     /// Counts nodes into rows of many digits, a multiple of 4, one group of digits after the other.
     #[inline(always)]
     fn count_wide(&mut self, range: Range<usize>) -> Result<()> {
-        let Self { digits, done, lists, outputs, .. } = *self;
+        let Self { digits, counted, lists, outputs, .. } = *self;
         let mut wide = vec![0u128; digits];
         for node in range.rev() {
             let list = lists.list(node).ok_or_else(lists_changed)?;
             let (own, near, base) = self.split(node..node + 1).ok_or_else(lists_changed)?;
             wide.fill(0);
-            let read = |id: I| done.row(near, base, digits, id.position());
+            let read = |id: I| counted.row(near, base, digits, id.position());
             for batch in list.chunks(BATCH) {
                 let mut at = 0;
                 while at + GROUP <= digits {
@@ -258,7 +259,7 @@ impl<I: Index> RowTask<'_, '_, I> {
 fn sum_row<const W: usize, I: Index>(
     near: &[[u64; W]],
     base: usize,
-    done: &CountedRows<'_>,
+    counted: &CountedRows<'_>,
     list: &[I],
     output: bool,
 ) -> Result<[u64; W]> {
@@ -268,7 +269,7 @@ fn sum_row<const W: usize, I: Index>(
         if number > 0 {
             no_carry(settle(&mut sums, 0))?;
         }
-        add_rows(near, base, done, batch, &mut sums).ok_or_else(lists_changed)?;
+        add_rows(near, base, counted, batch, &mut sums).ok_or_else(lists_changed)?;
     }
     let mut row = [0u64; W];
     if !settle_at_once(&sums, W, &mut row) {
@@ -284,7 +285,7 @@ fn sum_row<const W: usize, I: Index>(
 fn add_rows<const W: usize, I: Index>(
     near: &[[u64; W]],
     base: usize,
-    done: &CountedRows<'_>,
+    counted: &CountedRows<'_>,
     ids: &[I],
     into: &mut [u64; W],
 ) -> Option<()> {
@@ -297,7 +298,7 @@ fn add_rows<const W: usize, I: Index>(
             }
             continue;
         }
-        let (rows, digits) = done.behind.rows(node)?;
+        let (rows, digits) = counted.behind.rows(node)?;
         let masks = MASKS.get(WIDEST.saturating_sub(digits)..).unwrap_or_default();
         let row: [u64; W] = match (rows.first_chunk::<W>(), masks.first_chunk::<W>()) {
             (Some(row), Some(masks)) => std::array::from_fn(|digit| row[digit] & masks[digit]),

@@ -1,19 +1,19 @@
 //! Sums of rows for several nodes at a time, whose lists are shifted.
 //!
-//! If every list is the one before it shifted by one, then the rows that the nodes read for one entry
-//! stand side by side, too, and are added as one long row.
+//! If every list is the one before it shifted by one, then the rows that the nodes read for one
+//! entry stand side by side, too, and are added as one long row.
 
 use crate::graph::exact::bands::CountedRows;
 use crate::graph::exact::digits::{BATCH, add_four, add_row, settle};
 use crate::graph::lists::csr::Index;
 
-/// The rows that may be read: `near`, those of the band being written from node `base` on, and the rows
-/// behind the band.
+/// The rows that may be read: `near`, those of the band being written from node `base` on, and the
+/// rows behind the band.
 pub(crate) struct ReadableRows<'c, 'd> {
     pub(crate) near: &'c [u64],
     pub(crate) base: usize,
     pub(crate) digits: usize,
-    pub(crate) done: &'c CountedRows<'d>,
+    pub(crate) counted: &'c CountedRows<'d>,
 }
 
 impl ReadableRows<'_, '_> {
@@ -32,7 +32,7 @@ impl ReadableRows<'_, '_> {
             return Some(());
         }
         let lanes = sums.len() / self.digits;
-        if let Some((rows, digits)) = self.done.behind.stretch(node, lanes) {
+        if let Some((rows, digits)) = self.counted.behind.stretch(node, lanes) {
             match digits {
                 1 => add_narrow::<1>(sums, self.digits, rows),
                 2 => add_narrow::<2>(sums, self.digits, rows),
@@ -48,7 +48,7 @@ impl ReadableRows<'_, '_> {
         }
         for (lane, sums) in sums.chunks_exact_mut(self.digits).enumerate() {
             let node = node.wrapping_add(lane);
-            add_row(sums, self.done.row(self.near, self.base, self.digits, node)?);
+            add_row(sums, self.counted.row(self.near, self.base, self.digits, node)?);
         }
         Some(())
     }
@@ -66,8 +66,8 @@ impl ReadableRows<'_, '_> {
         Some([stretch(a)?, stretch(b)?, stretch(c)?, stretch(d)?])
     }
 
-    /// Writes the sums, without carries, of neighbouring nodes with shifted lists. The entries of the
-    /// first list are those of `list` plus `further`.
+    /// Writes the sums, without carries, of neighbouring nodes with shifted lists. The entries of
+    /// the first list are those of `list` plus `further`.
     #[inline(always)]
     pub(crate) fn sum_side_by_side<I: Index>(
         &self,
@@ -86,7 +86,8 @@ impl ReadableRows<'_, '_> {
             None => sums.fill(0),
         }
         for (number, ids) in list.chunks(BATCH).enumerate() {
-            // A part of a sum is no larger than the sum, so that its last digit carries nothing out.
+            // A part of a sum is no larger than the sum, so that its last digit carries nothing
+            // out.
             let mut settled = sums.chunks_exact_mut(self.digits).map(|sums| settle(sums, 0));
             if number > 0 && settled.any(|carry| carry > 0) {
                 return None;

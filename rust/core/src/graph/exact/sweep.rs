@@ -1,7 +1,8 @@
 //! The sweep that counts exactly.
 //!
-//! It opens a band of rows before it counts their nodes, with a width that no count of them exceeds,
-//! and lets go of rows that no node will read again where only the counts of parameters are wanted.
+//! It opens a band of rows before it counts their nodes, with a width that no count of them
+//! exceeds, and lets go of rows that no node will read again where only the counts of parameters
+//! are wanted.
 
 use std::ops::Range;
 
@@ -70,8 +71,9 @@ impl<'a> ExactSweep<'a> {
             .map_or_else(|| bytes(0..nodes), |parameter_rows| parameter_rows.peak(bytes))
     }
 
-    /// Makes sure that the node before `end` has a row, and with it the nodes before it whose widths are
-    /// known by now; nodes from `apart` on do not read each other. Returns the first node of the band.
+    /// Makes sure that the node before `end` has a row, and with it the nodes before it whose
+    /// widths are known by now; nodes from `apart` on do not read each other. Returns the first
+    /// node of the band.
     fn open_band(&mut self, end: usize, apart: usize) -> Result<usize> {
         if end == self.bands.first() {
             let group = self
@@ -101,20 +103,21 @@ impl<'a> ExactSweep<'a> {
         self.bands.latest().map(|band| band.first).ok_or_else(lists_changed)
     }
 
-    /// A guess at how many digits the rows of all nodes before `end` will have, if widths go on growing
-    /// as they did. If there are no rows yet, the guess is for the first nodes only. Memory that turns
-    /// out to be too much is never touched.
+    /// A guess at how many digits the rows of all nodes before `end` will have, if widths go on
+    /// growing as they did. If there are no rows yet, the guess is for the first nodes only. Memory
+    /// that turns out to be too much is never touched.
     fn guess_room(&self, end: usize, digits: usize) -> usize {
-        let done = self.bands.nodes() - end;
-        if done == 0 {
+        let counted = self.bands.nodes() - end;
+        if counted == 0 {
             return end.div_ceil(FIRST).saturating_mul(digits);
         }
         let (rest, width) = (end as f64, digits as f64);
-        let growth = (width - self.bands.lanes() as f64 / done as f64).max(0.0) / done as f64;
+        let growth = (width - self.bands.lanes() as f64 / counted as f64).max(0.0) / counted as f64;
         ((width + growth * rest) * rest * 1.125) as usize
     }
 
-    /// Accounts for so many more digits, to which up to `room` may come; returns how many are allowed.
+    /// Accounts for so many more digits, to which up to `room` may come; returns how many are
+    /// allowed.
     ///
     /// # Errors
     /// [`Error::GraphMemory`].
@@ -131,8 +134,8 @@ impl<'a> ExactSweep<'a> {
         Ok((left / bytes(1)) as usize)
     }
 
-    /// Notes that the nodes of `counted` are counted, the first that are, and lets go of the rows that
-    /// no other node will read.
+    /// Notes that the nodes of `counted` are counted, the first that are, and lets go of the rows
+    /// that no other node will read.
     fn close(&mut self, counted: Range<usize>) {
         if let Some((band, rows, _)) = self.bands.split().filter(|_| !self.widths.are_known()) {
             let place = |node: usize| (node - band.first) * band.digits;
@@ -162,9 +165,9 @@ impl<'a> ExactSweep<'a> {
             let (band, open, behind) = self.bands.split().ok_or_else(lists_changed)?;
             let digits = band.digits;
             let start = first.max(range.start).max(end.saturating_sub((STEP / digits).max(1)));
-            let done = CountedRows { near: None, behind };
+            let counted = CountedRows { near: None, behind };
             count_rows(
-                RowTask { open, first, digits, done, lists, outputs, stretches },
+                RowTask { open, first, digits, counted, lists, outputs, stretches },
                 start..end,
             )?;
             self.close(start..end);
@@ -208,15 +211,17 @@ impl<I: Index> Sweep<I> for ExactSweep<'_> {
             let base = range.end.min(band.end);
             let (open, near) = open.split_at_mut_checked(row(base)).ok_or_else(lists_changed)?;
             let mut rest = open.get_mut(row(start)..row(end)).ok_or_else(lists_changed)?;
-            let done = CountedRows { near: Some((near, base)), behind };
+            let counted = CountedRows { near: Some((near, base)), behind };
             let mut tasks = Vec::new();
             let pieces = team.pieces(|| edges_read(stretches, lists, start..end));
             for part in lists.parts(start..end, pieces) {
                 let (open, later) = rest.split_at_mut(part.len() * digits);
                 rest = later;
                 let first = part.start;
-                tasks
-                    .push((RowTask { open, first, digits, done, lists, outputs, stretches }, part));
+                tasks.push((
+                    RowTask { open, first, digits, counted, lists, outputs, stretches },
+                    part,
+                ));
             }
             let cost = |(_, part): &(_, Range<usize>)| {
                 (lists.edges(part.start, part.end) as u64).saturating_mul(digits as u64)

@@ -1,8 +1,8 @@
 //! How wide the rows of exact counts have to be.
 //!
 //! A width must not be too small, and need not be exact. It comes from the survey, if that bounds
-//! counts well enough, from the counts that were made on the way so far, or from a sweep in log space
-//! before.
+//! counts well enough, from the counts that were made on the way so far, or from a sweep in log
+//! space before.
 
 use std::ops::Range;
 
@@ -13,15 +13,15 @@ use crate::graph::log::scaled_counts::ScaledCounts;
 use crate::graph::survey::blocks::Survey;
 use crate::machine::monitor::Monitor;
 
-/// Widths that are found on the way may be too large by so many bits on average. If they are larger, a
-/// sweep in log space before is worth its time.
+/// Widths that are found on the way may be too large by so many bits on average. If they are
+/// larger, a sweep in log space before is worth its time.
 const LOOSE: u64 = DIGIT_BITS as u64 / 2;
-/// For widths to be found on the way, a chunk may read nodes as far away as one in so many nodes of the
-/// graph, on average: rows of another width take longer to read, and there are more of these.
+/// For widths to be found on the way, a chunk may read nodes as far away as one in so many nodes of
+/// the graph, on average: rows of another width take longer to read, and there are more of these.
 const NEAR: usize = 8;
 
-/// A row gets one digit more than it needs if it is within so many bits of it and the rows behind have
-/// that width: rows of the same width are read faster.
+/// A row gets one digit more than it needs if it is within so many bits of it and the rows behind
+/// have that width: rows of the same width are read faster.
 const SLACK: u64 = DIGIT_BITS as u64 / 2;
 
 /// The widths, in digits, of the rows of every chunk of nodes.
@@ -33,7 +33,8 @@ pub(crate) enum Widths<'s> {
 }
 
 impl<'s> Widths<'s> {
-    /// Widths that are found on the way, if these are tight enough. The graph must have no multiplicities.
+    /// Widths that are found on the way, if these are tight enough. The graph must have no
+    /// multiplicities.
     pub(crate) fn from_growth(survey: &'s Survey) -> Option<Self> {
         let growth: u64 = survey.growth.iter().map(|&bits| u64::from(bits)).sum();
         let chunks = survey.growth.len();
@@ -62,8 +63,8 @@ impl<'s> Widths<'s> {
         Ok(Self::Known(widths))
     }
 
-    /// The width of a chunk, all of whose successors in other chunks must be counted; `behind` is the
-    /// width of the rows behind it.
+    /// The width of a chunk, all of whose successors in other chunks must be counted; `behind` is
+    /// the width of the rows behind it.
     fn of_chunk(&self, chunk: usize, behind: usize) -> usize {
         match self {
             Self::Known(widths) => widths.get(chunk).copied().unwrap_or(1),
@@ -75,9 +76,10 @@ impl<'s> Widths<'s> {
         }
     }
 
-    /// The longest range of chunks at the end of `chunks` that have one width, and that width. If widths
-    /// are found on the way, the range has no chunk before `apart` but the last one, since the width of
-    /// such a chunk depends on counts that are still to be made. `behind` is the width of the rows behind.
+    /// The longest range of chunks at the end of `chunks` that have one width, and that width. If
+    /// widths are found on the way, the range has no chunk before `apart` but the last one, since
+    /// the width of such a chunk depends on counts that are still to be made. `behind` is the width
+    /// of the rows behind.
     pub(crate) fn last_chunks(
         &self,
         chunks: Range<usize>,
@@ -94,8 +96,8 @@ impl<'s> Widths<'s> {
         (first..chunks.end, digits)
     }
 
-    /// The digits of all rows of `nodes`, which must begin a chunk, and end one or end the graph. If widths
-    /// are not known, every row counts as `digits` wide.
+    /// The digits of all rows of `nodes`, which must begin a chunk, and end one or end the graph.
+    /// If widths are not known, every row counts as `digits` wide.
     pub(crate) fn digits_of(&self, nodes: Range<usize>, digits: usize) -> usize {
         let Self::Known(widths) = self else { return nodes.len().saturating_mul(digits) };
         let chunks = nodes.start / CHUNK..nodes.end.div_ceil(CHUNK);
@@ -143,8 +145,8 @@ fn most_bits(rows: &[u64], digits: usize) -> u32 {
     0
 }
 
-/// The bits of the largest count of every chunk, the last chunks first. Chunks are left out behind which
-/// an earlier chunk has a count at least as large.
+/// The bits of the largest count of every chunk, the last chunks first. Chunks are left out behind
+/// which an earlier chunk has a count at least as large.
 #[derive(Default)]
 pub(crate) struct Largest(Vec<(usize, u32)>);
 

@@ -1,7 +1,7 @@
 //! Successor lists in memory, as compressed sparse rows, and the integers they are made of.
 //!
-//! The successors of node `v` are `targets[offsets[v]..offsets[v + 1]]`. Whether they are in range and
-//! the graph has no cycle is not known here.
+//! The successors of node `v` are `targets[offsets[v]..offsets[v + 1]]`. Whether they are in range
+//! and the graph has no cycle is not known here.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -175,8 +175,8 @@ pub struct Csr<'a> {
 }
 
 impl<'a> Csr<'a> {
-    /// Takes successor lists as they are, and checks that they are lists. The nodes that they lead to
-    /// are checked by [`Graph::new`](crate::Graph::new).
+    /// Takes successor lists as they are, and checks that they are lists. The nodes that they lead
+    /// to are checked by [`Graph::new`](crate::Graph::new).
     ///
     /// # Errors
     /// [`Error::InvalidGraph`] if `offsets` does not begin with 0, falls somewhere or does not end
@@ -195,8 +195,8 @@ impl<'a> Csr<'a> {
         Ok(Self { offsets, targets, multiplicity })
     }
 
-    /// Takes lists that passed [`Csr::new`] before, without checking them again. If they were changed
-    /// since, counting ends with an error.
+    /// Takes lists that passed [`Csr::new`] before, without checking them again. If they were
+    /// changed since, counting ends with an error.
     #[must_use]
     pub fn trusted(
         offsets: Indices<'a>,

@@ -64,8 +64,9 @@ struct Array {
 }
 
 impl FilePlace {
-    /// Opens the file at `path`. It has targets from byte `targets` on, of 64 bits if `wide` and else of
-    /// 32, and, unless `multiplicity` is `None`, multiplicities of 64 bits from that byte on.
+    /// Opens the file at `path`. It has targets from byte `targets` on, of 64 bits if `wide` and
+    /// else of 32, and, unless `multiplicity` is `None`, multiplicities of 64 bits from that byte
+    /// on.
     ///
     /// # Errors
     /// [`Error::GraphFile`] if the file cannot be opened.
@@ -97,8 +98,8 @@ impl<'a> FileLists<'a> {
     /// Lists of `edges` targets in a file.
     ///
     /// # Errors
-    /// [`Error::InvalidGraph`] if `offsets` does not begin with 0, falls somewhere or does not end with
-    /// `edges`, or if there are more nodes than 32 bits can number.
+    /// [`Error::InvalidGraph`] if `offsets` does not begin with 0, falls somewhere or does not end
+    /// with `edges`, or if there are more nodes than 32 bits can number.
     pub fn new(place: FilePlace, offsets: Indices<'a>, edges: usize) -> Result<Self> {
         check_offsets(&offsets, edges)?;
         Ok(Self::trusted(place, offsets))
@@ -152,7 +153,8 @@ pub(crate) enum FileSource<'f> {
     Wide(Reader<'f, u64>),
 }
 
-/// Runs `$body` with `$reader` bound to a reader of a file's lists, whatever the width of its targets.
+/// Runs `$body` with `$reader` bound to a reader of a file's lists, whatever the width of its
+/// targets.
 macro_rules! with_reader {
     ($file:expr, $reader:ident => $body:expr) => {
         $file.with_source(|source| match source {
@@ -285,9 +287,9 @@ fn section_before(offsets: &Indices<'_>, end: usize, edges: usize) -> usize {
     low
 }
 
-/// Reads the edges of a file turned round, with nodes numbered from the other end. For every section
-/// the whole file is read, and the edges of the section are picked out; so a section has as many edges
-/// as there is room for.
+/// Reads the edges of a file turned round, with nodes numbered from the other end. For every
+/// section the whole file is read, and the edges of the section are picked out; so a section has as
+/// many edges as there is room for.
 pub(crate) struct ReversedReader<'f, I> {
     reader: Reader<'f, I>,
     offsets: Indices<'static>,
@@ -339,8 +341,8 @@ impl<I: FileInteger> Source for ReversedReader<'_, I> {
         self.targets.resize(count, 0);
         self.multiplicity.clear();
         self.multiplicity.resize(if weighted { count } else { 0 }, 0);
-        // Lists are filled from their ends, so that their entries come in the order that they have in
-        // memory.
+        // Lists are filled from their ends, so that their entries come in the order that they have
+        // in memory.
         let mut next: Vec<usize> =
             (first..end).map(|node| self.offsets.get(node + 1) - first_edge).collect();
         let mut last = nodes;

@@ -11,8 +11,8 @@ pub(crate) struct NodeSet {
     nodes: usize,
 }
 
-/// A borrowed [`NodeSet`]. Its words are at hand, so that a loop over nodes need not follow a reference
-/// to the set and another to its words for every node.
+/// A borrowed [`NodeSet`]. Its words are at hand, so that a loop over nodes need not follow a
+/// reference to the set and another to its words for every node.
 #[derive(Clone, Copy)]
 pub(crate) struct NodeSetView<'m> {
     words: &'m [u64],
@@ -41,8 +41,8 @@ impl NodeSet {
         Self { words: vec![0; nodes.div_ceil(64)], nodes }
     }
 
-    /// The nodes `v` for which `values[v]` equals `values[v + 1]`; there is one value more than there are
-    /// nodes. Of the offsets of successor lists, these are the nodes without successors.
+    /// The nodes `v` for which `values[v]` equals `values[v + 1]`; there is one value more than
+    /// there are nodes. Of the offsets of successor lists, these are the nodes without successors.
     pub(crate) fn of_equal_neighbours<I: Index>(values: &[I]) -> Self {
         let nodes = values.len().saturating_sub(1);
         let equal = |start: usize| {

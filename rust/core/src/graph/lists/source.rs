@@ -1,7 +1,8 @@
 //! How successor lists reach a sweep, which goes from the last node of a graph to the first.
 //!
-//! A [`Source`] hands out the lists of some neighbouring nodes at a time, as a [`ListSection`]. Lists
-//! in memory are a single section; those in a file are read section by section (see `file.rs`).
+//! A [`Source`] hands out the lists of some neighbouring nodes at a time, as a [`ListSection`].
+//! Lists in memory are a single section; those in a file are read section by section (see
+//! `file.rs`).
 
 use std::ops::Range;
 

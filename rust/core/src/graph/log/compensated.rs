@@ -1,9 +1,9 @@
 //! Counting in log space with compensated sums, which have about twice the digits.
 //!
-//! With doubles, a count loses at most a few units in its last place with every step of a path. Where
-//! counts grow with the depth of a graph, they grow faster than that. But in a deep graph whose counts
-//! grow slowly beyond 2^53, they can stand still. This is found out afterwards (see `rounding.rs`), and
-//! then the graph is counted once more with a correction for every number.
+//! With doubles, a count loses at most a few units in its last place with every step of a path.
+//! Where counts grow with the depth of a graph, they grow faster than that. But in a deep graph
+//! whose counts grow slowly beyond 2^53, they can stand still. This is found out afterwards (see
+//! `rounding.rs`), and then the graph is counted once more with a correction for every number.
 
 use std::ops::Range;
 

@@ -1,7 +1,8 @@
 //! The innermost loop of counting in log space, for ordinary lists.
 //!
-//! A list is ordinary if all numbers in it have the scale of the latest epoch, and their sum has it,
-//! too. At any other list the loop stops, and `sweep.rs` counts that node with the scales looked up.
+//! A list is ordinary if all numbers in it have the scale of the latest epoch, and their sum has
+//! it, too. At any other list the loop stops, and `sweep.rs` counts that node with the scales
+//! looked up.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -16,8 +17,8 @@ use crate::graph::survey::stretches::{SIDE_BY_SIDE, Stretch, StretchCursor, Stre
 /// How many nodes are asked at once whether there is an output among them.
 const PIECE: usize = 256;
 
-/// The place that numbers are read from and sums are written to. It is copied into loops, so that an
-/// edge costs no look behind a reference.
+/// The place that numbers are read from and sums are written to. It is copied into loops, so that
+/// an edge costs no look behind a reference.
 pub(crate) trait NumberStore: Copy {
     /// The number of a node in the scale of the latest epoch; `None` if the node has another scale.
     fn read(self, node: usize) -> Option<f64>;
@@ -61,8 +62,8 @@ impl NumberStore for OneArray<'_> {
     }
 }
 
-/// Counts the nodes of `range`, the last one first, up to one whose list is not ordinary. Returns the
-/// end of the nodes that are left.
+/// Counts the nodes of `range`, the last one first, up to one whose list is not ordinary. Returns
+/// the end of the nodes that are left.
 pub(crate) fn count_ordinary_lists<I: Index>(
     lists: &ListSection<'_, I>,
     range: Range<usize>,
@@ -134,8 +135,8 @@ impl<O: Index, I: Index, S: NumberStore> ListSums<'_, '_, O, I, S> {
         end
     }
 
-    /// The loop of [`ListSums::count_separately`]. It is a function of its own, so that everything an
-    /// edge needs stays in registers.
+    /// The loop of [`ListSums::count_separately`]. It is a function of its own, so that everything
+    /// an edge needs stays in registers.
     #[inline(never)]
     fn count_each<const OUTPUTS: bool>(&self, range: Range<usize>) -> usize {
         let ListSection { first_edge, targets, .. } = *self.lists;
@@ -191,8 +192,8 @@ impl<O: Index, I: Index, S: NumberStore> ListSums<'_, '_, O, I, S> {
         }
     }
 
-    /// Counts nodes with shifted lists, [`SIDE_BY_SIDE`] at a time; `sums(n)` are the sums of the nodes
-    /// from the `n`-th of `range` on.
+    /// Counts nodes with shifted lists, [`SIDE_BY_SIDE`] at a time; `sums(n)` are the sums of the
+    /// nodes from the `n`-th of `range` on.
     #[inline(always)]
     fn count_side_by_side(
         &self,
@@ -230,7 +231,8 @@ impl<O: Index, I: Index, S: NumberStore> ListSums<'_, '_, O, I, S> {
 /// Whether a number lies within the range of one scale.
 #[inline(always)]
 fn is_in_scale(number: f64) -> bool {
-    // Compared as integers, one comparison suffices: what is too small wraps around to a large number.
+    // Compared as integers, one comparison suffices: what is too small wraps around to a large
+    // number.
     const SCALE: u64 = LARGE.to_bits() - SMALL.to_bits();
     number.to_bits().wrapping_sub(SMALL.to_bits()) < SCALE
 }
@@ -256,8 +258,8 @@ fn add_neighbours(
     Some(())
 }
 
-/// The sums of neighbouring nodes with shifted lists. The entries of the first list are those of `list`
-/// plus `further`. Terms are added in the order of [`sum_list`] for short lists.
+/// The sums of neighbouring nodes with shifted lists. The entries of the first list are those of
+/// `list` plus `further`. Terms are added in the order of [`sum_list`] for short lists.
 #[inline(always)]
 fn sums_in_sequence<I: Index>(
     store: impl NumberStore,
@@ -288,8 +290,9 @@ fn sums_in_strands<I: Index>(
     Some(std::array::from_fn(|lane| (a[lane] + b[lane]) + (c[lane] + d[lane])))
 }
 
-/// The sum of `read(i, list[i])` over a list; `None` if that is `None` for one of its entries. (Leaving
-/// the loop early keeps compilers from turning it into gather instructions, which are slow.)
+/// The sum of `read(i, list[i])` over a list; `None` if that is `None` for one of its entries.
+/// (Leaving the loop early keeps compilers from turning it into gather instructions, which are
+/// slow.)
 #[inline(always)]
 pub(crate) fn sum_list<I: Index>(
     list: &[I],

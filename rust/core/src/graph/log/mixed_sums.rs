@@ -1,5 +1,5 @@
-//! Sums over the successor lists that the innermost loop leaves: lists with multiplicities, and lists
-//! that reach from the latest epoch into the one before it.
+//! Sums over the successor lists that the innermost loop leaves: lists with multiplicities, and
+//! lists that reach from the latest epoch into the one before it.
 
 use crate::graph::lists::csr::Index;
 use crate::graph::lists::source::ListSection;
@@ -8,8 +8,8 @@ use crate::graph::log::scaled_counts::EpochNumbers;
 
 /// Adds up lists across two epochs.
 pub(crate) struct MixedSums<'r, I> {
-    /// The latest list and its sum. All lists of a dense layer are equal, and so all of them cross the
-    /// border of the epoch if one does.
+    /// The latest list and its sum. All lists of a dense layer are equal, and so all of them cross
+    /// the border of the epoch if one does.
     latest: &'r [I],
     latest_sum: f64,
 }
@@ -19,8 +19,9 @@ impl<'r, I: Index> MixedSums<'r, I> {
         Self { latest: &[], latest_sum: 0.0 }
     }
 
-    /// The sum of a node's list in the scale of the latest epoch. It is not a number if some node in the
-    /// list belongs neither to that epoch nor to the one before. `None` if there is no such list.
+    /// The sum of a node's list in the scale of the latest epoch. It is not a number if some node
+    /// in the list belongs neither to that epoch nor to the one before. `None` if there is no such
+    /// list.
     pub(crate) fn sum(
         &mut self,
         numbers: EpochNumbers<'_>,

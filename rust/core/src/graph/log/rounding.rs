@@ -1,9 +1,9 @@
 //! Bounds on how far rounding has moved the logarithms of counts.
 //!
-//! Nothing is subtracted, so that a count is off by at most one unit of rounding for every addition or
-//! product on the way to it, and there are at most as many as on the longest path. Below 2^53 nothing
-//! is rounded at all. The bound comes from the survey's blocks of nodes first; where that is not
-//! enough, [`RoundingSweep`] bounds node by node.
+//! Nothing is subtracted, so that a count is off by at most one unit of rounding for every addition
+//! or product on the way to it, and there are at most as many as on the longest path. Below 2^53
+//! nothing is rounded at all. The bound comes from the survey's blocks of nodes first; where that
+//! is not enough, [`RoundingSweep`] bounds node by node.
 
 use std::ops::Range;
 
@@ -17,14 +17,16 @@ use crate::graph::sweep::Sweep;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
 
-/// The largest relative error of a logarithm that is put up with. Taking the logarithm adds some more.
+/// The largest relative error of a logarithm that is put up with. Taking the logarithm adds some
+/// more.
 const TOLERANCE: f64 = 0.9e-13;
 /// One rounding moves a binary logarithm by at most this.
 const STEP: f64 = f64::EPSILON / 2.0 / std::f64::consts::LN_2;
 /// A count with more bits than this may be rounded.
 const ROUNDED: u64 = 53;
 
-/// Whether so many roundings may have moved the logarithm of a count with more than `bits` bits too far.
+/// Whether so many roundings may have moved the logarithm of a count with more than `bits` bits too
+/// far.
 fn too_many(roundings: u32, bits: u64) -> bool {
     f64::from(roundings) * STEP > TOLERANCE * bits as f64
 }

@@ -1,10 +1,10 @@
 //! Counting in words of 32 bits, in graphs whose lists reach far, as long as counts fit.
 //!
-//! In such a graph most of the time is spent on reading numbers that are in no cache nearby. Two things
-//! help. A number has half as many bytes. And no list is added up by itself: its sum is the difference
-//! of two running sums over many lists, so that the reads of one list need not wait for the jump at the
-//! end of another. This is done with integers only, since running sums of floating-point numbers would
-//! round the small ones away.
+//! In such a graph most of the time is spent on reading numbers that are in no cache nearby. Two
+//! things help. A number has half as many bytes. And no list is added up by itself: its sum is the
+//! difference of two running sums over many lists, so that the reads of one list need not wait for
+//! the jump at the end of another. This is done with integers only, since running sums of
+//! floating-point numbers would round the small ones away.
 
 use std::ops::Range;
 
@@ -20,8 +20,8 @@ const EDGES: usize = 1 << 11;
 /// How many numbers are read before they are added up.
 const AT_ONCE: usize = 8;
 
-/// Words are worth it if the numbers between a chunk and the farthest node that it reads have at least
-/// so many bytes on average, which is about what the nearer caches of a core hold.
+/// Words are worth it if the numbers between a chunk and the farthest node that it reads have at
+/// least so many bytes on average, which is about what the nearer caches of a core hold.
 const FAR: usize = 1 << 18;
 /// At most one in so many edges may belong to wide blocks, and one to stretches: these are counted
 /// faster in other ways.
@@ -39,8 +39,8 @@ pub(crate) fn is_worth_it<S: Source>(survey: &Survey, source: &S) -> bool {
         && few(survey.stretches.iter().map(Stretch::nodes).fold(0, edges))
 }
 
-/// Counts the nodes of `range` into `counts`, the last one first, up to one whose count does not fit.
-/// Returns the end of the nodes that are left.
+/// Counts the nodes of `range` into `counts`, the last one first, up to one whose count does not
+/// fit. Returns the end of the nodes that are left.
 pub(crate) fn count_in_words<I: Index>(
     lists: &ListSection<'_, I>,
     range: Range<usize>,
@@ -86,7 +86,8 @@ impl<O: Index, I: Index> pulp::NullaryFnOnce for WordSums<'_, '_, O, I> {
 }
 
 impl<O: Index, I: Index> WordSums<'_, '_, O, I> {
-    /// Counts some nodes by one running sum; `None` if one of them reads another or a count does not fit.
+    /// Counts some nodes by one running sum; `None` if one of them reads another or a count does
+    /// not fit.
     #[inline(always)]
     fn count_group(&mut self, nodes: Range<usize>, running: &mut [u64; EDGES + 1]) -> Option<()> {
         let offsets = self.offsets.get(nodes.start..=nodes.end)?;
@@ -141,7 +142,8 @@ impl<O: Index, I: Index> WordSums<'_, '_, O, I> {
 #[inline(always)]
 fn accumulate<I: Index>(counts: &[u32], list: &[I], running: &mut [u64]) -> Option<()> {
     let last = counts.len().checked_sub(1)?;
-    // No node is larger. The minimum lets the compiler see that, so that it need not check every edge.
+    // No node is larger. The minimum lets the compiler see that, so that it need not check every
+    // edge.
     let count = |id: I| counts[id.position().min(last)];
     let (mut sum, mut read) = (0u64, [0; AT_ONCE]);
     let (eights, rest) = list.as_chunks::<AT_ONCE>();
@@ -169,8 +171,8 @@ mod tests {
     use super::*;
     use crate::graph::lists::csr::Indices;
 
-    /// For every node its successors, as distances, and whether it is an output. Some nodes read near
-    /// ones, most only nodes far away.
+    /// For every node its successors, as distances, and whether it is an output. Some nodes read
+    /// near ones, most only nodes far away.
     fn graphs() -> impl Strategy<Value = Vec<(Vec<usize>, bool)>> {
         let reach = prop_oneof![Just(1usize..3), Just(100..400)];
         let most = prop_oneof![8 => Just(9usize), 1 => Just(100), 1 => Just(EDGES + 9)];

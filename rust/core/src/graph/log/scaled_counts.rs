@@ -1,8 +1,9 @@
-//! Counts in log space: one floating-point number for every node, and a scale that many nodes share.
+//! Counts in log space: one floating-point number for every node, and a scale that many nodes
+//! share.
 //!
 //! Nodes are counted from the last to the first. Neighbouring nodes with the same scale are an
-//! *epoch*. A count that does not fit the scale of its epoch is a *straggler*, and stands in a table
-//! with a scale of its own. This module holds numbers; it does not know how they are summed.
+//! *epoch*. A count that does not fit the scale of its epoch is a *straggler*, and stands in a
+//! table with a scale of its own. This module holds numbers; it does not know how they are summed.
 
 use std::ops::Range;
 
@@ -18,7 +19,8 @@ pub(crate) const SMALL: f64 = power(-400);
 /// Whole numbers below this are exact.
 const ROUNDED: f64 = power(53);
 
-/// A number at least as large as this does not fit into a scale, not even until the next one begins.
+/// A number at least as large as this does not fit into a scale, not even until the next one
+/// begins.
 pub(crate) const MOST: f64 = power(RADIX + 256);
 
 /// `2^exponent`, which must be a normal number.
@@ -60,9 +62,9 @@ pub(crate) struct Straggler {
     pub(crate) mantissa: f64,
 }
 
-/// The counts of all nodes. The count of node `v` is `values[v]` times the scale of its epoch. For a
-/// straggler, `values[v]` is not a number, and its bits hold the place in the table. Epochs are in the
-/// order in which they are counted, from the last nodes to the first.
+/// The counts of all nodes. The count of node `v` is `values[v]` times the scale of its epoch. For
+/// a straggler, `values[v]` is not a number, and its bits hold the place in the table. Epochs are
+/// in the order in which they are counted, from the last nodes to the first.
 #[derive(Debug)]
 pub(crate) struct ScaledCounts {
     pub(crate) values: Vec<f64>,
@@ -100,8 +102,8 @@ impl ScaledCounts {
         &mut bytemuck::cast_slice_mut(&mut self.values)[..nodes]
     }
 
-    /// Turns the words of `nodes` into floating-point numbers; those of the nodes behind must have been
-    /// turned already.
+    /// Turns the words of `nodes` into floating-point numbers; those of the nodes behind must have
+    /// been turned already.
     pub(crate) fn widen(&mut self, nodes: Range<usize>) {
         // From the last node to the first, each word is read before a number overwrites it.
         for node in nodes.rev() {
@@ -189,7 +191,8 @@ impl ScaledCounts {
         rounded.map(|node| self.bits(node)).min()
     }
 
-    /// The numbers of some nodes and their epoch, if all have the same epoch and none is a straggler.
+    /// The numbers of some nodes and their epoch, if all have the same epoch and none is a
+    /// straggler.
     fn in_one_epoch(&self, nodes: Range<usize>) -> Option<(&[f64], Epoch)> {
         let epoch = self.epochs.iter().rfind(|epoch| epoch.end >= nodes.end)?;
         let in_one = !self.epochs.iter().any(|epoch| nodes.contains(&epoch.end));
@@ -238,8 +241,8 @@ fn extremes(values: &[f64], from: f64) -> (f64, f64) {
     (f64::from_bits(least.wrapping_add(from)), f64::from_bits(most))
 }
 
-/// The number of bits of a scaled number, or one more. The relative error of the number is far below
-/// the margin.
+/// The number of bits of a scaled number, or one more. The relative error of the number is far
+/// below the margin.
 fn bits(mantissa: f64, exponent: i32) -> u64 {
     const MARGIN: f64 = 1.0 + 1e-6;
     if mantissa > 0.0 {
@@ -275,7 +278,8 @@ impl<'v> ScaledView<'v> {
         LatestEpochs::new(self.epochs).numbers(self.values, self.base)
     }
 
-    /// The count of `node`: a number and the exponent of its scale; `None` if there is no such node.
+    /// The count of `node`: a number and the exponent of its scale; `None` if there is no such
+    /// node.
     pub(crate) fn get(&self, node: usize) -> Option<(f64, i32)> {
         let value = *self.values.get(node.wrapping_sub(self.base))?;
         if value.is_nan() {
@@ -307,14 +311,15 @@ impl LatestEpochs {
         let factor = match before.exponent - epoch.exponent {
             1 => LARGE,
             steps @ -1..=0 => scaled_down(1.0, steps),
-            // The scales are too far apart for one factor: a number scaled down to 0 would look as if
-            // there were no path.
+            // The scales are too far apart for one factor: a number scaled down to 0 would look as
+            // if there were no path.
             _ => f64::NAN,
         };
         Self { end: epoch.end, previous_end: before.end, factor }
     }
 
-    /// The numbers of the latest two epochs among `values`, which are those of the nodes from `base` on.
+    /// The numbers of the latest two epochs among `values`, which are those of the nodes from
+    /// `base` on.
     #[inline(always)]
     pub(crate) fn numbers<'v>(&self, values: &'v [f64], base: usize) -> EpochNumbers<'v> {
         let current = values.get(..self.end.wrapping_sub(base)).unwrap_or(values);

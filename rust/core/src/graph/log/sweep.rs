@@ -1,8 +1,8 @@
 //! The sweep that counts in log space.
 //!
-//! As long as all successors of a node have the scale of the epoch that is being counted, the node's
-//! count is the plain sum of their numbers; this is almost always so. Only for a list that reaches
-//! beyond the epoch, or to a straggler, the scale of every number is looked up.
+//! As long as all successors of a node have the scale of the epoch that is being counted, the
+//! node's count is the plain sum of their numbers; this is almost always so. Only for a list that
+//! reaches beyond the epoch, or to a straggler, the scale of every number is looked up.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -36,7 +36,8 @@ pub(crate) struct LogSweep<'a> {
 }
 
 impl<'a> LogSweep<'a> {
-    /// A sweep over so many nodes. If `words` is set, counts are words of 32 bits as long as they fit.
+    /// A sweep over so many nodes. If `words` is set, counts are words of 32 bits as long as they
+    /// fit.
     pub(crate) fn new(
         nodes: usize,
         outputs: &'a NodeSet,
@@ -70,7 +71,8 @@ impl<'a> LogSweep<'a> {
         Ok(())
     }
 
-    /// Counts in words of 32 bits as long as counts fit; returns the end of the nodes that are left.
+    /// Counts in words of 32 bits as long as counts fit; returns the end of the nodes that are
+    /// left.
     fn count_in_words<I: Index>(
         &mut self,
         lists: &ListSection<'_, I>,
@@ -151,8 +153,9 @@ impl<I: Index> Sweep<I> for LogSweep<'_> {
         let pieces = team.pieces(|| edges_read(self.stretches, lists, range.clone()));
         let ranges = lists.parts(range.clone(), pieces);
         let mut results: Vec<PartResult> = ranges.iter().map(|_| PartResult::default()).collect();
-        let (open, done) = self.scaled.values.split_at_mut(range.end);
-        let view = ScaledView::new(done, range.end, &self.scaled.epochs, &self.scaled.stragglers);
+        let (open, counted) = self.scaled.values.split_at_mut(range.end);
+        let view =
+            ScaledView::new(counted, range.end, &self.scaled.epochs, &self.scaled.stragglers);
         let mut rest = &mut open[range.start..];
         let mut tasks = Vec::with_capacity(ranges.len());
         for (range, result) in ranges.iter().zip(&mut results) {
@@ -236,8 +239,8 @@ struct PartResult {
     stragglers: Vec<Straggler>,
 }
 
-/// Two arrays: the numbers of the nodes behind a wide piece, which are read, and the sums of the nodes
-/// in it, which are written.
+/// Two arrays: the numbers of the nodes behind a wide piece, which are read, and the sums of the
+/// nodes in it, which are written.
 #[derive(Clone, Copy)]
 struct ApartArrays<'p, 'v> {
     numbers: EpochNumbers<'v>,
@@ -283,9 +286,9 @@ impl LogSweep<'_> {
     }
 }
 
-/// Whether a sum can be written in the scale of the epoch. If a number was missing, the sum is not a
-/// number and does not fit. An output has a path of its own, so that a sum of 0 means that this path
-/// was lost in the scale.
+/// Whether a sum can be written in the scale of the epoch. If a number was missing, the sum is not
+/// a number and does not fit. An output has a path of its own, so that a sum of 0 means that this
+/// path was lost in the scale.
 #[inline(always)]
 fn fits(sum: f64, output: bool) -> bool {
     (SMALL..MOST).contains(&sum) || (sum == 0.0 && !output)

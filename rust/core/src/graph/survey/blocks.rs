@@ -1,8 +1,8 @@
-//! The survey of a graph: whether its numbering is topological already, which nodes can be counted side
-//! by side, and how large counts can get.
+//! The survey of a graph: whether its numbering is topological already, which nodes can be counted
+//! side by side, and how large counts can get.
 //!
-//! Nodes none of which reads another are a *block*. A survey goes from the last node to the first, and
-//! reads every list once. 256 neighbouring nodes are a *chunk*, which shares its bounds.
+//! Nodes none of which reads another are a *block*. A survey goes from the last node to the first,
+//! and reads every list once. 256 neighbouring nodes are a *chunk*, which shares its bounds.
 
 use std::ops::Range;
 
@@ -20,8 +20,8 @@ const PIECE: usize = 1 << 16;
 const EDGES: usize = 1 << 16;
 /// Lists up to this length are read as if they had it.
 const SHORT: usize = 16;
-/// Masks for lists shorter than what is read: from `SHORT - length` on, the first `length` masks are all
-/// ones and the others 0. (As a constant, compilers would turn them into jumps.)
+/// Masks for lists shorter than what is read: from `SHORT - length` on, the first `length` masks
+/// are all ones and the others 0. (As a constant, compilers would turn them into jumps.)
 static MASKS: [u32; 2 * SHORT] = {
     let mut masks = [0; 2 * SHORT];
     let mut entry = 0;
@@ -34,8 +34,8 @@ static MASKS: [u32; 2 * SHORT] = {
 /// The nodes of a chunk, as a power of two.
 pub(crate) const CHUNK_BITS: u32 = 8;
 
-/// In log space, lists at least this long are added up in four strands, shorter ones in sequence; how
-/// often a number is rounded depends on it.
+/// In log space, lists at least this long are added up in four strands, shorter ones in sequence;
+/// how often a number is rounded depends on it.
 pub(crate) const LONG: usize = 32;
 
 /// What is known of a graph all of whose edges go from a smaller number to a larger one.
@@ -45,13 +45,13 @@ pub(crate) struct Survey {
     pub(crate) wide: Vec<Range<usize>>,
     /// For every chunk, bits that no count in it exceeds if all multiplicities are 1.
     pub(crate) bits: Vec<u32>,
-    /// For every chunk, by how many bits a count in it can exceed both a single path and the largest count
-    /// that the chunk reads outside, if all multiplicities are 1.
+    /// For every chunk, by how many bits a count in it can exceed both a single path and the
+    /// largest count that the chunk reads outside, if all multiplicities are 1.
     pub(crate) growth: Vec<u32>,
     /// For every chunk, the largest successor of any of its nodes.
     pub(crate) reach: Vec<u32>,
-    /// For every chunk, how often a number can have been rounded on its way into a sum there, if all
-    /// multiplicities are 1 and no output has a successor.
+    /// For every chunk, how often a number can have been rounded on its way into a sum there, if
+    /// all multiplicities are 1 and no output has a successor.
     pub(crate) roundings: Vec<u32>,
     /// The number of edges.
     pub(crate) edges: usize,
@@ -60,8 +60,8 @@ pub(crate) struct Survey {
 }
 
 impl Survey {
-    /// How many nodes it is from the beginning of a chunk to the largest successor of any of its nodes, on
-    /// average.
+    /// How many nodes it is from the beginning of a chunk to the largest successor of any of its
+    /// nodes, on average.
     pub(crate) fn mean_reach(&self) -> usize {
         let first = |chunk: usize| chunk << CHUNK_BITS;
         let beyond = self.reach.iter().enumerate();
@@ -96,8 +96,8 @@ pub(crate) struct SurveyBuilder {
     reach: u32,
     /// The roundings behind the block.
     behind: usize,
-    /// The latest degree, and how many bits it adds to a count. Most blocks have the degree of the block
-    /// before, so that this saves logarithms.
+    /// The latest degree, and how many bits it adds to a count. Most blocks have the degree of the
+    /// block before, so that this saves logarithms.
     latest: (usize, f64),
 }
 
@@ -114,8 +114,8 @@ enum Stop {
 /// Surveys a graph, and reads all its edges once.
 ///
 /// # Errors
-/// [`Error::InvalidGraph`] for an edge to a node that does not exist, [`Error::Interrupted`], and the
-/// errors of the source.
+/// [`Error::InvalidGraph`] for an edge to a node that does not exist, [`Error::Interrupted`], and
+/// the errors of the source.
 pub(crate) fn survey<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<Numbering> {
     let nodes = source.nodes();
     let mut blocks = SurveyBuilder::new(nodes, source.edges());
@@ -198,7 +198,8 @@ impl SurveyBuilder {
         }
     }
 
-    /// Adds the next node, which has the edges `list`; `least` and `most` are its extreme successors.
+    /// Adds the next node, which has the edges `list`; `least` and `most` are its extreme
+    /// successors.
     // It mostly reads. What was written just now could not be read again at once.
     #[inline(always)]
     pub(crate) fn add_list(&mut self, node: usize, list: Range<usize>, (least, most): (u32, u32)) {
@@ -222,8 +223,8 @@ impl SurveyBuilder {
         chunks.rev().for_each(|chunk| self.settle(chunk));
     }
 
-    /// Looks for stretches among `nodes`, which come just before those that were looked through. Their
-    /// lists are among `targets`, the first of which is the edge `first_edge`.
+    /// Looks for stretches among `nodes`, which come just before those that were looked through.
+    /// Their lists are among `targets`, the first of which is the edge `first_edge`.
     pub(crate) fn find_stretches<O: Index, I: Index>(
         &mut self,
         offsets: &[O],
@@ -235,8 +236,8 @@ impl SurveyBuilder {
         pulp::Arch::new().dispatch(|| table.find(nodes, &mut self.survey.stretches));
     }
 
-    /// The survey of a graph of so many nodes, all of which were added, but for the last ones if they have
-    /// no successors.
+    /// The survey of a graph of so many nodes, all of which were added, but for the last ones if
+    /// they have no successors.
     pub(crate) fn finish(mut self, nodes: usize) -> Survey {
         self.close(0, 0);
         let chunks = nodes.div_ceil(1 << CHUNK_BITS);
@@ -258,8 +259,8 @@ impl SurveyBuilder {
         (self.end, self.last, self.degree) = (start, first, 0);
     }
 
-    /// By how many bits counts in the block exceed those behind it: a count is at most the degree times the
-    /// largest count behind, plus 1 for an output.
+    /// By how many bits counts in the block exceed those behind it: a count is at most the degree
+    /// times the largest count behind, plus 1 for an output.
     fn bits_of_degree(&mut self) -> f64 {
         if self.latest.0 != self.degree {
             self.latest = (self.degree, ((self.degree + 1) as f64).log2());

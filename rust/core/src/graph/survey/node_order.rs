@@ -7,8 +7,8 @@ use crate::graph::survey::blocks::Numbering;
 /// What is known of the order of the nodes of some successor lists, so that
 /// [`Graph::new`](crate::Graph::new) need not find it out; by default nothing.
 ///
-/// [`from_edges`](crate::from_edges) gives the order of the nodes of its lists. For lists that were sorted
-/// elsewhere there is [`NodeOrder::ranked`]:
+/// [`from_edges`](crate::from_edges) gives the order of the nodes of its lists. For lists that were
+/// sorted elsewhere there is [`NodeOrder::ranked`]:
 ///
 /// ```
 /// use unrolled_core::{Csr, Graph, GraphCountOptions, Lists, Monitor, NodeOrder, Roles};
@@ -35,8 +35,8 @@ enum Known {
 }
 
 impl NodeOrder {
-    /// The order of lists that are sorted topologically already, where `ranks` has the number in the
-    /// lists of every node.
+    /// The order of lists that are sorted topologically already, where `ranks` has the number in
+    /// the lists of every node.
     #[must_use]
     pub fn ranked(ranks: Vec<u32>) -> Self {
         Self(Known::Ranks(ranks))
@@ -50,8 +50,8 @@ impl NodeOrder {
     /// The ranks and the survey, as far as they are known, of lists with so many nodes and edges.
     ///
     /// # Errors
-    /// [`Error::InvalidGraph`] if the ranks are no permutation of the nodes, or the order is that of
-    /// other lists.
+    /// [`Error::InvalidGraph`] if the ranks are no permutation of the nodes, or the order is that
+    /// of other lists.
     pub(crate) fn parts(
         self,
         nodes: usize,

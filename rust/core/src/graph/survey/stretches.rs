@@ -1,8 +1,9 @@
 //! Stretches of nodes whose lists repeat each other.
 //!
-//! In an unrolled dense layer, all nodes have the same list; in an unrolled convolution, every entry of
-//! a list is one larger than in the list of the node before. Such stretches are found once. All lists
-//! of a stretch follow from its first one, so that the others need not be read to be counted.
+//! In an unrolled dense layer, all nodes have the same list; in an unrolled convolution, every
+//! entry of a list is one larger than in the list of the node before. Such stretches are found
+//! once. All lists of a stretch follow from its first one, so that the others need not be read to
+//! be counted.
 
 use std::ops::Range;
 
@@ -11,7 +12,8 @@ use crate::graph::lists::source::ListSection;
 
 /// So many nodes with shifted lists are counted side by side.
 pub(crate) const SIDE_BY_SIDE: usize = 8;
-/// Stretches are looked for among at least so many nodes: in smaller pieces they would not be found.
+/// Stretches are looked for among at least so many nodes: in smaller pieces they would not be
+/// found.
 pub(crate) const ENOUGH: usize = 64;
 /// Repeated lists are worth a stretch if they have at least so many entries.
 const WORTH: usize = 8;
@@ -48,7 +50,8 @@ impl Stretch {
     }
 }
 
-/// Goes through nodes from the last to the first, and cuts them into stretches and what lies between.
+/// Goes through nodes from the last to the first, and cuts them into stretches and what lies
+/// between.
 pub(crate) struct StretchCursor<'s> {
     stretches: &'s [Stretch],
     /// How many of the next stretches need no look ahead.
@@ -60,15 +63,15 @@ impl<'s> StretchCursor<'s> {
     pub(crate) fn new(stretches: &'s [Stretch], end: usize) -> Self {
         let passed = stretches.partition_point(|stretch| stretch.first as usize >= end);
         let stretches = stretches.get(passed..).unwrap_or_default();
-        // A sweep that begins within a stretch has looked ahead there before. It may begin there again
-        // after every node, and must not look ahead every time.
+        // A sweep that begins within a stretch has looked ahead there before. It may begin there
+        // again after every node, and must not look ahead every time.
         let within = stretches.first().is_some_and(|stretch| stretch.end as usize > end);
         Self { stretches, ahead: within.into() }
     }
 
-    /// Reads an entry at either end of the next stretches from `start` on, all at once. Most lists of a
-    /// stretch are never read, so that those at its ends are in no cache, and the sweep would wait for
-    /// each of them.
+    /// Reads an entry at either end of the next stretches from `start` on, all at once. Most lists
+    /// of a stretch are never read, so that those at its ends are in no cache, and the sweep would
+    /// wait for each of them.
     #[inline(always)]
     pub(crate) fn look_ahead<I: Index>(&mut self, lists: &ListSection<'_, I>, start: usize) {
         if self.ahead > 0 {
@@ -84,8 +87,8 @@ impl<'s> StretchCursor<'s> {
         self.ahead = AHEAD;
     }
 
-    /// The longest range at the end of `range` that lies in one stretch, and the kind of the stretch; or that
-    /// lies in none.
+    /// The longest range at the end of `range` that lies in one stretch, and the kind of the
+    /// stretch; or that lies in none.
     #[inline(always)]
     pub(crate) fn last(&mut self, range: Range<usize>) -> (Range<usize>, Option<StretchKind>) {
         let (start, end) = (range.start, range.end);
@@ -131,16 +134,16 @@ pub(crate) struct ListTable<'l, O, I> {
 }
 
 impl<O: Index, I: Index> ListTable<'_, O, I> {
-    /// Adds the stretches among `nodes` to `found`, from the last to the first. `found` has the stretches
-    /// among the nodes that follow, and its latest one may go on.
+    /// Adds the stretches among `nodes` to `stretches`, from the last to the first, which has the
+    /// stretches among the nodes that follow, and its latest one may go on.
     #[inline(always)]
-    pub(crate) fn find(&self, nodes: Range<usize>, found: &mut Vec<Stretch>) {
+    pub(crate) fn find(&self, nodes: Range<usize>, stretches: &mut Vec<Stretch>) {
         let goes_on = |latest: &Stretch| latest.first as usize == nodes.end;
-        let more = usize::from(found.last().is_some_and(goes_on));
+        let more = usize::from(stretches.last().is_some_and(goes_on));
         let (mut end, mut passed) = (nodes.end + more, 1);
         while end > nodes.start + 1 {
             match self.stretch_before(nodes.start, end) {
-                Some((stretch, least)) if add(found, stretch, least) => {
+                Some((stretch, least)) if add(stretches, stretch, least) => {
                     (end, passed) = (stretch.first as usize, 1);
                 }
                 _ => {
@@ -158,8 +161,8 @@ impl<O: Index, I: Index> ListTable<'_, O, I> {
         self.targets.get(place(node)?..place(node + 1)?)
     }
 
-    /// The longest stretch that ends at `end` and begins no earlier than `start`, and the least node that it
-    /// leads to; `None` if there is none worth it.
+    /// The longest stretch that ends at `end` and begins no earlier than `start`, and the least
+    /// node that it leads to; `None` if there is none worth it.
     #[inline(always)]
     fn stretch_before(&self, start: usize, end: usize) -> Option<(Stretch, usize)> {
         let (before, last) = (self.list(end - 2)?, self.list(end - 1)?);
@@ -172,8 +175,8 @@ impl<O: Index, I: Index> ListTable<'_, O, I> {
         let (first, least, kind) = if by == 0 {
             (self.first_alike::<0>(start, end)?, usize::MAX, StretchKind::Repeated)
         } else {
-            // No node of a stretch may lead to another. Nodes beyond are not even looked at; they would
-            // be looked at again for the next stretch.
+            // No node of a stretch may lead to another. Nodes beyond are not even looked at; they
+            // would be looked at again for the next stretch.
             let least = last.iter().map(|id| id.position()).min()?;
             let room = least.saturating_sub(end);
             let first = self.first_alike::<1>(start.max((end - 1).saturating_sub(room)), end)?;
@@ -182,8 +185,8 @@ impl<O: Index, I: Index> ListTable<'_, O, I> {
         Some((Stretch { first: first as u32, end: end as u32, kind }, least))
     }
 
-    /// The first node, from `start` on, of the longest range that ends at `end` and in which every list is
-    /// that of the next node less `BY`.
+    /// The first node, from `start` on, of the longest range that ends at `end` and in which every
+    /// list is that of the next node less `BY`.
     #[inline(always)]
     fn first_alike<const BY: usize>(&self, start: usize, end: usize) -> Option<usize> {
         let degree = self.list(end - 1)?.len();
@@ -194,9 +197,9 @@ impl<O: Index, I: Index> ListTable<'_, O, I> {
             let stop = self.offsets.get(first)?.position().checked_sub(self.first_edge)?;
             let lists = self.targets.get(stop.checked_sub(nodes * degree)?..stop + degree)?;
             let (before, after) = (lists.get(..nodes * degree)?, lists.get(degree..)?);
-            let found = count_following::<BY, I>(before, after) / degree;
-            first -= found;
-            if found < most {
+            let more = count_following::<BY, I>(before, after) / degree;
+            first -= more;
+            if more < most {
                 return Some(first);
             }
         }
@@ -207,24 +210,24 @@ impl<O: Index, I: Index> ListTable<'_, O, I> {
     fn equally_long(&self, nodes: Range<usize>, degree: usize, most: usize) -> Option<usize> {
         let starts = self.offsets.get(nodes.clone())?;
         let mut expected = self.offsets.get(nodes.end)?.position();
-        let mut found = 0;
+        let mut lists = 0;
         for start in starts.iter().rev().take(most) {
             expected = expected.wrapping_sub(degree);
             if start.position() != expected {
                 break;
             }
-            found += 1;
+            lists += 1;
         }
-        Some(found)
+        Some(lists)
     }
 }
 
-/// Adds a stretch that leads to nodes from `least` on, if it is long enough; says whether it did. The
-/// stretch may share its last node with the first node of the latest stretch. Then it extends that
-/// stretch if both are of one kind, or else leaves the node to it.
+/// Adds a stretch that leads to nodes from `least` on, if it is long enough; says whether it did.
+/// The stretch may share its last node with the first node of the latest stretch. Then it extends
+/// that stretch if both are of one kind, or else leaves the node to it.
 #[inline(always)]
-fn add(found: &mut Vec<Stretch>, mut stretch: Stretch, least: usize) -> bool {
-    if let Some(latest) = found.last_mut().filter(|latest| latest.first + 1 == stretch.end) {
+fn add(stretches: &mut Vec<Stretch>, mut stretch: Stretch, least: usize) -> bool {
+    if let Some(latest) = stretches.last_mut().filter(|latest| latest.first + 1 == stretch.end) {
         if latest.kind == stretch.kind && least >= latest.end as usize {
             latest.first = stretch.first;
             return stretch.nodes().len() > 1;
@@ -234,7 +237,7 @@ fn add(found: &mut Vec<Stretch>, mut stretch: Stretch, least: usize) -> bool {
     let worth_it = stretch.nodes().len()
         >= if stretch.kind == StretchKind::Shifted { SIDE_BY_SIDE } else { 2 };
     if worth_it {
-        found.push(stretch);
+        stretches.push(stretch);
     }
     worth_it
 }
@@ -243,7 +246,7 @@ fn add(found: &mut Vec<Stretch>, mut stretch: Stretch, least: usize) -> bool {
 /// `before`.
 #[inline(always)]
 fn count_following<const BY: usize, I: Index>(before: &[I], after: &[I]) -> usize {
-    let ((rest, before), (others, after)) =
+    let ((first_before, before), (first_after, after)) =
         (before.as_rchunks::<AT_ONCE>(), after.as_rchunks::<AT_ONCE>());
     // A chunk is never left early, so that all of it is compared at once.
     let follows = |before: &[I], after: &[I]| {
@@ -256,7 +259,7 @@ fn count_following<const BY: usize, I: Index>(before: &[I], after: &[I]) -> usiz
         }
         alike += AT_ONCE;
     }
-    if follows(rest, others) { alike + rest.len() } else { alike }
+    if follows(first_before, first_after) { alike + first_before.len() } else { alike }
 }
 
 #[cfg(test)]
@@ -286,20 +289,20 @@ mod tests {
     }
 
     /// The stretches among all nodes, which are looked through in pieces from the last one on.
-    fn found(lists: &[Vec<u32>], piece: usize) -> Vec<Stretch> {
+    fn find_all(lists: &[Vec<u32>], piece: usize) -> Vec<Stretch> {
         let mut offsets = vec![0u64];
         for list in lists {
             offsets.push(offsets[offsets.len() - 1] + list.len() as u64);
         }
         let targets = lists.concat();
         let graph = ListTable { offsets: &offsets, first_edge: 0, targets: &targets };
-        let (mut found, mut end) = (Vec::new(), lists.len());
+        let (mut stretches, mut end) = (Vec::new(), lists.len());
         while end > 0 {
             let start = end.saturating_sub(piece);
-            graph.find(start..end, &mut found);
+            graph.find(start..end, &mut stretches);
             end = start;
         }
-        found
+        stretches
     }
 
     proptest! {
@@ -314,7 +317,7 @@ mod tests {
         ) {
             let lists = layers(&kinds);
             let mut end = lists.len();
-            for stretch in found(&lists, piece) {
+            for stretch in find_all(&lists, piece) {
                 let nodes = stretch.nodes();
                 prop_assert!(nodes.len() >= 2 && nodes.end <= end, "{:?} before {}", stretch, end);
                 end = nodes.start;
@@ -334,7 +337,7 @@ mod tests {
         let lists = layers(&[(0, 140), (1, 150), (0, 150)]);
         for piece in [ENOUGH, 1000] {
             let mut kinds = [0, 0];
-            for stretch in found(&lists, piece) {
+            for stretch in find_all(&lists, piece) {
                 kinds[usize::from(stretch.kind == StretchKind::Shifted)] += stretch.nodes().len();
             }
             // A few nodes may be passed over before a stretch is noticed.

@@ -1,7 +1,7 @@
 //! How the engine adds up counts that arrive at a tensor over several links.
 //!
-//! Counts arrive as a [`Contribution`], whose maps may wait: applied together, or as part of a sum, they
-//! cost less.
+//! Counts arrive as a [`Contribution`], whose maps may wait: applied together, or as part of a sum,
+//! they cost less.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -27,8 +27,8 @@ pub(crate) struct Engine<'a, N: Number> {
     recent: VecDeque<Reduction<N>>,
 }
 
-/// A sum over a tensor that may be wanted again. A convolution, the norm after it and the activation after
-/// that, for example, pass the same counts on, and all of them want the total.
+/// A sum over a tensor that may be wanted again. A convolution, the norm after it and the
+/// activation after that, for example, pass the same counts on, and all of them want the total.
 struct Reduction<N: Number> {
     /// The version of the contents that were summed.
     version: u64,
@@ -40,8 +40,8 @@ struct Reduction<N: Number> {
 /// How many reductions are remembered.
 const REMEMBERED: usize = 8;
 
-/// Counts on their way to a source: a tensor with the axes of the source, and maps that are still to be
-/// applied to some of them.
+/// Counts on their way to a source: a tensor with the axes of the source, and maps that are still
+/// to be applied to some of them.
 #[derive(Clone)]
 pub(crate) struct Contribution<N: Number> {
     pub(crate) tensor: CountTensor<N>,
@@ -55,7 +55,8 @@ impl<N: Number> From<CountTensor<N>> for Contribution<N> {
 }
 
 impl<N: Number> Contribution<N> {
-    /// The same counts, with scales turned into factors, so that only maps between several runs are left.
+    /// The same counts, with scales turned into factors, so that only maps between several runs are
+    /// left.
     pub(crate) fn absorb_scales(self) -> Self {
         let Self { mut tensor, mut maps } = self;
         maps.retain(|(axis, map)| {
@@ -71,8 +72,8 @@ impl<N: Number> Contribution<N> {
         Self { tensor, maps }
     }
 
-    /// Whether the maps had better be applied later, as part of sums: if no map reduces the number of runs
-    /// much, and weights are so small that the sums will fit into lanes.
+    /// Whether the maps had better be applied later, as part of sums: if no map reduces the number
+    /// of runs much, and weights are so small that the sums will fit into lanes.
     pub(crate) fn may_wait(&self) -> bool {
         self.maps.iter().all(|(axis, map)| {
             2 * map.runs.len() > self.tensor.axes[*axis].len() && map.matrix.heaviest() <= 8
@@ -86,8 +87,8 @@ impl<N: Number> Contribution<N> {
 }
 
 impl<'a, N: Number> Engine<'a, N> {
-    /// An engine that holds at most `limit` bytes of counts, and adds up besides what they would take
-    /// in planes of `planned_radix` bits.
+    /// An engine that holds at most `limit` bytes of counts, and adds up besides what they would
+    /// take in planes of `planned_radix` bits.
     pub(crate) fn new(limit: u64, planned_radix: u64, monitor: &'a Monitor<'a>) -> Self {
         let arena = Arena::new(N::reserve(), limit, planned_radix);
         Self { arena, scratch: Scratch::new(), monitor, recent: VecDeque::new() }
@@ -185,14 +186,15 @@ impl<'a, N: Number> Engine<'a, N> {
         Ok(result)
     }
 
-    /// Applies maps until the others fit one pass: one map along the lanes and one along an axis of rows.
+    /// Applies maps until the others fit one pass: one map along the lanes and one along an axis of
+    /// rows.
     fn reduce_maps(&mut self, contribution: Contribution<N>) -> Result<Contribution<N>> {
         let Contribution { mut tensor, mut maps } = contribution.absorb_scales();
         let growth = |tensor: &CountTensor<N>, axis: usize, map: &AxisMap| {
             map.runs.len() as f64 / tensor.axes[axis].len() as f64
         };
-        // The map that shrinks the tensor most comes last, and is applied first. Among equal maps, one
-        // along an axis of rows comes before one along the lanes.
+        // The map that shrinks the tensor most comes last, and is applied first. Among equal maps,
+        // one along an axis of rows comes before one along the lanes.
         maps.sort_by(|(a, x), (b, y)| {
             growth(&tensor, *b, y).total_cmp(&growth(&tensor, *a, x)).then(b.cmp(a))
         });
@@ -259,9 +261,9 @@ impl<'a, N: Number> Engine<'a, N> {
         self.finish(Contribution { tensor, maps })
     }
 
-    /// Makes one pass: applies at most one map along the lanes and one along an axis of rows, multiplies by
-    /// `scale`, and adds `collected`. The factors of `tensor` stay factors of the result; with
-    /// `collected` there must be none.
+    /// Makes one pass: applies at most one map along the lanes and one along an axis of rows,
+    /// multiplies by `scale`, and adds `collected`. The factors of `tensor` stay factors of the
+    /// result; with `collected` there must be none.
     fn map(
         &mut self,
         tensor: CountTensor<N>,
@@ -312,9 +314,8 @@ impl<'a, N: Number> Engine<'a, N> {
             },
             target,
         };
-        let shared = || Error::Internal("a result is shared before it is made".into());
         let rows = result.rows();
-        let buffer = Arc::get_mut(&mut result.buffer).ok_or_else(shared)?;
+        let buffer = result.buffer_mut()?;
         if held > 0 {
             self.arena.rewrite(buffer, rows.saturating_mul(target.width), bits);
         }

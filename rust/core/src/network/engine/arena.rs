@@ -42,8 +42,8 @@ impl<L: 'static> Drop for Arena<L> {
 }
 
 impl<L: Copy + Default> Arena<L> {
-    /// An arena that hands out at most `limit` bytes. It also adds up what the same counts would take in
-    /// planes of `planned_radix` bits: this is the run that is planned for.
+    /// An arena that hands out at most `limit` bytes. It also adds up what the same counts would
+    /// take in planes of `planned_radix` bits: this is the run that is planned for.
     pub(crate) fn new(reserve: &'static Reserve<L>, limit: u64, planned_radix: u64) -> Self {
         let free = reserve.take_all();
         Self {
@@ -62,7 +62,8 @@ impl<L: Copy + Default> Arena<L> {
         }
     }
 
-    /// A buffer of at least `cells * planes` lanes with arbitrary contents, for counts of so many bits.
+    /// A buffer of at least `cells * planes` lanes with arbitrary contents, for counts of so many
+    /// bits.
     pub(crate) fn take(&mut self, cells: usize, planes: usize, bits: u64) -> Result<Buffer<L>> {
         let overflow = || Error::SizeOverflow { what: format!("the counts of '{}'", self.tensor) };
         let length = with_room(cells.checked_mul(planes).ok_or_else(overflow)?);
@@ -82,8 +83,9 @@ impl<L: Copy + Default> Arena<L> {
         Ok(Buffer { lanes, bytes, planned, version: self.new_version() })
     }
 
-    /// Accounts for a buffer that is written again in place, with counts of so many bits. In the run that is
-    /// planned for, the counts may have outgrown the buffer, and need another one beside it for a while.
+    /// Accounts for a buffer that is written again in place, with counts of so many bits. In the
+    /// run that is planned for, the counts may have outgrown the buffer, and need another one
+    /// beside it for a while.
     pub(crate) fn rewrite(&mut self, buffer: &mut Buffer<L>, cells: usize, bits: u64) {
         let planned = self.plan(cells, bits);
         self.planned = self.planned.saturating_add(planned).saturating_sub(buffer.planned);
@@ -91,7 +93,8 @@ impl<L: Copy + Default> Arena<L> {
         buffer.version = self.new_version();
     }
 
-    /// The bytes that counts of so many bits take in the run that is planned for, on top of what is planned.
+    /// The bytes that counts of so many bits take in the run that is planned for, on top of what is
+    /// planned.
     fn plan(&mut self, cells: usize, bits: u64) -> u64 {
         let planes = usize::try_from(bits.div_ceil(self.planned_radix).max(1));
         let lanes = with_room(cells.saturating_mul(planes.unwrap_or(usize::MAX)));
@@ -150,8 +153,8 @@ impl<L: Copy + Default> Arena<L> {
         self.peak
     }
 
-    /// The most bytes that the run that is planned for would have on loan at once, and the tensor that is
-    /// worked on then.
+    /// The most bytes that the run that is planned for would have on loan at once, and the tensor
+    /// that is worked on then.
     pub(crate) fn planned_peak(&self) -> (u64, &str) {
         (self.planned_peak, &self.peak_tensor)
     }

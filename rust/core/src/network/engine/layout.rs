@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::network::count_tensor::CountTensor;
 use crate::network::engine::accumulate::Engine;
 use crate::network::maps::runs::{PerAxis, Runs};
@@ -37,9 +37,8 @@ impl<N: Number> Engine<'_, N> {
         result.factors.clone_from(&tensor.factors);
         let (lanes, width, stride) = (result.lanes(), result.width(), result.stride);
         let (old_lanes, old_width) = (tensor.lanes(), tensor.width());
-        let shared = || Error::Internal("a result is shared before it is made".into());
-        let buffer = Arc::get_mut(&mut result.buffer).ok_or_else(shared)?;
         let rows = result.axes.iter().map(Runs::len).product::<usize>() / lanes;
+        let buffer = result.buffer_mut()?;
         for (row, out) in buffer.lanes.chunks_exact_mut(stride).enumerate().take(rows) {
             self.monitor.breathe(stride as u64)?;
             if lanes < width {
@@ -63,16 +62,16 @@ impl<N: Number> Engine<'_, N> {
     pub(crate) fn through_link(&mut self, tensor: CountTensor<N>) -> Result<CountTensor<N>> {
         let (axes, lane_axis, compact) = (tensor.axes.clone(), tensor.lane_axis, tensor.compact);
         let mut result = self.gather(tensor, axes, lane_axis, |cell| cell)?;
-        let shared = || Error::Internal("a result is shared before it is made".into());
-        let buffer = Arc::get_mut(&mut result.buffer).ok_or_else(shared)?;
+        let buffer = result.buffer_mut()?;
         for lane in &mut buffer.lanes {
             *lane = N::through_link(*lane);
         }
         Ok(CountTensor { compact, ..result })
     }
 
-    /// Joins neighbouring runs with equal counts, and lays out the last varying axis in lanes. Unless
-    /// `fully` is set, runs of single indices stay apart where little would be gained: they need no weights.
+    /// Joins neighbouring runs with equal counts, and lays out the last varying axis in lanes.
+    /// Unless `fully` is set, runs of single indices stay apart where little would be gained: they
+    /// need no weights.
     pub(crate) fn compact(
         &mut self,
         tensor: CountTensor<N>,

@@ -1,5 +1,5 @@
-//! How the engine carries counts backwards through a link, from the axes of its target to those of its
-//! source.
+//! How the engine carries counts backwards through a link, from the axes of its target to those of
+//! its source.
 
 use smallvec::{SmallVec, smallvec};
 
@@ -21,7 +21,8 @@ struct LinkPart<'r> {
     target: Option<usize>,
 }
 
-/// A link, axis by axis. A reshape that only adds or drops axes of length one is a renaming of axes.
+/// A link, axis by axis. A reshape that only adds or drops axes of length one is a renaming of
+/// axes.
 struct LinkParts<'r> {
     single: SmallVec<[LinkPart<'r>; 6]>,
     reshapes: Vec<&'r AxisRelation>,
@@ -37,8 +38,8 @@ struct AxisGroup {
 }
 
 impl<N: Number> Engine<'_, N> {
-    /// What `link` hands to its source when its target has the counts `counts`. Maps that wait in `counts`
-    /// are followed by those of the link.
+    /// What `link` hands to its source when its target has the counts `counts`. Maps that wait in
+    /// `counts` are followed by those of the link.
     pub(crate) fn carry(
         &mut self,
         counts: &Contribution<N>,
@@ -90,8 +91,8 @@ impl<N: Number> Engine<'_, N> {
         Ok(Contribution { tensor, maps: maps.into_iter().map(|(_, to, map)| (to, map)).collect() })
     }
 
-    /// Splits the runs of axes under a window into single indices, where runs are short anyway: sums of
-    /// shifted lanes are cheaper than weighted sums.
+    /// Splits the runs of axes under a window into single indices, where runs are short anyway:
+    /// sums of shifted lanes are cheaper than weighted sums.
     fn prepare(&mut self, tensor: CountTensor<N>, parts: &LinkParts<'_>) -> Result<CountTensor<N>> {
         let mut maps = Vec::new();
         for part in &parts.single {
@@ -110,8 +111,8 @@ impl<N: Number> Engine<'_, N> {
         self.finish(Contribution { tensor, maps })
     }
 
-    /// Renames the axes of a tensor from those of the target to those of the source. Axes that vary must
-    /// have the same order in both.
+    /// Renames the axes of a tensor from those of the target to those of the source. Axes that vary
+    /// must have the same order in both.
     fn relabel(
         &mut self,
         tensor: CountTensor<N>,
@@ -135,8 +136,8 @@ impl<N: Number> Engine<'_, N> {
         Ok(tensor)
     }
 
-    /// Moves cells where axes change places or are reshaped, as `groups` say. All other maps of the link
-    /// must have been applied.
+    /// Moves cells where axes change places or are reshaped, as `groups` say. All other maps of the
+    /// link must have been applied.
     fn rearrange(
         &mut self,
         tensor: CountTensor<N>,
@@ -276,8 +277,8 @@ fn axis_groups<N: Number>(
     Ok(groups)
 }
 
-/// The source axes of a reshape, with runs such that every cell over them lies in one cell over the target
-/// axes.
+/// The source axes of a reshape, with runs such that every cell over them lies in one cell over the
+/// target axes.
 fn group_of_reshape<N: Number>(
     tensor: &CountTensor<N>,
     reshape: &AxisRelation,
@@ -336,7 +337,8 @@ fn flatten(axes: &[&Runs]) -> Compiled<Vec<(u64, u32)>> {
     Ok(flat)
 }
 
-/// Adds runs along axes of the given lengths, such that no cell over them crosses one of the `ends`.
+/// Adds runs along axes of the given lengths, such that no cell over them crosses one of the
+/// `ends`.
 fn split(ends: &[u64], lengths: &[u64], runs: &mut Vec<Runs>) {
     let Some((&outer, rest)) = lengths.split_first() else { return };
     let inner: u64 = rest.iter().product();

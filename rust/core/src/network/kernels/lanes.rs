@@ -10,7 +10,8 @@ pub(crate) enum LaneMap {
     Identity,
     /// Every lane is lane 0.
     Fill,
-    /// Sums of shifted lanes, with a margin of zeros; one phase for every residue of the output lane.
+    /// Sums of shifted lanes, with a margin of zeros; one phase for every residue of the output
+    /// lane.
     Band { phases: Vec<Phase>, before: usize, after: usize },
     /// Sums over ranges that all contain the lanes `common`, whose sum is computed once.
     Nested { low: Vec<u32>, high: Vec<u32>, common: (usize, usize) },
@@ -82,8 +83,8 @@ impl LaneMap {
         }
     }
 
-    /// Maps the lanes of `padded`, which has `margins().0` zeros before them, to the first `kept` lanes of
-    /// `out`.
+    /// Maps the lanes of `padded`, which has `margins().0` zeros before them, to the first `kept`
+    /// lanes of `out`.
     #[inline(always)]
     pub(crate) fn apply<S: Semiring>(
         &self,

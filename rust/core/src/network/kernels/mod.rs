@@ -1,8 +1,8 @@
 //! The loops that the engine spends its time in.
 //!
-//! A [`pass`] maps the rows of a count tensor and the lanes within them in one go. Rows are added up by a
-//! [`mixer`] or, under a window, by [`sliding`] sums; [`lanes`] maps within a row; [`vector`] has the
-//! innermost loops. What is mapped where is decided in `engine/`.
+//! A [`pass`] maps the rows of a count tensor and the lanes within them in one go. Rows are added
+//! up by a [`mixer`] or, under a window, by [`sliding`] sums; [`lanes`] maps within a row;
+//! [`vector`] has the innermost loops. What is mapped where is decided in `engine/`.
 
 pub(crate) mod lanes;
 pub(crate) mod mixer;

@@ -1,8 +1,8 @@
 //! One pass over a count tensor, row by row and plane by plane.
 //!
 //! A pass applies a map along one of the axes that rows are numbered by and a map along the lanes,
-//! multiplies by a scale, and adds the result to what is there already. A row of the source or of the
-//! result is a cell over the axes before the lane axis.
+//! multiplies by a scale, and adds the result to what is there already. A row of the source or of
+//! the result is a cell over the axes before the lane axis.
 
 use crate::error::{Error, Result};
 use crate::machine::monitor::Monitor;
@@ -81,8 +81,8 @@ impl<L: Copy + Default> Scratch<L> {
     }
 }
 
-/// A pass whose sums fit into lanes, compiled for every instruction set. Everything that it calls is
-/// inlined, so that all of it is vectorised.
+/// A pass whose sums fit into lanes, compiled for every instruction set. Everything that it calls
+/// is inlined, so that all of it is vectorised.
 struct NarrowPass<'a, N: Number> {
     pass: &'a Pass<'a, N>,
     out: &'a mut [N::Lane],
@@ -206,8 +206,8 @@ impl<N: Number> Pass<'_, N> {
         Ok(())
     }
 
-    /// Adds up the rows `first..last` of one place, unless their sum is known. The sum is remembered only if
-    /// it is `alone`, the only one of its kind in the pass.
+    /// Adds up the rows `first..last` of one place, unless their sum is known. The sum is
+    /// remembered only if it is `alone`, the only one of its kind in the pass.
     #[inline(always)]
     fn add_up(
         &self,
@@ -236,8 +236,8 @@ impl<N: Number> Pass<'_, N> {
         Ok(())
     }
 
-    /// Writes the rows of the result, each of which is a multiple of the sum of the middle rows and a few
-    /// rows more.
+    /// Writes the rows of the result, each of which is a multiple of the sum of the middle rows and
+    /// a few rows more.
     #[inline(always)]
     fn nested(
         &self,
@@ -251,13 +251,13 @@ impl<N: Number> Pass<'_, N> {
         let Scratch { mixer, carry, middle, .. } = scratch;
         let RowMap { inner, from, to, .. } = self.row_map;
         let mut sum = Vec::with_capacity(middle.sum.len());
-        for (j, (weight, others)) in plan.results.iter().enumerate() {
+        for (j, (weight, other_rows)) in plan.results.iter().enumerate() {
             sum.clear();
             sum.extend_from_slice(&middle.sum);
             if *weight != 1 {
                 weigh::<N>(*weight, &mut sum);
             }
-            for &(run, weight) in others {
+            for &(run, weight) in other_rows {
                 monitor.breathe(sum.len() as u64)?;
                 let row = self.source.row((o * from + run as usize) * inner + q);
                 add_weighted::<N>(row, weight, &mut sum);
@@ -325,8 +325,8 @@ impl<N: Number> Pass<'_, N> {
         }
     }
 
-    /// Runs a pass with weights whose sums do not fit into lanes. Such a pass adds to nothing and does not
-    /// scale.
+    /// Runs a pass with weights whose sums do not fit into lanes. Such a pass adds to nothing and
+    /// does not scale.
     fn run_wide(&self, weight: u64, out: &mut [N::Lane], monitor: &Monitor<'_>) -> Result<()> {
         if weight == u64::MAX {
             let what = "the number of edges into one element".into();

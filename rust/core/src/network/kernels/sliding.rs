@@ -1,8 +1,8 @@
 //! Sums of rows under a window that slides over them, without subtraction.
 //!
-//! The window is a queue made of two stacks: suffix sums of the rows that it began with, and one running
-//! sum of the rows that came since. Every row is added three times, whatever the size of the window.
-//! Nothing is ever subtracted, since floating-point sums would lose their digits.
+//! The window is a queue made of two stacks: suffix sums of the rows that it began with, and one
+//! running sum of the rows that came since. Every row is added three times, whatever the size of
+//! the window. Nothing is ever subtracted, since floating-point sums would lose their digits.
 
 use crate::network::maps::matrix::RunMatrix;
 
@@ -21,17 +21,17 @@ pub(crate) struct RowWindow {
     pub(crate) high: usize,
 }
 
-/// The classes of windows of a matrix, if its windows are wide enough to be worth sliding. In every class
-/// both ends of the windows rise, but for empty windows.
+/// The classes of windows of a matrix, if its windows are wide enough to be worth sliding. In every
+/// class both ends of the windows rise, but for empty windows.
 pub(crate) fn classes(matrix: &RunMatrix, from: usize, to: usize) -> Option<Vec<WindowClass>> {
     match matrix {
         RunMatrix::Band(phases) if phases.iter().any(|phase| phase.count > 4) => {
-            let mut found = Vec::new();
+            let mut classes = Vec::new();
             for (f, phase) in phases.iter().enumerate() {
                 let step = phase.step as usize;
                 let residues = step.min(from).max(1);
-                let start = found.len();
-                found.extend((0..residues).map(|first| WindowClass {
+                let start = classes.len();
+                classes.extend((0..residues).map(|first| WindowClass {
                     first,
                     step,
                     windows: Vec::new(),
@@ -41,10 +41,14 @@ pub(crate) fn classes(matrix: &RunMatrix, from: usize, to: usize) -> Option<Vec<
                     let (first, count) = (first as usize, count as usize);
                     let low = first / step;
                     let class = if count == 0 { 0 } else { first % step };
-                    found[start + class].windows.push(RowWindow { to: j, low, high: low + count });
+                    classes[start + class].windows.push(RowWindow {
+                        to: j,
+                        low,
+                        high: low + count,
+                    });
                 }
             }
-            Some(found)
+            Some(classes)
         }
         RunMatrix::Ranges { low, high } if rows_added(low, high) > 4 * (from + to) => {
             let window =
@@ -59,8 +63,8 @@ pub(crate) fn classes(matrix: &RunMatrix, from: usize, to: usize) -> Option<Vec<
     }
 }
 
-/// The sum of the middle rows of a tensor, which several reductions share. The total and the sums under
-/// the taps of a window, for example, differ only in a few rows at the ends.
+/// The sum of the middle rows of a tensor, which several reductions share. The total and the sums
+/// under the taps of a window, for example, differ only in a few rows at the ends.
 pub(crate) struct MiddleSum<L> {
     /// The version of the contents that were summed; 0 if the sum is not valid.
     pub(crate) version: u64,
@@ -70,8 +74,8 @@ pub(crate) struct MiddleSum<L> {
     pub(crate) sum: Vec<L>,
 }
 
-/// A reduction in terms of the sum of the rows `first..last`: for every row of the result the weight of
-/// that sum, and the other rows that it adds.
+/// A reduction in terms of the sum of the rows `first..last`: for every row of the result the
+/// weight of that sum, and the other rows that it adds.
 pub(crate) struct NestedPlan {
     pub(crate) first: usize,
     pub(crate) last: usize,
@@ -84,8 +88,8 @@ impl<L> MiddleSum<L> {
         Self { version: 0, first: 0, last: 0, sum: Vec::new() }
     }
 
-    /// Plans the reduction of `from` rows to `to` by `matrix`, if most of every result is one sum over middle
-    /// rows. A sum that is known already is preferred.
+    /// Plans the reduction of `from` rows to `to` by `matrix`, if most of every result is one sum
+    /// over middle rows. A sum that is known already is preferred.
     pub(crate) fn plan(
         &self,
         matrix: &RunMatrix,
@@ -177,8 +181,8 @@ impl<L: Copy + Default> SlidingQueue<L> {
         self.pivot = 0;
     }
 
-    /// The sum of the rows `window.low..window.high`, each of `width` lanes. Windows must come in order and
-    /// must not be empty.
+    /// The sum of the rows `window.low..window.high`, each of `width` lanes. Windows must come in
+    /// order and must not be empty.
     #[inline(always)]
     pub(crate) fn sum<'r>(
         &mut self,

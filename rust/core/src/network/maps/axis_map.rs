@@ -1,7 +1,7 @@
 //! Axis maps: what a relation does to counts along one axis.
 //!
-//! Counts flow backwards, so that a source index receives the sum over the target indices that read it:
-//! the transposed relation. Between runs, this is a small matrix of non-negative integers.
+//! Counts flow backwards, so that a source index receives the sum over the target indices that read
+//! it: the transposed relation. Between runs, this is a small matrix of non-negative integers.
 
 use crate::network::maps::matrix::{Compiled, Phase, RunMatrix, SparseBuilder};
 use crate::network::maps::progression::{overlap, tap_range, transposed_tap_range, window_phases};
@@ -184,8 +184,8 @@ impl AxisMap {
         })
     }
 
-    /// The map in which source index `j` gathers from the target indices `range(j)`; both ends of the range
-    /// rise or both fall with `j`.
+    /// The map in which source index `j` gathers from the target indices `range(j)`; both ends of
+    /// the range rise or both fall with `j`.
     fn from_ranges(
         source: u64,
         target: &Runs,
@@ -234,7 +234,8 @@ impl AxisMap {
         Ok(Self { runs, matrix })
     }
 
-    /// The map in which target index `o` reads the source indices `sources(o)`, with multiplicities.
+    /// The map in which target index `o` reads the source indices `sources(o)`, with
+    /// multiplicities.
     fn scattered<I: Iterator<Item = (u64, u64)>>(
         target: &Runs,
         source: u64,

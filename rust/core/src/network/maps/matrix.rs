@@ -16,8 +16,8 @@ pub(crate) enum RunMatrix {
     /// A single run takes the count of a single run, times a weight.
     Scale(u64),
     /// Source index `j = phases.len() * m + f` sums the target indices `m + offset + u * step` for
-    /// `u < count` that are in bounds, where offset, step and count are those of phase `f`. All runs are
-    /// single indices.
+    /// `u < count` that are in bounds, where offset, step and count are those of phase `f`. All
+    /// runs are single indices.
     Band(Vec<Phase>),
     /// Run `j` sums the target runs `low[j]..high[j]`; both ends rise, or both fall, with `j`.
     Ranges {

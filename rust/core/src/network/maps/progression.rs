@@ -4,8 +4,8 @@
 use crate::network::maps::matrix::Phase;
 use crate::network::relation::Window;
 
-/// The target indices of a convolution that read source index `i`: one [`Phase`] for every residue of `i`
-/// modulo the stride, as far as `source` indices have them.
+/// The target indices of a convolution that read source index `i`: one [`Phase`] for every residue
+/// of `i` modulo the stride, as far as `source` indices have them.
 pub(crate) fn window_phases(window: &Window, source: u64) -> Vec<Phase> {
     let Window { size, stride, dilation, padding } = *window;
     // Taps that are congruent modulo `period` meet the same residue of `i + padding`.
@@ -27,7 +27,8 @@ pub(crate) fn window_phases(window: &Window, source: u64) -> Vec<Phase> {
     phases
 }
 
-/// The target indices `low..high` at which tap `t` of a window over `extent` positions is in bounds.
+/// The target indices `low..high` at which tap `t` of a window over `extent` positions is in
+/// bounds.
 pub(crate) fn tap_range(window: &Window, t: u64, extent: u64, targets: u64) -> (u64, u64) {
     let shift = t as i64 * window.dilation as i64 - window.padding;
     let low = ceil_div(-shift, window.stride).max(0);
@@ -35,8 +36,8 @@ pub(crate) fn tap_range(window: &Window, t: u64, extent: u64, targets: u64) -> (
     (low as u64, high as u64)
 }
 
-/// The target indices that tap `t` of a transposed convolution of `extent` inputs reaches: the first, how
-/// many there are, and their step.
+/// The target indices that tap `t` of a transposed convolution of `extent` inputs reaches: the
+/// first, how many there are, and their step.
 pub(crate) fn transposed_tap_range(
     window: &Window,
     t: u64,
@@ -49,16 +50,16 @@ pub(crate) fn transposed_tap_range(
     ((low * window.stride as i64 + shift).max(0) as u64, (high - low) as u64, window.stride)
 }
 
-/// Appends the runs that meet the progression `first`, `first + step`, and so on of `count` indices, each
-/// with how many of these it contains. Runs are given by their `ends`.
+/// Appends the runs that meet the progression `first`, `first + step`, and so on of `count`
+/// indices, each with how many of these it contains. Runs are given by their `ends`.
 pub(crate) fn overlap(ends: &[u64], first: u64, count: u64, step: u64, row: &mut Vec<(u32, u64)>) {
-    let mut done = 0;
+    let mut met = 0;
     let mut run = ends.partition_point(|&end| end <= first);
-    while done < count && run < ends.len() {
+    while met < count && run < ends.len() {
         let below = ends[run].saturating_sub(first).div_ceil(step).min(count);
-        if below > done {
-            row.push((run as u32, below - done));
-            done = below;
+        if below > met {
+            row.push((run as u32, below - met));
+            met = below;
         }
         run += 1;
     }
