@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,20 +11,21 @@ import numpy as np
 
 from unrolled._core import Scorer
 from unrolled._support.arguments import checked_choice
-from unrolled._support.hints import described
+from unrolled._support.hints import described, did_you_mean
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, NothingToCountError, UnrolledError
 from unrolled.importers.door import Door
 from unrolled.network.network import Network
 from unrolled.propagation.functions import pieces_of
 from unrolled.show import tables
+from unrolled.show.tables import Sheet
 from unrolled.sources.resolution import resolve
 from unrolled.spectrum.catalogue import BASELINES, SCORES, Quantity
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["Scores", "format_score", "score"]
+__all__ = ["Scores", "format_score", "ranked", "score", "score_network", "score_sheet"]
 
 Unit = Literal["nats", "bits"]
 
@@ -114,6 +116,47 @@ class Scores:
 
     def __repr__(self) -> str:
         return self.table()
+
+
+def ranked(
+    scores: Iterable[Scores], sort: str = "saliency_entropy", ascending: bool | None = None
+) -> tuple[Scores, ...]:
+    """Scores of several models in the order of one of them.
+
+    Parameters
+    ----------
+    scores : iterable of Scores
+    sort : str
+        A key of `unrolled.spectrum.catalogue.SCORES`, or "name".
+    ascending : bool, optional
+        By default numbers come largest first, names in alphabetical order.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Something else to sort by.
+    """
+    keys = (*SCORES, "name")
+    if sort not in keys:
+        raise InvalidArgumentError(
+            f"cannot sort by {sort!r}{did_you_mean(str(sort), keys)} (sort keys: {', '.join(keys)})"
+        )
+    falls = sort != "name" if ascending is None else not ascending
+    return tuple(sorted(scores, key=lambda one: getattr(one, sort), reverse=falls))
+
+
+def score_sheet(title: str, scores: Sequence[Scores], quantities: Sequence[Quantity]) -> Sheet:
+    """A table of several models, with what a higher figure means below."""
+    columns = [tables.Column("model", "left", folds=True)]
+    columns += [tables.Column(one.heading) for one in quantities]
+    rows = [[one.name, *(format_score(one, it) for it in quantities)] for one in scores]
+    units = " and ".join(dict.fromkeys(one.unit for one in scores))
+    notes = [f"Saliency entropy in {units}."] + [
+        f"{one.title}: more means {one.more_means}. Measured: {one.measured}."
+        for one in quantities
+        if one.measured
+    ]
+    return Sheet(title, columns, rows, notes)
 
 
 def format_score(scores: Scores, quantity: Quantity) -> str:

@@ -81,8 +81,6 @@ class Quantity:
         return f"{text} {brackets[0]}{self.unit}{brackets[1]}" if self.unit else text
 
 
-PARAMETERS_MEASURED = "MEASURED_parameters"
-
 QUANTITIES = (
     Quantity(
         "num_parameters",
@@ -93,7 +91,7 @@ QUANTITIES = (
         heading="parameters",
         more_means="a larger model",
         is_tabulated=True,
-        measured=PARAMETERS_MEASURED,
+        measured="NAS-Bench-201 .77 .75 .71, NAS-Bench-Macro .32, TransNAS-Bench-101 .05 to .71",
     ),
     Quantity(
         "num_unreached_parameters",
@@ -224,7 +222,7 @@ SCORE_QUANTITIES = (
         decimals=3,
         more_means="more units that matter, more evenly",
         is_tabulated=True,
-        measured="MEASURED_saliency_entropy",
+        measured="NAS-Bench-201 .95 .94 .92, NAS-Bench-Macro .85, TransNAS-Bench-101 .13 to .88",
     ),
     Quantity(
         "effective_macs",
@@ -235,7 +233,7 @@ SCORE_QUANTITIES = (
         heading="effective\nMACs",
         more_means="more computation on what is not the same",
         is_tabulated=True,
-        measured="MEASURED_effective_macs",
+        measured="NAS-Bench-201 .91 .88 .88, NAS-Bench-Macro .75, TransNAS-Bench-101 .09 to .82",
     ),
     Quantity(
         "effective_units",
@@ -245,7 +243,7 @@ SCORE_QUANTITIES = (
         latex="$S$",
         heading="effective\nunits",
         more_means="more units with more inputs each",
-        measured="MEASURED_effective_units",
+        measured="NAS-Bench-201 .91 .89 .88, NAS-Bench-Macro .89, TransNAS-Bench-101 .09 to .87",
     ),
     Quantity(
         "effective_edges",
@@ -255,7 +253,7 @@ SCORE_QUANTITIES = (
         latex="$E$",
         heading="effective\nedges",
         more_means="more edges on what is not the same",
-        measured="MEASURED_effective_edges",
+        measured="NAS-Bench-201 .89 .87 .86, NAS-Bench-Macro .78, TransNAS-Bench-101 .09 to .88",
     ),
     Quantity(
         "effective_parameters",
@@ -265,7 +263,7 @@ SCORE_QUANTITIES = (
         latex="$W$",
         heading="effective\nparameters",
         more_means="more weights on what is not the same",
-        measured="MEASURED_effective_parameters",
+        measured="NAS-Bench-201 .87 .86 .84, NAS-Bench-Macro .32, TransNAS-Bench-101 .10 to .81",
     ),
     CATALOGUE["num_parameters"],
     Quantity(
@@ -277,7 +275,7 @@ SCORE_QUANTITIES = (
         heading="MACs",
         more_means="more computation",
         is_tabulated=True,
-        measured="MEASURED_macs",
+        measured="NAS-Bench-201 .82 .80 .78, NAS-Bench-Macro .75, TransNAS-Bench-101 .09 to .82",
     ),
     Quantity(
         "activations",
@@ -288,7 +286,7 @@ SCORE_QUANTITIES = (
         heading="activations",
         more_means="a wider or finer model",
         is_tabulated=True,
-        measured="MEASURED_activations",
+        measured="NAS-Bench-201 .76 .77 .76, NAS-Bench-Macro .89, TransNAS-Bench-101 .09 to .66",
     ),
     Quantity(
         "depth",
@@ -299,7 +297,7 @@ SCORE_QUANTITIES = (
         heading="depth",
         more_means="a deeper model",
         is_tabulated=True,
-        measured="MEASURED_depth",
+        measured="NAS-Bench-201 .69 .70 .68, NAS-Bench-Macro .74, TransNAS-Bench-101 .05 to .59",
     ),
 )
 
