@@ -59,10 +59,7 @@ def chain(text: str, number: int, constants: Any = None, **options: Any) -> byte
 
     attributes = options.pop("attributes", {})
     names = ["x", *[f"y{at}" for at in range(number)]]
-    nodes = [
-        node(text.format(before, after), **attributes)
-        for before, after in pairwise(names)
-    ]
+    nodes = [node(text.format(before, after), **attributes) for before, after in pairwise(names)]
     return graph(*nodes, constants=constants, **options)
 
 

@@ -7,10 +7,10 @@ import math
 
 import numpy as np
 import pytest
-from command_line import invoke
 from scipy import stats
 
 import unrolled
+from command_line import invoke
 from unrolled import InvalidArgumentError
 from unrolled.scores import statistics
 from unrolled.scores.benchmarks import BENCHMARKS, load

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oracles import scores as oracle
 
 import unrolled
+from oracles import scores as oracle
 from unrolled import InvalidArgumentError, InvalidNetworkError, Network, NothingToCountError
 from unrolled.models.benchmarks import NASBENCH201, NASBENCH_MACRO, TRANSNASBENCH_MICRO
 from unrolled.spectrum.catalogue import SCORES

@@ -384,7 +384,7 @@ def mean_field_of(activation: str, sigma_w2: float | None, sigma_b2: float | Non
     return theory.mean_field(activation, sigma_w2, sigma_b2 or 0.0)
 
 
-def scheme_of(text: str) -> str | float:
+def scheme_of(text: str) -> Any:
     """The name of a scheme of weights, or a number."""
     try:
         return float(text)

@@ -103,6 +103,7 @@ def effective_depth(
     weights: Any = "he",
     *,
     inputs: Any = None,
+    size: Any = None,
     **options: Any,
 ) -> EffectiveDepth:
     """Weigh the paths of a model by the gradient along them, and say how deep they are.
@@ -116,8 +117,8 @@ def effective_depth(
         Anything that `unrolled.propagate` takes, or a `Propagation`, which is not computed again.
     weights : str, float, mapping or callable
         As for `unrolled.propagate`.
-    inputs
-        For models that have to be imported; see `unrolled.analyze`.
+    inputs, size
+        For models that have to be imported or built; see `unrolled.analyze`.
     **options
         Of `unrolled.propagate`.
 
@@ -164,7 +165,7 @@ def effective_depth(
     if isinstance(model, Propagation):
         propagation, network = model, model.network
     else:
-        found = resolve(model, inputs=inputs, operations=True)
+        found = resolve(model, inputs=inputs, size=size, operations=True)
         if not isinstance(found, Network):
             raise InvalidArgumentError(
                 f"an effective depth needs a model made of tensors, which {described(model)} is not"
@@ -198,13 +199,15 @@ def _law(network: Network, propagation: Propagation) -> tuple[tuple[float, ...],
     deepest: dict[int, int] = {}
     for number in reversed(Diagram.of_network(network, network.inputs).order()):
         tensor = network.tensors[number]
-        branches = [
+        branches: list[tuple[float, Link | None]] = [
             (math.log2(passed) + totals[link.target.name], link)
             for link, passed in out_of.get(number, [])
             if link.target.id in laws and link.target.name in states and passed > 0
         ]
         # The derivative of an output by itself: one for every element.
-        seeds = [(math.log2(max(states[tensor.name].size, 1)), None)] if number in ends else []
+        seeds: list[tuple[float, Link | None]] = []
+        if number in ends:
+            seeds.append((math.log2(max(states[tensor.name].size, 1)), None))
         choices = [(log, link) for log, link in [*branches, *seeds] if log > -math.inf]
         if not choices:
             continue
@@ -214,10 +217,10 @@ def _law(network: Network, propagation: Propagation) -> tuple[tuple[float, ...],
             totals[tensor.name] = most + math.log2(shares.sum())
         shares /= shares.sum()
         parts = []
-        for share, (_, link) in zip(shares, choices, strict=True):
-            step = 0 if link is None else _is_weight_layer(network, link)
-            after = np.ones(1) if link is None else laws[link.target.id]
-            depth = 0 if link is None else deepest[link.target.id]
+        for share, (_, way) in zip(shares, choices, strict=True):
+            step = 0 if way is None else _is_weight_layer(network, way)
+            after = np.ones(1) if way is None else laws[way.target.id]
+            depth = 0 if way is None else deepest[way.target.id]
             parts.append((share, step, after))
             deepest[number] = max(deepest.get(number, 0), depth + step)
         law = np.zeros(max(step + len(after) for _, step, after in parts))

@@ -8,7 +8,12 @@ from math import isnan
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from unrolled._support.hints import described
-from unrolled.errors import InvalidArgumentError, UnknownNameError, UnrolledError
+from unrolled.errors import (
+    InvalidArgumentError,
+    TheoryDomainError,
+    UnknownNameError,
+    UnrolledError,
+)
 from unrolled.network.network import Network
 from unrolled.propagation.initialization import InitializationReport, initialization_report
 from unrolled.show import html
@@ -117,7 +122,9 @@ class Overview:
         return {**found, "missing": dict(self.missing)}
 
     def plot(self) -> tuple[Figure, Sequence[Axes]]:
-        """Draw every part that applies, one panel each.
+        """Draw the depth, what is kept, the checkpoints and the regions, as far as they apply.
+
+        Signal and gradients have figures of their own: ``initialization.plot()``.
 
         Raises
         ------
@@ -128,11 +135,11 @@ class Overview:
         """
         drawn = [
             result
-            for result in (self.paths, self.depth, self.memory, self.checkpoints, self.regions)
+            for result in (self.depth, self.memory, self.checkpoints, self.regions)
             if result is not None
         ]
         if not drawn:
-            raise InvalidArgumentError(f"no part of the theory applies to '{self.name}'")
+            raise InvalidArgumentError(f"no part that can be drawn applies to '{self.name}'")
         with styled():
             figure, axes = new_figure(len(drawn))
         for result, panel in zip(drawn, axes, strict=True):
@@ -212,9 +219,10 @@ def overview(
     def attempt(part: str, compute: Callable[[], Result]) -> Result | None:
         try:
             return compute()
-        except (InvalidArgumentError, UnknownNameError):
-            raise  # What was asked for cannot be; this is not about the model.
         except UnrolledError as error:
+            is_request = isinstance(error, (InvalidArgumentError, UnknownNameError))
+            if is_request and not isinstance(error, TheoryDomainError):
+                raise  # What was asked for cannot be, whatever the model is.
             missing[part] = str(error)
             return None
 
