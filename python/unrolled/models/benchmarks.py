@@ -351,7 +351,7 @@ class _TransNasBenchMicro(_Cells):
 class _NasBenchMacro(SearchSpace):
     name = "nasbench_macro"
     LAYERS = (2, 3, 3)
-    BLOCKS = ((), (3, 3), (6, 5))
+    BLOCKS: tuple[tuple[int, ...], ...] = ((), (3, 3), (6, 5))
     """Expansion and kernel size of each option; the first is the identity."""
 
     options = (("identity", "expand3_kernel3", "expand6_kernel5"),) * sum(LAYERS)
