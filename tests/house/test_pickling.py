@@ -42,6 +42,7 @@ OBJECTS: dict[str, tuple[Any, Any]] = {
     "Graph": (GRAPH, lambda one: (repr(one), one.indices.tolist())),
     "GraphCounts": (unrolled.count(GRAPH), lambda one: (one.total, one[0])),
     "HeatCapacityPeak": (ENSEMBLE.heat_capacity_peaks()[0], lambda one: one),
+    "InitializationReport": (unrolled.initialization_report(NETWORK), repr),
     "Layer": (NETWORK.layers[0], lambda one: (one.name, one.shapes, one.configuration)),
     "LayerSummary": (unrolled.analyze(NETWORK).layers[0], lambda one: one[:-1]),
     "Level": (COUNTS.spectrum().levels[0], lambda one: one),
