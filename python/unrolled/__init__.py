@@ -29,15 +29,25 @@ from unrolled.errors import (
     MissingPackageError,
     NoFixedPointError,
     NothingToCountError,
+    ResultFileError,
     SizeOverflowError,
     TheoryDomainError,
     UnknownModelError,
     UnknownNameError,
+    UnknownOperationError,
     UnrolledError,
     UnsupportedOperatorError,
 )
 from unrolled.graph import Graph
 from unrolled.network import Configuration, Layer, Link, Network, Provenance, Tensor
+from unrolled.propagation import (
+    InitializationReport,
+    Propagation,
+    Signal,
+    initialization_report,
+    propagate,
+)
+from unrolled.scores import Evaluation, Scores, evaluate, score
 from unrolled.show.layers import LayerSummary
 from unrolled.spectrum import Divergence, Level, Spectrum
 
@@ -57,10 +67,12 @@ __all__ = [
     "Divergence",
     "EnergyLevel",
     "Ensemble",
+    "Evaluation",
     "Graph",
     "GraphCounts",
     "GraphFileError",
     "HeatCapacityPeak",
+    "InitializationReport",
     "InvalidArgumentError",
     "InvalidGraphError",
     "InvalidModelError",
@@ -78,8 +90,12 @@ __all__ = [
     "ParameterCounts",
     "Prior",
     "PriorLevel",
+    "Propagation",
     "Provenance",
     "Relation",
+    "ResultFileError",
+    "Scores",
+    "Signal",
     "SizeOverflowError",
     "Spectrum",
     "TemperatureSweep",
@@ -87,6 +103,7 @@ __all__ = [
     "TheoryDomainError",
     "UnknownModelError",
     "UnknownNameError",
+    "UnknownOperationError",
     "UnrolledError",
     "UnsupportedOperatorError",
     "__version__",
@@ -95,18 +112,26 @@ __all__ = [
     "count",
     "divergence",
     "errors",
+    "evaluate",
     "from_jax",
     "from_keras",
     "from_onnx",
     "from_torch",
     "importers",
+    "initialization_report",
     "models",
+    "propagate",
     "quantities",
+    "score",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Functions of importers, whose rules are read when they are first used."""
+    """What is imported when it is first used: functions of importers, and the theory."""
+    if name == "theory":
+        from importlib import import_module
+
+        return import_module("unrolled.theory")
     if name in ("from_jax", "from_keras", "from_onnx", "from_torch"):
         from importlib import import_module
 

@@ -1,7 +1,7 @@
 """The extension module: the counting core, `unrolled-core`, as seen from Python."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal, TypeAlias, final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final, Literal, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,14 @@ __all__ = [
     "Network",
     "Operation",
     "ParameterCounts",
+    "Program",
     "Relation",
+    "Scorer",
     "Spectrum",
+    "Sweep",
     "boltzmann_sums",
+    "function_moments",
+    "function_names",
 ]
 
 VERSION: Final[str]
@@ -457,3 +462,97 @@ def boltzmann_sums(
     betas: Sequence[float],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Logarithm of the total weight, mean and variance of the energy, at every `betas`."""
+
+_Floats: TypeAlias = npt.NDArray[np.float64]
+_Pieces: TypeAlias = tuple[_Floats, _Floats, _Floats, bool]
+
+@final
+class Program:
+    """A network, compiled for signal propagation; functions are breaks, coefficients, kinks."""
+
+    def __new__(
+        cls, network: Network, functions: Mapping[str, _Pieces] = ..., exact: bool = True
+    ) -> Program: ...
+    @property
+    def tensors(self) -> list[int]:
+        """Tensors with signals, in the order in which they are computed."""
+
+    @property
+    def outputs(self) -> list[int]:
+        """Where derivatives start."""
+
+    @property
+    def parameters(self) -> list[tuple[int, str | None, float, float, int]]:
+        """Of every parameter: tensor, role, fan-in, fan-out and number of uses."""
+
+    @property
+    def cut(self) -> list[int]:
+        """Softmaxes at the end, which are left out."""
+
+    @property
+    def exactness(self) -> list[Literal["exact", "mean-field", "approximate"]]:
+        """Of every tensor."""
+
+    @property
+    def positions(self) -> list[float]:
+        """Of every tensor, the positions that share weights."""
+
+    def propagate(
+        self, parameters: _Floats, inputs: _Floats, seeds: Sequence[float], stored: bool = False
+    ) -> Sweep:
+        """Rows are mean and mean square; mean square and the three correlations."""
+
+@final
+class Sweep:
+    """What a sweep found; numbers are those of an array times four to the power of another."""
+
+    @property
+    def signals(self) -> _Floats:
+        """By tensor: mean (in units of the root), mean square, and three mean products."""
+
+    @property
+    def signal_exponents(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def gradients(self) -> _Floats:
+        """By tensor: mean square, and correlation between positions."""
+
+    @property
+    def gradient_exponents(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def slopes(self) -> _Floats: ...
+    @property
+    def slope_exponents(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def parameter_gradients(self) -> _Floats: ...
+    @property
+    def parameter_exponents(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def jacobian(self) -> tuple[float, int]: ...
+
+def function_moments(
+    name: str,
+    mean: float,
+    variance: float,
+    correlation: float,
+    functions: Mapping[str, _Pieces] = ...,
+) -> list[float] | None:
+    """E f, E f^2, E f f', E f'^2 and the mean product of slopes; None for an unknown name."""
+
+def function_names() -> list[str]:
+    """The names of the functions that are known."""
+
+@final
+class Scorer:
+    """A network compiled for scoring, with gates that open and close links."""
+
+    columns: ClassVar[list[str]]
+    def __new__(
+        cls,
+        network: Network,
+        functions: Mapping[str, _Pieces] = ...,
+        gates: Sequence[int | None] = ...,
+    ) -> Scorer: ...
+    def score(
+        self, open: npt.NDArray[np.bool_], progress: _Progress = None
+    ) -> npt.NDArray[np.float64]:
+        """A row of scores, in the order of `columns`, for each row of open gates."""

@@ -17,6 +17,7 @@ __all__ = [
     "MissingPackageError",
     "NoFixedPointError",
     "NothingToCountError",
+    "ResultFileError",
     "SizeOverflowError",
     "TheoryDomainError",
     "UnknownModelError",
@@ -70,6 +71,10 @@ class UnsupportedOperatorError(UnrolledError, NotImplementedError):
 
 class GraphFileError(UnrolledError, ValueError):
     """A file that holds no graph, or one that was damaged."""
+
+
+class ResultFileError(UnrolledError, ValueError):
+    """A file or a record that holds no result of this package, or one that was damaged."""
 
 
 class SizeOverflowError(InvalidNetworkError, OverflowError):
@@ -129,4 +134,12 @@ class NoFixedPointError(UnrolledError, ArithmeticError):
 
 
 class TheoryDomainError(InvalidArgumentError):
-    """An argument lies where a formula of the theory does not hold; the message says where."""
+    """An argument or a signal lies where a formula does not hold; the message says where.
+
+    Attributes
+    ----------
+    tensor : str or None
+        The tensor of a network at which it happened, if there is one.
+    """
+
+    tensor: str | None = None

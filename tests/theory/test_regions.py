@@ -11,7 +11,14 @@ import pytest
 
 import unrolled
 from oracles.gaussian_moments import agrees
-from unrolled import InvalidArgumentError, Network, Operation, Relation, TheoryDomainError
+from unrolled import (
+    InvalidArgumentError,
+    Network,
+    Operation,
+    Relation,
+    TheoryDomainError,
+    UnknownOperationError,
+)
 from unrolled.theory import (
     count_pieces_along,
     linear_pieces,
@@ -327,21 +334,28 @@ def own_tensor(net, x):
 
 
 @pytest.mark.parametrize(
-    ("layer", "message"),
+    ("layer", "error", "message"),
     [
-        (lambda net, x: net.activation(x, "gelu"), "gelu, which is not straight"),
-        (lambda net, x: net.activation(x, "wavy"), "wavy, which is not known"),
-        (lambda net, x: net.multiply(x, x), "kind product"),
-        (lambda net, x: net.layer_norm(x), "kind layer_norm"),
-        (own_tensor, "'own' is computed in an unknown way"),
+        (
+            lambda net, x: net.activation(x, "gelu"),
+            TheoryDomainError,
+            "gelu, which is not straight",
+        ),
+        (lambda net, x: net.multiply(x, x), TheoryDomainError, "kind product"),
+        (lambda net, x: net.layer_norm(x), TheoryDomainError, "kind layer_norm"),
+        (lambda net, x: net.activation(x, "wavy"), UnknownOperationError, "wavy, which is not"),
+        (own_tensor, UnknownOperationError, "'own' is computed in an unknown way"),
     ],
 )
-def test_networks_that_are_not_straight(layer, message):
+def test_networks_that_are_not_straight(layer, error, message):
     net = Network()
     x = net.activation(net.dense(net.input((4,)), 4))
-    net.output(net.dense(layer(net, x), 1))
-    with pytest.raises(TheoryDomainError, match=message):
+    y = layer(net, x)
+    net.output(net.dense(y, 1))
+    with pytest.raises(error, match=message) as refusal:
         linear_region_bounds(net)
+    if error is UnknownOperationError:
+        assert list(refusal.value.tensors) == [y.name]
 
 
 def test_networks_without_activations():
@@ -364,9 +378,9 @@ def test_large_networks_have_logarithms_only():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: linear_region_bounds(0, [2]), TheoryDomainError, "positive"),
-        (lambda: linear_region_bounds(2, []), TheoryDomainError, "positive"),
-        (lambda: linear_region_bounds(2, [2, 0]), TheoryDomainError, "positive"),
+        (lambda: linear_region_bounds(0, [2]), TheoryDomainError, "from 1 on"),
+        (lambda: linear_region_bounds(2, []), TheoryDomainError, "one layer"),
+        (lambda: linear_region_bounds(2, [2, 0]), TheoryDomainError, "from 1 on"),
         (lambda: linear_region_bounds(2), InvalidArgumentError, "widths"),
         (
             lambda: linear_region_bounds(unrolled.Graph.from_edges([0], [1])),
@@ -374,7 +388,11 @@ def test_large_networks_have_logarithms_only():
             "networks with layers",
         ),
         (lambda: sawtooth(-1), TheoryDomainError, "depth"),
+        (lambda: sawtooth(1.5), InvalidArgumentError, "integer"),
+        (lambda: linear_region_bounds(2, ["x"]), InvalidArgumentError, "integer"),
         (lambda: linear_pieces(LAYERS, (2, 2)), TheoryDomainError, "empty"),
+        (lambda: linear_pieces(LAYERS, (0, 1, 2)), InvalidArgumentError, "pair"),
+        (lambda: linear_pieces(LAYERS, 3), InvalidArgumentError, "pair"),
         (lambda: linear_pieces(LAYERS, (0, math.inf)), InvalidArgumentError, "finite"),
         (lambda: linear_pieces(LAYERS[:2], (0, 1)), TheoryDomainError, "one output"),
         (lambda: linear_pieces([], (0, 1)), TheoryDomainError, "one output"),
@@ -384,7 +402,7 @@ def test_large_networks_have_logarithms_only():
         (lambda: linear_pieces([([1], ["x"])], (0, 1)), InvalidArgumentError, "finite numbers"),
         (lambda: linear_pieces(sawtooth(6).layers, (-2, 2), most_pieces=10), TheoryDomainError,
          "more than 10"),
-        (lambda: count_pieces_along(abs, 0.0, 1.0, 1), TheoryDomainError, "at least 2"),
+        (lambda: count_pieces_along(abs, 0.0, 1.0, 1), TheoryDomainError, "from 2 on"),
         (lambda: count_pieces_along(lambda x: 1.0, 0.0, 1.0), InvalidArgumentError, "one finite"),
     ],
 )  # fmt: skip

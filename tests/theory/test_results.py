@@ -1,6 +1,8 @@
 """A result says the same in every form, and never without its assumptions."""
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -75,3 +77,11 @@ def test_dictionary_is_json():
 )
 def test_cell(value, text):
     assert cell(value) == text
+
+
+def test_the_theory_is_there_without_an_import_of_its_own():
+    code = "import unrolled; print(unrolled.theory.gain('relu').backward)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert result.stdout.strip() == "2.0"

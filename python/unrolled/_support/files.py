@@ -88,8 +88,9 @@ def read_bytes(path: str | os.PathLike[str], most: int) -> bytes:
     """
     with open_regular(path) as stream:
         size = os.fstat(stream.fileno()).st_size
-        content = stream.read(most + 1) if size <= most else b""
-    if max(size, len(content)) > most:
+        # No more than it says, for as much memory would be taken beforehand; it may still grow.
+        content = stream.read(size + 1) if size <= most else b""
+    if size > most or len(content) > most:
         raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", os.fspath(path))
     return content
 

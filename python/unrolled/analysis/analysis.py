@@ -5,21 +5,31 @@ Several models are compared in `comparison`; the formulas are in `unrolled.spect
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unrolled._support import files
 from unrolled.analysis.larger_inputs import larger_image
+from unrolled.analysis.records import NetworkFacts, arguments_of, record_of
 from unrolled.counting.counting import count
 from unrolled.counting.counts import Counts
 from unrolled.counting.graph_counts import GraphCounts
 from unrolled.counting.lengths import Moments
 from unrolled.counting.parameter_counts import ParameterCounts
-from unrolled.errors import InvalidArgumentError, InvalidNetworkError, NothingToCountError
+from unrolled.errors import (
+    InvalidArgumentError,
+    InvalidNetworkError,
+    NothingToCountError,
+    ResultFileError,
+)
 from unrolled.graph.graph import Graph
 from unrolled.importers.door import Door
 from unrolled.network.builder import Semantics
@@ -45,6 +55,8 @@ __all__ = ["Analysis", "LayerSummary", "analyze"]
 ANALYZE = Door("analyze", {"inputs": "inputs"})
 
 NARROW = 100
+LARGEST_FILE = 1 << 30
+"""Bytes of a file that an analysis is read from."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -70,6 +82,11 @@ class Analysis:
         bounds; `num_inputs` is that of the larger input, all else was counted at the own size.
     true_value : Analysis or None
         The same model, built and counted at `input_size`, where that is possible.
+    facts : NetworkFacts or None
+        Layers, shapes of inputs and the like of an analysis that was loaded, whose counts are gone.
+
+    Pickles and files (`save`) have everything but the counts of single parameters, which can be
+    counted again: `counts` is None then. Pickle the `counts` themselves to keep them.
 
     Examples
     --------
@@ -92,6 +109,7 @@ class Analysis:
     counts: Counts | GraphCounts | None = field(default=None, kw_only=True)
     input_size: tuple[int, int] | None = field(default=None, kw_only=True)
     true_value: Analysis | None = field(default=None, kw_only=True)
+    facts: NetworkFacts | None = field(default=None, kw_only=True)
 
     @property
     def is_exact(self) -> bool:
@@ -101,7 +119,17 @@ class Analysis:
     @property
     def provenance(self) -> Provenance | None:
         """How the network was imported, if it was."""
-        return self.counts.provenance if isinstance(self.counts, Counts) else None
+        return self._known.provenance if self._known is not None else None
+
+    @property
+    def semantics(self) -> str | None:
+        """Which edges normalisers had; None if it was made of a graph, or of a spectrum alone."""
+        return self._known.semantics if self._known is not None else None
+
+    @property
+    def input_shapes(self) -> tuple[tuple[int, ...], ...] | None:
+        """Shapes of the inputs of the network; None as for `semantics`."""
+        return self._known.input_shapes if self._known is not None else None
 
     @property
     def num_parameters(self) -> int:
@@ -169,29 +197,46 @@ class Analysis:
         InvalidArgumentError
             Lengths were not counted.
         """
-        return self._lengths.mean
+        return self._length("mean_length")
 
     @cached_property
     def length_variance(self) -> float:
         """Variance of the length over all contexts; errors as for `mean_length`."""
-        return self._lengths.variance
+        return self._length("length_variance")
 
-    @cached_property
-    def _lengths(self) -> Moments:
-        if not isinstance(self.counts, Counts) or not self.counts.has_lengths:
+    def _length(self, key: str) -> float:
+        figure: float | None = None if self._known is None else getattr(self._known, key)
+        if figure is None:
             raise InvalidArgumentError(
                 f"'{self.name}' was analysed without lengths; use analyze(network, lengths=True)"
             )
-        return Moments.total([(self.counts[name].length_moments, 1) for name in self.counts])
+        return figure
 
     @property
     def _has_lengths(self) -> bool:
-        return isinstance(self.counts, Counts) and self.counts.has_lengths
+        if isinstance(self.counts, Counts):
+            return self.counts.has_lengths
+        return self.facts is not None and self.facts.mean_length is not None
+
+    @cached_property
+    def _known(self) -> NetworkFacts | None:
+        """What is known of the network besides its spectrum."""
+        if not isinstance(self.counts, Counts):
+            return self.facts
+        mean = variance = None
+        if self.counts.has_lengths:
+            counted = [(self.counts[name].length_moments, 1) for name in self.counts]
+            lengths = Moments.total(counted)
+            mean, variance = lengths.mean, lengths.variance
+        shapes = tuple([tensor.shape for tensor in self.counts.inputs])
+        return NetworkFacts(
+            self.counts.semantics, shapes, self.layers, mean, variance, self.counts.provenance
+        )
 
     @property
     def has_layers(self) -> bool:
         """Whether there are `layers`: not if it was made of a graph, or of a spectrum alone."""
-        return isinstance(self.counts, Counts)
+        return isinstance(self.counts, Counts) or self.facts is not None
 
     @cached_property
     def layers(self) -> tuple[LayerSummary, ...]:
@@ -203,6 +248,8 @@ class Analysis:
             If the analysis was made of a graph, or of a spectrum alone.
         """
         if not isinstance(self.counts, Counts):
+            if self.facts is not None:
+                return self.facts.layers
             what = "spectrum" if self.counts is None else "graph"
             raise InvalidArgumentError(
                 f"'{self.name}' was analysed from a {what}, which knows no layers; "
@@ -214,12 +261,105 @@ class Analysis:
             groups.setdefault(layer, []).append(self.counts[name])
         return tuple(self._summarize_layer(name, group) for name, group in groups.items())
 
-    def to_dict(self) -> dict[str, str | int | float | None]:
-        """The name and all figures, by the names of the attributes.
+    def to_dict(self, *, complete: bool = False) -> dict[str, Any]:
+        """The name and all quantities, by the names of the attributes.
 
         Without an input, estimates are None.
+
+        Parameters
+        ----------
+        complete : bool
+            Add the spectrum, the layers and whatever else `from_dict` needs, all of it as JSON can
+            hold it; docs/formats.md describes the format.
         """
+        if complete:
+            return record_of(self, self._known)
         return {"name": self.name} | {key: value_of(self, key) for key in CATALOGUE}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Analysis:
+        """The analysis that ``to_dict(complete=True)`` tells of, without its counts.
+
+        Quantities are worked out again from the spectrum, whatever the record says of them.
+
+        Raises
+        ------
+        ResultFileError
+            Not such a record, or one that contradicts itself.
+
+        Examples
+        --------
+        >>> import unrolled
+        >>> analysis = unrolled.analyze(unrolled.models.mlp([4], inputs=3))
+        >>> again = unrolled.Analysis.from_dict(analysis.to_dict(complete=True))
+        >>> again.to_dict() == analysis.to_dict(), again.layers == analysis.layers
+        (True, True)
+        """
+        return cls._of_arguments(arguments_of(record))
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write what ``to_dict(complete=True)`` has into a file of JSON, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path
+            Its name ends in ``.json``.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Another name.
+        OSError
+            The file cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile, pathlib, unrolled
+        >>> analysis = unrolled.analyze("resnet18")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = analysis.save(pathlib.Path(folder) / "resnet18.json")
+        ...     unrolled.Analysis.load(path).entropy == analysis.entropy
+        True
+        """
+        if Path(path).suffix.lower() != ".json":
+            raise InvalidArgumentError(
+                f"save(): '{path}' must end in .json; compare() has other kinds of files"
+            )
+        return files.write(path, json.dumps(self.to_dict(complete=True), allow_nan=False))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Analysis:
+        """Read an analysis that `save` wrote.
+
+        Raises
+        ------
+        ResultFileError
+            A file that `save` did not write, or that was changed since.
+        OSError
+            The file cannot be read.
+        """
+        try:
+            return cls.from_dict(json.loads(files.read_bytes(path, LARGEST_FILE)))
+        except ResultFileError as error:
+            raise ResultFileError(f"{os.fsdecode(path)}: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise ResultFileError(f"{os.fsdecode(path)}: not a file of JSON: {error}") from None
+
+    @classmethod
+    def _of_arguments(cls, arguments: dict[str, Any]) -> Analysis:
+        if arguments["true_value"] is not None:
+            arguments["true_value"] = cls._of_arguments(arguments["true_value"])
+        return cls(**arguments)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        parts = {one.name: getattr(self, one.name) for one in fields(self)}
+        return _restored, (type(self), {**parts, "counts": None, "facts": self._known})
+
+    def __copy__(self) -> Analysis:
+        return replace(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Analysis:
+        return replace(self)
 
     def summary(self) -> str:
         """The quantities of the model as text, one a line, with their units."""
@@ -371,6 +511,11 @@ class Analysis:
         logarithms = spectrum.log2_counts - self.log2_total_contexts
         parts: quantities.Floats = spectrum.degeneracies.astype(np.float64) * np.exp2(logarithms)
         return parts
+
+
+def _restored(kind: type[Analysis], parts: dict[str, Any]) -> Analysis:
+    """An analysis that was pickled."""
+    return kind(**parts)
 
 
 def analyze(

@@ -11,12 +11,10 @@ from typing import Literal, overload
 from unrolled._support.arguments import Progress, check_progress, checked_limit, checked_threads
 from unrolled._support.hints import described
 from unrolled.counting.counts import Counts
-from unrolled.counting.graph_counts import GraphCounts, Towards
+from unrolled.counting.graph_counts import GraphCounts, GraphSweep, Towards, counted
 from unrolled.counting.lengths import LengthCounts
 from unrolled.errors import (
     InvalidArgumentError,
-    MemoryLimitError,
-    NothingToCountError,
     UnrolledError,
 )
 from unrolled.graph.graph import Graph
@@ -140,15 +138,11 @@ def count(
     check_progress(progress)
     if isinstance(model, Graph):
         _refuse_options("a graph", trainable_only=trainable_only, lengths=lengths)
-        return _count_graph(
-            model,
-            bool(exact),
-            _checked_direction(towards, bool(through)),
-            _checked_nodes(nodes),
-            checked_threads(threads),
-            limit,
-            progress,
+        sweep = GraphSweep(
+            bool(exact), _checked_direction(towards, bool(through)), _checked_nodes(nodes)
         )
+        core = counted(model, sweep, checked_threads(threads), limit, progress)
+        return GraphCounts(model, sweep, core)
     if isinstance(model, Network):
         _refuse_options(
             "a network",
@@ -194,22 +188,6 @@ def _checked_nodes(nodes: str) -> bool:
     if nodes not in ("all", "parameters"):
         raise InvalidArgumentError(f"nodes must be 'all' or 'parameters', got {nodes!r}")
     return nodes == "parameters"
-
-
-def _count_graph(
-    graph: Graph,
-    exact: bool,
-    direction: Towards,
-    only_parameters: bool,
-    threads: int,
-    limit: int | None,
-    progress: Progress | None,
-) -> GraphCounts:
-    try:
-        core = graph._core.count(exact, direction, only_parameters, threads, limit, progress)
-    except (MemoryLimitError, NothingToCountError) as error:
-        raise type(error)(f"graph '{graph.name}': {error}") from None
-    return GraphCounts(graph, core, direction)
 
 
 def _count_network(

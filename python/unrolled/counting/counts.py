@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unrolled._support.copying import shared_copy, stored_attributes
 from unrolled._support.hints import did_you_mean
+from unrolled.counting.kept import AnyCounts, KeptCounts
 from unrolled.counting.lengths import LengthCounts, Lengths
 from unrolled.counting.parameter_counts import ParameterCounts
 from unrolled.errors import (
@@ -21,7 +23,6 @@ from unrolled.errors import (
 from unrolled.spectrum.spectrum import NOT_EXACT, Spectrum, Values
 
 if TYPE_CHECKING:
-    from unrolled import _core
     from unrolled.network.network import Network, Tensor
 
 __all__ = ["Counts"]
@@ -56,7 +57,7 @@ class Counts:
     """
 
     def __init__(
-        self, network: Network, core: _core.Counts, lengths: LengthCounts | None = None
+        self, network: Network, core: AnyCounts, lengths: LengthCounts | None = None
     ) -> None:
         self._core = core
         self._lengths = lengths
@@ -163,6 +164,20 @@ class Counts:
         if counted is not None:
             lengths = partial(Lengths, counted, number, is_exact=self.is_exact)
         return ParameterCounts(name, shape, self._core.parameter(number), self.is_exact, lengths)
+
+    def __copy__(self) -> Counts:
+        return shared_copy(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Counts:
+        return shared_copy(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All attributes, counts as plain arrays."""
+        state = stored_attributes(self)
+        state["_core"] = KeptCounts.of(self._core)
+        if self._lengths is not None:
+            state["_lengths"] = LengthCounts(*map(KeptCounts.of, self._lengths))
+        return state
 
     def __contains__(self, name: object) -> bool:
         return name in self._numbers

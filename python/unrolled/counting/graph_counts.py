@@ -5,29 +5,46 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._support.arguments import Progress
+from unrolled._support.copying import shared_copy, stored_attributes
 from unrolled._support.hints import described
-from unrolled.errors import InvalidArgumentError, InvalidGraphError, UnknownNameError
+from unrolled.errors import (
+    InvalidArgumentError,
+    InvalidGraphError,
+    MemoryLimitError,
+    NothingToCountError,
+    UnknownNameError,
+)
 from unrolled.spectrum.spectrum import NOT_EXACT, Spectrum, Values
 
 if TYPE_CHECKING:
     from unrolled import _core
     from unrolled.graph.graph import Graph
 
-__all__ = ["GraphCounts", "Towards"]
+__all__ = ["GraphCounts", "GraphSweep", "Towards", "counted"]
 
 Towards = Literal["outputs", "inputs", "both"]
+
+
+class GraphSweep(NamedTuple):
+    """What is counted of a graph."""
+
+    exact: bool
+    towards: Towards
+    only_parameters: bool
 
 
 class GraphCounts:
     """Counts of paths of all nodes of a graph.
 
     What `count` returns for a `Graph`. As a collection it holds the nodes: their names if they have
-    some, else their ids.
+    some, else their ids. A pickle has the graph and what was counted of it, and not the counts of
+    all nodes: these are counted again when the first of them is asked for.
 
     Attributes
     ----------
@@ -48,11 +65,12 @@ class GraphCounts:
     GraphCounts('graph', 3 nodes, 1 parameter, log2 of the total contexts 1)
     """
 
-    def __init__(self, graph: Graph, core: _core.GraphCounts, towards: Towards) -> None:
-        self._core = core
-        self.towards = towards
+    def __init__(self, graph: Graph, sweep: GraphSweep, core: _core.GraphCounts) -> None:
         self.graph = graph
-        self.is_exact = core.exact
+        self.is_exact = sweep.exact
+        self.towards = sweep.towards
+        self._sweep = sweep
+        self._counted: _core.GraphCounts | None = core
 
     @property
     def name(self) -> str:
@@ -178,6 +196,22 @@ class GraphCounts:
     def _parts(self) -> _core.GraphSpectrum:
         return self._core.spectrum()
 
+    @property
+    def _core(self) -> _core.GraphCounts:
+        if self._counted is None:
+            self._counted = counted(self.graph, self._sweep)
+        return self._counted
+
+    def __copy__(self) -> GraphCounts:
+        return shared_copy(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> GraphCounts:
+        return shared_copy(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All attributes but the counts themselves."""
+        return {**stored_attributes(self), "_counted": None}
+
     def _value(self, node: Any) -> tuple[float, int, int | None]:
         number = self.graph.index(node)
         try:
@@ -212,6 +246,26 @@ class GraphCounts:
             f"{parameters:,} {of_what}{'s' * (parameters != 1)}, {space}"
             f"log2 of the total contexts {self.log2_total:,.6g})"
         )
+
+
+def counted(
+    graph: Graph,
+    sweep: GraphSweep,
+    threads: int = 0,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> _core.GraphCounts:
+    """Count the paths of a graph; see `unrolled.count`.
+
+    Raises
+    ------
+    MemoryLimitError, NothingToCountError
+        As of the core, with the name of the graph.
+    """
+    try:
+        return graph._core.count(*sweep, threads, limit, progress)
+    except (MemoryLimitError, NothingToCountError) as error:
+        raise type(error)(f"graph '{graph.name}': {error}") from None
 
 
 def _log2(mantissa: float, exponent: int) -> float:

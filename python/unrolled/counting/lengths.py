@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._support.copying import stored_attributes
+from unrolled.counting.kept import AnyCounts, AnyParameterCounts, KeptParameter
 from unrolled.counting.run_lengths import RunLengths
 from unrolled.spectrum.spectrum import scaled_integer
-
-if TYPE_CHECKING:
-    from unrolled import _core
 
 __all__ = ["LengthCounts", "Lengths", "Moments"]
 
@@ -21,9 +20,9 @@ __all__ = ["LengthCounts", "Lengths", "Moments"]
 class LengthCounts(NamedTuple):
     """What the core counted of lengths, for all parameters."""
 
-    sums: _core.Counts
-    shortest: _core.Counts
-    longest: _core.Counts
+    sums: AnyCounts
+    shortest: AnyCounts
+    longest: AnyCounts
 
 
 class Moments(NamedTuple):
@@ -104,6 +103,15 @@ class Lengths:
         np.add.at(numbers, inverse.ravel(), sizes.ravel())
         self.degeneracies: list[int] = numbers.tolist()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All attributes, counts as plain arrays."""
+        state = stored_attributes(self)
+        for name in ("_sums", "_shortest", "_longest"):
+            # Shortest and longest lengths are counted in log space, and yet are integers.
+            is_exact = self._is_exact and name == "_sums"
+            state[name] = KeptParameter.of(state[name], is_exact=is_exact)
+        return state
+
     @cached_property
     def moments(self) -> list[Moments]:
         """Of one element of each level."""
@@ -143,7 +151,7 @@ class Lengths:
         return _length(self._longest, longest=True)
 
 
-def _length(core: _core.ParameterCounts, *, longest: bool) -> int | None:
+def _length(core: AnyParameterCounts, *, longest: bool) -> int | None:
     """The core gives lengths plus one, and 0 for an element without a context."""
     values: npt.NDArray[np.float64] = np.ldexp(
         np.asarray(core.mantissas), np.asarray(core.exponents).astype(np.int32)

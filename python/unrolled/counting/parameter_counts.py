@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import operator
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
-from typing import TYPE_CHECKING, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._support.copying import shared_copy, stored_attributes
+from unrolled.counting.kept import AnyParameterCounts, KeptParameter
 from unrolled.counting.run_lengths import RunLengths
 from unrolled.errors import InvalidArgumentError
 from unrolled.spectrum.spectrum import NOT_EXACT, Spectrum, Values, scaled_log2
@@ -17,7 +19,6 @@ from unrolled.spectrum.spectrum import NOT_EXACT, Spectrum, Values, scaled_log2
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from unrolled import _core
     from unrolled.counting.lengths import Lengths, Moments
 
 __all__ = ["ParameterCounts"]
@@ -57,7 +58,7 @@ class ParameterCounts:
         self,
         name: str,
         shape: tuple[int, ...],
-        core: _core.ParameterCounts,
+        core: AnyParameterCounts,
         is_exact: bool,
         lengths: Callable[[], Lengths] | None = None,
     ) -> None:
@@ -318,6 +319,20 @@ class ParameterCounts:
         levels[:] = [sums(one) for one in lengths.moments]
         return lengths.expand(levels)
 
+    def __copy__(self) -> ParameterCounts:
+        return shared_copy(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ParameterCounts:
+        return shared_copy(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All attributes, counts as plain arrays."""
+        state = stored_attributes(self)
+        state["_core"] = KeptParameter.of(self._core, is_exact=self.is_exact)
+        if self._make_lengths is not None:
+            state["_make_lengths"] = partial(_itself, self._lengths)
+        return state
+
     def __getitem__(self, index: Index) -> int:
         """The count of one element, by as many integers as the parameter has axes."""
         return self._exact(self._level_at(index))
@@ -363,3 +378,8 @@ class ParameterCounts:
                 f"parameter '{self.name}' has {self.size:,} elements, too many for one array; "
                 "use spectrum(), or index single elements"
             )
+
+
+def _itself(lengths: Lengths) -> Lengths:
+    """Lengths that are there already, where a function that makes them is asked for."""
+    return lengths

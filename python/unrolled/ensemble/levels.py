@@ -150,6 +150,9 @@ class Levels:
         heads, tails = times_ln2(exponents.astype(np.float64))
         return cls(*two_sum(heads, tails + np.log(mantissas)), weights)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _levels_of, (self.heads, self.tails, self.weights, self.is_distribution)
+
     def __len__(self) -> int:
         return len(self.weights)
 
@@ -222,6 +225,11 @@ class Levels:
         with np.errstate(over="ignore"):
             logs: Floats = -beta * relative - float(sums.log_total)
         return logs
+
+
+def _levels_of(heads: Floats, tails: Floats, weights: Floats, is_distribution: bool) -> Levels:
+    """Levels that were pickled."""
+    return Levels(heads, tails, weights, is_distribution=is_distribution)
 
 
 def total(numbers: Floats) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -125,6 +125,9 @@ class TemperatureSweep(Mapping[str, Floats]):
             width=width,
             notes=[f"{logarithm}, F, U, S and C_v in {self.unit}; T and beta = 1/T have no unit."],
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._columns, self.unit)
 
     def __getitem__(self, name: str) -> Floats:
         if name not in self._columns:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from unrolled import _core
 from unrolled._support.arguments import Progress, check_progress, checked_name, checked_threads
+from unrolled._support.copying import shared_copy
 from unrolled._support.hints import described
 from unrolled.errors import InvalidGraphError, UnknownNameError
 from unrolled.graph import archive, exchange
@@ -62,8 +63,16 @@ class Graph:
     (2, 1, 4)
     """
 
-    def __init__(self, core: _core.Graph, name: str, names: Names | None = None) -> None:
+    def __init__(
+        self,
+        core: _core.Graph,
+        name: str,
+        names: Names | None = None,
+        *,
+        file: str | None = None,
+    ) -> None:
         self._core = core
+        self._file = file
         self._names = names
         self.name = name
 
@@ -342,7 +351,8 @@ class Graph:
         path : path
         mmap : bool
             Leave the edges in the file and read them in order with every count: memory then grows
-            with the number of nodes, not of edges.
+            with the number of nodes, not of edges. A pickle of the graph has the path of the file,
+            which must be there when it is loaded.
         progress : callable, optional
             Called as ``progress(done, total)`` while the edges are checked.
 
@@ -354,7 +364,8 @@ class Graph:
             No such file.
         """
         check_progress(progress)
-        return cls(*archive.load(path, mmap=mmap, progress=progress))
+        file = os.path.abspath(os.fsdecode(path)) if mmap else None
+        return cls(*archive.load(path, mmap=mmap, progress=progress), file=file)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the graph to a file of NumPy arrays (``.npz``, not compressed).
@@ -514,7 +525,15 @@ class Graph:
             f"the edges of '{self.name}' are in its file; load it without mmap to see them"
         )
 
+    def __copy__(self) -> Graph:
+        return shared_copy(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Graph:
+        return shared_copy(self)
+
     def __reduce__(self) -> tuple[Any, ...]:
+        if self._file is not None:
+            return (_reopened, (self._file, self.name))
         arrays = (self.indptr, self.indices, self.outputs, self.parameters, self.multiplicity)
         return (_restored, (arrays, self.inputs, self.name, self._names))
 
@@ -530,6 +549,13 @@ class Graph:
 def _restored(arrays: tuple[Any, ...], inputs: Any, name: str, names: Names | None) -> Graph:
     """Rebuild a graph that was pickled."""
     return Graph.from_csr(*arrays, inputs=inputs, names=names, name=name)
+
+
+def _reopened(file: str, name: str) -> Graph:
+    """A graph that was pickled and whose edges are in a file, which has to be there."""
+    graph = Graph.load(file, mmap=True)
+    graph.name = name
+    return graph
 
 
 def _read_only(array: Array) -> Array:

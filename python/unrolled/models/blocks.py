@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from functools import wraps
+from functools import partial, wraps
 from operator import index
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias
 
@@ -37,13 +37,17 @@ def resizable(model: Callable[Arguments, Network]) -> Callable[Arguments, Networ
         net = model(*args, **options)
         kept_args, kept = deepcopy((args, options))
 
-        def recipe(size: ImageSize) -> Network:
-            return model(*kept_args, **{**kept, "size": size})  # type: ignore[arg-type]
-
-        net.set_recipe(recipe)
+        net.set_recipe(partial(_build_again, build, kept_args, kept))
         return net
 
     return build
+
+
+def _build_again(
+    build: Callable[..., Network], args: Any, options: dict[str, Any], size: ImageSize
+) -> Network:
+    """The recipe of a model; of the function by its public name, so that it can be pickled."""
+    return build(*args, **{**options, "size": size})
 
 
 def image(net: Network, channels: int, size: ImageSize) -> Tensor:
@@ -66,8 +70,9 @@ def conv_norm(
     stride: int = 1,
     padding: Padding,
     name: str,
+    function: str | None = None,
 ) -> Tensor:
-    """A convolution without bias and the batch norm that replaces it."""
+    """A convolution without bias, the batch norm that replaces it, and maybe a function."""
     x = net.conv(
         x,
         channels,
@@ -77,7 +82,8 @@ def conv_norm(
         use_bias=False,
         name=f"{name}.conv",
     )
-    return net.batch_norm(x, name=f"{name}.norm")
+    x = net.batch_norm(x, name=f"{name}.norm")
+    return net.activation(x, function, name=f"{name}.{function}") if function else x
 
 
 def classifier(net: Network, x: Tensor, classes: int, include_top: bool) -> Network:

@@ -137,6 +137,7 @@ class Builder:
         self._tensors: list[Tensor] = []
         self._numbers: dict[str, int] = {}
         self._functions: dict[str, Callable[[Any], Any]] = {}
+        self._moments: dict[str, tuple[float, float]] = {}
 
     @property
     def semantics(self) -> Semantics:
@@ -215,6 +216,15 @@ class Builder:
         found = self[tensor] if isinstance(tensor, str) else tensor
         self._own("operation", found)
         return self._core.operation(found.id) if found.role == "activation" else None
+
+    @property
+    def parameter_moments(self) -> dict[str, tuple[float, float]]:
+        """Mean and mean square of the stored values of parameters, if an importer read them."""
+        return dict(self._moments)
+
+    def record_moments(self, name: str, mean: float, mean_square: float) -> None:
+        """Say what the stored values of a parameter are on average, and their squares."""
+        self._moments[self[name].name] = (float(mean), float(mean_square))
 
     @property
     def functions(self) -> dict[str, Callable[[Any], Any]]:
@@ -391,6 +401,7 @@ class Builder:
         """
         self._numbers = dict(other._numbers)
         self._functions = dict(other._functions)
+        self._moments = {name: of for name, of in other._moments.items() if name in self}
 
     def _layer(self, kind: str, name: str | None) -> str:
         """The name of a new layer: the one given if it is free, or the next automatic one."""

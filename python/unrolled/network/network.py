@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from unrolled._support.arguments import check_progress, checked_limit
 from unrolled.errors import (
@@ -12,6 +17,7 @@ from unrolled.errors import (
 from unrolled.graph.graph import Graph
 from unrolled.graph.names import TensorNames, TensorPlace
 from unrolled.network.builder import Link, Semantics, Tensor
+from unrolled.network.construction import construction_of, core_of, fingerprint_of
 from unrolled.network.layers.attention import Attention
 from unrolled.network.layers.convolution import Convolution
 from unrolled.network.layers.elementwise import Elementwise
@@ -62,6 +68,9 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
     >>> net.link(x, y, [Relation.same(0, 0), Relation.same(1, 1), Relation.same(2, 2)])
     >>> net.link(weight, y, [Relation.same(0, 0), Relation.sum(1), Relation.sum(2)])
     """
+
+    # Two networks may become equal, and cease to be: there is no hash that stays.
+    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, name: str = "network", *, semantics: Semantics = "value") -> None:
         super().__init__(name, semantics)
@@ -184,7 +193,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         fill_with_shared(shared, self, groups.values())
         shared._provenance = self._provenance
         if self._recipe is not None:
-            shared._recipe = lambda size: self.resized(size).share(by)
+            shared._recipe = partial(_resized_and_shared, self, by)
         return shared
 
     def resized(self, size: int | Sequence[int]) -> Network:
@@ -229,18 +238,89 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         """
         self._recipe = recipe
 
+    def fingerprint(self, *, names: bool = True) -> str:
+        """A hash of all that the network is made of.
+
+        Equal networks have equal fingerprints, in any process, on any machine and under any version
+        of Python, so that results can be kept by them. Hashed are the semantics, the tensors, how
+        they are computed, the links, and the outputs, all in the order of declaration. The name of
+        the network, its provenance and its recipe are not. Of a function of one's own the name is.
+
+        Parameters
+        ----------
+        names : bool
+            Whether the names of tensors count. Without them, networks that were built in the same
+            way under other names have one fingerprint: they count alike.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits: a SHA-256, of the text that docs/formats.md describes.
+
+        Examples
+        --------
+        >>> from unrolled import models
+        >>> net = models.resnet(18, size=32)
+        >>> net.fingerprint() == models.resnet(18, size=(32, 32)).fingerprint()
+        True
+        >>> net.fingerprint() == models.resnet(18, size=64).fingerprint()
+        False
+        """
+        return fingerprint_of(construction_of(self, is_canonical=True), names=bool(names))
+
     @property
     def is_resizable(self) -> bool:
         """Whether `resized` can build it: `unrolled.models` did, and nothing was changed since."""
         if self._recipe is None:
             return False
-        return self._content() == self._recipe(self.inputs[0].shape[1:])._content()
+        return self == self._recipe(self.inputs[0].shape[1:])
 
-    def _content(self) -> tuple[object, ...]:
-        """What two networks that count alike have in common."""
-        core = self._core
-        described = core.tensors, core.links, core.roles, core.operations, core.outputs
-        return self._semantics, *described
+    def __eq__(self, other: object) -> bool:
+        """Whether the other network is made of the same, as `fingerprint` has it."""
+        if not isinstance(other, Network):
+            return NotImplemented
+        return construction_of(self, is_canonical=True) == construction_of(other, is_canonical=True)
+
+    def __copy__(self) -> Network:
+        """A network of its own, which has tensors of its own under the same names."""
+        return deepcopy(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Network:
+        """See `__copy__`; tensors that are copied together with it belong to the copy."""
+        copy = type(self).__new__(type(self))
+        memo[id(self)] = copy
+        copy._core = core_of(construction_of(self))
+        # A tensor may be what is copied, and the network only for its sake.
+        copy._tensors = [
+            memo[id(one)]
+            if id(one) in memo
+            else memo.setdefault(id(one), replace(one, network=copy))
+            for one in self._tensors
+        ]
+        for name, value in self.__dict__.items():
+            if name not in ("_core", "_tensors"):
+                # What a recipe and a function refer to is theirs, and a provenance cannot change.
+                is_shared = name in ("_recipe", "_provenance")
+                copy.__dict__[name] = value if is_shared else deepcopy(value, memo)
+        return copy
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the core, and but what cannot be pickled of a recipe and of functions."""
+        state = dict(self.__dict__)
+        del state["_core"]
+        state["construction"] = construction_of(self)
+        if not _is_picklable(self._recipe):
+            state["_recipe"] = None
+        state["_functions"] = {
+            name: function for name, function in self._functions.items() if _is_picklable(function)
+        }
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Tell a new core what the old one was told."""
+        state = dict(state)
+        self._core = core_of(state.pop("construction"))
+        self.__dict__.update(state)
 
     def __repr__(self) -> str:
         semantics = "" if self._semantics == "value" else f", semantics={self._semantics!r}"
@@ -248,3 +328,17 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
             f"Network({self.name!r}, {self.num_parameters:,} parameters, "
             f"{self.num_inputs:,} inputs, {self.num_outputs:,} outputs{semantics})"
         )
+
+
+def _resized_and_shared(network: Network, by: SharingKey, size: int | Sequence[int]) -> Network:
+    """The recipe of a network whose layers share parameters."""
+    return network.resized(size).share(by)
+
+
+def _is_picklable(function: object) -> bool:
+    """Whether another process can be given a function."""
+    try:
+        pickle.dumps(function)
+    except Exception:  # Whatever the function holds may raise anything.
+        return False
+    return True

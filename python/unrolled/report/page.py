@@ -19,7 +19,6 @@ from unrolled._core import VERSION
 from unrolled._support import files
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
-from unrolled.counting.counts import Counts
 from unrolled.ensemble.ensemble import Ensemble
 from unrolled.errors import InvalidArgumentError
 from unrolled.printable import printable
@@ -301,9 +300,7 @@ def _facts(analyses: Sequence[AnalysisLike]) -> str:
         "weight nodes": lambda one: tables.integer(one.num_weight_nodes),
         "levels of the spectrum": lambda one: tables.integer(len(one.spectrum)),
         "counted": lambda one: "exactly" if one.is_exact else "in log space",
-        "semantics": lambda one: (
-            one.counts.semantics if isinstance(one.counts, Counts) else tables.MISSING
-        ),
+        "semantics": lambda one: one.semantics or tables.MISSING,
     }
     rows = [[one.name, *(cell(one) for cell in columns.values())] for one in analyses]
     return html.table("What was counted, and how", ["model", *columns], rows)
@@ -331,9 +328,9 @@ def _inputs(analysis: AnalysisLike) -> str:
     if analysis.input_size is not None:
         height, width = analysis.input_size
         return f"{number} (for {height} × {width}, counted at a smaller size)"
-    if not isinstance(analysis.counts, Counts):
+    if analysis.input_shapes is None:
         return number
-    shapes = [" × ".join(map(str, one.shape)) or "1" for one in analysis.counts.inputs]
+    shapes = [" × ".join(map(str, shape)) or "1" for shape in analysis.input_shapes]
     return f"{number} ({', '.join(shapes)})" if shapes else number
 
 

@@ -1,4 +1,4 @@
-"""A `Comparison` as a data frame, and as CSV, Markdown and LaTeX.
+"""A `Comparison` as a data frame, and as CSV, Markdown and LaTeX; single values as JSON has them.
 
 Names are made printable in the three texts, and then what each format takes for a command is taken
 from it: formulas from spreadsheets, marks and macros from the others.
@@ -7,6 +7,7 @@ from it: formulas from spreadsheets, marks and macros from the others.
 from __future__ import annotations
 
 import csv
+import math
 import os
 from io import StringIO
 from typing import TYPE_CHECKING
@@ -17,14 +18,15 @@ from unrolled.printable import printable
 from unrolled.show import tables
 from unrolled.show.cells import format_cell
 from unrolled.show.protocols import ComparisonLike
-from unrolled.spectrum.catalogue import CATALOGUE, ESTIMATES, TABULATED
+from unrolled.spectrum.catalogue import CATALOGUE, ESTIMATES, SCORES, TABULATED
 
 if TYPE_CHECKING:
     import pandas
 
 
-__all__ = ["to_csv", "to_latex", "to_markdown", "to_pandas", "write_if_asked"]
+__all__ = ["json_value", "to_csv", "to_latex", "to_markdown", "to_pandas", "write_if_asked"]
 
+LARGEST_JSON_INTEGER = 1 << 53
 MARKDOWN_SPECIAL = str.maketrans({one: f"\\{one}" for one in "\\`*_{}[]<>#|~$&"})
 LATEX_SPECIAL = str.maketrans(
     {one: f"\\{one}" for one in "&%$#_{}"}
@@ -64,12 +66,16 @@ def to_pandas(comparison: ComparisonLike) -> pandas.DataFrame:
 
 def to_csv(comparison: ComparisonLike) -> str:
     """See `Comparison.to_csv`."""
-    text = StringIO(",".join(["name", *CATALOGUE]) + "\n")
+    rows = comparison.to_dict()
+    # Scores, if there are any, come after the quantities that every comparison has.
+    more = (key for row in rows[:1] for key in row if key in SCORES and key not in CATALOGUE)
+    keys = [*CATALOGUE, *more]
+    text = StringIO(",".join(["name", *keys]) + "\n")
     text.seek(0, os.SEEK_END)
     # Quotes keep a name in its cell, also where cells are parted by semicolons.
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    for row in comparison.to_dict():
-        numbers = (row[key] for key in CATALOGUE)
+    for row in rows:
+        numbers = (row[key] for key in keys)
         writer.writerow([_inert(str(row["name"])), *map(_csv_number, numbers)])
     return text.getvalue()
 
@@ -136,3 +142,12 @@ def _latex_number(text: str) -> str:
     if text == tables.MISSING:
         return "--"
     return text.replace(",", r"\,").replace("-inf", r"$-\infty$")
+
+
+def json_value(value: str | int | float | None) -> str | int | float | None:
+    """Integers that a double cannot hold become strings; what is not finite becomes null."""
+    if isinstance(value, int) and abs(value) > LARGEST_JSON_INTEGER:
+        return tables.decimal_digits(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

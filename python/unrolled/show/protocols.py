@@ -55,8 +55,12 @@ class AnalysisLike(Protocol):
         """Whether the contexts were counted as integers."""
 
     @property
-    def counts(self) -> Any:
-        """The counts by parameter or by node, or None."""
+    def semantics(self) -> str | None:
+        """Which edges normalisers had, or None if there is no network."""
+
+    @property
+    def input_shapes(self) -> tuple[tuple[int, ...], ...] | None:
+        """The shapes of the inputs, or None if there is no network."""
 
     @property
     def input_size(self) -> tuple[int, int] | None:
@@ -70,7 +74,7 @@ class AnalysisLike(Protocol):
     def layers(self) -> tuple[LayerSummary, ...]:
         """Summaries of the layers that have parameters."""
 
-    def to_dict(self) -> dict[str, str | int | float | None]:
+    def to_dict(self) -> dict[str, Any]:
         """All quantities by key, and the name."""
 
     def summarize(self) -> Summary:

@@ -6,7 +6,7 @@ import math
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -203,6 +203,16 @@ class Spectrum:
         """
         return dict(self._owners(self._level(level)))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        owners = [self.owners(level) for level in range(len(self))]
+        return _restored, (self._values, self.counts if self.is_exact else None, owners)
+
+    def __copy__(self) -> Spectrum:
+        return self  # Nothing of it can be changed.
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Spectrum:
+        return self
+
     def __len__(self) -> int:
         return len(self.mantissas)
 
@@ -229,6 +239,11 @@ class Spectrum:
                 f"no level {level}: the spectrum has {len(self)} levels, numbered from 0"
             )
         return position % len(self)
+
+
+def _restored(values: Values, counts: list[int] | None, owners: list[dict[str, int]]) -> Spectrum:
+    """A spectrum that was pickled."""
+    return Spectrum(values, None if counts is None else counts.__getitem__, owners.__getitem__)
 
 
 def scaled_integer(count: int) -> tuple[float, int]:

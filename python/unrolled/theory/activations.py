@@ -519,7 +519,10 @@ def _jumps(derivative: Function) -> list[float]:
     """Where a derivative jumps, from left to right."""
     # The grid is off the round numbers where kinks lie.
     grid = np.linspace(-SEARCHED, SEARCHED, 40001) + 1.234e-4
-    steep = np.flatnonzero(np.abs(np.diff(derivative(grid))) > SMALLEST_JUMP)
+    changes = np.abs(np.diff(derivative(grid)))
+    # A jump stands out from what changes two intervals further on either side.
+    nearby = np.maximum(np.roll(changes, 2), np.roll(changes, -2))
+    steep = np.flatnonzero(changes > np.maximum(SMALLEST_JUMP, 2 * nearby))
     places = (_jump_within(derivative, float(grid[at]), float(grid[at + 1])) for at in steep)
     return [place for place in places if place is not None]
 

@@ -17,7 +17,7 @@ use crate::error::CoreError;
 use crate::network::Network;
 
 /// Breaks, Chebyshev coefficients of the pieces, kinks, and whether the function never falls.
-type Pieces<'py> =
+pub(crate) type Pieces<'py> =
     (PyReadonlyArray1<'py, f64>, PyReadonlyArray1<'py, f64>, PyReadonlyArray1<'py, f64>, bool);
 
 /// Of a parameter: tensor, role, fan-in, fan-out, and in how many places it is used.
@@ -37,6 +37,9 @@ pub(crate) struct Sweep {
     /// A row a tensor: mean square of derivatives, and their correlation between positions.
     gradients: Py<PyArray2<f64>>,
     gradient_exponents: Py<PyArray1<i64>>,
+    /// Factors of functions and normalisers; NaN for other tensors.
+    slopes: Py<PyArray1<f64>>,
+    slope_exponents: Py<PyArray1<i64>>,
     parameter_gradients: Py<PyArray1<f64>>,
     parameter_exponents: Py<PyArray1<i64>>,
     jacobian: (f64, i64),
@@ -70,6 +73,11 @@ impl Program {
             (one.tensor.0, role, one.fan_in, one.fan_out, one.uses)
         })
         .collect()
+    }
+
+    #[getter]
+    fn outputs(&self) -> Vec<usize> {
+        self.0.outputs().map(|tensor| tensor.0).collect()
     }
 
     #[getter]
@@ -132,6 +140,8 @@ impl Program {
         let mut gradients = Array2::from_elem((tensors.len(), 2), f64::NAN);
         let (mut signal_exponents, mut gradient_exponents) =
             (vec![0; tensors.len()], vec![0; tensors.len()]);
+        let (mut slopes, mut slope_exponents) =
+            (vec![f64::NAN; tensors.len()], vec![0; tensors.len()]);
         for (row, &tensor) in tensors.iter().enumerate() {
             let Some(one) = workspace.tensor(&self.0, tensor) else { continue };
             let values = [one.mean, one.square.value, one.samples, one.positions, one.both];
@@ -142,6 +152,9 @@ impl Program {
             gradients[[row, 1]] = one.coherence;
             signal_exponents[row] = one.square.exponent;
             gradient_exponents[row] = one.gradient.exponent;
+            if let Some(slope) = one.slope {
+                (slopes[row], slope_exponents[row]) = (slope.value, slope.exponent);
+            }
         }
         let parameters: Vec<Scaled> =
             (0..self.0.parameters().len()).map(|number| workspace.parameter(number)).collect();
@@ -153,6 +166,8 @@ impl Program {
             signal_exponents: signal_exponents.into_pyarray(py).unbind(),
             gradients: gradients.into_pyarray(py).unbind(),
             gradient_exponents: gradient_exponents.into_pyarray(py).unbind(),
+            slopes: slopes.into_pyarray(py).unbind(),
+            slope_exponents: slope_exponents.into_pyarray(py).unbind(),
             parameter_gradients: values.into_pyarray(py).unbind(),
             parameter_exponents: exponents.into_pyarray(py).unbind(),
             jacobian: (jacobian.value, jacobian.exponent),
@@ -160,7 +175,7 @@ impl Program {
     }
 }
 
-fn own_functions(functions: HashMap<String, Pieces<'_>>) -> PyResult<OwnFunctions> {
+pub(crate) fn own_functions(functions: HashMap<String, Pieces<'_>>) -> PyResult<OwnFunctions> {
     functions
         .into_iter()
         .map(|(name, (breaks, coefficients, kinks, is_monotone))| {

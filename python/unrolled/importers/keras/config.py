@@ -19,12 +19,15 @@ from unrolled.errors import InvalidArgumentError, InvalidModelError
 
 __all__ = ["Source", "is_functional", "is_model", "layer_name", "named_source", "read"]
 
-LARGEST_CONFIG = 1 << 25
+LARGEST_CONFIG = 1 << 24
 """Bytes of a configuration; a larger one is refused, for it may be a trap.
 
 Those of the largest models of Keras have a megabyte. As objects of Python they take up to 30 times
 as much.
 """
+
+MOST_OBJECTS = 1_000_000
+"""Of JSON, in one configuration."""
 
 LARGEST_DIRECTORY = 1 << 20
 """Bytes that are read of an archive at once; of its table of contents, most of all."""
@@ -221,21 +224,32 @@ def _limited(text: Text) -> Text:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_without_twins)
+        return json.loads(text, object_pairs_hook=_Objects().read)
+    except InvalidModelError:
+        raise
     except (ValueError, RecursionError) as error:
         raise InvalidModelError(f"cannot read the JSON: {error}") from None
 
 
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, none of whose keys is there twice with different values."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        for key, value in pairs:
-            if found[key] != value:
-                raise InvalidModelError(
-                    f"an object has the key '{shortened(key)}' twice, with different values"
-                )
-    return found
+class _Objects:
+    """Reads the objects of one configuration, which are not too many."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def read(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """A JSON object, none of whose keys is there twice with different values."""
+        self._number += 1
+        if self._number > MOST_OBJECTS:
+            raise InvalidModelError(f"the configuration has more than {MOST_OBJECTS:,} objects")
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            for key, value in pairs:
+                if found[key] != value:
+                    raise InvalidModelError(
+                        f"an object has the key '{shortened(key)}' twice, with different values"
+                    )
+        return found
 
 
 def _read_live(model: Any) -> Source:

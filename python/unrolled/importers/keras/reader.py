@@ -21,7 +21,7 @@ from unrolled.importers.tracing.values import Constant, Operand, Shape, Value
 
 __all__ = ["UNREADABLE", "Reader", "RuleError", "Scope"]
 
-MOST_CALLS = 200_000
+MOST_CALLS = 20_000
 """Layers that are applied; a model that needs more is refused, for it may be a trap."""
 
 REASONS = {

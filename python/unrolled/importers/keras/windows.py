@@ -289,12 +289,12 @@ def _adaptive_pooling(tracer: Tracer, layer: Layer) -> Operand:
         layer.followed(max(n, length), MOST_POSITIONS)
         starts = np.arange(length) * n // length
         ends = -(-(np.arange(length) + 1) * n // length)
-        read = [np.arange(a, b) for a, b in zip(starts, ends, strict=True)]
-        offsets = np.cumsum([0, *(ends - starts)])
+        offsets = np.concatenate([[0], np.cumsum(ends - starts)])
+        read = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], ends - starts)
         if isinstance(x, Constant):
             x = Constant((*x.shape[:axis], length, *x.shape[axis + 1 :]))
             continue
-        relation = Relation.sparse(axis, axis, offsets, np.concatenate(read))
+        relation = Relation.sparse(axis, axis, offsets, read)
         operation = Operation("max_pool" if "Max" in layer.operator else "average")
         x = tracer.read(x, {axis: (length, relation)}, operation)
     return x

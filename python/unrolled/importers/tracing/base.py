@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Base", "Link", "aligned", "shifted"]
 
-MOST_TENSORS = 1_000_000
+MOST_TENSORS = 1 << 17
 """Of one network; a model that needs more is refused, for it may be a trap."""
 
 Link = tuple[Value, Sequence[Relation]]

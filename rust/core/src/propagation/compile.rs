@@ -30,11 +30,70 @@ impl Program {
     }
 }
 
+/// What is known of a network before any rule is looked at.
+pub(crate) struct Survey {
+    /// Tensors in an order in which every link goes forwards.
+    pub(crate) order: Vec<TensorId>,
+    /// Where derivatives start: the outputs, or what a softmax at the end is taken of.
+    pub(crate) ends: Vec<TensorId>,
+    /// Whether a tensor lies between an input, or a parameter that is data, and an output.
+    pub(crate) lives: Vec<bool>,
+    /// Of every tensor, axes along which weights are shared.
+    pub(crate) positions: Vec<Vec<bool>>,
+    /// The kernel of every link with data, by number of the link.
+    pub(crate) kernels: Vec<Option<KernelUse>>,
+}
+
+/// A kernel at one place of use.
+pub(crate) struct KernelUse {
+    /// The parameter, or what is computed from it.
+    pub(crate) tensor: TensorId,
+    /// Whether it is a table whose rows are chosen.
+    pub(crate) is_table: bool,
+    /// Axes of the target along which the same weights are used again.
+    pub(crate) shared: Vec<bool>,
+}
+
+impl Survey {
+    /// Looks at a network.
+    ///
+    /// # Errors
+    /// A network without outputs, or a cycle.
+    pub(crate) fn new(network: &Network) -> Result<Self> {
+        let own = OwnFunctions::new();
+        let mut compiler = Compiler::new(network, &own)?;
+        let ends = compiler.ends()?;
+        compiler.mark_living(&ends);
+        compiler.find_wanted_positions();
+        for id in compiler.order.clone() {
+            if !compiler.lives[id.0] {
+                continue;
+            }
+            if network.tensors()[id.0].role == Role::Activation {
+                compiler.find_positions(id);
+            } else {
+                compiler.positions[id.0] = compiler.wanted[id.0].clone();
+            }
+        }
+        let kernel_of = |link: &Link| {
+            let kernel = compiler.kernel_of(link).filter(|_| link.role == LinkRole::Data)?;
+            Some(KernelUse {
+                tensor: kernel.source,
+                is_table: kernel.role == LinkRole::Table,
+                shared: compiler.shared_axes(kernel),
+            })
+        };
+        let kernels = network.links().iter().map(kernel_of).collect();
+        let Compiler { order, lives, positions, .. } = compiler;
+        Ok(Self { order, ends, lives, positions, kernels })
+    }
+}
+
 /// Cells of all tensors together.
 const MOST_CELLS: usize = 1 << 25;
 
 /// Whether a relation joins positions, along which weights are shared, and not channels.
-fn joins_positions(
+pub(crate) fn joins_positions(
     part: &AxisRelation,
     (source, target): (&[u64], &[u64]),
     (from, to): (&[bool], &[bool]),

@@ -304,6 +304,11 @@ impl Program {
         &self.cut
     }
 
+    /// Where derivatives start: the outputs, or what a softmax there is taken of.
+    pub fn outputs(&self) -> impl Iterator<Item = TensorId> {
+        self.outputs.iter().map(|&node| self.nodes[node].tensor)
+    }
+
     /// Tensors with signals, in the order in which they are computed.
     pub fn tensors(&self) -> impl Iterator<Item = TensorId> {
         self.nodes.iter().map(|node| node.tensor)

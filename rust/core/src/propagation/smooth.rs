@@ -24,7 +24,7 @@ const SELU: (f64, f64) = (1.050_700_987_355_480_5, 1.673_263_242_354_377_2);
 
 /// A function of single elements.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Smooth {
+pub(crate) enum Smooth {
     /// `x` times the probability of a value below `x`.
     Gelu,
     /// The approximation of GELU by a hyperbolic tangent.

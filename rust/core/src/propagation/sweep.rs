@@ -54,6 +54,9 @@ pub struct TensorReading {
     pub gradient: Scaled,
     /// Their correlation between positions.
     pub coherence: f64,
+    /// By which factor the function or normaliser that makes the tensor multiplies mean squares of
+    /// derivatives; `None` for all other tensors.
+    pub slope: Option<Scaled>,
 }
 
 /// Sends a signal through a network, and derivatives back.
@@ -87,6 +90,22 @@ impl Workspace {
         let signal = node.mean(&self.signals);
         let gradient = node.mean(&self.gradients);
         let exponent = self.signal_exponents[number];
+        let slope = match node.rule {
+            Rule::Function(_)
+            | Rule::BatchNorm { .. }
+            | Rule::GroupNorm { .. }
+            | Rule::RmsNorm { .. } => {
+                let link = &program.links[node.links.start];
+                let own = &self.slopes[link.slopes..link.slopes + node.cells.len()];
+                let shares = own.iter().enumerate();
+                let value =
+                    shares.map(|(at, slope)| node.shares.get(at).unwrap_or(&1.0) * slope.0).sum();
+                let divided = !matches!(node.rule, Rule::Function(_));
+                let unit = if divided { -self.signal_exponents[link.source] } else { 0 };
+                Some(Scaled::new(value, unit))
+            }
+            _ => None,
+        };
         Some(TensorReading {
             mean: signal.mean,
             square: Scaled { value: signal.square, exponent },
@@ -95,6 +114,7 @@ impl Workspace {
             both: signal.pairs[BOTH],
             gradient: Scaled { value: gradient.square, exponent: self.gradient_exponents[number] },
             coherence: if gradient.square > 0.0 { gradient.pair / gradient.square } else { 0.0 },
+            slope,
         })
     }
 

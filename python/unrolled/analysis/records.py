@@ -1,0 +1,315 @@
+"""Analyses as plain data that JSON can hold, and back; docs/formats.md describes the format.
+
+What is read is looked at piece by piece: a record may come from anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from unrolled._core import VERSION as PACKAGE_VERSION
+from unrolled._support.hints import described
+from unrolled.errors import ResultFileError
+from unrolled.network.provenance import Provenance
+from unrolled.show.formats import json_value
+from unrolled.show.layers import LayerSummary
+from unrolled.spectrum.catalogue import CATALOGUE, value_of
+from unrolled.spectrum.spectrum import Spectrum, Values, scaled_integer
+
+__all__ = ["FORMAT", "NetworkFacts", "arguments_of", "record_of"]
+
+FORMAT, VERSION = "unrolled.Analysis", 1
+DEEPEST = 2
+"""How many records may stand within each other: that of a model, and that of its true value."""
+LARGEST_NUMBER = 1 << 64
+
+Part = TypeVar("Part")
+
+
+class NetworkFacts(NamedTuple):
+    """What an analysis tells of a network besides the quantities of its spectrum.
+
+    Attributes
+    ----------
+    semantics : {"value", "dependency"}
+        Which edges normalisers had.
+    input_shapes : tuple of tuple of int
+        Shapes of the inputs in the order of declaration.
+    layers : tuple of LayerSummary
+        The layers that have parameters.
+    mean_length, length_variance : float or None
+        Over all contexts, in links; None if lengths were not counted.
+    provenance : Provenance or None
+        How the network was imported, if it was.
+    """
+
+    semantics: str
+    input_shapes: tuple[tuple[int, ...], ...]
+    layers: tuple[LayerSummary, ...]
+    mean_length: float | None
+    length_variance: float | None
+    provenance: Provenance | None
+
+
+def record_of(analysis: Any, facts: NetworkFacts | None) -> dict[str, Any]:
+    """All that is known of a model without its counts, as JSON can hold it."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "unrolled": PACKAGE_VERSION,
+        "name": analysis.name,
+        **{key: _plain(value_of(analysis, key), key) for key in CATALOGUE},
+        "input_size": None if analysis.input_size is None else list(analysis.input_size),
+        "spectrum": _spectrum_record(analysis.spectrum),
+        "network": None if facts is None else _facts_record(facts),
+        "true_value": None
+        if analysis.true_value is None
+        else analysis.true_value.to_dict(complete=True),
+    }
+
+
+def _spectrum_record(spectrum: Spectrum) -> dict[str, Any]:
+    owners = [spectrum.owners(level) for level in range(len(spectrum))]
+    values = {
+        "mantissas": spectrum.mantissas.tolist(),
+        "exponents": spectrum.exponents.tolist(),
+    }
+    return {
+        **({"counts": [hex(count) for count in spectrum.counts]} if spectrum.is_exact else values),
+        "degeneracies": spectrum.degeneracies.tolist(),
+        "owners": owners if any(owners) else None,
+    }
+
+
+def _facts_record(facts: NetworkFacts) -> dict[str, Any]:
+    return {
+        "semantics": facts.semantics,
+        "input_shapes": [list(shape) for shape in facts.input_shapes],
+        "layers": [
+            {
+                key: [list(shape) for shape in value] if key == "shapes" else _plain(value)
+                for key, value in layer._asdict().items()
+            }
+            for layer in facts.layers
+        ],
+        "mean_length": facts.mean_length,
+        "length_variance": facts.length_variance,
+        "provenance": None if facts.provenance is None else facts.provenance.to_dict(),
+    }
+
+
+def _plain(value: str | int | float | None, key: str = "") -> str | int | float | None:
+    """What is not finite as null; the total contexts as text, because they have any size."""
+    return value if isinstance(value, int) and key != "total_contexts" else json_value(value)
+
+
+def arguments_of(record: Any, depth: int = 0) -> dict[str, Any]:
+    """What `Analysis` is called with to make the model of a record; its true value is a record.
+
+    Raises
+    ------
+    ResultFileError
+        It is no record of an analysis, of another version, or contradicts itself.
+    """
+    given = _Record(record, "the record")
+    if given.get("format") != FORMAT:
+        raise ResultFileError(
+            f"not an analysis that was saved: its format is {described(given.get('format'))}, "
+            f"expected '{FORMAT}'; Analysis.to_dict(complete=True) and Analysis.save make one"
+        )
+    if given.get("version") != VERSION:
+        raise ResultFileError(
+            f"an analysis of format version {described(given.get('version'))}; this reads version "
+            f"{VERSION}"
+        )
+    if depth >= DEEPEST:
+        raise ResultFileError("an analysis whose true value has a true value of its own")
+    size = given.get("input_size")
+    sizes = None if size is None else given.shape("input_size")
+    if sizes is not None and len(sizes) != 2:
+        raise ResultFileError(f"input_size: expected height and width, got {described(size)}")
+    network, true_value = given.get("network"), given.get("true_value")
+    return {
+        "name": given.text("name"),
+        "spectrum": _spectrum_of(_Record(given.get("spectrum"), "spectrum")),
+        **{
+            key: given.number(key)
+            for key in ("num_inputs", "num_outputs", "num_weight_nodes", "num_unreached_parameters")
+        },
+        "input_size": sizes,
+        "facts": None if network is None else _facts_of(_Record(network, "network")),
+        "true_value": None if true_value is None else arguments_of(true_value, depth + 1),
+    }
+
+
+def _spectrum_of(record: _Record) -> Spectrum:
+    degeneracies = record.each("degeneracies", lambda one: _whole(one, 1))
+    counts: list[int] | None = None
+    if "counts" in record.values:
+        counts = record.each("counts", _hexadecimal)
+        scaled = [scaled_integer(count) for count in counts]
+    else:
+        mantissas = record.each("mantissas", _mantissa)
+        exponents = record.each("exponents", lambda one: _whole(one, -(1 << 62), 1 << 62))
+        record.check(len(mantissas) == len(exponents), "as many exponents as mantissas")
+        scaled = list(zip(mantissas, exponents, strict=True))
+    record.check(len(degeneracies) == len(scaled), "as many degeneracies as counts")
+    keys: list[Any] = [(exponent, mantissa) for mantissa, exponent in scaled]
+    order = keys if counts is None else counts
+    record.check(all(a < b for a, b in pairwise(order)), "rising counts")
+    record.check(sum(degeneracies) < LARGEST_NUMBER, "parameters that 64 bits can number")
+    owners: list[dict[str, int]] = [{}] * len(scaled)
+    if record.get("owners") is not None:
+        owners = record.each("owners", _owners)
+        totals = [sum(one.values()) for one in owners]
+        record.check(totals == degeneracies, "owners of every parameter of a level")
+    values = Values(
+        np.array([mantissa for mantissa, _ in scaled], dtype=np.float64),
+        np.array([exponent for _, exponent in scaled], dtype=np.int64),
+        np.array(degeneracies, dtype=np.uint64),
+    )
+    return Spectrum(values, None if counts is None else counts.__getitem__, owners.__getitem__)
+
+
+def _facts_of(record: _Record) -> NetworkFacts:
+    provenance = record.get("provenance")
+    return NetworkFacts(
+        record.text("semantics"),
+        tuple(record.each("input_shapes", _shape)),
+        tuple(record.each("layers", _layer)),
+        record.figure("mean_length"),
+        record.figure("length_variance"),
+        None if provenance is None else _provenance(_Record(provenance, "provenance")),
+    )
+
+
+def _layer(value: Any) -> LayerSummary:
+    record = _Record(value, "a layer")
+
+    def figure(key: str) -> float:
+        found = record.figure(key)
+        return math.nan if found is None else found
+
+    return LayerSummary(
+        record.text("name"),
+        tuple(record.each("shapes", _shape)),
+        record.number("num_parameters"),
+        record.number("num_unreached_parameters"),
+        figure("log2_minimum"),
+        figure("log2_maximum"),
+        figure("share_of_contexts"),
+        figure("share_of_spread"),
+        figure("mean_length"),
+    )
+
+
+def _provenance(record: _Record) -> Provenance:
+    return Provenance(
+        record.text("source"),
+        record.text("framework"),
+        record.text("version"),
+        record.text("semantics"),
+        record.mapping("input_shapes", _shape),
+        record.mapping("operators", _whole),
+        record.mapping("parameters", _whole),
+        record.mapping("skipped", _text),
+    )
+
+
+class _Record:
+    """A dict of unknown content, whose parts are checked as they are taken out."""
+
+    def __init__(self, values: Any, where: str) -> None:
+        if not isinstance(values, Mapping):
+            raise ResultFileError(f"{where} must be an object, got {described(values)}")
+        self.values = values
+        self._where = where
+
+    def get(self, key: str) -> Any:
+        return self.values.get(key)
+
+    def take(self, key: str, read: Callable[[Any], Part]) -> Part:
+        try:
+            return read(self.get(key))
+        except (TypeError, ValueError) as error:
+            if isinstance(error, ResultFileError):
+                raise
+            raise ResultFileError(
+                f"{key} of {self._where}: {error}, got {described(self.get(key))}"
+            ) from None
+
+    def each(self, key: str, read: Callable[[Any], Part]) -> list[Part]:
+        return self.take(key, lambda values: [read(one) for one in _sequence(values)])
+
+    def mapping(self, key: str, read: Callable[[Any], Part]) -> dict[str, Part]:
+        named = _Record(self.get(key), f"{key} of {self._where}")
+        return {_text(name): named.take(name, read) for name in named.values}
+
+    def text(self, key: str) -> str:
+        return self.take(key, _text)
+
+    def number(self, key: str) -> int:
+        return self.take(key, _whole)
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        return self.take(key, _shape)
+
+    def figure(self, key: str) -> float | None:
+        return self.take(key, _figure)
+
+    def check(self, holds: bool, expected: str) -> None:
+        if not holds:
+            raise ResultFileError(f"{self._where}: expected {expected}")
+
+
+def _sequence(value: Any) -> Sequence[Any]:
+    if not isinstance(value, (list, tuple)):
+        raise TypeError("expected a list")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("expected text")
+    return value
+
+
+def _whole(value: Any, least: int = 0, most: int = LARGEST_NUMBER) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value < most:
+        raise ValueError(f"expected whole numbers from {least} on that 64 bits can hold")
+    return value
+
+
+def _hexadecimal(value: Any) -> int:
+    count = int(_text(value), 16)
+    if count < 1:
+        raise ValueError("expected counts above zero")
+    return count
+
+
+def _mantissa(value: Any) -> float:
+    mantissa = _figure(value)
+    if mantissa is None or not 1 <= mantissa < 2:
+        raise ValueError("expected mantissas from 1 to below 2")
+    return mantissa
+
+
+def _figure(value: Any) -> float | None:
+    if value is not None and (not isinstance(value, (int, float)) or isinstance(value, bool)):
+        raise TypeError("expected a number or null")
+    return None if value is None else float(value)
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    return tuple([_whole(length) for length in _sequence(value)])
+
+
+def _owners(value: Any) -> dict[str, int]:
+    if not isinstance(value, Mapping):
+        raise TypeError("expected numbers by the names of parameters")
+    return {_text(name): _whole(number, 1) for name, number in value.items()}

@@ -1,0 +1,113 @@
+"""Functions of a caller's own, as the core takes them: polynomials, piece by piece.
+
+A function is sampled at Chebyshev nodes of pieces that are halved until their polynomials follow
+it. Where halving does not help, there is a kink, which ends up between two pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from unrolled._support.hints import described
+from unrolled.errors import InvalidArgumentError
+
+__all__ = ["pieces_of"]
+
+COEFFICIENTS = 16
+"""Chebyshev coefficients of each piece, as the core expects."""
+
+TOLERANCE = 1e-13
+NARROWEST = 1e-9
+"""Pieces are not halved below this, in proportion to the whole: there is a kink."""
+
+FARTHEST = 64.0
+"""Beyond this on either side the function is taken to be a straight line."""
+
+MOST_PIECES = 4000
+
+Array = npt.NDArray[np.float64]
+
+
+class Pieces(NamedTuple):
+    """Ends of pieces, their coefficients one after the other, kinks, and whether it never falls."""
+
+    breaks: Array
+    coefficients: Array
+    kinks: Array
+    is_monotone: bool
+
+
+def pieces_of(functions: Mapping[str, Callable[[Any], Any]]) -> dict[str, Pieces]:
+    """The pieces of each function, by name.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Something that is no function of arrays, or a function that jumps or is not finite.
+    """
+    return {name: _pieces(name, function) for name, function in functions.items()}
+
+
+def _pieces(name: str, function: Callable[[Any], Any]) -> Pieces:
+    nodes = np.cos(np.pi * (np.arange(COEFFICIENTS) + 0.5) / COEFFICIENTS)
+    # From values at the nodes to coefficients; and where polynomials are compared.
+    transform = np.polynomial.chebyshev.chebvander(nodes, COEFFICIENTS - 1).T * 2 / COEFFICIENTS
+    transform[0] /= 2
+    between = np.linspace(-1, 1, 2 * COEFFICIENTS + 1)
+    checks = np.polynomial.chebyshev.chebvander(between, COEFFICIENTS - 1)
+
+    def values(x: Array) -> Array:
+        return _values(name, function, x)
+
+    scale = max(1.0, float(np.abs(values(np.linspace(-1, 1, 9))).max()))
+    waiting = [(float(low), float(low) + 4.0) for low in np.arange(-FARTHEST, FARTHEST, 4)][::-1]
+    breaks, rows = [-FARTHEST], list[Array]()
+    kinks: list[float] = []
+    while waiting:
+        low, high = waiting.pop()
+        middle, half = (low + high) / 2, (high - low) / 2
+        row = transform @ values(middle + half * nodes)
+        right = values(middle + half * between)
+        size = max(scale, float(np.abs(right).max()))
+        error = float(np.abs(checks @ row - right).max())
+        is_narrow = half < NARROWEST * FARTHEST
+        if error <= TOLERANCE * size or is_narrow:
+            if is_narrow and error > 1e-6 * size:
+                raise InvalidArgumentError(
+                    f"function '{name}' jumps near {middle:g}; its derivative has no mean square"
+                )
+            if is_narrow and (not kinks or middle - kinks[-1] > 4 * half):
+                kinks.append(middle)
+            breaks.append(high)
+            rows.append(row)
+        else:
+            waiting += [(middle, high), (low, middle)]
+        if len(rows) + len(waiting) > MOST_PIECES:
+            raise InvalidArgumentError(
+                f"function '{name}' cannot be followed: it takes more than {MOST_PIECES} "
+                "polynomials"
+            )
+    steps = np.diff(values(np.linspace(-12, 12, 4801)))
+    return Pieces(np.array(breaks), np.concatenate(rows), np.array(kinks), bool((steps >= 0).all()))
+
+
+def _values(name: str, function: Callable[[Any], Any], x: Array) -> Array:
+    try:
+        found = np.asarray(function(x), dtype=np.float64)
+    except Exception as error:
+        raise InvalidArgumentError(
+            f"function '{name}' failed with {type(error).__name__}: {error}; it takes an array of "
+            "floats and returns one of equal shape"
+        ) from error
+    if found.shape != x.shape:
+        raise InvalidArgumentError(
+            f"function '{name}' must return an array of the shape that it was given, {x.shape}; "
+            f"got {described(found)}"
+        )
+    if not np.isfinite(found).all():
+        raise InvalidArgumentError(f"function '{name}' is not finite between -64 and 64")
+    return found

@@ -1,0 +1,213 @@
+"""Which variances weights have at initialisation: schemes by name, and everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from unrolled._core import Program
+from unrolled._support.arguments import checked_number
+from unrolled._support.hints import described, did_you_mean, listed
+from unrolled.errors import InvalidArgumentError, UnknownNameError
+from unrolled.network.configurations import split_name
+from unrolled.network.network import Network
+
+__all__ = ["Scheme", "Use", "Weights", "elements_of", "uses_of"]
+
+Scheme = Literal["he", "lecun", "glorot", "torch", "orthogonal", "stored"]
+
+
+class Use(NamedTuple):
+    """A parameter, and what it is to the tensor that is computed with it.
+
+    Attributes
+    ----------
+    name : str
+    layer : str
+        What its name has before the last ``/``, or the last dot.
+    role : str or None
+        "kernel", "bias", "scale", "shift", "mean", "variance" or "table"; None if it is not used.
+    size : int
+    fan_in : float
+        Edges into one element of the output where all taps are in bounds.
+    fan_out : float
+        Edges from one element of the input.
+    uses : int
+        In how many places it is used.
+    """
+
+    name: str
+    layer: str
+    role: str | None
+    size: int
+    fan_in: float
+    fan_out: float
+    uses: int
+
+
+Weights: TypeAlias = Scheme | float | Mapping[str, Any] | Callable[[Use], float]
+"""What `propagate` takes as weights."""
+
+
+def uses_of(network: Network, program: Program) -> list[Use]:
+    """The parameters of a network, in the order in which the program has them."""
+    tensors = network.tensors
+    uses = []
+    for number, role, fan_in, fan_out, places in program.parameters:
+        tensor = tensors[number]
+        layer, _ = split_name(tensor.name)
+        uses.append(Use(tensor.name, layer, role, tensor.size, fan_in, fan_out, places))
+    return uses
+
+
+def elements_of(
+    network: Network,
+    uses: list[Use],
+    weights: Weights,
+    biases: float | None,
+    gain: float,
+    overrides: Mapping[str, float] | None,
+) -> npt.NDArray[np.float64]:
+    """Mean and mean square of the elements of every parameter, in the order of `uses`."""
+    gain = checked_number("gain", gain)
+    if not 0 <= gain < np.inf:
+        raise InvalidArgumentError(f"gain must be a number of at least 0, got {described(gain)}")
+    if biases is not None and not 0 <= checked_number("biases", biases) < np.inf:
+        raise InvalidArgumentError(
+            f"biases must be a variance of at least 0, got {described(biases)}"
+        )
+    _check_weights(weights)
+    given = _by_name(uses, weights, "weights") if isinstance(weights, Mapping) else {}
+    changed = _by_name(uses, overrides, "overrides") if overrides is not None else {}
+    fan_of_bias = _fans_of_biases(network, uses)
+    stored = _stored_moments(network) if weights == "stored" else {}
+    rows = []
+    for use in uses:
+        if use.name in changed:
+            row = _moments(changed[use.name], f"overrides[{use.name!r}]")
+        elif use.name in given:
+            row = _moments(given[use.name], f"weights[{use.name!r}]")
+        elif use.name in stored:
+            row = stored[use.name]
+        elif weights == "stored" and use.role is not None:
+            raise InvalidArgumentError(
+                f"weights='stored', but nothing is known of the values of '{use.name}'; import the "
+                "model with its weights, or give them as weights={name: array}"
+            )
+        else:
+            row = _initial(use, weights, biases, gain, fan_of_bias.get(use.name))
+        rows.append(row)
+    return np.array(rows, dtype=np.float64).reshape(-1, 2)
+
+
+def _check_weights(weights: Weights) -> None:
+    if isinstance(weights, str):
+        if weights not in get_args(Scheme):
+            names = ", ".join(map(repr, get_args(Scheme)))
+            raise InvalidArgumentError(
+                f"weights must be one of {names}, a number, a mapping or a function of a layer; "
+                f"got {weights!r}{did_you_mean(weights, get_args(Scheme))}"
+            )
+    elif not isinstance(weights, Mapping) and not callable(weights):
+        value = checked_number("weights", weights)
+        if not 0 <= value < np.inf:
+            raise InvalidArgumentError(
+                f"weights as a number must be at least 0: the variance of a weight times the "
+                f"fan-in of its layer; got {described(weights)}"
+            )
+
+
+def _initial(
+    use: Use, weights: Weights, biases: float | None, gain: float, fan_of_bias: float | None
+) -> tuple[float, float]:
+    """Mean and mean square as they are before training."""
+    if use.role == "kernel":
+        return 0.0, _kernel_variance(use, weights, gain)
+    if use.role == "bias":
+        if biases is not None:
+            return 0.0, float(biases)
+        is_torch = isinstance(weights, str) and weights == "torch"
+        return 0.0, 1 / (3 * fan_of_bias) if is_torch and fan_of_bias else 0.0
+    if use.role in ("scale", "variance"):
+        return 1.0, 1.0
+    return 0.0, 1.0 if use.role == "table" else 0.0
+
+
+def _kernel_variance(use: Use, weights: Weights, gain: float) -> float:
+    if isinstance(weights, (str, Mapping)):
+        scheme = "he" if isinstance(weights, Mapping) else weights
+        variances = {
+            "he": 2 / use.fan_in,
+            "lecun": 1 / use.fan_in,
+            "glorot": 2 / (use.fan_in + use.fan_out),
+            "torch": 1 / (3 * use.fan_in),
+            "orthogonal": 1 / use.fan_in,
+        }
+        return variances[scheme] * gain**2
+    if callable(weights):
+        what = f"weights() of layer '{use.layer}'"
+        return _moments(weights(use), what)[1] * gain**2
+    return float(weights) / use.fan_in * gain**2
+
+
+def _moments(value: Any, what: str) -> tuple[float, float]:
+    """A variance, or the values of a parameter, as mean and mean square."""
+    if np.ndim(value):
+        array = np.asarray(value, dtype=np.float64)
+        if not array.size or not np.isfinite(array).all():
+            raise InvalidArgumentError(f"{what} must be finite numbers, got {described(value)}")
+        return float(array.mean()), float(np.mean(array**2))
+    number = checked_number(what, value)
+    if not 0 <= number < np.inf:
+        raise InvalidArgumentError(
+            f"{what} must be the mean square of a parameter, at least 0, or its values; "
+            f"got {described(value)}"
+        )
+    return 0.0, number
+
+
+def _by_name(uses: list[Use], given: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Values by the names of parameters; a layer stands for its kernel."""
+    if not isinstance(given, Mapping):
+        raise InvalidArgumentError(
+            f"{what} must be a mapping from names of layers or parameters, got {described(given)}"
+        )
+    names = {use.name: use.name for use in uses}
+    for use in uses:
+        if use.role in ("kernel", "table"):
+            names.setdefault(use.layer, use.name)
+    found = {}
+    for name, value in given.items():
+        if name not in names:
+            near = did_you_mean(str(name), names)
+            raise UnknownNameError(
+                f"{what}: the network has no layer or parameter named {name!r}{near} "
+                f"(there are {listed(sorted(names), 6)})"
+            )
+        found[names[name]] = value
+    return found
+
+
+def _fans_of_biases(network: Network, uses: list[Use]) -> dict[str, float]:
+    """The fan-in of the layer that each bias belongs to."""
+    fans = {use.name: use.fan_in for use in uses if use.role == "kernel"}
+    into: dict[int, float] = {}
+    for link in network.links:
+        if link.role == "kernel" and link.source.name in fans:
+            into.setdefault(link.target.id, fans[link.source.name])
+        elif link.role == "data" and link.source.id in into:
+            # A bias may follow after what was computed was given another shape.
+            into.setdefault(link.target.id, into[link.source.id])
+    return {
+        link.source.name: into[link.target.id]
+        for link in network.links
+        if link.role == "bias" and link.target.id in into
+    }
+
+
+def _stored_moments(network: Network) -> Mapping[str, tuple[float, float]]:
+    """Mean and mean square of the stored values of parameters, by name."""
+    return network.parameter_moments
