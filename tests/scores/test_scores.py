@@ -11,7 +11,8 @@ import pytest
 
 import unrolled
 from oracles import scores as oracle
-from unrolled import InvalidArgumentError, InvalidNetworkError, Network, NothingToCountError
+from unrolled import InvalidArgumentError, Network, NothingToCountError
+from unrolled.errors import UnknownOperationError
 from unrolled.models.benchmarks import NASBENCH201, NASBENCH_MACRO, TRANSNASBENCH_MICRO
 from unrolled.spectrum.catalogue import SCORES
 
@@ -260,9 +261,10 @@ def test_own_functions_have_moments_too() -> None:
         return net
 
     own = unrolled.score(named(lambda x: np.tanh(x)))
-    assert own.saliency_entropy == pytest.approx(
-        unrolled.score(named("tanh")).saliency_entropy, rel=1e-9
-    )
+    expected = unrolled.score(named("tanh")).saliency_entropy
+    assert own.saliency_entropy == pytest.approx(expected, rel=1e-9)
+    given = unrolled.score(named("nobodys"), functions={"nobodys": np.tanh})
+    assert given.saliency_entropy == own.saliency_entropy
 
 
 def test_onnx_files_score_like_networks(tmp_path: Path) -> None:
@@ -303,7 +305,7 @@ def test_what_cannot_be_scored_is_refused() -> None:
     y = net.tensor("odd", (3,))
     net.link(x, y, [unrolled.Relation.same(0, 0)])
     net.output(y)
-    with pytest.raises(InvalidNetworkError, match="odd"):
+    with pytest.raises(UnknownOperationError, match="odd"):
         unrolled.score(net)
     with pytest.raises(InvalidArgumentError, match="network of layers"):
         unrolled.score(unrolled.models.mlp(4, depth=1, inputs=4).unroll())

@@ -351,7 +351,7 @@ class _TransNasBenchMicro(_Cells):
 class _NasBenchMacro(SearchSpace):
     name = "nasbench_macro"
     LAYERS = (2, 3, 3)
-    BLOCKS: tuple[tuple[int, ...], ...] = ((), (3, 3), (6, 5))
+    BLOCKS: tuple[tuple[int, int] | None, ...] = (None, (3, 3), (6, 5))
     """Expansion and kernel size of each option; the first is the identity."""
 
     options = (("identity", "expand3_kernel3", "expand6_kernel5"),) * sum(LAYERS)
@@ -395,9 +395,10 @@ class _NasBenchMacro(SearchSpace):
         self, net: Network, x: Tensor, channels: int, stride: int, option: int, name: str
     ) -> Tensor:
         has_shortcut = stride == 1 and x.shape[0] == channels
-        if not self.BLOCKS[option]:
+        block = self.BLOCKS[option]
+        if block is None:
             return x if has_shortcut else _conv_norm(net, x, channels, 1, name, stride)
-        expansion, size = self.BLOCKS[option]
+        expansion, size = block
         y = _conv_norm(net, x, x.shape[0] * expansion, 1, f"{name}.expand")
         y = net.activation(y, name=f"{name}.expand.relu")
         y = net.depthwise_conv(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -167,7 +167,14 @@ def format_score(scores: Scores, quantity: Quantity) -> str:
     return tables.integer(round(value))
 
 
-def score(model: Any, /, *, unit: Unit = "nats", inputs: Any = None) -> Scores:
+def score(
+    model: Any,
+    /,
+    *,
+    unit: Unit = "nats",
+    inputs: Any = None,
+    functions: Mapping[str, Callable[[Any], Any]] | None = None,
+) -> Scores:
     """Score an architecture without data and without weights.
 
     Weights are random, so that every element has some variance and shares some covariance with
@@ -186,6 +193,8 @@ def score(model: Any, /, *, unit: Unit = "nats", inputs: Any = None) -> Scores:
         Of the saliency entropy.
     inputs
         For models that have to be imported; see `analyze`.
+    functions : mapping of str to callable, optional
+        What functions do that have a name nobody knows: they map NumPy arrays element by element.
 
     Returns
     -------
@@ -195,8 +204,8 @@ def score(model: Any, /, *, unit: Unit = "nats", inputs: Any = None) -> Scores:
     ------
     InvalidArgumentError
         Something that is no network: a graph of single numbers, or counts, has no layers.
-    InvalidNetworkError
-        A tensor between an input and an output whose operation is not known.
+    UnknownOperationError
+        Tensors between an input and an output whose operation is not known.
     NothingToCountError
         A network without an output.
     UnrolledError
@@ -211,10 +220,14 @@ def score(model: Any, /, *, unit: Unit = "nats", inputs: Any = None) -> Scores:
     """
     checked_choice("unit", unit, ("nats", "bits"))
     network = resolve(model, inputs=inputs, operations=True, door=DOOR)
-    return score_network(network, unit)
+    return score_network(network, unit, functions)
 
 
-def score_network(network: Any, unit: Unit = "nats") -> Scores:
+def score_network(
+    network: Any,
+    unit: Unit = "nats",
+    functions: Mapping[str, Callable[[Any], Any]] | None = None,
+) -> Scores:
     """The scores of a model that was resolved; see `score`."""
     if not isinstance(network, Network):
         raise InvalidArgumentError(
@@ -222,8 +235,9 @@ def score_network(network: Any, unit: Unit = "nats") -> Scores:
         )
     if not network.outputs:
         raise NothingToCountError(f"network '{network.name}' has no output; mark one with output()")
+    pieces = pieces_of({**network.functions, **(functions or {})})
     try:
-        scorer = Scorer(network._core, pieces_of(network.functions))
+        scorer = Scorer(network._core, pieces)
         [row] = scorer.score(np.zeros((1, 0), bool))
     except UnrolledError as error:
         raise type(error)(f"network '{network.name}': {error}") from None
