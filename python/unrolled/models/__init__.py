@@ -3,8 +3,8 @@
 All use the conventions of the published analysis (Polat and Alpaslan 2023, doi
 10.1088/2632-2153/acc713): batch norms have four parameters a channel and replace the bias of the
 convolution before them; activations, dropout, preprocessing and the final softmax add no node;
-every logit is an output. Pointwise activations are one edge and change no count: they are built where
-``activations`` asks for them.
+every logit is an output. Pointwise activations are one edge and change no count: they are
+built where ``activations`` asks for them.
 """
 
 from __future__ import annotations

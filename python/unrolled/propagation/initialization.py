@@ -295,9 +295,9 @@ class InitializationReport:
         Returns
         -------
         dict of str to float
-            Variances by the name of the kernel, for ``weights=`` of `propagate`, and those of biases
-            that are not zero. A kernel in front of a normaliser has its variance, too, though any
-            would do there. Of a kernel that is used twice, the first place counts.
+            Variances by the name of the kernel, for ``weights=`` of `propagate`, and those of
+            biases that are not zero. A kernel in front of a normaliser has its variance, too,
+            though any would do there. Of a kernel that is used twice, the first place counts.
 
         Raises
         ------
@@ -468,9 +468,9 @@ def _findings(
     for verdict, verb in (("explodes", "explodes"), ("vanishes", "vanishes")):
         row = first[verdict]
         if row is not None:
-            ratio = _shown(squares[targets[row.name]] - start, 2, always_power=True)
+            shown = _shown(squares[targets[row.name]] - start, 2, always_power=True)
             findings.append(
-                f"The signal {verb}: at layer '{row.name}' its mean square is {ratio} times "
+                f"The signal {verb}: at layer '{row.name}' its mean square is {shown} times "
                 "that of the input."
             )
     row = first["one direction"]
@@ -597,6 +597,13 @@ def _notes(propagation: Propagation) -> list[str]:
         "in report.propagation.",
     }
     notes.append(meaning[propagation.exactness])
+    if len(propagation.kernels) > 1 and not any(
+        one.kind in ("function", "softmax") for one in propagation.tensors
+    ):
+        notes.append(
+            "There is no function between the layers; networks of unrolled.models have theirs with "
+            "activations=True."
+        )
     if propagation.width_ratio > 0.5:
         notes.append(
             f"A typical draw has about {exp(-2.5 * propagation.width_ratio):.2g} times the mean "
