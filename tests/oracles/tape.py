@@ -151,7 +151,9 @@ def largest(x: Value) -> Value:
 def windows(
     x: Value, size: int, stride: int = 1, padding: int = 0, dilation: int = 1
 ) -> tuple[Value, Array]:
-    """Windows over the last two axes, shape ``(channels, h, w, size * size)``, and the taps in bounds.
+    """Windows over the last two axes, and the taps in bounds.
+
+    Windows have the shape ``(channels, h, w, size * size)``.
 
     Taps out of bounds read zero.
     """

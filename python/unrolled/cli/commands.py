@@ -257,6 +257,11 @@ def show(analyses: Any, result: Analysis | Comparison, as_json: bool) -> None:
     show_default=True,
     help="Normalise by the samples, as in training, or by the stored statistics.",
 )
+@click.option(
+    "--exact/--rough",
+    default=None,
+    help="Tell elements near a border from others. [default: for small inputs]",
+)
 @source_options
 @json_option
 @click.option("--plot", metavar="FILE", help="Draw signal and gradients into an image.")
@@ -266,6 +271,7 @@ def init_command(
     biases: float | None,
     correlation: float,
     batch_norm: Any,
+    exact: bool | None,
     as_json: bool,
     plot: str | None,
     **options: Any,
@@ -286,6 +292,7 @@ def init_command(
         biases=biases,
         input=Signal(correlation=correlation),
         batch_norm=batch_norm,
+        exact=exact,
     )
     if plot is not None:
         from unrolled.show.plot import save
