@@ -14,11 +14,13 @@ import pytest
 
 import unrolled
 from unrolled import Ensemble, Prior, Provenance, Relation, errors, models
+from unrolled.theory import path_sums
 
 NETWORK = models.mlp([4, 4], inputs=3, classes=2)
 NETWORK.record_provenance(Provenance("tiny.onnx", "onnx", "1.17", "value", {"x": (1, 3)}))
 COUNTS = unrolled.count(NETWORK, lengths=True)
 GRAPH = unrolled.Graph.from_edges([0, 0, 1], [1, 2, 2])
+PROPAGATION = unrolled.propagate(NETWORK)
 ENSEMBLE = Ensemble.from_counts(COUNTS, unit="bits")
 
 # One of every public class but errors, and what tells whether a copy is the same.
@@ -44,6 +46,7 @@ OBJECTS: dict[str, tuple[Any, Any]] = {
     "Graph": (GRAPH, lambda one: (repr(one), one.indices.tolist())),
     "GraphCounts": (unrolled.count(GRAPH), lambda one: (one.total, one[0])),
     "HeatCapacityPeak": (ENSEMBLE.heat_capacity_peaks()[0], lambda one: one),
+    "InitializationReport": (unrolled.initialization_report(NETWORK), repr),
     "Layer": (NETWORK.layers[0], lambda one: (one.name, one.shapes, one.configuration)),
     "LayerSummary": (unrolled.analyze(NETWORK).layers[0], lambda one: one[:-1]),
     "Level": (COUNTS.spectrum().levels[0], lambda one: one),
@@ -53,9 +56,11 @@ OBJECTS: dict[str, tuple[Any, Any]] = {
     "ParameterCounts": (COUNTS["layer1/kernel"], lambda one: one.exact().tolist()),
     "Prior": (Prior(2.0, 1.0), lambda one: one),
     "PriorLevel": (unrolled.PriorLevel(1.0, 2.0, "kernel"), lambda one: one),
+    "Propagation": (PROPAGATION, lambda one: (repr(one), one.jacobian, list(one))),
     "Provenance": (NETWORK.provenance, lambda one: one),
     "Relation": (Relation.window(0, 1, size=3), lambda one: one),
     "Scores": (unrolled.score(models.nasbench_macro("00000000")), lambda one: one),
+    "Signal": (unrolled.Signal(), lambda one: one),
     "Spectrum": (COUNTS.spectrum(), lambda one: (one.counts, one.levels, one.owners(0))),
     "TemperatureSweep": (ENSEMBLE.sweep(), lambda one: (one.to_dict(), one.unit)),
     "Tensor": (NETWORK.tensors[0], lambda one: (one.id, one.name, one.shape, one.network)),
@@ -81,6 +86,14 @@ def test_it_is_pickled_and_copied(name: str) -> None:
     for again in (copy.copy(value), copy.deepcopy(value)):
         assert type(again) is type(value)
         assert shown(again) == expected
+
+
+def test_sums_over_paths_are_pickled_and_copied() -> None:
+    for options in ({}, {"exact": False}, {"weights": {"layer1/kernel": 0.5}}):
+        sums = path_sums(NETWORK, **options)  # type: ignore[arg-type]
+        for again in (pickle.loads(pickle.dumps(sums)), copy.deepcopy(sums)):
+            assert again.total == sums.total
+            assert again.through("layer1").tolist() == sums.through("layer1").tolist()
 
 
 def test_arrays_that_could_not_be_written_to_cannot_be_afterwards() -> None:

@@ -257,6 +257,11 @@ def show(analyses: Any, result: Analysis | Comparison, as_json: bool) -> None:
     show_default=True,
     help="Normalise by the samples, as in training, or by the stored statistics.",
 )
+@click.option(
+    "--exact/--rough",
+    default=None,
+    help="Tell elements near a border from others. [default: for small inputs]",
+)
 @source_options
 @json_option
 @click.option("--plot", metavar="FILE", help="Draw signal and gradients into an image.")
@@ -266,6 +271,7 @@ def init_command(
     biases: float | None,
     correlation: float,
     batch_norm: Any,
+    exact: bool | None,
     as_json: bool,
     plot: str | None,
     **options: Any,
@@ -280,16 +286,13 @@ def init_command(
     chosen.check([name])
     check_figure(plot)
     model = resolve_name(name, chosen, operations=True)
-    try:
-        scheme: Any = float(weights)
-    except ValueError:
-        scheme = weights
     report = initialization_report(
         model,
-        scheme,
+        scheme_of(weights),
         biases=biases,
         input=Signal(correlation=correlation),
         batch_norm=batch_norm,
+        exact=exact,
     )
     if plot is not None:
         from unrolled.show.plot import save
@@ -299,6 +302,101 @@ def init_command(
         say(json.dumps([_json_values(report.to_dict())], indent=2, allow_nan=False))
     else:
         say(report.table())
+
+
+@main.command("theory")
+@click.argument("name", metavar="[MODEL]", required=False)
+@click.option(
+    "--init",
+    "weights",
+    default="he",
+    show_default=True,
+    metavar="SCHEME",
+    help="Weights of MODEL: he, lecun, glorot, torch, orthogonal, or a number s for s / fan-in.",
+)
+@click.option("--correlation", type=float, metavar="C", help="Of two samples. [default: 0]")
+@click.option(
+    "--batch-norm",
+    type=click.Choice(["batch", "stored"]),
+    help="Normalise by the samples, as in training, or by the stored statistics. [default: batch]",
+)
+@click.option("--activation", metavar="NAME", help="Instead of MODEL: mean field of a function.")
+@click.option(
+    "--sw2", type=float, metavar="X", help="Variance of weights by fan-in. [default: critical]"
+)
+@click.option("--sb2", type=float, metavar="Y", help="Variance of biases. [default: 0]")
+@source_options
+@json_option
+@click.option("--plot", metavar="FILE", help="Draw figures into an image: .png, .svg, .pdf, ...")
+def theory_command(
+    name: str | None,
+    weights: str,
+    correlation: float | None,
+    batch_norm: Any,
+    activation: str | None,
+    sw2: float | None,
+    sb2: float | None,
+    as_json: bool,
+    plot: str | None,
+    **options: Any,
+) -> None:
+    """Say what the theory of deep networks knows of MODEL, or of an activation.
+
+    Of MODEL, a published one or a file: paths and effective depth, signal and gradient at
+    initialisation, the cost of derivatives and what they keep, checkpoints, linear regions; every
+    part with its assumptions.
+
+    Example: unrolled theory model.onnx
+
+    Example: unrolled theory --activation gelu --sb2 0.05
+    """
+    chosen = model_options_of(options)
+    if (name is None) == (activation is None):
+        raise click.UsageError("give either a MODEL or --activation.")
+    if name is None:
+        if correlation is not None or batch_norm is not None or any(chosen):
+            raise click.UsageError("--activation goes with --sw2, --sb2, --json and --plot alone.")
+    else:
+        chosen.check([name])
+    check_figure(plot)
+    result: Any
+    if name is None:
+        result = mean_field_of(str(activation), sw2, sb2)
+    else:
+        from unrolled.theory import overview  # It is heavy, and only needed here.
+
+        result = overview(
+            resolve_name(name, chosen, operations=True),
+            scheme_of(weights) if sw2 is None else sw2,
+            biases=sb2,
+            input=Signal(correlation=correlation or 0.0),
+            batch_norm=batch_norm or "batch",
+        )
+    if plot is not None:
+        from unrolled.show.plot import save
+
+        save(result.plot()[0], plot)
+    if as_json:
+        say(json.dumps([_json_values(result.to_dict())], indent=2, allow_nan=False))
+    else:
+        say(result.table())
+
+
+def mean_field_of(activation: str, sigma_w2: float | None, sigma_b2: float | None) -> Any:
+    """The mean field of an activation, by default at its critical point."""
+    from unrolled import theory  # It is heavy, and only needed here.
+
+    if sigma_w2 is None:
+        return theory.critical_point(activation, sigma_b2=sigma_b2 or 0.0)
+    return theory.mean_field(activation, sigma_w2, sigma_b2 or 0.0)
+
+
+def scheme_of(text: str) -> Any:
+    """The name of a scheme of weights, or a number."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _json_values(value: Any) -> Any:

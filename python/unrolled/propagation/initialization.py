@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import exp, isfinite, isnan, log2, log10, nan
+from math import exp, inf, isfinite, isnan, log2, log10, nan
 from typing import TYPE_CHECKING, Any, Literal
 
 from unrolled._core import function_moments
@@ -24,6 +24,7 @@ from unrolled.propagation.propagation import (
 )
 from unrolled.propagation.weights import Weights
 from unrolled.show import html, tables
+from unrolled.show.formats import json_value
 from unrolled.sources.resolution import resolve
 
 if TYPE_CHECKING:
@@ -48,6 +49,12 @@ MOST_ROUNDS = 60
 """Sweeps after which scaling weights gives up."""
 
 CLOSE = 1e-6
+
+MOST_EXACT = 1 << 14
+"""Elements of an input beyond which one number stands for a whole tensor, unless asked for."""
+
+HOMOGENEOUS = frozenset({"relu", "leaky_relu", "abs", "identity", "linear", "negative"})
+"""Functions of which no variance of the weights is critical: scale passes through them."""
 
 
 @dataclass(frozen=True)
@@ -144,10 +151,11 @@ class InitializationReport:
     @property
     def log10_gradient_ratio(self) -> float:
         """Decimal logarithm of the relative gradient of the first layer by that of the last."""
-        found = [one.relative_gradient for one in self.rows]
-        if len(found) < 2 or not all(isfinite(one) and one > 0 for one in (found[0], found[-1])):
+        if self.propagation is None or len(self.rows) < 2:
             return nan
-        return log10(found[0] / found[-1])
+        kernels = self.propagation.kernels
+        ends = [_log2_relative(kernels[0]), _log2_relative(kernels[-1])]
+        return (ends[0] - ends[1]) * log10(2) if all(map(isfinite, ends)) else nan
 
     def table(self, *, width: int | None = None) -> str:
         """The headline, findings and advice, then a line a layer, as plain text.
@@ -162,10 +170,11 @@ class InitializationReport:
     def _headline(self) -> list[str]:
         lines = [f"{self.name}: {'sound at initialisation' if self.is_sound else 'needs care'}"]
         if self.propagation is not None:
-            lines.append(f"  E|J|^2 per output          {self.jacobian_per_output:.6g}")
+            jacobian = self.propagation.log2_jacobian - log2(self.propagation.num_outputs)
+            lines.append(f"  E|J|^2 per output          {_shown(jacobian, 6)}")
             if not isnan(self.log10_gradient_ratio):
-                ratio = 10**self.log10_gradient_ratio
-                lines.append(f"  gradient, first / last     {ratio:.4g} (relative to weights)")
+                ratio = _shown(self.log10_gradient_ratio * log2(10), 4)
+                lines.append(f"  gradient, first / last     {ratio} (relative to weights)")
             lines.append(f"  width ratio, sum of 1/n    {self.propagation.width_ratio:.4g}")
             lines.append(f"  rules                      {self.propagation.exactness}")
         return lines
@@ -218,8 +227,8 @@ class InitializationReport:
         return html.table(title, headings, sheet.rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """Headline, findings, advice and rows as plain values, for JSON."""
-        return {
+        """Headline, findings, advice and rows as plain values, for JSON; None for no number."""
+        values = {
             "name": self.name,
             "is_sound": self.is_sound,
             "jacobian_per_output": self.jacobian_per_output,
@@ -232,7 +241,13 @@ class InitializationReport:
             "findings": list(self.findings),
             "advice": list(self.advice),
             "notes": list(self.notes),
-            "layers": [vars(row) for row in self.rows],
+            "layers": [
+                {key: json_value(value) for key, value in vars(row).items()} for row in self.rows
+            ],
+        }
+        return {
+            key: json_value(value) if isinstance(value, float) else value
+            for key, value in values.items()
         }
 
     def to_pandas(self) -> pandas.DataFrame:
@@ -280,8 +295,9 @@ class InitializationReport:
         Returns
         -------
         dict of str to float
-            Variances by the name of the kernel, for ``weights=`` of `propagate`. Kernels behind a
-            normaliser that any variance is the same to have theirs, too.
+            Variances by the name of the kernel, for ``weights=`` of `propagate`, and those of
+            biases that are not zero. A kernel in front of a normaliser has its variance, too,
+            though any would do there. Of a kernel that is used twice, the first place counts.
 
         Raises
         ------
@@ -310,6 +326,7 @@ def initialization_report(
     *,
     inputs: Any = None,
     size: int | Sequence[int] | None = None,
+    exact: bool | None = None,
     **options: Any,
 ) -> InitializationReport:
     """Say where signal or gradient explodes, vanishes or becomes one direction before training.
@@ -322,8 +339,11 @@ def initialization_report(
         See `propagate`.
     inputs, size
         For models that have to be imported or built; see `analyze`.
+    exact : bool, optional
+        Whether elements near a border are told from others; see `propagate`. By default if no input
+        has more than 16,384 elements, as it takes seconds for large images.
     **options
-        Of `propagate`: biases, input, batch_norm, gain, overrides, functions, exact, loss.
+        Of `propagate`: biases, input, batch_norm, gain, overrides, functions, loss.
 
     Returns
     -------
@@ -347,8 +367,11 @@ def initialization_report(
         raise InvalidArgumentError(
             f"a signal needs a model made of tensors, which {described(model)} is not"
         )
+    if exact is None:
+        sizes = [tensor.size for tensor in network.tensors if tensor.role == "input"]
+        exact = max(sizes, default=0) <= MOST_EXACT
     try:
-        propagation = propagate(network, weights, **options)
+        propagation = propagate(network, weights, exact=exact, **options)
     except TheoryDomainError as error:
         return _lost(network, error)
     return _report(network, propagation)
@@ -438,13 +461,16 @@ def _row(
 def _findings(
     report: InitializationReport, first: Mapping[str, LayerVerdict | None], start: float
 ) -> list[str]:
+    assert report.propagation is not None
+    squares = {one.name: one.log2_mean_square for one in report.propagation.tensors}
+    targets = {kernel.layer: kernel.target for kernel in report.propagation.kernels}
     findings = []
     for verdict, verb in (("explodes", "explodes"), ("vanishes", "vanishes")):
         row = first[verdict]
         if row is not None:
-            ratio = row.mean_square / 2.0**start
+            shown = _shown(squares[targets[row.name]] - start, 2, always_power=True)
             findings.append(
-                f"The signal {verb}: at layer '{row.name}' its mean square is {ratio:.1e} times "
+                f"The signal {verb}: at layer '{row.name}' its mean square is {shown} times "
                 "that of the input."
             )
     row = first["one direction"]
@@ -454,44 +480,82 @@ def _findings(
             f"of {row.correlation:.4f}."
         )
     ratio = report.log10_gradient_ratio
-    if not isnan(ratio) and abs(ratio) > log10(GRADIENT_RATIO):
+    if _gradients_differ(report):
         larger = "first" if ratio > 0 else "last"
+        shown = _shown(abs(ratio) * log2(10), 2, always_power=True)
         findings.append(
-            f"Gradients differ: those of the {larger} layer are {10 ** abs(ratio):.1e} times as "
-            "large as those at the other end, in proportion to the weights."
+            f"Gradients differ: those of the {larger} layer are {shown} times as large as those at "
+            "the other end, in proportion to the weights."
         )
     return findings
 
 
+def _gradients_differ(report: InitializationReport) -> bool:
+    return abs(report.log10_gradient_ratio) > log10(GRADIENT_RATIO)
+
+
+def _log2_relative(kernel: ParameterPropagation) -> float:
+    """Base-2 logarithm of the relative gradient, which never overflows."""
+    if kernel.mean_square == 0:
+        return nan
+    return (kernel.log2_gradient - log2(kernel.size) - log2(kernel.mean_square)) / 2
+
+
+def _shown(exponent: float, digits: int, *, always_power: bool = False) -> str:
+    """Two to a power, however large or small."""
+    if exponent == -inf:
+        return "0"
+    tens = exponent * log10(2)
+    if isfinite(tens) and abs(tens) < 300:
+        return f"{10**tens:.{digits - 1}e}" if always_power else f"{10**tens:.{digits}g}"
+    return f"{10 ** (tens % 1):.{digits - 1}f}e{tens // 1:+.0f}" if isfinite(tens) else str(tens)
+
+
 def _advice(network: Network, propagation: Propagation, report: InitializationReport) -> list[str]:
     kinds = {tensor.kind for tensor in propagation.tensors}
-    sums = [tensor for tensor in propagation.tensors if tensor.kind == "sum"]
-    branches = len(sums)
+    branches = sum(tensor.kind == "sum" for tensor in propagation.tensors)
     normalised = kinds & {"batch_norm", "layer_norm", "rms_norm", "group_norm"}
+    is_off = bool(report.explodes_at or report.vanishes_at or _gradients_differ(report))
     advice = []
-    if report.explodes_at and branches > 1 and not normalised:
+    if report.explodes_at and branches > 1:
+        otherwise = "" if normalised else "; or normalise what goes into every branch"
         advice.append(
             f"Scale the last kernel of each of the {branches} residual branches by 1/{branches} in "
-            "variance, so that all of them together add as much as one; or normalise what goes "
-            "into every branch."
+            f"variance, so that all of them together add as much as one{otherwise}."
         )
-    if normalised == {"batch_norm"} and branches < 2 and abs(report.log10_gradient_ratio) > 1:
+    if is_off and normalised == {"batch_norm"} and branches < 2:
         advice.append(
             "No variance of the weights helps here: batch norm undoes it, and multiplies gradients "
             "at every layer. Add skip connections, or replace batch norm."
         )
-    elif not normalised:
+    elif is_off and not normalised:
         advice += _gains(network, propagation)
         advice.append(
             "report.scale_to(1.0) has the variance of every kernel for which each layer passes on "
             "a mean square of 1."
         )
-    if report.collapses_at and not normalised:
-        advice.append(
-            "Smaller biases, or a variance of weights at the critical point of the activation, "
-            "keep samples apart for longer."
-        )
+    if report.collapses_at:
+        advice.append(_advice_on_correlation(network, propagation, bool(normalised)))
     return advice
+
+
+def _advice_on_correlation(network: Network, propagation: Propagation, is_normalised: bool) -> str:
+    if any(one.role == "bias" and one.mean_square > 0 for one in propagation.parameters):
+        return "Smaller biases keep samples apart for longer: all samples have them in common."
+    names = {
+        (operation.function or "").partition("(")[0]
+        for tensor in propagation.tensors
+        if tensor.kind == "function" and (operation := network.operation(tensor.name)) is not None
+    }
+    if is_normalised or names <= HOMOGENEOUS:
+        return (
+            "No variance of the weights keeps samples apart here: it changes their scale only. "
+            "Fewer layers, skip connections, or a batch norm before the layer that is named would."
+        )
+    return (
+        "A variance of the weights at the critical point of the activation keeps samples apart "
+        "for longer; see unrolled.theory."
+    )
 
 
 def _gains(network: Network, propagation: Propagation) -> list[str]:
@@ -533,6 +597,13 @@ def _notes(propagation: Propagation) -> list[str]:
         "in report.propagation.",
     }
     notes.append(meaning[propagation.exactness])
+    if len(propagation.kernels) > 1 and not any(
+        one.kind in ("function", "softmax") for one in propagation.tensors
+    ):
+        notes.append(
+            "There is no function between the layers; networks of unrolled.models have theirs with "
+            "activations=True."
+        )
     if propagation.width_ratio > 0.5:
         notes.append(
             f"A typical draw has about {exp(-2.5 * propagation.width_ratio):.2g} times the mean "
@@ -545,7 +616,17 @@ def _scaled_variances(propagation: Propagation, target: float) -> dict[str, floa
     """Correct all kernels at once, again and again, until every output has the mean square."""
     variances = {kernel.name: kernel.mean_square for kernel in propagation.kernels}
     origins = _origins(propagation)
-    settings = {key: propagation.settings[key] for key in ("input", "batch_norm", "loss", "exact")}
+    settings = {
+        key: value
+        for key, value in propagation.settings.items()
+        if key not in ("weights", "gain", "biases")
+    }
+    # A scheme may say what biases are; a mapping of variances does not.
+    biases = {
+        one.name: one.mean_square
+        for one in propagation.parameters
+        if one.role == "bias" and one.mean_square
+    }
     goal, current = log2(target), propagation
     for _ in range(MOST_ROUNDS):
         reached = {tensor.name: tensor.log2_mean_square for tensor in current.tensors}
@@ -562,8 +643,8 @@ def _scaled_variances(propagation: Propagation, target: float) -> dict[str, floa
             variances[kernel.name] *= 2.0 ** max(min(change, 900.0), -900.0)
         if worst < CLOSE:
             break
-        current = propagate(propagation.network, variances, biases=0.0, **settings)
-    return variances
+        current = propagate(propagation.network, {**variances, **biases}, biases=0.0, **settings)
+    return {**variances, **biases}
 
 
 def _origins(propagation: Propagation) -> dict[str, str]:

@@ -171,7 +171,8 @@ class Propagation(Mapping[str, TensorPropagation | ParameterPropagation]):
     ----------
     network : Network
     settings : dict
-        What was asked for: weights, biases, input, batch_norm, gain, loss, exact.
+        What was asked for: weights, biases, input, batch_norm, gain, overrides, functions, exact,
+        loss.
     notes : tuple of str
         What was left out or assumed.
 
@@ -534,8 +535,10 @@ def propagate(
         "input": input,
         "batch_norm": batch_norm,
         "gain": gain,
-        "loss": loss,
+        "overrides": overrides,
+        "functions": functions,
         "exact": exact,
+        "loss": loss,
     }
     notes = [
         f"The softmax '{tensors[number].name}' at the end is left out." for number in program.cut

@@ -34,6 +34,7 @@ from unrolled.theory.derivatives import (
     gradient_cost,
     jacobian_cost,
 )
+from unrolled.theory.effective_depth import EffectiveDepth, effective_depth
 from unrolled.theory.fixed_points import (
     FixedPoint,
     MemoryOfDepth,
@@ -51,6 +52,7 @@ from unrolled.theory.jacobian_spectra import (
 from unrolled.theory.kernels import Affine, Kernel, kernel
 from unrolled.theory.mean_fields import MeanField, c_map, mean_field, q_map
 from unrolled.theory.monotone import MonotoneGradient, MonotoneLayer
+from unrolled.theory.overview import Overview, overview
 from unrolled.theory.path_laws import Paths, paths
 from unrolled.theory.pieces import (
     Pieces,
@@ -82,6 +84,7 @@ __all__ = [
     "CriticalPoint",
     "Dropout",
     "EdgeLaw",
+    "EffectiveDepth",
     "FixedPoint",
     "FreeProduct",
     "FreeSum",
@@ -98,6 +101,7 @@ __all__ = [
     "MemoryOfDepth",
     "MonotoneGradient",
     "MonotoneLayer",
+    "Overview",
     "PathSums",
     "Paths",
     "Pieces",
@@ -118,6 +122,7 @@ __all__ = [
     "count_pieces_along",
     "critical_line",
     "critical_point",
+    "effective_depth",
     "fixed_point",
     "free_product",
     "free_sum",
@@ -138,6 +143,7 @@ __all__ = [
     "marchenko_pastur",
     "mean_field",
     "memory",
+    "overview",
     "path_sums",
     "paths",
     "q_map",

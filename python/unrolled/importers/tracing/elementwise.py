@@ -165,7 +165,7 @@ class Elementwise(Movement):
         fill = a if isinstance(a, Constant) else b
         if isinstance(fill, Constant) and (fill.array is None or np.any(fill.array)):
             return self.function(a, b)
-        return self.choose(np.where(np.broadcast_to(chosen, shape), 0, 1), [a, b])
+        return self.choose(np.broadcast_to(~chosen, shape).astype(np.int8), [a, b])
 
     def affine(
         self,

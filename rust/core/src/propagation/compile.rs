@@ -7,8 +7,8 @@ use super::functions::{Function, OwnFunctions};
 use super::geometry::{Lengths, Sums, degrees, fans, lengths, sums};
 use super::normal::largest;
 use super::program::{
-    Affine, Cross, DataLink, Exactness, Fixed, LinkMap, Node, Operator, ParameterUse, PoolWindow,
-    Program, Resolution, Rule, Scores, Weighted,
+    Affine, Bypassed, Cross, DataLink, Exactness, Fixed, LinkMap, Node, Operator, ParameterUse,
+    PoolWindow, Program, Resolution, Rule, Scores, Weighted,
 };
 use crate::error::{Error, Result};
 use crate::network::{
@@ -508,6 +508,7 @@ impl<'a> Compiler<'a> {
             positions,
             exactness,
             is_centred_next: false,
+            keys_of: None,
         });
         Ok(())
     }
@@ -772,9 +773,12 @@ impl<'a> Compiler<'a> {
         };
         let source_positions = count(&seen, source);
         let target_positions = count(&shared, self.shape(data.target));
-        let common = source_positions.min(target_positions) - 1.0;
-        let coherence =
-            if source_positions > 1.0 { common / (source_positions - 1.0) } else { 0.0 };
+        let pairs = uses.from - uses.total;
+        let coherence = if source_positions > 1.0 && uses.total > 0.0 {
+            pairs / (uses.total * (source_positions - 1.0))
+        } else {
+            0.0
+        };
         Ok(Weighted {
             kernel: number,
             edges,
@@ -782,7 +786,7 @@ impl<'a> Compiler<'a> {
             from: edges / self.network.tensors()[data.source.0].elements() as f64,
             share: self.share(kernel, &shared, target_positions)?,
             coherence,
-            pairs: uses.from - uses.total,
+            pairs,
             sees_positions,
         })
     }
@@ -914,15 +918,15 @@ impl<'a> Compiler<'a> {
 
     fn max_pool(&mut self, links: &[&'a Link]) -> Result<Rule> {
         let link = links[0];
-        // A function that never falls may as well be taken of the largest.
-        let before = self.program.node_of[link.source.0].map(|node| &self.program.nodes[node]);
-        let (source, after) = match before {
-            Some(Node { rule: Rule::Function(number), links, .. })
-                if self.program.functions[*number].is_monotone() =>
-            {
-                (self.program.links[links.start].source, Some(*number))
+        // A function that rises may as well be taken of the largest.
+        let node = self.program.node_of[link.source.0].unwrap_or_default();
+        let before = &self.program.nodes[node];
+        let (source, after) = match before.rule {
+            Rule::Function(function) if self.program.functions[function].rises() => {
+                let argument = self.program.links[before.links.start].source;
+                (argument, Some(Bypassed { function, node }))
             }
-            _ => (self.program.node_of[link.source.0].unwrap_or_default(), None),
+            _ => (node, None),
         };
         let operator = self.pool_window(link)?;
         let operator = Operator::Window(operator);
@@ -1109,6 +1113,7 @@ impl<'a> Compiler<'a> {
             keys: shape[axis] as f64,
             queries: rows.map(|axis| shape[axis] as f64).product(),
             bias,
+            common: 0.0,
         };
         self.program.nodes[number].rule = Rule::Scores(Scores { scale: own, ..scores });
         Some(scores)
@@ -1141,6 +1146,8 @@ impl<'a> Compiler<'a> {
                     self.program.links.swap(end - 2, end - 1);
                     self.originals.swap(end - 2, end - 1);
                 }
+                let values = self.program.node_of[links[1 - weights].source.0];
+                let scores = self.with_common_source(scores, node, values);
                 return Ok(Rule::Mix { scores, width: fans[weights] });
             }
         }
@@ -1152,6 +1159,45 @@ impl<'a> Compiler<'a> {
             })
         };
         Ok(Rule::Matmul { features, scale, along_positions: [along(links[0]), along(links[1])] })
+    }
+
+    /// Notes what keys and values are both made of, if it is one tensor.
+    fn with_common_source(
+        &mut self,
+        scores: Scores,
+        attention: usize,
+        values: Option<usize>,
+    ) -> Scores {
+        let made_of = |mut node: usize| -> Option<(usize, usize)> {
+            loop {
+                let links = &self.program.links[self.program.nodes[node].links.clone()];
+                match (&self.program.nodes[node].rule, links) {
+                    (Rule::Combine { .. }, [only]) => match only.operator {
+                        Operator::Weighted(_) => return Some((node, only.source)),
+                        _ => node = only.source,
+                    },
+                    _ => return None,
+                }
+            }
+        };
+        let (Some((keys, one)), Some((_, other))) = (made_of(scores.key), values.and_then(made_of))
+        else {
+            return scores;
+        };
+        if one != other {
+            return scores;
+        }
+        let source = &self.program.nodes[one];
+        let scores = Scores { common: source.elements / source.positions, ..scores };
+        self.program.nodes[keys].keys_of = Some(attention);
+        self.program.nodes[attention].rule = Rule::Attention(scores);
+        let product = self.program.nodes.iter_mut().find(|node| {
+            matches!(node.rule, Rule::Scores(own) if (own.query, own.key) == (scores.query, scores.key))
+        });
+        if let Some(Node { rule: Rule::Scores(own), .. }) = product {
+            own.common = scores.common;
+        }
+        scores
     }
 
     fn exactness(&mut self, id: TensorId, rule: &Rule, first: usize) -> Exactness {
