@@ -656,10 +656,10 @@ def _parameters(
             first.setdefault(source, (target, waiting.get(target)))
         elif link.role == "data":
             waiting[target] = source
-    for source in list(first)[::-1]:  # What is made of parameters alone was met after them.
-        target, _ = first[source]
-        if target not in signals and target in first:
-            first[source] = first[target]
+    for name in list(first)[::-1]:  # What is made of parameters alone was met after them.
+        made = first[name][0]
+        if made not in signals and made in first:
+            first[name] = first[made]
     found = []
     values = zip(
         sweep.parameter_gradients.tolist(), sweep.parameter_exponents.tolist(), strict=True
