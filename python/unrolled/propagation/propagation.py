@@ -667,14 +667,14 @@ def _parameters(
     for use, (_, square), (gradient, power) in zip(uses, elements.tolist(), values, strict=True):
         if use.role is None:
             continue
-        target, source = first[use.name]
+        there, before = first[use.name]
         found.append(
             ParameterPropagation(
                 name=use.name,
                 layer=use.layer,
                 role=use.role,
-                target=target,
-                source=source if use.role == "kernel" else None,
+                target=there,
+                source=before if use.role == "kernel" else None,
                 size=use.size,
                 fan_in=use.fan_in,
                 fan_out=use.fan_out,
