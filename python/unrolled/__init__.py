@@ -47,6 +47,7 @@ from unrolled.propagation import (
     initialization_report,
     propagate,
 )
+from unrolled.scores import Evaluation, Scores, evaluate, score
 from unrolled.show.layers import LayerSummary
 from unrolled.spectrum import Divergence, Level, Spectrum
 
@@ -66,6 +67,7 @@ __all__ = [
     "Divergence",
     "EnergyLevel",
     "Ensemble",
+    "Evaluation",
     "Graph",
     "GraphCounts",
     "GraphFileError",
@@ -92,6 +94,7 @@ __all__ = [
     "Provenance",
     "Relation",
     "ResultFileError",
+    "Scores",
     "Signal",
     "SizeOverflowError",
     "Spectrum",
@@ -109,6 +112,7 @@ __all__ = [
     "count",
     "divergence",
     "errors",
+    "evaluate",
     "from_jax",
     "from_keras",
     "from_onnx",
@@ -118,6 +122,7 @@ __all__ = [
     "models",
     "propagate",
     "quantities",
+    "score",
 ]
 
 

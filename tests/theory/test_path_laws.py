@@ -6,10 +6,13 @@ import math
 from collections import Counter
 
 import pytest
+from hypothesis import given, settings
 
 import unrolled
+from strategies.random_networks import twins
 from unrolled import InvalidArgumentError, Network, NothingToCountError, models
-from unrolled.theory import paths
+from unrolled.counting.summation import grade_moments
+from unrolled.theory import path_sums, paths
 
 
 def residual(blocks, width=3):
@@ -71,6 +74,30 @@ def test_a_whole_model():
     assert found.longest == 18
     assert sum(found.law) == found.psi
     assert str(found).startswith("resnet18: 2^201.611")
+
+
+@settings(max_examples=max(20, settings().max_examples // 5))
+@given(twins())
+def test_moments_without_the_law_are_those_of_the_law(twin):
+    """Every second link counts as a layer."""
+    network = twin.network
+    numbers = {link[:3]: at % 3 for at, link in enumerate(network.links)}
+    sums = path_sums(network, grade=lambda link: numbers[link[:3]], direction="forward")
+    found = grade_moments(network, lambda link: numbers[link[:3]])
+    assert found.total == sums.total
+    if found.total:
+        assert found.mean == pytest.approx(sums.mean_grade, rel=1e-12, abs=1e-12)
+        assert found.variance == pytest.approx(sums.grade_variance, rel=1e-9, abs=1e-9)
+
+
+def test_without_law_and_shares():
+    full, quick = paths(residual(4)), paths(residual(4), law=False, shares=False)
+    assert (quick.psi, quick.law, quick.shares, quick.longest) == (full.psi, None, None, None)
+    assert quick.mean_depth == pytest.approx(full.mean_depth, rel=1e-14)
+    assert quick.depth_variance == pytest.approx(full.depth_variance, rel=1e-12)
+    assert str(quick).startswith("residual: 2^14.87")
+    with pytest.raises(InvalidArgumentError, match="law=True"):
+        quick.plot()
 
 
 def test_a_network_of_links_has_no_depth_and_says_so():

@@ -175,6 +175,12 @@ def transposed(
             build = getattr(Relation, kind)
             turned: Relation = build(targets[0], sources[0], **relation.arguments)
             return turned
+        case "slice" if relation.arguments["step"] > 0:
+            # Elements that are read are written at the same distance: a window of one tap.
+            start, step = relation.arguments["start"], relation.arguments["step"]
+            return Relation.transposed_window(
+                targets[0], sources[0], size=1, stride=step, padding=-start
+            )
     source, target = sources[0], targets[0]
     return _from_entries(
         target, source, _entries(relation, source_shape[source], target_shape[target])
@@ -273,6 +279,9 @@ def _from_entries(source: int, target: int, entries: Entries) -> Relation:
     if numbers.max(initial=0) <= 1 and (entries.multiplicities == 1).all():
         indices = np.full(length, -1, dtype=np.int64)
         indices[writes] = reads
+        steps = np.unique(np.diff(indices))
+        if len(writes) == length and len(steps) == 1:
+            return Relation.slice(source, target, start=int(indices[0]), step=int(steps[0]))
         return Relation.select(source, target, indices)
     order = np.argsort(writes, kind="stable")
     offsets = np.concatenate([[0], np.cumsum(numbers)])

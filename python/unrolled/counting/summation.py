@@ -22,7 +22,13 @@ import numpy.typing as npt
 from unrolled._core import Operation
 from unrolled._support.arguments import Progress, check_progress, checked_limit
 from unrolled._support.hints import described, did_you_mean
-from unrolled.counting.counted_sweep import counted, grade_law, is_countable
+from unrolled.counting.counted_sweep import (
+    counted,
+    grade_law,
+    grade_sums,
+    is_countable,
+    total_paths,
+)
 from unrolled.counting.path_diagram import Arrow, Diagram, Weight
 from unrolled.counting.scaled import LARGEST_PRODUCTS, SUMS, Scaled
 from unrolled.counting.sum_maps import SumMap, Total, combined, log2_of, ratio
@@ -34,7 +40,7 @@ from unrolled.network.network import Network
 if TYPE_CHECKING:
     from unrolled.network.builder import Tensor
 
-__all__ = ["PathSums", "path_sums"]
+__all__ = ["GradeMoments", "PathSums", "grade_moments", "path_sums"]
 
 Numbers: TypeAlias = "float | npt.ArrayLike"
 Weights: TypeAlias = "Callable[[Link], Numbers] | Mapping[str, Numbers]"
@@ -183,6 +189,53 @@ def path_sums(
             real = _real_law(from_inputs, progress)
             law = SumMap.of_scaled(real, real.shape)
     return PathSums(network, diagram, _Parts(forward, backward, law, is_exact, request))
+
+
+class GradeMoments(NamedTuple):
+    """The number of paths of a network, with mean and variance of their grade."""
+
+    total: int
+    mean: float
+    variance: float
+
+
+def grade_moments(
+    network: Network,
+    grade: Grade | Literal["affine"],
+    *,
+    memory_limit: int | None = None,
+    progress: Progress | None = None,
+) -> GradeMoments:
+    """Count the paths of a network, and find the mean and the variance of their grade.
+
+    Quicker than the law of the grade: the number is exact, the other two have rounding errors.
+
+    Parameters
+    ----------
+    network, grade, memory_limit, progress
+        As for `path_sums`.
+
+    Raises
+    ------
+    UnrolledError
+        As for `path_sums`.
+
+    Examples
+    --------
+    >>> from unrolled import models
+    >>> grade_moments(models.mlp([3, 5], inputs=4, classes=2), "affine")
+    GradeMoments(total=120, mean=3.0, variance=0.0)
+    """
+    diagram = _reachable(_diagram(network, _Request(None, None, None, grade, "element", "sum")))
+    limit = checked_limit(memory_limit)
+    check_progress(progress)
+    total = total_paths(diagram, memory_limit=limit, progress=progress)
+    if not total:
+        return GradeMoments(0, math.nan, math.nan)
+    sums = SumMap.of_counts(grade_sums(diagram, False, progress=progress), False).scaled()
+    mantissa, exponent = sums.at(slice(0, 1)).total()
+    _, first, second = (sums.scaled_by(-exponent).floats() / mantissa).tolist()
+    return GradeMoments(total, first, max(second - first**2, 0.0))
 
 
 class _Request(NamedTuple):

@@ -72,7 +72,7 @@ def conv_norm(
     name: str,
     function: str | None = None,
 ) -> Tensor:
-    """A convolution without bias, the batch norm that replaces it, and a function if given."""
+    """A convolution without bias, the batch norm that replaces it, and maybe a function."""
     x = net.conv(
         x,
         channels,

@@ -651,15 +651,15 @@ def _parameters(
     first: dict[str, tuple[str, str | None]] = {}
     waiting: dict[str, str] = {}
     for link in network.links:
-        source, target = link.source.name, link.target.name
-        if link.source.role == "parameter" or source not in signals:
-            first.setdefault(source, (target, waiting.get(target)))
+        start, end = link.source.name, link.target.name
+        if link.source.role == "parameter" or start not in signals:
+            first.setdefault(start, (end, waiting.get(end)))
         elif link.role == "data":
-            waiting[target] = source
-    for name in list(first)[::-1]:  # What is made of parameters alone was met after them.
-        made = first[name][0]
-        if made not in signals and made in first:
-            first[name] = first[made]
+            waiting[end] = start
+    for start in list(first)[::-1]:  # What is made of parameters alone was met after them.
+        end, _ = first[start]
+        if end not in signals and end in first:
+            first[start] = first[end]
     found = []
     values = zip(
         sweep.parameter_gradients.tolist(), sweep.parameter_exponents.tolist(), strict=True
@@ -667,14 +667,14 @@ def _parameters(
     for use, (_, square), (gradient, power) in zip(uses, elements.tolist(), values, strict=True):
         if use.role is None:
             continue
-        there, before = first[use.name]
+        target, source = first[use.name]
         found.append(
             ParameterPropagation(
                 name=use.name,
                 layer=use.layer,
                 role=use.role,
-                target=there,
-                source=before if use.role == "kernel" else None,
+                target=target,
+                source=source if use.role == "kernel" else None,
                 size=use.size,
                 fan_in=use.fan_in,
                 fan_out=use.fan_out,

@@ -6,13 +6,13 @@ Sums over paths with weights of one's own are `unrolled.counting.summation.path_
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from unrolled._support.arguments import Progress
 from unrolled._support.hints import described
-from unrolled.counting.summation import path_sums
+from unrolled.counting.summation import GradeMoments, grade_moments, path_sums
 from unrolled.errors import InvalidArgumentError, NothingToCountError
 from unrolled.network.builder import Semantics
 from unrolled.network.network import Network
@@ -39,16 +39,21 @@ class Paths(TheoryResult):
     name : str
     psi : int
         The number of paths.
-    law : tuple of int
-        The number of paths with 0, 1, ... weight layers: dense layers and convolutions.
-    shares : dict of str to float
-        For every tensor but parameters, the share of the paths that lead through it.
+    mean_depth, depth_variance : float
+        Of the number of weight layers, dense layers and convolutions, along a path.
+    law : tuple of int or None
+        The number of paths with 0, 1, ... weight layers; None if it was not asked for.
+    shares : dict of str to float or None
+        For every tensor but parameters, the share of the paths that lead through it; None if it was
+        not asked for.
     """
 
     name: str
     psi: int
-    law: tuple[int, ...]
-    shares: Mapping[str, float]
+    mean_depth: float
+    depth_variance: float
+    law: tuple[int, ...] | None = None
+    shares: Mapping[str, float] | None = None
 
     @property
     def log2_psi(self) -> float:
@@ -56,38 +61,40 @@ class Paths(TheoryResult):
         return math.log2(self.psi)
 
     @property
-    def mean_depth(self) -> float:
-        """Mean number of weight layers along a path."""
-        return sum(depth * number for depth, number in enumerate(self.law)) / self.psi
+    def shortest(self) -> int | None:
+        """The least number of weight layers along a path; None without the law."""
+        return min(self._depths, default=None)
 
     @property
-    def depth_variance(self) -> float:
-        """Variance of the number of weight layers along a path."""
-        first = sum(depth * number for depth, number in enumerate(self.law))
-        second = sum(depth**2 * number for depth, number in enumerate(self.law))
-        return (second * self.psi - first**2) / self.psi**2
+    def longest(self) -> int | None:
+        """The largest number of weight layers along a path; None without the law."""
+        return max(self._depths, default=None)
 
     @property
-    def shortest(self) -> int:
-        """The least number of weight layers along a path."""
-        return next(depth for depth, number in enumerate(self.law) if number)
-
-    @property
-    def longest(self) -> int:
-        """The largest number of weight layers along a path."""
-        return max(depth for depth, number in enumerate(self.law) if number)
+    def _depths(self) -> list[int]:
+        """The depths that paths have."""
+        return [depth for depth, number in enumerate(self.law or ()) if number]
 
     @property
     def title(self) -> str:
         """The number of paths and their depth."""
+        ends = "" if self.law is None else f", {self.shortest} to {self.longest}"
         return (
             f"{self.name}: 2^{self.log2_psi:.10g} paths, {self.mean_depth:.10g} weight layers on "
-            f"average, {self.shortest} to {self.longest}"
+            f"average{ends}"
         )
 
     @property
     def rows(self) -> list[dict[str, object]]:
-        """A row a depth, but those of next to no paths."""
+        """A row a depth, but those of next to no paths; one row in all without the law."""
+        if self.law is None:
+            return [
+                {
+                    "paths (log2)": self.log2_psi,
+                    "mean weight layers": self.mean_depth,
+                    "variance": self.depth_variance,
+                }
+            ]
         return [
             {"weight layers": depth, "paths (log2)": math.log2(number), "share": number / self.psi}
             for depth, number in enumerate(self.law)
@@ -97,7 +104,7 @@ class Paths(TheoryResult):
     @property
     def assumptions(self) -> str:
         """What a path counts for."""
-        if self.longest == 0:
+        if self.mean_depth == 0:
             return (
                 "every path counts alike. No tensor of this network is known to be a weight layer, "
                 "so all depths are 0: it was made of links alone, or imported without operations."
@@ -109,12 +116,31 @@ class Paths(TheoryResult):
         )
 
     def plot(self, *, axes: Axes | None = None) -> tuple[Figure, Axes]:
-        """The number of paths by depth; see `TheoryResult.plot`."""
-        depths = [depth for depth, number in enumerate(self.law) if number]
+        """The number of paths by depth.
+
+        Parameters
+        ----------
+        axes : matplotlib.axes.Axes, optional
+
+        Returns
+        -------
+        figure, axes
+
+        Raises
+        ------
+        InvalidArgumentError
+            The law was not asked for.
+        MissingPackageError
+            matplotlib is not installed.
+        """
+        if self.law is None:
+            raise InvalidArgumentError(
+                f"'{self.name}': paths were not counted by depth; use paths(model, law=True)"
+            )
         with styled():
             axes = panel(axes)
-            values = [math.log2(self.law[depth]) for depth in depths]
-            axes.plot(depths, values, "o-", color=COLOR)
+            values = [math.log2(self.law[depth]) for depth in self._depths]
+            axes.plot(self._depths, values, "o-", color=COLOR)
             axes.set_xlabel("weight layers along a path")
             axes.set_ylabel(r"$\log_2$ of the number of paths [bits]")
             axes.set_title(f"{self.name}: paths by depth")
@@ -124,6 +150,8 @@ class Paths(TheoryResult):
 def paths(
     model: Any,
     *,
+    law: bool = True,
+    shares: bool = True,
     inputs: Any = None,
     semantics: Semantics | None = None,
     memory_limit: int | None = None,
@@ -136,6 +164,12 @@ def paths(
     model
         Whatever `unrolled.analyze` takes, but a network in the end. Depths need a network that
         knows the operations of its tensors: without any that is "affine" all depths are zero.
+    law : bool
+        Count paths by their depth. That takes minutes for models such as DenseNet, where each of
+        hundreds of depths has a map with as many different channels as layers; without it, mean and
+        variance take about a second.
+    shares : bool
+        Find the share of the paths that leads through each tensor.
     inputs, semantics
         For models that have to be imported; see `unrolled.analyze`.
     memory_limit, progress
@@ -169,9 +203,25 @@ def paths(
             "paths() needs a network, whose layers are known; count(graph, through=True) counts "
             f"the paths of a graph. Got {described(network)}"
         )
-    sums = path_sums(network, grade="affine", memory_limit=memory_limit, progress=progress)
-    if not sums.total:
+    options: dict[str, Any] = {"memory_limit": memory_limit, "progress": progress}
+    moments = grade_moments(network, "affine", **options)
+    if not moments.total:
         raise NothingToCountError(
             f"network '{network.name}': no path leads from an input to an output"
         )
-    return Paths(network.name, int(sums.total), tuple(map(int, sums.law)), sums.shares())
+    by_depth = by_tensor = None
+    if law:
+        graded = path_sums(network, grade="affine", direction="forward", **options)
+        by_depth = tuple(map(int, graded.law))
+        moments = _exact_moments(by_depth)
+    if shares:
+        by_tensor = path_sums(network, exact=False, progress=progress).shares()
+    return Paths(network.name, moments.total, moments.mean, moments.variance, by_depth, by_tensor)
+
+
+def _exact_moments(law: Sequence[int]) -> GradeMoments:
+    """Of a law in integers, with one rounding each."""
+    total = sum(law)
+    first = sum(depth * number for depth, number in enumerate(law))
+    second = sum(depth**2 * number for depth, number in enumerate(law))
+    return GradeMoments(total, first / total, (second * total - first**2) / total**2)
