@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("svg")
-matplotlib.rcParams["svg.hashsalt"] = "unrolled"
-
+import matplotlib as mpl
 from matplotlib import pyplot
 
 from unrolled import Network, Propagation, propagate
@@ -70,6 +66,8 @@ def draw(name: str, curves: dict[str, Propagation]) -> None:
 def main() -> None:
     """Draw all of them."""
     FOLDER.mkdir(exist_ok=True)
+    pyplot.switch_backend("svg")
+    mpl.rcParams["svg.hashsalt"] = "unrolled"  # Pictures that are drawn again are the same files.
     net = vgg16()
     draw(
         "initialization-vgg",
