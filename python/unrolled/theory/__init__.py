@@ -55,7 +55,7 @@ from unrolled.theory.mean_fields import (
     q_map,
 )
 from unrolled.theory.monotone import MonotoneGradient, MonotoneLayer
-from unrolled.theory.path_laws import Paths, paths
+from unrolled.theory.path_laws import EffectiveDepth, Paths, effective_depth, paths
 from unrolled.theory.regions import (
     Pieces,
     RegionBounds,
@@ -87,6 +87,7 @@ __all__ = [
     "CriticalPoint",
     "Dropout",
     "EdgeLaw",
+    "EffectiveDepth",
     "FixedPoint",
     "FreeProduct",
     "FreeSum",
@@ -123,6 +124,7 @@ __all__ = [
     "count_pieces_along",
     "critical_line",
     "critical_point",
+    "effective_depth",
     "fixed_point",
     "free_product",
     "free_sum",
