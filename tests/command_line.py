@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from typing import Any, NamedTuple
 
 from click.testing import CliRunner, Result
@@ -39,8 +42,13 @@ class OnTerminal(NamedTuple):
     shown: bytes
 
 
-def command_on_a_terminal(*arguments: object, **options: Any) -> OnTerminal:
-    """Run it as a process whose standard error is a terminal of 80 columns."""
+def command_on_a_terminal(
+    *arguments: object, interrupted_at: bytes = b"", **options: Any
+) -> OnTerminal:
+    """Run it as a process whose standard error is a terminal of 80 columns.
+
+    A second after the terminal shows `interrupted_at`, the process gets the signal of Ctrl-C.
+    """
     import pty
 
     leading, following = pty.openpty()
@@ -51,15 +59,23 @@ def command_on_a_terminal(*arguments: object, **options: Any) -> OnTerminal:
         env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
         **options,
     ) as process:
+        too_late = threading.Timer(60, process.kill)
+        too_late.start()
         os.close(following)
         shown = b""
         try:
             while chunk := os.read(leading, 4096):
                 shown += chunk
+                if interrupted_at and interrupted_at in shown:
+                    time.sleep(1)
+                    process.send_signal(signal.SIGINT)
+                    interrupted_at = b""
         except OSError:
             pass  # The other end is closed.
         assert process.stdout is not None
         output = process.stdout.read()
+        process.wait()
+        too_late.cancel()
     os.close(leading)
     return OnTerminal(process.returncode, output, shown)
 
@@ -81,7 +97,6 @@ def on_a_screen(*arguments: object, columns: int = 80, sent: str = "both") -> On
     import pty
     import struct
     import termios
-    import threading
     import tty
 
     leading, following = pty.openpty()

@@ -40,7 +40,14 @@ from unrolled.errors import (
 )
 from unrolled.graph import Graph
 from unrolled.network import Configuration, Layer, Link, Network, Provenance, Tensor
-from unrolled.propagation import Propagation, Signal, propagate
+from unrolled.propagation import (
+    InitializationReport,
+    Propagation,
+    Signal,
+    initialization_report,
+    propagate,
+)
+from unrolled.scores import Evaluation, Scores, evaluate, score
 from unrolled.show.layers import LayerSummary
 from unrolled.spectrum import Divergence, Level, Spectrum
 
@@ -60,10 +67,12 @@ __all__ = [
     "Divergence",
     "EnergyLevel",
     "Ensemble",
+    "Evaluation",
     "Graph",
     "GraphCounts",
     "GraphFileError",
     "HeatCapacityPeak",
+    "InitializationReport",
     "InvalidArgumentError",
     "InvalidGraphError",
     "InvalidModelError",
@@ -85,6 +94,7 @@ __all__ = [
     "Provenance",
     "Relation",
     "ResultFileError",
+    "Scores",
     "Signal",
     "SizeOverflowError",
     "Spectrum",
@@ -102,14 +112,17 @@ __all__ = [
     "count",
     "divergence",
     "errors",
+    "evaluate",
     "from_jax",
     "from_keras",
     "from_onnx",
     "from_torch",
     "importers",
+    "initialization_report",
     "models",
     "propagate",
     "quantities",
+    "score",
 ]
 
 

@@ -1,7 +1,7 @@
 """The extension module: the counting core, `unrolled-core`, as seen from Python."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal, TypeAlias, final
+from typing import Any, ClassVar, Final, Literal, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ __all__ = [
     "ParameterCounts",
     "Program",
     "Relation",
+    "Scorer",
     "Spectrum",
     "Sweep",
     "boltzmann_sums",
@@ -539,3 +540,19 @@ def function_moments(
 
 def function_names() -> list[str]:
     """The names of the functions that are known."""
+
+@final
+class Scorer:
+    """A network compiled for scoring, with gates that open and close links."""
+
+    columns: ClassVar[list[str]]
+    def __new__(
+        cls,
+        network: Network,
+        functions: Mapping[str, _Pieces] = ...,
+        gates: Sequence[int | None] = ...,
+    ) -> Scorer: ...
+    def score(
+        self, open: npt.NDArray[np.bool_], progress: _Progress = None
+    ) -> npt.NDArray[np.float64]:
+        """A row of scores, in the order of `columns`, for each row of open gates."""

@@ -134,4 +134,12 @@ class NoFixedPointError(UnrolledError, ArithmeticError):
 
 
 class TheoryDomainError(InvalidArgumentError):
-    """An argument lies where a formula of the theory does not hold; the message says where."""
+    """An argument or a signal lies where a formula does not hold; the message says where.
+
+    Attributes
+    ----------
+    tensor : str or None
+        The tensor of a network at which it happened, if there is one.
+    """
+
+    tensor: str | None = None

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 
 import networkx as nx
 import numpy as np
@@ -13,7 +10,7 @@ import pytest
 
 import unrolled
 from cases.graph_tables import numbered, write
-from command_line import command, invoke
+from command_line import command, command_on_a_terminal, invoke
 from strategies.random_graphs import grid
 
 
@@ -149,22 +146,12 @@ def test_a_signal_ends_a_long_count_without_a_traceback(tmp_path):
     unrolled.Graph.from_edges(
         np.concatenate([node[:-1], node[:-2]]), np.concatenate([node[1:], node[2:]])
     ).save(tmp_path / "long.npz")
-    with subprocess.Popen(
-        [sys.executable, "-m", "unrolled", "analyze", tmp_path / "long.npz"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(2)
-            process.send_signal(signal.SIGINT)
-            output, errors = process.communicate(timeout=30)
-        finally:
-            process.kill()  # where the test fails, lest it wait for the end of the count
-    assert process.returncode == 130
-    assert output == ""
-    assert "Traceback" not in errors
+    result = command_on_a_terminal(
+        "analyze", "long.npz", cwd=tmp_path, interrupted_at=b"Counting long.npz"
+    )
+    assert result.returncode == 130
+    assert result.output == b""
+    assert b"Traceback" not in result.shown
 
 
 def test_names_too_long_for_a_message_are_cut(tmp_path):

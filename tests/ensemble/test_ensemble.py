@@ -203,6 +203,10 @@ def test_a_whole_model():
         assert e.entropy() == pytest.approx(10.2301401545741, rel=1e-13)
         assert e.num_states == 7_200_312
     assert len(e) == len(counts.spectrum())
+    # Counts in log space have no integers, and are states all the same.
+    log = unrolled.count(unrolled.models.efficientnet_v2("b0"), exact=False)
+    for source in (log, log.spectrum(), unrolled.analyze(log)):
+        assert Ensemble.from_counts(source, unit="bits").energy() == pytest.approx(746.608413463674)
 
 
 @settings(max_examples=60)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import subprocess
 import sys
 import threading
@@ -128,7 +127,6 @@ def test_mapped_graphs_in_any_order(tmp_path, shuffle):
         lambda graph, path: graph.to_scipy(),
         lambda graph, path: graph.save(path),
         lambda graph, path: graph.save(path.with_name("copy.npz")),
-        lambda graph, path: pickle.dumps(graph),
     ],
 )
 def test_edges_in_a_file_are_not_in_memory(tmp_path, action):

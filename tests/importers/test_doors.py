@@ -20,6 +20,7 @@ import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 import unrolled
+from cases.keras_models import functional, sequence
 from cases.onnx_models import model, node, subgraph
 from command_line import invoke
 from unrolled.cli.options import SHELL
@@ -39,16 +40,7 @@ OPEN = model("MatMul x,w -> y", inputs={"x": ("N", 3)}, weights={"w": (3, 4)})
 """An ONNX model with an open length."""
 
 
-def sequential(*layers: Any, shape: Any = (None, 4)) -> dict[str, Any]:
-    """The configuration of a sequential Keras model."""
-    first = {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": shape}}
-    found = [first] if shape is not None else []
-    for number, (kind, config) in enumerate(layers):
-        found.append({"class_name": kind, "config": {"name": f"layer{number}", **config}})
-    return {"class_name": "Sequential", "config": {"name": "net", "layers": found}}
-
-
-OPEN_KERAS = sequential(("Dense", {"units": 2}), shape=(None, None, 4))
+OPEN_KERAS = sequence(("Dense", {"units": 2}), shape=(None, None, 4))
 
 
 def message_of(call: Callable[[], Any], kind: type[UnrolledError] = InvalidModelError) -> str:
@@ -161,7 +153,7 @@ def test_keras_shapes_may_have_the_batch_axis(shape: Any, keras_file: Path) -> N
 
 def test_a_batch_of_several() -> None:
     assert unrolled.from_keras(OPEN_KERAS, (2, 32, 4)).num_inputs == 2 * 32 * 4
-    fixed = sequential(("Dense", {"units": 2}), shape=(3, 4))
+    fixed = sequence(("Dense", {"units": 2}), shape=(3, 4))
     assert unrolled.from_keras(fixed).num_inputs == 12
     assert unrolled.from_keras(fixed, (4,)).num_inputs == 12
     assert unrolled.from_keras(fixed, (5, 4)).num_inputs == 20
@@ -176,25 +168,6 @@ def test_keras_shapes_that_do_not_fit(shape: Any) -> None:
 # An output that is listed twice is one output.
 
 
-def functional(outputs: list[Any]) -> dict[str, Any]:
-    reference = {
-        "class_name": "__keras_tensor__",
-        "config": {"keras_history": ["x", 0, 0], "shape": [None, 4]},
-    }
-    layers = [
-        {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 4]}},
-        {
-            "class_name": "Dense",
-            "config": {"name": "dense", "units": 2, "use_bias": False},
-            "inbound_nodes": [{"args": [reference], "kwargs": {}}],
-        },
-    ]
-    for layer in layers:
-        layer["name"] = layer["config"]["name"]  # type: ignore[index]
-    config = {"name": "net", "layers": layers, "input_layers": [["x", 0, 0]]}
-    return {"class_name": "Functional", "config": {**config, "output_layers": outputs}}
-
-
 def twice_in_onnx() -> Any:
     nodes = ["MatMul x,w -> y", "Identity y -> z"]
     return unrolled.from_onnx(
@@ -203,7 +176,8 @@ def twice_in_onnx() -> Any:
 
 
 def twice_in_keras() -> Any:
-    return unrolled.from_keras(functional([["dense", 0, 0], ["dense", 0, 0]]))
+    dense = ("Dense", {"units": 2, "use_bias": False}, ["x"])
+    return unrolled.from_keras(functional({"x": (None, 4)}, {"dense": dense}, "dense", "dense"))
 
 
 def twice_in_jax() -> Any:
@@ -342,7 +316,7 @@ def test_many_operators_without_a_rule() -> None:
 def test_long_names_of_keras() -> None:
     for layer in (("Dense", {"units": -1, "name": LONG}), ("Dense", {"units": LONG}), (LONG, {})):
         with pytest.raises(UnrolledError) as caught:
-            unrolled.from_keras(sequential(layer))
+            unrolled.from_keras(sequence(layer))
         assert len(str(caught.value)) < 2100
 
 
@@ -439,7 +413,7 @@ def test_a_rule_that_takes_too_much_memory() -> None:
         return np.ones(1 << 50)
 
     try:
-        message_of(lambda: unrolled.from_keras(sequential(("Greedy", {}))), MemoryLimitError)
+        message_of(lambda: unrolled.from_keras(sequence(("Greedy", {}))), MemoryLimitError)
     finally:
         keras_door.importer.TABLE.remove("Greedy")
 
@@ -536,7 +510,7 @@ def test_archives_of_many_members(tmp_path: Path) -> None:
 
 
 def test_archives_that_keras_writes(tmp_path: Path) -> None:
-    config = json.dumps(sequential(("Dense", {"units": 2}))).encode()
+    config = json.dumps(sequence(("Dense", {"units": 2}))).encode()
     for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         path = archive(tmp_path / f"net{method}.keras", config, compression=method)
         assert unrolled.from_keras(path).num_parameters == 10
@@ -546,7 +520,7 @@ def test_archives_that_keras_writes(tmp_path: Path) -> None:
 
 
 def test_keys_that_are_there_twice() -> None:
-    text = json.dumps(sequential(("Dense", {"units": 2})))
+    text = json.dumps(sequence(("Dense", {"units": 2})))
     assert (
         unrolled.from_keras(text.replace('"units": 2', '"units": 2, "units": 2')).num_outputs == 2
     )
@@ -556,5 +530,5 @@ def test_keys_that_are_there_twice() -> None:
 
 def test_two_layers_of_one_name_in_a_sequence() -> None:
     """They would have shared their weights."""
-    config = sequential(("Dense", {"units": 4, "name": "d"}), ("Dense", {"units": 4, "name": "d"}))
+    config = sequence(("Dense", {"units": 4, "name": "d"}), ("Dense", {"units": 4, "name": "d"}))
     assert "two layers have the name 'd'" in message_of(lambda: unrolled.from_keras(config))

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import unrolled
+from cases.keras_models import functional
 
 Shape = tuple[int, ...]
 Read = Callable[[str, list[str], dict[str, Shape]], Any]
@@ -105,46 +106,15 @@ def from_torch(equation: str, operands: list[str], shapes: dict[str, Shape]) -> 
 
 
 def from_keras(equation: str, operands: list[str], shapes: dict[str, Shape]) -> Any:
-    """Configurations need no Keras; every operand is a row of ones times a kernel."""
-    layers: list[Any] = [
-        {
-            "class_name": "InputLayer",
-            "name": "one",
-            "config": {"name": "one", "batch_shape": [1, 1]},
-        }
-    ]
-
-    def tensor(name: str) -> Any:
-        return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}}
-
+    """Every operand is a row of ones times a kernel."""
+    calls: dict[str, Any] = {}
     for name, shape in shapes.items():
-        units = int(np.prod(shape))
-        config: dict[str, Any] = {"name": name, "units": units, "use_bias": False}
-        reshape = {"name": f"{name}_shaped", "newshape": list(shape)}
-        layers += [
-            {"class_name": "Dense", "name": name, "config": config},
-            {
-                "class_name": "Reshape",
-                "module": "keras.src.ops.numpy",
-                "name": f"{name}_shaped",
-                "config": reshape,
-            },
-        ]
-        layers[-2]["inbound_nodes"] = [{"args": [tensor("one")], "kwargs": {}}]
-        layers[-1]["inbound_nodes"] = [{"args": [tensor(name)], "kwargs": {}}]
-    factors = [tensor(f"{name}_shaped") for name in operands]
-    layers.append(
-        {
-            "class_name": "Einsum",
-            "module": "keras.src.ops.numpy",
-            "name": "einsum",
-            "config": {"name": "einsum", "subscripts": equation},
-            "inbound_nodes": [{"args": factors, "kwargs": {}}],
-        }
-    )
-    config = {"name": "net", "layers": layers, "input_layers": [["one", 0, 0]]}
-    config["output_layers"] = [["einsum", 0, 0]]
-    return unrolled.from_keras({"class_name": "Functional", "config": config})
+        config = {"units": int(np.prod(shape)), "use_bias": False}
+        calls[name] = "Dense", config, ["one"]
+        calls[f"{name}_shaped"] = "ops.Reshape", {"newshape": list(shape)}, [name]
+    factors = [f"{name}_shaped" for name in operands]
+    calls["einsum"] = "ops.Einsum", {"subscripts": equation}, factors
+    return unrolled.from_keras(functional({"one": (1, 1)}, calls, "einsum"))
 
 
 DOORS: dict[str, Read] = {

@@ -13,7 +13,6 @@ from unrolled.theory import (
     TheoryResult,
     activation_memory,
     checkpoints,
-    effective_depth,
     fixed_point,
     gaussian_bottleneck,
     gradient_cost,
@@ -38,7 +37,6 @@ SMALL = models.mlp([4, 3], inputs=3, classes=2)
 
 RESULTS = {
     "paths": paths(SMALL),
-    "effective depth": effective_depth(SMALL),
     "training": training_contexts(SMALL, samples=3, keep={"layer1": Dropout(0.5)}),
     "jacobian of a chain": jacobian_cost([5, 3, 4]),
     "jacobian of a network": jacobian_cost(SMALL),

@@ -360,8 +360,9 @@ def test_condition_is_the_largest_over_the_mean():
     ("call", "error", "message"),
     [
         (lambda: jacobian_spectrum("relu", 0), TheoryDomainError, "depth"),
-        (lambda: jacobian_spectrum("relu"), TheoryDomainError, "depth"),
+        (lambda: jacobian_spectrum("relu"), InvalidArgumentError, "depth"),
         (lambda: jacobian_spectrum(chain([2, 2], ["relu"]), 1), InvalidArgumentError, "its own"),
+        (lambda: jacobian_spectrum("relu", 2, q="x"), InvalidArgumentError, "q must be numbers"),
         (lambda: jacobian_spectrum("relu", 2, q=-1.0), TheoryDomainError, "q must"),
         (lambda: jacobian_spectrum("relu", 2, sigma_w2=0.0), TheoryDomainError, "sigma_w2"),
         (lambda: jacobian_spectrum("relu", 2, ensemble="unitary"), InvalidArgumentError, "unitary"),

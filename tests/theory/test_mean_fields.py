@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from oracles.gaussian_moments import FUNCTIONS, agrees, mean, moment, pair_mean
-from unrolled import NoFixedPointError, TheoryDomainError
+from unrolled import InvalidArgumentError, NoFixedPointError, TheoryDomainError
 from unrolled.theory import (
     as_activation,
     c_map,
@@ -331,6 +331,22 @@ def test_wide_random_networks(deviation):
 )
 def test_arguments_outside_the_theory(call, message):
     with pytest.raises(TheoryDomainError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: mean_field("tanh", "wide"),
+        lambda: mean_field("tanh", 1.0, None),
+        lambda: q_map("tanh", 1.0, 0.0, "x"),
+        lambda: c_map("tanh", 1.0, 0.1, [True]),
+        lambda: length_map("tanh", 2.0, 0.1, depth=2.5),
+        lambda: gain("tanh", [1.0, 2.0]),
+    ],
+)
+def test_arguments_that_are_no_numbers(call):
+    with pytest.raises(InvalidArgumentError, match=r"number|integer"):
         call()
 
 

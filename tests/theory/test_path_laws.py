@@ -12,7 +12,7 @@ import unrolled
 from strategies.random_networks import twins
 from unrolled import InvalidArgumentError, Network, NothingToCountError, models
 from unrolled.counting.summation import grade_moments
-from unrolled.theory import effective_depth, path_sums, paths
+from unrolled.theory import path_sums, paths
 
 
 def residual(blocks, width=3):
@@ -98,67 +98,6 @@ def test_without_law_and_shares():
     assert str(quick).startswith("residual: 2^14.87")
     with pytest.raises(InvalidArgumentError, match="law=True"):
         quick.plot()
-
-
-class TestEffectiveDepth:
-    def test_residual_blocks(self):
-        """Variances 2/n and 0.5/n, and ReLU: each block multiplies by 1 + z**2 / 2."""
-        weights = {"first0": 2 / 6, "first1": 2 / 6, "first2": 2 / 6}
-        weights |= {"second0": 0.5 / 6, "second1": 0.5 / 6, "second2": 0.5 / 6}
-        found = effective_depth(residual(3, width=6), weights)
-        assert (found.mean_depth, found.depth_variance) == pytest.approx((2, 8 / 3), rel=1e-12)
-        assert found.longest == 6
-        binomial = [math.comb(3, k) * (1 / 3) ** k * (2 / 3) ** (3 - k) for k in range(4)]
-        assert found.shares[::2] == pytest.approx(binomial, rel=1e-12)
-        assert 2**found.log2_jacobian == pytest.approx(6 * 1.5**3, rel=1e-12)
-        assert "gradients see 2 of 6 weight layers" in found.title
-
-    def test_a_plain_chain_has_its_own_depth(self):
-        found = effective_depth(models.mlp([20] * 9, inputs=20, classes=5))
-        assert (found.mean_depth, found.depth_variance) == pytest.approx((10, 0), abs=1e-12)
-
-    @pytest.mark.parametrize(
-        ("network", "tolerance"),
-        [
-            pytest.param(residual(3, width=6), 1e-12, id="exact"),
-            pytest.param(models.resnet(18, size=32), 0.05, id="norms and pools"),
-            pytest.param(models.resnet(50, size=64), 0.05, id="deeper"),
-        ],
-    )
-    def test_paths_add_up_to_the_squared_jacobian_of_the_sweep(self, network, tolerance):
-        """Two ways to the same number; mean slopes of maps with borders leave a difference."""
-        found = effective_depth(network)
-        expected = unrolled.propagate(network).jacobian
-        assert 2**found.log2_jacobian == pytest.approx(expected, rel=tolerance)
-
-    def test_a_tensor_added_to_itself(self):
-        """x + x has the derivative 2, whose square is 4."""
-        net = Network()
-        x = net.input(3, "x")
-        net.output(net.add(x, x, name="twice"))
-        assert effective_depth(net).log2_jacobian == pytest.approx(math.log2(3 * 4))
-
-    def test_a_gate(self):
-        """The derivative by one factor is the other one."""
-        net = Network()
-        x = net.input(4, "x")
-        a, b = net.dense(x, 4, name="a"), net.dense(x, 4, name="b")
-        net.output(net.multiply(a, b, name="gate"))
-        found = effective_depth(net)
-        expected = unrolled.propagate(net).jacobian
-        assert 2**found.log2_jacobian == pytest.approx(expected, rel=1e-12)
-        assert found.mean_depth == pytest.approx(1)
-
-    def test_attention_is_refused(self):
-        net = Network()
-        x = net.input((5, 4), "x")
-        net.output(net.softmax(net.matmul(x, net.transpose(x, (1, 0)), name="scores")))
-        with pytest.raises(unrolled.errors.UnknownOperationError, match="'scores'"):
-            effective_depth(net)
-
-    def test_graphs_are_refused(self):
-        with pytest.raises(InvalidArgumentError, match="needs a network"):
-            effective_depth(models.mlp([2], inputs=2).unroll())
 
 
 def test_a_network_of_links_has_no_depth_and_says_so():

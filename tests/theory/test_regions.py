@@ -378,9 +378,9 @@ def test_large_networks_have_logarithms_only():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: linear_region_bounds(0, [2]), TheoryDomainError, "positive"),
-        (lambda: linear_region_bounds(2, []), TheoryDomainError, "positive"),
-        (lambda: linear_region_bounds(2, [2, 0]), TheoryDomainError, "positive"),
+        (lambda: linear_region_bounds(0, [2]), TheoryDomainError, "from 1 on"),
+        (lambda: linear_region_bounds(2, []), TheoryDomainError, "one layer"),
+        (lambda: linear_region_bounds(2, [2, 0]), TheoryDomainError, "from 1 on"),
         (lambda: linear_region_bounds(2), InvalidArgumentError, "widths"),
         (
             lambda: linear_region_bounds(unrolled.Graph.from_edges([0], [1])),
@@ -388,7 +388,11 @@ def test_large_networks_have_logarithms_only():
             "networks with layers",
         ),
         (lambda: sawtooth(-1), TheoryDomainError, "depth"),
+        (lambda: sawtooth(1.5), InvalidArgumentError, "integer"),
+        (lambda: linear_region_bounds(2, ["x"]), InvalidArgumentError, "integer"),
         (lambda: linear_pieces(LAYERS, (2, 2)), TheoryDomainError, "empty"),
+        (lambda: linear_pieces(LAYERS, (0, 1, 2)), InvalidArgumentError, "pair"),
+        (lambda: linear_pieces(LAYERS, 3), InvalidArgumentError, "pair"),
         (lambda: linear_pieces(LAYERS, (0, math.inf)), InvalidArgumentError, "finite"),
         (lambda: linear_pieces(LAYERS[:2], (0, 1)), TheoryDomainError, "one output"),
         (lambda: linear_pieces([], (0, 1)), TheoryDomainError, "one output"),
@@ -398,7 +402,7 @@ def test_large_networks_have_logarithms_only():
         (lambda: linear_pieces([([1], ["x"])], (0, 1)), InvalidArgumentError, "finite numbers"),
         (lambda: linear_pieces(sawtooth(6).layers, (-2, 2), most_pieces=10), TheoryDomainError,
          "more than 10"),
-        (lambda: count_pieces_along(abs, 0.0, 1.0, 1), TheoryDomainError, "at least 2"),
+        (lambda: count_pieces_along(abs, 0.0, 1.0, 1), TheoryDomainError, "from 2 on"),
         (lambda: count_pieces_along(lambda x: 1.0, 0.0, 1.0), InvalidArgumentError, "one finite"),
     ],
 )  # fmt: skip

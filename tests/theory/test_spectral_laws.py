@@ -216,7 +216,7 @@ def test_eigenvalues_of_a_covariance_matrix(rows):
         (lambda: semicircle(0.0), "sigma"),
         (lambda: marchenko_pastur(-1.0), "ratio"),
         (lambda: marchenko_pastur(math.inf), "ratio"),
-        (lambda: semicircle().moments(0), "begin with 1"),
+        (lambda: semicircle().moments(0), "from 1 on"),
         (lambda: semicircle().s_transform(0.1), "mean zero"),
         (lambda: super(type(LAWS["tall"]), LAWS["tall"]).r_transform(50.0), "not defined"),
     ],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, MappingView
+from contextlib import suppress
 from decimal import Decimal
 from numbers import Real
 from typing import Any, TypeAlias, TypeVar
@@ -133,6 +134,9 @@ def checked_numbers(name: str, given: Any) -> npt.NDArray[np.float64]:
     Truth values, text, dates, complex numbers and arrays with a mask are no numbers, although NumPy
     would turn each of them into doubles.
     """
+    if type(given) in (float, int):  # By far the most common, and worth no looks at types.
+        with suppress(OverflowError):
+            return np.array(float(given))
     if isinstance(given, np.ma.MaskedArray):
         raise InvalidArgumentError(
             f"{name} must be numbers without a mask, got {described(given)}; take filled() or "

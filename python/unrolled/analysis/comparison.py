@@ -13,10 +13,11 @@ from unrolled._support.hints import described, did_you_mean
 from unrolled.analysis.analysis import Analysis, analyze
 from unrolled.errors import InvalidArgumentError
 from unrolled.importers.door import Door
+from unrolled.scores.scoring import Scores, score_network, score_sheet
 from unrolled.show import formats, html, tables
 from unrolled.show.cells import SYMBOLS, UNITS, format_row
 from unrolled.sources.resolution import resolve
-from unrolled.spectrum.catalogue import RANKED, TABULATED, value_of
+from unrolled.spectrum.catalogue import RANKED, SCORES, SCORES_SHOWN, TABULATED, value_of
 
 if TYPE_CHECKING:
     import pandas
@@ -45,6 +46,8 @@ class Comparison:
         The figure they are sorted by.
     ascending : bool
         Whether the smallest comes first.
+    scores : tuple of Scores
+        Of each model, in the order of the ranking, if they were asked for; else empty.
 
     Examples
     --------
@@ -57,20 +60,37 @@ class Comparison:
     mlp2          90      4  10.04   4.69 5.35  730  4.81  4.30
     """
 
-    def __init__(self, analyses: Iterable[Analysis], sort: str, ascending: bool | None) -> None:
-        check_sort(sort)
+    def __init__(
+        self,
+        analyses: Iterable[Analysis],
+        sort: str,
+        ascending: bool | None,
+        scores: Iterable[Scores] = (),
+    ) -> None:
+        models, given = list(analyses), list(scores)
+        check_sort(sort, has_scores=bool(given))
         self.sort = sort
         self.ascending = sort == "name" if ascending is None else bool(ascending)
         # In log space the total is known by its logarithm only, which has the same order.
         key = "log2_total_contexts" if sort == "total_contexts" else sort
-        models = list(analyses)
-        has_value = [one for one in models if value_of(one, key) is not None]
-        has_value.sort(key=lambda one: getattr(one, key), reverse=not self.ascending)
-        self.analyses = (*has_value, *(one for one in models if value_of(one, key) is None))
+        values = (
+            [getattr(one, key) for one in given]
+            if given and key in SCORES
+            else [value_of(one, key) for one in models]
+        )
+        order = [place for place, value in enumerate(values) if value is not None]
+        order.sort(key=lambda place: values[place], reverse=not self.ascending)
+        order += [place for place, value in enumerate(values) if value is None]
+        self.analyses = tuple(models[place] for place in order)
+        self.scores = tuple(given[place] for place in order) if given else ()
 
     def to_dict(self) -> list[dict[str, str | int | float | None]]:
-        """`Analysis.to_dict` of each model, in the order of the ranking."""
-        return [analysis.to_dict() for analysis in self.analyses]
+        """`Analysis.to_dict` of each model, and its scores, in the order of the ranking."""
+        rows = [analysis.to_dict() for analysis in self.analyses]
+        for row, scores in zip(rows, self.scores, strict=False):
+            # The number of parameters is that of the analysis, which knows which have a context.
+            row.update({key: one for key, one in scores.to_dict().items() if key not in row})
+        return rows
 
     def table(self, *, width: int | None = None) -> str:
         """The ranking as plain text, one line a model.
@@ -105,6 +125,9 @@ class Comparison:
         ]
 
     def _sheet(self, width: int) -> tables.Sheet:
+        if self.scores:
+            sheet = score_sheet(self.title, self.scores, SCORES_SHOWN)
+            return sheet._replace(notes=[*sheet.notes, *self.notes])
         narrow = width < NARROW
         columns = [tables.Column("model", "left", folds=True)]
         columns += [tables.Column(one.symbol if narrow else one.heading) for one in TABULATED]
@@ -257,8 +280,9 @@ def compare(
     models_to_compare: Iterable[Any],
     /,
     *,
-    sort: str = "spread_estimate",
+    sort: str | None = None,
     ascending: bool | None = None,
+    scores: bool = False,
     exact: bool = True,
     trainable_only: bool = False,
     memory_limit: int | None = None,
@@ -270,10 +294,14 @@ def compare(
     ----------
     models_to_compare : iterable
         Anything that `analyze` takes, and instances of `Analysis`.
-    sort : str
-        The figure to rank by: one of the attributes of `Analysis`, or "name".
+    sort : str, optional
+        The figure to rank by: one of the attributes of `Analysis`, of `Scores` if there are any,
+        or "name". By default "spread_estimate", and "saliency_entropy" with scores.
     ascending : bool, optional
         Smallest first. By default numbers come largest first, names in alphabetical order.
+    scores : bool
+        Whether to score the models as well (see `score`) and show scores and their baselines in
+        the table; the counts stay in the other forms of the result.
     exact, trainable_only, memory_limit
         See `count`.
     progress : callable, optional
@@ -314,9 +342,14 @@ def compare(
     given = list(models_to_compare)
     if not given:
         raise InvalidArgumentError("nothing to compare: give at least one model")
-    check_sort(sort)
+    sort = ("saliency_entropy" if scores else "spread_estimate") if sort is None else sort
+    check_sort(sort, has_scores=bool(scores))
     check_progress(progress)
-    sources = [one if isinstance(one, Analysis) else resolve(one, door=COMPARE) for one in given]
+    sources = [
+        one if isinstance(one, Analysis) else resolve(one, operations=bool(scores), door=COMPARE)
+        for one in given
+    ]
+    scored = [score_network(source) for source in sources] if scores else []
     analyses = []
     for position, source in enumerate(sources):
         if progress is not None:
@@ -330,18 +363,20 @@ def compare(
         )
     if progress is not None:
         progress(len(sources), len(sources))
-    return Comparison(analyses, sort, ascending)
+    return Comparison(analyses, sort, ascending, scored)
 
 
-def check_sort(sort: str) -> None:
+def check_sort(sort: str, *, has_scores: bool = False) -> None:
     """Refuse what models cannot be ranked by, before any is counted.
 
     Raises
     ------
     InvalidArgumentError
     """
-    if sort not in RANKED:
+    keys = (*dict.fromkeys((*RANKED, *SCORES)),) if has_scores else RANKED
+    if sort not in keys:
+        hint = "; it is a score: ask for scores=True" if sort in SCORES else ""
         raise InvalidArgumentError(
-            f"cannot sort by {sort!r}{did_you_mean(str(sort), RANKED)} "
-            f"(sort keys: {', '.join(RANKED)})"
+            f"cannot sort by {sort!r}{hint or did_you_mean(str(sort), keys)} "
+            f"(sort keys: {', '.join(keys)})"
         )

@@ -21,15 +21,24 @@ from unrolled._support import files
 from unrolled._support.hints import shortened
 from unrolled.analysis.analysis import Analysis, analyze
 from unrolled.analysis.comparison import Comparison, compare
-from unrolled.cli.options import model_options, model_options_of, resolve_name
+from unrolled.cli.options import (
+    model_options,
+    model_options_of,
+    resolve_name,
+    source_options,
+)
 from unrolled.cli.program import Program, progress_bar, say
 from unrolled.ensemble.ensemble import Ensemble
 from unrolled.ensemble.sweeps import peaks_table
 from unrolled.errors import InvalidArgumentError
 from unrolled.printable import printable
+from unrolled.propagation import Signal, initialization_report
+from unrolled.scores.benchmarks import BENCHMARKS
+from unrolled.scores.evaluation import evaluate
+from unrolled.scores.scoring import ranked, score_network, score_sheet
 from unrolled.show import tables
 from unrolled.show.formats import json_value
-from unrolled.spectrum.catalogue import RANKED
+from unrolled.spectrum.catalogue import RANKED, SCORES
 
 __all__ = ["main"]
 
@@ -58,9 +67,9 @@ def sorting_options(command: Callable[..., None]) -> Callable[..., None]:
     return click.option(
         "--sort",
         metavar="KEY",
-        default=RANKED[0],
-        show_default=True,
-        help=f"Quantity to rank by, one of: {', '.join(RANKED)}.",
+        help=f"Quantity to rank by, one of: {', '.join(RANKED)}; with --scores also "
+        f"{', '.join(key for key in SCORES if key not in RANKED)}. "
+        f"[default: {RANKED[0]}; with --scores saliency_entropy]",
     )(command)
 
 
@@ -122,6 +131,7 @@ def analyze_command(
 @main.command("compare")
 @click.argument("names", nargs=-1, required=True)
 @sorting_options
+@click.option("--scores", is_flag=True, help="Score the models as well, and show that.")
 @model_options
 @json_option
 def compare_command(names: Sequence[str], as_json: bool, **options: Any) -> None:
@@ -152,15 +162,26 @@ def report_command(
 
 
 def compared(
-    names: Sequence[str], *, sort: str, ascending: bool | None, log_space: bool, **options: Any
+    names: Sequence[str],
+    *,
+    sort: str | None,
+    ascending: bool | None,
+    log_space: bool,
+    scores: bool = False,
+    **options: Any,
 ) -> Comparison:
     """A ranking of models, published or in files."""
     chosen = model_options_of(options)
     chosen.check(names)
     with progress_bar("Counting") as progress:
-        found = [resolve_name(name, chosen) for name in names]
+        found = [resolve_name(name, chosen, operations=scores) for name in names]
         return compare(
-            found, sort=sort, ascending=ascending, exact=not log_space, progress=progress
+            found,
+            sort=sort,
+            ascending=ascending,
+            scores=scores,
+            exact=not log_space,
+            progress=progress,
         )
 
 
@@ -209,6 +230,182 @@ def show(analyses: Any, result: Analysis | Comparison, as_json: bool) -> None:
         for analysis in analyses:
             if analysis.provenance is not None:
                 say(f"\n{printable(analysis.name)}: {analysis.provenance}")
+
+
+@main.command("init")
+@click.argument("name", metavar="MODEL")
+@click.option(
+    "--init",
+    "weights",
+    default="he",
+    show_default=True,
+    metavar="SCHEME",
+    help="Weights: he, lecun, glorot, torch, orthogonal, or a number s for s / fan-in.",
+)
+@click.option("--biases", type=float, metavar="V", help="Variance of a bias. [default: 0]")
+@click.option(
+    "--correlation",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Of two samples at the input.",
+)
+@click.option(
+    "--batch-norm",
+    type=click.Choice(["batch", "stored"]),
+    default="batch",
+    show_default=True,
+    help="Normalise by the samples, as in training, or by the stored statistics.",
+)
+@click.option(
+    "--exact/--rough",
+    default=None,
+    help="Tell elements near a border from others. [default: for small inputs]",
+)
+@source_options
+@json_option
+@click.option("--plot", metavar="FILE", help="Draw signal and gradients into an image.")
+def init_command(
+    name: str,
+    weights: str,
+    biases: float | None,
+    correlation: float,
+    batch_norm: Any,
+    exact: bool | None,
+    as_json: bool,
+    plot: str | None,
+    **options: Any,
+) -> None:
+    """Say where signal or gradient of MODEL explodes or vanishes before it is trained.
+
+    MODEL is the name of a published model or a file with a model, as for analyze.
+
+    Example: unrolled init model.onnx --init torch
+    """
+    chosen = model_options_of(options)
+    chosen.check([name])
+    check_figure(plot)
+    model = resolve_name(name, chosen, operations=True)
+    report = initialization_report(
+        model,
+        scheme_of(weights),
+        biases=biases,
+        input=Signal(correlation=correlation),
+        batch_norm=batch_norm,
+        exact=exact,
+    )
+    if plot is not None:
+        from unrolled.show.plot import save
+
+        save(report.plot()[0], plot)
+    if as_json:
+        say(json.dumps([_json_values(report.to_dict())], indent=2, allow_nan=False))
+    else:
+        say(report.table())
+
+
+@main.command("theory")
+@click.argument("name", metavar="[MODEL]", required=False)
+@click.option(
+    "--init",
+    "weights",
+    default="he",
+    show_default=True,
+    metavar="SCHEME",
+    help="Weights of MODEL: he, lecun, glorot, torch, orthogonal, or a number s for s / fan-in.",
+)
+@click.option("--correlation", type=float, metavar="C", help="Of two samples. [default: 0]")
+@click.option(
+    "--batch-norm",
+    type=click.Choice(["batch", "stored"]),
+    help="Normalise by the samples, as in training, or by the stored statistics. [default: batch]",
+)
+@click.option("--activation", metavar="NAME", help="Instead of MODEL: mean field of a function.")
+@click.option(
+    "--sw2", type=float, metavar="X", help="Variance of weights by fan-in. [default: critical]"
+)
+@click.option("--sb2", type=float, metavar="Y", help="Variance of biases. [default: 0]")
+@source_options
+@json_option
+@click.option("--plot", metavar="FILE", help="Draw figures into an image: .png, .svg, .pdf, ...")
+def theory_command(
+    name: str | None,
+    weights: str,
+    correlation: float | None,
+    batch_norm: Any,
+    activation: str | None,
+    sw2: float | None,
+    sb2: float | None,
+    as_json: bool,
+    plot: str | None,
+    **options: Any,
+) -> None:
+    """Say what the theory of deep networks knows of MODEL, or of an activation.
+
+    Of MODEL, a published one or a file: paths and effective depth, signal and gradient at
+    initialisation, the cost of derivatives and what they keep, checkpoints, linear regions; every
+    part with its assumptions.
+
+    Example: unrolled theory model.onnx
+
+    Example: unrolled theory --activation gelu --sb2 0.05
+    """
+    chosen = model_options_of(options)
+    if (name is None) == (activation is None):
+        raise click.UsageError("give either a MODEL or --activation.")
+    if name is None:
+        if correlation is not None or batch_norm is not None or any(chosen):
+            raise click.UsageError("--activation goes with --sw2, --sb2, --json and --plot alone.")
+    else:
+        chosen.check([name])
+    check_figure(plot)
+    result: Any
+    if name is None:
+        result = mean_field_of(str(activation), sw2, sb2)
+    else:
+        from unrolled.theory import overview  # It is heavy, and only needed here.
+
+        result = overview(
+            resolve_name(name, chosen, operations=True),
+            scheme_of(weights) if sw2 is None else sw2,
+            biases=sb2,
+            input=Signal(correlation=correlation or 0.0),
+            batch_norm=batch_norm or "batch",
+        )
+    if plot is not None:
+        from unrolled.show.plot import save
+
+        save(result.plot()[0], plot)
+    if as_json:
+        say(json.dumps([_json_values(result.to_dict())], indent=2, allow_nan=False))
+    else:
+        say(result.table())
+
+
+def mean_field_of(activation: str, sigma_w2: float | None, sigma_b2: float | None) -> Any:
+    """The mean field of an activation, by default at its critical point."""
+    from unrolled import theory  # It is heavy, and only needed here.
+
+    if sigma_w2 is None:
+        return theory.critical_point(activation, sigma_b2=sigma_b2 or 0.0)
+    return theory.mean_field(activation, sigma_w2, sigma_b2 or 0.0)
+
+
+def scheme_of(text: str) -> Any:
+    """The name of a scheme of weights, or a number."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _json_values(value: Any) -> Any:
+    """Nested lists and mappings whose numbers JSON can have; see `json_value`."""
+    if isinstance(value, dict):
+        return {key: _json_values(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_json_values(one) for one in value]
+    return json_value(value)
 
 
 @main.command("operators")
@@ -354,6 +551,88 @@ def spaced(first: float, last: float, number: int) -> list[float | str]:
         0.0 if abs(value) < 1e-9 * step else value
         for value in np.linspace(first, last, number).tolist()
     ]
+
+
+@main.command("score")
+@click.argument("names", nargs=-1, required=True)
+@click.option(
+    "--sort",
+    metavar="KEY",
+    default="saliency_entropy",
+    show_default=True,
+    help=f"Score to rank by, one of: {', '.join(SCORES)}, name.",
+)
+@click.option(
+    "--ascending/--descending",
+    default=None,
+    help="Smallest or largest first. [default: descending; names ascending]",
+)
+@click.option(
+    "--unit",
+    type=click.Choice(["nats", "bits"]),
+    default="nats",
+    show_default=True,
+    help="Of the saliency entropy.",
+)
+@source_options
+@json_option
+def score_command(
+    names: Sequence[str],
+    sort: str,
+    ascending: bool | None,
+    unit: Any,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Score the architectures NAMES without data or weights, with the baselines beside.
+
+    NAMES are published models or files with models, as for analyze. What a score is worth is
+    measured by the command evaluate.
+
+    Example: unrolled score model.onnx efficientnetv2-b0
+    """
+    chosen = model_options_of(options)
+    chosen.check(names)
+    ranked([], sort)
+    found = [score_network(resolve_name(name, chosen, operations=True), unit) for name in names]
+    found = list(ranked(found, sort, ascending))
+    if as_json:
+        say(json_text([{k: json_value(v) for k, v in one.to_dict().items()} for one in found]))
+    elif len(found) == 1:
+        say(found[0].table())
+    else:
+        order = "smallest first" if ascending else "largest first"
+        title = f"Models by {sort.replace('_', ' ')}, {order}"
+        say(score_sheet(title, found, tuple(SCORES.values())).text(None))
+
+
+@main.command("evaluate")
+@click.argument("benchmark", type=click.Choice(BENCHMARKS))
+@click.option(
+    "--score",
+    "scores",
+    multiple=True,
+    metavar="KEY",
+    help="A score to evaluate; may be given several times. [default: all]",
+)
+@click.option("--plot", metavar="FILE", help="Draw the first score against accuracy into an image.")
+@json_option
+def evaluate_command(
+    benchmark: str, scores: Sequence[str], plot: str | None, as_json: bool
+) -> None:
+    """Compare scores and baselines with the published accuracies of BENCHMARK."""
+    check_figure(plot)
+    with progress_bar(f"Scoring {benchmark}") as progress:
+        evaluation = evaluate(benchmark, scores or None, progress=progress)
+    if plot is not None:
+        from unrolled.show.plot import save
+
+        save(evaluation.plot()[0], plot)
+    if as_json:
+        rows = evaluation.to_dict()
+        say(json_text([{key: json_value(one) for key, one in row.items()} for row in rows]))
+    else:
+        say(evaluation.table())
 
 
 @main.command("models")

@@ -16,7 +16,7 @@ from unrolled.models.blocks import Padding
 from unrolled.network.network import Network
 from unrolled.sources.resolution import Model, resolve
 
-__all__ = ["ModelOptions", "model_options", "model_options_of", "resolve_name"]
+__all__ = ["ModelOptions", "model_options", "model_options_of", "resolve_name", "source_options"]
 
 SHELL = Door(
     "unrolled",
@@ -60,6 +60,14 @@ class ModelOptions(NamedTuple):
 
 def model_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options of commands that count; each for some kinds of models."""
+    command = click.option(
+        "--log", "log_space", is_flag=True, help="Count in log space, not exactly."
+    )(command)
+    return source_options(command)
+
+
+def source_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of commands that take a model, whatever they do with it."""
     options = [
         click.option(
             "--size",
@@ -90,7 +98,6 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
             type=click.Choice(["value", "dependency"]),
             help="Of a model file: edges of normalisers. [default: value]",
         ),
-        click.option("--log", "log_space", is_flag=True, help="Count in log space, not exactly."),
     ]
     for option in reversed(options):
         command = option(command)
@@ -124,6 +131,7 @@ def resolve_name(
     *,
     threads: int | None = None,
     mmap: bool = False,
+    operations: bool = False,
     progress: Progress | None = None,
 ) -> Model:
     """The graph or model in a file, or else a published model."""
@@ -137,6 +145,7 @@ def resolve_name(
         size=options.size if is_published else None,
         padding=options.padding if is_published else None,
         mmap=mmap,
+        operations=operations,
         threads=threads,
         progress=progress,
         door=SHELL,

@@ -85,6 +85,14 @@ class SumMap:
         exact = (lambda level: int(values[level])) if values.dtype.kind == "i" else None
         return cls(cells, runs, Scaled.of(values), exact)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All attributes, with the integers themselves in the place of what the core would tell."""
+        state = dict(self.__dict__)
+        if self._exact is not None:
+            integers = [self._exact(level) for level in range(len(self._levels.mantissas))]
+            state["_exact"] = integers.__getitem__
+        return state
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the tensor."""

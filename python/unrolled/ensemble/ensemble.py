@@ -172,13 +172,14 @@ class Ensemble(Distribution):
         [3.0, 0.75, 2.25]
         """
         spectrum = _spectrum_of(counts)
-        owner = getattr(counts, "counts", counts)
-        owner = owner if isinstance(owner, Counts) else None
+        owner: Any = counts
+        if not isinstance(counts, (Counts, Spectrum)):
+            owner = getattr(counts, "counts", None)  # Those of an analysis.
         if not len(spectrum):
             raise NothingToCountError("an empty spectrum makes no ensemble: no count is above 0")
         weights = spectrum.degeneracies.astype(np.float64)
         levels = Levels.of_logarithms(spectrum.mantissas, spectrum.exponents, weights)
-        return cls._of(levels, unit, owner)
+        return cls._of(levels, unit, owner if isinstance(owner, Counts) else None)
 
     @classmethod
     def from_probabilities(cls, p: Any, energies: Any, *, unit: Unit = "nats") -> Ensemble:

@@ -70,8 +70,9 @@ def conv_norm(
     stride: int = 1,
     padding: Padding,
     name: str,
+    function: str | None = None,
 ) -> Tensor:
-    """A convolution without bias and the batch norm that replaces it."""
+    """A convolution without bias, the batch norm that replaces it, and maybe a function."""
     x = net.conv(
         x,
         channels,
@@ -81,7 +82,8 @@ def conv_norm(
         use_bias=False,
         name=f"{name}.conv",
     )
-    return net.batch_norm(x, name=f"{name}.norm")
+    x = net.batch_norm(x, name=f"{name}.norm")
+    return net.activation(x, function, name=f"{name}.{function}") if function else x
 
 
 def classifier(net: Network, x: Tensor, classes: int, include_top: bool) -> Network:

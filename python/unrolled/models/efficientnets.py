@@ -101,6 +101,7 @@ def efficientnet_v2(
     padding: Padding = "symmetric",
     classes: int = 1000,
     include_top: bool = True,
+    activations: bool = False,
 ) -> Network:
     """EfficientNetV2 as published, with batch norm after every convolution.
 
@@ -119,6 +120,9 @@ def efficientnet_v2(
         Number of logits.
     include_top : bool
         Whether global pooling and the classifier follow; otherwise the features are the outputs.
+    activations : bool
+        Whether functions such as ReLU are tensors of their own. Counts are the same without them;
+        signals and scores need them.
 
     Returns
     -------
@@ -148,7 +152,8 @@ def efficientnet_v2(
     net = Network(f"efficientnetv2-{variant}")
     x = image(net, 3, settings.size if size is None else size)
     stem = _scaled(settings.stem, settings.width)
-    x = conv_norm(net, x, stem, 3, stride=2, padding=padding, name="stem")
+    silu = "silu" if activations else None
+    x = conv_norm(net, x, stem, 3, stride=2, padding=padding, name="stem", function=silu)
     for number, stage in enumerate(settings.stages, start=1):
         channels = _scaled(stage.channels, settings.width)
         block = _fused_block if stage.kind == "fused" else _mbconv_block
@@ -161,9 +166,10 @@ def efficientnet_v2(
                 stride=stage.stride if repeat == 0 else 1,
                 padding=padding,
                 name=f"stage{number}.block{repeat + 1}",
+                silu=silu,
             )
     head = _scaled(settings.head, settings.width)
-    x = conv_norm(net, x, head, 1, padding=padding, name="head")
+    x = conv_norm(net, x, head, 1, padding=padding, name="head", function=silu)
     return classifier(net, x, classes, include_top)
 
 
@@ -176,14 +182,19 @@ def _fused_block(
     stride: int,
     padding: Padding,
     name: str,
+    silu: str | None,
 ) -> Tensor:
     """Fused-MBConv: a strided 3 x 3 convolution that expands, and a 1 x 1 one that projects."""
     block_input = x
     if expansion == 1:
-        x = conv_norm(net, x, channels, 3, stride=stride, padding=padding, name=f"{name}.project")
+        project = f"{name}.project"
+        x = conv_norm(
+            net, x, channels, 3, stride=stride, padding=padding, name=project, function=silu
+        )
     else:
         wide = x.shape[0] * expansion
-        x = conv_norm(net, x, wide, 3, stride=stride, padding=padding, name=f"{name}.expand")
+        expand = f"{name}.expand"
+        x = conv_norm(net, x, wide, 3, stride=stride, padding=padding, name=expand, function=silu)
         x = conv_norm(net, x, channels, 1, padding=padding, name=f"{name}.project")
     return _residual(net, block_input, x, stride, name)
 
@@ -197,18 +208,26 @@ def _mbconv_block(
     stride: int,
     padding: Padding,
     name: str,
+    silu: str | None,
 ) -> Tensor:
     """MBConv: expand, strided depthwise 3 x 3, squeeze-and-excite, project."""
     block_input = x
     inputs = x.shape[0]
-    x = conv_norm(net, x, inputs * expansion, 1, padding=padding, name=f"{name}.expand")
+    expand = f"{name}.expand"
+    x = conv_norm(net, x, inputs * expansion, 1, padding=padding, name=expand, function=silu)
     x = net.depthwise_conv(
         x, 3, stride=stride, padding=padding, use_bias=False, name=f"{name}.depthwise.conv"
     )
     x = net.batch_norm(x, name=f"{name}.depthwise.norm")
+    if silu:
+        x = net.activation(x, silu, name=f"{name}.depthwise.{silu}")
     gate = net.global_pool(x, keep_dimensions=True, name=f"{name}.pool")
     gate = net.conv(gate, max(1, int(inputs * SQUEEZE_RATIO)), 1, name=f"{name}.squeeze")
+    if silu:
+        gate = net.activation(gate, silu, name=f"{name}.squeeze.{silu}")
     gate = net.conv(gate, x.shape[0], 1, name=f"{name}.excite")
+    if silu:
+        gate = net.activation(gate, "sigmoid", name=f"{name}.excite.sigmoid")
     x = net.multiply(x, gate, name=f"{name}.scale")
     x = conv_norm(net, x, channels, 1, padding=padding, name=f"{name}.project")
     return _residual(net, block_input, x, stride, name)

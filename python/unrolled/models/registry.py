@@ -77,6 +77,7 @@ def build(
     padding: Padding = "symmetric",
     classes: int = 1000,
     include_top: bool = True,
+    activations: bool = False,
 ) -> Network:
     """Build a published model by name.
 
@@ -84,7 +85,7 @@ def build(
     ----------
     name : str
         One of `names`.
-    size, padding, classes, include_top
+    size, padding, classes, include_top, activations
         See `efficientnet_v2`; by default `size` is the published one.
 
     Returns
@@ -113,7 +114,12 @@ def build(
     if name.startswith(EFFICIENTNET):
         variant = cast("efficientnets.EfficientNetVariant", name.removeprefix(EFFICIENTNET))
         return efficientnets.efficientnet_v2(
-            variant, size=size, padding=padding, classes=classes, include_top=include_top
+            variant,
+            size=size,
+            padding=padding,
+            classes=classes,
+            include_top=include_top,
+            activations=activations,
         )
     depth, _, version = name.removeprefix(RESNET).partition("-")
     return resnets.resnet(
@@ -123,4 +129,5 @@ def build(
         padding=padding,
         classes=classes,
         include_top=include_top,
+        activations=activations,
     )

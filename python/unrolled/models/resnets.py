@@ -46,6 +46,7 @@ def resnet(
     padding: Padding = "symmetric",
     classes: int = 1000,
     include_top: bool = True,
+    activations: bool = False,
 ) -> Network:
     """ResNet as published, with batch norm instead of a bias after every convolution.
 
@@ -65,6 +66,9 @@ def resnet(
         Number of logits.
     include_top : bool
         Whether global pooling and the classifier follow; otherwise the features are the outputs.
+    activations : bool
+        Whether functions such as ReLU are tensors of their own. Counts are the same without them;
+        signals and scores need them.
 
     Returns
     -------
@@ -96,7 +100,8 @@ def resnet(
     one_of("resnet: padding", padding, PADDINGS)
     net = Network(f"resnet{int(depth)}" + ("" if variant == "v1" else f"-{variant}"))
     x = image(net, 3, size)
-    x = conv_norm(net, x, WIDTH, 7, stride=2, padding=padding, name="stem")
+    relu = "relu" if activations else None
+    x = conv_norm(net, x, WIDTH, 7, stride=2, padding=padding, name="stem", function=relu)
     x = net.max_pool(x, 3, stride=2, padding=padding, name="stem.pool")
     for stage, blocks in enumerate(BLOCKS[depth]):
         for block in range(blocks):
@@ -105,32 +110,55 @@ def resnet(
             width = WIDTH << stage
             if depth in BOTTLENECKS:
                 strides = (stride, 1) if variant == "v1" else (1, stride)
-                x = _bottleneck_block(net, x, width, strides, padding, name)
+                x = _bottleneck_block(net, x, width, strides, padding, name, relu)
             else:
-                x = _basic_block(net, x, width, stride, padding, name)
+                x = _basic_block(net, x, width, stride, padding, name, relu)
     return classifier(net, x, classes, include_top)
 
 
 def _basic_block(
-    net: Network, x: Tensor, width: int, stride: int, padding: Padding, name: str
+    net: Network,
+    x: Tensor,
+    width: int,
+    stride: int,
+    padding: Padding,
+    name: str,
+    relu: str | None,
 ) -> Tensor:
     """Two 3 x 3 convolutions."""
-    y = conv_norm(net, x, width, 3, stride=stride, padding=padding, name=f"{name}.first")
+    y = conv_norm(
+        net, x, width, 3, stride=stride, padding=padding, name=f"{name}.first", function=relu
+    )
     y = conv_norm(net, y, width, 3, padding=padding, name=f"{name}.second")
-    return net.add(_shortcut(net, x, width, stride, padding, name), y, name=f"{name}.add")
+    return _added(net, _shortcut(net, x, width, stride, padding, name), y, name, relu)
 
 
 def _bottleneck_block(
-    net: Network, x: Tensor, width: int, strides: tuple[int, int], padding: Padding, name: str
+    net: Network,
+    x: Tensor,
+    width: int,
+    strides: tuple[int, int],
+    padding: Padding,
+    name: str,
+    relu: str | None,
 ) -> Tensor:
     """A 1 x 1 convolution that reduces, a 3 x 3, and a 1 x 1 that expands."""
     first, second = strides
     wide = width * BOTTLENECK_EXPANSION
-    y = conv_norm(net, x, width, 1, stride=first, padding=padding, name=f"{name}.reduce")
-    y = conv_norm(net, y, width, 3, stride=second, padding=padding, name=f"{name}.spatial")
+    y = conv_norm(
+        net, x, width, 1, stride=first, padding=padding, name=f"{name}.reduce", function=relu
+    )
+    y = conv_norm(
+        net, y, width, 3, stride=second, padding=padding, name=f"{name}.spatial", function=relu
+    )
     y = conv_norm(net, y, wide, 1, padding=padding, name=f"{name}.expand")
     shortcut = _shortcut(net, x, wide, first * second, padding, name)
-    return net.add(shortcut, y, name=f"{name}.add")
+    return _added(net, shortcut, y, name, relu)
+
+
+def _added(net: Network, shortcut: Tensor, x: Tensor, name: str, relu: str | None) -> Tensor:
+    x = net.add(shortcut, x, name=f"{name}.add")
+    return net.activation(x, relu, name=f"{name}.{relu}") if relu else x
 
 
 def _shortcut(

@@ -261,7 +261,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         --------
         >>> from unrolled import models
         >>> net = models.resnet(18, size=32)
-        >>> net.fingerprint() == models.resnet(18, size=(32, 32), name="another").fingerprint()
+        >>> net.fingerprint() == models.resnet(18, size=(32, 32)).fingerprint()
         True
         >>> net.fingerprint() == models.resnet(18, size=64).fingerprint()
         False
@@ -308,7 +308,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         """All but the core, and but what cannot be pickled of a recipe and of functions."""
         state = dict(self.__dict__)
         del state["_core"]
-        state["construction"] = construction_of(self)
+        state["_construction"] = construction_of(self)
         if not _is_picklable(self._recipe):
             state["_recipe"] = None
         state["_functions"] = {
@@ -319,7 +319,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Tell a new core what the old one was told."""
         state = dict(state)
-        self._core = core_of(state.pop("construction"))
+        self._core = core_of(state.pop("_construction"))
         self.__dict__.update(state)
 
     def __repr__(self) -> str:

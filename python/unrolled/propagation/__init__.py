@@ -2,11 +2,16 @@
 
 `propagate` follows the law of a signal forwards and that of derivatives backwards, without drawing
 a weight. The sweeps are in the core; this package says which variances weights and inputs have,
-and what is shown of the result. What is concluded from it, such as advice, lives elsewhere.
+what is shown of the result, and what an engineer concludes from it (`initialization`).
 """
 
 from __future__ import annotations
 
+from unrolled.propagation.initialization import (
+    InitializationReport,
+    LayerVerdict,
+    initialization_report,
+)
 from unrolled.propagation.propagation import (
     ParameterPropagation,
     Propagation,
@@ -16,9 +21,12 @@ from unrolled.propagation.propagation import (
 from unrolled.propagation.signal import Signal
 
 __all__ = [
+    "InitializationReport",
+    "LayerVerdict",
     "ParameterPropagation",
     "Propagation",
     "Signal",
     "TensorPropagation",
+    "initialization_report",
     "propagate",
 ]

@@ -171,7 +171,8 @@ class Propagation(Mapping[str, TensorPropagation | ParameterPropagation]):
     ----------
     network : Network
     settings : dict
-        What was asked for: weights, biases, input, batch_norm, gain, loss, exact.
+        What was asked for: weights, biases, input, batch_norm, gain, overrides, functions, exact,
+        loss.
     notes : tuple of str
         What was left out or assumed.
 
@@ -534,8 +535,10 @@ def propagate(
         "input": input,
         "batch_norm": batch_norm,
         "gain": gain,
-        "loss": loss,
+        "overrides": overrides,
+        "functions": functions,
         "exact": exact,
+        "loss": loss,
     }
     notes = [
         f"The softmax '{tensors[number].name}' at the end is left out." for number in program.cut
@@ -596,10 +599,12 @@ def _located(error: TheoryDomainError, tensors: Sequence[Tensor], net: Network) 
     number = error.args[1] if len(error.args) > 1 else None
     if number is None:
         return error
-    return TheoryDomainError(
+    located = TheoryDomainError(
         f"network '{net.name}': the signal at tensor '{tensors[number].name}' is too large or too "
         "small to be followed through its function; choose weights that keep it in range"
     )
+    located.tensor = tensors[number].name
+    return located
 
 
 def _tensors(

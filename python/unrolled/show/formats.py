@@ -18,7 +18,7 @@ from unrolled.printable import printable
 from unrolled.show import tables
 from unrolled.show.cells import format_cell
 from unrolled.show.protocols import ComparisonLike
-from unrolled.spectrum.catalogue import CATALOGUE, ESTIMATES, TABULATED
+from unrolled.spectrum.catalogue import CATALOGUE, ESTIMATES, SCORES, TABULATED
 
 if TYPE_CHECKING:
     import pandas
@@ -66,12 +66,16 @@ def to_pandas(comparison: ComparisonLike) -> pandas.DataFrame:
 
 def to_csv(comparison: ComparisonLike) -> str:
     """See `Comparison.to_csv`."""
-    text = StringIO(",".join(["name", *CATALOGUE]) + "\n")
+    rows = comparison.to_dict()
+    # Scores, if there are any, come after the quantities that every comparison has.
+    more = (key for row in rows[:1] for key in row if key in SCORES and key not in CATALOGUE)
+    keys = [*CATALOGUE, *more]
+    text = StringIO(",".join(["name", *keys]) + "\n")
     text.seek(0, os.SEEK_END)
     # Quotes keep a name in its cell, also where cells are parted by semicolons.
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    for row in comparison.to_dict():
-        numbers = (row[key] for key in CATALOGUE)
+    for row in rows:
+        numbers = (row[key] for key in keys)
         writer.writerow([_inert(str(row["name"])), *map(_csv_number, numbers)])
     return text.getvalue()
 

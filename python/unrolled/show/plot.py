@@ -22,7 +22,7 @@ from unrolled.printable import printable
 from unrolled.show import tables
 from unrolled.show.layers import LayerSummary
 from unrolled.show.protocols import AnalysisLike, ComparisonLike
-from unrolled.spectrum.catalogue import CATALOGUE, value_of
+from unrolled.spectrum.catalogue import CATALOGUE, SCORES, value_of
 from unrolled.spectrum.spectrum import Spectrum
 
 if TYPE_CHECKING:
@@ -253,8 +253,10 @@ def ranking(comparison: ComparisonLike) -> tuple[Figure, Axes]:
     key = {"name": "spread_estimate", "total_contexts": "log2_total_contexts"}.get(
         comparison.sort, comparison.sort
     )
-    quantity = CATALOGUE[key]
-    values = [value_of(one, key) for one in comparison]
+    if key in CATALOGUE:
+        quantity, values = CATALOGUE[key], [value_of(one, key) for one in comparison]
+    else:
+        quantity, values = SCORES[key], [row[key] for row in comparison.to_dict()]
     finite = [0.0 if value is None or not np.isfinite(value) else float(value) for value in values]
     title = f"{quantity.title} {quantity.latex}" if quantity.is_tabulated else quantity.label
     label = quantity.with_unit(title, "[]")

@@ -55,8 +55,8 @@ def resolve(
     inputs, semantics
         For models that have to be imported; see `unrolled.importers.recognition.imported`.
     operations : bool
-        Whether models that have to be imported keep functions and normalisers as tensors of their
-        own, as following a signal needs them; counts are the same.
+        Whether models that are imported or published keep functions and normalisers as tensors of
+        their own, as following a signal needs them; counts are the same.
     size, padding
         For published models; see `unrolled.models.build`.
     mmap, threads
@@ -122,7 +122,12 @@ def _resolve_name(
             return network
     _refuse_other_file(name)
     options.refuse_all_but(("size", "padding"), f"the published model {name!r}")
-    return models.build(name, size=options.size, padding=options.padding or "symmetric")
+    return models.build(
+        name,
+        size=options.size,
+        padding=options.padding or "symmetric",
+        activations=operations,
+    )
 
 
 def _refuse_other_file(name: str) -> None:

@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["CATALOGUE", "ESTIMATES", "RANKED", "TABULATED", "Quantity", "value_of"]
+__all__ = [
+    "BASELINES",
+    "CATALOGUE",
+    "ESTIMATES",
+    "RANKED",
+    "SCORES",
+    "SCORES_SHOWN",
+    "TABULATED",
+    "Quantity",
+    "value_of",
+]
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,9 @@ class Quantity:
         Whether a model without an input has none.
     is_tabulated : bool
         Whether the tables of several models have a column for it.
+    measured : str
+        Of a score or baseline: where it ranks architectures well and where it does not, as
+        measured; Spearman's correlation with accuracy.
     """
 
     key: str
@@ -56,6 +69,7 @@ class Quantity:
     more_means: str = ""
     needs_input: bool = False
     is_tabulated: bool = False
+    measured: str = ""
 
     @property
     def title(self) -> str:
@@ -77,6 +91,7 @@ QUANTITIES = (
         heading="parameters",
         more_means="a larger model",
         is_tabulated=True,
+        measured="NAS-Bench-201 .77 .75 .71, NAS-Bench-Macro .32, TransNAS-Bench-101 .05 to .71",
     ),
     Quantity(
         "num_unreached_parameters",
@@ -193,6 +208,107 @@ ESTIMATES = tuple(one.key for one in QUANTITIES if one.needs_input)
 
 RANKED = (*(one.key for one in reversed(QUANTITIES)), "name")
 """What several models can be ranked by, the default first."""
+
+
+SCORE_QUANTITIES = (
+    Quantity(
+        "saliency_entropy",
+        "saliency entropy",
+        "Shannon entropy of the saliency of edges over the effective units, at initialisation",
+        symbol="H_s",
+        latex="$H_s$",
+        heading="saliency\nentropy",
+        unit="nats",
+        decimals=3,
+        more_means="more units that matter, more evenly",
+        is_tabulated=True,
+        measured="NAS-Bench-201 .95 .94 .92, NAS-Bench-Macro .85, TransNAS-Bench-101 .13 to .88",
+    ),
+    Quantity(
+        "effective_macs",
+        "effective MACs",
+        "multiplications by weights, with as many taps as a patch has independent positions",
+        symbol="E'",
+        latex="$E'$",
+        heading="effective\nMACs",
+        more_means="more computation on what is not the same",
+        is_tabulated=True,
+        measured="NAS-Bench-201 .91 .88 .88, NAS-Bench-Macro .75, TransNAS-Bench-101 .09 to .82",
+    ),
+    Quantity(
+        "effective_units",
+        "effective units",
+        "units weighted by the root of their effective inputs",
+        symbol="S",
+        latex="$S$",
+        heading="effective\nunits",
+        more_means="more units with more inputs each",
+        measured="NAS-Bench-201 .91 .89 .88, NAS-Bench-Macro .89, TransNAS-Bench-101 .09 to .87",
+    ),
+    Quantity(
+        "effective_edges",
+        "effective edges",
+        "edges with effective taps, counted at the positions that are read",
+        symbol="E",
+        latex="$E$",
+        heading="effective\nedges",
+        more_means="more edges on what is not the same",
+        measured="NAS-Bench-201 .89 .87 .86, NAS-Bench-Macro .78, TransNAS-Bench-101 .09 to .88",
+    ),
+    Quantity(
+        "effective_parameters",
+        "effective parameters",
+        "weights of kernels with effective taps, tied ones once",
+        symbol="W",
+        latex="$W$",
+        heading="effective\nparameters",
+        more_means="more weights on what is not the same",
+        measured="NAS-Bench-201 .87 .86 .84, NAS-Bench-Macro .32, TransNAS-Bench-101 .10 to .81",
+    ),
+    CATALOGUE["num_parameters"],
+    Quantity(
+        "macs",
+        "MACs",
+        "multiplications by weights on paths from an input to an output, padding included",
+        symbol="MACs",
+        latex="MACs",
+        heading="MACs",
+        more_means="more computation",
+        is_tabulated=True,
+        measured="NAS-Bench-201 .82 .80 .78, NAS-Bench-Macro .75, TransNAS-Bench-101 .09 to .82",
+    ),
+    Quantity(
+        "activations",
+        "activations",
+        "elements that are computed with weights",
+        symbol="activations",
+        latex="activations",
+        heading="activations",
+        more_means="a wider or finer model",
+        is_tabulated=True,
+        measured="NAS-Bench-201 .76 .77 .76, NAS-Bench-Macro .89, TransNAS-Bench-101 .09 to .66",
+    ),
+    Quantity(
+        "depth",
+        "depth",
+        "the most layers with weights on one path from an input to an output",
+        symbol="depth",
+        latex="depth",
+        heading="depth",
+        more_means="a deeper model",
+        is_tabulated=True,
+        measured="NAS-Bench-201 .69 .70 .68, NAS-Bench-Macro .74, TransNAS-Bench-101 .05 to .59",
+    ),
+)
+
+SCORES: Mapping[str, Quantity] = MappingProxyType({one.key: one for one in SCORE_QUANTITIES})
+"""All that `unrolled.score` gives, by key, in the order in which it is shown."""
+
+BASELINES = ("num_parameters", "macs", "activations", "depth")
+"""Those of them that are no scores of ours; they are shown beside every score."""
+
+SCORES_SHOWN = tuple(one for one in SCORE_QUANTITIES if one.is_tabulated)
+"""Those for which tables of several models have a column."""
 
 
 def value_of(model: Any, key: str) -> Any:

@@ -17,6 +17,15 @@ from unrolled.theory.bottleneck import (
     information_plane,
 )
 from unrolled.theory.checkpointing import Checkpoints, checkpoints
+from unrolled.theory.critical_points import (
+    CriticalLine,
+    CriticalPoint,
+    Gain,
+    critical_line,
+    critical_point,
+    gain,
+)
+from unrolled.theory.curves import LengthMap, length_map
 from unrolled.theory.derivatives import (
     ActivationMemory,
     GradientCost,
@@ -25,6 +34,7 @@ from unrolled.theory.derivatives import (
     gradient_cost,
     jacobian_cost,
 )
+from unrolled.theory.effective_depth import EffectiveDepth, effective_depth
 from unrolled.theory.fixed_points import (
     FixedPoint,
     MemoryOfDepth,
@@ -40,31 +50,18 @@ from unrolled.theory.jacobian_spectra import (
     jacobian_spectrum,
 )
 from unrolled.theory.kernels import Affine, Kernel, kernel
-from unrolled.theory.mean_fields import (
-    CriticalLine,
-    CriticalPoint,
-    Gain,
-    LengthMap,
-    MeanField,
-    c_map,
-    critical_line,
-    critical_point,
-    gain,
-    length_map,
-    mean_field,
-    q_map,
-)
+from unrolled.theory.mean_fields import MeanField, c_map, mean_field, q_map
 from unrolled.theory.monotone import MonotoneGradient, MonotoneLayer
-from unrolled.theory.path_laws import EffectiveDepth, Paths, effective_depth, paths
-from unrolled.theory.regions import (
+from unrolled.theory.overview import Overview, overview
+from unrolled.theory.path_laws import Paths, paths
+from unrolled.theory.pieces import (
     Pieces,
-    RegionBounds,
     Sawtooth,
     count_pieces_along,
     linear_pieces,
-    linear_region_bounds,
     sawtooth,
 )
+from unrolled.theory.regions import RegionBounds, linear_region_bounds
 from unrolled.theory.results import TheoryResult
 from unrolled.theory.spectral_laws import (
     MarchenkoPastur,
@@ -104,6 +101,7 @@ __all__ = [
     "MemoryOfDepth",
     "MonotoneGradient",
     "MonotoneLayer",
+    "Overview",
     "PathSums",
     "Paths",
     "Pieces",
@@ -145,6 +143,7 @@ __all__ = [
     "marchenko_pastur",
     "mean_field",
     "memory",
+    "overview",
     "path_sums",
     "paths",
     "q_map",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled._support.arguments import checked_number
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, TheoryDomainError
@@ -22,9 +23,12 @@ from unrolled.network.network import Network
 from unrolled.show.plot import COLOR, SECOND_COLOR, styled
 from unrolled.theory import series
 from unrolled.theory.activations import Activation, ActivationLike, as_activation
+from unrolled.theory.arguments import checked_count
+from unrolled.theory.critical_points import CriticalPoint, critical_point
 from unrolled.theory.free_probability import follow
 from unrolled.theory.layers import evaluation_order, links_by_target
-from unrolled.theory.mean_fields import NEAR_ONE, CriticalPoint, MeanField, critical_point
+from unrolled.theory.mean_fields import MeanField
+from unrolled.theory.mean_squares import NEAR_ONE
 from unrolled.theory.results import TheoryResult, figure_of, panel
 from unrolled.theory.spectral_laws import ComplexArray, SpectralLaw
 
@@ -293,8 +297,7 @@ def jacobian_spectrum(
         if depth is not None:
             raise InvalidArgumentError("a network has its own depth: leave it out")
         activation, depth = _chain(activation)
-    if depth is None or depth < 1:
-        raise TheoryDomainError(f"depth is a positive number of layers, got {described(depth)}")
+    depth = checked_count(depth, "depth, the number of layers,")
     at: float | None = None
     exact: SlopeLaw | None = None
     if isinstance(activation, tuple):
@@ -307,19 +310,18 @@ def jacobian_spectrum(
             sigma_w2, q = activation.sigma_w2, activation.q
             activation = activation.activation
         function = as_activation(activation)
-        if not (q >= 0 and math.isfinite(q)):
+        at = checked_number("q", q)
+        if not (at >= 0 and math.isfinite(at)):
             raise TheoryDomainError(f"the mean square q must not be negative, got {described(q)}")
-        at, name, note = float(q), function.name, function.note
+        name, note = function.name, function.note
         values, probabilities = _slope_law(function, at)
     if sigma_w2 is None:
         pairs = zip(*exact, strict=True) if exact else zip(values, probabilities, strict=True)
         mean: Any = sum(probability * value for value, probability in pairs)
         sigma_w2 = 1 / mean if exact else float(1 / mean)
-    if not (sigma_w2 > 0 and math.isfinite(sigma_w2)):
+    if not 0 < checked_number("sigma_w2", sigma_w2) < math.inf:
         raise TheoryDomainError(f"sigma_w2 must be positive, got {described(sigma_w2)}")
-    return JacobianSpectrum(
-        name, int(depth), ensemble, sigma_w2, at, values, probabilities, exact, note
-    )
+    return JacobianSpectrum(name, depth, ensemble, sigma_w2, at, values, probabilities, exact, note)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unrolled._core import Relation
+from unrolled._support.arguments import checked_number, checked_numbers
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, TheoryDomainError
 from unrolled.network.builder import Link, Tensor
@@ -178,7 +179,7 @@ def kernel(
     """
     if kind not in ("nngp", "ntk"):
         raise InvalidArgumentError(f"kind is 'nngp' or 'ntk', got {described(kind)}")
-    rows = np.asarray(inputs, dtype=np.float64)
+    rows = checked_numbers("inputs", inputs)
     if rows.ndim < 2 or 0 in rows.shape or not np.all(np.isfinite(rows)):
         raise InvalidArgumentError(
             f"inputs are samples, one a row, of finite numbers; got shape {rows.shape}"
@@ -290,11 +291,13 @@ def _checked(
 
 
 def _checked_variances(layer: Affine) -> Affine:
-    if not (layer.sigma_w2 > 0 and layer.sigma_b2 >= 0 and math.isfinite(sum(layer))):
+    weights = checked_number("sigma_w2", layer.sigma_w2)
+    biases = checked_number("sigma_b2", layer.sigma_b2)
+    if not (weights > 0 and biases >= 0 and math.isfinite(weights + biases)):
         raise TheoryDomainError(
             f"sigma_w2 must be positive and sigma_b2 not negative, got {described(layer)}"
         )
-    return layer
+    return Affine(weights, biases)
 
 
 def _kernel_of_network(network: Network, rows: Array, kind: Kind, variances: Affine) -> Kernel:

@@ -1,4 +1,4 @@
-"""How many paths a model has and how deep they are: `paths`, and `effective_depth`.
+"""How many paths a model has, how deep they are, and which branches carry them: `paths`.
 
 Sums over paths with weights of one's own are `unrolled.counting.summation.path_sums`.
 """
@@ -6,19 +6,16 @@ Sums over paths with weights of one's own are `unrolled.counting.summation.path_
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from unrolled._support.arguments import Progress
 from unrolled._support.hints import described
-from unrolled.counting.path_diagram import number_of_pairs
 from unrolled.counting.summation import GradeMoments, grade_moments, path_sums
-from unrolled.errors import InvalidArgumentError, NothingToCountError, UnknownOperationError
-from unrolled.network.builder import Link, Semantics
+from unrolled.errors import InvalidArgumentError, NothingToCountError
+from unrolled.network.builder import Semantics
 from unrolled.network.network import Network
-from unrolled.propagation.propagation import Propagation, propagate
 from unrolled.show.plot import COLOR, styled
 from unrolled.sources.resolution import resolve
 from unrolled.theory.results import TheoryResult, figure_of, panel
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["EffectiveDepth", "Paths", "effective_depth", "paths"]
+__all__ = ["Paths", "paths"]
 
 LEAST_SHARE = 1e-12
 """Depths of fewer paths than that share have no row in the table."""
@@ -228,197 +225,3 @@ def _exact_moments(law: Sequence[int]) -> GradeMoments:
     first = sum(depth * number for depth, number in enumerate(law))
     second = sum(depth**2 * number for depth, number in enumerate(law))
     return GradeMoments(total, first / total, (second * total - first**2) / total**2)
-
-
-@dataclass(frozen=True, repr=False)
-class EffectiveDepth(TheoryResult):
-    """How many weight layers the derivatives of a network at initialisation have passed.
-
-    Attributes
-    ----------
-    name : str
-    log2_jacobian : float
-        Logarithm to base 2 of the expected sum of the squares of all derivatives of outputs by
-        inputs, as the sum over paths.
-    mean_depth, depth_variance : float
-        Of the number of weight layers along a path, weighted by what it adds to that.
-    shares : tuple of float
-        Share of the paths with 0, 1, ... weight layers.
-    scheme : str
-        How weights are drawn.
-    """
-
-    name: str
-    log2_jacobian: float
-    mean_depth: float
-    depth_variance: float
-    shares: tuple[float, ...]
-    scheme: str
-
-    @property
-    def longest(self) -> int:
-        """The largest number of weight layers along a path: the nominal depth."""
-        return max(depth for depth, share in enumerate(self.shares) if share > 0)
-
-    @property
-    def title(self) -> str:
-        """The effective depth beside the nominal one."""
-        return (
-            f"{self.name}: gradients see {self.mean_depth:.4g} of {self.longest} weight layers, "
-            f"weights '{self.scheme}'"
-        )
-
-    @property
-    def rows(self) -> list[dict[str, object]]:
-        """A row a depth, but those of next to nothing."""
-        return [
-            {"weight layers": depth, "share of the squared Jacobian": share}
-            for depth, share in enumerate(self.shares)
-            if share > LEAST_SHARE
-        ]
-
-    @property
-    def assumptions(self) -> str:
-        """What the weights of paths are."""
-        return (
-            "weights at initialisation, before any training; a path weighs what it adds to the "
-            "expected squared Jacobian, with the mean slope of every function, as `propagate` has "
-            "them: exact for networks without norms whose functions are ReLUs behind weight "
-            "layers, mean-field for others."
-        )
-
-    def plot(self, *, axes: Axes | None = None) -> tuple[Figure, Axes]:
-        """Shares by depth; see `TheoryResult.plot`."""
-        with styled():
-            axes = panel(axes)
-            axes.plot(range(len(self.shares)), self.shares, "o-", color=COLOR)
-            axes.axvline(self.mean_depth, color="0.5", linewidth=0.8)
-            axes.set_xlabel("weight layers along a path")
-            axes.set_ylabel("share of the squared Jacobian")
-            axes.set_title(f"{self.name}: depth that gradients see")
-        return figure_of(axes), axes
-
-
-def effective_depth(
-    model: Any,
-    weights: Any = "he",
-    *,
-    inputs: Any = None,
-    semantics: Semantics | None = None,
-    **settings: Any,
-) -> EffectiveDepth:
-    """Find how many weight layers lie on a path, weighted by the gradient that it carries.
-
-    The expected square of the derivatives of outputs by inputs is a sum over paths: of the products
-    of the variances of weights and the mean squares of the slopes of functions along them. A
-    residual network of many layers may have most of it on short paths.
-
-    Parameters
-    ----------
-    model
-        Whatever `unrolled.analyze` takes, but a network in the end.
-    weights : str, float, dict or callable
-        How kernels are drawn; see `unrolled.propagate`.
-    inputs, semantics
-        For models that have to be imported; see `unrolled.analyze`.
-    **settings
-        Further arguments of `unrolled.propagate`, such as ``batch_norm`` or ``input``.
-
-    Returns
-    -------
-    EffectiveDepth
-
-    Raises
-    ------
-    InvalidArgumentError
-        A model that is no network.
-    UnknownOperationError
-        An operation whose derivatives do not follow single paths (products of computed matrices and
-        softmax), or one that is not known.
-    NothingToCountError
-        No path leads from an input to an output.
-
-    References
-    ----------
-    A. Veit, M. Wilber, S. Belongie, "Residual networks behave like ensembles of relatively shallow
-    networks", NeurIPS 2016, arXiv 1605.06431.
-
-    Examples
-    --------
-    >>> from unrolled import models
-    >>> round(effective_depth(models.mlp([3, 5], inputs=4, classes=2)).mean_depth, 9)
-    3.0
-    """
-    network = resolve(model, inputs=inputs, semantics=semantics)
-    if not isinstance(network, Network):
-        raise InvalidArgumentError(
-            f"effective_depth() needs a network, whose layers are known; got {described(network)}"
-        )
-    propagation = propagate(network, weights, **settings)
-    weight_of = _squared_derivatives(network, propagation)
-    sums = path_sums(network, weight_of, grade="affine", direction="forward")
-    return EffectiveDepth(
-        network.name,
-        sums.log2_total,
-        sums.mean_grade,
-        sums.grade_variance,
-        tuple(sums.grade_shares.tolist()),
-        weights if isinstance(weights, str) else type(weights).__name__,
-    )
-
-
-def _squared_derivatives(network: Network, propagation: Propagation) -> Callable[[Link], float]:
-    """For a link what an edge of it multiplies the mean square of derivatives by."""
-    tensors = {found.name: found for found in propagation.tensors}
-    kernels: dict[int, float] = {}
-    factors: dict[int, list[str]] = {}
-    repetitions: Counter[tuple[int, int]] = Counter()
-    for link in network.links:
-        if link.role == "kernel":
-            kernels[link.target.id] = propagation[link.source.name].mean_square
-        elif link.source.role != "parameter":
-            repetitions[link.source.id, link.target.id] += 1
-            factors.setdefault(link.target.id, []).append(link.source.name)
-    unknown = [
-        (tensor.name, f"its operation is '{operation.kind}'")
-        for tensor in network.tensors
-        if (operation := network.operation(tensor)) is not None
-        and operation.kind in ("matmul", "softmax", "embedding", "other")
-    ]
-    if unknown:
-        listed = ", ".join(f"'{name}'" for name, _ in unknown[:5])
-        raise UnknownOperationError(
-            f"network '{network.name}': the derivatives of {listed} do not follow single paths; "
-            "propagate() follows them, and paths() counts paths without weights",
-            unknown,
-        )
-
-    def weight(link: Link) -> float:
-        operation = network.operation(link.target)
-        if link.source.role == "parameter" or operation is None:
-            return 1.0
-        found = tensors[link.target.name]
-        match operation.kind:
-            case "affine":
-                return kernels.get(link.target.id, 1.0)
-            case "sum" | "move" | "maximum":
-                # Edges from one element are one function: n of them have the square n^2.
-                return float(repetitions[link.source.id, link.target.id])
-            case "product":
-                others = list(factors[link.target.id])
-                others.remove(link.source.name)
-                return math.prod(tensors[name].mean_square for name in others)
-            case "average" | "max_pool":
-                pairs = number_of_pairs(link.relations, link.source.shape, link.target.shape)
-                window = pairs / link.target.size
-                if operation.kind == "max_pool":
-                    return 1 / window
-                # Edges from neighbours add up as far as the derivatives there are alike.
-                window = operation.divisor or window
-                spread = window * link.source.size / pairs
-                rho = found.gradient_correlation if found.positions > 1 else 1.0
-                return rho / (window * spread) + (1 - rho) / window**2
-            case _:
-                return found.slope
-
-    return weight

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from unrolled._support.arguments import checked_number, checked_numbers
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, TheoryDomainError
 from unrolled.show.plot import COLOR, SECOND_COLOR, styled
+from unrolled.theory.arguments import checked_count
 from unrolled.theory.results import TheoryResult, figure_of, panel
 from unrolled.theory.series import cumulants_of_moments
 
@@ -116,7 +118,7 @@ class SpectralLaw(TheoryResult):
         ndarray
             Of the shape of `x`; zero outside the edges.
         """
-        points = np.asarray(x, dtype=np.float64)
+        points = checked_numbers("x", x)
         result = np.zeros(points.shape)
         least, largest = self.edges
         inside = (points > least) & (points < largest)
@@ -137,7 +139,7 @@ class SpectralLaw(TheoryResult):
         ndarray
             Of the shape of `x`.
         """
-        points = np.asarray(x, dtype=np.float64)
+        points = checked_numbers("x", x)
         least, largest = self.edges
         above = self._mass_above(np.clip(points, least, largest))
         above = np.where(points < least, 1.0 - self.atom, np.where(points >= largest, 0.0, above))
@@ -463,7 +465,7 @@ def marchenko_pastur(ratio: float, sigma: float = 1) -> MarchenkoPastur:
 
 def eigenvalues_of(matrix: ArrayLike) -> Array:
     """Of a symmetric matrix, or as they are given."""
-    values = np.asarray(matrix, dtype=np.float64)
+    values = checked_numbers("the matrix", matrix)
     if values.ndim == 1 and len(values):
         return values
     if values.ndim == 2 and values.shape[0] == values.shape[1] > 0:
@@ -482,12 +484,11 @@ def _root(z: ComplexArray) -> ComplexArray:
 
 
 def _checked_positive(value: float, name: str) -> float:
-    if not (value > 0 and math.isfinite(value)):
+    number = checked_number(name, value)
+    if not (number > 0 and math.isfinite(number)):
         raise TheoryDomainError(f"{name} must be positive, got {described(value)}")
     return value
 
 
 def _checked_order(order: int) -> int:
-    if order < 1:
-        raise TheoryDomainError(f"orders of moments begin with 1, got {described(order)}")
-    return order
+    return checked_count(order, "the order of moments")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from unrolled._support.arguments import checked_numbers
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.counting.summation import path_sums
@@ -23,6 +24,7 @@ from unrolled.network.builder import Link
 from unrolled.network.network import Network
 from unrolled.show.plot import COLOR, SECOND_COLOR, styled
 from unrolled.sources.resolution import resolve
+from unrolled.theory.arguments import checked_count
 from unrolled.theory.layers import fan_in
 from unrolled.theory.results import TheoryResult, figure_of, panel
 
@@ -84,10 +86,8 @@ class SphericalModel(TheoryResult):
         """Check the arguments."""
         if (self.depth is None) == (self.mixture is None):
             raise TheoryDomainError("give exactly one of depth and mixture")
-        if self.depth is not None and not (self.depth >= 2 and self.depth == int(self.depth)):
-            raise TheoryDomainError(
-                f"H, the spins of an interaction, is an integer from 2, got {described(self.depth)}"
-            )
+        if self.depth is not None:
+            checked_count(self.depth, "H, the spins of an interaction,", least=2)
         if self.mixture is not None:
             values = self.coefficients
             if not values or not all(value >= 0 and power >= 0 for power, value in values.items()):
@@ -152,7 +152,7 @@ class SphericalModel(TheoryResult):
         TheoryDomainError
             An energy above ``-E_inf``.
         """
-        edge, energy = self.threshold, np.asarray(u, dtype=np.float64)
+        edge, energy = self.threshold, checked_numbers("u", u)
         if not np.all(energy <= -edge):
             raise TheoryDomainError(
                 f"the rate is of energies up to -E_inf = {-edge:.9g}, got {described(u)}"
@@ -172,7 +172,7 @@ class SphericalModel(TheoryResult):
         float or ndarray
             Negative where there are none.
         """
-        depth, energy = self._pure("a complexity by energy"), np.asarray(u, dtype=np.float64)
+        depth, energy = self._pure("a complexity by energy"), checked_numbers("u", u)
         self._check_energies(energy)
         bowl = math.log(depth - 1) / 2 - (depth - 2) * np.minimum(energy, 0.0) ** 2 / (
             4 * (depth - 1)
@@ -195,7 +195,7 @@ class SphericalModel(TheoryResult):
         TheoryDomainError
             A negative index.
         """
-        depth, energy = self._pure("a complexity by energy"), np.asarray(u, dtype=np.float64)
+        depth, energy = self._pure("a complexity by energy"), checked_numbers("u", u)
         self._check_energies(energy)
         low = np.minimum(energy, -self.threshold)
         bowl = math.log(depth - 1) / 2 - (depth - 2) * low**2 / (4 * (depth - 1))
@@ -243,7 +243,7 @@ class SphericalModel(TheoryResult):
         TheoryDomainError
             An energy outside.
         """
-        energy = np.asarray(u, dtype=np.float64)
+        energy = checked_numbers("u", u)
         x = -energy / self.threshold
         if not np.all(np.abs(x) <= 1):
             raise TheoryDomainError(
@@ -431,11 +431,9 @@ def spin_glass(model: Any) -> SpinGlass:
     (2500, 50.0, 2525)
     """
     if isinstance(model, Sequence) and not isinstance(model, str):
-        widths = [int(width) for width in model]
-        if len(widths) < 2 or min(widths) < 1:
-            raise TheoryDomainError(
-                f"widths are positive, those of inputs and outputs among them; got {widths}"
-            )
+        widths = [checked_count(width, "the width of a layer") for width in model]
+        if len(widths) < 2:
+            raise TheoryDomainError(f"give the widths of inputs and outputs at least, got {widths}")
         depth = len(widths) - 1
         size = sum(one * other for one, other in pairwise(widths))
         return SpinGlass(
@@ -472,6 +470,4 @@ def _of_network(network: Network) -> SpinGlass:
 
 
 def _checked_index(k: int) -> int:
-    if not (k >= 0 and k == int(k)):
-        raise TheoryDomainError(f"an index is a number of eigenvalues from 0, got {described(k)}")
-    return int(k)
+    return checked_count(k, "the index, a number of eigenvalues,", least=0)

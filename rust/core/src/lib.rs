@@ -23,6 +23,7 @@ mod machine;
 mod network;
 mod number;
 pub mod propagation;
+pub mod scores;
 mod unroll;
 
 pub use boltzmann::{BoltzmannSums, boltzmann_sums};

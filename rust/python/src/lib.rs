@@ -7,6 +7,7 @@ mod graph;
 mod natural;
 mod network;
 mod propagation;
+mod scores;
 
 /// Counting a network makes thousands of small allocations; this allocator halves their cost.
 #[global_allocator]
@@ -31,6 +32,8 @@ mod _core {
     use crate::network::relation::Relation;
     #[pymodule_export]
     use crate::propagation::{Program, Sweep, function_moments, function_names};
+    #[pymodule_export]
+    use crate::scores::Scorer;
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
 }

@@ -17,7 +17,7 @@ use crate::error::CoreError;
 use crate::network::Network;
 
 /// Breaks, Chebyshev coefficients of the pieces, kinks, and whether the function never falls.
-type Pieces<'py> =
+pub(crate) type Pieces<'py> =
     (PyReadonlyArray1<'py, f64>, PyReadonlyArray1<'py, f64>, PyReadonlyArray1<'py, f64>, bool);
 
 /// Of a parameter: tensor, role, fan-in, fan-out, and in how many places it is used.
@@ -175,7 +175,7 @@ impl Program {
     }
 }
 
-fn own_functions(functions: HashMap<String, Pieces<'_>>) -> PyResult<OwnFunctions> {
+pub(crate) fn own_functions(functions: HashMap<String, Pieces<'_>>) -> PyResult<OwnFunctions> {
     functions
         .into_iter()
         .map(|(name, (breaks, coefficients, kinks, is_monotone))| {

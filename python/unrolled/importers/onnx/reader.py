@@ -112,6 +112,8 @@ def _parsed(onnx: Any, content: bytes) -> Any:
     try:
         model.ParseFromString(content)
     except (DecodeError, ValueError, RecursionError) as error:
+        if "alloc" in str(error):  # Protocol buffers have no error of their own for it.
+            raise MemoryError(str(error)) from None
         raise InvalidModelError(f"not an ONNX file: {error}") from None
     return model
 

@@ -43,7 +43,7 @@ def resize(tracer: Tracer, node: Node) -> Operand:
         if length == x.shape[axis] and scale == 1:
             continue
         extent = x.shape[axis]
-        tracer.budget.keep(node.name, 4 * length)
+        tracer.budget.keep(node.name, length if mode == "nearest" else 4 * length)
         at = _positions(node, extent, length, scale)
         if mode == "nearest":
             default = "round_prefer_floor" if node.operator == "Resize" else "floor"

@@ -20,7 +20,10 @@ MOST_WORK = 1 << 28
 MOST_BYTES = 1 << 29
 """Of constants that are held at once, and of lists of positions in the network."""
 
-BYTES_OF_POSITION = 8
+LONGEST_LIST = 1 << 24
+"""Positions of one relation, of which there are some copies for a moment."""
+
+BYTES_OF_POSITION = 16
 
 
 class Budget:
@@ -74,8 +77,13 @@ class Budget:
         Raises
         ------
         InvalidModelError
-            Together with what is held already they are too much.
+            They are too many, or too much together with what is held already.
         """
+        if positions > LONGEST_LIST:
+            raise InvalidModelError(
+                f"{what}: {positions:,} positions are too many to list; at most {LONGEST_LIST:,} "
+                "are; export the model with smaller inputs"
+            )
         self.work(what, positions)
         self._take(what, BYTES_OF_POSITION * positions)
 

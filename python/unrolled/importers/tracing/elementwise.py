@@ -21,6 +21,7 @@ from unrolled.importers.tracing.base import OTHER, PRODUCT, SUM, aligned
 from unrolled.importers.tracing.functions import IDENTITY, Composition, combined
 from unrolled.importers.tracing.movement import Movement
 from unrolled.importers.tracing.values import (
+    LONGEST_CHAIN,
     Constant,
     Node,
     Operand,
@@ -38,9 +39,6 @@ Kind: TypeAlias = Literal["sum", "product"]
 
 NORM_ROLES: tuple[LinkRole, ...] = ("scale", "shift", "mean", "variance")
 """What the weights of norms are to their tensor, in the order in which rules give them."""
-
-LONGEST_CHAIN = 64
-"""Nodes that wait for what follows, one behind the other; the next is made at once."""
 
 OPPOSITE: dict[Sign, Sign] = {"": "-", "-": "", "/": "-"}
 INVERSE: dict[Sign, Sign] = {"": "/", "-": "/", "/": ""}
@@ -167,7 +165,7 @@ class Elementwise(Movement):
         fill = a if isinstance(a, Constant) else b
         if isinstance(fill, Constant) and (fill.array is None or np.any(fill.array)):
             return self.function(a, b)
-        return self.choose(np.where(np.broadcast_to(chosen, shape), 0, 1), [a, b])
+        return self.choose(np.broadcast_to(~chosen, shape).astype(np.int8), [a, b])
 
     def affine(
         self,
@@ -453,7 +451,7 @@ class Elementwise(Movement):
         """The operands without statistics that normalise one of the others, and which that is."""
         values = _factors(given) if kind == "product" else list(given)
         found: Node | None = None
-        if not any(value.node.is_statistic for value in values):
+        if len(values) > LONGEST_CHAIN or not any(value.node.is_statistic for value in values):
             return given, found
         at = 0
         while at < len(values):
@@ -502,6 +500,8 @@ def _without_multiplied_out(values: list[Value]) -> list[Value]:
     part of the normaliser: f is the reciprocal of a deviation of x, perhaps times a scale.
     """
     terms: list[Value] = []
+    if len(values) > LONGEST_CHAIN:
+        return values
     for value in values:
         waits = value.node.kind == "sum" and value.node.parent is None
         if waits and value.axes is None and not value.mapped and not value.sign:

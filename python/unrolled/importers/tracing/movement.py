@@ -236,13 +236,13 @@ class Movement(Base):
         operands : sequence of Operand
         """
         size = numbers.size
-        self.budget.keep(self.name, size * len(operands))
         places = np.arange(size, dtype=np.int64)
         links: list[Link] = []
         for number, operand in enumerate(operands):
             reads = np.where(numbers.reshape(-1) == number, places, -1)
             flat = self.reshape(self.expand(operand, numbers.shape), (size,))
             if isinstance(flat, Value):
+                self.budget.keep(self.name, size)
                 links.append((flat, [Relation.select(0, 0, reads)]))
         if not links:
             return Constant(numbers.shape)

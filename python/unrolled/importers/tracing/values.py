@@ -46,6 +46,10 @@ Sign: TypeAlias = Literal["", "-", "/"]
 Array: TypeAlias = npt.NDArray[Any]
 
 
+LONGEST_CHAIN = 64
+"""Nodes that wait, one behind the other; operands of which every pair is looked at."""
+
+
 @dataclass(eq=False, slots=True)
 class Node:
     """A tensor of the network, or one that is made only if something reads it as it is.
@@ -117,13 +121,13 @@ class Node:
         return node.kind in ("reduction", "sum", "product")
 
     def functions_of(self, *, normalised: bool = False) -> list[Node]:
-        """Itself and all that it is a pointwise function of, the nearest first.
+        """Itself and what it is a pointwise function of, the nearest first, not without end.
 
         If `normalised`, a normalised tensor is followed by the one that it normalises.
         """
         chain: list[Node] = []
         node: Node | None = self
-        while node is not None:
+        while node is not None and len(chain) <= LONGEST_CHAIN:
             chain.append(node)
             through = normalised and node.kind == "normalised"
             node = node.operands[0].node if through else node.parent

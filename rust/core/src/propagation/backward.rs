@@ -50,7 +50,10 @@ impl Sweep<'_> {
                         }
                     }
                 }
-                Rule::MaxPool { .. } => self.max_pool_back(node, exponent),
+                Rule::MaxPool { .. } => {
+                    let passed = self.max_pool_back(node, true);
+                    self.receive(program.links[first].source, &passed, exponent);
+                }
                 Rule::BatchNorm { affine, .. }
                 | Rule::GroupNorm { affine, .. }
                 | Rule::RmsNorm { affine, .. } => {
@@ -82,6 +85,19 @@ impl Sweep<'_> {
                         }
                     }
                 }
+            }
+        }
+        self.report_bypassed();
+    }
+
+    /// Derivatives by the values of functions that pools were taken under. They went to the
+    /// arguments already, and are only told.
+    fn report_bypassed(&mut self) {
+        for (number, node) in self.program.nodes.iter().enumerate() {
+            let Rule::MaxPool { after: Some(bypassed) } = &node.rule else { continue };
+            if self.workspace.alive[number] {
+                let passed = self.max_pool_back(node, false);
+                self.receive(bypassed.node, &passed, self.workspace.gradient_exponents[number]);
             }
         }
     }
@@ -194,9 +210,28 @@ impl Sweep<'_> {
         let signal = source.mean(&self.workspace.signals);
         let common = if is_centred { signal.pairs[BOTH] } else { 0.0 };
         let seen = signal.seen(weighted.sees_positions).pairs[POSITIONS] - common;
-        let sum = sum + mean.pair * weighted.pairs * seen;
+        let sum = (sum + mean.pair * weighted.pairs * seen) * self.along_values(node.keys_of);
         self.workspace.parameters[weighted.kernel].add(Scaled::new(sum, exponent + unit));
         self.receive(link.source, &passed, exponent);
+    }
+
+    /// Derivatives by scores follow the values, and so do the keys that they meet, if both are made
+    /// of one tensor of so many channels: the terms of a sum over keys then agree a little, which
+    /// counts where there are many keys.
+    fn agreement(&self, scores: &Scores) -> f64 {
+        if scores.common == 0.0 {
+            return 1.0;
+        }
+        let [own, ..] = self.weight_products(scores);
+        1.0 + (1.0 / own - 1.0).max(0.0) / scores.common
+    }
+
+    /// The same for the gradient of the weights that keys are made with.
+    fn along_values(&self, attention: Option<usize>) -> f64 {
+        match attention.map(|node| &self.program.nodes[node].rule) {
+            Some(Rule::Attention(scores)) => self.agreement(scores),
+            _ => 1.0,
+        }
     }
 
     fn bias_gradient(&mut self, bias: usize, node: &Node, mean: Gradient, exponent: i64) {
@@ -257,11 +292,16 @@ impl Sweep<'_> {
         }
     }
 
-    fn max_pool_back(&mut self, node: &Node, exponent: i64) {
+    /// What the source of a window gets; `with_slopes` includes a function in between.
+    fn max_pool_back(&self, node: &Node, with_slopes: bool) -> Vec<Gradient> {
         let number = node.links.start;
         let link = &self.program.links[number];
-        let Operator::Window(window) = &link.operator else { return };
-        let mut passed = self.sloped(node, number);
+        let mut passed = if with_slopes {
+            self.sloped(node, number)
+        } else {
+            self.workspace.gradients[node.cells.clone()].to_vec()
+        };
+        let Operator::Window(window) = &link.operator else { return passed };
         let source = &self.program.nodes[link.source];
         let pair = match &node.shares[..] {
             [] => passed[0].pair,
@@ -278,7 +318,7 @@ impl Sweep<'_> {
                 passed = spread(&back, pair, &source.shares);
             }
         }
-        self.receive(link.source, &passed, exponent);
+        passed
     }
 
     fn mix_back(
@@ -324,6 +364,7 @@ impl Sweep<'_> {
                 // Derivatives by the scores of one query add up to zero: only what differs between
                 // keys counts.
                 let varies = from * scale * (key.square - key.pairs[POSITIONS]);
+                let varies = varies * self.agreement(scores);
                 let passed = mean.times(varies, varies);
                 self.receive_evenly(link.source, passed, exponent + key_unit);
             } else {

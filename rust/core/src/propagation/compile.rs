@@ -7,8 +7,8 @@ use super::functions::{Function, OwnFunctions};
 use super::geometry::{Lengths, Sums, degrees, fans, lengths, sums};
 use super::normal::largest;
 use super::program::{
-    Affine, Cross, DataLink, Exactness, Fixed, LinkMap, Node, Operator, ParameterUse, PoolWindow,
-    Program, Resolution, Rule, Scores, Weighted,
+    Affine, Bypassed, Cross, DataLink, Exactness, Fixed, LinkMap, Node, Operator, ParameterUse,
+    PoolWindow, Program, Resolution, Rule, Scores, Weighted,
 };
 use crate::error::{Error, Result};
 use crate::network::{
@@ -30,11 +30,70 @@ impl Program {
     }
 }
 
+/// What is known of a network before any rule is looked at.
+pub(crate) struct Survey {
+    /// Tensors in an order in which every link goes forwards.
+    pub(crate) order: Vec<TensorId>,
+    /// Where derivatives start: the outputs, or what a softmax at the end is taken of.
+    pub(crate) ends: Vec<TensorId>,
+    /// Whether a tensor lies between an input, or a parameter that is data, and an output.
+    pub(crate) lives: Vec<bool>,
+    /// Of every tensor, axes along which weights are shared.
+    pub(crate) positions: Vec<Vec<bool>>,
+    /// The kernel of every link with data, by number of the link.
+    pub(crate) kernels: Vec<Option<KernelUse>>,
+}
+
+/// A kernel at one place of use.
+pub(crate) struct KernelUse {
+    /// The parameter, or what is computed from it.
+    pub(crate) tensor: TensorId,
+    /// Whether it is a table whose rows are chosen.
+    pub(crate) is_table: bool,
+    /// Axes of the target along which the same weights are used again.
+    pub(crate) shared: Vec<bool>,
+}
+
+impl Survey {
+    /// Looks at a network.
+    ///
+    /// # Errors
+    /// A network without outputs, or a cycle.
+    pub(crate) fn new(network: &Network) -> Result<Self> {
+        let own = OwnFunctions::new();
+        let mut compiler = Compiler::new(network, &own)?;
+        let ends = compiler.ends()?;
+        compiler.mark_living(&ends);
+        compiler.find_wanted_positions();
+        for id in compiler.order.clone() {
+            if !compiler.lives[id.0] {
+                continue;
+            }
+            if network.tensors()[id.0].role == Role::Activation {
+                compiler.find_positions(id);
+            } else {
+                compiler.positions[id.0] = compiler.wanted[id.0].clone();
+            }
+        }
+        let kernel_of = |link: &Link| {
+            let kernel = compiler.kernel_of(link).filter(|_| link.role == LinkRole::Data)?;
+            Some(KernelUse {
+                tensor: kernel.source,
+                is_table: kernel.role == LinkRole::Table,
+                shared: compiler.shared_axes(kernel),
+            })
+        };
+        let kernels = network.links().iter().map(kernel_of).collect();
+        let Compiler { order, lives, positions, .. } = compiler;
+        Ok(Self { order, ends, lives, positions, kernels })
+    }
+}
+
 /// Cells of all tensors together.
 const MOST_CELLS: usize = 1 << 25;
 
 /// Whether a relation joins positions, along which weights are shared, and not channels.
-fn joins_positions(
+pub(crate) fn joins_positions(
     part: &AxisRelation,
     (source, target): (&[u64], &[u64]),
     (from, to): (&[bool], &[bool]),
@@ -449,6 +508,7 @@ impl<'a> Compiler<'a> {
             positions,
             exactness,
             is_centred_next: false,
+            keys_of: None,
         });
         Ok(())
     }
@@ -713,9 +773,12 @@ impl<'a> Compiler<'a> {
         };
         let source_positions = count(&seen, source);
         let target_positions = count(&shared, self.shape(data.target));
-        let common = source_positions.min(target_positions) - 1.0;
-        let coherence =
-            if source_positions > 1.0 { common / (source_positions - 1.0) } else { 0.0 };
+        let pairs = uses.from - uses.total;
+        let coherence = if source_positions > 1.0 && uses.total > 0.0 {
+            pairs / (uses.total * (source_positions - 1.0))
+        } else {
+            0.0
+        };
         Ok(Weighted {
             kernel: number,
             edges,
@@ -723,7 +786,7 @@ impl<'a> Compiler<'a> {
             from: edges / self.network.tensors()[data.source.0].elements() as f64,
             share: self.share(kernel, &shared, target_positions)?,
             coherence,
-            pairs: uses.from - uses.total,
+            pairs,
             sees_positions,
         })
     }
@@ -855,15 +918,15 @@ impl<'a> Compiler<'a> {
 
     fn max_pool(&mut self, links: &[&'a Link]) -> Result<Rule> {
         let link = links[0];
-        // A function that never falls may as well be taken of the largest.
-        let before = self.program.node_of[link.source.0].map(|node| &self.program.nodes[node]);
-        let (source, after) = match before {
-            Some(Node { rule: Rule::Function(number), links, .. })
-                if self.program.functions[*number].is_monotone() =>
-            {
-                (self.program.links[links.start].source, Some(*number))
+        // A function that rises may as well be taken of the largest.
+        let node = self.program.node_of[link.source.0].unwrap_or_default();
+        let before = &self.program.nodes[node];
+        let (source, after) = match before.rule {
+            Rule::Function(function) if self.program.functions[function].rises() => {
+                let argument = self.program.links[before.links.start].source;
+                (argument, Some(Bypassed { function, node }))
             }
-            _ => (self.program.node_of[link.source.0].unwrap_or_default(), None),
+            _ => (node, None),
         };
         let operator = self.pool_window(link)?;
         let operator = Operator::Window(operator);
@@ -1050,6 +1113,7 @@ impl<'a> Compiler<'a> {
             keys: shape[axis] as f64,
             queries: rows.map(|axis| shape[axis] as f64).product(),
             bias,
+            common: 0.0,
         };
         self.program.nodes[number].rule = Rule::Scores(Scores { scale: own, ..scores });
         Some(scores)
@@ -1082,6 +1146,8 @@ impl<'a> Compiler<'a> {
                     self.program.links.swap(end - 2, end - 1);
                     self.originals.swap(end - 2, end - 1);
                 }
+                let values = self.program.node_of[links[1 - weights].source.0];
+                let scores = self.with_common_source(scores, node, values);
                 return Ok(Rule::Mix { scores, width: fans[weights] });
             }
         }
@@ -1093,6 +1159,45 @@ impl<'a> Compiler<'a> {
             })
         };
         Ok(Rule::Matmul { features, scale, along_positions: [along(links[0]), along(links[1])] })
+    }
+
+    /// Notes what keys and values are both made of, if it is one tensor.
+    fn with_common_source(
+        &mut self,
+        scores: Scores,
+        attention: usize,
+        values: Option<usize>,
+    ) -> Scores {
+        let made_of = |mut node: usize| -> Option<(usize, usize)> {
+            loop {
+                let links = &self.program.links[self.program.nodes[node].links.clone()];
+                match (&self.program.nodes[node].rule, links) {
+                    (Rule::Combine { .. }, [only]) => match only.operator {
+                        Operator::Weighted(_) => return Some((node, only.source)),
+                        _ => node = only.source,
+                    },
+                    _ => return None,
+                }
+            }
+        };
+        let (Some((keys, one)), Some((_, other))) = (made_of(scores.key), values.and_then(made_of))
+        else {
+            return scores;
+        };
+        if one != other {
+            return scores;
+        }
+        let source = &self.program.nodes[one];
+        let scores = Scores { common: source.elements / source.positions, ..scores };
+        self.program.nodes[keys].keys_of = Some(attention);
+        self.program.nodes[attention].rule = Rule::Attention(scores);
+        let product = self.program.nodes.iter_mut().find(|node| {
+            matches!(node.rule, Rule::Scores(own) if (own.query, own.key) == (scores.query, scores.key))
+        });
+        if let Some(Node { rule: Rule::Scores(own), .. }) = product {
+            own.common = scores.common;
+        }
+        scores
     }
 
     fn exactness(&mut self, id: TensorId, rule: &Rule, first: usize) -> Exactness {

@@ -177,11 +177,12 @@ impl Function {
         matches!(self, Self::Piecewise(function) if function.is_homogeneous())
     }
 
-    /// Whether it never falls.
-    pub(crate) fn is_monotone(&self) -> bool {
+    /// Whether the largest value is that of the largest argument: always, or, as for GELU and its
+    /// like, unless all arguments are negative, where values hardly differ.
+    pub(crate) fn rises(&self) -> bool {
         match self {
             Self::Piecewise(function) => function.is_monotone(),
-            Self::Smooth(function) => function.is_monotone(),
+            Self::Smooth(function) => function.rises(),
         }
     }
 

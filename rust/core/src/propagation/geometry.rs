@@ -14,11 +14,11 @@ pub(super) const LARGEST_AXIS: u64 = 1 << 24;
 /// that of their squares, `into` the sum over `o` of `(c(o) w(o))^2`, and `from` the sum over
 /// source indices of the square of the weights that they are read with.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Sums {
-    pub(super) total: f64,
-    pub(super) single: f64,
-    pub(super) into: f64,
-    pub(super) from: f64,
+pub(crate) struct Sums {
+    pub(crate) total: f64,
+    pub(crate) single: f64,
+    pub(crate) into: f64,
+    pub(crate) from: f64,
 }
 
 impl Sums {
@@ -55,13 +55,13 @@ pub(super) struct Degrees {
 
 /// Lengths of the two sides of a relation.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Lengths {
-    pub(super) source: u64,
-    pub(super) target: u64,
+pub(crate) struct Lengths {
+    pub(crate) source: u64,
+    pub(crate) target: u64,
 }
 
 /// The lengths of the axes of a relation.
-pub(super) fn lengths(part: &AxisRelation, source: &[u64], target: &[u64]) -> Lengths {
+pub(crate) fn lengths(part: &AxisRelation, source: &[u64], target: &[u64]) -> Lengths {
     let product = |shape: &[u64], axes: &[usize]| axes.iter().map(|&axis| shape[axis]).product();
     Lengths {
         source: product(source, &part.source_axes),
@@ -71,7 +71,7 @@ pub(super) fn lengths(part: &AxisRelation, source: &[u64], target: &[u64]) -> Le
 
 /// The sums of a relation; `average` weighs the edges into each index by one over their number.
 /// `None` if the axis is too long to be read index by index and has no simple form.
-pub(super) fn sums(relation: &Relation, lengths: Lengths, average: bool) -> Option<Sums> {
+pub(crate) fn sums(relation: &Relation, lengths: Lengths, average: bool) -> Option<Sums> {
     let (source, target) = (lengths.source as f64, lengths.target as f64);
     let found = match relation {
         Relation::Same | Relation::Reshape => {

@@ -32,7 +32,10 @@ pub use scaled::Scaled;
 pub use settings::{BatchNormMode, Elements, InputLaw, Settings};
 pub use sweep::{TensorReading, Workspace, propagate};
 
-use functions::Function;
+pub(crate) use compile::{KernelUse, Survey, joins_positions};
+pub(crate) use functions::Function;
+pub(crate) use geometry::{lengths, sums};
+pub(crate) use scaled::{excess, power_of_four};
 
 /// Moments of a function of two normal variables: see [`function_moments`].
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -7,7 +7,7 @@ use super::normal::{above, below, density, integral};
 
 /// A continuous function that is linear between kinks.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct PiecewiseLinear {
+pub(crate) struct PiecewiseLinear {
     /// Slope and value at 0 of the line on the left of all kinks.
     slope: f64,
     offset: f64,

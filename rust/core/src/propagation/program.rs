@@ -98,6 +98,9 @@ pub(super) struct Node {
     /// Positions that share weights; the rest of the elements are channels.
     pub(super) positions: f64,
     pub(super) exactness: Exactness,
+    /// Attention whose keys are made here: derivatives by keys go along with what they are made
+    /// of, as values are made of the same.
+    pub(super) keys_of: Option<usize>,
     /// Whether it is a normaliser over samples that takes away what samples have in common,
     /// directly behind.
     pub(super) is_centred_next: bool,
@@ -122,7 +125,7 @@ pub(super) enum Rule {
     },
     /// The largest in a window; a function may come between it and the source of its link.
     MaxPool {
-        after: Option<usize>,
+        after: Option<Bypassed>,
     },
     BatchNorm {
         epsilon: f64,
@@ -169,6 +172,14 @@ pub(super) enum Rule {
     OneHot,
 }
 
+/// A function that is taken of the largest of its arguments instead of all of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bypassed {
+    /// Its number, and the node where it is taken of all.
+    pub(super) function: usize,
+    pub(super) node: usize,
+}
+
 /// Which means of operands multiply in the mean square of their sum.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Cross {
@@ -198,6 +209,8 @@ pub(super) struct Scores {
     pub(super) queries: f64,
     /// A parameter that is added to the scores.
     pub(super) bias: Option<usize>,
+    /// Channels of the tensor that keys and values are both made of; 0 if there is none.
+    pub(super) common: f64,
 }
 
 /// A link between two nodes.

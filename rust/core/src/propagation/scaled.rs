@@ -23,12 +23,12 @@ pub(super) fn power_of_two(exponent: i64) -> f64 {
 }
 
 /// `4^exponent`.
-pub(super) fn power_of_four(exponent: i64) -> f64 {
+pub(crate) fn power_of_four(exponent: i64) -> f64 {
     power_of_two(exponent.clamp(-1000, 1000) * 2)
 }
 
 /// By which power of four `value` should be divided so that it is neither large nor small.
-pub(super) fn excess(value: f64) -> i64 {
+pub(crate) fn excess(value: f64) -> i64 {
     let exponent = ((value.abs().to_bits() >> 52) & 0x7ff) as i64 - 1023;
     if value == 0.0 || exponent.abs() <= 2 * ROOM { 0 } else { exponent.div_euclid(2) }
 }

@@ -24,7 +24,7 @@ const SELU: (f64, f64) = (1.050_700_987_355_480_5, 1.673_263_242_354_377_2);
 
 /// A function of single elements.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Smooth {
+pub(crate) enum Smooth {
     /// `x` times the probability of a value below `x`.
     Gelu,
     /// The approximation of GELU by a hyperbolic tangent.
@@ -137,10 +137,14 @@ impl Smooth {
         }
     }
 
-    /// Whether it never falls.
-    pub(super) fn is_monotone(&self) -> bool {
+    /// See [`Function::rises`](super::functions::Function::rises).
+    pub(super) fn rises(&self) -> bool {
         match self {
-            Self::Sigmoid
+            Self::Gelu
+            | Self::GeluTanh
+            | Self::Mish
+            | Self::HardSwish
+            | Self::Sigmoid
             | Self::Tanh
             | Self::Softplus(_)
             | Self::Exp
@@ -149,6 +153,7 @@ impl Smooth {
             | Self::LogSigmoid
             | Self::Atan => true,
             Self::Elu { scale, alpha, width } => *scale >= 0.0 && alpha / width >= 0.0,
+            Self::Silu(b) => *b > 0.0,
             Self::Sampled(sampled) => sampled.is_monotone(),
             _ => false,
         }

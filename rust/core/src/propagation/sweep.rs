@@ -9,7 +9,9 @@
 use super::cells::Linear;
 use super::functions::Function;
 use super::moments::{Law, Moments};
-use super::program::{Affine, Cross, DataLink, LinkMap, Node, Operator, Program, Rule, Scores};
+use super::program::{
+    Affine, Bypassed, Cross, DataLink, LinkMap, Node, Operator, Program, Rule, Scores,
+};
 use super::scaled::{Scaled, excess, power_of_four, power_of_two};
 use super::settings::{BatchNormMode, Elements, Settings};
 use super::signal::{BOTH, Gradient, POSITIONS, SAMPLES, Shifted, Signal};
@@ -505,7 +507,7 @@ impl Sweep<'_> {
         exponent
     }
 
-    fn max_pool(&mut self, node: &Node, after: Option<usize>) -> Result<Exponent> {
+    fn max_pool(&mut self, node: &Node, after: Option<Bypassed>) -> Result<Exponent> {
         let number = node.links.start;
         let exponent = self.exponent(number);
         let link = &self.program.links[number];
@@ -523,7 +525,7 @@ impl Sweep<'_> {
             }
         }
         match after {
-            Some(function) => self.apply(node, function, exponent),
+            Some(bypassed) => self.apply(node, bypassed.function, exponent),
             None => Ok(exponent),
         }
     }
@@ -539,12 +541,13 @@ impl Sweep<'_> {
         let (affine, epsilon, factor) = match &node.rule {
             Rule::BatchNorm { epsilon, affine, .. } => (affine, *epsilon, 1.0),
             Rule::GroupNorm { epsilon, affine, channels, positions } => {
-                (affine, *epsilon, 1.0 - 2.0 / (channels * positions))
+                (affine, *epsilon, slope_of_norm(channels * positions, 1.0))
             }
-            Rule::RmsNorm { epsilon, affine, group } => (affine, *epsilon, 1.0 - 1.0 / group),
+            Rule::RmsNorm { epsilon, affine, group } => {
+                (affine, *epsilon, slope_of_norm(*group, 0.0))
+            }
             _ => return exponent,
         };
-        let factor = factor.max(0.0);
         let affine = self.affine(*affine);
         let stored = self.stored(&node.rule, exponent);
         let whole = program.nodes[link.source].mean(&self.workspace.signals);
@@ -557,8 +560,7 @@ impl Sweep<'_> {
                 }
                 (Rule::BatchNorm { .. }, None) => from.less(0.0, [from.pairs[BOTH]; 4]),
                 (Rule::GroupNorm { channels, positions, .. }, None) => {
-                    let middle = if *positions > 1.0 { &whole } else { from };
-                    from.less(0.0, middle.means_of_groups(*channels, *positions))
+                    from.without_group(&whole, *channels, *positions)
                 }
                 _ => *from,
             };
@@ -724,6 +726,16 @@ impl Sweep<'_> {
     }
 }
 
+/// By how much the mean square of derivatives changes at a norm over `n` normal elements, in units
+/// of one over their variance as it is found. The derivative takes off what moves along with the
+/// deviation, and the mean if there is one (`means` is 1); the mean of one over a variance of `n`
+/// elements is larger than one over its mean.
+fn slope_of_norm(n: f64, means: f64) -> f64 {
+    let free = n - means;
+    let directions = ((free - 1.0) / n).max(0.0);
+    if free > 2.0 { directions * free / (free - 2.0) } else { directions }
+}
+
 /// Sums of squares, for every cell.
 #[derive(Default)]
 struct Squares(smallvec::SmallVec<[f64; 1]>);
@@ -757,21 +769,29 @@ impl Moments {
 }
 
 impl Signal {
-    /// Mean products of the mean of a group with itself, and with those of the same group in
-    /// another sample, at another position, and both.
-    fn means_of_groups(&self, channels: f64, positions: f64) -> [f64; 4] {
-        let [samples, other, both] = self.pairs;
-        let between_channels = (1.0 - 1.0 / channels) * self.mean * self.mean;
-        let product = |same: f64, apart: f64| {
+    /// The signal with the mean of its group taken off, where `whole` is the signal of the group:
+    /// of this element's products, twice those with the mean, and those of the mean itself.
+    fn without_group(&self, whole: &Self, channels: f64, positions: f64) -> Self {
+        // A group without positions is at the place of its elements.
+        let whole = if positions > 1.0 { whole } else { self };
+        let product = |of: &Self, same: f64, apart: f64| {
+            let between_channels = (1.0 - 1.0 / channels) * of.mean * whole.mean;
             (same / positions + (1.0 - 1.0 / positions) * apart) / channels + between_channels
         };
-        let (own, sampled) = (product(self.square, other), product(samples, both));
-        if positions > 1.0 {
+        let taken = |same: fn(&Self) -> f64, apart: fn(&Self) -> f64| {
+            2.0 * product(self, same(self), apart(self)) - product(whole, same(whole), apart(whole))
+        };
+        let own = taken(|one| one.square, |one| one.pairs[POSITIONS]);
+        let sampled = taken(|one| one.pairs[SAMPLES], |one| one.pairs[BOTH]);
+        let (apart, both) = if positions > 1.0 {
             // A group over positions has one mean for all of them.
-            [own, sampled, own, sampled]
+            (own, sampled)
         } else {
-            [own, sampled, product(other, other), product(both, both)]
-        }
+            let apart = |one: &Self| one.pairs[POSITIONS];
+            let both = |one: &Self| one.pairs[BOTH];
+            (taken(apart, apart), taken(both, both))
+        };
+        self.less(0.0, [own, sampled, apart, both])
     }
 }
 

@@ -1,0 +1,258 @@
+"""`score` and its result, `Scores`: one model's scores, with the baselines beside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from unrolled._core import Scorer
+from unrolled._support.arguments import checked_choice
+from unrolled._support.hints import described, did_you_mean
+from unrolled._support.optional import import_optional
+from unrolled.errors import InvalidArgumentError, NothingToCountError, UnrolledError
+from unrolled.importers.door import Door
+from unrolled.network.network import Network
+from unrolled.propagation.functions import pieces_of
+from unrolled.show import tables
+from unrolled.show.tables import Sheet
+from unrolled.sources.resolution import resolve
+from unrolled.spectrum.catalogue import BASELINES, SCORES, Quantity
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["Scores", "format_score", "ranked", "score", "score_network", "score_sheet"]
+
+Unit = Literal["nats", "bits"]
+
+DOOR = Door("score", {"inputs": "inputs"})
+
+
+@dataclass(frozen=True, repr=False)
+class Scores:
+    """The scores of a model. What `score` returns.
+
+    Only what lies on a path from an input to an output has a part in them, except for
+    `num_parameters`. What each score means, and how well it ranked architectures when that was
+    measured, is in `unrolled.spectrum.catalogue.SCORES` and in the table.
+
+    Attributes
+    ----------
+    name : str
+    saliency_entropy : float
+        In nats, or in bits; minus infinity if no path over a layer with weights leads from an
+        input to an output.
+    effective_macs, effective_units, effective_edges, effective_parameters : float
+    num_parameters, macs, activations, depth : int
+        The baselines.
+    unit : {"nats", "bits"}
+        Of the saliency entropy.
+
+    Examples
+    --------
+    >>> import unrolled
+    >>> unrolled.score(unrolled.models.nasbench_macro("01201201")).macs
+    46109184
+    """
+
+    name: str
+    saliency_entropy: float
+    effective_macs: float
+    effective_units: float
+    effective_edges: float
+    effective_parameters: float
+    num_parameters: int
+    macs: int
+    activations: int
+    depth: int
+    unit: Unit = "nats"
+
+    def to_dict(self) -> dict[str, str | int | float]:
+        """The name, all scores, and the unit of the saliency entropy."""
+        return {"name": self.name, **{key: getattr(self, key) for key in SCORES}, "unit": self.unit}
+
+    def to_pandas(self) -> pandas.Series[Any]:
+        """All scores as a series named after the model.
+
+        Raises
+        ------
+        MissingPackageError
+            pandas is not installed.
+        """
+        module = import_optional("pandas", "pandas")
+        values = {key: getattr(self, key) for key in SCORES}
+        series: pandas.Series[Any] = module.Series(values, name=self.name, dtype="float64")
+        return series
+
+    def table(self, *, width: int | None = None) -> str:
+        """A line a score: its value, what more of it means, and how well it ranked.
+
+        Parameters
+        ----------
+        width : int, optional
+            Columns to fill at most; by default those of the terminal.
+        """
+        columns = [
+            tables.Column("score", "left"),
+            tables.Column("value"),
+            tables.Column("more means", "left", folds=True),
+            tables.Column("measured", "left", folds=True),
+        ]
+        rows = [
+            [
+                one.label + (" (baseline)" if key in BASELINES else ""),
+                format_score(self, one) + (f" {self.unit}" if key == "saliency_entropy" else ""),
+                one.more_means,
+                one.measured,
+            ]
+            for key, one in SCORES.items()
+        ]
+        notes = ["Measured: Spearman's correlation with published accuracies; see evaluate()."]
+        return tables.render(f"Scores of {self.name}", columns, rows, width=width, notes=notes)
+
+    def __repr__(self) -> str:
+        return self.table()
+
+
+def ranked(
+    scores: Iterable[Scores], sort: str = "saliency_entropy", ascending: bool | None = None
+) -> tuple[Scores, ...]:
+    """Scores of several models in the order of one of them.
+
+    Parameters
+    ----------
+    scores : iterable of Scores
+    sort : str
+        A key of `unrolled.spectrum.catalogue.SCORES`, or "name".
+    ascending : bool, optional
+        By default numbers come largest first, names in alphabetical order.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Something else to sort by.
+    """
+    keys = (*SCORES, "name")
+    if sort not in keys:
+        raise InvalidArgumentError(
+            f"cannot sort by {sort!r}{did_you_mean(str(sort), keys)} (sort keys: {', '.join(keys)})"
+        )
+    falls = sort != "name" if ascending is None else not ascending
+    return tuple(sorted(scores, key=lambda one: getattr(one, sort), reverse=falls))
+
+
+def score_sheet(title: str, scores: Sequence[Scores], quantities: Sequence[Quantity]) -> Sheet:
+    """A table of several models, with what a higher figure means below."""
+    columns = [tables.Column("model", "left", folds=True)]
+    columns += [tables.Column(one.heading) for one in quantities]
+    rows = [[one.name, *(format_score(one, it) for it in quantities)] for one in scores]
+    units = " and ".join(dict.fromkeys(one.unit for one in scores))
+    notes = [f"Saliency entropy in {units}."] + [
+        f"{one.title}: more means {one.more_means}. Measured: {one.measured}."
+        for one in quantities
+        if one.measured
+    ]
+    return Sheet(title, columns, rows, notes)
+
+
+def format_score(scores: Scores, quantity: Quantity) -> str:
+    """A score as the text of a cell."""
+    value = getattr(scores, quantity.key)
+    if quantity.decimals:
+        return tables.bits(value, quantity.decimals)
+    return tables.integer(round(value))
+
+
+def score(
+    model: Any,
+    /,
+    *,
+    unit: Unit = "nats",
+    inputs: Any = None,
+    functions: Mapping[str, Callable[[Any], Any]] | None = None,
+) -> Scores:
+    """Score an architecture without data and without weights.
+
+    Weights are random, so that every element has some variance and shares some covariance with
+    other positions, and so have the derivatives of the outputs. From one sweep forwards and one
+    backwards follow: how many taps of a kernel see something of their own (effective MACs, edges
+    and parameters), how many units have how many such inputs (effective units), and how evenly
+    the expected saliency is spread over them (saliency entropy). No score is best everywhere: see
+    `evaluate`, and keep an eye on the baselines.
+
+    Parameters
+    ----------
+    model
+        A `Network` whose tensors have operations, or anything else that is or becomes one: the
+        name of a published model, a file, a model of ONNX, Keras, PyTorch or JAX.
+    unit : {"nats", "bits"}
+        Of the saliency entropy.
+    inputs
+        For models that have to be imported; see `analyze`.
+    functions : mapping of str to callable, optional
+        What functions do that have a name nobody knows: they map NumPy arrays element by element.
+
+    Returns
+    -------
+    Scores
+
+    Raises
+    ------
+    InvalidArgumentError
+        Something that is no network: a graph of single numbers, or counts, has no layers.
+    UnknownOperationError
+        Tensors between an input and an output whose operation is not known.
+    NothingToCountError
+        A network without an output.
+    UnrolledError
+        Whatever reading the model raises.
+
+    Examples
+    --------
+    >>> import unrolled
+    >>> scores = unrolled.score(unrolled.models.nasbench_macro("11111111"))
+    >>> round(scores.saliency_entropy, 6), round(scores.effective_units)
+    (15.227526, 5082330)
+    """
+    checked_choice("unit", unit, ("nats", "bits"))
+    network = resolve(model, inputs=inputs, operations=True, door=DOOR)
+    return score_network(network, unit, functions)
+
+
+def score_network(
+    network: Any,
+    unit: Unit = "nats",
+    functions: Mapping[str, Callable[[Any], Any]] | None = None,
+) -> Scores:
+    """The scores of a model that was resolved; see `score`."""
+    if not isinstance(network, Network):
+        raise InvalidArgumentError(
+            f"score() needs a network of layers, got {described(network)}, which has none"
+        )
+    if not network.outputs:
+        raise NothingToCountError(f"network '{network.name}' has no output; mark one with output()")
+    pieces = pieces_of({**network.functions, **(functions or {})})
+    try:
+        scorer = Scorer(network._core, pieces)
+        [row] = scorer.score(np.zeros((1, 0), bool))
+    except UnrolledError as error:
+        raise type(error)(f"network '{network.name}': {error}") from None
+    found = dict(zip(Scorer.columns, row.tolist(), strict=True))
+    entropy = found["saliency_entropy"] / (math.log(2) if unit == "bits" else 1.0)
+    return Scores(
+        name=network.name,
+        saliency_entropy=entropy,
+        effective_macs=found["effective_macs"],
+        effective_units=found["effective_units"],
+        effective_edges=found["effective_edges"],
+        effective_parameters=found["effective_parameters"],
+        num_parameters=network.num_parameters,
+        macs=round(found["macs"]),
+        activations=round(found["activations"]),
+        depth=round(found["depth"]),
+        unit=unit,
+    )

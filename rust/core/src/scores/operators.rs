@@ -1,0 +1,312 @@
+//! What a link does to a signal on its way forwards, and to derivatives on their way back.
+
+use crate::propagation::{excess, power_of_four};
+
+/// Of the elements of a tensor: how they vary, and how alike they are at two positions.
+///
+/// Variances are to be multiplied by `4^exponent`, the mean by `2^exponent`.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Signal {
+    pub(super) variance: f64,
+    /// Between two positions of one channel.
+    pub(super) covariance: f64,
+    pub(super) mean: f64,
+    /// The variance that a kernel behind keeps: behind a function that of its argument.
+    pub(super) kept: f64,
+    pub(super) exponent: i64,
+}
+
+/// Of the derivatives of the outputs by the elements of a tensor: mean square, and covariance
+/// between two positions of one channel, both to be multiplied by `4^exponent`.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Gradient {
+    pub(super) square: f64,
+    pub(super) covariance: f64,
+    pub(super) exponent: i64,
+}
+
+impl Signal {
+    /// Independent standard normal elements.
+    pub(super) const STANDARD: Self =
+        Self { variance: 1.0, covariance: 0.0, mean: 0.0, kept: 1.0, exponent: 0 };
+
+    /// Correlation between two positions; none where nothing varies.
+    pub(super) fn correlation(&self) -> f64 {
+        if self.variance > 0.0 { (self.covariance / self.variance).clamp(0.0, 1.0) } else { 0.0 }
+    }
+
+    /// Adds an independent one with a weight.
+    pub(super) fn add(&mut self, other: &Self, weight: f64) {
+        let exponent = self.exponent.max(other.exponent);
+        let (own, theirs) = (self.exponent - exponent, other.exponent - exponent);
+        let (a, b) = (power_of_four(own), weight * power_of_four(theirs));
+        self.variance = self.variance * a + other.variance * b;
+        self.covariance = self.covariance * a + other.covariance * b;
+        self.kept = self.kept * a + other.kept * b;
+        self.mean = self.mean * a.sqrt() + weight * other.mean * power_of_four(theirs).sqrt();
+        self.exponent = exponent;
+        self.settle();
+    }
+
+    /// Moves what has grown or shrunk too far into the exponent.
+    pub(super) fn settle(&mut self) {
+        let shift = excess(self.variance);
+        if shift != 0 {
+            let factor = power_of_four(-shift);
+            self.variance *= factor;
+            self.covariance *= factor;
+            self.kept *= factor;
+            self.mean *= factor.sqrt();
+            self.exponent += shift;
+        }
+    }
+
+    /// The same in plain numbers, kept within the range of a double.
+    pub(super) fn plain(&self) -> Self {
+        let factor = power_of_four(self.exponent.clamp(-400, 400));
+        Self {
+            variance: self.variance * factor,
+            covariance: self.covariance * factor,
+            mean: self.mean * factor.sqrt(),
+            kept: self.kept * factor,
+            exponent: 0,
+        }
+    }
+}
+
+impl Gradient {
+    /// The derivative of an output by itself.
+    pub(super) const OUTPUT: Self = Self { square: 1.0, covariance: 0.0, exponent: 0 };
+
+    /// Adds what comes over another link.
+    pub(super) fn add(&mut self, other: &Self) {
+        if other.square == 0.0 {
+            return;
+        }
+        let exponent =
+            if self.square == 0.0 { other.exponent } else { self.exponent.max(other.exponent) };
+        let a = power_of_four(self.exponent - exponent);
+        let b = power_of_four(other.exponent - exponent);
+        self.square = self.square * a + other.square * b;
+        self.covariance = self.covariance * a + other.covariance * b;
+        self.exponent = exponent;
+        let shift = excess(self.square);
+        if shift != 0 {
+            let factor = power_of_four(-shift);
+            self.square *= factor;
+            self.covariance *= factor;
+            self.exponent += shift;
+        }
+    }
+
+    pub(super) fn times(&self, square: f64, covariance: f64) -> Self {
+        Self {
+            square: self.square * square,
+            covariance: self.covariance * covariance,
+            exponent: self.exponent,
+        }
+    }
+}
+
+/// What a link does.
+#[derive(Debug, Clone)]
+pub(super) enum Operator {
+    /// Elements are read as they are, perhaps repeatedly.
+    Move(Move),
+    /// The mean of a window.
+    Average(Average),
+    /// The largest of a window: so many positions become one.
+    Largest { stride: f64 },
+    /// The mean or the largest over all positions that there are.
+    Global { positions: f64, is_average: bool },
+    /// Independent weights that are shared between positions.
+    Weighted(Weighted),
+    /// A factor of a product of matrices: the products that each of its elements is in.
+    Contracted { products: f64 },
+    /// Nothing of it arrives: an index.
+    Blocked,
+}
+
+/// How often elements are read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Move {
+    /// Mean number of target positions that read a source position.
+    pub(super) positions: f64,
+    /// Mean number of target channels that read a source channel.
+    pub(super) channels: f64,
+    /// The part of the target's elements that it fills.
+    pub(super) share: f64,
+    /// Whether one position is repeated at many, which makes them equal.
+    pub(super) is_repeated: bool,
+}
+
+impl Move {
+    /// Both ends have the same elements.
+    pub(super) const SAME: Self =
+        Self { positions: 1.0, channels: 1.0, share: 1.0, is_repeated: false };
+}
+
+/// A mean over a window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Average {
+    /// Elements of a window.
+    pub(super) taps: f64,
+    /// Source positions for each target position.
+    pub(super) stride: f64,
+    /// Correlation that the mean of white noise has between windows, and the same at stride 1.
+    pub(super) overlap: f64,
+    pub(super) dense_overlap: f64,
+    /// Channels that are averaged as well, which are independent.
+    pub(super) channels: f64,
+}
+
+/// A kernel and the size of what it joins.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Weighted {
+    /// Which kernel, so that tied ones are told.
+    pub(super) kernel: usize,
+    /// Channels of the source over groups.
+    pub(super) fan: f64,
+    pub(super) source_channels: f64,
+    pub(super) target_channels: f64,
+    pub(super) source_positions: f64,
+    pub(super) target_positions: f64,
+    /// Source positions that one target position reads.
+    pub(super) taps: f64,
+    /// Source positions for each target position along all axes.
+    pub(super) stride: f64,
+    /// Positions read: each once for every tap of a kernel whose stride is shorter than itself.
+    pub(super) positions_read: f64,
+    /// Whether it is a row of a table, read at an index.
+    pub(super) is_table: bool,
+}
+
+impl Weighted {
+    /// Effective taps of a patch whose positions have correlation `x`: its participation ratio.
+    pub(super) fn effective_taps(&self, x: f64) -> f64 {
+        let square = self.taps * self.taps;
+        square / (self.taps + (square - self.taps) * x * x)
+    }
+}
+
+/// The correlation of averaged white noise between windows of `sizes` that move by `strides`.
+pub(super) fn overlap(windows: impl Iterator<Item = (u64, f64)>) -> f64 {
+    let (mut sum, mut taps) = (1.0, 1.0);
+    for (size, stride) in windows {
+        let length = size as f64;
+        let mut along = length;
+        for shift in 1..size {
+            let common = 1.0 - shift as f64 * stride / length;
+            if common <= 0.0 {
+                break;
+            }
+            along += 2.0 * (length - shift as f64) * common * common;
+        }
+        sum *= along;
+        taps *= length;
+    }
+    if taps > 1.0 { ((sum - taps).max(0.0) / (taps * taps - taps)).sqrt() } else { 0.0 }
+}
+
+impl Operator {
+    /// What arrives of a signal.
+    pub(super) fn forwards(&self, from: &Signal) -> Signal {
+        let mut to = *from;
+        match self {
+            Self::Move(moved) => {
+                if moved.is_repeated {
+                    to.covariance = to.variance;
+                }
+            }
+            Self::Largest { .. } | Self::Contracted { .. } => {
+                to.kept = to.variance;
+            }
+            Self::Average(window) => {
+                let apart = from.variance - from.covariance;
+                to.variance = (from.covariance + apart / window.taps) / window.channels;
+                to.covariance =
+                    (from.covariance + window.overlap * apart / window.taps) / window.channels;
+                to.kept = to.variance;
+            }
+            Self::Global { .. } => to = Signal::STANDARD,
+            Self::Weighted(weighted) if weighted.is_table => to = Signal::STANDARD,
+            Self::Weighted(_) => {
+                // The variance before a function is kept, and with it the scale of all that
+                // follows. A norm behind may be looked through: it takes the scale away again.
+                to.variance = from.kept;
+                to.covariance = from.kept * from.correlation();
+                to.mean = 0.0;
+            }
+            Self::Blocked => to = Signal::default(),
+        }
+        to
+    }
+
+    /// What arrives of derivatives, given the signal that went the other way.
+    pub(super) fn backwards(&self, gradient: &Gradient, from: &Signal) -> Gradient {
+        match self {
+            Self::Move(Move { positions, channels, .. }) => {
+                let pairs = positions * positions;
+                let coherent = (pairs - positions).max(0.0);
+                let mut to = gradient.times(positions * channels, pairs * channels);
+                to.square += coherent * channels * gradient.covariance;
+                to
+            }
+            Self::Average(window) => {
+                let Average { taps, stride, dense_overlap, channels, .. } = *window;
+                let coherent = gradient.covariance / (stride * stride);
+                let apart = (gradient.square - gradient.covariance) / (stride * taps);
+                let scale = 1.0 / (channels * channels);
+                Gradient {
+                    square: (coherent + apart) * scale,
+                    covariance: (coherent + dense_overlap * apart) * scale,
+                    exponent: gradient.exponent,
+                }
+            }
+            Self::Largest { stride } => gradient.times(1.0 / stride, 1.0 / (stride * stride)),
+            Self::Global { positions, is_average } => {
+                let square = 1.0 / (positions * positions);
+                let whole = if *is_average { square } else { 1.0 / positions };
+                Gradient {
+                    square: gradient.square * whole,
+                    covariance: gradient.square * square,
+                    exponent: gradient.exponent,
+                }
+            }
+            Self::Weighted(weighted) if weighted.is_table => Gradient::default(),
+            Self::Weighted(weighted) => {
+                if from.variance <= 0.0 {
+                    return Gradient::default();
+                }
+                let factor = weighted.target_channels * from.kept
+                    / (weighted.source_channels * weighted.stride * from.variance);
+                gradient.times(factor, factor / weighted.stride)
+            }
+            Self::Contracted { products } => gradient.times(*products, *products),
+            Self::Blocked => Gradient::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlaps_are_those_of_box_filters() {
+        let of = |size: u64, stride: f64| overlap([(size, stride), (size, stride)].into_iter());
+        assert!((of(3, 1.0) - 2f64.sqrt() / 3.0).abs() < 1e-15);
+        assert!((of(2, 1.0) - 3f64.sqrt() / 4.0).abs() < 1e-15);
+        assert_eq!(of(5, 5.0), 0.0);
+        assert_eq!(of(1, 1.0), 0.0);
+    }
+
+    #[test]
+    fn gradients_far_apart_add_to_the_larger() {
+        let mut sum = Gradient { square: 3.0, covariance: 1.0, exponent: -900 };
+        sum.add(&Gradient { square: 2.0, covariance: 1.0, exponent: 900 });
+        assert_eq!(sum, Gradient { square: 2.0, covariance: 1.0, exponent: 900 });
+        sum.add(&Gradient::default());
+        assert_eq!(sum.exponent, 900);
+    }
+}

@@ -1,0 +1,481 @@
+//! From a network to a plan: the rule of each tensor, and the geometry of each link.
+
+use std::collections::HashMap;
+
+use super::operators::{Average, Move, Operator, Weighted, overlap};
+use crate::error::{Error, Result};
+use crate::network::relation::{AxisRelation, Relation};
+use crate::network::{Link, LinkRole, Network, OperationKind, Role, TensorId};
+use crate::propagation::{
+    Function, KernelUse, OwnFunctions, Survey, joins_positions, lengths, sums,
+};
+
+/// A network as the sweeps see it; depends on shapes, links, operations and gates alone.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub(super) nodes: Vec<Node>,
+    /// Those into each node next to each other.
+    pub(super) links: Vec<PlanLink>,
+    pub(super) functions: Vec<Function>,
+    pub(super) outputs: Vec<usize>,
+    pub(super) kernels: usize,
+    pub(super) gates: usize,
+}
+
+/// A tensor.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) rule: Rule,
+    pub(super) first: usize,
+    pub(super) end: usize,
+}
+
+/// A link with data.
+#[derive(Debug, Clone)]
+pub(super) struct PlanLink {
+    pub(super) source: usize,
+    pub(super) operator: Operator,
+    /// The gate that opens it, if it is not always open.
+    pub(super) gate: Option<usize>,
+}
+
+/// How the signal of a tensor follows from those of its links.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Rule {
+    Input,
+    /// A sum of what arrives; all but the first may be subtracted.
+    Sum {
+        subtracts: bool,
+    },
+    /// Parts next to each other: a mean of what arrives, by its share.
+    Concatenation,
+    /// One of several: a mean of what arrives.
+    Choice,
+    Function(usize),
+    /// A function whose argument is so simple that it needs no moments.
+    Relu,
+    Norm,
+    Product,
+    Softmax {
+        length: f64,
+    },
+    /// A product of two computed matrices, with the terms of each sum and their scale squared.
+    Matmul {
+        terms: f64,
+        scale: f64,
+        is_score: bool,
+    },
+    /// Values by weights of a softmax over so many keys; which of the links has the weights.
+    Mix {
+        keys: f64,
+        weights: usize,
+    },
+}
+
+impl Plan {
+    /// Compiles a network. `gates` has, for every link of the network, the gate that opens it if
+    /// it is not always open; it may be empty.
+    ///
+    /// # Errors
+    /// [`Error::UnknownOperation`] with all tensors on a path from an input to an output whose
+    /// operation is not known; a network without outputs, a cycle, or gates that do not fit.
+    pub fn compile(network: &Network, own: &OwnFunctions, gates: &[Option<usize>]) -> Result<Self> {
+        if !gates.is_empty() && gates.len() != network.links().len() {
+            return Err(Error::InvalidSetting {
+                reason: format!(
+                    "expected a gate or none for each of {} links, got {}",
+                    network.links().len(),
+                    gates.len()
+                ),
+            });
+        }
+        let mut planner = Planner::new(network, own)?;
+        planner.run(gates)?;
+        if planner.unknown.is_empty() {
+            Ok(planner.plan)
+        } else {
+            Err(Error::UnknownOperation { tensors: planner.unknown })
+        }
+    }
+
+    /// How many gates there are: one more than the largest number of a gate.
+    #[must_use]
+    pub fn gates(&self) -> usize {
+        self.gates
+    }
+}
+
+struct Planner<'a> {
+    network: &'a Network,
+    own: &'a OwnFunctions,
+    survey: Survey,
+    /// Numbers of the links with data into every tensor.
+    into: Vec<Vec<usize>>,
+    /// The source of the first link into every tensor.
+    origins: Vec<Option<TensorId>>,
+    /// Whether a tensor is computed from an input.
+    reached: Vec<bool>,
+    /// Whether a softmax is taken of a tensor, apart from functions and sums in between.
+    is_score: Vec<bool>,
+    node_of: Vec<Option<usize>>,
+    function_of: HashMap<String, usize>,
+    kernel_of: HashMap<usize, usize>,
+    plan: Plan,
+    unknown: Vec<(String, String)>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(network: &'a Network, own: &'a OwnFunctions) -> Result<Self> {
+        let survey = Survey::new(network)?;
+        let tensors = network.tensors().len();
+        let mut into = vec![Vec::new(); tensors];
+        let mut origins = vec![None; tensors];
+        for (number, link) in network.links().iter().enumerate() {
+            origins[link.target.0].get_or_insert(link.source);
+            if link.role == LinkRole::Data {
+                into[link.target.0].push(number);
+            }
+        }
+        let links = network.links();
+        let mut reached = vec![false; tensors];
+        for &id in &survey.order {
+            reached[id.0] = survey.lives[id.0]
+                && (network.tensors()[id.0].role == Role::Input
+                    || into[id.0].iter().any(|&number: &usize| reached[links[number].source.0]));
+        }
+        let mut is_score = vec![false; tensors];
+        for &id in survey.order.iter().rev() {
+            let through = match network.operation(id)?.kind {
+                OperationKind::Softmax => true,
+                OperationKind::Function
+                | OperationKind::Sum
+                | OperationKind::Product
+                | OperationKind::Move => is_score[id.0],
+                _ => false,
+            };
+            for &number in &into[id.0] {
+                is_score[links[number].source.0] |= through;
+            }
+        }
+        Ok(Self {
+            network,
+            own,
+            survey,
+            into,
+            origins,
+            reached,
+            is_score,
+            node_of: vec![None; tensors],
+            function_of: HashMap::new(),
+            kernel_of: HashMap::new(),
+            plan: Plan {
+                nodes: Vec::new(),
+                links: Vec::new(),
+                functions: Vec::new(),
+                outputs: Vec::new(),
+                kernels: 0,
+                gates: 0,
+            },
+            unknown: Vec::new(),
+        })
+    }
+
+    fn run(&mut self, gates: &[Option<usize>]) -> Result<()> {
+        self.plan.gates = gates.iter().flatten().map(|&gate| gate + 1).max().unwrap_or(0);
+        for id in self.survey.order.clone() {
+            if !self.reached[id.0] {
+                continue;
+            }
+            let first = self.plan.links.len();
+            let rule = match self.network.tensors()[id.0].role {
+                Role::Activation => self.rule(id, gates)?,
+                _ => Some(Rule::Input),
+            };
+            let Some(rule) = rule else {
+                self.plan.links.truncate(first);
+                // What follows is looked at all the same, so that all that is unknown is named.
+                self.push_node(id, Rule::Choice, first);
+                continue;
+            };
+            self.push_node(id, rule, first);
+        }
+        for end in self.survey.ends.clone() {
+            self.plan.outputs.extend(self.node_of[end.0]);
+        }
+        Ok(())
+    }
+
+    fn push_node(&mut self, id: TensorId, rule: Rule, first: usize) {
+        self.node_of[id.0] = Some(self.plan.nodes.len());
+        self.plan.nodes.push(Node { rule, first, end: self.plan.links.len() });
+    }
+
+    fn refuse(&mut self, id: TensorId, reason: String) -> Option<Rule> {
+        self.unknown.push((self.network.tensors()[id.0].name.clone(), reason));
+        None
+    }
+
+    /// The rule of a tensor, whose links are added to the plan; `None` if it is not known.
+    fn rule(&mut self, id: TensorId, gates: &[Option<usize>]) -> Result<Option<Rule>> {
+        let operation = self.network.operation(id)?;
+        let numbers = self.into[id.0].clone();
+        let links: Vec<(usize, &'a Link)> = numbers
+            .into_iter()
+            .map(|number| (number, &self.network.links()[number]))
+            .filter(|(_, link)| self.reached[link.source.0])
+            .collect();
+        let is_square = operation.kind == OperationKind::Product
+            && matches!(links[..], [(_, one), (_, other)]
+                if one.source == other.source && one.relations == other.relations);
+        for &(number, link) in &links[..if is_square { 1 } else { links.len() }] {
+            let operator = self.operator(number, link, operation.kind);
+            self.push_link(link, operator, gates.get(number).copied().flatten());
+        }
+        Ok(match operation.kind {
+            _ if is_square => self.function(id, "square"),
+            OperationKind::Affine | OperationKind::Sum => {
+                Some(Rule::Sum { subtracts: operation.function.as_deref() == Some("subtract") })
+            }
+            OperationKind::Move | OperationKind::Average | OperationKind::MaxPool => {
+                Some(Rule::Concatenation)
+            }
+            OperationKind::Embedding => Some(Rule::Sum { subtracts: false }),
+            OperationKind::Function => match operation.function.as_deref() {
+                Some(name) => self.function(id, name),
+                None => self.refuse(id, "its function has no name".into()),
+            },
+            OperationKind::Product => Some(Rule::Product),
+            OperationKind::Maximum => Some(Rule::Choice),
+            OperationKind::BatchNorm
+            | OperationKind::LayerNorm
+            | OperationKind::RmsNorm
+            | OperationKind::GroupNorm => Some(Rule::Norm),
+            OperationKind::Softmax => {
+                let shape = &self.network.tensors()[id.0].shape;
+                let along = operation.axes.iter().filter_map(|&axis| shape.get(axis));
+                Some(Rule::Softmax { length: along.map(|&length| length as f64).product() })
+            }
+            OperationKind::Matmul => self.matmul(id, &links),
+            OperationKind::Other => {
+                let reason = match operation.function.as_deref() {
+                    Some(name) => format!("'{name}' has no rule"),
+                    None => "it was made without an operation".to_owned(),
+                };
+                self.refuse(id, reason)
+            }
+        })
+    }
+
+    fn push_link(&mut self, link: &Link, operator: Operator, gate: Option<usize>) {
+        if let Some(source) = self.node_of[link.source.0] {
+            self.plan.links.push(PlanLink { source, operator, gate });
+        }
+    }
+
+    fn function(&mut self, id: TensorId, name: &str) -> Option<Rule> {
+        if name == "relu" {
+            return Some(Rule::Relu);
+        }
+        if let Some(&number) = self.function_of.get(name) {
+            return Some(Rule::Function(number));
+        }
+        let own = self.own.get(name).map(Function::own);
+        let Some(function) = own.or_else(|| Function::from_name(name)) else {
+            return self.refuse(id, format!("the function '{name}' is not known"));
+        };
+        let number = self.plan.functions.len();
+        self.plan.functions.push(function);
+        self.function_of.insert(name.to_owned(), number);
+        Some(Rule::Function(number))
+    }
+
+    fn matmul(&mut self, id: TensorId, links: &[(usize, &Link)]) -> Option<Rule> {
+        let &[(_, one), (_, _)] = links else {
+            return self.refuse(id, "a product of matrices needs two that are computed".into());
+        };
+        let elements = self.network.tensors()[id.0].elements() as f64;
+        let terms = self.edges(one) / elements;
+        let is_softmax = |&(_, link): &(usize, &Link)| {
+            let node = self.node_of[link.source.0].map(|node| &self.plan.nodes[node].rule);
+            matches!(node, Some(Rule::Softmax { .. }))
+        };
+        if let Some(weights) = links.iter().position(is_softmax) {
+            return Some(Rule::Mix { keys: terms, weights });
+        }
+        let divisor = self.network.operation(id).ok()?.divisor.unwrap_or(1.0);
+        let scale = 1.0 / (divisor * divisor);
+        Some(Rule::Matmul { terms, scale, is_score: self.is_score[id.0] })
+    }
+
+    /// The parameter that a kernel is computed from; the first, if there are several.
+    fn root(&self, kernel: TensorId) -> TensorId {
+        let mut at = kernel;
+        while let Some(source) = self.origins[at.0] {
+            at = source;
+        }
+        at
+    }
+
+    fn shape(&self, id: TensorId) -> &'a [u64] {
+        &self.network.tensors()[id.0].shape
+    }
+
+    /// Lengths of the two sides of a relation, and the edges between them.
+    fn measure(&self, link: &Link, part: &AxisRelation) -> (f64, f64, f64) {
+        let both = lengths(part, self.shape(link.source), self.shape(link.target));
+        // An axis too long to be followed index by index is taken to be read once.
+        let edges = sums(&part.relation, both, false).map_or(both.target as f64, |s| s.total);
+        (both.source as f64, both.target as f64, edges)
+    }
+
+    fn edges(&self, link: &Link) -> f64 {
+        link.relations.iter().map(|part| self.measure(link, part).2).product()
+    }
+
+    fn joins_positions(&self, link: &Link, part: &AxisRelation) -> bool {
+        joins_positions(
+            part,
+            (self.shape(link.source), self.shape(link.target)),
+            (&self.survey.positions[link.source.0], &self.survey.positions[link.target.0]),
+        )
+    }
+
+    fn positions(&self, id: TensorId) -> f64 {
+        let axes = self.shape(id).iter().zip(&self.survey.positions[id.0]);
+        axes.map(|(&length, &is_position)| if is_position { length as f64 } else { 1.0 }).product()
+    }
+
+    fn operator(&mut self, number: usize, link: &Link, kind: OperationKind) -> Operator {
+        if let Some(kernel) = &self.survey.kernels[number] {
+            let kernels = self.kernel_of.len();
+            let known = self.kernel_of.entry(self.root(kernel.tensor).0);
+            let kernel_number = *known.or_insert(kernels);
+            self.plan.kernels = self.kernel_of.len();
+            let kernel = self.survey.kernels[number].as_ref();
+            return kernel.map_or(Operator::Blocked, |kernel| {
+                Operator::Weighted(self.weighted(kernel_number, kernel, link))
+            });
+        }
+        match kind {
+            OperationKind::Embedding => Operator::Blocked,
+            OperationKind::Average | OperationKind::MaxPool => self.pool(link, kind),
+            OperationKind::Matmul => {
+                let elements = self.network.tensors()[link.source.0].elements() as f64;
+                Operator::Contracted { products: self.edges(link) / elements }
+            }
+            _ => Operator::Move(self.moved(link)),
+        }
+    }
+
+    fn moved(&self, link: &Link) -> Move {
+        let mut moved = Move::SAME;
+        let mut edges = 1.0;
+        for part in &link.relations {
+            if part.relation == Relation::Same {
+                edges *= self.measure(link, part).2;
+                continue;
+            }
+            let (source, _, found) = self.measure(link, part);
+            edges *= found;
+            if self.joins_positions(link, part) {
+                moved.positions *= found / source;
+            } else {
+                moved.channels *= found / source;
+            }
+        }
+        moved.share = edges / self.network.tensors()[link.target.0].elements() as f64;
+        moved.is_repeated = moved.positions > 1.0 && self.positions(link.source) == 1.0;
+        moved
+    }
+
+    fn pool(&self, link: &Link, kind: OperationKind) -> Operator {
+        let mut windows: Vec<(u64, f64)> = Vec::new();
+        let (mut taps, mut stride, mut channels) = (1.0, 1.0, 1.0);
+        for part in &link.relations {
+            let (source, target, edges) = self.measure(link, part);
+            let (size, step) = match &part.relation {
+                Relation::Same | Relation::Reshape => continue,
+                Relation::Window(window) => (window.size, window.stride as f64),
+                _ => ((edges / target).round().max(1.0) as u64, source / target),
+            };
+            if self.joins_positions(link, part) {
+                windows.push((size, step));
+                taps *= size as f64;
+                stride *= step;
+            } else {
+                channels *= size as f64;
+            }
+        }
+        let positions = self.positions(link.source);
+        let is_average = kind == OperationKind::Average;
+        if !windows.is_empty() && self.positions(link.target) == 1.0 {
+            return Operator::Global { positions, is_average };
+        }
+        if !is_average {
+            return Operator::Largest { stride };
+        }
+        let dense = windows.iter().map(|&(size, _)| (size, 1.0));
+        Operator::Average(Average {
+            taps,
+            stride,
+            dense_overlap: overlap(dense),
+            overlap: overlap(windows.iter().copied()),
+            channels,
+        })
+    }
+
+    fn weighted(&self, number: usize, kernel: &KernelUse, link: &Link) -> Weighted {
+        let (mut fan, mut taps, mut stride) = (1.0, 1.0, 1.0);
+        let (mut source_positions, mut read) = (1.0, 1.0);
+        for part in &link.relations {
+            let (source, target, edges) = self.measure(link, part);
+            let is_position = !part.source_axes.is_empty()
+                && !part.target_axes.is_empty()
+                && part.target_axes.iter().all(|&axis| kernel.shared[axis]);
+            let (size, step) = match &part.relation {
+                Relation::All | Relation::Each => {
+                    fan *= source;
+                    continue;
+                }
+                Relation::Blocks { groups } => {
+                    fan *= source / *groups as f64;
+                    continue;
+                }
+                Relation::Sum => continue,
+                Relation::Same | Relation::Reshape => (1.0, 1.0),
+                Relation::Window(window) => (window.size as f64, window.stride as f64),
+                Relation::TransposedWindow(window) => {
+                    let step = window.stride as f64;
+                    ((window.size as f64 / step).max(1.0), 1.0 / step)
+                }
+                _ => ((edges / target).max(1.0), source / target),
+            };
+            if is_position {
+                source_positions *= source;
+                read *= (size / step).min(1.0);
+                stride *= step;
+            }
+            taps *= size;
+        }
+        let elements = |id: TensorId| self.network.tensors()[id.0].elements() as f64;
+        let along = self.shape(link.target).iter().zip(&kernel.shared);
+        let target_positions: f64 =
+            along.map(|(&length, &shared)| if shared { length as f64 } else { 1.0 }).product();
+        let source_channels =
+            if kernel.is_table { 1.0 } else { elements(link.source) / source_positions };
+        let positions_read =
+            if kernel.is_table { target_positions } else { source_positions * read };
+        Weighted {
+            kernel: number,
+            fan: if kernel.is_table { 1.0 } else { fan },
+            source_channels,
+            target_channels: elements(link.target) / target_positions,
+            source_positions,
+            target_positions,
+            taps,
+            stride,
+            positions_read,
+            is_table: kernel.is_table,
+        }
+    }
+}

@@ -1,0 +1,561 @@
+//! One sweep forwards, one backwards, and the sums over links that are scores.
+
+use std::f64::consts::PI;
+
+use super::operators::{Gradient, Operator, Signal, Weighted};
+use super::plan::{Plan, Rule};
+use crate::error::{Error, Result};
+use crate::machine::Monitor;
+
+/// How long one link takes, as a number of lanes of a count, so that progress is reported in time.
+const LANES_A_LINK: u64 = 256;
+
+/// What [`Plan::score`] gives, in its order.
+pub const SCORE_NAMES: [&str; 9] = [
+    "saliency_entropy",
+    "effective_macs",
+    "effective_units",
+    "effective_edges",
+    "effective_parameters",
+    "weights",
+    "macs",
+    "activations",
+    "depth",
+];
+
+/// Scores of one architecture; only what lies between an input and an output has a part in them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scores {
+    /// In nats; minus infinity if no path leads from an input to an output over a kernel.
+    pub saliency_entropy: f64,
+    /// Multiplications by weights, with effective taps.
+    pub effective_macs: f64,
+    /// Units, with effective inputs.
+    pub effective_units: f64,
+    /// Edges, counted at the positions that are read.
+    pub effective_edges: f64,
+    /// Weights, with effective taps; tied ones once.
+    pub effective_parameters: f64,
+    /// Weights of kernels; tied ones once.
+    pub weights: f64,
+    /// Multiplications by weights, with padding.
+    pub macs: f64,
+    /// Elements that are computed with a kernel.
+    pub activations: f64,
+    /// The most kernels on one path.
+    pub depth: f64,
+}
+
+impl Scores {
+    /// In the order of [`SCORE_NAMES`].
+    #[must_use]
+    pub fn to_array(&self) -> [f64; 9] {
+        [
+            self.saliency_entropy,
+            self.effective_macs,
+            self.effective_units,
+            self.effective_edges,
+            self.effective_parameters,
+            self.weights,
+            self.macs,
+            self.activations,
+            self.depth,
+        ]
+    }
+}
+
+/// What sweeps over one plan write into; kept between them.
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    signals: Vec<Signal>,
+    gradients: Vec<Gradient>,
+    /// Mean squared slope of each function, and its mean product at two positions.
+    slopes: Vec<(f64, f64)>,
+    /// Whether a tensor is computed from an input, and whether an output is computed from it.
+    begins: Vec<bool>,
+    ends: Vec<bool>,
+    depths: Vec<u32>,
+    /// Logarithms of the root of saliency times units, and of units.
+    saliencies: Vec<(f64, f64)>,
+    /// The last sweep in which each kernel was met.
+    met: Vec<u64>,
+    sweep: u64,
+}
+
+impl Workspace {
+    /// Room for sweeps over a plan.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        let nodes = plan.nodes.len();
+        Self {
+            signals: vec![Signal::default(); nodes],
+            gradients: vec![Gradient::default(); nodes],
+            slopes: vec![(0.0, 0.0); nodes],
+            begins: vec![false; nodes],
+            ends: vec![false; nodes],
+            depths: vec![0; nodes],
+            saliencies: Vec::with_capacity(plan.links.len()),
+            met: vec![0; plan.kernels],
+            sweep: 0,
+        }
+    }
+}
+
+/// `Cov(relu x, relu x') / Var relu x` of normal variables with correlation `r`.
+fn relu_correlation(r: f64) -> f64 {
+    let kernel = ((1.0 - r * r).max(0.0).sqrt() + r * (PI - r.acos())) / PI;
+    (kernel - 1.0 / PI) / (1.0 - 1.0 / PI)
+}
+
+impl Plan {
+    /// Scores of the architecture whose open gates are given, without allocating.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] if there are more gates, or fewer.
+    pub fn score(&self, open: &[bool], workspace: &mut Workspace) -> Result<Scores> {
+        if open.len() != self.gates || workspace.signals.len() != self.nodes.len() {
+            return Err(Error::InvalidSetting {
+                reason: format!("expected {} gates, got {}", self.gates, open.len()),
+            });
+        }
+        self.find_live(open, workspace);
+        self.forwards(open, workspace);
+        self.backwards(open, workspace);
+        Ok(self.sum(open, workspace))
+    }
+
+    /// Scores of several architectures, whose open gates follow one another in `open`.
+    ///
+    /// # Errors
+    /// As for [`Plan::score`]; too little memory for the result; an interruption.
+    pub fn score_all(
+        &self,
+        architectures: usize,
+        open: &[bool],
+        monitor: &Monitor<'_>,
+    ) -> Result<Vec<Scores>> {
+        if architectures.checked_mul(self.gates) != Some(open.len()) {
+            return Err(Error::InvalidSetting {
+                reason: format!(
+                    "expected {} gates for each of {architectures} architectures, got {}",
+                    self.gates,
+                    open.len()
+                ),
+            });
+        }
+        let mut workspace = Workspace::new(self);
+        let mut found = Vec::new();
+        found.try_reserve_exact(architectures).map_err(|_| Error::SizeOverflow {
+            what: format!("the number of architectures, {architectures},"),
+        })?;
+        monitor.start(architectures as u64);
+        for architecture in 0..architectures {
+            let row = &open[architecture * self.gates..][..self.gates];
+            found.push(self.score(row, &mut workspace)?);
+            monitor.advance(1)?;
+            monitor.breathe(self.links.len() as u64 * LANES_A_LINK)?;
+        }
+        Ok(found)
+    }
+
+    fn is_open(&self, link: usize, open: &[bool]) -> bool {
+        self.links[link].gate.is_none_or(|gate| open[gate])
+    }
+
+    /// Whether a link lies between an input and an output.
+    fn is_live(&self, link: usize, target: usize, open: &[bool], workspace: &Workspace) -> bool {
+        self.is_open(link, open)
+            && workspace.begins[self.links[link].source]
+            && workspace.ends[target]
+    }
+
+    fn find_live(&self, open: &[bool], workspace: &mut Workspace) {
+        for (at, node) in self.nodes.iter().enumerate() {
+            workspace.begins[at] = node.rule == Rule::Input
+                || (node.first..node.end).any(|link| {
+                    self.is_open(link, open) && workspace.begins[self.links[link].source]
+                });
+        }
+        workspace.ends.fill(false);
+        for &output in &self.outputs {
+            workspace.ends[output] = true;
+        }
+        for (at, node) in self.nodes.iter().enumerate().rev() {
+            if workspace.ends[at] && workspace.begins[at] {
+                for link in node.first..node.end {
+                    if self.is_open(link, open) {
+                        workspace.ends[self.links[link].source] = true;
+                    }
+                }
+            }
+        }
+    }
+
+    fn forwards(&self, open: &[bool], workspace: &mut Workspace) {
+        for (at, node) in self.nodes.iter().enumerate() {
+            if !(workspace.begins[at] && workspace.ends[at]) {
+                continue;
+            }
+            if node.rule == Rule::Input {
+                (workspace.signals[at], workspace.depths[at]) = (Signal::STANDARD, 0);
+                continue;
+            }
+            let mut depth = 0;
+            for link in node.first..node.end {
+                if self.is_live(link, at, open, workspace) {
+                    let one = &self.links[link];
+                    let step = u32::from(matches!(one.operator, Operator::Weighted(_)));
+                    depth = depth.max(workspace.depths[one.source] + step);
+                }
+            }
+            workspace.depths[at] = depth;
+            let signal = self.forwards_into(at, open, workspace);
+            workspace.signals[at] = signal;
+        }
+    }
+
+    /// The signal of a tensor that is not an input.
+    fn forwards_into(&self, at: usize, open: &[bool], workspace: &mut Workspace) -> Signal {
+        let node = &self.nodes[at];
+        let arriving = |link: usize| {
+            let one = &self.links[link];
+            one.operator.forwards(&workspace.signals[one.source])
+        };
+        let live = (node.first..node.end).filter(|&link| self.is_live(link, at, open, workspace));
+        let mut found = Signal::default();
+        match node.rule {
+            Rule::Input => return Signal::STANDARD,
+            Rule::Sum { subtracts } => {
+                for (count, link) in live.enumerate() {
+                    let mut one = arriving(link);
+                    if subtracts && link > node.first {
+                        one.mean = -one.mean;
+                    }
+                    if count == 0 {
+                        found = one;
+                    } else {
+                        found.add(&one, 1.0);
+                    }
+                    if count > 0 || !matches!(self.links[link].operator, Operator::Move(_)) {
+                        found.kept = found.variance;
+                    }
+                }
+                if (node.first..node.end).len() > 1 {
+                    found.kept = found.variance;
+                }
+            }
+            Rule::Concatenation | Rule::Choice => {
+                let share = |link: usize| match &self.links[link].operator {
+                    Operator::Move(moved) if node.rule == Rule::Concatenation => moved.share,
+                    _ => 1.0,
+                };
+                let total: f64 = live.clone().map(share).sum();
+                for link in live {
+                    found.add(&arriving(link), share(link) / total);
+                }
+                if node.rule == Rule::Choice {
+                    found.kept = found.variance;
+                }
+            }
+            Rule::Norm => {
+                for link in live {
+                    found = Signal { covariance: arriving(link).correlation(), ..Signal::STANDARD };
+                }
+            }
+            Rule::Relu | Rule::Function(_) => {
+                for link in live {
+                    let argument = arriving(link);
+                    let (signal, slopes) = self.function(node.rule, &argument);
+                    (found, workspace.slopes[at]) = (signal, slopes);
+                    return found;
+                }
+            }
+            Rule::Product => {
+                let (mut square, mut pair, mut means) = (1.0, 1.0, 1.0);
+                for link in live {
+                    let one = arriving(link);
+                    let mean = one.mean * one.mean;
+                    square *= one.variance + mean;
+                    pair *= one.covariance + mean;
+                    means *= one.mean;
+                    found.exponent += one.exponent;
+                }
+                found.mean = means;
+                found.variance = (square - means * means).max(0.0);
+                found.covariance = (pair - means * means).max(0.0);
+                found.kept = found.variance;
+                found.settle();
+            }
+            Rule::Softmax { length } => {
+                for link in live {
+                    let one = arriving(link).plain();
+                    // The mean square of the weights of normal scores, which is e^t / n^2 for many
+                    // keys, with the mean square of their sum in the denominator.
+                    let apart = (one.variance - one.covariance).max(0.0);
+                    let mean = 1.0 / length;
+                    let square = mean / (1.0 + (length - 1.0) * (-apart).exp());
+                    let variance = (square - mean * mean).max(0.0);
+                    found = Signal { variance, covariance: 0.0, mean, kept: variance, exponent: 0 };
+                }
+            }
+            Rule::Matmul { terms, scale, is_score } => {
+                let mut factors = [Signal::STANDARD; 2];
+                for (link, factor) in live.zip(&mut factors) {
+                    *factor = arriving(link);
+                }
+                let [(q1, r1), (q2, r2)] = factors.map(|one| {
+                    let mean = one.mean * one.mean;
+                    (one.variance + mean, one.covariance + mean)
+                });
+                let scale = terms * scale;
+                found.variance = scale * q1 * q2;
+                // Between two keys of one query, or two queries of one key.
+                found.covariance =
+                    scale * if is_score { (q1 * r2 + r1 * q2) / 2.0 } else { r1 * r2 };
+                found.kept = found.variance;
+                found.exponent = factors[0].exponent + factors[1].exponent;
+                found.settle();
+            }
+            Rule::Mix { keys, weights } => {
+                let spread = self.spread(at, weights, keys, workspace);
+                for link in live.filter(|&link| link != node.first + weights) {
+                    found = arriving(link);
+                    let apart = found.variance - found.covariance;
+                    found.variance = found.covariance + spread * apart;
+                    found.covariance += apart / keys;
+                    found.kept = found.variance;
+                }
+            }
+        }
+        found
+    }
+
+    /// The part of what keys do not have in common that attention leaves: one over their number
+    /// if they have equal weights.
+    fn spread(&self, at: usize, weights: usize, keys: f64, workspace: &Workspace) -> f64 {
+        let source = self.links[self.nodes[at].first + weights].source;
+        let one = workspace.signals[source];
+        (keys * (one.variance + one.mean * one.mean)).min(1.0)
+    }
+
+    /// What a function makes of a signal: the signal, and its two mean products of slopes.
+    fn function(&self, rule: Rule, argument: &Signal) -> (Signal, (f64, f64)) {
+        let r = argument.correlation();
+        let Rule::Function(number) = rule else {
+            let variance = argument.variance * (1.0 - 1.0 / PI) / 2.0;
+            let signal = Signal {
+                variance,
+                covariance: variance * relu_correlation(r),
+                mean: (argument.variance / (2.0 * PI)).sqrt(),
+                ..*argument
+            };
+            return (signal, (0.5, (PI - r.acos()) / (2.0 * PI)));
+        };
+        let function = &self.functions[number];
+        let (argument, exponent) = if function.is_homogeneous() {
+            (*argument, argument.exponent)
+        } else {
+            (argument.plain(), 0)
+        };
+        let moments = function.alone(0.0, argument.variance, r);
+        let mean = moments.mean * moments.mean;
+        let variance = (moments.square - mean).max(0.0);
+        let signal = Signal {
+            variance,
+            covariance: (moments.pairs[0] - mean).clamp(0.0, variance),
+            mean: moments.mean,
+            kept: argument.kept,
+            exponent,
+        };
+        (signal, (moments.slope_square, moments.slope_pair))
+    }
+
+    fn backwards(&self, open: &[bool], workspace: &mut Workspace) {
+        workspace.gradients.fill(Gradient::default());
+        for &output in &self.outputs {
+            workspace.gradients[output].add(&Gradient::OUTPUT);
+        }
+        for at in (0..self.nodes.len()).rev() {
+            let node = &self.nodes[at];
+            let gradient = workspace.gradients[at];
+            if !(workspace.begins[at] && workspace.ends[at]) || gradient.square == 0.0 {
+                continue;
+            }
+            for link in node.first..node.end {
+                if self.is_live(link, at, open, workspace) {
+                    let source = self.links[link].source;
+                    let given = self.through(at, link, &gradient, open, workspace);
+                    let back =
+                        self.links[link].operator.backwards(&given, &workspace.signals[source]);
+                    workspace.gradients[source].add(&back);
+                }
+            }
+        }
+    }
+
+    /// What the rule of a tensor makes of its derivatives on their way to one of its links.
+    fn through(
+        &self,
+        at: usize,
+        link: usize,
+        gradient: &Gradient,
+        open: &[bool],
+        workspace: &Workspace,
+    ) -> Gradient {
+        let node = &self.nodes[at];
+        let source = &workspace.signals[self.links[link].source];
+        let others = || {
+            (node.first..node.end)
+                .filter(move |&other| other != link && self.is_live(other, at, open, workspace))
+                .map(|other| {
+                    let one = &self.links[other];
+                    one.operator.forwards(&workspace.signals[one.source])
+                })
+        };
+        match node.rule {
+            Rule::Input | Rule::Sum { .. } | Rule::Concatenation => *gradient,
+            Rule::Choice => {
+                let share = 1.0 / (1.0 + others().count() as f64);
+                gradient.times(share, share)
+            }
+            Rule::Relu | Rule::Function(_) => {
+                let (square, pair) = workspace.slopes[at];
+                gradient.times(square, pair)
+            }
+            Rule::Norm => {
+                if source.variance <= 0.0 {
+                    return Gradient::default();
+                }
+                let mut to = gradient.times(1.0 / source.variance, 1.0 / source.variance);
+                to.exponent -= source.exponent;
+                to
+            }
+            Rule::Product => {
+                let (mut square, mut pair) = (1.0, 1.0);
+                let mut to = *gradient;
+                for other in others() {
+                    let mean = other.mean * other.mean;
+                    square *= other.variance + mean;
+                    pair *= other.covariance + mean;
+                    to.exponent += other.exponent;
+                }
+                to.times(square, pair)
+            }
+            Rule::Softmax { .. } => {
+                let own = workspace.signals[at];
+                let square = own.variance + own.mean * own.mean;
+                gradient.times(square, square)
+            }
+            Rule::Matmul { scale, is_score, .. } => {
+                let mut to = *gradient;
+                for other in others() {
+                    let mean = other.mean * other.mean;
+                    let apart = other.variance - other.covariance;
+                    to = if is_score {
+                        to.times(scale * apart, scale * apart)
+                    } else {
+                        to.times(scale * (other.variance + mean), scale * (other.covariance + mean))
+                    };
+                    to.exponent += other.exponent;
+                }
+                to
+            }
+            Rule::Mix { keys, weights } => {
+                let Operator::Contracted { products } = self.links[link].operator else {
+                    return *gradient;
+                };
+                if link == node.first + weights {
+                    let mut to = *gradient;
+                    for other in others() {
+                        let apart = other.variance - other.covariance;
+                        to = to.times(apart, 0.0);
+                        to.exponent += other.exponent;
+                    }
+                    return to;
+                }
+                // The operator counts products, which are part of the mean here.
+                let spread = self.spread(at, weights, keys, workspace);
+                let apart = gradient.square - gradient.covariance;
+                Gradient {
+                    square: (gradient.covariance + spread * apart) / products,
+                    covariance: (gradient.covariance + apart / keys) / products,
+                    exponent: gradient.exponent,
+                }
+            }
+        }
+    }
+
+    fn sum(&self, open: &[bool], workspace: &mut Workspace) -> Scores {
+        let mut scores = Scores {
+            saliency_entropy: f64::NEG_INFINITY,
+            effective_macs: 0.0,
+            effective_units: 0.0,
+            effective_edges: 0.0,
+            effective_parameters: 0.0,
+            weights: 0.0,
+            macs: 0.0,
+            activations: 0.0,
+            depth: 0.0,
+        };
+        for &output in &self.outputs {
+            if workspace.begins[output] {
+                scores.depth = scores.depth.max(f64::from(workspace.depths[output]));
+            }
+        }
+        workspace.saliencies.clear();
+        workspace.sweep += 1;
+        for (at, node) in self.nodes.iter().enumerate() {
+            for link in node.first..node.end {
+                let Operator::Weighted(kernel) = &self.links[link].operator else { continue };
+                if self.is_live(link, at, open, workspace) {
+                    let source = workspace.signals[self.links[link].source];
+                    add_link(&mut scores, kernel, &source, at, workspace);
+                }
+            }
+        }
+        let largest = workspace.saliencies.iter().fold(f64::NEG_INFINITY, |m, s| m.max(s.0));
+        if largest.is_finite() {
+            let total: f64 = workspace.saliencies.iter().map(|s| (s.0 - largest).exp()).sum();
+            let log_total = total.ln();
+            scores.saliency_entropy = 0.0;
+            for &(saliency, units) in &workspace.saliencies {
+                let log_share = saliency - largest - log_total;
+                let share = log_share.exp();
+                if share > 0.0 {
+                    scores.saliency_entropy -= share * (log_share - units);
+                }
+            }
+        }
+        scores
+    }
+}
+
+/// Adds a link with a kernel into tensor `at`.
+fn add_link(
+    scores: &mut Scores,
+    kernel: &Weighted,
+    source: &Signal,
+    at: usize,
+    workspace: &mut Workspace,
+) {
+    let x = if kernel.is_table { 0.0 } else { source.correlation() };
+    let taps = kernel.effective_taps(x);
+    let weights = kernel.fan * kernel.target_channels;
+    let units = kernel.target_channels * kernel.positions_read * (kernel.fan * taps).sqrt();
+    scores.effective_macs += weights * taps * kernel.target_positions;
+    scores.effective_edges += weights * taps * kernel.positions_read;
+    scores.effective_units += units;
+    scores.macs += weights * kernel.taps * kernel.target_positions;
+    scores.activations += kernel.target_channels * kernel.target_positions;
+    if workspace.met[kernel.kernel] != workspace.sweep {
+        workspace.met[kernel.kernel] = workspace.sweep;
+        scores.effective_parameters += weights * taps;
+        scores.weights += weights * kernel.taps;
+    }
+    let gradient = workspace.gradients[at];
+    let (kept, exponent) = if kernel.is_table { (1.0, 0) } else { (source.kept, source.exponent) };
+    let power = kernel.target_channels * kernel.target_positions * kept * gradient.square;
+    let log_power = power.ln() + (exponent + gradient.exponent) as f64 * 4f64.ln();
+    let log_units = units.ln();
+    workspace.saliencies.push(((log_power + log_units) / 2.0, log_units));
+}
