@@ -39,6 +39,10 @@ OBJECTS: dict[str, tuple[Any, Any]] = {
         ENSEMBLE,
         lambda one: (one.sweep().to_dict(), one.with_prior("depth").energy(1.0)),
     ),
+    "Evaluation": (
+        unrolled.evaluate("nasbench_macro", ["effective_units"], draws=2),
+        lambda one: (one.to_dict(), one.table(width=99)),
+    ),
     "Graph": (GRAPH, lambda one: (repr(one), one.indices.tolist())),
     "GraphCounts": (unrolled.count(GRAPH), lambda one: (one.total, one[0])),
     "HeatCapacityPeak": (ENSEMBLE.heat_capacity_peaks()[0], lambda one: one),
@@ -55,6 +59,7 @@ OBJECTS: dict[str, tuple[Any, Any]] = {
     "Propagation": (PROPAGATION, lambda one: (repr(one), one.jacobian, list(one))),
     "Provenance": (NETWORK.provenance, lambda one: one),
     "Relation": (Relation.window(0, 1, size=3), lambda one: one),
+    "Scores": (unrolled.score(models.nasbench_macro("00000000")), lambda one: one),
     "Signal": (unrolled.Signal(), lambda one: one),
     "Spectrum": (COUNTS.spectrum(), lambda one: (one.counts, one.levels, one.owners(0))),
     "TemperatureSweep": (ENSEMBLE.sweep(), lambda one: (one.to_dict(), one.unit)),
