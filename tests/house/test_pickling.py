@@ -9,10 +9,10 @@ import pickle
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-import numpy as np
 import pytest
 
 import unrolled
+from cases.process_work import analyzed, counted, failing
 from unrolled import Ensemble, Prior, Provenance, Relation, errors, models
 from unrolled.theory import path_sums
 
@@ -114,20 +114,6 @@ def test_errors_come_out_of_processes_as_they_were_raised(kind: type[Exception])
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is kind
     assert (str(again), again.__dict__) == (str(error), error.__dict__)
-
-
-def counted(model: Any) -> Any:
-    """What a process is given and what it returns."""
-    return unrolled.count(model)
-
-
-def analyzed(network: unrolled.Network) -> tuple[str, unrolled.Analysis]:
-    return network.fingerprint(), unrolled.analyze(network)
-
-
-def failing(length: int) -> None:
-    graph = unrolled.Graph.from_edges(np.arange(length), np.roll(np.arange(length), 1))
-    unrolled.count(graph)
 
 
 def test_a_pool_of_processes_counts_and_analyzes() -> None:
