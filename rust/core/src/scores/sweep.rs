@@ -6,6 +6,7 @@ use super::operators::{Gradient, Operator, Signal, Weighted};
 use super::plan::{Plan, Rule};
 use crate::error::{Error, Result};
 use crate::machine::Monitor;
+use crate::propagation::Moments;
 
 /// How long one link takes, as a number of lanes of a count, so that progress is reported in time.
 const LANES_A_LINK: u64 = 256;
@@ -75,6 +76,7 @@ pub struct Workspace {
     begins: Vec<bool>,
     ends: Vec<bool>,
     depths: Vec<u32>,
+    known: KnownMoments,
     /// Logarithms of the root of saliency times units, and of units.
     saliencies: Vec<(f64, f64)>,
     /// The last sweep in which each kernel was met.
@@ -94,9 +96,45 @@ impl Workspace {
             begins: vec![false; nodes],
             ends: vec![false; nodes],
             depths: vec![0; nodes],
+            known: KnownMoments::new(plan.functions.len()),
             saliencies: Vec::with_capacity(plan.links.len()),
             met: vec![0; plan.kernels],
             sweep: 0,
+        }
+    }
+}
+
+/// The latest moments of functions, which take long to integrate. Equal branches, the gates of a
+/// recurrent cell, and other architectures of a space ask for the same ones again.
+#[derive(Debug, Clone)]
+struct KnownMoments(Vec<Option<(MomentsKey, Moments)>>);
+
+/// The number of a function, and the bits of the variance and correlation of its arguments.
+type MomentsKey = (usize, u64, u64);
+
+impl KnownMoments {
+    /// How many are kept, a power of two.
+    const PLACES: usize = 1 << 10;
+
+    fn new(functions: usize) -> Self {
+        Self(vec![None; if functions > 0 { Self::PLACES } else { 0 }])
+    }
+
+    /// Moments from the table, or computed and put there.
+    fn get(&mut self, key: MomentsKey, compute: impl FnOnce() -> Moments) -> Moments {
+        let (function, variance, correlation) = key;
+        let mixed = (variance ^ correlation.rotate_left(29) ^ function as u64)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let place = (mixed >> 32) as usize & (Self::PLACES - 1);
+        match self.0.get(place) {
+            Some(Some((known, moments))) if *known == key => *moments,
+            _ => {
+                let moments = compute();
+                if let Some(slot) = self.0.get_mut(place) {
+                    *slot = Some((key, moments));
+                }
+                moments
+            }
         }
     }
 }
@@ -265,7 +303,8 @@ impl Plan {
             Rule::Relu | Rule::Function(_) => {
                 let argument = live.map(arriving).next();
                 if let Some(argument) = argument {
-                    (found, workspace.slopes[at]) = self.function(node.rule, &argument);
+                    (found, workspace.slopes[at]) =
+                        self.function(node.rule, &argument, &mut workspace.known);
                 }
             }
             Rule::Product => {
@@ -337,7 +376,12 @@ impl Plan {
     }
 
     /// What a function makes of a signal: the signal, and its two mean products of slopes.
-    fn function(&self, rule: Rule, argument: &Signal) -> (Signal, (f64, f64)) {
+    fn function(
+        &self,
+        rule: Rule,
+        argument: &Signal,
+        known: &mut KnownMoments,
+    ) -> (Signal, (f64, f64)) {
         let r = argument.correlation();
         let Rule::Function(number) = rule else {
             let variance = argument.variance * (1.0 - 1.0 / PI) / 2.0;
@@ -355,7 +399,8 @@ impl Plan {
         } else {
             (argument.plain(), 0)
         };
-        let moments = function.alone(0.0, argument.variance, r);
+        let key = (number, argument.variance.to_bits(), r.to_bits());
+        let moments = known.get(key, || function.alone(0.0, argument.variance, r));
         let mean = moments.mean * moments.mean;
         let variance = (moments.square - mean).max(0.0);
         let signal = Signal {
