@@ -17,7 +17,15 @@ from unrolled.scores.scoring import Scores, score_network, score_sheet
 from unrolled.show import formats, html, tables
 from unrolled.show.cells import SYMBOLS, UNITS, format_row
 from unrolled.sources.resolution import resolve
-from unrolled.spectrum.catalogue import RANKED, SCORES, SCORES_SHOWN, TABULATED, value_of
+from unrolled.spectrum.catalogue import (
+    CATALOGUE,
+    RANKED,
+    RANKED_BY,
+    SCORES,
+    SCORES_SHOWN,
+    TABULATED,
+    value_of,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -101,7 +109,16 @@ class Comparison:
             Columns to fill at most: by default those of the terminal, or as many as it takes.
             Below 110, symbols stand for the headings and logarithms have fewer decimals.
         """
-        return self._sheet(width or tables.output_width()).text(width)
+        sheets = self._sheets(width or tables.output_width())
+        return "\n\n".join(sheet.text(width) for sheet in sheets)
+
+    @property
+    def shows_counts(self) -> bool:
+        """Whether tables show counts and published estimates.
+
+        Those of a comparison with scores only do if it is sorted by one of them.
+        """
+        return not self.scores or (self.sort in CATALOGUE and self.sort not in SCORES)
 
     @property
     def title(self) -> str:
@@ -124,21 +141,27 @@ class Comparison:
             if (bound := one.input_size)
         ]
 
-    def _sheet(self, width: int) -> tables.Sheet:
+    def _sheets(self, width: int) -> list[tables.Sheet]:
+        """The table of scores, the table of counts, or both."""
+        sheets = []
         if self.scores:
-            sheet = score_sheet(self.title, self.scores, SCORES_SHOWN)
-            return sheet._replace(notes=[*sheet.notes, *self.notes])
-        narrow = width < NARROW
-        columns = [tables.Column("model", "left", folds=True)]
-        columns += [tables.Column(one.symbol if narrow else one.heading) for one in TABULATED]
-        rows = [format_row(analysis, narrow=narrow) for analysis in self.analyses]
-        return tables.Sheet(self.title, columns, rows, [SYMBOLS if narrow else UNITS, *self.notes])
+            sheets.append(score_sheet(self.title, self.scores, SCORES_SHOWN))
+        if self.shows_counts:
+            narrow = width < NARROW
+            columns = [tables.Column("model", "left", folds=True)]
+            columns += [tables.Column(one.symbol if narrow else one.heading) for one in TABULATED]
+            rows = [format_row(analysis, narrow=narrow) for analysis in self.analyses]
+            title = "Contexts" if self.scores else self.title
+            sheets.append(tables.Sheet(title, columns, rows, [SYMBOLS if narrow else UNITS]))
+        *others, last = sheets
+        return [*others, last._replace(notes=[*last.notes, *self.notes])]
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
-        """The table as rich draws it in a terminal."""
-        return self._sheet(options.max_width).drawn()
+        """The tables as rich draws them in a terminal."""
+        for sheet in self._sheets(options.max_width):
+            yield from sheet.drawn()
 
     def to_pandas(self) -> pandas.DataFrame:
         """All figures, one row a model, with its name as index.
@@ -296,12 +319,14 @@ def compare(
         Anything that `analyze` takes, and instances of `Analysis`.
     sort : str, optional
         The figure to rank by: one of the attributes of `Analysis`, of `Scores` if there are any,
-        or "name". By default "spread_estimate", and "saliency_entropy" with scores.
+        or "name". By default "spread_estimate", and "log_size" with scores.
     ascending : bool, optional
         Smallest first. By default numbers come largest first, names in alphabetical order.
     scores : bool
-        Whether to score the models as well (see `score`) and show scores and their baselines in
-        the table; the counts stay in the other forms of the result.
+        Whether to score the models as well (see `score`). Tables then show scores and their
+        baselines, what more of each means and how well it ranked architectures; a table of counts
+        and published estimates follows if `sort` names one of these. Data frames, CSV and JSON
+        have all of them.
     exact, trainable_only, memory_limit
         See `count`.
     progress : callable, optional
@@ -342,7 +367,7 @@ def compare(
     given = list(models_to_compare)
     if not given:
         raise InvalidArgumentError("nothing to compare: give at least one model")
-    sort = ("saliency_entropy" if scores else "spread_estimate") if sort is None else sort
+    sort = (RANKED_BY if scores else "spread_estimate") if sort is None else sort
     check_sort(sort, has_scores=bool(scores))
     check_progress(progress)
     sources = [

@@ -1,4 +1,4 @@
-"""How the values of quantities are written into the cells of tables.
+"""How the values of quantities and scores are written into the cells of tables.
 
 What a quantity is called and measured in is in `unrolled.spectrum.catalogue`.
 """
@@ -8,10 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from unrolled.show import tables
-from unrolled.show.protocols import AnalysisLike
+from unrolled.show.protocols import AnalysisLike, ScoresLike
 from unrolled.spectrum.catalogue import TABULATED, Quantity, value_of
 
-__all__ = ["SYMBOLS", "UNITS", "format_cell", "format_row"]
+__all__ = [
+    "SYMBOLS",
+    "UNITS",
+    "format_cell",
+    "format_row",
+    "format_score",
+    "score_notes",
+    "score_row",
+]
 
 SYMBOLS = (
     "In bits: log2 Z, Z the total contexts; the expected spread; H, the entropy; S_G, the total "
@@ -42,3 +50,26 @@ def format_row(
     """The name of a model and its quantities, as the cells of one line."""
     cells = [format_cell(analysis, quantity, narrow=narrow) for quantity in quantities]
     return [analysis.name, *cells]
+
+
+def format_score(scores: ScoresLike, quantity: Quantity) -> str:
+    """A score of a model as text."""
+    value = getattr(scores, quantity.key)
+    if quantity.decimals:
+        return tables.bits(value, quantity.decimals)
+    return tables.integer(round(value))
+
+
+def score_row(scores: ScoresLike, quantities: Sequence[Quantity]) -> list[str]:
+    """The name of a model and its scores, as the cells of one line."""
+    return [scores.name, *(format_score(scores, quantity) for quantity in quantities)]
+
+
+def score_notes(scores: Sequence[ScoresLike], quantities: Sequence[Quantity]) -> list[str]:
+    """Below a table of scores: their units, what more of each means, and how it ranked."""
+    units = " and ".join(dict.fromkeys(one.unit for one in scores))
+    return [f"Log size and saliency entropy in {units}; measured: Spearman's correlation."] + [
+        f"{one.title}: more means {one.more_means}. Measured: {one.measured}."
+        for one in quantities
+        if one.measured
+    ]

@@ -17,6 +17,7 @@ __all__ = [
     "CATALOGUE",
     "ESTIMATES",
     "RANKED",
+    "RANKED_BY",
     "SCORES",
     "SCORES_SHOWN",
     "TABULATED",
@@ -212,6 +213,20 @@ RANKED = (*(one.key for one in reversed(QUANTITIES)), "name")
 
 SCORE_QUANTITIES = (
     Quantity(
+        "log_size",
+        "log size",
+        "mean of the saliency entropy and the logarithms of effective MACs, effective parameters "
+        "and layers",
+        symbol="L_s",
+        latex="$L_s$",
+        heading="log\nsize",
+        unit="nats",
+        decimals=3,
+        more_means="a larger model, in all four ways together",
+        is_tabulated=True,
+        measured="TODO",
+    ),
+    Quantity(
         "saliency_entropy",
         "saliency entropy",
         "Shannon entropy of the saliency of edges over the effective units, at initialisation",
@@ -267,6 +282,16 @@ SCORE_QUANTITIES = (
     ),
     CATALOGUE["num_parameters"],
     Quantity(
+        "layers",
+        "layers",
+        "layers with weights on paths from an input to an output",
+        symbol="layers",
+        latex="layers",
+        heading="layers",
+        more_means="more layers, one after the other or side by side",
+        measured="TODO",
+    ),
+    Quantity(
         "macs",
         "MACs",
         "multiplications by weights on paths from an input to an output, padding included",
@@ -304,8 +329,11 @@ SCORE_QUANTITIES = (
 SCORES: Mapping[str, Quantity] = MappingProxyType({one.key: one for one in SCORE_QUANTITIES})
 """All that `unrolled.score` gives, by key, in the order in which it is shown."""
 
-BASELINES = ("num_parameters", "macs", "activations", "depth")
+BASELINES = ("num_parameters", "layers", "macs", "activations", "depth")
 """Those of them that are no scores of ours; they are shown beside every score."""
+
+RANKED_BY = "log_size"
+"""The score that several models are ranked by if nothing else is asked for."""
 
 SCORES_SHOWN = tuple(one for one in SCORE_QUANTITIES if one.is_tabulated)
 """Those for which tables of several models have a column."""

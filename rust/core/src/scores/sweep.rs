@@ -13,7 +13,7 @@ use crate::propagation::Moments;
 const LANES_A_LINK: u64 = 256;
 
 /// The names of the scores of [`Plan::score`], in their order.
-pub const SCORE_NAMES: [&str; 9] = [
+pub const SCORE_NAMES: [&str; 10] = [
     "saliency_entropy",
     "effective_macs",
     "effective_units",
@@ -23,6 +23,7 @@ pub const SCORE_NAMES: [&str; 9] = [
     "macs",
     "activations",
     "depth",
+    "layers",
 ];
 
 /// Scores of one architecture. Only what lies between an input and an output counts.
@@ -46,12 +47,14 @@ pub struct Scores {
     pub activations: f64,
     /// The most kernels on one path.
     pub depth: f64,
+    /// Links with a kernel.
+    pub layers: f64,
 }
 
 impl Scores {
     /// All scores, in the order of [`SCORE_NAMES`].
     #[must_use]
-    pub fn to_array(&self) -> [f64; 9] {
+    pub fn to_array(&self) -> [f64; 10] {
         [
             self.saliency_entropy,
             self.effective_macs,
@@ -62,6 +65,7 @@ impl Scores {
             self.macs,
             self.activations,
             self.depth,
+            self.layers,
         ]
     }
 }
@@ -541,6 +545,7 @@ impl Plan {
             macs: 0.0,
             activations: 0.0,
             depth: 0.0,
+            layers: 0.0,
         };
         for &output in &self.outputs {
             if workspace.begins[output] {
@@ -591,6 +596,7 @@ fn add_link(
     scores.effective_edges += weights * taps * kernel.positions_read;
     scores.effective_units += units;
     scores.macs += weights * kernel.taps * kernel.target_positions;
+    scores.layers += 1.0;
     scores.activations += kernel.target_channels * kernel.target_positions;
     if workspace.met[kernel.kernel] != workspace.sweep {
         workspace.met[kernel.kernel] = workspace.sweep;
