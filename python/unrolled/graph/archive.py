@@ -129,7 +129,7 @@ def _load(
             if key not in in_file
         }
         places = {
-            key: _verified(archive, stream, members[key], description["arrays"][key])
+            key: _verify(archive, stream, members[key], description["arrays"][key])
             for key in in_file
             if key in members
         }
@@ -223,7 +223,7 @@ def _header(member: IO[bytes], info: zipfile.ZipInfo) -> tuple[tuple[int], np.dt
     return shape, dtype
 
 
-def _verified(
+def _verify(
     archive: zipfile.ZipFile, stream: IO[bytes], info: zipfile.ZipInfo, described: list[Any]
 ) -> Member:
     """Where the numbers of an array begin in the file, once its checksum is verified."""

@@ -78,7 +78,7 @@ def construction_of(network: Builder, *, is_canonical: bool = False) -> Construc
             target,
             role,
             tuple(
-                [_number(relations, one) for one in (_sorted(factors) if is_canonical else factors)]
+                [_number(relations, one) for one in (_sort(factors) if is_canonical else factors)]
             ),
         )
         for (source, target, factors), role in zip(core.links, core.roles, strict=True)
@@ -111,15 +111,15 @@ def core_of(construction: Construction) -> Core:
 
 
 def fingerprint_of(construction: Construction, *, names: bool) -> str:
-    """The SHA-256 of the lines of `_described` as hexadecimal digits; see `Network.fingerprint`."""
+    """The SHA-256 of the lines of `_describe` as hexadecimal digits; see `Network.fingerprint`."""
     digest = hashlib.sha256()
-    for line in _described(construction, names):
+    for line in _describe(construction, names):
         text = json.dumps(line, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
         digest.update(f"{text}\n".encode("ascii"))
     return digest.hexdigest()
 
 
-def _described(construction: Construction, names: bool) -> Iterator[list[Any]]:
+def _describe(construction: Construction, names: bool) -> Iterator[list[Any]]:
     """A network line by line, as values of JSON; docs/formats.md says what stands where."""
     yield [FORMAT, VERSION, construction.semantics]
     operations = [_operation(one) for one in construction.operations]
@@ -156,7 +156,7 @@ def _digest(indices: np.ndarray[Any, Any]) -> str:
     return hashlib.sha256(np.asarray(indices, dtype="<i8").tobytes()).hexdigest()
 
 
-def _sorted(relations: Iterable[Relation]) -> list[Relation]:
+def _sort(relations: Iterable[Relation]) -> list[Relation]:
     return sorted(relations, key=lambda one: (one.target_axes, one.source_axes))
 
 

@@ -193,7 +193,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         fill_with_shared(shared, self, groups.values())
         shared._provenance = self._provenance
         if self._recipe is not None:
-            shared._recipe = partial(_resized_and_shared, self, by)
+            shared._recipe = partial(_resize_and_share, self, by)
         return shared
 
     def resized(self, size: int | Sequence[int]) -> Network:
@@ -330,7 +330,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         )
 
 
-def _resized_and_shared(network: Network, by: SharingKey, size: int | Sequence[int]) -> Network:
+def _resize_and_share(network: Network, by: SharingKey, size: int | Sequence[int]) -> Network:
     """The recipe of a network whose layers share parameters."""
     return network.resized(size).share(by)
 

@@ -58,10 +58,10 @@ class Liveness:
         key = id(jaxpr), tuple(used)
         if key not in self._known:
             self._kept.append(jaxpr)
-            self._known[key] = self._found(jaxpr, used)
+            self._known[key] = self._find(jaxpr, used)
         return self._known[key]
 
-    def _found(self, jaxpr: Any, used: Sequence[bool]) -> tuple[list[list[bool]], list[bool]]:
+    def _find(self, jaxpr: Any, used: Sequence[bool]) -> tuple[list[list[bool]], list[bool]]:
         live = {id(out) for out, is_used in zip(jaxpr.outvars, used, strict=True) if is_used}
         equations = []
         for equation in reversed(jaxpr.eqns):

@@ -259,7 +259,7 @@ def _embedding(tracer: Tracer, layer: Layer) -> Operand:
 
 
 def _merging(function: Callable[..., Operand], tracer: Tracer, layer: Layer) -> Operand:
-    """Of inputs of unequal ranks the smaller get axes behind the batch axis, as in Keras."""
+    """Bring inputs to one rank: smaller ones get axes behind the batch axis, as in Keras."""
     inputs = layer.inputs
     rank = max(x.rank for x in inputs)
     return function(tracer, *[tracer.unsqueeze(x, range(1, 1 + rank - x.rank)) for x in inputs])
@@ -351,7 +351,7 @@ def _layer_scale(tracer: Tracer, layer: Layer) -> Operand:
 
 @rule("CustomScaleLayer")
 def _scaled_residual(tracer: Tracer, layer: Layer) -> Operand:
-    """Of InceptionResNetV2: a tensor plus another one times a constant."""
+    """A tensor plus another one times a constant, as InceptionResNetV2 has it."""
     return tracer.add(*layer.inputs)
 
 

@@ -129,8 +129,8 @@ def _shape(source: str, value: Any, given: Shape | None, door: Door) -> Shape:
     if given is not None:
         if len(given) != len(stated):
             raise InvalidArgumentError(
-                f"{source}: input '{shown}' has {len(stated)} axes, {_shown(stated)}, got the "
-                f"shape {given}"
+                f"{source}: input '{shown}' has {len(stated)} axes, {_format_lengths(stated)}, "
+                f"got the shape {given}"
             )
         return given
     for axis, length in enumerate(stated):
@@ -138,13 +138,13 @@ def _shape(source: str, value: Any, given: Shape | None, door: Door) -> Shape:
             known = f" ('{shortened(length)}')" if isinstance(length, str) else ""
             example = [n if isinstance(n, int) and n > 0 else 1 for n in stated]
             raise InvalidModelError(
-                f"input '{shown}' has shape {_shown(stated)}, and nothing says how long its axis "
-                f"{axis}{known} is; give {door.shape(FROM_ONNX, shown, example)}, or with the "
+                f"input '{shown}' has shape {_format_lengths(stated)}, and nothing says how long "
+                f"its axis {axis}{known} is; give {door.shape(FROM_ONNX, shown, example)}, or with the "
                 "lengths you want"
             )
     return tuple([int(length) for length in stated if length is not None])
 
 
-def _shown(lengths: Sequence[int | str | None]) -> str:
+def _format_lengths(lengths: Sequence[int | str | None]) -> str:
     shown = listed(["?" if length is None else length for length in lengths])
     return f"({shown},)" if len(lengths) == 1 else f"({shown})"
