@@ -8,7 +8,6 @@ copied, compared and hashed as well.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Hashable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -112,6 +111,8 @@ def core_of(construction: Construction) -> Core:
 
 def fingerprint_of(construction: Construction, *, names: bool) -> str:
     """The SHA-256 of the lines of `_describe` as hexadecimal digits; see `Network.fingerprint`."""
+    import hashlib
+
     digest = hashlib.sha256()
     for line in _describe(construction, names):
         text = json.dumps(line, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
@@ -153,6 +154,8 @@ def _relation(relation: Relation) -> list[Any]:
 
 def _digest(indices: np.ndarray[Any, Any]) -> str:
     """Lists may be long; their hash is that of integers of 64 bits, the lowest byte first."""
+    import hashlib
+
     return hashlib.sha256(np.asarray(indices, dtype="<i8").tobytes()).hexdigest()
 
 

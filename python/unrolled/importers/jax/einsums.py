@@ -30,7 +30,7 @@ PARTS = ("convert_element_type", "dot_general", "reduce_sum", "transpose")
 
 
 def number_of_operands(name: str) -> int:
-    """How many operands the einsum has that an equation of this name belongs to; 0 if it is in none."""
+    """How many operands the einsum of an equation of this name has; 0 if it is in none."""
     found = EQUATION.fullmatch(name.rpartition("/")[0].rpartition("/")[2])
     return 0 if found is None else found[1].count(",") + 1
 

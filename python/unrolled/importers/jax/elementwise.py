@@ -48,7 +48,7 @@ GATES = (
     ),
     *("shift_left", "shift_right_arithmetic", "shift_right_logical", "xor", "zeta"),
 )
-"""Functions of several tensors. Like a product, they make one function of functions of one tensor."""
+"""Functions of several tensors. Applied to functions of one tensor they are one function of it."""
 
 
 KNOWN: dict[str, ElementFunction] = {

@@ -139,8 +139,8 @@ def _shape(source: str, value: Any, given: Shape | None, door: Door) -> Shape:
             example = [n if isinstance(n, int) and n > 0 else 1 for n in stated]
             raise InvalidModelError(
                 f"input '{shown}' has shape {_format_lengths(stated)}, and nothing says how long "
-                f"its axis {axis}{known} is; give {door.shape(FROM_ONNX, shown, example)}, or with the "
-                "lengths you want"
+                f"its axis {axis}{known} is; give {door.shape(FROM_ONNX, shown, example)}, or with "
+                "the lengths you want"
             )
     return tuple([int(length) for length in stated if length is not None])
 
