@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from operator import index
 from typing import Any
 
-from unrolled._support.hints import described, did_you_mean, listed, shortened
+from unrolled._support.hints import described, listed, shortened
 from unrolled.errors import InvalidArgumentError, InvalidModelError
 from unrolled.importers.door import Door
 from unrolled.importers.keras.config import Source, is_functional, is_model, layer_name
@@ -36,22 +36,8 @@ def input_shapes(source: Source, given: Any, names: Sequence[str], door: Door) -
         Where the model and the shapes were given.
     """
     stored = {name: _read_stored(source.entry, name) for name in names}
-    if given is None:
-        given = {}
-    elif not isinstance(given, Mapping):
-        if len(names) != 1:
-            raise InvalidArgumentError(
-                f"{source.name}: the model has {len(names)} inputs: give {door.term('inputs')} as "
-                f"a dict by name, with {listed(list(map(repr, names)))}"
-            )
-        given = {names[0]: given}
-    for name in given:
-        if name not in stored:
-            raise InvalidArgumentError(
-                f"{source.name}: there is no input {shortened(repr(name))}"
-                f"{did_you_mean(str(name), names)}; inputs: {listed(list(map(repr, names)))}"
-            )
-    return {name: _resolve(source, name, stored[name], given.get(name), door) for name in names}
+    shapes = door.shapes_by_name(given, source.name, names)
+    return {name: _resolve(source, name, stored[name], shapes.get(name), door) for name in names}
 
 
 def _read_stored(entry: Config, name: str) -> list[Any] | None:
