@@ -117,7 +117,7 @@ class Door:
             inputs = names if data is None else data
             if len(inputs) != 1:
                 raise InvalidArgumentError(
-                    f"{source}: one shape was given, and the inputs are "
+                    f"{source}: one shape was given, and the model has {len(inputs)} inputs, "
                     f"{listed(inputs) or 'none'}; give {self.term('inputs')} as a dict from their "
                     "names to shapes"
                 )

@@ -92,7 +92,7 @@ class Unsupported:
         self._reasons: dict[str, str] = {}
 
     def add(self, operator: str, node: str, reason: str = "") -> None:
-        """Note a node whose operator has no rule, or none for this case."""
+        """Record a node whose operator has no rule, or none for this case."""
         self._nodes.setdefault(operator, []).append(node)
         if reason:
             self._reasons.setdefault(operator, reason)

@@ -73,7 +73,9 @@ def worked_out(tracer: Tracer, node: Equation, constants: Sequence[Constant]) ->
     """
     arrays = [one.array for one in constants if one.array is not None]
     if node.operator == "broadcast_in_dim" and len(arrays) == 1:
-        return [_broadcast(node, arrays[0])]  # Takes no memory at any size, as slices.
+        return [
+            _broadcast(node, arrays[0])
+        ]  # Arrays of slices take no memory, whatever their size.
     if node.operator == "slice" and arrays:
         return [Constant.of(_slice(node, arrays[0]))]
     sizes = [size_of(shape) for shape in node.shapes] + [array.size for array in arrays]

@@ -236,7 +236,7 @@ def select(tracer: Tracer, node: Equation) -> Item:
             return gate(tracer, which, *cases)
 
         return applied(tracer, node, chosen)
-    # One element stands for all along axes that it was broadcast along.
+    # Along axes that were broadcast, one element stands for all.
     own = [slice(1) if stride == 0 else slice(None) for stride in which.array.strides]
     numbers = which.array[tuple(own)]
     first = int(numbers.min())
@@ -244,7 +244,7 @@ def select(tracer: Tracer, node: Equation) -> Item:
         return applied(tracer, node, lambda *given: given[1 + first])
     others = [case for case in cases if isinstance(case, Constant)]
     if len(others) == len(cases) - 1 and not all(_is_zero(case) for case in others):
-        # A mask of scores, which might as well have been added.
+        # This masks scores, as adding minus infinity would.
         return applied(tracer, node, lambda *given: gate(tracer, *given))
     return tracer.choose(which.array, node.operands[1:])
 

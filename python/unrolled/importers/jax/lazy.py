@@ -209,7 +209,7 @@ def _fit_to_frame(tracer: Tracer, item: Item, splits: Sequence[Shape]) -> Operan
             lengths += [1] * len(split)
         elif len(of_axis) == 1:
             lengths += split
-        else:  # Groups of another size.
+        else:  # The groups have another size.
             return _fit_to_frame(tracer, made(tracer, item), splits)
     return _with_lengths(tracer, item.operand if isinstance(item, Lazy) else item, lengths)
 

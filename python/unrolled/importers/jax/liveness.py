@@ -44,7 +44,7 @@ class Liveness:
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, tuple[bool, ...]], tuple[list[list[bool]], list[bool]]] = {}
-        self._kept: list[Any] = []  # An id is of one object only while that lives.
+        self._kept: list[Any] = []  # An id belongs to one object only while that object exists.
 
     def of(self, jaxpr: Any, used: Sequence[bool]) -> tuple[list[list[bool]], list[bool]]:
         """Which outputs of each equation and which inputs (constants apart) are needed.
@@ -90,7 +90,7 @@ class Liveness:
         jaxpr = opened(equation.params["jaxpr"])[0]
         used = self.of_steps(jaxpr, constants, carried, used)
         needed = list(self.of(jaxpr, used)[1])
-        # What is carried goes in if it is used at the end, even after no step at all.
+        # What a loop carries is used if it is used at the end, because there may be no step at all.
         needed[constants : constants + carried] = used[:carried]
         return needed
 

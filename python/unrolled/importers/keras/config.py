@@ -253,7 +253,7 @@ class _Objects:
 
 
 def _read_live(model: Any) -> Source:
-    """A model that is there as an object; all backends have the same configuration."""
+    """A model that was given as an object; its configuration does not depend on the backend."""
     source = Source({}, named_source(model), live=model)
     keras = sys.modules.get("keras")
     source.version = str(getattr(keras, "__version__", ""))

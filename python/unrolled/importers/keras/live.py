@@ -30,7 +30,7 @@ class LiveWeights:
             self._enter(model, ())
 
     def _enter(self, layer: Any, place: tuple[str, ...]) -> None:
-        """Note layers by place; recursion is as deep as models are nested."""
+        """Record layers by their places; recursion goes as deep as models are nested."""
         for one in [*_sequence(layer, "layers"), *_sequence(layer, "cells"), *_find_inner(layer)]:
             here = (*place, str(getattr(one, "name", "")))
             if here not in self._layers:

@@ -131,12 +131,12 @@ class Reader:
             except Missing:
                 result = None
             results[name, call] = [None] if result is None else _outputs(result)
-            if result is None:  # All of its tensors are missing.
+            if result is None:  # None of its tensors is known.
                 results[name, call] *= 1 + graph.most_outputs.get((name, call), 0)
         return substituted(graph.outputs, found, missing=True)
 
     def _gather(self, entry: Config, args: list[Any], kwargs: dict[str, Any], scope: Scope) -> Any:
-        """Apply a layer; None, and a note of it, if that cannot be done."""
+        """Apply a layer; None if that cannot be done, which is recorded for the error."""
         try:
             return self.call(entry, args, kwargs, scope)
         except Missing:
@@ -309,7 +309,7 @@ def operator_of(entry: Config) -> str:
     """The name that rules know a class by."""
     module, name = str(entry.get("module") or "keras"), str(entry["class_name"])
     if module.partition(".")[0] not in KERAS_MODULES:
-        # Somebody's own class, even if it has the name of one of Keras.
+        # A class of the user's own, even if it has the name of one of Keras.
         return f"{module}>{name}" if name in BUILT_IN else name
     if ".ops." in f".{module}.":
         return f"ops.{name}"

@@ -216,7 +216,7 @@ def _einsum_dense(tracer: Tracer, layer: Layer) -> Operand:
     if bias_axes:
         names = result.replace("...", "." * (y.rank - len(result.replace("...", ""))))
         at = sorted([names.index(c) for c in bias_axes])
-        first = at[0]  # The bias has an axis of length 1 for what it does not have behind it.
+        first = at[0]  # Behind this axis, the bias has length 1 along the axes that it lacks.
         shape = [y.shape[axis] if axis in at else 1 for axis in range(first, y.rank)]
         y = tracer.affine(y, range(first, y.rank), layer.weight("bias", shape))
     return layer.activation(y)

@@ -380,7 +380,7 @@ def constant_of_shape(tracer: Tracer, node: Node) -> Operand:
     value = node.attribute("value")
     is_number = value is None or any(is_float(a.t.data_type) for a in node.proto.attribute)
     if is_number and isinstance(node.inputs[0], Stored) and size_of(shape) > 1:
-        # A shape that is stored, not worked out, is that of weights the model fills in itself.
+        # If the shape is stored and not computed, the model fills in weights of its own.
         return tracer.parameter(node.outputs[0], shape)
     fill = np.float32(0) if value is None or value.array is None else value.array.reshape(-1)[0]
     return filled(tracer, shape, fill)

@@ -32,10 +32,10 @@ from unrolled.importers.tracing.values import Constant, Shape, Value
 __all__ = ["Walk"]
 
 DEEPEST = 32
-"""Functions and subgraphs within one another."""
+"""Functions and subgraphs may be nested so deep."""
 
 MOST_REPEATED = 50_000
-"""Nodes of subgraphs and functions, once for each time they run."""
+"""Nodes of subgraphs and functions may run so often in all."""
 
 MADE_UP = re.compile(
     r"/|onnx::|val_\d+$|_val_\d+$|const|ConstantFolding|.*(Const|Cast|_output_\d+$|:\d+$)", re.I
@@ -267,7 +267,7 @@ class Walk:
                 scope.pop(other, None)
 
     def _results(self, node: Node) -> list[Any]:
-        """What a node's rule returns; if it has none, that is noted."""
+        """What a node's rule returns; a node without a rule is recorded for the error."""
         unreadable = [one for one in node.inputs if isinstance(one, Unreadable)]
         if unreadable:
             for one in unreadable:
@@ -336,7 +336,7 @@ class Walk:
         return found
 
     def _operand(self, scope: Scope, name: str, reader: str) -> Any:
-        """An output of a graph; of one that no rule computes that is noted."""
+        """An output of a graph; it is recorded if no rule computes it."""
         found = self._read(scope, name, reader, "output")
         if isinstance(found, Unreadable):
             self._note(found)

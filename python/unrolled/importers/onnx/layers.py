@@ -185,7 +185,7 @@ def quantised_product(node: Node, y: Operand) -> Operand:
 
 @rule("DynamicQuantizeLinear")
 def dynamic_quantize(tracer: Tracer, node: Node) -> list[Operand]:
-    # Scale and zero point undo themselves later on: they are no paths.
+    # Scale and zero point are divided out again later on, so that no path goes through them.
     return [tracer.pointwise(node.input(0)), Constant(()), Constant(())]
 
 
@@ -213,7 +213,7 @@ def batch_norm(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
     scale, shift = node.input(1), node.input(2)
     if node.attribute("training_mode", 0):
-        # With the statistics of the tensor itself; the ones given only serve to update others.
+        # The tensor's own statistics are used; the stored ones are only updated.
         others = [axis for axis in range(x.rank) if axis != 1]
         y = tracer.normalise(x, others, "batch_norm")
         return tracer.affine(y, (1,), scale, shift, roles=("scale", "shift"))

@@ -256,7 +256,9 @@ def read_constant(
         assert folder is not None
         found = _with_external_data(name, tensor, folder, size_of(shape))
         if found is None:
-            return Constant(shape)  # Not there; whoever needs its elements says so.
+            return Constant(
+                shape
+            )  # The file is not there; a rule that needs the elements reports that.
         tensor = found
     try:
         array = np.asarray(numpy_helper.to_array(tensor)).reshape(shape)

@@ -350,7 +350,7 @@ def _first_value(node: Node) -> Operand:
 
 
 def _power(tracer: Tracer, x: Operand, function: Callable[[Any], Any] | None = None) -> Operand:
-    """A function after which a reciprocal is still one; the negative of a tensor is lost."""
+    """A function that turns a reciprocal into a reciprocal; the sign of its argument is lost."""
     if isinstance(x, Constant):
         return tracer.pointwise(x)
     return tracer.pointwise(x, function, power=x.sign != "-")

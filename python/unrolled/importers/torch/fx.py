@@ -1,4 +1,4 @@
-"""What the nodes of an exported PyTorch graph do, apart from any rule."""
+"""What is known of the nodes of an exported PyTorch graph before any rule is asked."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def _place(torch: Any, given: Any, device: Any) -> Any:
 
 @contextmanager
 def _silence(torch: Any) -> Iterator[None]:
-    """Without what the exporter logs and warns of."""
+    """Suppress what the exporter logs and warns of."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

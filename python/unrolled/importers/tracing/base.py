@@ -98,7 +98,7 @@ class Base:
         InvalidModelError
             All that is worked out for this model takes too much.
         """
-        if array.base is None:  # To look at another array in another way is no work.
+        if array.base is None:  # A view of another array costs no work.
             self.budget.work(self.name, max(array.size, *[one.size for one in read], 1))
         self.budget.hold(self.name, array)
         return Constant(array.shape if shape is None else shape, array)
@@ -207,7 +207,7 @@ class Base:
     def _make(self, node: Node) -> Tensor:
         """The tensor of a node, made now if it is not there."""
         waiting = [node]
-        while waiting:  # Not by recursion: chains may be long.
+        while waiting:  # Chains may be too long for recursion.
             last = waiting[-1]
             if last.tensor is None:
                 missing = [one.node for one in last.operands if one.node.tensor is None]
@@ -255,7 +255,7 @@ class Base:
         for value in node.operands:
             relations = aligned(value.shape, node.shape)
             if not is_transparent:
-                for axis in node.axes:  # Only of those that have one operand, of their own rank.
+                for axis in node.axes:  # Only functions of one operand of equal rank have axes.
                     relations[axis] = Relation.all(axis, axis)
             links.append((self.made(value), relations, self._role(node, value)))
         return links

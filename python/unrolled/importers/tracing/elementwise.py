@@ -395,7 +395,7 @@ class Elementwise(Movement):
             (whole,) = whole.node.operands
         node = Node("reduction", self.name, old.shape, (whole,), old.axes, depth=old.depth)
         if old.parent is None:
-            old.parent = node  # Both are functions of one tensor, to whatever combines them.
+            old.parent = node  # What combines them takes both for functions of one tensor.
         return replace(reduced, node=node, mapped=True)
 
     def _merge(self, values: Sequence[Value], kind: Kind, shape: Shape, number: int) -> Operand:
@@ -455,7 +455,7 @@ class Elementwise(Movement):
     def _without_normalisers(
         self, given: list[Value], kind: Kind
     ) -> tuple[list[Value], Node | None]:
-        """The operands without statistics that normalise one of the others, and which that is."""
+        """The operands without statistics that normalise another one, and the node of that one."""
         values = _factors(given) if kind == "product" else list(given)
         found: Node | None = None
         if len(values) > LONGEST_CHAIN or not any(value.node.is_statistic for value in values):
@@ -584,7 +584,7 @@ def _is_root_of_mean(statistic: Value, reduced: Node) -> bool:
     length = math.prod(reduced.operands[0].shape[axis] for axis in reduced.axes)
     with np.errstate(all="ignore"):
         root = float(statistic.function.apply(np.array([1e12 * length]))[0])
-    # An epsilon is nothing next to this; the root or its reciprocal may be what is kept.
+    # The argument is so large that no epsilon matters. Models store the root or its inverse.
     return math.isclose(root, 1e6, rel_tol=1e-3) or math.isclose(root, 1e-6, rel_tol=1e-3)
 
 

@@ -19,7 +19,7 @@ Part: TypeAlias = Operand | tuple[Operand, list[int]] | None
 """What a new state is computed from: another state, or some of the gates."""
 
 LONGEST_SEQUENCE = 65_536
-"""Steps that are unrolled."""
+"""Sequences with more steps are not unrolled."""
 
 
 class Recurrent(Products):
