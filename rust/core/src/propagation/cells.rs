@@ -1,9 +1,10 @@
 //! Cells: blocks of equal elements, so that a map over positions is as small as it can be.
 //!
-//! Every axis of every tensor is cut into runs of indices such that, across each relation, all
-//! indices of a run read as many of each run at the other side, and are read by as many. What is
-//! constant on the runs of one tensor is then constant on those of all others, and a link is one
-//! small matrix an axis. Without borders, unequal slices and the like, every axis is a single run.
+//! Every axis of every tensor is cut into runs of indices. Across each relation, all indices of one
+//! run read the same number of indices of any run at the other side, and are read by the same
+//! number. A quantity that is constant on the runs of one tensor is then constant on the runs of
+//! all tensors, and a link is one small matrix for each axis. Where there are no borders, unequal
+//! slices and the like, every axis is a single run.
 //!
 //! A reshape splits axes into factors that are the same on both sides.
 
@@ -27,7 +28,7 @@ pub(super) struct Grid {
     axes: Vec<Range<usize>>,
 }
 
-/// How a link joins its ends: the link, or the same elements on both sides.
+/// How a link joins its ends.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Join<'a> {
     /// With the relations that are the same for all elements, on average.
@@ -83,7 +84,7 @@ impl Grid {
         self.factors.iter().map(|factor| factor.starts.len()).collect()
     }
 
-    /// The share of the elements that each cell has.
+    /// Which share of the tensor's elements each cell has.
     pub(super) fn shares(&self) -> Vec<f64> {
         let mut shares = vec![1.0];
         for factor in &self.factors {
@@ -96,8 +97,8 @@ impl Grid {
         shares
     }
 
-    /// The number of its group for each cell, where cells that differ along the given axes alone
-    /// are of one group; and the number of groups.
+    /// For each cell the number of its group, and how many groups there are. Cells that differ only
+    /// along the axes for which `together` is true are in one group.
     pub(super) fn groups(&self, together: impl Fn(usize) -> bool) -> (Vec<u32>, usize) {
         let (mut groups, mut count) = (vec![0u32], 1usize);
         for (axis, range) in self.axes.iter().enumerate() {
@@ -222,7 +223,7 @@ fn split_axes(from: &mut Grid, source: &[usize], to: &mut Grid, target: &[usize]
     products.sort_unstable();
     products.dedup();
     if products.windows(2).any(|ends| ends[1] % ends[0] != 0) {
-        return false; // They cannot be split alike, and are read index by index.
+        return false; // The two sides cannot be split alike, and are read index by index.
     }
     let mut changes = false;
     for (grid, axes) in [(from, source), (to, target)] {
@@ -342,8 +343,9 @@ fn with_cuts(starts: &[u64], signatures: &[u128]) -> Vec<u64> {
         .collect()
 }
 
-/// For every target index a number for how many of each run of the source it reads, and the other
-/// way round. Numbers differ where these do, but for a chance of about 2^-128.
+/// A number for every target index that says how many indices of each run of the source it reads,
+/// and such a number for every source index. Two indices that differ in this have different numbers
+/// but for a chance of about 2^-128.
 fn signatures(
     relation: &Relation,
     (source, source_starts): (u64, &[u64]),
@@ -424,17 +426,17 @@ pub(super) struct CellMap {
 struct Part {
     source: usize,
     target: usize,
-    /// For every run of the target the runs of the source that an element of it reads, how many
-    /// elements of them, and how many elements of the target read one of those. `None` if runs
-    /// are the same on both sides.
+    /// For every run of the target: the runs of the source that one of its elements reads, how many
+    /// elements it reads there, and how many elements of the target's run read one of those. `None`
+    /// if runs are the same on both sides.
     rows: Option<Vec<Vec<(u32, f64, f64)>>>,
-    /// Whether it joins positions, not channels.
+    /// Whether the relation joins positions, not channels.
     of_positions: bool,
 }
 
 impl CellMap {
-    /// The map of a link; `of_positions` says which of its relations join positions, and `edges`
-    /// how many edges a relation has of which only the mean number an element is wanted. Parallel
+    /// The map of a link; `of_positions` says for each of its relations whether it joins positions,
+    /// and `edges` how many edges it has if only the mean number an element is wanted. Parallel
     /// edges count as `weigh` says.
     pub(super) fn new(
         link: &Link,
@@ -499,7 +501,7 @@ impl CellMap {
         permuted(&values, &dims, &order)
     }
 
-    /// How many elements each element of the target reads; only along positions, if asked for.
+    /// How many elements each element of the target reads, along all axes or along positions only.
     pub(super) fn reads(&self, only_positions: bool) -> Vec<f64> {
         let mut product = vec![1.0];
         for part in &self.parts {
@@ -700,7 +702,7 @@ fn permuted<T: Copy + Default>(values: &[T], dims: &[usize], order: &[usize]) ->
     places.iter().map(|&place| values[place]).collect()
 }
 
-/// Lengths and order that take a permutation back.
+/// The lengths and the order of axes that undo a permutation.
 fn inverse(dims: &[usize], order: &[usize]) -> (Vec<usize>, Vec<usize>) {
     let moved: Vec<usize> = order.iter().map(|&axis| dims[axis]).collect();
     let mut back = vec![0; order.len()];

@@ -15,7 +15,8 @@ use crate::network::{
     AxisRelation, Link, LinkRole, Network, Operation, OperationKind, Relation, Role, TensorId,
 };
 
-/// Tensors that one is a function of without weights in between; no more are remembered.
+/// A tensor's roots are those it is computed from without weights in between. So many are
+/// remembered at most.
 const MOST_ROOTS: usize = 256;
 
 impl Program {
@@ -38,7 +39,7 @@ pub(crate) struct Survey {
     pub(crate) ends: Vec<TensorId>,
     /// Whether a tensor lies between an input, or a parameter that is data, and an output.
     pub(crate) lives: Vec<bool>,
-    /// Of every tensor, axes along which weights are shared.
+    /// For every tensor, the axes along which weights are shared.
     pub(crate) positions: Vec<Vec<bool>>,
     /// The kernel of every link with data, by number of the link.
     pub(crate) kernels: Vec<Option<KernelUse>>,
@@ -55,7 +56,7 @@ pub(crate) struct KernelUse {
 }
 
 impl Survey {
-    /// Looks at a network.
+    /// Surveys a network.
     ///
     /// # Errors
     /// A network without outputs, or a cycle.
@@ -128,13 +129,13 @@ struct Compiler<'a> {
     network: &'a Network,
     own: &'a OwnFunctions,
     order: Vec<TensorId>,
-    /// Links into every tensor, and from it.
+    /// The links that lead to every tensor, and those that lead from it.
     into: Vec<Vec<&'a Link>>,
     from: Vec<Vec<&'a Link>>,
     /// Whether a tensor has a place in the program.
     lives: Vec<bool>,
-    /// Axes along which those that read a tensor share weights, and those along which it was made
-    /// with shared weights.
+    /// For every tensor, the axes along which its readers share weights, and the axes along which
+    /// it was itself computed with shared weights.
     wanted: Vec<Vec<bool>>,
     positions: Vec<Vec<bool>>,
     roots: Vec<Vec<usize>>,
@@ -373,7 +374,7 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    /// The outputs; where one is a softmax, what it is taken of.
+    /// Where derivatives start: the outputs, or the argument of a softmax that is an output.
     fn ends(&mut self) -> Result<Vec<TensorId>> {
         if self.network.outputs().is_empty() {
             return Err(Error::NothingToCount {
@@ -556,7 +557,7 @@ impl<'a> Compiler<'a> {
                 let operation = self.network.operation(id)?.clone();
                 self.find_positions(id);
                 let Some(rule) = self.rule(id, &operation)? else {
-                    // The error that follows names it; nothing behind it is looked at.
+                    // The error that follows names this tensor; nothing behind it is compiled.
                     self.program.links.truncate(first);
                     self.originals.truncate(first);
                     return Ok(());
@@ -592,7 +593,7 @@ impl<'a> Compiler<'a> {
         axes.map(|(&length, &is_position)| if is_position { length as f64 } else { 1.0 }).product()
     }
 
-    /// What a parameter is that data is combined with: added, multiplied, or read.
+    /// The role of a parameter that is combined with data: it is added, multiplied, or read.
     fn role_as_data(&self, id: TensorId) -> LinkRole {
         let mut at = id;
         loop {
@@ -614,7 +615,7 @@ impl<'a> Compiler<'a> {
         links.into_iter().map(|link| self.use_parameter(link)).collect()
     }
 
-    /// Notes a use of a parameter, and gives its number.
+    /// Records a use of a parameter, and returns the parameter's number.
     fn use_parameter(&mut self, link: &Link) -> usize {
         let (mut fan_in, mut fan_out) = (1.0, 1.0);
         if link.role == LinkRole::Kernel {
@@ -628,7 +629,7 @@ impl<'a> Compiler<'a> {
                 let lengths = lengths(part, self.shape(data.source), self.shape(data.target));
                 let (into, from) = fans(&part.relation, lengths);
                 fan_in *= into;
-                // Repeated weights reach further, but each output has weights of its own.
+                // Repeated weights are read by more outputs, but each output reads its own copies.
                 fan_out *= match part.relation {
                     Relation::Window(window) => window.size as f64,
                     _ => from,
@@ -670,7 +671,7 @@ impl<'a> Compiler<'a> {
                 continue; // Its operation is not known, which will be an error.
             }
             for part in &link.relations {
-                // What a product of matrices is summed over says nothing of the axes of the result.
+                // An axis that a product of matrices sums over says nothing of the result's axes.
                 let is_summed = is_product && part.relation == Relation::All;
                 if is_summed && part.source_axes.iter().any(|&axis| lengths[axis] > 1) {
                     continue;
@@ -694,7 +695,7 @@ impl<'a> Compiler<'a> {
         }
         for axis in 0..shape.len() {
             if !known[axis] {
-                // The axis is new: what is repeated along it stands at as many positions.
+                // The axis is new: an element repeated along it is at as many positions.
                 positions[axis] = true;
             }
         }
@@ -830,7 +831,7 @@ impl<'a> Compiler<'a> {
         let uses = self.product(kernel, false)?;
         let shared = self.shared_axes(kernel);
         let source = self.shape(data.source);
-        // Positions of the source as the weights see them, and those of its own.
+        // The weights may take other axes of the source for positions than the source itself has.
         let mut seen = vec![false; source.len()];
         for part in &data.relations {
             let is_shared = part.target_axes.iter().any(|&axis| shared[axis]);
@@ -992,7 +993,7 @@ impl<'a> Compiler<'a> {
 
     fn max_pool(&mut self, links: &[&'a Link]) -> Result<Rule> {
         let link = links[0];
-        // A function that rises may as well be taken of the largest.
+        // The largest value of an increasing function is its value at the largest argument.
         let node = self.program.node_of[link.source.0].unwrap_or_default();
         let before = &self.program.nodes[node];
         let (source, after) = match before.rule {
@@ -1056,7 +1057,8 @@ impl<'a> Compiler<'a> {
             window.largest.1 += weight * square;
             window.inverse += weight / n;
         }
-        // Pairs of elements in different windows, each largest in its own with probability 1/n.
+        // Pairs of elements in different windows: each is the largest of its own window of n
+        // elements with probability 1/n.
         let pairs = sums.total * sums.total - sums.from - (sums.into - sums.total);
         if extent > 1.0 {
             let likely = window.inverse * window.inverse;
@@ -1235,7 +1237,7 @@ impl<'a> Compiler<'a> {
         Ok(Rule::Matmul { features, scale, along_positions: [along(links[0]), along(links[1])] })
     }
 
-    /// Notes what keys and values are both made of, if it is one tensor.
+    /// Adds how many channels the common source of keys and values has, if there is one.
     fn with_common_source(
         &mut self,
         scores: Scores,
@@ -1349,8 +1351,8 @@ impl<'a> Compiler<'a> {
         found
     }
 
-    /// Marks what a normaliser over samples follows directly: its weights never feel what samples
-    /// have in common.
+    /// Marks the nodes that are directly followed by a normaliser over samples. It subtracts what
+    /// samples have in common, so that the gradients of their weights do not depend on that.
     fn find_centred(&mut self) {
         let mut readers = vec![0usize; self.program.nodes.len()];
         for link in &self.program.links {
