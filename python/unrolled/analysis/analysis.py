@@ -295,7 +295,7 @@ class Analysis:
         >>> again.to_dict() == analysis.to_dict(), again.layers == analysis.layers
         (True, True)
         """
-        return cls._of_arguments(arguments_of(record))
+        return cls._from_arguments(arguments_of(record))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write what ``to_dict(complete=True)`` has into a file of JSON, whole or not at all.
@@ -346,14 +346,14 @@ class Analysis:
             raise ResultFileError(f"{os.fsdecode(path)}: not a file of JSON: {error}") from None
 
     @classmethod
-    def _of_arguments(cls, arguments: dict[str, Any]) -> Analysis:
+    def _from_arguments(cls, arguments: dict[str, Any]) -> Analysis:
         if arguments["true_value"] is not None:
-            arguments["true_value"] = cls._of_arguments(arguments["true_value"])
+            arguments["true_value"] = cls._from_arguments(arguments["true_value"])
         return cls(**arguments)
 
     def __reduce__(self) -> tuple[Any, ...]:
         parts = {one.name: getattr(self, one.name) for one in fields(self)}
-        return _restored, (type(self), {**parts, "counts": None, "facts": self._known})
+        return _restore, (type(self), {**parts, "counts": None, "facts": self._known})
 
     def __copy__(self) -> Analysis:
         return replace(self)
@@ -513,7 +513,7 @@ class Analysis:
         return parts
 
 
-def _restored(kind: type[Analysis], parts: dict[str, Any]) -> Analysis:
+def _restore(kind: type[Analysis], parts: dict[str, Any]) -> Analysis:
     """An analysis that was pickled."""
     return kind(**parts)
 

@@ -36,8 +36,9 @@ from unrolled.propagation import Signal, initialization_report
 from unrolled.scores.benchmarks import BENCHMARKS
 from unrolled.scores.evaluation import evaluate
 from unrolled.scores.families import FAMILIES
-from unrolled.scores.scoring import ranked, score_network, score_sheet
+from unrolled.scores.scoring import ranked, score_network
 from unrolled.show import tables
+from unrolled.show.cells import score_sheet
 from unrolled.show.formats import json_value
 from unrolled.spectrum.catalogue import RANKED, RANKED_BY, SCORES
 
@@ -146,19 +147,37 @@ def compare_command(names: Sequence[str], as_json: bool, **options: Any) -> None
 @click.option("-o", "--output", metavar="FILE", required=True, help="The HTML file to write.")
 @click.option("--title", help="Heading of the report.")
 @click.option("--date", metavar="TEXT", help="Date to show. [default: today]")
+@click.option(
+    "--init",
+    "weights",
+    metavar="SCHEME",
+    help="Add a section on signals at initialisation, with weights as for unrolled init.",
+)
 @sorting_options
 @model_options
 def report_command(
-    names: Sequence[str], output: str, title: str | None, date: str | None, **options: Any
+    names: Sequence[str],
+    output: str,
+    title: str | None,
+    date: str | None,
+    weights: str | None,
+    **options: Any,
 ) -> None:
     """Write a report on the models or files NAMES as one HTML file."""
     from unrolled import report  # It is heavy, and only needed here.
 
     report.check_packages()
     check_report(output, names)
+    initializations = []
+    if weights is not None:
+        chosen = model_options_of(dict(options))
+        chosen.check(names)
+        for name in names:
+            network = resolve_name(name, chosen, operations=True)
+            initializations.append(initialization_report(network, scheme_of(weights)))
     comparison = compared(names, **options)
     date = datetime.date.today().isoformat() if date is None else date
-    path = report.write(comparison, output, title=title, date=date)
+    path = report.write(comparison, output, title=title, date=date, initializations=initializations)
     say(f"Wrote {printable(path)}", err=True)
 
 

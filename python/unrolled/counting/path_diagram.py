@@ -24,7 +24,7 @@ from unrolled.network.network import Network
 __all__ = ["Arrow", "Diagram", "Weight", "number_of_pairs", "passes", "transposed"]
 
 Weight: TypeAlias = "int | float | npt.NDArray[np.int64] | npt.NDArray[np.float64]"
-"""Of every edge of a link, or an array that broadcasts to the shape of the link's target."""
+"""One number for all edges of a link, or an array that broadcasts to the shape of its target."""
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,10 +19,9 @@ from unrolled.importers.door import Door
 from unrolled.network.network import Network
 from unrolled.propagation.functions import pieces_of
 from unrolled.show import tables
-from unrolled.show.cells import format_score, score_notes, score_row
-from unrolled.show.tables import Sheet
+from unrolled.show.cells import format_score
 from unrolled.sources.resolution import resolve
-from unrolled.spectrum.catalogue import BASELINES, RANKED_BY, SCORES, Quantity
+from unrolled.spectrum.catalogue import BASELINES, RANKED_BY, SCORES
 
 if TYPE_CHECKING:
     import pandas
@@ -35,7 +34,6 @@ __all__ = [
     "ranked",
     "score",
     "score_network",
-    "score_sheet",
 ]
 
 Unit = Literal["nats", "bits"]
@@ -160,14 +158,6 @@ def ranked(
         )
     falls = sort != "name" if ascending is None else not ascending
     return tuple(sorted(scores, key=lambda one: getattr(one, sort), reverse=falls))
-
-
-def score_sheet(title: str, scores: Sequence[Scores], quantities: Sequence[Quantity]) -> Sheet:
-    """A table of several models, with what a higher figure means below."""
-    columns = [tables.Column("model", "left", folds=True)]
-    columns += [tables.Column(one.heading) for one in quantities]
-    rows = [score_row(one, quantities) for one in scores]
-    return Sheet(title, columns, rows, score_notes(scores, quantities))
 
 
 def score(

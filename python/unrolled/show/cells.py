@@ -19,6 +19,7 @@ __all__ = [
     "format_score",
     "score_notes",
     "score_row",
+    "score_sheet",
 ]
 
 SYMBOLS = (
@@ -73,3 +74,13 @@ def score_notes(scores: Sequence[ScoresLike], quantities: Sequence[Quantity]) ->
         for one in quantities
         if one.measured
     ]
+
+
+def score_sheet(
+    title: str, scores: Sequence[ScoresLike], quantities: Sequence[Quantity]
+) -> tables.Sheet:
+    """A table of several models, with what a higher figure means below."""
+    columns = [tables.Column("model", "left", folds=True)]
+    columns += [tables.Column(one.heading) for one in quantities]
+    rows = [score_row(one, quantities) for one in scores]
+    return tables.Sheet(title, columns, rows, score_notes(scores, quantities))

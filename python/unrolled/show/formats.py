@@ -125,13 +125,16 @@ def _markdown(
     """The lines of a Markdown table, with the name of a model at the beginning of each row."""
     headings = [f"{one.symbol} ({unit})" if one.unit else one.symbol for one in quantities]
     return [
-        _piped(["model", *(heading.translate(MARKDOWN_SPECIAL) for heading in headings)]),
+        _join_cells(["model", *(heading.translate(MARKDOWN_SPECIAL) for heading in headings)]),
         "|:---|" + "---:|" * len(quantities),
-        *(_piped([printable(name).translate(MARKDOWN_SPECIAL), *cells]) for name, *cells in rows),
+        *(
+            _join_cells([printable(name).translate(MARKDOWN_SPECIAL), *cells])
+            for name, *cells in rows
+        ),
     ]
 
 
-def _piped(cells: list[str]) -> str:
+def _join_cells(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
