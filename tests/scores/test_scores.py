@@ -236,10 +236,10 @@ def test_windows_that_share_nothing_are_dense_layers_of_windows() -> None:
         assert getattr(first, key) == pytest.approx(getattr(second, key), rel=1e-12), key
 
 
-def test_log_size_is_the_mean_of_four_logarithms() -> None:
+def test_log_size_is_the_mean_of_signal_and_size() -> None:
     found = unrolled.score(unrolled.models.nasbench_macro("01201201"), unit="bits")
-    sizes = (found.effective_macs, found.effective_parameters, found.layers)
-    expected = (found.saliency_entropy + sum(map(math.log2, sizes))) / 4
+    size = math.log2(found.effective_parameters * found.layers) / 2
+    expected = (found.saliency_entropy + size) / 2
     assert found.log_size == pytest.approx(expected, rel=1e-14)
     # The stem, three kernels a block, the plain kernel of the first layer, the last kernel and the
     # classifier.

@@ -14,7 +14,7 @@ from unrolled.analysis.analysis import Analysis, analyze
 from unrolled.errors import InvalidArgumentError
 from unrolled.importers.door import Door
 from unrolled.show import formats, html, tables
-from unrolled.show.cells import SYMBOLS, UNITS, format_row, score_sheet
+from unrolled.show.cells import RANKING, SYMBOLS, UNITS, format_row, score_sheet
 from unrolled.sources.resolution import resolve
 from unrolled.spectrum.catalogue import (
     CATALOGUE,
@@ -153,7 +153,8 @@ class Comparison:
             columns += [tables.Column(one.symbol if narrow else one.heading) for one in TABULATED]
             rows = [format_row(analysis, narrow=narrow) for analysis in self.analyses]
             title = "Contexts" if self.scores else self.title
-            sheets.append(tables.Sheet(title, columns, rows, [SYMBOLS if narrow else UNITS]))
+            notes = [SYMBOLS if narrow else UNITS, RANKING]
+            sheets.append(tables.Sheet(title, columns, rows, notes))
         *others, last = sheets
         return [*others, last._replace(notes=[*last.notes, *self.notes])]
 

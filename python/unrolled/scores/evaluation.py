@@ -309,14 +309,17 @@ def _loaded(
     accuracies: Iterable[float] | Mapping[str, Iterable[float]] | None,
 ) -> Benchmark:
     """A benchmark by name, or the given models with their accuracies."""
-    if isinstance(benchmark, str) or accuracies is None:
-        if not isinstance(benchmark, str) and items(benchmark) is not None:
-            raise InvalidArgumentError("evaluate() of models needs accuracies=, one for each model")
-        name = checked_choice("benchmark", benchmark, (*BENCHMARKS, *FAMILIES))
-        if accuracies is not None:
-            raise InvalidArgumentError(f"accuracies= are for models; {name} has its own")
-        return load_family(name) if name in FAMILIES else load(name)
-    return given_models(benchmark, accuracies)
+    if not isinstance(benchmark, str):
+        if accuracies is None:
+            raise InvalidArgumentError(
+                "evaluate() takes the name of a benchmark, or models with accuracies=, one for "
+                f"each model; got {described(benchmark)} alone"
+            )
+        return given_models(benchmark, accuracies)
+    checked_choice("benchmark", benchmark, (*BENCHMARKS, *FAMILIES))
+    if accuracies is not None:
+        raise InvalidArgumentError(f"accuracies= are for models; {benchmark} has its own")
+    return load_family(benchmark) if benchmark in FAMILIES else load(benchmark)
 
 
 def _checked_scores(scores: Iterable[str] | None) -> list[str]:

@@ -53,8 +53,8 @@ class Scores:
     ----------
     name : str
     log_size : float
-        The mean of the saliency entropy and of the logarithms of effective MACs, effective
-        parameters and layers, in nats or in bits; what to rank by if nothing is known of the
+        The mean of two: the saliency entropy, and the mean of the logarithms of effective
+        parameters and of layers; in nats or in bits. What to rank by if nothing is known of the
         models. Minus infinity where the saliency entropy is.
     saliency_entropy : float
         In nats, or in bits; minus infinity if no path over a layer with weights leads from an
@@ -174,8 +174,8 @@ def score(
     other positions, and so have the derivatives of the outputs. From one sweep forwards and one
     backwards follow: how many taps of a kernel see something of their own (effective MACs, edges
     and parameters), how many units have how many such inputs (effective units), and how evenly
-    the expected saliency is spread over them (saliency entropy). The log size is a mean of four of
-    these numbers on a logarithmic scale. No score is best everywhere: see `evaluate`, and keep an
+    the expected saliency is spread over them (saliency entropy). The log size is a mean of the last
+    and of sizes on a logarithmic scale. No score is best everywhere: see `evaluate`, and keep an
     eye on the baselines.
 
     Parameters
@@ -282,11 +282,12 @@ def figures_of(
 
 
 def mean_log_size(columns: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-    """The mean of saliency entropy and the logarithms of effective sizes.
+    """The mean of a logarithm of signal and a logarithm of size.
 
-    Each of the four is a logarithm of a number of things: of units that matter, multiplications,
-    parameters and layers. Their mean is that of the geometric mean of the four numbers, so that no
-    one of them decides alone, and the units of none matter to a ranking.
+    The saliency entropy is the logarithm of a number of units: those that matter. It follows what
+    is computed, and mostly in early layers. The logarithms of effective parameters and of layers,
+    half and half, follow what is stored, and mostly in late layers. Where one of the two sides
+    hardly differs between models, the other decides.
 
     Parameters
     ----------
@@ -297,8 +298,7 @@ def mean_log_size(columns: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray
     array of shape ``(architectures,)``
         In nats; minus infinity where there is no path.
     """
-    sizes = ("effective_macs", "effective_parameters", "layers")
     with np.errstate(divide="ignore"):
-        logarithms = [np.log(columns[name]) for name in sizes]
-    mean: npt.NDArray[np.float64] = (columns["saliency_entropy"] + sum(logarithms)) / 4
+        size = (np.log(columns["effective_parameters"]) + np.log(columns["layers"])) / 2
+    mean: npt.NDArray[np.float64] = (columns["saliency_entropy"] + size) / 2
     return mean

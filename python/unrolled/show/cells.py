@@ -12,6 +12,7 @@ from unrolled.show.protocols import AnalysisLike, ScoresLike
 from unrolled.spectrum.catalogue import TABULATED, Quantity, value_of
 
 __all__ = [
+    "RANKING",
     "SYMBOLS",
     "UNITS",
     "format_cell",
@@ -30,6 +31,12 @@ SYMBOLS = (
 
 UNITS = "Contexts: the total over all parameters. Spread, entropy, surprisal and estimates in bits."
 """The note below tables whose headings are words."""
+
+RANKING = (
+    "The estimates, as published, rank NAS-Bench-201 worse than the number of parameters does; "
+    "scores are for that."
+)
+"""The note below tables that show published estimates."""
 
 
 def format_cell(analysis: AnalysisLike, quantity: Quantity, *, narrow: bool = False) -> str:
