@@ -278,7 +278,7 @@ class Analysis:
             groups.setdefault(layer, []).append(self.counts[name])
         costs = {cost.name: cost for cost in self._costs if cost.has_parameters}
         return tuple(
-            _with_cost(self._summarize_layer(name, group), costs[name])
+            _add_cost(self._summarize_layer(name, group), costs[name])
             for name, group in groups.items()
         )
 
@@ -293,7 +293,7 @@ class Analysis:
             return self.facts.operations if self.facts is not None else ()
         without = (math.nan,) * 4
         return tuple(
-            _with_cost(LayerSummary(cost.name, (), 0, 0, *without), cost)
+            _add_cost(LayerSummary(cost.name, (), 0, 0, *without), cost)
             for cost in self._costs
             if not cost.has_parameters and (cost.flops or cost.activations)
         )
@@ -386,7 +386,7 @@ class Analysis:
         >>> again.to_dict() == analysis.to_dict(), again.layers == analysis.layers
         (True, True)
         """
-        return cls._of_arguments(arguments_of(record))
+        return cls._from_arguments(arguments_of(record))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write what ``to_dict(complete=True)`` has into a file of JSON, whole or not at all.
@@ -437,14 +437,14 @@ class Analysis:
             raise ResultFileError(f"{os.fsdecode(path)}: not a file of JSON: {error}") from None
 
     @classmethod
-    def _of_arguments(cls, arguments: dict[str, Any]) -> Analysis:
+    def _from_arguments(cls, arguments: dict[str, Any]) -> Analysis:
         if arguments["true_value"] is not None:
-            arguments["true_value"] = cls._of_arguments(arguments["true_value"])
+            arguments["true_value"] = cls._from_arguments(arguments["true_value"])
         return cls(**arguments)
 
     def __reduce__(self) -> tuple[Any, ...]:
         parts = {one.name: getattr(self, one.name) for one in fields(self)}
-        return _restored, (type(self), {**parts, "counts": None, "facts": self._known})
+        return _restore, (type(self), {**parts, "counts": None, "facts": self._known})
 
     def __copy__(self) -> Analysis:
         return replace(self)
@@ -694,7 +694,7 @@ class Analysis:
         return parts
 
 
-def _with_cost(layer: LayerSummary, cost: OperationCost) -> LayerSummary:
+def _add_cost(layer: LayerSummary, cost: OperationCost) -> LayerSummary:
     """A layer with what it costs."""
     return layer._replace(
         kind=cost.kind,
@@ -709,7 +709,7 @@ def _with_cost(layer: LayerSummary, cost: OperationCost) -> LayerSummary:
     )
 
 
-def _restored(kind: type[Analysis], parts: dict[str, Any]) -> Analysis:
+def _restore(kind: type[Analysis], parts: dict[str, Any]) -> Analysis:
     """An analysis that was pickled."""
     return kind(**parts)
 
@@ -735,9 +735,9 @@ def analyze(
         With counts, nothing is counted again and the options have no effect. A string is the name
         of a published model or of a file: ``.onnx``, ``.keras``, ``.json`` of Keras, or a graph.
         Objects are an ONNX ModelProto, a Keras model, a PyTorch module, a JAX function; a graph of
-        NetworkX, SciPy, igraph or rustworkx; edges as an integer array of shape ``(2, edges)``, or
-        as a table of pandas, polars or pyarrow with the columns source, target and maybe
-        multiplicity.
+        NetworkX, SciPy, igraph or rustworkx; edges as an integer array of shape ``(2, edges)``, as
+        a table of pandas, polars or pyarrow with the columns source, target and maybe
+        multiplicity, or as a tuple of these columns.
     inputs : optional
         For what has to be imported: shapes of inputs for ONNX and Keras, example inputs for
         PyTorch, ``(params, *example_inputs)`` for a function. See `from_onnx`, `from_keras`,

@@ -161,7 +161,7 @@ def arguments_of(record: Any, depth: int = 0) -> dict[str, Any]:
             key: given.number(key)
             for key in ("num_inputs", "num_weight_nodes", "num_unreached_parameters")
         },
-        "num_outputs": given.take("num_outputs", lambda one: _whole(one, 1)),
+        "num_outputs": given.take("num_outputs", lambda one: _read_whole_number(one, 1)),
         "input_size": sizes,
         "facts": None if network is None else _facts_of(_Record(network, "network")),
         "true_value": None if true_value is None else arguments_of(true_value, depth + 1),
@@ -169,14 +169,16 @@ def arguments_of(record: Any, depth: int = 0) -> dict[str, Any]:
 
 
 def _spectrum_of(record: _Record) -> Spectrum:
-    degeneracies = record.each("degeneracies", lambda one: _whole(one, 1))
+    degeneracies = record.each("degeneracies", lambda one: _read_whole_number(one, 1))
     counts: list[int] | None = None
     if "counts" in record.values:
         counts = record.each("counts", _hexadecimal)
         scaled = [scaled_integer(count) for count in counts]
     else:
         mantissas = record.each("mantissas", _mantissa)
-        exponents = record.each("exponents", lambda one: _whole(one, -(1 << 62), 1 << 62))
+        exponents = record.each(
+            "exponents", lambda one: _read_whole_number(one, -(1 << 62), 1 << 62)
+        )
         record.check(len(mantissas) == len(exponents), "as many exponents as mantissas")
         scaled = list(zip(mantissas, exponents, strict=True))
     record.check(len(degeneracies) == len(scaled), "as many degeneracies as counts")
@@ -269,8 +271,8 @@ def _provenance(record: _Record) -> Provenance:
         record.text("version"),
         record.text("semantics"),
         record.mapping("input_shapes", _shape),
-        record.mapping("operators", _whole),
-        record.mapping("parameters", _whole),
+        record.mapping("operators", _read_whole_number),
+        record.mapping("parameters", _read_whole_number),
         record.mapping("skipped", _text),
     )
 
@@ -308,7 +310,7 @@ class _Record:
         return self.take(key, _text)
 
     def number(self, key: str) -> int:
-        return self.take(key, _whole)
+        return self.take(key, _read_whole_number)
 
     def shape(self, key: str) -> tuple[int, ...]:
         return self.take(key, _shape)
@@ -333,7 +335,7 @@ def _text(value: Any) -> str:
     return value
 
 
-def _whole(value: Any, least: int = 0, most: int = LARGEST_NUMBER) -> int:
+def _read_whole_number(value: Any, least: int = 0, most: int = LARGEST_NUMBER) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value < most:
         raise ValueError(f"expected whole numbers from {least} on that 64 bits can hold")
     return value
@@ -368,10 +370,10 @@ def _figure(value: Any) -> float | None:
 
 
 def _shape(value: Any) -> tuple[int, ...]:
-    return tuple([_whole(length) for length in _sequence(value)])
+    return tuple([_read_whole_number(length) for length in _sequence(value)])
 
 
 def _owners(value: Any) -> dict[str, int]:
     if not isinstance(value, Mapping):
         raise TypeError("expected numbers by the names of parameters")
-    return {_text(name): _whole(number, 1) for name, number in value.items()}
+    return {_text(name): _read_whole_number(number, 1) for name, number in value.items()}

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 Weight: TypeAlias = "int | float | npt.NDArray[np.int64] | npt.NDArray[np.float64]"
-"""Of every edge of a link, or an array that broadcasts to the shape of the link's target."""
+"""One number for all edges of a link, or an array that broadcasts to the shape of its target."""
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 

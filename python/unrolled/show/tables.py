@@ -40,7 +40,7 @@ MISSING = "-"
 UNLIMITED_WIDTH = 500
 NARROWEST, USUAL_WIDTH = 40, 80
 MOST_DIGITS = 9
-"""Of a width: Python converts longer numbers slowly, or refuses to."""
+"""A width has no more digits: Python converts longer numbers slowly, or refuses to."""
 HEIGHT = 25
 """Lines of a screen: tables do not depend on it, but rich wants to know."""
 NARROWEST_FOLD = 12
