@@ -139,8 +139,9 @@ def arguments_of(record: Any, depth: int = 0) -> dict[str, Any]:
         "spectrum": _spectrum_of(_Record(given.get("spectrum"), "spectrum")),
         **{
             key: given.number(key)
-            for key in ("num_inputs", "num_outputs", "num_weight_nodes", "num_unreached_parameters")
+            for key in ("num_inputs", "num_weight_nodes", "num_unreached_parameters")
         },
+        "num_outputs": given.take("num_outputs", lambda one: _whole(one, 1)),
         "input_size": sizes,
         "facts": None if network is None else _facts_of(_Record(network, "network")),
         "true_value": None if true_value is None else arguments_of(true_value, depth + 1),
@@ -159,6 +160,7 @@ def _spectrum_of(record: _Record) -> Spectrum:
         record.check(len(mantissas) == len(exponents), "as many exponents as mantissas")
         scaled = list(zip(mantissas, exponents, strict=True))
     record.check(len(degeneracies) == len(scaled), "as many degeneracies as counts")
+    record.check(len(scaled) > 0, "at least one count")
     keys: list[Any] = [(exponent, mantissa) for mantissa, exponent in scaled]
     order = keys if counts is None else counts
     record.check(all(a < b for a, b in pairwise(order)), "rising counts")
@@ -195,9 +197,11 @@ def _layer(value: Any) -> LayerSummary:
         found = record.figure(key)
         return math.nan if found is None else found
 
+    shapes = record.each("shapes", _shape)
+    record.check(len(shapes) > 0, "the shape of at least one parameter")
     return LayerSummary(
         record.text("name"),
-        tuple(record.each("shapes", _shape)),
+        tuple(shapes),
         record.number("num_parameters"),
         record.number("num_unreached_parameters"),
         figure("log2_minimum"),

@@ -651,15 +651,15 @@ def _parameters(
     first: dict[str, tuple[str, str | None]] = {}
     waiting: dict[str, str] = {}
     for link in network.links:
-        source, target = link.source.name, link.target.name
-        if link.source.role == "parameter" or source not in signals:
-            first.setdefault(source, (target, waiting.get(target)))
+        start, end = link.source.name, link.target.name
+        if link.source.role == "parameter" or start not in signals:
+            first.setdefault(start, (end, waiting.get(end)))
         elif link.role == "data":
-            waiting[target] = source
-    for source in list(first)[::-1]:  # What is made of parameters alone was met after them.
-        target, _ = first[source]
-        if target not in signals and target in first:
-            first[source] = first[target]
+            waiting[end] = start
+    for start in list(first)[::-1]:  # What is made of parameters alone was met after them.
+        end, _ = first[start]
+        if end not in signals and end in first:
+            first[start] = first[end]
     found = []
     values = zip(
         sweep.parameter_gradients.tolist(), sweep.parameter_exponents.tolist(), strict=True
