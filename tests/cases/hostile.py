@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import tempfile
 import time
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -329,38 +331,45 @@ def read(model: Any, folder: Path, is_onnx: bool) -> str:
 
 
 def main() -> None:
-    """Read the cases that are named, or ``kind first last`` damaged ones; a line of JSON each."""
-    import resource
+    """Read the cases that are named, or ``kind first last`` damaged ones; a line of JSON each.
 
-    import unrolled  # noqa: F401 - before memory is short, as everything else that is loaded.
+    Every model has a process to itself, a fork of this one.
+    """
+    import unrolled
+    from cases.onnx_models import model
 
+    unrolled.from_onnx(model("Relu x -> y", inputs={"x": (2,)}))  # Loads what it needs.
     names = sys.argv[1:]
     if names[0] in CASES:
         given = [(name, name.startswith("onnx"), CASES[name]) for name in names]
     else:
         kind, first, last = names
         given = [
-            (
-                f"{kind} {number}",
-                kind.startswith("onnx"),
-                lambda number=number: mutated(kind, number),
-            )
+            (f"{kind} {number}", kind.startswith("onnx"), partial(mutated, kind, number))
             for number in range(int(first), int(last))
         ]
-    folder = Path(tempfile.mkdtemp())
-    for name, is_onnx, made in given:
-        model = made()
-        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, resource.RLIM_INFINITY))
-        print(json.dumps({"begun": name}), flush=True)
-        start = time.process_time()
-        result = read(model, folder, is_onnx)
-        seconds = time.process_time() - start
-        del model
-        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        print(json.dumps({"name": name, "result": result, "seconds": seconds}), flush=True)
-    for path in folder.iterdir():
-        path.unlink()
-    folder.rmdir()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, is_onnx, made in given:
+            sys.stdout.flush()
+            process = os.fork()
+            if process == 0:
+                report(name, made(), Path(folder), is_onnx)
+                sys.stdout.flush()
+                os._exit(0)
+            _, status = os.waitpid(process, 0)
+            if status:
+                print(json.dumps({"name": name, "result": f"ended by {status}", "seconds": 0}))
+
+
+def report(name: str, model: Any, folder: Path, is_onnx: bool) -> None:
+    """Read a model and print what became of it."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    start = time.process_time()
+    result = read(model, folder, is_onnx)
+    seconds = time.process_time() - start
+    print(json.dumps({"name": name, "result": result, "seconds": seconds}))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ import pytest
 
 pytest.importorskip("onnx")
 pytest.importorskip("resource")
+if not hasattr(os, "fork"):
+    pytest.skip("processes cannot be forked here", allow_module_level=True)
 
 from cases.hostile import CASES
 from cases.keras_models import MODELS
@@ -39,11 +41,10 @@ def check_read(*arguments: str) -> None:
         check=False,
         env={**os.environ, "PYTHONPATH": path},
     )
+    assert done.returncode == 0, done.stderr[-2000:]
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.returncode == 0, (lines[-1:], done.stderr[-2000:])
-    found = [line for line in lines if "result" in line]
-    assert len(lines) == 2 * len(found) > 0
-    for line in found:
+    assert lines
+    for line in lines:
         assert line["result"] in ("read", "refused", "out of memory"), line
         assert line["seconds"] < LONGEST, line
 

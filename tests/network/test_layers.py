@@ -66,6 +66,15 @@ def test_conv_in_three_dimensions_is_a_product() -> None:
     assert np.shape(found["kernel"]) == (1, 1, 1, 2, 3)
 
 
+def test_groups_of_several_inputs_and_one_output_may_differ() -> None:
+    """Of three groups two lead on: each of their inputs has one context, the others have none."""
+    net = Network()
+    x = net.parameter("x", (6, 2))
+    y = net.conv(x, 3, 1, groups=3, use_bias=False, name="y")
+    net.output(net.slice(y, 0, 0, 2))
+    assert counts_of(net)["x"] == [[1, 1]] * 4 + [[0, 0]] * 2
+
+
 def test_grouped_conv_reads_its_own_channels() -> None:
     net = Network()
     x = net.parameter("x", (4, 3))

@@ -546,7 +546,7 @@ def propagate(
     return Propagation(
         network,
         _tensors(network, program, sweep, order),
-        _parameters(network, uses, elements, sweep),
+        _parameters(network, uses, elements, sweep, {tensor.name for tensor in order}),
         _log2(*sweep.jacobian),
         sum(end.size for end in ends),
         settings,
@@ -646,16 +646,20 @@ def _tensors(
 
 
 def _parameters(
-    network: Network, uses: Sequence[Use], elements: Any, sweep: Sweep
+    network: Network, uses: Sequence[Use], elements: Any, sweep: Sweep, signals: set[str]
 ) -> list[ParameterPropagation]:
     first: dict[str, tuple[str, str | None]] = {}
-    waiting: dict[int, str] = {}
+    waiting: dict[str, str] = {}
     for link in network.links:
-        if link.source.role == "parameter":
-            before = waiting.get(link.target.id)
-            first.setdefault(link.source.name, (link.target.name, before))
+        start, end = link.source.name, link.target.name
+        if link.source.role == "parameter" or start not in signals:
+            first.setdefault(start, (end, waiting.get(end)))
         elif link.role == "data":
-            waiting[link.target.id] = link.source.name
+            waiting[end] = start
+    for start in list(first)[::-1]:  # What is made of parameters alone was met after them.
+        end, _ = first[start]
+        if end not in signals and end in first:
+            first[start] = first[end]
     found = []
     values = zip(
         sweep.parameter_gradients.tolist(), sweep.parameter_exponents.tolist(), strict=True

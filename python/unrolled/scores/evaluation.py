@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from unrolled._support.arguments import (
 )
 from unrolled._support.hints import described, did_you_mean
 from unrolled._support.optional import import_optional
-from unrolled.errors import InvalidArgumentError
+from unrolled.errors import InvalidArgumentError, MissingPackageError
 from unrolled.scores import statistics
 from unrolled.scores.benchmarks import BENCHMARKS, Benchmark, load
 from unrolled.show import tables
@@ -310,6 +311,13 @@ def _own_score(
     return values
 
 
+def _kendall(score: npt.NDArray[np.float64], accuracy: npt.NDArray[np.float64]) -> float:
+    try:
+        return statistics.kendall(score, accuracy)
+    except MissingPackageError:
+        return math.nan
+
+
 def _agreement(
     name: str,
     task: str,
@@ -326,7 +334,7 @@ def _agreement(
         spearman=statistics.spearman(score, accuracy),
         low=low,
         high=high,
-        kendall=statistics.kendall(score, accuracy),
+        kendall=_kendall(score, accuracy),
         within=statistics.spearman_within(score, accuracy, values["parameters"]),
         top_found=statistics.top_found(score, accuracy, max(1, round(TOP * len(benchmark)))),
         best=float(accuracy[np.argmax(score)]),

@@ -2,8 +2,6 @@
 
 use thiserror::Error;
 
-use crate::network::TensorId;
-
 /// What can go wrong while a network is described or counted.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -88,10 +86,10 @@ pub enum Error {
         reason: String,
     },
     /// A signal that leaves what a formula can follow.
-    #[error("the signal of tensor {} leaves the range that its function can be followed in", tensor.0)]
+    #[error("the signal of tensor {tensor} leaves the range that its function can be followed in")]
     OutOfDomain {
         /// The tensor.
-        tensor: TensorId,
+        tensor: usize,
     },
     /// The links form a cycle.
     #[error("the network has a cycle: {}; a computational graph must be acyclic", path.join(" -> "))]

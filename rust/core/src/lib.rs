@@ -8,6 +8,8 @@
 //!   parameters, and [`length_sums`] and [`extreme_lengths`] what is known of their lengths.
 //! - A [`Graph`] has a node for every scalar; [`Graph::count`] gives the counts of all nodes.
 //!   [`unroll`] makes a graph of a small network.
+//! - [`propagation`] follows signals and derivatives through a network at initialisation, and
+//!   [`scores`] ranks architectures without data and without weights.
 //! - [`boltzmann_sums`] gives the thermodynamics of the distinct counts.
 //!
 //! Counts are integers of unlimited size or floating-point numbers in log space ([`Value`]). Every

@@ -1,6 +1,9 @@
 //! Arguments that must be whole numbers, and errors that say so.
 
+use std::collections::TryReserveError;
+
 use numpy::PyReadonlyArray1;
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 
 use crate::error::InvalidNetworkError;
@@ -44,13 +47,27 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Wholes {
 
     fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
         if let Ok(array) = value.extract::<PyReadonlyArray1<'_, i64>>() {
-            return Ok(Self(array.as_array().to_vec()));
+            return Ok(Self(listed(array.as_array().iter().copied())?));
         }
         value
             .extract()
             .map(Self)
             .map_err(|_| refused(value, "a one-dimensional sequence of integers"))
     }
+}
+
+/// The items of an iterator in a list, if there is memory for it.
+pub(crate) fn listed<T>(items: impl ExactSizeIterator<Item = T>) -> PyResult<Vec<T>> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(items.len()).map_err(no_memory)?;
+    list.extend(items);
+    Ok(list)
+}
+
+/// Python's error for memory that cannot be had.
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+pub(crate) fn no_memory(error: TryReserveError) -> PyErr {
+    PyMemoryError::new_err(error.to_string())
 }
 
 /// The error for an argument that is not what was expected.

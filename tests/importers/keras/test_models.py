@@ -11,6 +11,7 @@ import pytest
 import unrolled
 from oracles.keras_forms import from_keras, keras, of_keras
 from unrolled import Network
+from unrolled.errors import UnknownOperationError
 
 pytestmark = of_keras
 L = keras.layers
@@ -50,6 +51,26 @@ def test_efficientnet_is_the_model_of_this_package(efficientnet: Any) -> None:
     counts = unrolled.count(net)
     assert counts.log2_total == pytest.approx(756.838553618253, rel=1e-14)
     assert counts.num_parameters == 7_200_312
+
+
+def test_signals_in_efficientnet_are_those_of_the_model_of_this_package(efficientnet: Any) -> None:
+    imported = from_keras(efficientnet, operations=True)
+    with pytest.raises(
+        UnknownOperationError, match=r"1 unknown operation.*normalization"
+    ) as caught:
+        unrolled.propagate(imported)
+    assert "functions={name: callable}" in str(caught.value)
+    # What images are rescaled by is stored in the model; inputs are taken to be rescaled.
+    own = {"(Rescaling, normalization)": lambda x: x}
+    imported = unrolled.propagate(imported, exact=False, functions=own)
+    net = unrolled.models.efficientnet_v2("b0", padding="same", activations=True)
+    built = unrolled.propagate(net, exact=False)
+    # Keras adds 1e-3 to variances in its batch norms.
+    assert imported.jacobian == pytest.approx(built.jacobian, rel=0.2)
+    assert len(imported.kernels) == len(built.kernels) == 92
+    for one, other in zip(imported.kernels, built.kernels, strict=True):
+        assert (one.size, one.fan_in, one.fan_out) == (other.size, other.fan_in, other.fan_out)
+        assert one.relative_gradient == pytest.approx(other.relative_gradient, rel=0.1)
 
 
 def test_names_and_shapes_are_those_of_keras(efficientnet: Any) -> None:

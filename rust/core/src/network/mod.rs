@@ -1,10 +1,11 @@
 //! Networks: tensors, the links between them, and the counts of their parameters.
 //!
-//! [`tensors`] describes a network, [`mod@relation`] what a link relates. A [`plan`] says what
-//! there is to count, and a [`sweep`] counts it: for every link the [`engine`] applies [`maps`],
-//! with the loops in [`kernels`], to a [`count_tensor`]. [`counts`] are the result. [`bound`] tells
-//! cheaply that a count will fit into memory. [`lengths`] of paths are counted by the same sweep,
-//! their moments in a [`lift`]ed network. Graphs with a node for every scalar are in `graph/`.
+//! [`tensors`] describes a network, [`mod@relation`] what a link relates, [`operation`] what is
+//! computed. A [`plan`] says what there is to count, and a [`sweep`] counts it: for every link the
+//! [`engine`] applies [`maps`], with the loops in [`kernels`], to a [`count_tensor`]. [`counts`] are
+//! the result. [`bound`] tells cheaply that a count will fit into memory. [`lengths`] of paths are
+//! counted by the same sweep, their moments in a [`lift`]ed network. Graphs with a node for every
+//! scalar are in `graph/`.
 
 pub(crate) mod bound;
 pub(crate) mod count_tensor;

@@ -5,6 +5,8 @@
 //! activation), the *target* the later one, computed from it. Throughout, `i` is an index of the
 //! source axis and `o` an index of the target axis.
 
+use std::collections::TryReserveError;
+
 /// A sliding window: output `o` covers the positions `o * stride - padding + t * dilation` for the
 /// taps `t` in `0..size`, as far as they are in bounds. Padding is not a node.
 ///
@@ -268,6 +270,14 @@ impl Relation {
     }
 }
 
+/// A copy of a list, if there is memory for it.
+fn copied<T: Copy>(list: &[T]) -> std::result::Result<Vec<T>, TryReserveError> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(list.len())?;
+    copy.extend_from_slice(list);
+    Ok(copy)
+}
+
 /// Refuses windows without taps or steps, and windows too large to be counted.
 fn check_window(window: &Window) -> std::result::Result<(), String> {
     const LARGEST: u64 = 1 << 31;
@@ -342,6 +352,27 @@ pub struct AxisRelation {
 }
 
 impl AxisRelation {
+    /// A copy, if there is memory for it.
+    ///
+    /// # Errors
+    /// The memory that its lists take cannot be had.
+    pub fn try_clone(&self) -> std::result::Result<Self, TryReserveError> {
+        let relation = match &self.relation {
+            Relation::Select { indices } => Relation::Select { indices: copied(indices)? },
+            Relation::Sparse(rows) => Relation::Sparse(SparseRows {
+                offsets: copied(&rows.offsets)?,
+                indices: copied(&rows.indices)?,
+                multiplicities: copied(&rows.multiplicities)?,
+            }),
+            others => others.clone(),
+        };
+        Ok(Self {
+            relation,
+            source_axes: copied(&self.source_axes)?,
+            target_axes: copied(&self.target_axes)?,
+        })
+    }
+
     /// A relation between one source axis and one target axis.
     #[must_use]
     pub fn new(relation: Relation, source_axis: usize, target_axis: usize) -> Self {

@@ -3,8 +3,8 @@
 //! A signal is the law of a tensor's elements over random weights, as far as second moments say it;
 //! behind a function it is taken to be normal. Rules are those of mean field theory: He et al.,
 //! *Delving deep into rectifiers*, 2015; Poole et al., *Exponential expressivity in deep neural
-//! networks through transient chaos*, 2016; Schoenholz et al., *Deep information propagation*, 2017;
-//! Yang et al., *A mean field theory of batch normalization*, 2019.
+//! networks through transient chaos*, 2016; Schoenholz et al., *Deep information propagation*,
+//! 2017; Yang et al., *A mean field theory of batch normalization*, 2019.
 
 use super::cells::Linear;
 use super::functions::Function;
@@ -269,7 +269,7 @@ impl Sweep<'_> {
             }
             *signal = signal.in_units_of(shift);
             if !signal.is_finite() {
-                return Err(Error::OutOfDomain { tensor: node.tensor });
+                return Err(Error::OutOfDomain { tensor: node.tensor.0 });
             }
         }
         self.workspace.signal_exponents[number] = exponent + shift;
@@ -432,7 +432,7 @@ impl Sweep<'_> {
             return Ok(exponent);
         }
         // So near to zero, or so far from it, that only its tangents matter.
-        let out = Error::OutOfDomain { tensor: node.tensor };
+        let out = Error::OutOfDomain { tensor: node.tensor.0 };
         let (limit, value) = known.limit(exponent < 0).ok_or(out)?;
         for (cell, slope) in cells.iter_mut().zip(slopes) {
             let moments = limit.moments(&cell.law(), &mut None);

@@ -169,7 +169,6 @@ pub(super) struct Weighted {
     pub(super) fan: f64,
     pub(super) source_channels: f64,
     pub(super) target_channels: f64,
-    pub(super) source_positions: f64,
     pub(super) target_positions: f64,
     /// Source positions that one target position reads.
     pub(super) taps: f64,

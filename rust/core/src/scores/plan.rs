@@ -470,7 +470,6 @@ impl<'a> Planner<'a> {
             fan: if kernel.is_table { 1.0 } else { fan },
             source_channels,
             target_channels: elements(link.target) / target_positions,
-            source_positions,
             target_positions,
             taps,
             stride,

@@ -263,11 +263,9 @@ impl Plan {
                 }
             }
             Rule::Relu | Rule::Function(_) => {
-                for link in live {
-                    let argument = arriving(link);
-                    let (signal, slopes) = self.function(node.rule, &argument);
-                    (found, workspace.slopes[at]) = (signal, slopes);
-                    return found;
+                let argument = live.map(arriving).next();
+                if let Some(argument) = argument {
+                    (found, workspace.slopes[at]) = self.function(node.rule, &argument);
                 }
             }
             Rule::Product => {

@@ -14,6 +14,7 @@ use unrolled_core::{
 use crate::enter::enter;
 use crate::error::CoreError;
 use crate::graph::{Graph, unroll};
+use crate::natural::no_memory;
 use crate::network::counts::Counts;
 use crate::network::operation::{Operation, role_of};
 use crate::network::relation::Relation;
@@ -75,7 +76,8 @@ impl Network {
         role: &str,
     ) -> PyResult<()> {
         let role = role_of(role)?;
-        let relations = relations.iter().map(|relation| relation.0.clone()).collect();
+        let copies = relations.iter().map(|relation| relation.0.try_clone());
+        let relations = copies.collect::<Result<_, _>>().map_err(no_memory)?;
         let linked = self.0.link_as(TensorId(source), TensorId(target), relations, role);
         Ok(linked.map_err(CoreError::from)?)
     }

@@ -6,7 +6,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 use unrolled_core::{AxisRelation, Relation as CoreRelation, SparseRows, Window};
 
 use crate::error::InvalidNetworkError;
-use crate::natural::{Natural, Whole, Wholes};
+use crate::natural::{Natural, Whole, Wholes, listed};
 
 /// The constructors of a relation, which are also the kinds there are.
 const KINDS: [&str; 13] = [
@@ -191,7 +191,7 @@ impl Relation {
                 format!("'select' reads index {index}; use -1 for nothing, 0 and up for indices");
             return Err(InvalidNetworkError::new_err(message));
         }
-        let indices = indices.0.iter().map(|&index| u64::try_from(index).ok()).collect();
+        let indices = listed(indices.0.iter().map(|&index| u64::try_from(index).ok()))?;
         Ok(Self(AxisRelation::new(
             CoreRelation::Select { indices },
             source.index(),
@@ -212,7 +212,7 @@ impl Relation {
         let indices = naturals("indices", &indices)?;
         let multiplicities = match multiplicities {
             Some(given) => naturals("multiplicities", &given)?,
-            None => vec![1; indices.len()],
+            None => listed(indices.iter().map(|_| 1))?,
         };
         let rows = SparseRows { offsets: naturals("offsets", &offsets)?, indices, multiplicities };
         Ok(Self(AxisRelation::new(CoreRelation::Sparse(rows), source.index(), target.index())))
@@ -299,8 +299,9 @@ fn window(size: Natural, stride: Natural, dilation: Natural, padding: Whole) -> 
 }
 
 fn naturals(name: &str, values: &Wholes) -> PyResult<Vec<u64>> {
-    let checked: Result<Vec<u64>, _> = values.0.iter().map(|&value| u64::try_from(value)).collect();
-    checked.map_err(|_| {
-        InvalidNetworkError::new_err(format!("the {name} of a relation must not be negative"))
-    })
+    if values.0.iter().any(|&value| value < 0) {
+        let message = format!("the {name} of a relation must not be negative");
+        return Err(InvalidNetworkError::new_err(message));
+    }
+    listed(values.0.iter().map(|&value| value.unsigned_abs()))
 }

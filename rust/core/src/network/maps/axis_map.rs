@@ -63,7 +63,16 @@ impl AxisMap {
                 }
                 let map = Self::from_ranges(*groups, target, |g| (g * block, (g + 1) * block))?;
                 let lengths = map.runs.lengths().iter().map(|length| length * wide).collect();
-                Ok(Self { runs: Runs::from_lengths(lengths), matrix: map.matrix })
+                let runs = Runs::from_lengths(lengths);
+                let matrix = match map.matrix {
+                    // An identity has the runs of its target, which are shorter here.
+                    RunMatrix::Identity if runs != *target => RunMatrix::Sparse {
+                        offsets: (0..=runs.len() as u32).collect(),
+                        entries: (0..runs.len() as u32).map(|run| (run, 1)).collect(),
+                    },
+                    matrix => matrix,
+                };
+                Ok(Self { runs, matrix })
             }
             Relation::Slice { start, step } => {
                 let at = |o: u64| {
@@ -364,6 +373,8 @@ mod tests {
             }
             let map = AxisMap::compile(&relation, &runs, source).unwrap();
             prop_assert_eq!(map.runs.extent(), source);
+            // An identity lends its counts as they are, and their runs with them.
+            prop_assert!(map.matrix != RunMatrix::Identity || map.runs == runs);
             let mut row = Vec::new();
             let mut got = Vec::new();
             for (j, &length) in map.runs.lengths().iter().enumerate() {
