@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -47,3 +48,11 @@ def small_file(tmp_path_factory):
     graph = SMALL.build(name="small")
     graph.save(path)
     return path.read_bytes(), main_answers(graph)
+
+
+@pytest.fixture(autouse=True)
+def close_figures() -> Iterator[None]:
+    """Close what a test drew: pyplot keeps every figure, and warns of the twentieth."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

@@ -190,7 +190,7 @@ class Operation:
         kind: str,
         function: str | None = None,
         *,
-        axes: Sequence[int] = (),
+        axes: Sequence[int] = ...,
         divisor: float | None = None,
         groups: int = 1,
         epsilon: float = 0.0,

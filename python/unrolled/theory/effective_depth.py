@@ -181,7 +181,7 @@ def _law(network: Network, propagation: Propagation) -> tuple[tuple[float, ...],
     variances: dict[str, float] = {}
     for kernel in propagation.kernels:
         # A layer with several kernels, as a recurrent one, has those of one variance.
-        variances[kernel.target] = kernel.fan_in * kernel.mean_square
+        variances[kernel.target] = kernel.mean_square
     out_of: dict[int, list[tuple[Link, float]]] = {}
     into: dict[int, list[Link]] = {}
     for link in network.links:
@@ -273,13 +273,13 @@ def _passed(
     target = states.get(link.target.name)
     if target is None:
         return 0.0
-    if kind == "affine":
-        return variances.get(link.target.name, 1.0)
     if kind == "function" or kind.endswith("_norm"):
         return target.slope if math.isfinite(target.log2_slope) else 1.0
     taps = number_of_pairs(link.relations, link.source.shape, link.target.shape) / max(
         target.size, 1
     )
+    if kind == "affine":  # Of the taps, only those in bounds.
+        return taps * variances.get(link.target.name, 1.0)
     if kind == "average":
         return 1.0 / taps if taps else 0.0
     if kind in ("product", "matmul"):

@@ -63,6 +63,7 @@ KNOWN: dict[str, ElementFunction] = {
     "erf": NAMED["erf(1)"],
     "exp": np.exp,
     "exp2": np.exp2,
+    "erfc": lambda x: 1.0 - NAMED["erf(1)"](x),
     "expm1": np.expm1,
     "floor": np.floor,
     "log": np.log,

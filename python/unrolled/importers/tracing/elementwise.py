@@ -8,6 +8,7 @@ normaliser. DESIGN.md, section 2.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -330,7 +331,11 @@ class Elementwise(Movement):
             normaliser=normaliser,
         )
         function = IDENTITY
-        if normaliser == "rms_norm" and statistic is not None and not _is_mean(statistic.node):
+        if (
+            normaliser == "rms_norm"
+            and statistic is not None
+            and not _is_root_of_mean(statistic, _reduction_in(statistic.node))
+        ):
             # Divided by a norm and not by a root mean square.
             factor = float(np.prod([node.shape[axis] for axis in axes])) ** -0.5
             function = function.then(partial(np.multiply, factor), f"times {factor:g}")
@@ -564,8 +569,21 @@ def _normaliser(x: Value, axes: tuple[int, ...], kind: Kind, statistic: Value) -
     if not is_square or reduced.reduction not in ("mean", "sum"):
         return ""
     if is_centred:
-        return "layer_norm" if reduced.reduction == "mean" else ""
+        return "layer_norm" if _is_root_of_mean(statistic, reduced) else ""
     return "rms_norm"
+
+
+def _is_root_of_mean(statistic: Value, reduced: Node) -> bool:
+    """Whether a statistic is the root of a mean, or of a sum that is divided by its length."""
+    if reduced.reduction == "mean":
+        return True
+    if statistic.node is not reduced or statistic.function.apply is None:
+        return False
+    length = math.prod(reduced.operands[0].shape[axis] for axis in reduced.axes)
+    with np.errstate(all="ignore"):
+        root = float(statistic.function.apply(np.array([1e12 * length]))[0])
+    # An epsilon is nothing next to this; the root or its reciprocal may be what is kept.
+    return math.isclose(root, 1e6, rel_tol=1e-3) or math.isclose(root, 1e-6, rel_tol=1e-3)
 
 
 def _reduction_in(node: Node) -> Node:
@@ -573,11 +591,6 @@ def _reduction_in(node: Node) -> Node:
     while node.kind in ("sum", "product") and node.operands:
         node = node.operands[0].node
     return node
-
-
-def _is_mean(node: Node) -> bool:
-    """Whether a statistic is a function of a mean."""
-    return _reduction_in(node).reduction == "mean"
 
 
 def _behind(node: Node) -> list[Node]:

@@ -177,14 +177,14 @@ impl Sweep<'_> {
         let variance = self.settings.parameters[weighted.kernel].mean_square;
         let own = &self.workspace.gradients[node.cells.clone()];
         let signals = &self.workspace.signals[source.cells.clone()];
-        let squares = signals
+        let mut squares = signals
             .iter()
             .map(|signal| signal.square - if is_centred { signal.pairs[BOTH] } else { 0.0 });
         // The sum over edges of the mean square of the derivative behind times that of the
         // element before, and what reaches the source.
         let (sum, passed) = match &link.map {
             None => {
-                let square = squares.last().unwrap_or(0.0);
+                let square = squares.next_back().unwrap_or(0.0);
                 let gain = variance * weighted.from;
                 let passed = own.iter().map(|one| one.times(gain, gain)).collect();
                 (weighted.edges * own[0].square * square, passed)

@@ -570,9 +570,9 @@ impl Sweep<'_> {
             None => node.means_over_groups(to),
         };
         let slopes = link.slopes;
-        for at in 0..node.cells.len() {
-            let cell = &mut self.workspace.signals[node.cells.start + at];
-            let variance = variances[at] + epsilon * unit;
+        let cells = &mut self.workspace.signals[node.cells.clone()];
+        for (at, (cell, variance)) in cells.iter_mut().zip(&variances).enumerate() {
+            let variance = variance + epsilon * unit;
             let (normalised, gain) = cell.normalised(variance, affine);
             *cell = normalised;
             self.workspace.slopes[slopes + at] = (factor * gain, factor * gain);

@@ -11,8 +11,8 @@
 //! tensor. A [`Plan`] is compiled once, with gates that open and close links, so that a whole space
 //! of architectures is one plan; [`Plan::score`] allocates nothing.
 //!
-//! [`plan`] derives what a link joins, [`operators`] says what a link does to a signal, and
-//! [`sweep`] runs them.
+//! `plan` derives what a link joins, `operators` says what a link does to a signal, and
+//! `sweep` runs them.
 
 mod operators;
 mod plan;

@@ -1,0 +1,75 @@
+"""Functions, normalisers and roles that are read from Keras layers, with ``operations=True``."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import unrolled
+from oracles.keras_forms import from_keras, keras, of_keras
+
+pytestmark = of_keras
+L, ops = keras.layers, keras.ops
+
+
+def read(*layers, **options):
+    x = h = keras.Input((4,))
+    for layer in (L.Dense(5, name="dense"), *layers):
+        h = layer(h)
+    return from_keras(keras.Model(x, h), **options)
+
+
+def found_in(net):
+    operations = [net.operation(tensor) for tensor in net.tensors]
+    return [(one.kind, one.function) for one in operations if one is not None]
+
+
+@pytest.mark.parametrize(
+    ("layers", "name"),
+    [
+        *(
+            ([L.Activation(name)], name)
+            for name in ("relu", "relu6", "silu", "gelu", "mish", "elu", "selu", "tanh", "sigmoid")
+        ),
+        ([L.ReLU()], "relu"),
+        ([L.ReLU(6)], "relu6"),
+        ([L.LeakyReLU(0.2)], "leaky_relu(0.2)"),
+        ([L.Activation("hard_silu")], "hard_swish"),
+        ([lambda h: h * ops.sigmoid(h)], "silu"),
+        ([lambda h: ops.gelu(h, approximate=False)], "gelu"),
+        ([lambda h: ops.gelu(h, approximate=True)], "gelu_tanh"),
+    ],
+)
+def test_functions_have_names_however_they_are_written(layers, name):
+    net, without = read(*layers, operations=True), read(*layers)
+    assert [one for one in found_in(net) if one[0] == "function"] == [("function", name)]
+    found, expected = unrolled.count(net), unrolled.count(without)
+    assert list(found) == list(expected)
+    for parameter in expected:
+        np.testing.assert_array_equal(found[parameter].log2(), expected[parameter].log2())
+    unrolled.propagate(net)
+
+
+@pytest.mark.parametrize(
+    ("layer", "kind"),
+    [
+        (L.LayerNormalization(), "layer_norm"),
+        (L.BatchNormalization(), "batch_norm"),
+        (L.RMSNormalization(), "rms_norm"),
+        (L.Softmax(), "softmax"),
+    ],
+)
+def test_normalisers_and_the_roles_of_their_parameters(layer, kind):
+    net = read(layer, operations=True)
+    assert kind in [one for one, _ in found_in(net)]
+    roles = {link.source.name: link.role for link in net.links}
+    assert (roles["dense/kernel"], roles["dense/bias"]) == ("kernel", "bias")
+    expected = {
+        "gamma": "scale",
+        "scale": "scale",
+        "beta": "shift",
+        "moving_mean": "mean",
+        "moving_variance": "variance",
+    }
+    for weight in layer.weights:
+        assert roles[weight.path] == expected[weight.name], weight.path
