@@ -6,7 +6,7 @@ from math import sqrt
 
 from unrolled._core import Operation
 from unrolled.errors import InvalidNetworkError
-from unrolled.network.builder import Tensor
+from unrolled.network.builder import Tensor, undone_if_refused
 from unrolled.network.layers.dense import Dense
 from unrolled.network.layers.elementwise import broadcast_shape
 from unrolled.network.layers.normalization import Normalization
@@ -17,6 +17,7 @@ from unrolled.network.shapes import integer
 class Attention(Dense, Reshaping, Normalization):
     """Layer methods for attention, made of products, softmax and dense layers."""
 
+    @undone_if_refused
     def attention(
         self, query: Tensor, key: Tensor, value: Tensor, *, name: str | None = None
     ) -> Tensor:
@@ -67,6 +68,7 @@ class Attention(Dense, Reshaping, Normalization):
         weights = self.softmax(scores, name=f"{layer}/weights")
         return self._product(layer, weights, value, transposed=False)
 
+    @undone_if_refused
     def multi_head_attention(
         self,
         x: Tensor,
