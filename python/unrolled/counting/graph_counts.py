@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,9 @@ __all__ = ["GraphCounts", "GraphSweep", "Towards", "counted"]
 
 Towards = Literal["outputs", "inputs", "both"]
 
+EVERY_NODE = object()
+"""Stands for a node that is not given; any other value might be the name of one."""
+
 
 class GraphSweep(NamedTuple):
     """What is counted of a graph."""
@@ -43,8 +46,9 @@ class GraphCounts:
     """Counts of paths of all nodes of a graph.
 
     What `count` returns for a `Graph`. As a collection it holds the nodes: their names if they have
-    some, else their ids. A pickle has the graph and what was counted of it, and not the counts of
-    all nodes: these are counted again when the first of them is asked for.
+    some, else their ids. As an array it holds the exact counts. A pickle has the graph and what was
+    counted of it, and not the counts of all nodes: these are counted again when the first of them
+    is asked for.
 
     Attributes
     ----------
@@ -129,13 +133,24 @@ class GraphCounts:
         mantissa, exponent, _ = self._parts.total
         return _log2(mantissa, exponent)
 
-    def exact(self, node: Any) -> int:
-        """Count of one node.
+    @overload
+    def exact(self) -> list[int]: ...
+    @overload
+    def exact(self, node: list[Any] | range | npt.NDArray[Any]) -> list[int]: ...
+    @overload
+    def exact(self, node: Any) -> int: ...
+    def exact(self, node: Any = EVERY_NODE) -> int | list[int]:
+        """Exact counts: of one node, of several, or of all.
 
         Parameters
         ----------
-        node
-            Name of the node if the graph's nodes have names, else its id.
+        node : node, or list or array of nodes, optional
+            A name if the graph's nodes have names, else an id; by default all nodes by id. A tuple
+            is a name.
+
+        Returns
+        -------
+        int or list of int
 
         Raises
         ------
@@ -143,11 +158,100 @@ class GraphCounts:
             Counts in log space, or a node whose count was not kept.
         UnknownNameError
             No such node.
+
+        Examples
+        --------
+        >>> import unrolled
+        >>> counts = unrolled.count(unrolled.Graph.from_edges([0, 0, 1], [1, 2, 2]))
+        >>> counts.exact(0), counts.exact([2, 0]), counts.exact()
+        (2, [1, 2], [2, 1, 1])
         """
-        integer = self._value(node)[2]
+        if not self.is_exact:
+            raise InvalidArgumentError(NOT_EXACT)
+        if node is EVERY_NODE:
+            return self._integers(None)
+        if isinstance(node, (list, range, np.ndarray)):
+            numbers = [self.graph.index(one) for one in node]
+            return self._integers(np.array(numbers, dtype=np.uint64))
+        integer: int | None = self._value(node)[2]
         if integer is None:
             raise InvalidArgumentError(NOT_EXACT)
         return integer
+
+    def _integers(self, nodes: npt.NDArray[np.uint64] | None) -> list[int]:
+        try:
+            return self._core.integers(nodes)
+        except InvalidGraphError as error:
+            raise InvalidArgumentError(f"'{self.name}': {error}") from None
+
+    def values(self) -> list[int] | list[float]:
+        """Counts of all nodes by id: integers if counted exactly, else their log2.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Counts of which only those of parameters were kept.
+        """
+        if self.is_exact:
+            return self._integers(None)
+        logarithms = self.log2()
+        lacking = np.isnan(logarithms)
+        if lacking.any():
+            self._value(self.nodes[int(np.argmax(lacking))])
+        found: list[float] = logarithms.tolist()
+        return found
+
+    def items(self) -> list[tuple[Hashable, int | float]]:
+        """Pairs of a node and its count, in the order and with the errors of `values`."""
+        return list(zip(self.nodes, self.values(), strict=True))
+
+    @property
+    def nodes(self) -> Sequence[Hashable]:
+        """All nodes: their names if they have some, else their ids."""
+        return self.graph.names or range(len(self))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Exact counts of all nodes by id, as Python's integers unless a type is asked for.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Counts in log space, or counts that the type cannot hold.
+        """
+        if not self.is_exact:
+            raise InvalidArgumentError(
+                f"'{self.name}' was counted in log space: log2() is an array of the logarithms"
+            )
+        counts = np.empty(len(self), dtype=object)
+        counts[:] = self._integers(None)
+        if dtype is None or np.dtype(dtype) == object:
+            return counts
+        try:
+            typed = counts.astype(dtype)
+            fits = np.dtype(dtype).kind not in "iu" or bool(np.all(typed.astype(object) == counts))
+        except (OverflowError, TypeError, ValueError):
+            fits = False
+        if not fits:
+            raise InvalidArgumentError(
+                f"counts of '{self.name}' do not fit into {np.dtype(dtype)}; log2() has their "
+                "logarithms, and np.asarray(counts, dtype=object) integers of any size"
+            )
+        return typed
+
+    def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **_: Any) -> Any:
+        """The logarithm to base 2, which is known; no other function of NumPy.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Any other function.
+        """
+        if function is np.log2 and method == "__call__" and len(inputs) == 1:
+            return self.log2()
+        raise InvalidArgumentError(
+            f"np.{function.__name__} does not take the counts of a graph; take log2(), values() or "
+            "np.asarray(counts) of them"
+        )
 
     def log2(self) -> npt.NDArray[np.float64]:
         """Counts of all nodes in bits (log2), shape ``(nodes,)``, by id.
@@ -232,7 +336,20 @@ class GraphCounts:
         return True
 
     def __iter__(self) -> Iterator[Hashable]:
-        return iter(self.graph.names or range(len(self)))
+        """The names of the nodes.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Nodes that are numbers: ``sum(counts)`` would add them up as if they were counts.
+        """
+        for node in self.nodes:
+            if isinstance(node, (int, float, np.number)):
+                raise InvalidArgumentError(
+                    "nodes that are numbers might be taken for counts; go over counts.nodes, "
+                    "counts.values() or counts.items()"
+                )
+            yield node
 
     def __len__(self) -> int:
         return self.graph.num_nodes
