@@ -222,6 +222,7 @@ def _provenance(record: _Record) -> Provenance:
         record.mapping("operators", _whole),
         record.mapping("parameters", _whole),
         record.mapping("skipped", _text),
+        record.mapping("stored_names", _text) if "stored_names" in record.values else {},
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from unrolled._support.hints import shortened
 from unrolled.errors import InvalidModelError, UnrolledError, UnsupportedOperatorError
 from unrolled.importers.onnx.inputs import shape_in_file
-from unrolled.importers.onnx.quantisation import quantised_weights
+from unrolled.importers.onnx.quantisation import all_nodes, quantised_weights
 from unrolled.importers.onnx.reader import (
     LARGEST_WEIGHT,
     Node,
@@ -29,7 +29,7 @@ from unrolled.importers.tracing.budget import LARGEST_CONSTANT
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Shape, Value
 
-__all__ = ["Walk"]
+__all__ = ["Walk", "needed_nodes"]
 
 DEEPEST = 32
 """Functions and subgraphs within one another."""
@@ -80,8 +80,10 @@ class Walk:
         folder: Path | None,
         parameters: frozenset[str],
         constants: frozenset[str],
+        names: Mapping[str, str],
     ) -> None:
         self.tracer = tracer
+        self._names = names
         self.operators: list[str] = []
         self._repeated = 0
         self._model = model
@@ -132,7 +134,11 @@ class Walk:
             for value in [*graph.value_info, *graph.output]:
                 self._state(value)
         names = [value.name for value in graph.output]
-        self._walk(graph, names, scope, 0, {})
+        try:
+            self._walk(graph, names, scope, 0, {})
+        except InvalidModelError:
+            self._unsupported.check(self._source)  # What has no rule is the more useful to know.
+            raise
         outputs = [self._operand(scope, name, "the graph") for name in names]
         self._unsupported.check(self._source)
         if not outputs:
@@ -159,6 +165,14 @@ class Walk:
         notes = {name: note for name, note in self.tracer.notes.items() if name not in declared}
         return self._skipped | unused | notes
 
+    def stored_names(self) -> dict[str, str]:
+        """What the file calls parameters of the network that have another name there."""
+        return {
+            value.node.name: name
+            for name, value in self._values()
+            if value.node.name != name and value.node.tensor is not None
+        }
+
     def _values(self) -> list[tuple[str, Value]]:
         """The stored tensors that are parameters where something is computed from them."""
         stored = self._stored.items()
@@ -174,8 +188,9 @@ class Walk:
             scope[tensor.name] = stored
         for sparse in graph.sparse_initializer:
             shape = shape_of_tensor(sparse.values.name, sparse)
-            tensor = Stored(Constant(shape), self.tracer.parameter(sparse.values.name, shape))
-            scope[sparse.values.name] = self._stored[sparse.values.name] = tensor
+            name = sparse.values.name
+            value = self.tracer.parameter(self._names.get(name, name), shape)
+            scope[name] = self._stored[name] = Stored(Constant(shape), value)
 
     def _stored_tensor(self, name: str, tensor: Any, is_parameter: bool) -> Stored:
         check_location(name, tensor)
@@ -199,7 +214,8 @@ class Walk:
             return Stored(constant, None)
         known = self._stored.get(name)
         if known is None:
-            known = Stored(constant, self.tracer.parameter(name, constant.shape))
+            own = self._names.get(name, name)
+            known = Stored(constant, self.tracer.parameter(own, constant.shape))
             self._stored[name] = known
         return known
 
@@ -226,7 +242,7 @@ class Walk:
     ) -> None:
         """Read nodes in their order; the scope has what they compute, while something reads it."""
         if id(graph) not in self._plans:  # A loop walks its body many times.
-            needed = _needed(graph.node, outputs)
+            needed = needed_nodes(graph.node, outputs)
             self._plans[id(graph)] = graph, needed, _last_readers(needed, outputs)
         _, nodes, done_with = self._plans[id(graph)]
         for position, proto in enumerate(nodes):
@@ -235,8 +251,8 @@ class Walk:
                 raise InvalidModelError(
                     f"more than {MOST_REPEATED:,} nodes once loops are unrolled"
                 )
-            domain = "" if proto.domain in DEFAULT_DOMAINS else proto.domain
-            operator = f"{domain}::{proto.op_type}" if domain else proto.op_type
+            operator = _operator_of(proto)
+            domain = operator.rpartition("::")[0]
             self.operators.append(operator)
             name = name_of(proto)
             inputs = [
@@ -256,7 +272,12 @@ class Walk:
                     self._constant,
                     run_body,
                 )
-                results = self._results(node)
+                try:
+                    results = self._results(node)
+                except InvalidModelError:
+                    if self._unsupported:
+                        self._note_ruleless(nodes[position + 1 :])
+                    raise
             extra = len(proto.output) - len(results)
             results += [Unreadable(operator, name) for _ in range(extra)]
             for output, result in zip(proto.output, results, strict=False):
@@ -272,6 +293,7 @@ class Walk:
         if unreadable:
             for one in unreadable:
                 self._note(one)
+            self._note_ruleless([node.proto])
             return [NOTED for _ in node.outputs]
         rule = TABLE.get(node.operator)
         self.tracer.name = next((name for name in node.outputs if name), node.name)
@@ -350,6 +372,14 @@ class Walk:
             )
         return scope[name]
 
+    def _note_ruleless(self, nodes: Iterable[Any]) -> None:
+        """Note the nodes that cannot be read whatever they read, those of subgraphs as well."""
+        for proto in all_nodes(nodes):
+            operator = _operator_of(proto)
+            is_function = _function_key(proto, proto.op_type) in self._functions
+            if operator not in TABLE and not is_function:
+                self._unsupported.add(operator, name_of(proto))
+
     def _note(self, unreadable: Unreadable) -> None:
         if unreadable is not NOTED:
             self._unsupported.add(
@@ -374,6 +404,12 @@ def _located(node: Node, message: str) -> str:
     return f"node '{node.name}' ({shortened(node.operator)}): {message}"
 
 
+def _operator_of(proto: Any) -> str:
+    """The operator of a node, with its domain unless that is the standard one."""
+    domain = "" if proto.domain in DEFAULT_DOMAINS else proto.domain
+    return f"{domain}::{proto.op_type}" if domain else str(proto.op_type)
+
+
 def _function_key(proto: Any, name: str) -> tuple[str, str, str]:
     """What a function and the nodes that call it have in common."""
     return proto.domain, name, getattr(proto, "overload", "")
@@ -394,7 +430,7 @@ def _first_name(others: dict[str, str], name: str) -> str:
     return name
 
 
-def _needed(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
+def needed_nodes(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
     """The nodes that lead to an output, in their order."""
     wanted = set(outputs)
     needed = []

@@ -12,6 +12,7 @@ from unrolled.errors import InvalidArgumentError, InvalidModelError
 from unrolled.importers.door import Door, reading
 from unrolled.importers.onnx.graph import Walk
 from unrolled.importers.onnx.inputs import FROM_ONNX, declared_inputs
+from unrolled.importers.onnx.naming import known_names
 from unrolled.importers.onnx.reader import check_model, load_model, named_source
 from unrolled.importers.onnx.rules import TABLE
 from unrolled.importers.tracing.tracer import Tracer
@@ -74,7 +75,10 @@ def from_onnx(
     Returns
     -------
     Network
-        Parameters have the names of the initialisers, `Network.provenance` says what was met.
+        Parameters have the names of the initialisers. Where an exporter numbered those
+        (``onnx::MatMul_4189``), they are named after the node that reads them, as in
+        ``layers.0.attn.qkv.weight``; the network knows them by either name. `Network.provenance`
+        says what was met, and has both names.
 
     Raises
     ------
@@ -131,9 +135,16 @@ def read_onnx(
         if not graph.node and not graph.output:
             raise InvalidModelError("there is no graph in it")
         check_model(proto)
-        network = Network(name or _name(model, graph), semantics=semantics)
+        network = Network(_name(model, graph) if name is None else name, semantics=semantics)
         tracer = Tracer(network, operations=operations)
-        walk = Walk(tracer, proto, source, folder, frozenset(parameters), frozenset(constants))
+        names = known_names(graph)
+        stored = {known: name for name, known in names.items()}
+        parameters, constants = (
+            [stored.get(name, name) for name in given] for given in (parameters, constants)
+        )
+        walk = Walk(
+            tracer, proto, source, folder, frozenset(parameters), frozenset(constants), names
+        )
         shapes = declared_inputs(source, graph, input_shapes, walk.weight_inputs(), door)
         _check_names(source, graph, [*parameters, *constants])
         walk.run(shapes)
@@ -146,6 +157,7 @@ def read_onnx(
         dict(Counter(walk.operators)),
         {tensor.name: tensor.size for tensor in network.parameters},
         walk.skipped(),
+        walk.stored_names(),
     )
     network.record_provenance(provenance)
     return network
