@@ -88,12 +88,12 @@ class Unsupported:
 
     def __init__(self, framework: str) -> None:
         self.framework = framework
-        self._nodes: dict[str, list[str]] = {}
+        self._nodes: dict[str, dict[str, None]] = {}
         self._reasons: dict[str, str] = {}
 
     def add(self, operator: str, node: str, reason: str = "") -> None:
         """Note a node whose operator has no rule, or none for this case."""
-        self._nodes.setdefault(operator, []).append(node)
+        self._nodes.setdefault(operator, {})[node] = None
         if reason:
             self._reasons.setdefault(operator, reason)
 
@@ -114,7 +114,7 @@ class Unsupported:
             return
         parts = []
         for operator, nodes in islice(self._nodes.items(), MOST_OPERATORS_NAMED):
-            named = ", ".join([repr(shortened(node)) for node in nodes[:MOST_NODES_NAMED]])
+            named = ", ".join([repr(shortened(node)) for node in islice(nodes, MOST_NODES_NAMED)])
             more = len(nodes) - MOST_NODES_NAMED
             reason = self._reasons.get(operator)
             parts.append(
