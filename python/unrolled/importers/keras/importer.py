@@ -157,7 +157,7 @@ def read_keras(
     with reading(named_source(model)):
         source = read(model)
         try:
-            network = Network(name or source.model_name, semantics=semantics)
+            network = Network(source.model_name if name is None else name, semantics=semantics)
             return _built(source, input_shape, network, operations, door)
         except RuleError as error:
             raise error.error from None

@@ -14,6 +14,7 @@ from unrolled._support.files import open_regular, read_bytes
 from unrolled._support.hints import described, listed, shortened
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, InvalidModelError
+from unrolled.importers.onnx.wire import check_fields
 from unrolled.importers.tracing.budget import LARGEST_CONSTANT, Budget
 from unrolled.importers.tracing.values import Constant, Operand, Shape, Value, size_of
 
@@ -109,6 +110,10 @@ def _parsed(onnx: Any, content: bytes) -> Any:
     DecodeError = import_optional("google.protobuf.message", "onnx").DecodeError  # noqa: N806
 
     model = onnx.ModelProto()
+    try:
+        check_fields(content, onnx.ModelProto.DESCRIPTOR)
+    except ValueError as error:
+        raise InvalidModelError(f"{error}; no model that large is read") from None
     try:
         model.ParseFromString(content)
     except (DecodeError, ValueError, RecursionError) as error:
