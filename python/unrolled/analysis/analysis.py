@@ -539,9 +539,9 @@ def analyze(
         With counts, nothing is counted again and the options have no effect. A string is the name
         of a published model or of a file: ``.onnx``, ``.keras``, ``.json`` of Keras, or a graph.
         Objects are an ONNX ModelProto, a Keras model, a PyTorch module, a JAX function; a graph of
-        NetworkX, SciPy, igraph or rustworkx; edges as an integer array of shape ``(2, edges)``, or
-        as a table of pandas, polars or pyarrow with the columns source, target and maybe
-        multiplicity.
+        NetworkX, SciPy, igraph or rustworkx; edges as an integer array of shape ``(2, edges)``, as
+        a table of pandas, polars or pyarrow with the columns source, target and maybe
+        multiplicity, or as a tuple of these columns.
     inputs : optional
         For what has to be imported: shapes of inputs for ONNX and Keras, example inputs for
         PyTorch, ``(params, *example_inputs)`` for a function. See `from_onnx`, `from_keras`,

@@ -508,6 +508,10 @@ class Graph:
     @property
     def names(self) -> tuple[Hashable, ...] | None:
         """Names of the nodes by id, if they have some."""
+        return self._listed_names
+
+    @cached_property
+    def _listed_names(self) -> tuple[Hashable, ...] | None:
         return None if self._names is None else tuple(self._names)
 
     def index(self, node: Any) -> int:

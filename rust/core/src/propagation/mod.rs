@@ -1,14 +1,15 @@
-//! Signal propagation at initialisation: what a network makes of a signal, and of derivatives, before
-//! anyone trains it.
+//! Signal propagation at initialisation: how large signals and derivatives are in a network that
+//! nobody has trained yet.
 //!
-//! Over random weights each tensor has elements of some mean square, alike in two samples and at two
-//! positions to some degree, and so have the derivatives of the outputs by them. A [`Program`] is
-//! compiled from a network once; [`propagate`] then works the numbers out for given [`Settings`] in a
-//! sweep forwards and one backwards. Nothing is drawn at random.
+//! Over random weights the elements of each tensor have some mean square, and some correlation
+//! between two samples and between two positions. The derivatives of the outputs with respect to
+//! them have such numbers, too. A [`Program`] is compiled from a network once; [`propagate`] then
+//! computes these numbers for given [`Settings`] in a sweep forwards and one backwards. Nothing is
+//! drawn at random.
 //!
 //! Limits: weights are independent and have mean zero; behind a function elements are taken to be
 //! normal, which holds for many channels; operands of a sum or product are taken to be independent.
-//! [`Program::exactness`] says where nothing of this is an approximation.
+//! [`Program::exactness`] says where none of this is an approximation.
 
 mod backward;
 mod cells;

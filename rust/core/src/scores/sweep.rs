@@ -7,10 +7,11 @@ use super::plan::{Plan, Rule};
 use crate::error::{Error, Result};
 use crate::machine::Monitor;
 
-/// How long one link takes, as a number of lanes of a count, so that progress is reported in time.
+/// The work of one link in the monitor's units (lanes of a count), so that progress is reported in
+/// time.
 const LANES_A_LINK: u64 = 256;
 
-/// What [`Plan::score`] gives, in its order.
+/// The names of the scores of [`Plan::score`], in their order.
 pub const SCORE_NAMES: [&str; 9] = [
     "saliency_entropy",
     "effective_macs",
@@ -23,7 +24,7 @@ pub const SCORE_NAMES: [&str; 9] = [
     "depth",
 ];
 
-/// Scores of one architecture; only what lies between an input and an output has a part in them.
+/// Scores of one architecture. Only what lies between an input and an output counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scores {
     /// In nats; minus infinity if no path leads from an input to an output over a kernel.
@@ -47,7 +48,7 @@ pub struct Scores {
 }
 
 impl Scores {
-    /// In the order of [`SCORE_NAMES`].
+    /// All scores, in the order of [`SCORE_NAMES`].
     #[must_use]
     pub fn to_array(&self) -> [f64; 9] {
         [
@@ -64,7 +65,7 @@ impl Scores {
     }
 }
 
-/// What sweeps over one plan write into; kept between them.
+/// Buffers that sweeps over one plan write to, so that none of them allocates.
 #[derive(Debug, Clone)]
 pub struct Workspace {
     signals: Vec<Signal>,
@@ -75,7 +76,7 @@ pub struct Workspace {
     begins: Vec<bool>,
     ends: Vec<bool>,
     depths: Vec<u32>,
-    /// Logarithms of the root of saliency times units, and of units.
+    /// The logarithm of the square root of saliency times units, and the logarithm of units.
     saliencies: Vec<(f64, f64)>,
     /// The last sweep in which each kernel was met.
     met: Vec<u64>,
@@ -83,7 +84,7 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Room for sweeps over a plan.
+    /// Buffers for sweeps over the given plan.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         let nodes = plan.nodes.len();
@@ -307,7 +308,7 @@ impl Plan {
                 });
                 let scale = terms * scale;
                 found.variance = scale * q1 * q2;
-                // Between two keys of one query, or two queries of one key.
+                // The covariance between two keys of one query, or between two queries of one key.
                 found.covariance =
                     scale * if is_score { (q1 * r2 + r1 * q2) / 2.0 } else { r1 * r2 };
                 found.kept = found.variance;
@@ -328,15 +329,16 @@ impl Plan {
         found
     }
 
-    /// The part of what keys do not have in common that attention leaves: one over their number
-    /// if they have equal weights.
+    /// The factor by which attention multiplies the variance between keys: one over their number if
+    /// they have equal weights.
     fn spread(&self, at: usize, weights: usize, keys: f64, workspace: &Workspace) -> f64 {
         let source = self.links[self.nodes[at].first + weights].source;
         let one = workspace.signals[source];
         (keys * (one.variance + one.mean * one.mean)).min(1.0)
     }
 
-    /// What a function makes of a signal: the signal, and its two mean products of slopes.
+    /// The signal of a function's values, with the mean square of its slopes and their mean product
+    /// at two positions.
     fn function(&self, rule: Rule, argument: &Signal) -> (Signal, (f64, f64)) {
         let r = argument.correlation();
         let Rule::Function(number) = rule else {
@@ -391,7 +393,7 @@ impl Plan {
         }
     }
 
-    /// What the rule of a tensor makes of its derivatives on their way to one of its links.
+    /// The derivatives that the rule of a tensor passes on to one of its links.
     fn through(
         &self,
         at: usize,
