@@ -129,7 +129,7 @@ class Unsupported:
             f"{source}: no rule for {number:,} operator{'s' if number > 1 else ''}: "
             f"{'; '.join(parts)}. "
             f"Add one with @unrolled.importers.{self.framework}.rule({first!r})",
-            self._nodes,
+            {operator: list(nodes) for operator, nodes in self._nodes.items()},
         )
 
 

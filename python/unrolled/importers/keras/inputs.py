@@ -127,6 +127,8 @@ def _given(source: Source, name: str, stored: list[Any] | None, given: Any) -> S
         lengths.insert(0, batch)
     elif lengths and lengths[0] is None:
         lengths[0] = batch
+    if stored is not None and len(lengths) == len(stored):
+        lengths = [n if one is None else one for one, n in zip(lengths, stored, strict=True)]
     if not _are_lengths(lengths):
         raise InvalidArgumentError(
             f"{what}: a shape is a sequence of positive integers such as (224, 224, 3), of at most "

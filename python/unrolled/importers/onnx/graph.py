@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from unrolled._support.hints import shortened
 from unrolled.errors import InvalidModelError, UnrolledError, UnsupportedOperatorError
-from unrolled.importers.onnx.inputs import shape_in_file
+from unrolled.importers.onnx.inputs import Declared, shape_in_file
 from unrolled.importers.onnx.quantisation import all_nodes, quantised_weights
 from unrolled.importers.onnx.reader import (
     LARGEST_WEIGHT,
@@ -117,20 +117,23 @@ class Walk:
                 (as_weights if position in places else as_data).add(name)
         return frozenset(inputs & ((as_weights - as_data) | self._parameters))
 
-    def run(self, input_shapes: Mapping[str, Shape]) -> None:
+    def run(self, inputs: Mapping[str, Declared]) -> None:
         """Read the whole graph; the network has its inputs, links and outputs afterwards."""
         graph = self._model.graph
         weights = self.weight_inputs()
         scope: Scope = {}
         self._store(graph, scope)
         stated = {value.name: shape_in_file(value) for value in graph.input}
-        for name, shape in input_shapes.items():
-            if name in weights:
+        for name, (shape, array) in inputs.items():
+            if array is not None:
+                self._skipped[name] = "an input whose value was given"
+                scope[name] = self.tracer.held(array, shape)
+            elif name in weights:
                 value = self.tracer.parameter(name, shape)
                 self._stored[name] = scope[name] = Stored(Constant(shape), value)
             else:
                 scope[name] = self._inputs[name] = self.tracer.input(name, shape)
-        if all(stated.get(name) == list(shape) for name, shape in input_shapes.items()):
+        if all(stated.get(name) == list(shape) for name, (shape, _) in inputs.items()):
             for value in [*graph.value_info, *graph.output]:
                 self._state(value)
         names = [value.name for value in graph.output]

@@ -39,8 +39,9 @@ def operators() -> tuple[str, ...]:
 
 def from_onnx(
     model: Any,
-    input_shapes: Mapping[str, Sequence[int]] | Sequence[int] | None = None,
+    input_shapes: Mapping[str, Sequence[int | None] | int] | Sequence[int | None] | None = None,
     *,
+    values: Mapping[str, Any] | None = None,
     parameters: Collection[str] = (),
     constants: Collection[str] = (),
     name: str | None = None,
@@ -56,9 +57,14 @@ def from_onnx(
     ----------
     model : str, Path, bytes or onnx.ModelProto
         A file, its content, or a model in memory.
-    input_shapes : dict of str to sequence of int, or sequence of int, optional
-        Shapes of inputs, batch axis included, where the file leaves lengths open. Of a model with
-        one input, its shape alone will do.
+    input_shapes : dict of str to sequence of int or to int, or sequence of int, optional
+        Shapes of inputs, batch axis included, where the file leaves lengths open, and lengths by
+        the symbols that the file has for them: ``{"batch": 1, "sequence": 128}``. A symbol that the
+        shape of one input fixes holds for the others. None in a shape is what the file says there.
+        Of a model with one input, its shape alone will do.
+    values : dict of str to int or array, optional
+        Elements of integer inputs that are the same in every run, such as ``{"position": 5}``, so
+        that numbers of steps, positions and conditions are known. One number is all elements.
     parameters, constants : collection of str
         Names of stored tensors, or inputs, that are parameters, or constants, whatever they seem.
         By default, floating-point initialisers are parameters, but for single numbers under a name
@@ -107,6 +113,7 @@ def from_onnx(
     return read_onnx(
         model,
         input_shapes,
+        values=values,
         parameters=parameters,
         constants=constants,
         name=name,
@@ -120,6 +127,7 @@ def read_onnx(
     model: Any,
     input_shapes: Any,
     *,
+    values: Any = None,
     parameters: Collection[str] = (),
     constants: Collection[str] = (),
     name: str | None = None,
@@ -145,7 +153,7 @@ def read_onnx(
         walk = Walk(
             tracer, proto, source, folder, frozenset(parameters), frozenset(constants), names
         )
-        shapes = declared_inputs(source, graph, input_shapes, walk.weight_inputs(), door)
+        shapes = declared_inputs(source, graph, input_shapes, walk.weight_inputs(), door, values)
         _check_names(source, graph, [*parameters, *constants])
         walk.run(shapes)
     provenance = Provenance(
