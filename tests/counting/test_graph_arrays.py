@@ -28,11 +28,14 @@ def test_exact_counts_of_all_and_of_some_nodes(fibonacci):
     assert counts.values() == expected
     assert counts.items() == list(enumerate(expected))
     for nodes in ([5, 0, 5], np.array([5, 0, 5]), range(3)):
-        assert counts.exact(nodes) == [expected[node] for node in nodes]
-    assert counts.exact([]) == []
+        assert counts.exact(nodes=nodes) == [expected[node] for node in nodes]
+    assert counts.exact(nodes=[]) == []
     assert counts.exact(7) == expected[7]
     with pytest.raises(UnknownNameError):
-        counts.exact([0, 300])
+        counts.exact(nodes=[0, 300])
+    for wrong in (lambda: counts.exact(1, nodes=[2]), lambda: counts.exact(nodes=3)):
+        with pytest.raises(InvalidArgumentError, match="nodes"):
+            wrong()
 
 
 def test_arrays_have_the_counts(fibonacci):
@@ -58,7 +61,7 @@ def test_arrays_have_the_counts(fibonacci):
 def test_counts_in_log_space_are_no_array(fibonacci):
     graph, _ = fibonacci
     counts = unrolled.count(graph, exact=False)
-    for wrong in (lambda: np.asarray(counts), counts.exact, lambda: counts.exact([0])):
+    for wrong in (lambda: np.asarray(counts), counts.exact, lambda: counts.exact(nodes=[0])):
         with pytest.raises(InvalidArgumentError, match="log"):
             wrong()
     assert counts.values() == counts.log2().tolist()
@@ -73,7 +76,7 @@ def test_counts_that_were_not_kept_are_not_made_up(fibonacci, exact):
         with pytest.raises(InvalidArgumentError, match="was not kept"):
             wrong()
     if exact:
-        assert counts.exact([0]) == [expected[0]]
+        assert counts.exact(nodes=[0]) == [expected[0]]
 
 
 def test_named_nodes():
@@ -81,7 +84,7 @@ def test_named_nodes():
     counts = unrolled.count(Graph.from_networkx(graph))
     assert list(counts) == ["a", "b", "c"]
     assert counts.items() == [("a", 2), ("b", 1), ("c", 1)]
-    assert counts.exact(["c", "a"]) == [1, 2]
+    assert counts.exact(nodes=["c", "a"]) == [1, 2]
     # Products of two directions: paths through each node.
     assert unrolled.count(Graph.from_networkx(graph), through=True).values() == [2, 1, 2]
 

@@ -1,14 +1,17 @@
-"""Graphs and networks in 2 GiB of address space: what does not fit is refused, and aborts none."""
+"""Graphs and networks where little memory is left: what does not fit is refused."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-resource = pytest.importorskip("resource")
+pytest.importorskip("resource")
+if not Path("/proc/self/status").exists():
+    pytest.skip("the system does not tell what a process uses", allow_module_level=True)
 
 PROGRAM = """
 import json, resource, sys
@@ -16,7 +19,10 @@ import numpy as np
 import unrolled
 from unrolled import Graph, MemoryLimitError, Network
 
-resource.setrlimit(getattr(resource, sys.argv[1]), (2 << 30, 2 << 30))
+name = {"RLIMIT_AS": "VmSize", "RLIMIT_DATA": "VmData"}[sys.argv[1]]
+status = dict(line.split(":") for line in open("/proc/self/status"))
+limit = (512 << 20) + 1024 * int(status[name].split()[0])
+resource.setrlimit(getattr(resource, sys.argv[1]), (limit, limit))
 
 
 def chain(length):
@@ -45,18 +51,17 @@ def scattered(length):
 
 
 CALLS = {
-    "one edge": lambda: Graph.from_edges([0], [100_000_000]),
-    "one edge, larger": lambda: Graph.from_edges([0], [1_000_000_000]),
-    "one edge, the other way": lambda: Graph.from_edges([1_000_000_000], [0]),
-    "two edges": lambda: Graph.from_edges([900_000_000, 0], [3, 1_000_000_000]),
-    "lists": lambda: Graph.from_csr(np.zeros(10**8, dtype=np.uint32), np.zeros(0, dtype=np.uint32)),
-    "all counts": lambda: unrolled.count(Graph.from_edges([0], [60_000_000]), exact=False),
-    "counts both ways": lambda: unrolled.count(chain(20_000_000), exact=False, through=True),
-    "exact counts": lambda: unrolled.count(fibonacci(400_000), memory_limit=1 << 62),
-    "exact counts both ways": lambda: unrolled.count(fibonacci(300_000), through=True),
-    "a list of counts": lambda: unrolled.count(fibonacci(60_000)).exact(),
-    "a layer": lambda: unrolled_layer(20_000),
-    "a map": lambda: scattered(10_000_000),
+    "one edge": lambda: Graph.from_edges([0], [1_000_000]),
+    "one edge, larger": lambda: Graph.from_edges([0], [300_000_000]),
+    "one edge, the other way": lambda: Graph.from_edges([100_000_000], [0]),
+    "two edges": lambda: Graph.from_edges([90_000_000, 0], [3, 100_000_000]),
+    "lists": lambda: Graph.from_csr(np.zeros(10**7, dtype=np.uint32), np.zeros(0, dtype=np.uint32)),
+    "counts both ways": lambda: unrolled.count(chain(1_000_000), exact=False, through=True),
+    "exact counts": lambda: unrolled.count(fibonacci(150_000), memory_limit=1 << 62),
+    "exact counts both ways": lambda: unrolled.count(fibonacci(50_000), through=True),
+    "a list of counts": lambda: unrolled.count(fibonacci(20_000)).exact(),
+    "a layer": lambda: unrolled_layer(10_000),
+    "a map": lambda: scattered(500_000),
 }
 for name, call in CALLS.items():
     try:

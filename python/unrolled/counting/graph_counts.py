@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
@@ -136,17 +136,20 @@ class GraphCounts:
     @overload
     def exact(self) -> list[int]: ...
     @overload
-    def exact(self, node: list[Any] | range | npt.NDArray[Any]) -> list[int]: ...
+    def exact(self, *, nodes: Iterable[Any]) -> list[int]: ...
     @overload
     def exact(self, node: Any) -> int: ...
-    def exact(self, node: Any = EVERY_NODE) -> int | list[int]:
+    def exact(
+        self, node: Any = EVERY_NODE, *, nodes: Iterable[Any] | None = None
+    ) -> int | list[int]:
         """Exact counts: of one node, of several, or of all.
 
         Parameters
         ----------
-        node : node, or list or array of nodes, optional
-            A name if the graph's nodes have names, else an id; by default all nodes by id. A tuple
-            is a name.
+        node : optional
+            Name of the node if the graph's nodes have names, else its id.
+        nodes : collection of nodes, optional
+            Several nodes; without either, all nodes by id.
 
         Returns
         -------
@@ -163,16 +166,22 @@ class GraphCounts:
         --------
         >>> import unrolled
         >>> counts = unrolled.count(unrolled.Graph.from_edges([0, 0, 1], [1, 2, 2]))
-        >>> counts.exact(0), counts.exact([2, 0]), counts.exact()
+        >>> counts.exact(0), counts.exact(nodes=[2, 0]), counts.exact()
         (2, [1, 2], [2, 1, 1])
         """
         if not self.is_exact:
             raise InvalidArgumentError(NOT_EXACT)
+        if nodes is not None:
+            if node is not EVERY_NODE:
+                raise InvalidArgumentError("exact() takes a node or nodes, not both")
+            if isinstance(nodes, str) or not isinstance(nodes, Iterable):
+                raise InvalidArgumentError(
+                    f"nodes must be a collection of nodes, got {described(nodes)}"
+                )
+            numbers = [self.graph.index(one) for one in nodes]
+            return self._integers(np.array(numbers, dtype=np.uint64))
         if node is EVERY_NODE:
             return self._integers(None)
-        if isinstance(node, (list, range, np.ndarray)):
-            numbers = [self.graph.index(one) for one in node]
-            return self._integers(np.array(numbers, dtype=np.uint64))
         integer: int | None = self._value(node)[2]
         if integer is None:
             raise InvalidArgumentError(NOT_EXACT)

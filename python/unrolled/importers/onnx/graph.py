@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from unrolled._support.hints import shortened
 from unrolled.errors import InvalidModelError, UnrolledError, UnsupportedOperatorError
 from unrolled.importers.onnx.inputs import Declared, shape_in_file
-from unrolled.importers.onnx.quantisation import all_nodes, quantised_weights
+from unrolled.importers.onnx.quantisation import all_nodes, packed_shapes, quantised_weights
 from unrolled.importers.onnx.reader import (
     LARGEST_WEIGHT,
     Node,
@@ -182,10 +182,10 @@ class Walk:
         return [(name, one.value) for name, one in stored if one.value is not None]
 
     def _store(self, graph: Any, scope: Scope) -> None:
-        quantised = quantised_weights(graph)
+        quantised, packed = quantised_weights(graph), packed_shapes(graph)
         for tensor in graph.initializer:
             is_weight = is_float(tensor.data_type) or tensor.name in quantised
-            stored = self._stored_tensor(tensor.name, tensor, is_weight)
+            stored = self._stored_tensor(tensor.name, tensor, is_weight, packed.get(tensor.name))
             if stored.value is not None and quantised.get(tensor.name, False):
                 stored = replace(stored, value=replace(stored.value, awaits_scale=True))
             scope[tensor.name] = stored
@@ -195,7 +195,10 @@ class Walk:
             value = self.tracer.parameter(self._names.get(name, name), shape)
             scope[name] = self._stored[name] = Stored(Constant(shape), value)
 
-    def _stored_tensor(self, name: str, tensor: Any, is_parameter: bool) -> Stored:
+    def _stored_tensor(
+        self, name: str, tensor: Any, is_parameter: bool, shape: Shape | None = None
+    ) -> Stored:
+        """A stored tensor; `shape` is that of the parameter it is, if it is stored in another."""
         check_location(name, tensor)
         is_weight = is_float(tensor.data_type) and name not in self._constants
         constant = self._constant(name, tensor, LARGEST_WEIGHT if is_weight else LARGEST_CONSTANT)
@@ -211,6 +214,9 @@ class Walk:
         ):
             self._skipped[name] = "a single number under a name that an exporter made up"
             is_parameter = False
+        elif is_parameter and constant.size == 1 and not is_float(tensor.data_type):
+            self._skipped[name] = "a single number that was quantised"
+            is_parameter = False
         if constant.size == 0:
             is_parameter = False
         if not is_parameter:
@@ -218,7 +224,7 @@ class Walk:
         known = self._stored.get(name)
         if known is None:
             own = self._names.get(name, name)
-            known = Stored(constant, self.tracer.parameter(own, constant.shape))
+            known = Stored(constant, self.tracer.parameter(own, shape or constant.shape))
             self._stored[name] = known
         return known
 

@@ -9,7 +9,7 @@ from unrolled.importers.onnx.reader import is_float
 from unrolled.importers.onnx.table import QUANTISED_INPUTS
 from unrolled.importers.tracing.values import size_of
 
-__all__ = ["MOVING", "all_nodes", "is_weight_type", "quantised_weights"]
+__all__ = ["MOVING", "all_nodes", "is_weight_type", "packed_shapes", "quantised_weights"]
 
 MOVING = ("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 """Operators that leave the elements of their first input as they are."""
@@ -43,6 +43,17 @@ def quantised_weights(graph: Any) -> dict[str, bool]:
         kinds = set(_kinds(tensor.name, readers, floats, most))
         if kinds:
             found[tensor.name] = kinds == {"written out"}
+    return found
+
+
+def packed_shapes(graph: Any) -> dict[str, tuple[int, int]]:
+    """The shapes of weights of which several numbers are stored in one byte, by their names."""
+    found = {}
+    for node in all_nodes(graph.node):
+        if node.op_type == "MatMulNBits" and len(node.input) > 1:
+            sizes = {one.name: int(one.i) for one in node.attribute if one.name in ("K", "N")}
+            if min(sizes.get("K", 0), sizes.get("N", 0)) > 0:
+                found[node.input[1]] = sizes["K"], sizes["N"]
     return found
 
 

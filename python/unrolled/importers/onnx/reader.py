@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -389,6 +390,22 @@ class Node:
         self._references = references
         self._read = read
         self.run_body = run_body
+
+    def named(self, operator: str) -> Node:
+        """The same node for the rule of another operator, which it was fused from."""
+        node = copy(self)
+        node.operator = operator
+        return node
+
+    def given(self, inputs: Mapping[int, Operand | None], *, only: bool = False) -> Node:
+        """The same node with other operands at some positions, and at the others none if `only`."""
+        node = copy(self)
+        kept = [] if only else self.inputs
+        length = max(len(kept), *[position + 1 for position in inputs])
+        node.inputs = [kept[at] if at < len(kept) else None for at in range(length)]
+        for position, operand in inputs.items():
+            node.inputs[position] = operand
+        return node
 
     def input(self, position: int) -> Operand:
         """An operand that must be there."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from unrolled.importers.onnx import (  # noqa: F401
+    attention,
     control,
     elementwise,
     layers,
+    microsoft,
     movement,
     resize,
 )
