@@ -100,7 +100,7 @@ class TensorPropagation:
 
     @property
     def slope(self) -> float:
-        """Of a function or normaliser, its factor on the mean square of derivatives."""
+        """The factor of a function or normaliser on the mean square of derivatives."""
         return _power(self.log2_slope)
 
     @property

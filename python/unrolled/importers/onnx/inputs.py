@@ -140,34 +140,20 @@ def _by_name(
     door: Door,
 ) -> tuple[dict[str, list[int | None]], dict[str, int]]:
     """The shapes that were given by the names of inputs, and the lengths by symbols."""
-    if given is None:
-        return {}, {}
-    if not isinstance(given, Mapping):
-        if len(data) != 1:
-            raise InvalidArgumentError(
-                f"{source}: one shape was given, and the inputs are {listed(data) or 'none'}; "
-                f"give {door.term('inputs')} as a dict from their names to shapes"
-            )
-        given = {data[0]: given}
     open_ = {one for shape in stated.values() for one in shape or () if isinstance(one, str)}
-    shapes: dict[str, list[int | None]] = {}
     symbols: dict[str, int] = {}
-    for name, shape in given.items():
-        if name in open_ and (name not in stated or isinstance(shape, WHOLE)):
-            length = checked(source, name, [shape] if isinstance(shape, WHOLE) else shape)
-            if len(length) == 1 and length[0] is not None:
-                symbols[name] = length[0]
-                continue
-        if name not in stated:
-            known = [*stated, *sorted(open_)]
-            lengths = f"; open lengths: {listed(sorted(open_))}" if open_ else ""
-            raise InvalidArgumentError(
-                f"{source}: there is no input '{shortened(str(name))}'"
-                f"{did_you_mean(str(name), known)}; inputs: {listed(list(stated)) or 'none'}"
-                f"{lengths}"
-            )
-        shapes[name] = checked(source, name, shape)
-    return shapes, symbols
+    rest = given
+    if isinstance(given, Mapping):
+        rest = dict(given)
+        for name, length in given.items():
+            is_number = isinstance(length, WHOLE)
+            if name in open_ and (is_number or name not in stated):
+                (found, *more) = checked(source, name, [length] if is_number else length) or [None]
+                if found is not None and not more:
+                    symbols[name] = found
+                    del rest[name]
+    shapes = door.shapes_by_name(rest, source, list(stated), data, sorted(open_))
+    return {name: checked(source, name, shape) for name, shape in shapes.items()}, symbols
 
 
 def _bind(
@@ -188,8 +174,8 @@ def _bind(
         return
     if len(shape) != len(stated):
         raise InvalidArgumentError(
-            f"{source}: input '{shortened(name)}' has {len(stated)} axes, {_shown(stated)}, got "
-            f"the shape {tuple(shape)}"
+            f"{source}: input '{shortened(name)}' has {len(stated)} axes, "
+            f"{_format_lengths(stated)}, got the shape {tuple(shape)}"
         )
     for axis, (length, symbol) in enumerate(zip(shape, stated, strict=True)):
         if length is None or not isinstance(symbol, str):
@@ -285,14 +271,14 @@ def _shape(
             known = f" ('{shortened(length)}')" if isinstance(length, str) else ""
             example = [n if isinstance(n, int) and n > 0 else 1 for n in stated]
             raise InvalidModelError(
-                f"input '{shown}' has shape {_shown(stated)}, and nothing says how long its axis "
-                f"{axis}{known} is; give {door.shape(FROM_ONNX, shown, example)}, or with the "
-                "lengths you want"
+                f"input '{shown}' has shape {_format_lengths(stated)}, and nothing says how long "
+                f"its axis {axis}{known} is; give {door.shape(FROM_ONNX, shown, example)}, or with "
+                "the lengths you want"
             )
         lengths.append(found)
     return tuple(lengths)
 
 
-def _shown(lengths: Sequence[Length]) -> str:
+def _format_lengths(lengths: Sequence[Length]) -> str:
     shown = listed(["?" if length is None else length for length in lengths])
     return f"({shown},)" if len(lengths) == 1 else f"({shown})"

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from unrolled.importers.onnx.graph import needed_nodes
+from unrolled.importers.onnx.graph import find_needed
 from unrolled.importers.onnx.quantisation import MOVING, all_nodes, is_weight_type
 from unrolled.importers.tracing.values import size_of
 
@@ -76,7 +76,7 @@ def known_names(graph: Any) -> dict[str, str]:
     }
     if not wanted:
         return {}
-    needed = needed_nodes(graph.node, [value.name for value in graph.output])
+    needed = find_needed(graph.node, [value.name for value in graph.output])
     readers: dict[str, Reader] = {}
     for node in all_nodes(needed):
         for position, name in enumerate(node.input):
