@@ -15,7 +15,10 @@ from unrolled.network.network import Network
 
 __all__ = ["FILES", "imported", "is_model_file"]
 
-FILES = {".onnx": "onnx", ".keras": "keras", ".json": "keras"}
+FILES = {
+    ".onnx": "onnx",
+    **dict.fromkeys([".keras", ".json", ".h5", ".hdf5"], "keras"),
+}
 """The frameworks of model files by their suffix."""
 
 IMPORTED = Door("imported", {"inputs": "inputs"})
