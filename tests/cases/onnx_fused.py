@@ -411,3 +411,21 @@ case(
     integers={"w": integers(4, 2, 3, 3), "b": np.ones(4, np.int32), **SCALES},
     made={"w": (4, 2, 3, 3), "b": (4,)},
 )
+for operator in ("BiasAdd", "BiasDropout"):
+    case(operator, ms(f"{operator} x,b,w -> y"), "Sum x,b,w -> y", weights={**PAIR, "b": (3,)})
+case(
+    "TransposeMatMul",
+    ms("TransposeMatMul a,b -> y", transA=1),
+    node("Transpose a -> t", perm=[0, 2, 1]),
+    "MatMul t,b -> y",
+    weights=MATRICES,
+)
+case(
+    "QuantizeLinear and DequantizeLinear",
+    ms("QuantizeLinear x,as,az -> q"),
+    "Identity x -> y",
+    weights=X,
+    integers=SCALES,
+)
+last = CASES["QuantizeLinear and DequantizeLinear"].fused.graph
+last.node.append(ms("DequantizeLinear q,as,az -> y"))

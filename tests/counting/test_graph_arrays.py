@@ -49,6 +49,7 @@ def test_arrays_have_the_counts(fibonacci):
     assert np.log2(counts).tolist() == counts.log2().tolist()
     with pytest.raises(InvalidArgumentError, match="do not fit into int64"):
         np.asarray(counts, dtype=np.int64)
+    assert list(counts) == list(range(300))
     for wrong in (lambda: sum(counts), lambda: np.exp(counts), lambda: np.add(counts, 1)):
         with pytest.raises(InvalidArgumentError, match="values"):
             wrong()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,17 @@ Towards = Literal["outputs", "inputs", "both"]
 
 EVERY_NODE = object()
 """Stands for a node that is not given; any other value might be the name of one."""
+
+
+class NodeId(int):
+    """The id of a node, which is equal to its number, and is no count that could be added up."""
+
+    def _refuse(self, _: object) -> NoReturn:
+        raise InvalidArgumentError(
+            "these are ids of nodes and not their counts; add up counts.values(), or take int(id)"
+        )
+
+    __add__ = __radd__ = _refuse
 
 
 class GraphSweep(NamedTuple):
@@ -345,20 +356,8 @@ class GraphCounts:
         return True
 
     def __iter__(self) -> Iterator[Hashable]:
-        """The names of the nodes.
-
-        Raises
-        ------
-        InvalidArgumentError
-            Nodes that are numbers: ``sum(counts)`` would add them up as if they were counts.
-        """
-        for node in self.nodes:
-            if isinstance(node, (int, float, np.number)):
-                raise InvalidArgumentError(
-                    "nodes that are numbers might be taken for counts; go over counts.nodes, "
-                    "counts.values() or counts.items()"
-                )
-            yield node
+        """The nodes. Ids refuse to be added up, as ``sum(counts)`` would do in place of counts."""
+        return iter(self.graph.names) if self.graph.names else map(NodeId, range(len(self)))
 
     def __len__(self) -> int:
         return self.graph.num_nodes

@@ -15,6 +15,7 @@ from unrolled.importers.onnx.inputs import Declared, shape_in_file
 from unrolled.importers.onnx.quantisation import all_nodes, packed_shapes, quantised_weights
 from unrolled.importers.onnx.reader import (
     LARGEST_WEIGHT,
+    Items,
     Node,
     Stored,
     check_location,
@@ -154,7 +155,7 @@ class Walk:
                 self._skipped[f"output '{name}'"] = f"the same as '{same}', which is one output"
             else:
                 self.tracer.name = name
-                self.tracer.output(output)
+                self.tracer.output(*(output.operands if isinstance(output, Items) else [output]))
                 self._outputs.add(name)
 
     def skipped(self) -> dict[str, str]:

@@ -20,6 +20,7 @@ from unrolled.importers.tracing.budget import LARGEST_CONSTANT, Budget
 from unrolled.importers.tracing.values import Constant, Operand, Shape, Value, size_of
 
 __all__ = [
+    "Items",
     "Node",
     "Stored",
     "check_location",
@@ -332,6 +333,13 @@ def _with_external_data(name: str, tensor: Any, folder: Path, size: int) -> Any:
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class Items:
+    """A sequence of tensors, which stands for itself in the place of an operand."""
+
+    operands: list[Operand]
+
+
 @dataclass(frozen=True)
 class Stored:
     """A tensor that the file stores.
@@ -420,9 +428,18 @@ class Node:
 
     def optional(self, position: int) -> Operand | None:
         """An operand, or None if it was left out."""
+        found = self.anything(position)
+        if isinstance(found, Items):
+            raise InvalidModelError(
+                f"node '{self.name}' ({self.operator}): input {position} is a sequence of tensors"
+            )
+        return found
+
+    def anything(self, position: int) -> Operand | Items | None:
+        """An operand or a sequence of them, or None if it was left out."""
         if position >= len(self.inputs) or self.inputs[position] is None:
             return None
-        found: Operand | Stored = self.inputs[position]
+        found: Operand | Items | Stored = self.inputs[position]
         return found.operand if isinstance(found, Stored) else found
 
     def integers(self, position: int) -> list[int] | None:

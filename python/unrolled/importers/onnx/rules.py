@@ -10,6 +10,8 @@ from unrolled.importers.onnx import (  # noqa: F401
     microsoft,
     movement,
     resize,
+    sequences,
+    transforms,
 )
 from unrolled.importers.onnx.table import QUANTISED_INPUTS, TABLE, WEIGHT_INPUTS
 
