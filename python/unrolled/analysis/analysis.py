@@ -36,7 +36,7 @@ from unrolled.importers.door import Door
 from unrolled.network.builder import Semantics
 from unrolled.network.configurations import split_name
 from unrolled.network.network import Network
-from unrolled.show import html, tables
+from unrolled.show import formats, html, layer_formats, tables
 from unrolled.show.layers import (
     COLUMNS,
     LayerSummary,
@@ -54,6 +54,7 @@ from unrolled.spectrum.catalogue import CATALOGUE, ESTIMATES, value_of
 from unrolled.spectrum.spectrum import Spectrum, scaled_integer
 
 if TYPE_CHECKING:
+    import pandas
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -388,18 +389,76 @@ class Analysis:
         """
         return cls._from_arguments(arguments_of(record))
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write what ``to_dict(complete=True)`` has into a file of JSON, whole or not at all.
-
-        Parameters
-        ----------
-        path : str or path
-            Its name ends in ``.json``.
+    def to_pandas(self) -> pandas.DataFrame:
+        """One row a layer and operation, its name as index, the attributes of `LayerSummary`.
 
         Raises
         ------
         InvalidArgumentError
-            Another name.
+            The analysis was made of a graph, or of a spectrum alone.
+        MissingPackageError
+            pandas is not installed.
+        """
+        return layer_formats.to_pandas(self)
+
+    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
+        """One line a layer and operation as comma-separated values; written to a file if given.
+
+        Columns are the attributes of `LayerSummary`, numbers unrounded. Shapes are written like
+        64x3x7x7, those of several parameters with blanks between. Names are quoted as in
+        `Comparison.to_csv`.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The analysis was made of a graph, or of a spectrum alone.
+        OSError
+            The file cannot be written.
+
+        Examples
+        --------
+        >>> import unrolled
+        >>> analysis = unrolled.analyze(unrolled.models.mlp([4], inputs=3, classes=2))
+        >>> print(analysis.to_csv().splitlines()[1])
+        "layer1","3x4 4",16,0,1.0,1.0,0.7619047619047619,1.0,,"dense","4",16,12,28,28,4,1,"layer1"
+        """
+        return formats.write_if_asked(path, layer_formats.to_csv(self))
+
+    def to_markdown(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The layers and their totals as a Markdown table; errors are those of `to_csv`."""
+        return formats.write_if_asked(path, layer_formats.to_markdown(self))
+
+    def to_latex(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The layers as a LaTeX tabular for the package booktabs; errors are those of `to_csv`."""
+        return formats.write_if_asked(path, layer_formats.to_latex(self))
+
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """What ``to_dict(complete=True)`` has as text, which `load` reads from a file.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        """
+        text = json.dumps(self.to_dict(complete=True), allow_nan=False)
+        return formats.write_if_asked(path, text)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write a file of the kind its suffix says, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path
+            ``.json`` for all that is known, which `load` reads again; ``.csv``, ``.md`` or
+            ``.tex`` for the layers; or a kind of image, such as ``.png``, ``.svg`` or ``.pdf``,
+            for the figures of `plot`.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Another suffix, or a table of layers of an analysis that knows none.
+        MissingPackageError
+            An image, and matplotlib is not installed.
         OSError
             The file cannot be written.
 
@@ -412,11 +471,29 @@ class Analysis:
         ...     unrolled.Analysis.load(path).entropy == analysis.entropy
         True
         """
-        if Path(path).suffix.lower() != ".json":
+        path = Path(path)
+        kind = path.suffix.lower()
+        texts = {
+            ".json": self.to_json,
+            ".csv": self.to_csv,
+            ".md": self.to_markdown,
+            ".tex": self.to_latex,
+        }
+        if kind in texts:
+            return files.write(path, texts[kind]())
+        if kind in ("", ".htm", ".html", ".txt"):
             raise InvalidArgumentError(
-                f"save(): '{path}' must end in .json; compare() has other kinds of files"
+                f"save(): '{path}' must end in .json, .csv, .md, .tex or the suffix of an image, "
+                "such as .png, .svg or .pdf; compare([model]).save(...) writes a report"
             )
-        return files.write(path, json.dumps(self.to_dict(complete=True), allow_nan=False))
+        from unrolled.show import plot  # It is only needed here.
+
+        plot.checked_image_kind(path)
+        figure = self.plot()[0]
+        try:
+            return plot.save(figure, path)
+        finally:
+            plot.close(figure)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Analysis:
@@ -526,13 +603,7 @@ class Analysis:
         total      11,699,112 1.814 G
         MACs: multiplications, with those by padding.
         """
-        width = width or tables.output_width()
-        if self.has_layers:
-            sheet = self._sheet(width, columns, depth, sort, dtype)
-            return sheet.text(width)
-        if (columns, depth, sort) != (None, None, None):
-            _ = self.layers
-        return self.summary()
+        return self.sheet(width, columns=columns, depth=depth, sort=sort, dtype=dtype).text(width)
 
     def plot(self) -> tuple[Figure, Sequence[Axes]]:
         """Draw contexts along the depth, the spectrum, and shares of the spread by layer.
@@ -559,20 +630,23 @@ class Analysis:
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
         """The table as rich draws it in a terminal."""
-        if not self.has_layers:
-            from rich.text import Text
+        return self.sheet(options.max_width).drawn()
 
-            return iter([Text(self.summary())])  # Not as markup: it has brackets.
-        return self._sheet(options.max_width).drawn()
-
-    def _sheet(
+    def sheet(
         self,
-        width: int,
+        width: int | None = None,
+        *,
         columns: str | Iterable[str] | None = None,
         depth: int | None = None,
         sort: str | None = None,
         dtype: Any = "float32",
     ) -> tables.Sheet:
+        """What `table` shows, before it is laid out; without layers, the summary alone."""
+        width = width or tables.output_width()
+        if not self.has_layers:
+            if (columns, depth, sort) != (None, None, None):
+                _ = self.layers
+            return tables.Sheet(self.summary(), (), ())
         keys = chosen_columns(columns, width)
         name, element = width_of(dtype)
         bits = [one.log2_maximum for one in self.layers if not math.isnan(one.log2_maximum)]
