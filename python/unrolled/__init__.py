@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 from unrolled import errors, importers, models, quantities
 from unrolled._core import VERSION as __version__
 from unrolled._core import Operation, Relation
-from unrolled.analysis import Analysis, Comparison, analyze, compare, divergence
+from unrolled.analysis import (
+    Analysis,
+    Comparison,
+    Difference,
+    LayerChange,
+    LayerGraph,
+    analyze,
+    compare,
+    diff,
+    divergence,
+)
 from unrolled.counting import Counts, GraphCounts, ParameterCounts, count
 from unrolled.ensemble import (
     DensityOfStates,
@@ -64,6 +74,7 @@ __all__ = [
     "Counts",
     "CycleError",
     "DensityOfStates",
+    "Difference",
     "Divergence",
     "EnergyLevel",
     "Ensemble",
@@ -78,6 +89,8 @@ __all__ = [
     "InvalidModelError",
     "InvalidNetworkError",
     "Layer",
+    "LayerChange",
+    "LayerGraph",
     "LayerSummary",
     "Level",
     "Link",
@@ -110,6 +123,7 @@ __all__ = [
     "analyze",
     "compare",
     "count",
+    "diff",
     "divergence",
     "errors",
     "evaluate",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from unrolled.printable import one_line
 from unrolled.scores.scoring import Scores
 
-__all__ = ["Comparison", "Failure", "compare", "rank"]
+__all__ = ["Comparison", "Failure", "compare"]
 
 COMPARE = Door("compare")
 
@@ -48,6 +48,11 @@ class Failure(NamedTuple):
 
     name: str
     reason: str
+
+    @classmethod
+    def of(cls, name: str, error: Exception) -> Failure:
+        """The failure that an error is, its message on one line and without the name."""
+        return cls(name, one_line(str(error)).removeprefix(f"{name}: "))
 
 
 class Comparison:
@@ -332,7 +337,8 @@ def compare(
     Parameters
     ----------
     models_to_compare : iterable
-        Anything that `analyze` takes, and instances of `Analysis`.
+        Anything that `analyze` takes, instances of `Analysis`, and instances of `Failure` for what
+        could not even be made a model.
     sort : str, optional
         The figure to rank by: one of the attributes of `Analysis`, of `Scores` if there are any,
         or "name". By default "spread_estimate", and "saliency_entropy" with scores.
@@ -384,68 +390,61 @@ def compare(
     given = list(models_to_compare)
     if not given:
         raise InvalidArgumentError("nothing to compare: give at least one model")
-    return rank(
-        given,
-        lambda one: resolve(one, operations=bool(scores), door=COMPARE),
-        sort=sort,
-        ascending=ascending,
-        scores=scores,
-        exact=exact,
-        trainable_only=trainable_only,
-        memory_limit=memory_limit,
-        keep_going=keep_going,
-        progress=progress,
-    )
-
-
-def rank(
-    given: Sequence[Any],
-    load: Callable[[Any], Any],
-    *,
-    sort: str | None,
-    ascending: bool | None,
-    scores: bool,
-    keep_going: bool,
-    progress: Callable[[int, int], None] | None,
-    **options: Any,
-) -> Comparison:
-    """Load models with a function, analyse and rank them; see `compare`."""
     sort = ("saliency_entropy" if scores else "spread_estimate") if sort is None else sort
     check_sort(sort, has_scores=bool(scores))
     check_progress(progress)
     failures: list[Failure] = []
-    analyses: list[Analysis] = []
-    scored: list[Scores] = []
-    # Without keep_going everything is read before anything is counted, so that errors come early.
-    loaded = given if keep_going else [_load(one, load) for one in given]
-    for position, one in enumerate(loaded):
-        if progress is not None:
-            progress(position, len(given))
-        try:
-            source = _load(one, load) if keep_going else one
-            found = []
-            if scores:
-                from unrolled.scores.scoring import score_network  # They take time to import.
 
-                found.append(score_network(source))
-            analyses.append(source if isinstance(source, Analysis) else analyze(source, **options))
-            scored += found
+    def attempt(step: Callable[[Any], Any], one: Any) -> Any:
+        """What a step makes of a model, or the failure that it is; a failure stays one."""
+        if isinstance(one, Failure):
+            return one
+        try:
+            return step(one)
         except (UnrolledError, OSError) as error:
             if not keep_going:
                 raise
-            name = _name_source(one)
-            failures.append(Failure(name, one_line(str(error)).removeprefix(f"{name}: ")))
+            return Failure.of(_name_source(one), error)
+
+    def load(one: Any) -> Any:
+        if isinstance(one, Analysis):
+            return one
+        return resolve(one, operations=bool(scores), door=COMPARE)
+
+    def count_and_score(source: Any) -> tuple[Analysis, Scores | None]:
+        found = None
+        if scores:
+            from unrolled.scores.scoring import score_network
+
+            found = score_network(source)
+        if isinstance(source, Analysis):
+            return source, found
+        options: dict[str, Any] = {"exact": exact, "trainable_only": trainable_only}
+        return analyze(source, memory_limit=memory_limit, **options), found
+
+    # Everything is read before anything is counted, so that errors come early.
+    sources = [attempt(load, one) for one in given]
+    analyses, scored = [], []
+    for position, source in enumerate(sources):
+        if progress is not None:
+            progress(position, len(sources))
+        found = attempt(count_and_score, source)
+        if isinstance(found, Failure):
+            # A network that could not be counted goes by the name that it was given by.
+            failures.append(found._replace(name=_name_source(given[position])))
+            continue
+        analyses.append(found[0])
+        if found[1] is not None:
+            scored.append(found[1])
     if progress is not None:
-        progress(len(given), len(given))
+        progress(len(sources), len(sources))
     return Comparison(analyses, sort, ascending, scored, failures)
 
 
-def _load(one: Any, load: Callable[[Any], Any]) -> Any:
-    return one if isinstance(one, Analysis) else load(one)
-
-
 def _name_source(one: Any) -> str:
-    """What to call a model that could not be read."""
+    """What to call a model that could not be read or counted."""
+    if isinstance(one, Failure):
+        return one.name
     if isinstance(one, (str, os.PathLike)):
         return os.fsdecode(one)
     name = getattr(one, "name", None)

@@ -20,7 +20,7 @@ from unrolled._core import VERSION
 from unrolled._support import files
 from unrolled._support.hints import shortened
 from unrolled.analysis.analysis import Analysis, analyze
-from unrolled.analysis.comparison import Comparison, rank
+from unrolled.analysis.comparison import Comparison, Failure, compare
 from unrolled.cli.options import (
     counting_options_of,
     model_options,
@@ -32,7 +32,7 @@ from unrolled.cli.options import (
 from unrolled.cli.program import EXIT_FAILURES, Program, progress_bar, say
 from unrolled.ensemble.ensemble import Ensemble
 from unrolled.ensemble.sweeps import peaks_table
-from unrolled.errors import InvalidArgumentError
+from unrolled.errors import InvalidArgumentError, UnrolledError
 from unrolled.printable import one_line, printable
 from unrolled.propagation import Signal, initialization_report
 from unrolled.scores.benchmarks import BENCHMARKS
@@ -229,18 +229,7 @@ def compare_command(
     comparison = compared(names, **options)
     if len(comparison):
         save_plot(plot, comparison)
-    if as_json:
-        failures = [{"name": one.name, "error": one.reason} for one in comparison.failures]
-        say(to_json(comparison, more=failures))
-    elif as_csv:
-        say(comparison.to_csv().rstrip("\n"))
-    else:
-        print_sheet(comparison.sheet(width), width)
-        lines = [
-            provenance.line for one in comparison if (provenance := one.provenance) is not None
-        ]
-        if lines:
-            say("\n" + "\n".join(lines))
+    show(comparison, comparison, as_json, as_csv=as_csv, width=width)
     if comparison.failures:
         if as_csv:
             reasons = [f"{one.name}: {one.reason}" for one in comparison.failures]
@@ -301,9 +290,16 @@ def compared(
     chosen = model_options_of(options)
     chosen.check(names)
     with progress_bar("Counting") as progress:
-        return rank(
-            names,
-            lambda name: resolve_name(name, chosen, operations=scores),
+        found: list[Any] = []
+        for name in names:
+            try:
+                found.append(resolve_name(name, chosen, operations=scores))
+            except (UnrolledError, OSError) as error:
+                if not keep_going:
+                    raise
+                found.append(Failure.of(name, error))
+        return compare(
+            found,
             sort=sort,
             ascending=ascending,
             scores=scores,
@@ -365,6 +361,27 @@ def check_report(path: str, names: Sequence[str]) -> None:
     for name in names:
         if os.path.exists(path) and os.path.exists(name) and os.path.samefile(path, name):
             raise InvalidArgumentError(f"the report would overwrite the model '{name}'")
+
+
+def show(
+    analyses: Any,
+    result: Comparison,
+    as_json: bool,
+    *,
+    as_csv: bool = False,
+    width: int | None = None,
+) -> None:
+    """A ranking as JSON, as CSV, or as a table with a line a model on where it comes from."""
+    if as_json:
+        failures = [{"name": one.name, "error": one.reason} for one in result.failures]
+        say(to_json(analyses, more=failures))
+    elif as_csv:
+        say(result.to_csv().rstrip("\n"))
+    else:
+        print_sheet(result.sheet(width), width)
+        lines = [provenance.line for one in analyses if (provenance := one.provenance) is not None]
+        if lines:
+            say("\n" + "\n".join(lines))
 
 
 def print_sheet(sheet: tables.Sheet, width: int | None) -> None:

@@ -89,7 +89,9 @@ class Sheet(NamedTuple):
         """With bold headings and proper lines, for terminals."""
         from rich.text import Text
 
-        rows = self.rows if width is None else _cut_names(self.columns, self.rows, width)
+        rows = self.rows
+        if width is not None:
+            rows = _cut_names(self.columns, self.rows, self.totals, width)
         heading, *figures = printable_lines(self.title).split("\n")
         yield Text(heading, style="bold")
         yield from map(Text, figures)
@@ -213,7 +215,7 @@ def render(
     """
     from rich.text import Text
 
-    rows = _cut_names(columns, rows, width or output_width())
+    rows = _cut_names(columns, rows, totals, width or output_width())
     all_rows = [*rows, totals] if totals else rows
     widest = max(width or output_width(), _least_width(columns, all_rows))
     drawing = console(StringIO(), widest, plain=True)
@@ -226,7 +228,10 @@ def render(
 
 
 def _cut_names(
-    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    totals: Sequence[str],
+    width: int,
 ) -> Sequence[Sequence[str]]:
     """The rows with names cut in the middle, as far as a table must be narrower for a width."""
     from rich.cells import cell_len
@@ -236,7 +241,8 @@ def _cut_names(
         return rows
     names = [printable(row[at]) for row in rows]
     others = [column for place, column in enumerate(columns) if place != at]
-    rest = [[*row[:at], *row[at + 1 :]] for row in rows]
+    all_rows = [*rows, totals] if totals else rows
+    rest = [[*row[:at], *row[at + 1 :]] for row in all_rows]
     room = max(width - _least_width(others, rest) - 1, NARROWEST_FOLD)
     if max(map(cell_len, names)) <= room:
         return rows
