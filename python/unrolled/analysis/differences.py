@@ -82,7 +82,7 @@ class Difference:
     mlp -> mlp: 1 changed, 2 in contexts alone
     <BLANKLINE>
       layer      shape       parameters MACs       log2 C
-    -----------------------------------------------------------
+    ---------------------------------------------------------
     ~ classifier 8x10 -> 8x2 90 -> 18   80 -> 16   0.0
     ...
     """
