@@ -790,7 +790,7 @@ class Analysis:
             max((float(spectrum.log2_counts[-1]) for spectrum in spectra), default=math.nan),
             contexts,
             spread / self.expected_spread if self.expected_spread else math.nan,
-            mean_length,
+            mean_length=mean_length,
         )
 
     def _contexts(self, spectrum: Spectrum) -> quantities.Floats:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
 
     from unrolled.printable import one_line
-from unrolled.scores.scoring import Scores
+    from unrolled.scores.scoring import Scores
 
 __all__ = ["Comparison", "Failure", "compare"]
 

@@ -240,7 +240,6 @@ def _layer(value: Any, *, has_parameters: bool = True) -> LayerSummary:
         figure("log2_maximum"),
         figure("share_of_contexts"),
         figure("share_of_spread"),
-        figure("mean_length"),
         record.text("kind"),
         None if output is None else record.shape("output_shape"),
         record.number("num_trainable"),
@@ -250,6 +249,7 @@ def _layer(value: Any, *, has_parameters: bool = True) -> LayerSummary:
         record.take("activations", _any_size),
         record.number("num_uses"),
         record.text("path"),
+        figure("mean_length"),
     )
 
 

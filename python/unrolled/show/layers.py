@@ -50,9 +50,6 @@ class LayerSummary(NamedTuple):
         Part of the total contexts Z, in [0, 1]; what is below 1e-308 is 0.
     share_of_spread : float
         Part of the expected spread, in [0, 1]; NaN where that is zero.
-    mean_length : float
-        Mean length of the layer's contexts in links; NaN if lengths were not counted, or there are
-        no contexts.
     kind : str
         What it is, such as "conv", "dense", "batch norm" or "product".
     output_shape : tuple of int or None
@@ -75,6 +72,9 @@ class LayerSummary(NamedTuple):
     path : str
         Where it stands in a tree of layers, with dots between the parts: its name, but for
         parameters that an exporter named by a number the name of what they compute.
+    mean_length : float
+        Mean length of the layer's contexts in links; NaN if lengths were not counted, or there are
+        no contexts.
 
     Examples
     --------
@@ -95,7 +95,6 @@ class LayerSummary(NamedTuple):
     log2_maximum: float
     share_of_contexts: float
     share_of_spread: float
-    mean_length: float = math.nan
     kind: str = ""
     output_shape: tuple[int, ...] | None = None
     num_trainable: int = 0
@@ -105,6 +104,7 @@ class LayerSummary(NamedTuple):
     activations: int = 0
     num_uses: int = 1
     path: str = ""
+    mean_length: float = math.nan
 
     @property
     def label(self) -> str:
