@@ -208,7 +208,7 @@ def _built(program: Any, source: str, network: Network, operations: bool, door: 
         given.shapes,
         dict(reader.operators),
         {tensor.name: tensor.size for tensor in network.parameters},
-        given.skipped() | repeated,
+        given.skipped() | tracer.notes | repeated,
     )
     network.record_provenance(provenance)
     return network
