@@ -261,7 +261,7 @@ CAUSAL_CALLS: dict[str, Any] = {
 @pytest.mark.parametrize("semantics", ["value", "dependency"])
 @pytest.mark.parametrize("name", CAUSAL_CALLS)
 def test_causal_masks_take_edges_away(name: str, semantics: Any) -> None:
-    """Heads of width 3 over 4 tokens of 3 features, without biases in the way of the projections."""
+    """A query sees the tokens up to its own."""
     seen = np.tril(np.ones((4, 4)))
 
     def form(w: Any, x: Any) -> Any:

@@ -218,7 +218,7 @@ def test_attention_23_with_a_mask(mask: str, kind: str) -> None:
 
 def test_a_mask_known_only_at_run_time_changes_nothing() -> None:
     """But what is known to be hidden besides is hidden."""
-    common = dict(weights=SHAPES, inputs={"given": (1, 1, 1, TOKENS)})
+    common: Any = {"weights": SHAPES, "inputs": {"given": (1, 1, 1, TOKENS)}}
     scores = transposed(["Transpose k -> kt", "MatMul q,kt -> s"])
     end = ["Softmax m -> p", "MatMul p,v -> y"]
     cast = node("Cast given -> g", to=9)

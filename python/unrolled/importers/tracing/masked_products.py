@@ -7,7 +7,7 @@ queries and keys are still apart, nothing of the size of their product is made; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
@@ -146,7 +146,7 @@ class MaskedProduct:
 
     def lead_relation(
         self, part: MaskPart, source: Sequence[int], target: Sequence[int]
-    ) -> dict[tuple[int, int], Relation]:
+    ) -> dict[tuple[int, ...], Relation]:
         """How the leading axis is read where the mask differs along it."""
         if part.positions is None or self.lead is None:
             return {}
@@ -267,8 +267,12 @@ class Scores:
 
 
 def _replaced(
-    relations: Sequence[Relation], others: dict[tuple[int, int], Relation]
+    relations: Sequence[Relation], others: Mapping[tuple[int, ...], Relation]
 ) -> list[Relation]:
     """Relations of which those between some pairs of axes are others."""
-    pairs = {((source,), (target,)): other for (source, target), other in others.items()}
-    return [pairs.get((tuple(one.source_axes), tuple(one.target_axes)), one) for one in relations]
+    found = []
+    for one in relations:
+        pair = (*one.source_axes, *one.target_axes)
+        is_pair = len(one.source_axes) == len(one.target_axes) == 1
+        found.append(others.get(pair, one) if is_pair else one)
+    return found

@@ -195,7 +195,7 @@ class Products(Elementwise):
                 return self.where(mask, scores, Constant.of(np.float32(-np.inf)))
             return self.add(scores, mask)
         hidden = hidden_of(mask)
-        if hidden is None:
+        if hidden is None and not mask.node.is_weight:
             self.notes[self.name] = AT_RUN_TIME
         is_flag = hidden is not None and mask.fill == 0.0
         if is_flag:
