@@ -273,6 +273,86 @@ def test_a_relative_bias_is_masked_with_its_scores() -> None:
     assert found[0] == found[1]
 
 
+STORED = {
+    "what is added": (["Add scaled,mask -> m"], {"mask": np.where(CAUSAL, 0, NEGATIVE)}),
+    "what is chosen": (["Where seen,scaled,ninf -> m"], {"ninf": np.array(NEGATIVE)}),
+    "ones of a triangle": (
+        [
+            node("Trilu ones -> t", upper=0),
+            node("Cast t -> c", to=9),
+            "Where c,scaled,low -> m",
+        ],
+        {"ones": np.ones((TOKENS, TOKENS))},
+    ),
+    "a triangle that is compared": (
+        ["Equal triangle,nothing -> gone", "Where gone,low,scaled -> m"],
+        {"triangle": np.tril(np.ones((TOKENS, TOKENS)))},
+    ),
+    "one minus the mask": (
+        ["Sub ones,triangle -> rest", "Mul rest,scale10000 -> added", "Add scaled,added -> m"],
+        {
+            "ones": np.array(1.0),
+            "triangle": np.tril(np.ones((TOKENS, TOKENS))),
+            "scale10000": np.array(-10000.0),
+        },
+    ),
+    "chosen beside it": (
+        ["Where seen,zero,ninf -> added", "Add scaled,added -> m"],
+        {"zero": np.array(0.0), "ninf": np.array(NEGATIVE)},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_stored_masks_are_no_parameters(name: str) -> None:
+    from onnx import numpy_helper
+
+    nodes, stored = STORED[name]
+    made = attention(
+        [*nodes, "Softmax m -> p"],
+        {"seen": CAUSAL, "low": NEGATIVE, "nothing": np.float32(0)},
+    )
+    made.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(array, np.float32), key) for key, array in stored.items()
+    )
+    network = from_onnx(made)
+    assert {tensor.name for tensor in network.parameters} == {"q", "k", "v"}
+    assert_masked(network, SHAPES, CAUSAL)
+    assert network.provenance is not None
+    assert set(stored) <= set(network.provenance.skipped)
+    asked = from_onnx(made, parameters=list(stored)[:1])
+    assert next(iter(stored)) not in (asked.provenance.skipped if asked.provenance else {})
+
+
+def test_weights_in_conditions_at_run_time_are_parameters() -> None:
+    made = model(
+        "Greater x,threshold -> c",
+        "Where c,x,w -> y",
+        weights={"threshold": (3,), "w": (3,)},
+        inputs={"x": (2, 3)},
+    )
+    assert {tensor.name for tensor in from_onnx(made).parameters} == {"threshold", "w"}
+
+
+def test_large_masks_are_known_by_what_they_hold() -> None:
+    from onnx import numpy_helper
+
+    tokens = 80
+    shapes = dict.fromkeys(SHAPES, (1, 1, tokens, 1))
+    seen = np.tril(np.ones((tokens, tokens), bool))
+    made = model(
+        *transposed(["Transpose k -> kt", "MatMul q,kt -> s"]),
+        "Add s,mask -> m",
+        "Softmax m -> p",
+        "MatMul p,v -> y",
+        weights=shapes,
+    )
+    made.graph.initializer.append(
+        numpy_helper.from_array(np.where(seen, 0, NEGATIVE).astype(np.float32), "mask")
+    )
+    assert count(from_onnx(made))["v"].total == tokens * (tokens + 1) // 2
+
+
 def test_long_decoders_have_no_maps_of_tokens_times_tokens() -> None:
     tokens = 2048
     shapes = {"q": (1, HEADS, tokens, 4), "k": (1, HEADS, tokens, 4), "v": (1, HEADS, tokens, 4)}

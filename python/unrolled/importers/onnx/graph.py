@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from unrolled._support.hints import shortened
 from unrolled.errors import InvalidModelError, UnrolledError, UnsupportedOperatorError
+from unrolled.importers.onnx.conditions import parts_of_masks
 from unrolled.importers.onnx.inputs import shape_in_file
 from unrolled.importers.onnx.quantisation import quantised_weights
 from unrolled.importers.onnx.reader import (
@@ -19,6 +20,7 @@ from unrolled.importers.onnx.reader import (
     Stored,
     check_location,
     is_float,
+    may_put_out,
     name_of,
     read_constant,
     shape_of_tensor,
@@ -26,16 +28,17 @@ from unrolled.importers.onnx.reader import (
 from unrolled.importers.onnx.rules import TABLE, WEIGHT_INPUTS
 from unrolled.importers.rules import Unsupported, as_list
 from unrolled.importers.tracing.budget import LARGEST_CONSTANT
+from unrolled.importers.tracing.masking import puts_out
 from unrolled.importers.tracing.tracer import Tracer
-from unrolled.importers.tracing.values import Constant, Shape, Value
+from unrolled.importers.tracing.values import Constant, Shape, Value, size_of
 
 __all__ = ["Walk"]
 
 DEEPEST = 32
-"""Functions and subgraphs within one another."""
+"""Functions and subgraphs may be nested so deep."""
 
 MOST_REPEATED = 50_000
-"""Nodes of subgraphs and functions, once for each time they run."""
+"""Nodes of subgraphs and functions may run so often in all."""
 
 MADE_UP = re.compile(
     r"/|onnx::|val_\d+$|_val_\d+$|const|ConstantFolding|.*(Const|Cast|_output_\d+$|:\d+$)", re.I
@@ -53,7 +56,7 @@ class Unreadable(NamedTuple):
 
 
 NOTED = Unreadable("", "")
-"""Of an operator that will be named already."""
+"""Stands for the result of an operator that the error will name."""
 
 
 class UnreadableBodyError(Exception):
@@ -93,6 +96,7 @@ class Walk:
         self._functions = {_function_key(f, f.name): f for f in model.functions}
         self._unsupported = Unsupported("onnx")
         self._stored: dict[str, Stored] = {}
+        self._in_masks: set[str] = set()
         self._inputs: dict[str, Value] = {}
         self._outputs: set[str] = set()
         self._plans: dict[int, tuple[Any, list[Any], dict[int, list[str]]]] = {}
@@ -166,9 +170,11 @@ class Walk:
 
     def _store(self, graph: Any, scope: Scope) -> None:
         quantised = quantised_weights(graph)
+        if any(is_float(tensor.data_type) for tensor in graph.initializer):
+            self._in_masks |= self._parts_of_masks(graph)
         for tensor in graph.initializer:
             is_weight = is_float(tensor.data_type) or tensor.name in quantised
-            stored = self._stored_tensor(tensor.name, tensor, is_weight)
+            stored = self._read_stored(tensor.name, tensor, is_weight)
             if stored.value is not None and quantised.get(tensor.name, False):
                 stored = replace(stored, value=replace(stored.value, awaits_scale=True))
             scope[tensor.name] = stored
@@ -177,7 +183,7 @@ class Walk:
             tensor = Stored(Constant(shape), self.tracer.parameter(sparse.values.name, shape))
             scope[sparse.values.name] = self._stored[sparse.values.name] = tensor
 
-    def _stored_tensor(self, name: str, tensor: Any, is_parameter: bool) -> Stored:
+    def _read_stored(self, name: str, tensor: Any, is_parameter: bool) -> Stored:
         check_location(name, tensor)
         is_weight = is_float(tensor.data_type) and name not in self._constants
         constant = self._constant(name, tensor, LARGEST_WEIGHT if is_weight else LARGEST_CONSTANT)
@@ -193,6 +199,9 @@ class Walk:
         ):
             self._skipped[name] = "a single number under a name that an exporter made up"
             is_parameter = False
+        elif is_parameter and (reason := self._reason_of_mask(name, tensor, constant)):
+            self._skipped[name] = reason
+            is_parameter, constant = False, self._constant(name, tensor)
         if constant.size == 0:
             is_parameter = False
         if not is_parameter:
@@ -202,6 +211,30 @@ class Walk:
             known = Stored(constant, self.tracer.parameter(name, constant.shape))
             self._stored[name] = known
         return known
+
+    def _reason_of_mask(self, name: str, tensor: Any, constant: Constant) -> str:
+        """Why a stored tensor is a mask, or a part of one; empty if it is none."""
+        if name in self._in_masks:
+            return "only a part of masks"
+        if constant.array is None and may_put_out(tensor):
+            constant = self._constant(name, tensor)
+        is_mask = constant.array is not None and puts_out(constant.array)
+        return "a mask: all that it holds is zero or puts scores out" if is_mask else ""
+
+    def _parts_of_masks(self, graph: Any) -> set[str]:
+        """Stored tensors that are only ever part of a mask."""
+        stored = [one.name for one in graph.initializer if is_float(one.data_type)]
+        given = [(one.name, one) for one in graph.initializer if is_float(one.data_type)]
+        for node in graph.node:
+            if node.op_type == "Constant" and len(node.output) == 1:
+                given += [(node.output[0], one.t) for one in node.attribute if one.name == "value"]
+        numbers = {}
+        for name, tensor in given:
+            if size_of(tuple(tensor.dims)) == 1:
+                number = self._constant(name, tensor).only_number()
+                if number is not None:
+                    numbers[name] = number
+        return parts_of_masks(graph, stored, numbers)
 
     def _constant(self, name: str, tensor: Any, most: int = LARGEST_CONSTANT) -> Constant:
         return read_constant(name, tensor, self._folder, self.tracer.budget, most)
@@ -226,7 +259,7 @@ class Walk:
     ) -> None:
         """Read nodes in their order; the scope has what they compute, while something reads it."""
         if id(graph) not in self._plans:  # A loop walks its body many times.
-            needed = _needed(graph.node, outputs)
+            needed = _find_needed(graph.node, outputs)
             self._plans[id(graph)] = graph, needed, _last_readers(needed, outputs)
         _, nodes, done_with = self._plans[id(graph)]
         for position, proto in enumerate(nodes):
@@ -244,7 +277,7 @@ class Walk:
             ]
             function = self._functions.get(_function_key(proto, proto.op_type))
             if function is not None and operator not in TABLE:
-                results = self._called(function, proto, name, inputs, depth, references)
+                results = self._call(function, proto, name, inputs, depth, references)
             else:
                 run_body = partial(self._body, scope=scope, depth=depth + 1, references=references)
                 node = Node(
@@ -267,7 +300,7 @@ class Walk:
                 scope.pop(other, None)
 
     def _results(self, node: Node) -> list[Any]:
-        """What a node's rule returns; if it has none, that is noted."""
+        """What a node's rule returns; a node without a rule is recorded for the error."""
         unreadable = [one for one in node.inputs if isinstance(one, Unreadable)]
         if unreadable:
             for one in unreadable:
@@ -284,15 +317,15 @@ class Walk:
         except UnsupportedOperatorError as error:
             self._unsupported.add(node.operator, node.name, str(error))
         except InvalidModelError as error:
-            raise InvalidModelError(_located(node, str(error))) from error.__cause__
+            raise InvalidModelError(_locate(node, str(error))) from error.__cause__
         except UnrolledError:
             raise
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             message = f"cannot be read: {error}"
-            raise InvalidModelError(_located(node, message)) from error
+            raise InvalidModelError(_locate(node, message)) from error
         return [NOTED for _ in node.outputs]
 
-    def _called(
+    def _call(
         self,
         function: Any,
         proto: Any,
@@ -336,7 +369,7 @@ class Walk:
         return found
 
     def _operand(self, scope: Scope, name: str, reader: str) -> Any:
-        """An output of a graph; of one that no rule computes that is noted."""
+        """An output of a graph; it is recorded if no rule computes it."""
         found = self._read(scope, name, reader, "output")
         if isinstance(found, Unreadable):
             self._note(found)
@@ -367,7 +400,7 @@ class Walk:
             )
 
 
-def _located(node: Node, message: str) -> str:
+def _locate(node: Node, message: str) -> str:
     """A message that names the node."""
     if f"'{node.name}'" in message:
         return message
@@ -394,7 +427,7 @@ def _first_name(others: dict[str, str], name: str) -> str:
     return name
 
 
-def _needed(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
+def _find_needed(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
     """The nodes that lead to an output, in their order."""
     wanted = set(outputs)
     needed = []

@@ -15,6 +15,7 @@ from unrolled._support.hints import described, listed, shortened
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, InvalidModelError
 from unrolled.importers.tracing.budget import LARGEST_CONSTANT, Budget
+from unrolled.importers.tracing.masking import LOW
 from unrolled.importers.tracing.values import Constant, Operand, Shape, Value, size_of
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "check_model",
     "is_float",
     "load_model",
+    "may_put_out",
     "name_of",
     "named_source",
     "read_constant",
@@ -34,16 +36,16 @@ LARGEST_FILE = 1 << 31
 """Bytes; a protocol buffer cannot be larger."""
 
 MOST_NODES = 200_000
-"""Of a model with all its functions and subgraphs."""
+"""A model with all its functions and subgraphs may have so many nodes."""
 
 MOST_PARTS = 2_000_000
 """Inputs, outputs and attributes of nodes, stored tensors and declared values, of all graphs."""
 
 MOST_AXES = 64
-"""Of a tensor; NumPy has no more either."""
+"""A tensor may have so many axes, as in NumPy."""
 
 MOST_VALUES = 1 << 20
-"""Of one attribute."""
+"""One attribute may have so many values."""
 
 LARGEST_ELEMENT = 8
 """Bytes of an integer."""
@@ -91,7 +93,7 @@ def load_model(model: Any) -> tuple[Any, Path | None]:
             f"expected the path of an ONNX file or an onnx.ModelProto, got {described(model)}"
         )
     if isinstance(model, bytes):
-        return _parsed(onnx, model), None
+        return _parse(onnx, model), None
     path = Path(model)
     try:
         content = read_bytes(path, LARGEST_FILE)
@@ -102,10 +104,10 @@ def load_model(model: Any) -> tuple[Any, Path | None]:
         raise InvalidModelError(f"cannot be read: {error.strerror or error}{hint}") from error
     except ValueError as error:  # A path with a null character.
         raise InvalidModelError(f"cannot be read: {error}") from None
-    return _parsed(onnx, content), path.parent
+    return _parse(onnx, content), path.parent
 
 
-def _parsed(onnx: Any, content: bytes) -> Any:
+def _parse(onnx: Any, content: bytes) -> Any:
     DecodeError = import_optional("google.protobuf.message", "onnx").DecodeError  # noqa: N806
 
     model = onnx.ModelProto()
@@ -256,7 +258,9 @@ def read_constant(
         assert folder is not None
         found = _with_external_data(name, tensor, folder, size_of(shape))
         if found is None:
-            return Constant(shape)  # Not there; whoever needs its elements says so.
+            return Constant(
+                shape
+            )  # The file is not there; a rule that needs the elements reports that.
         tensor = found
     try:
         array = np.asarray(numpy_helper.to_array(tensor)).reshape(shape)
@@ -267,6 +271,22 @@ def read_constant(
     budget.work(f"tensor '{shortened(name)}'", array.size)
     budget.hold(f"tensor '{shortened(name)}'", array)
     return Constant(shape, array)
+
+
+def may_put_out(tensor: Any) -> bool:
+    """Whether a large stored tensor begins as a mask would that is added to scores."""
+    from onnx import helper
+
+    if is_external(tensor) or not tensor.raw_data:
+        return False
+    try:
+        kind = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+    except (KeyError, ValueError, TypeError):
+        return False
+    if kind.kind != "f" or len(tensor.raw_data) < LARGEST_WEIGHT * kind.itemsize:
+        return False
+    first = np.frombuffer(tensor.raw_data, dtype=kind, count=LARGEST_WEIGHT)
+    return bool(np.all((first == 0) | (first <= LOW)))
 
 
 def is_external(tensor: Any) -> bool:

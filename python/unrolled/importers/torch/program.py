@@ -66,7 +66,7 @@ def exported(
     if not is_program and are_keywords(module, inputs):
         inputs, kwargs = None, {**inputs, **kwargs}
     program = module
-    with _quiet(torch):
+    with _silence(torch):
         try:
             if inputs is not None or kwargs:
                 program = _export(torch, module, inputs, kwargs, training, returned)
@@ -96,8 +96,8 @@ def _export(
     device = weights[0].device if weights else None
     given = () if inputs is None else inputs
     args = tuple(given) if isinstance(given, (tuple, list)) else (given,)
-    args = tuple([_placed(torch, one, device) for one in args])
-    named = {name: _placed(torch, one, device) for name, one in kwargs.items()}
+    args = tuple([_place(torch, one, device) for one in args])
+    named = {name: _place(torch, one, device) for name, one in kwargs.items()}
     fast_path = torch.backends.mha.get_fastpath_enabled()
     try:
         torch.backends.mha.set_fastpath_enabled(False)
@@ -114,12 +114,12 @@ def _export(
             one.training = mode
 
 
-def _placed(torch: Any, given: Any, device: Any) -> Any:
+def _place(torch: Any, given: Any, device: Any) -> Any:
     """An input on the device of the weights."""
     if isinstance(given, (tuple, list)):
-        return type(given)([_placed(torch, one, device) for one in given])
+        return type(given)([_place(torch, one, device) for one in given])
     if isinstance(given, dict):
-        return {name: _placed(torch, one, device) for name, one in given.items()}
+        return {name: _place(torch, one, device) for name, one in given.items()}
     if given is not None and not isinstance(given, (torch.Tensor, bool, int, float, str)):
         if _holds_tensors(torch, given):  # As a cache of keys and values does.
             return given
@@ -139,8 +139,8 @@ def _holds_tensors(torch: Any, given: Any) -> bool:
 
 
 @contextmanager
-def _quiet(torch: Any) -> Iterator[None]:
-    """Without what the exporter logs and warns of."""
+def _silence(torch: Any) -> Iterator[None]:
+    """Suppress what the exporter logs and warns of."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -87,9 +87,11 @@ class Elementwise(Movement):
         y = x if power else replace(x, sign="", mapped=True)
         if x.fill is not None and (function is not None or not power):
             y = replace(y, fill=_applied(function, x.fill))
-        return self._then(y, function, name or self.name)
+        return self._apply_function(y, function, name or self.name)
 
-    def _then(self, x: Value, function: Callable[[Any], Any] | None, description: str) -> Value:
+    def _apply_function(
+        self, x: Value, function: Callable[[Any], Any] | None, description: str
+    ) -> Value:
         """A value after one more function, if functions are followed."""
         if not self.operations:
             return x
@@ -102,7 +104,7 @@ class Elementwise(Movement):
         shift = x.shift and replace(x.shift, sign=OPPOSITE[x.shift.sign])
         fill = None if x.fill is None else -x.fill
         y = replace(x, sign=OPPOSITE[x.sign], shift=shift, fill=fill)
-        return self._then(y, np.negative, "negative")
+        return self._apply_function(y, np.negative, "negative")
 
     def reciprocal(self, x: Operand) -> Operand:
         """One divided by a tensor."""
@@ -110,11 +112,13 @@ class Elementwise(Movement):
             is_real = x.array is not None and x.array.dtype.kind == "f"
             return self.work_out(x.shape, np.reciprocal, x) if is_real else Constant(x.shape)
         fill = None if not x.fill else 1.0 / x.fill
-        return self._then(replace(x, sign=INVERSE[x.sign], fill=fill), np.reciprocal, "reciprocal")
+        return self._apply_function(
+            replace(x, sign=INVERSE[x.sign], fill=fill), np.reciprocal, "reciprocal"
+        )
 
     def add(self, *operands: Operand) -> Operand:
         """Sum of tensors after broadcasting; a statistic subtracted from its tensor normalises."""
-        return self._combined(operands, "sum")
+        return self._combine_operands(operands, "sum")
 
     def subtract(self, a: Operand, b: Operand) -> Operand:
         """Difference of two tensors after broadcasting; see `add`."""
@@ -126,7 +130,7 @@ class Elementwise(Movement):
         Of pointwise functions of one tensor it is one function; a statistic whose reciprocal
         multiplies its own tensor normalises; every other factor has an edge.
         """
-        return self._combined(operands, "product")
+        return self._combine_operands(operands, "product")
 
     def divide(self, a: Operand, b: Operand) -> Operand:
         """Quotient of two tensors after broadcasting; see `multiply`."""
@@ -198,7 +202,7 @@ class Elementwise(Movement):
             if inner is not None and x.node.tensor is None:
                 hidden, x = union, inner
         if x.axes is not None:
-            x = self._declared(self.made(x))
+            x = self._declare(self.made(x))
         for known in self._masked:
             # Functions write a mask several times, and mean one tensor.
             (masked,) = known.operands
@@ -243,7 +247,7 @@ class Elementwise(Movement):
 
     def _plain(self, x: Value) -> Value:
         """A tensor as it is, not what it may turn out to be later."""
-        return x if x.axes is None else self._declared(self.made(x))
+        return x if x.axes is None else self._declare(self.made(x))
 
     def _where_at_run_time(self, condition: Value, a: Operand, b: Operand, shape: Shape) -> Operand:
         """What a condition chooses that is computed."""
@@ -337,7 +341,7 @@ class Elementwise(Movement):
         if is_alone and self.operations and operation is not SUM:
             return self.emit(x.shape, links, operation, given)
         if isinstance(x, Value) and is_alone:
-            return self._then(replace(x, sign="", mapped=True), None, self.name)
+            return self._apply_function(replace(x, sign="", mapped=True), None, self.name)
         return self.emit(x.shape, links, operation, given) if links else Constant(x.shape)
 
     def _before_normaliser(
@@ -415,11 +419,11 @@ class Elementwise(Movement):
         places: Sequence[int | None] = range(x.rank) if x.axes is None else x.axes
         chosen = {places[axis % x.rank] for axis in axes}
         group = tuple(sorted([axis for axis in chosen if axis is not None]))
-        y = self._normalised(x, group, normaliser=normaliser)
+        y = self._make_normalised(x, group, normaliser=normaliser)
         # A softmax gives no weight to what is put out.
         return replace(y, fill=0.0) if is_low(x.fill) and normaliser == "softmax" else y
 
-    def _normalised(
+    def _make_normalised(
         self,
         x: Value,
         axes: tuple[int, ...],
@@ -470,10 +474,10 @@ class Elementwise(Movement):
         for axis in axes:
             at = x.axes[axis]
             if at is None or x.node.shape[at] != x.shape[axis]:
-                return self._declared(self.made(x))
+                return self._declare(self.made(x))
         return x
 
-    def _combined(self, operands: Sequence[Operand], kind: Kind) -> Operand:
+    def _combine_operands(self, operands: Sequence[Operand], kind: Kind) -> Operand:
         shape = broadcast_shapes(self.name, [operand.shape for operand in operands])
         given = [operand for operand in operands if isinstance(operand, Value)]
         if not given:
@@ -532,7 +536,7 @@ class Elementwise(Movement):
         if self.operations and len(given) < len(operands):
             constants = [operand for operand in operands if isinstance(operand, Constant)]
             values[0] = self._with_constants(values[0], constants, kind)
-        result = self._together(values, kind, shape, len(operands))
+        result = self._merge(values, kind, shape, len(operands))
         if kind == "product" and whole is not None and isinstance(result, Value):
             others = [value.node for value in values if whole not in _behind(value.node)]
             result.node.scaled = whole, tuple(others)
@@ -552,10 +556,10 @@ class Elementwise(Movement):
             for at, term in enumerate(given):
                 if term.node is shift.statistic and term.sign == wanted and at != place:
                     kept = [one for number, one in enumerate(given) if number not in (at, place)]
-                    return [self._unshifted(reduced), *kept]
+                    return [self._undo_shift(reduced), *kept]
         return given
 
-    def _unshifted(self, reduced: Value) -> Value:
+    def _undo_shift(self, reduced: Value) -> Value:
         """A reduction of what was there before a statistic was subtracted."""
         old = reduced.node
         (whole,) = old.operands
@@ -563,10 +567,10 @@ class Elementwise(Movement):
             (whole,) = whole.node.operands
         node = Node("reduction", self.name, old.shape, (whole,), old.axes, depth=old.depth)
         if old.parent is None:
-            old.parent = node  # Both are functions of one tensor, to whatever combines them.
+            old.parent = node  # What combines them takes both for functions of one tensor.
         return replace(reduced, node=node, mapped=True)
 
-    def _together(self, values: Sequence[Value], kind: Kind, shape: Shape, number: int) -> Operand:
+    def _merge(self, values: Sequence[Value], kind: Kind, shape: Shape, number: int) -> Operand:
         """A sum or product of values that normalise none of the others."""
         first = values[0]
         if len(values) == 1:
@@ -624,7 +628,7 @@ class Elementwise(Movement):
     def _without_normalisers(
         self, given: list[Value], kind: Kind
     ) -> tuple[list[Value], Node | None]:
-        """The operands without statistics that normalise one of the others, and which that is."""
+        """The operands without statistics that normalise another one, and the node of that one."""
         values = _factors(given) if kind == "product" else list(given)
         found: Node | None = None
         if len(values) > LONGEST_CHAIN or not any(value.node.is_statistic for value in values):
@@ -636,7 +640,7 @@ class Elementwise(Movement):
                 axes = _normalises(statistic, value, kind) if place != at else None
                 if axes is not None:
                     found = found or value.node
-                    values[place] = self._normalised(value, axes, kind, statistic)
+                    values[place] = self._make_normalised(value, axes, kind, statistic)
                     if kind == "sum":
                         sign: Sign = "-" if statistic.sign == "-" else ""
                         shift = Shift(statistic.node, axes, sign)
@@ -735,11 +739,11 @@ def _without_multiplied_out(values: list[Value]) -> list[Value]:
         else:
             terms.append(value)
     scaled = [term for term in terms if term.node.scaled is not None]
-    kept = [term for term in terms if not any(_multiplied_out(term, one) for one in scaled)]
+    kept = [term for term in terms if not any(_is_multiplied_out(term, one) for one in scaled)]
     return kept if len(kept) < len(terms) else values
 
 
-def _multiplied_out(term: Value, scaled: Value) -> bool:
+def _is_multiplied_out(term: Value, scaled: Value) -> bool:
     """Whether a term is minus the mean of what another one scales, times the same factors."""
     if scaled.node.scaled is None or term.node.kind != "product" or term.mapped:
         return False
@@ -803,7 +807,7 @@ def _is_root_of_mean(statistic: Value, reduced: Node) -> bool:
     length = math.prod(reduced.operands[0].shape[axis] for axis in reduced.axes)
     with np.errstate(all="ignore"):
         root = float(statistic.function.apply(np.array([1e12 * length]))[0])
-    # An epsilon is nothing next to this; the root or its reciprocal may be what is kept.
+    # The argument is so large that no epsilon matters. Models store the root or its inverse.
     return math.isclose(root, 1e6, rel_tol=1e-3) or math.isclose(root, 1e-6, rel_tol=1e-3)
 
 

@@ -406,7 +406,10 @@ impl LinkMap {
                 one.times(weight * weight, weight * weight)
             })
             .collect();
-        let mut passed = self.cells.backward(&weighed);
+        let mut passed = match &self.copies {
+            Some((squares, _)) => squares.backward(&weighed),
+            None => self.cells.backward(&weighed),
+        };
         if fixed.is_identity() {
             let kept = if fixed.flattens { 0.0 } else { 1.0 };
             return passed.into_iter().map(|one| one.times(1.0, kept)).collect();

@@ -31,7 +31,8 @@ pub(super) struct Grid {
 /// How a link joins its ends.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Join<'a> {
-    Link(&'a Link),
+    /// With the relations that are the same for all elements, on average.
+    Link(&'a Link, &'a [bool]),
     Same,
     /// Nothing is followed element by element.
     Apart,
@@ -160,15 +161,20 @@ impl Grid {
 
 /// Cuts the axes of all tensors into as few runs as the links allow. `links` has the numbers of the
 /// two grids that each of them joins.
-pub(super) fn refine(grids: &mut [Grid], links: &[(usize, usize, Join<'_>)]) {
+/// Gives up, with false, when there are more than `most` cells.
+pub(super) fn refine(grids: &mut [Grid], links: &[(usize, usize, Join<'_>)], most: usize) -> bool {
     while links.iter().fold(false, |changes, link| split_alike(grids, link) | changes) {}
     loop {
         let mut changes = false;
         for link in links.iter().chain(links.iter().rev()) {
             changes |= cut_alike(grids, link);
         }
+        let cells = grids.iter().try_fold(0usize, |sum, grid| sum.checked_add(grid.cells()?));
+        if cells.is_none_or(|cells| cells > most) {
+            return false;
+        }
         if !changes {
-            return;
+            return true;
         }
     }
 }
@@ -186,7 +192,7 @@ fn split_alike(grids: &mut [Grid], &(source, target, join): &(usize, usize, Join
         Join::Apart => false,
         Join::Same => (0..from.axes.len())
             .fold(false, |changes, axis| split_axes(from, &[axis], to, &[axis]) | changes),
-        Join::Link(link) => {
+        Join::Link(link, _) => {
             link.relations.iter().fold(false, |changes, part| match part.relation {
                 Relation::Same | Relation::Reshape => {
                     split_axes(from, &part.source_axes, to, &part.target_axes) | changes
@@ -266,8 +272,9 @@ fn cut_alike(grids: &mut [Grid], &(source, target, join): &(usize, usize, Join<'
         Join::Apart => false,
         Join::Same => (0..from.axes.len())
             .fold(false, |changes, axis| cut_equal_axes(from, &[axis], to, &[axis]) | changes),
-        Join::Link(link) => {
-            link.relations.iter().fold(false, |changes, part| cut_part(from, to, part) | changes)
+        Join::Link(link, even) => {
+            let parts = link.relations.iter().zip(even);
+            parts.fold(false, |changes, (part, even)| cut_part(from, to, part, *even) | changes)
         }
     }
 }
@@ -292,7 +299,7 @@ fn cut_equal_axes(from: &mut Grid, source: &[usize], to: &mut Grid, target: &[us
     changes
 }
 
-fn cut_part(from: &mut Grid, to: &mut Grid, part: &AxisRelation) -> bool {
+fn cut_part(from: &mut Grid, to: &mut Grid, part: &AxisRelation, even: bool) -> bool {
     let (source, target) = match part.relation {
         Relation::Same | Relation::Reshape => {
             return cut_equal_axes(from, &part.source_axes, to, &part.target_axes);
@@ -300,7 +307,8 @@ fn cut_part(from: &mut Grid, to: &mut Grid, part: &AxisRelation) -> bool {
         Relation::All | Relation::Each | Relation::Sum => return false,
         _ => (part.source_axes[0], part.target_axes[0]),
     };
-    if is_even(&part.relation, from, source, to, target) {
+    let whole = is_whole(from, source) && is_whole(to, target);
+    if whole && (even || matches!(part.relation, Relation::Blocks { .. })) {
         return false;
     }
     let mut changes = false;
@@ -319,13 +327,9 @@ fn cut_part(from: &mut Grid, to: &mut Grid, part: &AxisRelation) -> bool {
     changes
 }
 
-/// Whether a relation takes single runs to single runs whatever their lengths.
-fn is_even(relation: &Relation, from: &Grid, source: usize, to: &Grid, target: usize) -> bool {
-    let whole = |grid: &Grid, axis: usize| {
-        let mut factors = grid.factors[grid.axes[axis].clone()].iter();
-        factors.all(|factor| factor.starts.len() == 1)
-    };
-    matches!(relation, Relation::Blocks { .. }) && whole(from, source) && whole(to, target)
+/// Whether an axis is one run.
+fn is_whole(grid: &Grid, axis: usize) -> bool {
+    grid.factors[grid.axes[axis].clone()].iter().all(|factor| factor.starts.len() == 1)
 }
 
 /// The starts of runs, and every index that differs from the one before it.
@@ -431,12 +435,16 @@ struct Part {
 }
 
 impl CellMap {
-    /// The map of a link; `of_positions` says for each of its relations whether it joins positions.
+    /// The map of a link; `of_positions` says for each of its relations whether it joins positions,
+    /// and `edges` how many edges it has if only the mean number an element is wanted. Parallel
+    /// edges count as `weigh` says.
     pub(super) fn new(
         link: &Link,
         from: &Grid,
         to: &Grid,
+        edges: &[Option<f64>],
         of_positions: impl Fn(&AxisRelation) -> bool,
+        weigh: fn(u64) -> f64,
     ) -> Self {
         let mut map = Self {
             parts: Vec::new(),
@@ -446,8 +454,8 @@ impl CellMap {
             target_order: vec![0; to.factors.len()],
         };
         let mut place = Vec::new();
-        for relation in &link.relations {
-            let part = Part::new(relation, from, to, of_positions(relation));
+        for (relation, &edges) in link.relations.iter().zip(edges) {
+            let part = Part::new(relation, from, to, edges, of_positions(relation), weigh);
             let sources: Vec<usize> =
                 relation.source_axes.iter().flat_map(|&axis| from.axes[axis].clone()).collect();
             let targets: Vec<usize> =
@@ -516,7 +524,14 @@ impl CellMap {
 }
 
 impl Part {
-    fn new(part: &AxisRelation, from: &Grid, to: &Grid, of_positions: bool) -> Self {
+    fn new(
+        part: &AxisRelation,
+        from: &Grid,
+        to: &Grid,
+        edges: Option<f64>,
+        of_positions: bool,
+        weigh: fn(u64) -> f64,
+    ) -> Self {
         let runs = |grid: &Grid, axes: &[usize]| -> usize {
             axes.iter()
                 .flat_map(|&axis| grid.factors[grid.axes[axis].clone()].iter())
@@ -535,6 +550,12 @@ impl Part {
                 };
                 Some(others.iter().map(row).collect())
             }
+            _ if edges.is_some() && source == 1 && target == 1 => {
+                let length = |grid: &Grid, axes: &[usize]| run_sizes(grid, axes)[0];
+                let edges = edges.unwrap_or(0.0);
+                let reads = edges / length(to, &part.target_axes);
+                Some(vec![vec![(0, reads, edges / length(from, &part.source_axes))]])
+            }
             Relation::Blocks { groups } if source == 1 && target == 1 => {
                 let length = |grid: &Grid, axis: usize| -> f64 {
                     grid.lengths(axis).iter().product::<u64>() as f64 / *groups as f64
@@ -542,7 +563,10 @@ impl Part {
                 let wide = length(from, part.source_axes[0]);
                 Some(vec![vec![(0, wide, length(to, part.target_axes[0]))]])
             }
-            relation => Some(rows(relation, from, part.source_axes[0], to, part.target_axes[0])),
+            relation => {
+                let axes = (part.source_axes[0], part.target_axes[0]);
+                Some(rows(relation, (from, axes.0), (to, axes.1), weigh))
+            }
         };
         Self { source, target, rows, of_positions }
     }
@@ -618,10 +642,9 @@ fn run_sizes(grid: &Grid, axes: &[usize]) -> Vec<f64> {
 /// The rows of any other relation, each from the first index of a run of the target.
 fn rows(
     relation: &Relation,
-    from: &Grid,
-    source: usize,
-    to: &Grid,
-    target: usize,
+    (from, source): (&Grid, usize),
+    (to, target): (&Grid, usize),
+    weigh: fn(u64) -> f64,
 ) -> Vec<Vec<(u32, f64, f64)>> {
     let (of_source, of_target) = (from.starts(source), to.starts(target));
     let source_length: u64 = from.lengths(source).iter().product();
@@ -637,7 +660,7 @@ fn rows(
     edges(relation, source_length, target_length, |i, o, times| {
         if run_of[o] != usize::MAX {
             let run = of_source.partition_point(|&start| start <= i as u64) - 1;
-            first[run_of[o]].push((run, times as f64));
+            first[run_of[o]].push((run, weigh(times)));
         }
     });
     first

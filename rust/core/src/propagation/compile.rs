@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::cells::{CellMap, Grid, Join, refine};
 use super::functions::{Function, OwnFunctions};
-use super::geometry::{Lengths, Sums, degrees, fans, lengths, sums};
+use super::geometry::{LARGEST_AXIS, Lengths, Sums, degrees, fans, lengths, sums};
 use super::normal::largest;
 use super::program::{
     Affine, Bypassed, Cross, DataLink, Exactness, Fixed, LinkMap, Node, Operator, ParameterUse,
@@ -92,6 +92,9 @@ impl Survey {
 
 /// Cells of all tensors together.
 const MOST_CELLS: usize = 1 << 25;
+
+/// As many take some tenths of a second.
+const AFFORDABLE_CELLS: usize = 1 << 18;
 
 /// Whether a relation joins positions, along which weights are shared, and not channels.
 pub(crate) fn joins_positions(
@@ -188,6 +191,7 @@ impl<'a> Compiler<'a> {
                 node_of: vec![None; tensors],
                 outputs: Vec::new(),
                 cut: Vec::new(),
+                resolution: Resolution::Mean,
                 cells: 0,
                 slopes: 0,
             },
@@ -219,9 +223,7 @@ impl<'a> Compiler<'a> {
             });
         }
         self.find_centred();
-        if resolution == Resolution::Exact {
-            self.divide_into_cells()?;
-        }
+        self.divide_into_cells(resolution)?;
         for node in &self.program.nodes {
             for link in &mut self.program.links[node.links.clone()] {
                 link.slopes = self.program.slopes;
@@ -232,17 +234,39 @@ impl<'a> Compiler<'a> {
     }
 
     /// Gives nodes and links the cells that borders and unequal parts make.
-    fn divide_into_cells(&mut self) -> Result<()> {
+    fn divide_into_cells(&mut self, resolution: Resolution) -> Result<()> {
+        let (choices, most): (&[Resolution], usize) = match resolution {
+            Resolution::Mean => return Ok(()),
+            Resolution::Affordable => {
+                (&[Resolution::Exact, Resolution::Channels], AFFORDABLE_CELLS)
+            }
+            Resolution::Channels => (&[Resolution::Channels], MOST_CELLS),
+            Resolution::Exact => (&[Resolution::Exact], MOST_CELLS),
+        };
+        for &choice in choices {
+            if self.try_cells(choice, most)? {
+                self.program.resolution = choice;
+                return Ok(());
+            }
+        }
+        if resolution == Resolution::Affordable { Ok(()) } else { Err(Error::MapTooLarge) }
+    }
+
+    /// Cells of this resolution, unless they are more than `most`.
+    fn try_cells(&mut self, resolution: Resolution, most: usize) -> Result<bool> {
         let nodes = &self.program.nodes;
         let shape = |node: usize| self.shape(nodes[node].tensor);
-        let mut grids: Vec<Grid> = (0..nodes.len()).map(|node| Grid::whole(shape(node))).collect();
+        if (0..nodes.len()).any(|node| shape(node).iter().any(|&n| n > LARGEST_AXIS)) {
+            return Ok(false);
+        }
+        let even = self.even_relations(resolution);
         let mut joins = Vec::new();
         for (target, node) in nodes.iter().enumerate() {
             for number in node.links.clone() {
                 let link = &self.program.links[number];
                 let join = match link.operator {
                     Operator::Weighted(_) | Operator::Fixed(_) | Operator::Window(_) => {
-                        Join::Link(self.originals[number])
+                        Join::Link(self.originals[number], &even[number])
                     }
                     Operator::Same if shape(link.source) == shape(target) => Join::Same,
                     _ => Join::Apart,
@@ -250,15 +274,13 @@ impl<'a> Compiler<'a> {
                 joins.push((link.source, target, join));
             }
         }
-        refine(&mut grids, &joins);
+        let mut grids: Vec<Grid> = (0..nodes.len()).map(|node| Grid::whole(shape(node))).collect();
+        if !refine(&mut grids, &joins, most) {
+            return Ok(false);
+        }
         let mut cells = 0usize;
         for (node, grid) in self.program.nodes.iter_mut().zip(&grids) {
-            let own = grid.cells().filter(|&own| cells.saturating_add(own) <= MOST_CELLS);
-            let Some(own) = own else {
-                return Err(Error::MapTooLarge {
-                    name: self.network.tensors()[node.tensor.0].name.clone(),
-                });
-            };
+            let own = grid.cells().unwrap_or(usize::MAX);
             node.cells = cells..cells + own;
             cells += own;
             if own > 1 {
@@ -268,36 +290,88 @@ impl<'a> Compiler<'a> {
             }
         }
         self.program.cells = cells;
-        for (number, &(source, target, join)) in joins.iter().enumerate() {
-            let Join::Link(link) = join else { continue };
+        let joined: Vec<_> = joins
+            .iter()
+            .enumerate()
+            .filter_map(|(number, &(source, target, join))| match join {
+                Join::Link(link, _) => Some((number, source, target, link)),
+                _ => None,
+            })
+            .collect();
+        for (number, source, target, link) in joined {
             let nodes = &self.program.nodes;
-            if nodes[source].cells.len() == 1 && nodes[target].cells.len() == 1 {
-                continue;
+            if nodes[source].cells.len() > 1 || nodes[target].cells.len() > 1 {
+                let map = self.link_map(number, link, &even[number], (source, target), &grids)?;
+                self.program.links[number].map = Some(map);
             }
-            let positions =
-                (&self.positions[link.source.0][..], &self.positions[link.target.0][..]);
-            let shapes = (self.shape(link.source), self.shape(link.target));
-            let map = CellMap::new(link, &grids[source], &grids[target], |part| {
-                joins_positions(part, shapes, positions)
-            });
-            let reads = map.reads(false);
-            let is_window = matches!(self.program.links[number].operator, Operator::Window(_));
-            let mut known: HashMap<u64, (f64, f64)> = HashMap::new();
-            let mut of_window = |&n: &f64| *known.entry(n.to_bits()).or_insert_with(|| largest(n));
-            self.program.links[number].map = Some(LinkMap {
-                largest: if is_window {
-                    reads.iter().map(&mut of_window).collect()
-                } else {
-                    vec![]
-                },
-                reads_of_positions: map.reads(true),
-                read_along_positions: map.read_positions(),
-                target_shares: nodes[target].shares.clone(),
-                reads,
-                cells: map,
-            });
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Which relations of each link join positions that are not told from each other.
+    fn even_relations(&self, resolution: Resolution) -> Vec<Vec<bool>> {
+        let even = |link: &&Link| {
+            let part_is_even = |part: &AxisRelation| {
+                resolution == Resolution::Channels && self.joins_positions(link, part)
+            };
+            link.relations.iter().map(part_is_even).collect()
+        };
+        self.originals.iter().map(even).collect()
+    }
+
+    fn joins_positions(&self, link: &Link, part: &AxisRelation) -> bool {
+        joins_positions(
+            part,
+            (self.shape(link.source), self.shape(link.target)),
+            (&self.positions[link.source.0], &self.positions[link.target.0]),
+        )
+    }
+
+    fn link_map(
+        &self,
+        number: usize,
+        link: &Link,
+        even: &[bool],
+        (source, target): (usize, usize),
+        grids: &[Grid],
+    ) -> Result<LinkMap> {
+        let mut means = Vec::with_capacity(even.len());
+        for (part, &is_even) in link.relations.iter().zip(even) {
+            means.push(if is_even { Some(self.sums_of(link, part, false)?.total) } else { None });
+        }
+        let new_map = |weigh: fn(u64) -> f64| {
+            let of_positions = |part: &AxisRelation| self.joins_positions(link, part);
+            CellMap::new(link, &grids[source], &grids[target], &means, of_positions, weigh)
+        };
+        let cells = new_map(|times| times as f64);
+        let copied = link.relations.iter().find(|part| match &part.relation {
+            Relation::Sparse(rows) => rows.multiplicities.iter().any(|&times| times > 1),
+            _ => false,
+        });
+        let is_fixed = matches!(self.program.links[number].operator, Operator::Fixed(_));
+        let copies = copied.filter(|_| is_fixed).map(|part| {
+            let squares = new_map(|times| times as f64 * times as f64);
+            (squares, self.joins_positions(link, part))
+        });
+        let reads = cells.reads(false);
+        let mut known: HashMap<u64, (f64, f64)> = HashMap::new();
+        let largest = match &self.program.links[number].operator {
+            Operator::Window(window) if even.contains(&true) => vec![window.largest; reads.len()],
+            Operator::Window(_) => {
+                let of_window = |n: &f64| *known.entry(n.to_bits()).or_insert_with(|| largest(*n));
+                reads.iter().map(of_window).collect()
+            }
+            _ => Vec::new(),
+        };
+        Ok(LinkMap {
+            largest,
+            reads_of_positions: cells.reads(true),
+            read_along_positions: cells.read_positions(),
+            target_shares: self.program.nodes[target].shares.clone(),
+            reads,
+            cells,
+            copies,
+        })
     }
 
     /// Where derivatives start: the outputs, or the argument of a softmax that is an output.

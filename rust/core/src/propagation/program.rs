@@ -26,20 +26,27 @@ pub struct Program {
     pub(super) outputs: Vec<usize>,
     /// Softmaxes at the end that were left out.
     pub(super) cut: Vec<TensorId>,
+    /// Which elements have cells of their own.
+    pub(super) resolution: Resolution,
     /// Cells of all nodes.
     pub(super) cells: usize,
     /// Slopes of all links, one for every cell of their targets.
     pub(super) slopes: usize,
 }
 
-/// Whether positions near borders are told from others.
+/// Which elements of a tensor are told from each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Resolution {
-    /// One number a tensor, with the mean number of taps in bounds.
+    /// None: one number a tensor, with the mean number of taps in bounds.
     Mean,
-    /// A map wherever elements differ.
-    #[default]
+    /// Channels that are made in different ways, as behind a concatenation.
+    Channels,
+    /// All that differ: near borders, too.
     Exact,
+    /// As [`Resolution::Exact`] unless that takes many numbers, then as [`Resolution::Channels`],
+    /// and if need be as [`Resolution::Mean`].
+    #[default]
+    Affordable,
 }
 
 /// How far the law of a tensor's elements can be trusted.
@@ -230,6 +237,9 @@ pub(super) struct DataLink {
 #[derive(Debug, Clone)]
 pub(super) struct LinkMap {
     pub(super) cells: CellMap,
+    /// The same with the squares of multiplicities, if some copies of an element are added
+    /// together; and whether these are copies of one position.
+    pub(super) copies: Option<(CellMap, bool)>,
     pub(super) reads: Vec<f64>,
     pub(super) reads_of_positions: Vec<f64>,
     pub(super) read_along_positions: Vec<f64>,
@@ -311,6 +321,12 @@ impl Program {
     #[must_use]
     pub fn parameters(&self) -> &[ParameterUse] {
         &self.parameters
+    }
+
+    /// Which elements are told from each other: what was asked for, or could be afforded.
+    #[must_use]
+    pub fn resolution(&self) -> Resolution {
+        self.resolution
     }
 
     /// Softmaxes behind the last layer. They are left out, and derivatives start before them.

@@ -818,6 +818,29 @@ impl LinkMap {
         let sums = self.cells.forward(given);
         let means: Vec<f64> = given.iter().map(|one| one.mean * one.mean).collect();
         let products = self.cells.forward(&means);
+        // Copies of one element are equal, where others are as alike as elements of the source.
+        let copies = self.copies.as_ref().map(|(squares, of_positions)| {
+            let own = |one: &Signal, mean: f64| {
+                let others = if *of_positions {
+                    [one.pairs[POSITIONS], one.pairs[BOTH]]
+                } else {
+                    [mean, mean]
+                };
+                let [apart, both] = others;
+                Signal {
+                    square: one.square - apart,
+                    pairs: [one.pairs[SAMPLES] - both, 0.0, 0.0],
+                    ..Signal::default()
+                }
+            };
+            let own: Vec<Signal> =
+                given.iter().zip(&means).map(|(one, &mean)| own(one, mean)).collect();
+            let (once, squared) = (self.cells.forward(&own), squares.forward(&own));
+            let more = |(a, b): (&Signal, &Signal)| {
+                (b.square - a.square, b.pairs[SAMPLES] - a.pairs[SAMPLES])
+            };
+            once.iter().zip(&squared).map(more).collect::<Vec<_>>()
+        });
         let is_identity = fixed.is_identity();
         let coverage = fixed.coverage();
         sums.iter()
@@ -836,6 +859,8 @@ impl LinkMap {
                 let independent = (reads - along) * products[at];
                 let own = square * (sum.square + (along - 1.0) * apart + independent);
                 let sampled = square * (samples + (along - 1.0) * both + independent);
+                let more = copies.as_ref().map_or((0.0, 0.0), |copies| copies[at]);
+                let (own, sampled) = (own + square * more.0, sampled + square * more.1);
                 let local = sum.scaled(1.0 / reads, 1.0 / reads);
                 let between = |same: f64, apart: f64| {
                     fixed.between(&local, same, apart).map(|product| product / coverage)
