@@ -233,17 +233,55 @@ case(
     weights=QKV,
     constants={**HEADS, "widths": np.array([4, 4, 6])},
 )
+
+
+def seen_only(lines: list[Any]) -> list[Any]:
+    """Scores put out where a query does not see a key."""
+    where = [node("Where seen,s,low -> m"), node("Softmax m -> p", axis=-1)]
+    softmax = next(at for at, one in enumerate(lines) if getattr(one, "op_type", "") == "Softmax")
+    return [*lines[:softmax], *where, *lines[softmax + 1 :]]
+
+
+MASKED = {**HEADS, "low": np.float32(-1e9)}
+for name, options, seen in (
+    ("GroupQueryAttention", {}, np.tri(3, 3, 0)),
+    ("GroupQueryAttention in a window", {"local_window_size": 2}, np.tri(3) - np.tri(3, k=-2)),
+):
+    case(
+        name,
+        ms("GroupQueryAttention q,k,v -> y", num_heads=2, kv_num_heads=1, **options),
+        *apart("q"),
+        "Unsqueeze k,one -> k1",
+        "Unsqueeze v,one -> v1",
+        node("Concat k1,k1 -> kh", axis=1),
+        node("Concat v1,v1 -> vh", axis=1),
+        *seen_only(ATTENDED),
+        weights={"q": (1, 3, 4), "k": (1, 3, 2), "v": (1, 3, 2)},
+        constants={**MASKED, "one": np.array([1]), "seen": seen.astype(bool)},
+    )
 case(
-    "GroupQueryAttention",
-    ms("GroupQueryAttention q,k,v -> y", num_heads=2, kv_num_heads=1),
-    *apart("q"),
-    "Unsqueeze k,one -> k1",
-    "Unsqueeze v,one -> v1",
-    node("Concat k1,k1 -> kh", axis=1),
-    node("Concat v1,v1 -> vh", axis=1),
-    *ATTENDED,
-    weights={"q": (1, 3, 4), "k": (1, 3, 2), "v": (1, 3, 2)},
-    constants={**HEADS, "one": np.array([1])},
+    "causal Attention",
+    ms("Attention x,w,b -> y", num_heads=2, unidirectional=1),
+    "MatMul x,w -> m0",
+    "Add m0,b -> a",
+    node("Split a -> q,k,v", axis=2, num_outputs=3),
+    *apart("q", "k", "v"),
+    *seen_only(ATTENDED),
+    weights={**TOKENS, "w": (4, 12), "b": (12,)},
+    constants={**MASKED, "seen": np.tri(3).astype(bool)},
+    opset=18,
+)
+case(
+    "MultiHeadAttention with padding",
+    ms("MultiHeadAttention q,k,v,,kept -> y", num_heads=2),
+    *apart("q", "k", "v"),
+    *seen_only(ATTENDED),
+    weights={"q": (1, 3, 4), "k": (1, 4, 4), "v": (1, 4, 4)},
+    constants={
+        **MASKED,
+        "kept": np.array([[1, 1, 0, 1]]),
+        "seen": np.array([[[[True, True, False, True]]]]),
+    },
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import click
 
 from unrolled._support.arguments import Progress
+from unrolled._support.hints import shortened
 from unrolled.errors import InvalidArgumentError
 from unrolled.graph.readers import is_graph_file
 from unrolled.importers.door import Door
@@ -16,7 +17,15 @@ from unrolled.models.blocks import Padding
 from unrolled.network.network import Network
 from unrolled.sources.resolution import Model, resolve
 
-__all__ = ["ModelOptions", "model_options", "model_options_of", "resolve_name", "source_options"]
+__all__ = [
+    "ModelOptions",
+    "counting_options_of",
+    "model_options",
+    "model_options_of",
+    "parse_size",
+    "resolve_name",
+    "source_options",
+]
 
 SHELL = Door(
     "unrolled",
@@ -62,10 +71,73 @@ class ModelOptions(NamedTuple):
 
 def model_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options of commands that count; each for some kinds of models."""
-    command = click.option(
-        "--log", "log_space", is_flag=True, help="Count in log space, not exactly."
-    )(command)
+    options = [
+        click.option("--log", "log_space", is_flag=True, help="Count in log space, not exactly."),
+        click.option(
+            "--trainable-only",
+            is_flag=True,
+            help="Leave out what training does not change, such as the statistics of batch norms.",
+        ),
+        click.option(
+            "--memory-limit",
+            metavar="BYTES",
+            callback=parse_bytes,
+            help="Stop before counts take more memory than this, such as 500M or 2G.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
     return source_options(command)
+
+
+def parse_bytes(context: click.Context, option: click.Parameter, text: str | None) -> int | None:
+    """A number of bytes out of ``2G`` and the like; units are powers of 1024."""
+    if text is None:
+        return None
+    number, unit = text.strip(), 1
+    for exponent, letter in enumerate("KMGT", 1):
+        for suffix in (f"{letter}IB", f"{letter}B", letter):
+            if number.upper().endswith(suffix):
+                number, unit = number[: -len(suffix)], 1024**exponent
+                break
+    try:
+        size = int(float(number) * unit)
+    except (ValueError, OverflowError):
+        size = 0
+    if size < 1:
+        raise click.BadParameter(
+            f"expected a number of bytes such as 500M or 2G, got '{shortened(text)}'.",
+            param_hint="'--memory-limit'",
+        )
+    return size
+
+
+def parse_size(
+    context: click.Context, option: click.Parameter, text: str | None
+) -> tuple[int, ...] | None:
+    """Height and width out of ``448`` or ``448x224``."""
+    if text is None:
+        return None
+    try:
+        sides = [int(part) for part in text.lower().split("x")]
+    except ValueError:
+        sides = []
+    if len(sides) not in (1, 2) or min(sides) < 1:
+        raise click.BadParameter(
+            f"expected a side in pixels, or height x width such as 448x224, got "
+            f"'{shortened(text)}'.",
+            param_hint="'--input-size'",
+        )
+    return (sides[0], sides[-1])
+
+
+def counting_options_of(options: dict[str, Any]) -> dict[str, Any]:
+    """Take what `analyze` and `compare` are called with out of the options of a command."""
+    return {
+        "exact": not options.pop("log_space"),
+        "trainable_only": options.pop("trainable_only"),
+        "memory_limit": options.pop("memory_limit"),
+    }
 
 
 def source_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -79,6 +79,25 @@ class Provenance:
             "stored_names": dict(self.stored_names),
         }
 
+    @property
+    def line(self) -> str:
+        """The same in one line: where it comes from, its inputs and its parameters.
+
+        Examples
+        --------
+        >>> from unrolled.importers import Provenance
+        >>> Provenance("tiny.onnx", "onnx", "1.17", "value", {"x": (1, 3)}, {"Gemm": 1}).line
+        'tiny.onnx (onnx 1.17), value semantics, x (1, 3), 0 scalars in 0 tensors'
+        """
+        parts = [
+            f"{self.source} ({self.framework} {self.version}), {self.semantics} semantics",
+            *(f"{name} {shape}" for name, shape in self.input_shapes.items()),
+            f"{sum(self.parameters.values()):,} scalars in {len(self.parameters):,} tensors",
+        ]
+        if self.skipped:
+            parts.append(f"{len(self.skipped):,} skipped")
+        return printable(", ".join(parts))
+
     def __str__(self) -> str:
         inputs = ", ".join(f"{name} {shape}" for name, shape in self.input_shapes.items())
         operators = ", ".join(
@@ -92,5 +111,10 @@ class Provenance:
             f"parameters: {sum(self.parameters.values()):,} scalars in "
             f"{len(self.parameters):,} tensors",
         ]
-        lines += [f"skipped {name}: {reason}" for name, reason in self.skipped.items()]
+        by_reason: dict[str, list[str]] = {}
+        for name, reason in self.skipped.items():
+            by_reason.setdefault(reason, []).append(name)
+        for reason, names in by_reason.items():
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            lines.append(f"skipped {names[0]}{more}: {reason}")
         return "\n".join(map(printable, lines))

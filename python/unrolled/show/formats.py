@@ -76,18 +76,18 @@ def to_csv(comparison: ComparisonLike) -> str:
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     for row in rows:
         numbers = (row[key] for key in keys)
-        writer.writerow([_inert(str(row["name"])), *map(_csv_number, numbers)])
+        writer.writerow([inert(str(row["name"])), *map(csv_number, numbers)])
     return text.getvalue()
 
 
-def _inert(name: str) -> str:
+def inert(name: str) -> str:
     """A name that no spreadsheet runs as a formula."""
     shown = printable(name)
     return f"'{shown}" if shown.lstrip().startswith(FORMULA_SIGNS) else shown
 
 
-def _csv_number(value: str | int | float | None) -> str | int | float | None:
-    """Python refuses to write integers of more than 4300 digits."""
+def csv_number(value: str | int | float | None) -> str | int | float | None:
+    """A number for a cell: Python refuses to write integers of more than 4300 digits."""
     if isinstance(value, int) and abs(value) >= 10**tables.DIGITS_PER_CHUNK:
         return tables.decimal_digits(value)
     return value

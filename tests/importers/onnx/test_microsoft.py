@@ -26,7 +26,32 @@ from unrolled.errors import InvalidModelError, UnsupportedOperatorError
 def test_a_fused_operator_is_what_it_was_fused_from(name: str, semantics: str) -> None:
     """Counts of every element of every parameter, by walking the plain form in single numbers."""
     one = CASES[name]
+    if any(value.name == "seen" for value in one.plain.graph.initializer):
+        pytest.skip("compared below: the counter knows no masks")
     assert_counts(one.fused, semantics=semantics, as_if=one.plain, made=one.made)
+
+
+MASKED = ["GroupQueryAttention", "GroupQueryAttention in a window", "causal Attention"]
+
+
+@pytest.mark.parametrize("semantics", ["value", "dependency"])
+@pytest.mark.parametrize("name", [*MASKED, "MultiHeadAttention with padding"])
+def test_fused_attention_sees_what_a_mask_leaves(name: str, semantics: Any) -> None:
+    """Masks written out are compared with single numbers in test_masks.py."""
+    one = CASES[name]
+    fused, plain = (
+        unrolled.count(unrolled.from_onnx(proto, semantics=semantics))
+        for proto in (one.fused, one.plain)
+    )
+    assert set(fused) == set(plain)
+    for parameter in plain:
+        assert fused[parameter].exact().tolist() == plain[parameter].exact().tolist(), parameter
+
+
+def test_keys_that_a_query_does_not_see_are_not_counted() -> None:
+    """Key number i is seen by the queries from i on, in two heads."""
+    counts = unrolled.count(unrolled.from_onnx(CASES["GroupQueryAttention"].fused))
+    assert counts["v"].exact()[0, :, 0].tolist() == [6, 4, 2]
 
 
 def transformer() -> ModelProto:

@@ -216,7 +216,7 @@ def _with_keys(entry: Mapping[str, Any], outputs: list[Operand]) -> list[tuple[A
 
 
 def _note(source: Source, network: Network, reader: Reader, shapes: Mapping[str, Shape]) -> None:
-    skipped = dict(reader.skipped)
+    skipped = reader.tracer.notes | reader.skipped
     for path, reason in reader.live.unused():
         skipped.setdefault(path, reason)
     provenance = Provenance(

@@ -210,6 +210,8 @@ def _where(tracer: Tracer, layer: Layer) -> Operand:
     """Choose elements; a choice between functions of one tensor is a function of that tensor."""
     given = [layer.argument(0, "condition"), layer.argument(1, "x1"), layer.argument(2, "x2")]
     operands = [_operand(layer, one) for one in given if one is not None]
+    if len(operands) == 3 and isinstance(operands[0], Constant):
+        return tracer.where(*operands)
     return tracer.multiply(*[tracer.pointwise(one) for one in operands])
 
 

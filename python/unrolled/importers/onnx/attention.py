@@ -10,6 +10,7 @@ import numpy as np
 from unrolled.errors import InvalidModelError, UnsupportedOperatorError
 from unrolled.importers.onnx.reader import Node
 from unrolled.importers.onnx.table import TABLE
+from unrolled.importers.tracing.elementwise import AT_RUN_TIME
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Operand, Value
 
@@ -29,15 +30,84 @@ def attention(tracer: Tracer, node: Node) -> list[Operand]:
     if len({query.rank, key.rank, value.rank}) != 1 or query.rank not in (3, 4):
         shapes = f"{query.shape}, {key.shape} and {value.shape}"
         raise InvalidModelError(f"node '{node.name}': queries, keys and values of shapes {shapes}")
-    is_joined = query.rank == 3
-    if is_joined:
+    if query.rank == 3:
         heads = node.attribute("q_num_heads", 1), node.attribute("kv_num_heads", 1)
         query = _split(tracer, query, heads[0])
         key, value = (_split(tracer, x, heads[1]) for x in (key, value))
-    key = _appended(tracer, node.optional(4), key)
-    value = _appended(tracer, node.optional(5), value)
-    y = _attended(tracer, node, (query, key, value), node.optional(3))
-    return [_joined(tracer, y) if is_joined else y, key, value]
+        joined = True
+    else:
+        joined = False
+    past = node.optional(4)
+    # Without a cache, or with an empty one, query number i is at key number i.
+    before = 0 if past is None else past.shape[2]
+    if past is not None and before:
+        key = tracer.concat([past, key], 2)
+    if node.optional(5) is not None and node.input(5).shape[2]:
+        value = tracer.concat([node.input(5), value], 2)
+    present = [key, value]
+    groups = query.shape[1] // key.shape[1]
+    if query.shape[1] != groups * key.shape[1] or query.shape[1] > MOST_HEADS:
+        raise InvalidModelError(
+            f"node '{node.name}': {query.shape[1]} heads of queries and {key.shape[1]} of keys"
+        )
+    if groups > 1:
+        repeated = np.repeat(np.arange(key.shape[1]), groups)
+        key, value = (tracer.take(x, 1, repeated) for x in (key, value))
+    scores = tracer.einsum("bhqd,bhkd->bhqk", query, key)
+    # With a cache of fixed length the number of its keys in use says where the queries are.
+    is_causal = node.attribute("is_causal", 0) and node.optional(6) is None
+    causal = before if is_causal else None
+    mask = node.optional(3)
+    if mask is not None and mask.shape[-1] < scores.shape[3]:
+        mask = _padded_mask(tracer, mask, scores.shape[3])
+    scores = tracer.masked_scores(scores, mask, causal=causal)
+    scores = _in_window(tracer, node, scores, before)
+    scores = _without_padding(tracer, node, scores)
+    weights = tracer.normalise(scores, (3,), "softmax")
+    y = tracer.matmul(weights, value)
+    if joined:
+        y = tracer.transpose(y, (0, 2, 1, 3))
+        y = tracer.reshape(y, (*y.shape[:2], y.shape[2] * y.shape[3]))
+    return [y, *present]
+
+
+def _padded_mask(tracer: Tracer, mask: Operand, keys: int) -> Operand:
+    """A mask for all keys, of which it hides those that it does not have."""
+    sides = [(0, 0)] * (mask.rank - 1) + [(0, keys - mask.shape[-1])]
+    if isinstance(mask, Value) or mask.array is None:
+        return tracer.pad(mask, sides)
+    fill = False if mask.array.dtype == np.bool_ else -np.inf
+    shape = (*mask.shape[:-1], keys)
+    return tracer.work_out(shape, lambda a: np.pad(a, sides, constant_values=fill), mask)
+
+
+def _in_window(tracer: Tracer, node: Node, scores: Operand, before: int) -> Operand:
+    """Scores of the keys that are not too far from their query (version 25)."""
+    queries, keys = scores.shape[2:]
+    ahead = np.arange(keys) - before - np.arange(queries)[:, None]
+    hidden = np.zeros((queries, keys), dtype=bool)
+    for name, distance in (("left_window_size", -ahead), ("right_window_size", ahead)):
+        size = node.attribute(name, -1)
+        if size >= 0:
+            hidden |= distance > size
+    return tracer.mask(scores, hidden, -np.inf)
+
+
+def _without_padding(tracer: Tracer, node: Node, scores: Operand) -> Operand:
+    """Scores of keys that are no padding, as far as their number is known (version 24)."""
+    lengths = node.optional(6)
+    if lengths is None:
+        return scores
+    if isinstance(lengths, Value) or lengths.array is None:
+        tracer.notes[tracer.name] = AT_RUN_TIME
+        return scores
+    number = lengths.array.reshape(-1, 1, 1, 1)
+    queries, keys = scores.shape[2:]
+    hidden = np.arange(keys) >= number
+    if node.attribute("is_causal", 0):
+        ahead = np.arange(keys) - np.arange(queries)[:, None]
+        hidden = hidden | (ahead > number - queries)
+    return tracer.mask(scores, hidden, -np.inf)
 
 
 @rule("com.microsoft::Attention", "com.microsoft::QAttention")
@@ -69,7 +139,8 @@ def packed_attention(tracer: Tracer, node: Node) -> list[Operand]:
             for part, new in zip(tracer.split(past, 0, [1, 1]), (key, value), strict=True)
         )
     added = None if is_quantised else node.optional(5)
-    y = _attended(tracer, node, (query, key, value), mask, added)
+    causal = _causal(node, query, key)
+    y = _attended(tracer, node, (query, key, value), mask, added, causal=causal)
     outputs = [_joined(tracer, y)]
     if any(node.outputs[1:]):
         outputs.append(tracer.stack([key, value]))
@@ -105,7 +176,8 @@ def multi_head_attention(tracer: Tracer, node: Node) -> list[Operand]:
     query, key, value = found
     key = _appended(tracer, node.optional(6), key)
     value = _appended(tracer, node.optional(7), value)
-    y = _attended(tracer, node, (query, key, value), node.optional(4), node.optional(5))
+    mask, added, causal = node.optional(4), node.optional(5), _causal(node, query, key)
+    y = _attended(tracer, node, (query, key, value), mask, added, causal=causal)
     return [_joined(tracer, y), key, value]
 
 
@@ -125,9 +197,9 @@ def group_query_attention(tracer: Tracer, node: Node) -> list[Operand]:
     query = _split(tracer, query, heads)
     key, value = (_split(tracer, x, shared) for x in (key, value))
     past = node.optional(3)
+    first = 0 if past is None else past.shape[2]
     if node.attribute("do_rotary", 0):
         cosines, sines, at = node.input(7), node.input(8), node.optional(9)
-        first = 0 if past is None else past.shape[2]
         if at is None:
             at = Constant.of(np.arange(first, first + query.shape[2])[None])
         is_interleaved = bool(node.attribute("rotary_interleaved", 0))
@@ -135,7 +207,10 @@ def group_query_attention(tracer: Tracer, node: Node) -> list[Operand]:
             _rotated(tracer, node, x, cosines, sines, at, is_interleaved) for x in (query, key)
         )
     key, value = _appended(tracer, past, key), _appended(tracer, node.optional(4), value)
-    y = _attended(tracer, node, (query, key, value), None, node.optional(10))
+    window = node.attribute("local_window_size", -1)
+    y = _attended(
+        tracer, node, (query, key, value), None, node.optional(10), causal=first, window=window
+    )
     return [_joined(tracer, y), key, value]
 
 
@@ -212,8 +287,26 @@ def _attended(
     heads: Heads,
     mask: Operand | None = None,
     added: Operand | None = None,
+    *,
+    causal: int | None = None,
+    window: int = -1,
 ) -> Operand:
-    """The values, averaged with the softmax of products of queries and keys."""
+    """The values, averaged with the softmax of products of queries and keys.
+
+    Parameters
+    ----------
+    tracer : Tracer
+    node : Node
+    heads : Heads
+    mask : Operand, optional
+        Which keys are there: not zero where they are.
+    added : Operand, optional
+        What is added to the scores.
+    causal : int, optional
+        Query number i sees the keys up to number ``i + causal``.
+    window : int
+        How many keys up to its own a query sees; all if negative.
+    """
     query, key, value = heads
     groups = query.shape[1] // max(key.shape[1], 1)
     if query.shape[1] != groups * key.shape[1] or query.shape[1] > MOST_HEADS:
@@ -224,27 +317,41 @@ def _attended(
         repeated = np.repeat(np.arange(key.shape[1]), groups)
         key, value = (tracer.take(x, 1, repeated) for x in (key, value))
     scores = tracer.einsum("bhqd,bhkd->bhqk", query, key)
-    for one in (mask, added):
-        if isinstance(one, Value):
-            scores = tracer.combine(scores, _along_scores(tracer, node, one, scores))
+    queries, keys = scores.shape[2:]
+    if causal is not None and window >= 0:
+        behind = np.arange(queries)[:, None] + causal - np.arange(keys)
+        scores = tracer.mask(scores, behind >= window, -np.inf)
+    seen = None if mask is None else _along_scores(tracer, node, mask, scores)
+    scores = tracer.masked_scores(scores, seen, causal=causal)
+    scores = tracer.masked_scores(scores, added)
     return tracer.matmul(tracer.normalise(scores, (3,), "softmax"), value)
 
 
 def _along_scores(tracer: Tracer, node: Node, mask: Operand, scores: Operand) -> Operand:
     """A mask of shape (batch, keys) or (batch, queries, keys) along scores of all heads."""
     batch, _, queries, keys = scores.shape
-    if node.operator == "Attention" or mask.rank > 3:
+    if mask.rank == 1 and isinstance(mask, Constant) and mask.array is not None:
+        numbers = mask.array[:batch].reshape(-1, 1, 1, 1)  # Of keys that are no padding.
+        return Constant.of(np.arange(keys) < numbers)
+    if isinstance(mask, Constant) and mask.array is not None:
+        mask = Constant(mask.shape, mask.array != 0)
+    if mask.rank > 3:
         return mask
     if mask.rank == 3 and mask.shape[1:] == (queries, keys):
         return tracer.reshape(mask, (mask.shape[0], 1, queries, keys))
     if mask.shape == (batch, keys):
         return tracer.reshape(mask, (batch, 1, 1, keys))
-    if mask.rank == 1:  # Numbers of tokens: every score depends on that of its sequence.
+    if mask.rank == 1:  # Numbers of keys: every score depends on that of its sequence.
         first = tracer.slice(mask, 0, 0, min(batch, mask.shape[0]))
         return tracer.reshape(first, (first.size, 1, 1, 1))
     raise InvalidModelError(
         f"node '{node.name}': a mask of shape {mask.shape} for scores of shape {scores.shape}"
     )
+
+
+def _causal(node: Node, query: Operand, key: Operand) -> int | None:
+    """How many keys come before the first query, if later keys are hidden."""
+    return key.shape[2] - query.shape[2] if node.attribute("unidirectional", 0) else None
 
 
 def _appended(tracer: Tracer, past: Operand | None, x: Operand) -> Operand:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from unrolled._support.hints import shortened
 from unrolled.errors import InvalidModelError, UnrolledError, UnsupportedOperatorError
+from unrolled.importers.onnx.conditions import parts_of_masks
 from unrolled.importers.onnx.inputs import Declared, shape_in_file
 from unrolled.importers.onnx.quantisation import all_nodes, packed_shapes, quantised_weights
 from unrolled.importers.onnx.reader import (
@@ -20,6 +21,7 @@ from unrolled.importers.onnx.reader import (
     Stored,
     check_location,
     is_float,
+    may_put_out,
     name_of,
     read_constant,
     shape_of_tensor,
@@ -27,8 +29,9 @@ from unrolled.importers.onnx.reader import (
 from unrolled.importers.onnx.rules import TABLE, WEIGHT_INPUTS
 from unrolled.importers.rules import Unsupported, as_list
 from unrolled.importers.tracing.budget import LARGEST_CONSTANT
+from unrolled.importers.tracing.masking import puts_out
 from unrolled.importers.tracing.tracer import Tracer
-from unrolled.importers.tracing.values import Constant, Shape, Value
+from unrolled.importers.tracing.values import Constant, Shape, Value, size_of
 
 __all__ = ["Walk", "find_needed"]
 
@@ -96,6 +99,7 @@ class Walk:
         self._functions = {_function_key(f, f.name): f for f in model.functions}
         self._unsupported = Unsupported("onnx")
         self._stored: dict[str, Stored] = {}
+        self._in_masks: set[str] = set()
         self._inputs: dict[str, Value] = {}
         self._outputs: set[str] = set()
         self._plans: dict[int, tuple[Any, list[Any], dict[int, list[str]]]] = {}
@@ -184,6 +188,8 @@ class Walk:
 
     def _store(self, graph: Any, scope: Scope) -> None:
         quantised, packed = quantised_weights(graph), packed_shapes(graph)
+        if any(is_float(tensor.data_type) for tensor in graph.initializer):
+            self._in_masks |= self._parts_of_masks(graph)
         for tensor in graph.initializer:
             is_weight = is_float(tensor.data_type) or tensor.name in quantised
             stored = self._read_stored(tensor.name, tensor, is_weight, packed.get(tensor.name))
@@ -218,6 +224,9 @@ class Walk:
         elif is_parameter and constant.size == 1 and not is_float(tensor.data_type):
             self._skipped[name] = "a single number that was quantised"
             is_parameter = False
+        elif is_parameter and (reason := self._reason_of_mask(name, tensor, constant)):
+            self._skipped[name] = reason
+            is_parameter, constant = False, self._constant(name, tensor)
         if constant.size == 0:
             is_parameter = False
         if not is_parameter:
@@ -228,6 +237,30 @@ class Walk:
             known = Stored(constant, self.tracer.parameter(own, shape or constant.shape))
             self._stored[name] = known
         return known
+
+    def _reason_of_mask(self, name: str, tensor: Any, constant: Constant) -> str:
+        """Why a stored tensor is a mask, or a part of one; empty if it is none."""
+        if name in self._in_masks:
+            return "only a part of masks"
+        if constant.array is None and may_put_out(tensor):
+            constant = self._constant(name, tensor)
+        is_mask = constant.array is not None and puts_out(constant.array)
+        return "a mask: all that it holds is zero or puts scores out" if is_mask else ""
+
+    def _parts_of_masks(self, graph: Any) -> set[str]:
+        """Stored tensors that are only ever part of a mask."""
+        stored = [one.name for one in graph.initializer if is_float(one.data_type)]
+        given = [(one.name, one) for one in graph.initializer if is_float(one.data_type)]
+        for node in graph.node:
+            if node.op_type == "Constant" and len(node.output) == 1:
+                given += [(node.output[0], one.t) for one in node.attribute if one.name == "value"]
+        numbers = {}
+        for name, tensor in given:
+            if size_of(tuple(tensor.dims)) == 1:
+                number = self._constant(name, tensor).only_number()
+                if number is not None:
+                    numbers[name] = number
+        return parts_of_masks(graph, stored, numbers)
 
     def _constant(self, name: str, tensor: Any, most: int = LARGEST_CONSTANT) -> Constant:
         return read_constant(name, tensor, self._folder, self.tracer.budget, most)

@@ -17,6 +17,7 @@ from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, InvalidModelError
 from unrolled.importers.onnx.wire import check_fields
 from unrolled.importers.tracing.budget import LARGEST_CONSTANT, Budget
+from unrolled.importers.tracing.masking import LOW
 from unrolled.importers.tracing.values import Constant, Operand, Shape, Value, size_of
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "check_model",
     "is_float",
     "load_model",
+    "may_put_out",
     "name_of",
     "named_source",
     "read_constant",
@@ -276,6 +278,22 @@ def read_constant(
     budget.work(f"tensor '{shortened(name)}'", array.size)
     budget.hold(f"tensor '{shortened(name)}'", array)
     return Constant(shape, array)
+
+
+def may_put_out(tensor: Any) -> bool:
+    """Whether a large stored tensor begins as a mask would that is added to scores."""
+    from onnx import helper
+
+    if is_external(tensor) or not tensor.raw_data:
+        return False
+    try:
+        kind = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+    except (KeyError, ValueError, TypeError):
+        return False
+    if kind.kind != "f" or len(tensor.raw_data) < LARGEST_WEIGHT * kind.itemsize:
+        return False
+    first = np.frombuffer(tensor.raw_data, dtype=kind, count=LARGEST_WEIGHT)
+    return bool(np.all((first == 0) | (first <= LOW)))
 
 
 def is_external(tensor: Any) -> bool:

@@ -123,7 +123,7 @@ class Attention(Dense, Reshaping, Normalization):
             same = [Relation.same(axis, axis) for axis in range(rank)]
             if part.axis is not None:
                 at = rank + part.axis
-                same[at] = part.leading_relation(at, leading[at])
+                same[at] = part.leading_relation(at, at, leading[at])
             numbers, keys = mask.number_relation(rank, rank), mask.key_relation(rank, rank)
             self._core.link(by_query.id, weights.id, [*same, numbers])
             self._core.link(by_key.id, weights.id, [*same, keys])
