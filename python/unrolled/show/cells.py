@@ -21,6 +21,7 @@ __all__ = [
     "score_notes",
     "score_row",
     "score_sheet",
+    "score_unit",
 ]
 
 SYMBOLS = (
@@ -73,10 +74,16 @@ def score_row(scores: ScoresLike, quantities: Sequence[Quantity]) -> list[str]:
     return [scores.name, *(format_score(scores, quantity) for quantity in quantities)]
 
 
+def score_unit(scores: Sequence[ScoresLike]) -> str:
+    """The unit of scores on a logarithmic scale."""
+    return " and ".join(dict.fromkeys(one.unit for one in scores))
+
+
 def score_notes(scores: Sequence[ScoresLike], quantities: Sequence[Quantity]) -> list[str]:
     """Below a table of scores: their units, what more of each means, and how it ranked."""
-    units = " and ".join(dict.fromkeys(one.unit for one in scores))
-    return [f"Log size and saliency entropy in {units}; measured: Spearman's correlation."] + [
+    return [
+        f"Log size and saliency entropy in {score_unit(scores)}; measured: Spearman's correlation."
+    ] + [
         f"{one.title}: more means {one.more_means}. Measured: {one.measured}."
         for one in quantities
         if one.measured
@@ -87,7 +94,7 @@ def score_sheet(
     title: str, scores: Sequence[ScoresLike], quantities: Sequence[Quantity]
 ) -> tables.Sheet:
     """A table of several models, with what a higher figure means below."""
-    columns = [tables.Column("model", "left", folds=True)]
+    columns = [tables.Column("model", "left", cuts=True)]
     columns += [tables.Column(one.heading) for one in quantities]
     rows = [score_row(one, quantities) for one in scores]
     return tables.Sheet(title, columns, rows, score_notes(scores, quantities))

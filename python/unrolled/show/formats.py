@@ -17,7 +17,7 @@ from unrolled._support import files
 from unrolled._support.optional import import_optional
 from unrolled.printable import printable
 from unrolled.show import tables
-from unrolled.show.cells import format_row, score_notes, score_row
+from unrolled.show.cells import format_row, score_notes, score_row, score_unit
 from unrolled.show.protocols import ComparisonLike
 from unrolled.spectrum.catalogue import (
     CATALOGUE,
@@ -84,18 +84,18 @@ def to_csv(comparison: ComparisonLike) -> str:
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     for row in rows:
         numbers = (row[key] for key in keys)
-        writer.writerow([_inert(str(row["name"])), *map(_csv_number, numbers)])
+        writer.writerow([inert(str(row["name"])), *map(csv_number, numbers)])
     return text.getvalue()
 
 
-def _inert(name: str) -> str:
+def inert(name: str) -> str:
     """A name that no spreadsheet runs as a formula."""
     shown = printable(name)
     return f"'{shown}" if shown.lstrip().startswith(FORMULA_SIGNS) else shown
 
 
-def _csv_number(value: str | int | float | None) -> str | int | float | None:
-    """Python refuses to write integers of more than 4300 digits."""
+def csv_number(value: str | int | float | None) -> str | int | float | None:
+    """A number for a cell: Python refuses to write integers of more than 4300 digits."""
     if isinstance(value, int) and abs(value) >= 10**tables.DIGITS_PER_CHUNK:
         return tables.decimal_digits(value)
     return value
@@ -107,16 +107,13 @@ def to_markdown(comparison: ComparisonLike) -> str:
     if comparison.scores:
         rows = [score_row(one, SCORES_SHOWN) for one in comparison.scores]
         notes = [f"- {note}" for note in score_notes(comparison.scores, SCORES_SHOWN)]
-        tables_of.append([*_markdown(SCORES_SHOWN, rows, _unit(comparison)), "", *notes])
+        tables_of.append(
+            [*_markdown(SCORES_SHOWN, rows, score_unit(comparison.scores)), "", *notes]
+        )
     if comparison.shows_counts:
         rows = [format_row(one) for one in comparison]
         tables_of.append(_markdown(TABULATED, rows))
     return "\n\n".join("\n".join(lines) for lines in tables_of) + "\n"
-
-
-def _unit(comparison: ComparisonLike) -> str:
-    """The unit of scores on a logarithmic scale."""
-    return " and ".join(dict.fromkeys(one.unit for one in comparison.scores))
 
 
 def _markdown(
@@ -143,7 +140,7 @@ def to_latex(comparison: ComparisonLike) -> str:
     lines = []
     if comparison.scores:
         rows = [score_row(one, SCORES_SHOWN) for one in comparison.scores]
-        lines += _latex(SCORES_SHOWN, rows, _unit(comparison))
+        lines += _latex(SCORES_SHOWN, rows, score_unit(comparison.scores))
         lines += [f"% {note}" for note in score_notes(comparison.scores, SCORES_SHOWN)]
     if comparison.shows_counts:
         lines += _latex(TABULATED, [format_row(one) for one in comparison])

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from unrolled.printable import printable
 from unrolled.show import tables
-from unrolled.show.cells import format_row, score_notes, score_row
+from unrolled.show.cells import format_row, score_notes, score_row, score_unit
 from unrolled.show.layers import HEADINGS, layer_row
 from unrolled.show.protocols import AnalysisLike, ComparisonLike
 from unrolled.spectrum.catalogue import SCORES_SHOWN, TABULATED
@@ -75,7 +75,7 @@ def comparison(ranking: ComparisonLike) -> str:
 def scores(ranking: ComparisonLike, most_rows: int | None = None) -> str:
     """The table of scores of a ranking, with what more of each means below."""
     rows = [score_row(one, SCORES_SHOWN) for one in ranking.scores[:most_rows]]
-    unit = " and ".join(dict.fromkeys(one.unit for one in ranking.scores))
+    unit = score_unit(ranking.scores)
     headings = [f"{one.heading} ({unit})" if one.unit else one.heading for one in SCORES_SHOWN]
     notes = "".join(f"<p>{escaped(note)}</p>" for note in score_notes(ranking.scores, SCORES_SHOWN))
     return table(ranking.title, ["model", *headings], rows) + notes

@@ -74,6 +74,14 @@ class AnalysisLike(Protocol):
     def layers(self) -> tuple[LayerSummary, ...]:
         """Summaries of the layers that have parameters."""
 
+    @property
+    def operations(self) -> tuple[LayerSummary, ...]:
+        """What is computed without parameters."""
+
+    @property
+    def totals(self) -> LayerSummary:
+        """The sums over layers and operations."""
+
     def to_dict(self) -> dict[str, Any]:
         """All quantities by key, and the name."""
 
