@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Analysis", "LayerSummary", "analyze"]
 
-ANALYZE = Door("analyze", {"inputs": "inputs"})
+ANALYZE = Door("analyze", {"inputs": "inputs", "values": "values"})
 
 NARROW = 100
 LARGEST_FILE = 1 << 30
@@ -824,6 +824,7 @@ def analyze(
     model: Any,
     *,
     inputs: Any = None,
+    values: Mapping[str, Any] | None = None,
     semantics: Semantics | None = None,
     input_size: int | Sequence[int] | None = None,
     exact: bool = True,
@@ -848,6 +849,8 @@ def analyze(
         For what has to be imported: shapes of inputs for ONNX and Keras, example inputs for
         PyTorch, ``(params, *example_inputs)`` for a function. See `from_onnx`, `from_keras`,
         `from_torch` and `from_jax`.
+    values : dict, optional
+        For ONNX: elements of integer inputs, such as ``{"position": 5}``; see `from_onnx`.
     semantics : {"value", "dependency"}, optional
         For what has to be imported: which edges normalisers have; by default "value".
     input_size : int or (height, width), optional
@@ -900,7 +903,7 @@ def analyze(
     >>> round(bound.spread_estimate, 3), round(bound.true_value.spread_estimate, 3)
     (20.145, 20.238)
     """
-    source = resolve(model, inputs=inputs, semantics=semantics, door=ANALYZE)
+    source = resolve(model, inputs=inputs, values=values, semantics=semantics, door=ANALYZE)
     if input_size is not None and isinstance(source, (Graph, GraphCounts)):
         raise InvalidArgumentError("input_size is for networks; the inputs of a graph are no image")
     if threads is not None and not isinstance(source, (Graph, GraphCounts)):

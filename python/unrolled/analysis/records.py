@@ -263,6 +263,7 @@ def _provenance(record: _Record) -> Provenance:
         record.mapping("operators", _read_whole_number),
         record.mapping("parameters", _read_whole_number),
         record.mapping("skipped", _text),
+        record.mapping("stored_names", _text) if "stored_names" in record.values else {},
     )
 
 

@@ -31,6 +31,7 @@ SHELL = Door(
     "unrolled",
     {
         "inputs": "--input",
+        "values": "--value",
         "semantics": "--semantics",
         "size": "--size",
         "padding": "--padding",
@@ -46,7 +47,8 @@ class ModelOptions(NamedTuple):
     size: int | None
     padding: Padding | None
     share: Any
-    inputs: dict[str, tuple[int, ...]]
+    inputs: dict[str, tuple[int | None, ...]]
+    values: dict[str, Any]
     semantics: Any
 
     def check(self, names: Sequence[str]) -> None:
@@ -61,9 +63,9 @@ class ModelOptions(NamedTuple):
             raise InvalidArgumentError("--size and --padding are for published models, not files")
         if all(map(is_graph_file, names)) and self.share is not None:
             raise InvalidArgumentError("--share is for models, not for graphs")
-        if not any(map(is_model_file, names)) and (self.inputs or self.semantics):
+        if not any(map(is_model_file, names)) and (self.inputs or self.values or self.semantics):
             raise InvalidArgumentError(
-                "--input and --semantics are for model files (.onnx, .keras, .json)"
+                "--input, --value and --semantics are for model files (.onnx, .keras, .json)"
             )
 
 
@@ -163,7 +165,15 @@ def source_options(command: Callable[..., None]) -> Callable[..., None]:
             "inputs",
             multiple=True,
             metavar="NAME=LENGTHS",
-            help="Shape of an input of a model file, such as x=1,3,224,224.",
+            help="Shape of an input of a model file, such as x=1,3,224,224, or a length that the "
+            "file leaves open, by its symbol: batch=1. A ? is as in the file.",
+        ),
+        click.option(
+            "--value",
+            "values",
+            multiple=True,
+            metavar="NAME=INTEGERS",
+            help="Elements of an integer input of an ONNX file, such as position=5.",
         ),
         click.option(
             "--semantics",
@@ -179,17 +189,35 @@ def source_options(command: Callable[..., None]) -> Callable[..., None]:
 def model_options_of(options: dict[str, Any]) -> ModelOptions:
     """Take the options of `model_options` out of those of a command."""
     given = {name: options.pop(name) for name in ("size", "padding", "share", "semantics")}
-    return ModelOptions(**given, inputs=dict(map(parsed_input, options.pop("inputs"))))
+    inputs = dict(map(parsed_input, options.pop("inputs")))
+    return ModelOptions(**given, inputs=inputs, values=dict(map(_value, options.pop("values"))))
 
 
-def parsed_input(text: str) -> tuple[str, tuple[int, ...]]:
+def _value(text: str) -> tuple[str, int | list[int]]:
+    """A name and integers out of ``name=5`` or ``name=1,2,3``."""
+    name, _, listed = text.rpartition("=")
+    try:
+        numbers = [int(number) for number in listed.split(",")]
+    except ValueError:
+        numbers = []
+    if not name or not numbers:
+        raise click.BadParameter(
+            f"expected a name and integers such as position=5, got '{text}'.",
+            param_hint="'--value'",
+        )
+    return name, numbers if len(numbers) > 1 else numbers[0]
+
+
+def parsed_input(text: str) -> tuple[str, tuple[int | None, ...]]:
     """A name and a shape out of ``name=1,3,224,224``."""
     name, _, lengths = text.rpartition("=")
+    shape: tuple[int | None, ...] = ()
     try:
-        shape = tuple([int(length) for length in lengths.lower().replace("x", ",").split(",")])
+        listed = lengths.lower().replace("x", ",").split(",")
+        shape = tuple([None if length.strip() == "?" else int(length) for length in listed])
     except ValueError:
-        shape = ()
-    if not name or not shape or min(shape) < 1:
+        pass
+    if not name or not shape or any(length is not None and length < 1 for length in shape):
         raise click.BadParameter(
             f"expected a name and positive lengths such as x=1,3,224,224, got '{text}'.",
             param_hint="'--input'",
@@ -213,6 +241,7 @@ def resolve_name(
     model = resolve(
         name,
         inputs=(options.inputs or None) if is_imported else None,
+        values=(options.values or None) if is_imported else None,
         semantics=options.semantics if is_imported else None,
         size=options.size if is_published else None,
         padding=options.padding if is_published else None,

@@ -161,7 +161,7 @@ class Counts:
         return Spectrum(values, core.exact if self.is_exact else None, owners)
 
     def __getitem__(self, name: str) -> ParameterCounts:
-        number = self._numbers.get(name) if isinstance(name, str) else None
+        number = self._number(name)
         if number is None:
             hint = did_you_mean(str(name), self.names) or f"; they begin with '{self.names[0]}'"
             raise UnknownNameError(f"'{self.name}' has no counted parameter {name!r}{hint}")
@@ -185,8 +185,17 @@ class Counts:
             state["_lengths"] = LengthCounts(*map(KeptCounts.of, self._lengths))
         return state
 
+    def _number(self, name: object) -> int | None:
+        """The tensor of a parameter, by its name or the one that the imported model has for it."""
+        if not isinstance(name, str):
+            return None
+        number = self._numbers.get(name)
+        if number is None and self.provenance is not None:
+            number = self._numbers.get(self.provenance.known_name(name))
+        return number
+
     def __contains__(self, name: object) -> bool:
-        return name in self._numbers
+        return self._number(name) is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)

@@ -88,6 +88,23 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         """How it was imported; None if it was built with layers."""
         return self._provenance
 
+    def __getitem__(self, name: str) -> Tensor:
+        """A tensor by its name, or by the one that the imported model stores it under."""
+        if (
+            self._provenance is not None
+            and isinstance(name, str)
+            and not super().__contains__(name)
+        ):
+            name = self._provenance.known_name(name)
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a tensor that `network[name]` finds."""
+        if self._provenance is not None and isinstance(name, str):
+            known = self._provenance.known_name(name)
+            return super().__contains__(name) or super().__contains__(known)
+        return super().__contains__(name)
+
     def record_provenance(self, provenance: Provenance) -> None:
         """Say how the network was imported; importers do, and it is shown beside results."""
         self._provenance = provenance
