@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import Console, ConsoleOptions, RenderableType
 
-    from unrolled.printable import one_line
     from unrolled.scores.scoring import Scores
 
 __all__ = ["Comparison", "Failure", "compare"]

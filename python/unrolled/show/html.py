@@ -9,6 +9,9 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+import numpy as np
+
+from unrolled._support import notebooks
 from unrolled.printable import printable
 from unrolled.show import tables
 from unrolled.show.cells import format_row, score_notes, score_row, score_unit
@@ -89,8 +92,21 @@ def analysis(result: AnalysisLike) -> str:
     for note in notes:
         sentence = note if isinstance(note, str) else " ".join(note)
         text += f"<p>{escaped(sentence.strip())}</p>"
+    spectrum = result.spectrum
+    if len(spectrum):
+        text += notebooks.histogram_bars(
+            spectrum.log2_counts,
+            spectrum.degeneracies.astype(np.float64),
+            "parameters (log10) by contexts, log2 C [bits]",
+        )
     if not result.has_layers:
         return styled(text)
+    text += notebooks.bars(
+        [layer.log2_maximum for layer in result.layers],
+        "most contexts of each layer, log2 C [bits]",
+        ("first layer", "last"),
+        labels=[f"{one.name}: {one.log2_maximum:.3f} bits" for one in result.layers],
+    )
     rows = [layer_row(layer, 3) for layer in result.layers[:MOST_ROWS]]
     text += table("Layers", [heading.replace("\n", " ") for heading in HEADINGS], rows)
     return styled(text + _left_out(len(result.layers) - len(rows), "layers"))
