@@ -127,11 +127,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What is imported when it is first used: functions of importers, and the theory."""
-    if name == "theory":
+    """What is imported when it is first used: functions of importers, the theory, and search."""
+    if name in ("search", "theory"):
         from importlib import import_module
 
-        return import_module("unrolled.theory")
+        return import_module(f"unrolled.{name}")
     if name in ("from_jax", "from_keras", "from_onnx", "from_torch"):
         from importlib import import_module
 

@@ -19,7 +19,7 @@ from unrolled._core import Network as Core
 from unrolled._core import Operation, Relation
 
 if TYPE_CHECKING:
-    from unrolled.network.builder import Builder, LinkRole, Role, Semantics
+    from unrolled.network.builder import Builder, Choice, LinkRole, Role, Semantics
 
 __all__ = ["Construction", "construction_of", "core_of", "fingerprint_of"]
 
@@ -57,6 +57,7 @@ class Construction(NamedTuple):
     outputs: tuple[int, ...]
     operations: tuple[Operation, ...]
     relations: tuple[Relation, ...]
+    choices: tuple[Choice, ...]
 
 
 def construction_of(network: Builder, *, is_canonical: bool = False) -> Construction:
@@ -90,6 +91,7 @@ def construction_of(network: Builder, *, is_canonical: bool = False) -> Construc
         tuple(core.outputs),
         tuple(operations),
         tuple(relations),
+        network.choices,
     )
 
 
@@ -130,6 +132,8 @@ def _described(construction: Construction, names: bool) -> Iterator[list[Any]]:
     for source, target, link_role, factors in construction.links:
         yield ["link", source, target, link_role, [relations[one] for one in factors]]
     yield ["outputs", *construction.outputs]
+    for tensor, place, labels, is_nothing in construction.choices:
+        yield ["choice", tensor, place, list(labels), list(is_nothing)]
 
 
 def _operation(operation: Operation) -> list[Any]:

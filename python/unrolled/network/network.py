@@ -23,13 +23,14 @@ from unrolled.network.layers.convolution import Convolution
 from unrolled.network.layers.elementwise import Elementwise
 from unrolled.network.layers.movement import Movement
 from unrolled.network.layers.pooling import Pooling
+from unrolled.network.layers.selection import Selection
 from unrolled.network.provenance import Provenance
 from unrolled.network.sharing import Layer, SharingKey, fill_with_shared, layers, sharing_groups
 
 __all__ = ["Link", "Network", "Tensor"]
 
 
-class Network(Convolution, Pooling, Elementwise, Movement, Attention):
+class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection):
     """A computational graph, described tensor by tensor.
 
     Layer methods take `Tensor` handles, add tensors and links, and return the output. Shapes are
@@ -123,6 +124,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         1
         """
         check_progress(progress)
+        self.check_decided()
         limit = checked_limit(memory_limit)
         try:
             core, starts = self._core.unroll(memory_limit=limit, progress=progress)

@@ -47,6 +47,9 @@ pub fn count(network: &Network, options: &CountOptions, monitor: &Monitor<'_>) -
     }
 }
 
+/// By tensor: what arrives at counted parameters, and how many weight nodes they have.
+pub(crate) type Arrived<N> = (Vec<Option<Contribution<N>>>, Vec<u64>);
+
 /// What a parameter receives in one place of its use. Scale, shift, mean and variance of a norm are
 /// linked alike, so that their counts are computed once.
 struct PlaceCounts<'p, N: Number> {
@@ -72,7 +75,7 @@ impl<N: Number> PlaceCounts<'_, N> {
 impl<'n> Plan<'n> {
     /// Goes through the count in log space, which takes little memory, to see how much memory it
     /// takes.
-    fn rehearse(&self, limit: u64, exact: bool, monitor: &Monitor<'_>) -> Result<()> {
+    pub(crate) fn rehearse(&self, limit: u64, exact: bool, monitor: &Monitor<'_>) -> Result<()> {
         let radix = if exact { Exact::RADIX_BITS } else { Log::RADIX_BITS };
         let room = limit.max(available_memory());
         let mut engine = Engine::<Log>::new(room, radix, monitor);
@@ -92,9 +95,16 @@ impl<'n> Plan<'n> {
 
     /// Carries counts from the outputs back to the counted parameters.
     fn sweep<N: Number>(&self, engine: &mut Engine<'_, N>) -> Result<Counts> {
+        let (mut collected, weight_nodes) = self.carry_all(engine)?;
+        self.gather(engine, &mut collected, &weight_nodes)
+    }
+
+    /// Carries counts from the outputs back to the counted parameters, and returns what arrives
+    /// at each of them, and their weight nodes.
+    pub(crate) fn carry_all<N: Number>(&self, engine: &mut Engine<'_, N>) -> Result<Arrived<N>> {
         let mut collected: Vec<Option<Contribution<N>>> = vec![None; self.network.tensors().len()];
         let mut weight_nodes = vec![0u64; collected.len()];
-        for &output in self.network.outputs() {
+        for &output in &self.outputs {
             collected[output.0] =
                 Some(CountTensor::ones(&self.network.tensor(output)?.shape).into());
         }
@@ -135,7 +145,7 @@ impl<'n> Plan<'n> {
             }
             engine.arena.give(counts.tensor);
         }
-        self.gather(engine, &mut collected, &weight_nodes)
+        Ok((collected, weight_nodes))
     }
 
     /// Hands the counts of one tensor to the parameters that it is computed from.

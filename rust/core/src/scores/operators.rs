@@ -110,7 +110,7 @@ impl Gradient {
 
 /// What a link does.
 #[derive(Debug, Clone)]
-pub(super) enum Operator {
+pub(crate) enum Operator {
     /// Elements are read as they are, perhaps repeatedly.
     Move(Move),
     /// The mean of a window.
@@ -129,7 +129,7 @@ pub(super) enum Operator {
 
 /// How often elements are read.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Move {
+pub(crate) struct Move {
     /// Mean number of target positions that read a source position.
     pub(super) positions: f64,
     /// Mean number of target channels that read a source channel.
@@ -148,7 +148,7 @@ impl Move {
 
 /// A mean over a window.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Average {
+pub(crate) struct Average {
     /// Elements of a window.
     pub(super) taps: f64,
     /// Source positions for each target position.
@@ -162,22 +162,22 @@ pub(super) struct Average {
 
 /// A kernel and the size of what it joins.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Weighted {
+pub(crate) struct Weighted {
     /// Which kernel, so that tied ones are told.
-    pub(super) kernel: usize,
+    pub(crate) kernel: usize,
     /// Channels of the source over groups.
-    pub(super) fan: f64,
-    pub(super) source_channels: f64,
-    pub(super) target_channels: f64,
-    pub(super) target_positions: f64,
+    pub(crate) fan: f64,
+    pub(crate) source_channels: f64,
+    pub(crate) target_channels: f64,
+    pub(crate) target_positions: f64,
     /// Source positions that one target position reads.
-    pub(super) taps: f64,
+    pub(crate) taps: f64,
     /// Source positions for each target position along all axes.
-    pub(super) stride: f64,
+    pub(crate) stride: f64,
     /// Positions read: each once for every tap of a kernel whose stride is shorter than itself.
-    pub(super) positions_read: f64,
+    pub(crate) positions_read: f64,
     /// Whether it is a row of a table, read at an index.
-    pub(super) is_table: bool,
+    pub(crate) is_table: bool,
 }
 
 impl Weighted {

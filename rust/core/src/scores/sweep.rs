@@ -47,6 +47,19 @@ pub struct Scores {
 }
 
 impl Scores {
+    /// Where no path leads from an input to an output.
+    pub(crate) const NOTHING: Self = Self {
+        saliency_entropy: f64::NEG_INFINITY,
+        effective_macs: 0.0,
+        effective_units: 0.0,
+        effective_edges: 0.0,
+        effective_parameters: 0.0,
+        weights: 0.0,
+        macs: 0.0,
+        activations: 0.0,
+        depth: 0.0,
+    };
+
     /// In the order of [`SCORE_NAMES`].
     #[must_use]
     pub fn to_array(&self) -> [f64; 9] {
@@ -118,10 +131,19 @@ impl Plan {
                 reason: format!("expected {} gates, got {}", self.gates, open.len()),
             });
         }
+        Ok(self.sweep(open, workspace))
+    }
+
+    /// Scores of a plan without gates, in a workspace of this plan or a larger one.
+    pub(crate) fn score_alone(&self, workspace: &mut Workspace) -> Scores {
+        self.sweep(&[], workspace)
+    }
+
+    fn sweep(&self, open: &[bool], workspace: &mut Workspace) -> Scores {
         self.find_live(open, workspace);
         self.forwards(open, workspace);
         self.backwards(open, workspace);
-        Ok(self.sum(open, workspace))
+        self.sum(open, workspace)
     }
 
     /// Scores of several architectures, whose open gates follow one another in `open`.
@@ -176,7 +198,7 @@ impl Plan {
                     self.is_open(link, open) && workspace.begins[self.links[link].source]
                 });
         }
-        workspace.ends.fill(false);
+        workspace.ends[..self.nodes.len()].fill(false);
         for &output in &self.outputs {
             workspace.ends[output] = true;
         }
@@ -369,7 +391,7 @@ impl Plan {
     }
 
     fn backwards(&self, open: &[bool], workspace: &mut Workspace) {
-        workspace.gradients.fill(Gradient::default());
+        workspace.gradients[..self.nodes.len()].fill(Gradient::default());
         for &output in &self.outputs {
             workspace.gradients[output].add(&Gradient::OUTPUT);
         }
@@ -484,17 +506,7 @@ impl Plan {
     }
 
     fn sum(&self, open: &[bool], workspace: &mut Workspace) -> Scores {
-        let mut scores = Scores {
-            saliency_entropy: f64::NEG_INFINITY,
-            effective_macs: 0.0,
-            effective_units: 0.0,
-            effective_edges: 0.0,
-            effective_parameters: 0.0,
-            weights: 0.0,
-            macs: 0.0,
-            activations: 0.0,
-            depth: 0.0,
-        };
+        let mut scores = Scores::NOTHING;
         for &output in &self.outputs {
             if workspace.begins[output] {
                 scores.depth = scores.depth.max(f64::from(workspace.depths[output]));

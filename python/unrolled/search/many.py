@@ -1,0 +1,216 @@
+"""Sizes, scores and counts of many architectures at once, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unrolled._support.arguments import Progress, check_progress, checked_limit, checked_threads
+from unrolled._support.hints import described
+from unrolled.errors import InvalidArgumentError
+from unrolled.search.space import Rows, Space
+from unrolled.search.variants import Template
+
+__all__ = ["count_many", "macs_many", "propagate_many"]
+
+Columns = dict[str, npt.NDArray[np.float64]]
+
+
+def macs_many(
+    space: Space, rows: Any, *, threads: int | None = None, progress: Progress | None = None
+) -> Columns:
+    """Sizes of many architectures.
+
+    Parameters
+    ----------
+    space : Space
+    rows : array of int, shape ``(n, places)``
+        The option at each place; see `Space.rows`, `Space.random_rows`, `Space.encode`.
+    threads : int, optional
+        By default one a core.
+    progress : callable, optional
+        Called as ``progress(done, total)`` now and then.
+
+    Returns
+    -------
+    dict of str to array of shape ``(n,)``
+        "parameters", which are trainable; "weights" of kernels; "macs", multiplications by
+        weights; "activations", elements that are computed with a kernel; "depth", the most kernels
+        on one path. What takes no part in an architecture (no path from an input, or none to an
+        output) is left out; all are zero where no path leads to an output.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Rows that do not fit.
+    UnknownOperationError
+        Tensors whose operation is not known.
+    UnrolledError
+        Whatever building a network of the space raises.
+
+    Examples
+    --------
+    >>> from unrolled import search
+    >>> space = search.nasbench_macro()
+    >>> search.macs_many(space, [[0, 1, 2, 0, 1, 2, 0, 1]])["macs"].astype(int).tolist()
+    [46109184]
+    """
+    return _joined(space, rows, threads, progress, Template.sizes)
+
+
+def propagate_many(
+    space: Space, rows: Any, *, threads: int | None = None, progress: Progress | None = None
+) -> Columns:
+    """Scores of many architectures, from one sweep of signal and gradient each way.
+
+    They are those of `unrolled.score` for each network by itself.
+
+    Parameters
+    ----------
+    space, rows, threads, progress
+        As for `macs_many`.
+
+    Returns
+    -------
+    dict of str to array of shape ``(n,)``
+        The saliency entropy in nats, the effective MACs, units, edges and parameters, and the sizes
+        of `macs_many`. Where no path leads from an input to an output, the saliency entropy is
+        minus infinity, and all else is zero.
+
+    Raises
+    ------
+    InvalidArgumentError, UnknownOperationError, UnrolledError
+        As for `macs_many`.
+
+    Examples
+    --------
+    >>> import unrolled
+    >>> from unrolled import search
+    >>> found = search.propagate_many(search.nasbench_macro(), [[1] * 8])
+    >>> found["saliency_entropy"].round(6).tolist()
+    [15.227526]
+    """
+    return _joined(space, rows, threads, progress, Template.scores)
+
+
+def count_many(
+    space: Space,
+    rows: Any,
+    *,
+    exact: bool = False,
+    trainable_only: bool = False,
+    memory_limit: int | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, npt.NDArray[Any]]:
+    """Counts of contexts of many architectures, and the quantities that follow from them.
+
+    They are those of `unrolled.analyze` for each network by itself.
+
+    Parameters
+    ----------
+    space, rows, threads, progress
+        As for `macs_many`.
+    exact : bool
+        Whether contexts are counted as integers; otherwise in log space.
+    trainable_only : bool
+        Whether parameters that training does not change are left out.
+    memory_limit : int, optional
+        Bytes that one count may take; by default most of what is free.
+
+    Returns
+    -------
+    dict of str to array
+        Of shape ``(n,)``: "num_counted_parameters" and "num_weight_nodes"; in bits
+        "log2_total_contexts", "entropy", "expected_spread", "total_surprisal",
+        "surprisal_estimate" and "spread_estimate". If `exact`, also "total_contexts" of shape
+        ``(n, bytes)``: the total number of contexts, for ``int.from_bytes(row, "little")``. Where
+        no path leads to an output, the first two are zero, the logarithm of the total is minus
+        infinity, and means and estimates are NaN.
+
+    Raises
+    ------
+    InvalidArgumentError, UnrolledError
+        As for `macs_many`.
+    MemoryLimitError
+        One count would take more than `memory_limit`.
+
+    Examples
+    --------
+    >>> from unrolled import search
+    >>> found = search.count_many(search.nasbench_macro(), [[1] * 8], exact=True)
+    >>> int.from_bytes(found["total_contexts"][0], "little").bit_length()
+    199
+    """
+    limit = checked_limit(memory_limit)
+    totals: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.uint8]]] = []
+
+    def count(
+        template: Template,
+        rows: Rows,
+        *,
+        threads: int,
+        progress: Progress | None,
+        members: npt.NDArray[np.intp],
+    ) -> Columns:
+        columns, exactly = template.counts(
+            rows,
+            exact=bool(exact),
+            trainable_only=bool(trainable_only),
+            memory_limit=limit,
+            threads=threads,
+            progress=progress,
+        )
+        if exactly is not None:
+            totals.append((members, exactly))
+        return columns
+
+    found: dict[str, npt.NDArray[Any]] = dict(
+        _joined(space, rows, threads, progress, count, tells_members=True)
+    )
+    if exact:
+        widest = max((bytes_of.shape[1] for _, bytes_of in totals), default=0)
+        joined = np.zeros((sum(len(members) for members, _ in totals), widest), np.uint8)
+        for members, bytes_of in totals:
+            joined[members, : bytes_of.shape[1]] = bytes_of
+        found["total_contexts"] = joined
+    return found
+
+
+def _joined(
+    space: Space,
+    rows: Any,
+    threads: int | None,
+    progress: Progress | None,
+    work: Callable[..., Columns],
+    *,
+    tells_members: bool = False,
+) -> Columns:
+    """What `work` finds for the variants of every network, put together in the order of rows."""
+    if not isinstance(space, Space):
+        raise InvalidArgumentError(f"expected a Space, got {described(space)}")
+    check_progress(progress)
+    team = 0 if threads is None else checked_threads(threads)
+    checked = space.check(rows)
+    done = 0
+
+    def report(now: int, _: int) -> None:
+        if progress is not None:
+            progress(done + now, len(checked))
+
+    found: Columns = {}
+    for members, template, inner in space.groups(checked):
+        more = {"members": members} if tells_members else {}
+        columns = work(template, inner, threads=team, progress=report if progress else None, **more)
+        done += len(members)
+        for name, values in columns.items():
+            found.setdefault(name, np.empty(len(checked)))[members] = values
+    if not found:
+        template = next(iter(space._templates.values()))
+        more = {"members": np.empty(0, np.intp)} if tells_members else {}
+        nothing = np.empty((0, len(template.places)), np.uint32)
+        found = work(template, nothing, threads=team, progress=None, **more)
+    return found
