@@ -128,10 +128,14 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """What is imported when it is first used: functions of importers, the theory, and search."""
-    if name in ("search", "theory"):
+    if name == "search":
         from importlib import import_module
 
-        return import_module(f"unrolled.{name}")
+        return import_module("unrolled.search")
+    if name == "theory":
+        from importlib import import_module
+
+        return import_module("unrolled.theory")
     if name in ("from_jax", "from_keras", "from_onnx", "from_torch"):
         from importlib import import_module
 

@@ -151,7 +151,11 @@ class Condition:
         return lambda columns: compare(columns[name.id], given)
 
     def _number(self, node: ast.expr, names: set[str]) -> Callable[[Values], Any]:
-        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, (int, float))
+            and not isinstance(node.value, bool)
+        ):
             try:
                 value = np.float64(node.value)
             except OverflowError:

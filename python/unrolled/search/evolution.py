@@ -62,7 +62,7 @@ def exhaustive(
     >>> from unrolled import search
     >>> best = search.exhaustive(search.nasbench_macro(), "saliency_entropy", where="macs < 30e6")
     >>> best["macs"][:2].astype(int).tolist()
-    [29594112, 29398528]
+    [28893696, 27382272]
     """
     search = _Search(space, score, where, ascending)
     table = sweep(space, search.scores, threads=threads, progress=progress)

@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unrolled._support.arguments import Progress, check_progress, checked_limit, checked_threads
+from unrolled._support.arguments import Progress, checked_limit
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError
-from unrolled.search.space import Rows, Space
+from unrolled.search.space import Columns, Rows, Space
 from unrolled.search.variants import Template
 
 __all__ = ["count_many", "macs_many", "propagate_many"]
-
-Columns = dict[str, npt.NDArray[np.float64]]
 
 
 def macs_many(
@@ -58,7 +56,7 @@ def macs_many(
     >>> search.macs_many(space, [[0, 1, 2, 0, 1, 2, 0, 1]])["macs"].astype(int).tolist()
     [46109184]
     """
-    return _joined(space, rows, threads, progress, Template.sizes)
+    return _gathered(space, rows, threads, progress, Template.sizes)
 
 
 def propagate_many(
@@ -93,7 +91,7 @@ def propagate_many(
     >>> found["saliency_entropy"].round(6).tolist()
     [15.227526]
     """
-    return _joined(space, rows, threads, progress, Template.scores)
+    return _checked(space).scores(rows, threads=threads, progress=progress)
 
 
 def count_many(
@@ -143,18 +141,14 @@ def count_many(
     >>> from unrolled import search
     >>> found = search.count_many(search.nasbench_macro(), [[1] * 8], exact=True)
     >>> int.from_bytes(found["total_contexts"][0], "little").bit_length()
-    199
+    176
     """
     limit = checked_limit(memory_limit)
-    totals: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.uint8]]] = []
+    checked = _checked(space).check(rows)
+    totals: list[npt.NDArray[np.uint8]] = []
 
     def count(
-        template: Template,
-        rows: Rows,
-        *,
-        threads: int,
-        progress: Progress | None,
-        members: npt.NDArray[np.intp],
+        template: Template, rows: Rows, *, threads: int, progress: Progress | None
     ) -> Columns:
         columns, exactly = template.counts(
             rows,
@@ -165,52 +159,30 @@ def count_many(
             progress=progress,
         )
         if exactly is not None:
-            totals.append((members, exactly))
+            totals.append(exactly)
         return columns
 
-    found: dict[str, npt.NDArray[Any]] = dict(
-        _joined(space, rows, threads, progress, count, tells_members=True)
-    )
+    found: dict[str, npt.NDArray[Any]] = dict(_gathered(space, checked, threads, progress, count))
     if exact:
-        widest = max((bytes_of.shape[1] for _, bytes_of in totals), default=0)
-        joined = np.zeros((sum(len(members) for members, _ in totals), widest), np.uint8)
-        for members, bytes_of in totals:
-            joined[members, : bytes_of.shape[1]] = bytes_of
+        widest = max((some.shape[1] for some in totals), default=0)
+        joined = np.zeros((len(checked), widest), np.uint8)
+        for (members, _), some in zip(space.split(checked), totals, strict=False):
+            joined[members, : some.shape[1]] = some
         found["total_contexts"] = joined
     return found
 
 
-def _joined(
+def _checked(space: object) -> Space:
+    if not isinstance(space, Space):
+        raise InvalidArgumentError(f"expected a Space, got {described(space)}")
+    return space
+
+
+def _gathered(
     space: Space,
     rows: Any,
     threads: int | None,
     progress: Progress | None,
     work: Callable[..., Columns],
-    *,
-    tells_members: bool = False,
 ) -> Columns:
-    """What `work` finds for the variants of every network, put together in the order of rows."""
-    if not isinstance(space, Space):
-        raise InvalidArgumentError(f"expected a Space, got {described(space)}")
-    check_progress(progress)
-    team = 0 if threads is None else checked_threads(threads)
-    checked = space.check(rows)
-    done = 0
-
-    def report(now: int, _: int) -> None:
-        if progress is not None:
-            progress(done + now, len(checked))
-
-    found: Columns = {}
-    for members, template, inner in space.groups(checked):
-        more = {"members": members} if tells_members else {}
-        columns = work(template, inner, threads=team, progress=report if progress else None, **more)
-        done += len(members)
-        for name, values in columns.items():
-            found.setdefault(name, np.empty(len(checked)))[members] = values
-    if not found:
-        template = next(iter(space._templates.values()))
-        more = {"members": np.empty(0, np.intp)} if tells_members else {}
-        nothing = np.empty((0, len(template.places)), np.uint32)
-        found = work(template, nothing, threads=team, progress=None, **more)
-    return found
+    return _checked(space).gather(rows, work, threads=threads, progress=progress)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._support.arguments import Progress, check_progress, checked_threads
 from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import (
     InvalidArgumentError,
@@ -22,10 +23,13 @@ from unrolled.errors import (
 from unrolled.network.network import Network
 from unrolled.search.variants import Template
 
-__all__ = ["Place", "Rows", "Space"]
+__all__ = ["Columns", "Place", "Rows", "Space"]
 
 Rows = npt.NDArray[np.uint32]
 """Architectures: an array of shape ``(architectures, places)`` of numbers of options."""
+
+Columns = dict[str, npt.NDArray[np.float64]]
+"""Numbers of architectures by name: arrays of shape ``(architectures,)``."""
 
 KEPT_TEMPLATES = 256
 """Compiled networks that a space keeps; the one not used for longest goes first."""
@@ -431,6 +435,61 @@ class Space:
             template, _ = self._template(row)
             yield members, template, np.ascontiguousarray(rows[members, len(self._values) :])
 
+    def scores(
+        self, rows: Any, *, threads: int | None = None, progress: Progress | None = None
+    ) -> Columns:
+        """Scores and sizes of many architectures; see `propagate_many`."""
+        return self.gather(rows, Template.scores, threads=threads, progress=progress)
+
+    def gather(
+        self,
+        rows: Any,
+        work: Callable[..., Columns],
+        *,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Columns:
+        """What `work` finds for the variants of each network, put together in the order of rows.
+
+        Parameters
+        ----------
+        rows
+            As for `check`.
+        work : callable
+            Called as ``work(template, rows, threads=..., progress=...)``.
+        threads : int, optional
+            By default one a core.
+        progress : callable, optional
+            Called as ``progress(done, total)`` now and then.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Rows that do not fit.
+        UnrolledError
+            Whatever building a network of the space raises.
+        """
+        check_progress(progress)
+        team = 0 if threads is None else checked_threads(threads)
+        checked = self.check(rows)
+        done = 0
+
+        def report(now: int, _: int) -> None:
+            if progress is not None:
+                progress(done + now, len(checked))
+
+        found: Columns = {}
+        for members, template, inner in self.groups(checked):
+            columns = work(template, inner, threads=team, progress=report if progress else None)
+            done += len(members)
+            for name, values in columns.items():
+                found.setdefault(name, np.empty(len(checked)))[members] = values
+        if not found:
+            template = self._any_template()
+            nothing = np.empty((0, len(template.places)), np.uint32)
+            found = work(template, nothing, threads=team, progress=None)
+        return found
+
     def split(self, rows: Rows) -> Iterator[tuple[npt.NDArray[np.intp], Rows]]:
         """Rows by the network that they are variants of: where they are, and one of them."""
         outer = len(self._values)
@@ -494,6 +553,11 @@ class Space:
     def _shown(self, outer: tuple[int, ...]) -> str:
         places = zip(self.places, outer, strict=False)
         return ", ".join(f"{place.name}={place.labels[option]}" for place, option in places)
+
+    def _any_template(self) -> Template:
+        """One of the compiled networks."""
+        with self._lock:
+            return next(iter(self._templates.values()), None) or self._first_template()
 
     def _first_template(self, tries: int = 1000) -> Template:
         """The network of the first architecture that can be built; random ones after the first."""

@@ -14,7 +14,7 @@ from unrolled.models.benchmarks import (
 from unrolled.search.space import Space
 from unrolled.search.variants import Gate, Template
 
-__all__ = ["BENCHMARK_SPACES", "nasbench201", "nasbench_macro", "transnasbench_micro"]
+__all__ = ["PUBLISHED", "nasbench201", "nasbench_macro", "transnasbench_micro"]
 
 
 def _of_benchmark(published: SearchSpace, names: Sequence[str]) -> Space:
@@ -87,7 +87,7 @@ def nasbench_macro() -> Space:
     return _of_benchmark(NASBENCH_MACRO, names)
 
 
-BENCHMARK_SPACES = {
+PUBLISHED = {
     "nasbench201": nasbench201,
     "nasbench_macro": nasbench_macro,
     "transnasbench_micro": transnasbench_micro,

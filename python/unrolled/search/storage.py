@@ -187,7 +187,7 @@ class Csv(_Columns):
             if next(csv.reader([header]), None) != self.header:
                 return False
         try:
-            return sum(len(chunk.rows) for chunk in self.read(path)) == identity["total"]
+            return bool(sum(len(chunk.rows) for chunk in self.read(path)) == identity["total"])
         except (KeyError, ValueError, IndexError):
             return False
 

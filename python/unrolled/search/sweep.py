@@ -104,7 +104,7 @@ def sweep(
     >>> len(table), len(table.errors)
     (15625, 341)
     >>> table.top(1, by="saliency_entropy", where="macs < 100e6")["macs"].astype(int).tolist()
-    [94699136]
+    [86426240]
     """
     job = Job(space, scores, rows)
     check_progress(progress)

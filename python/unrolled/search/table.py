@@ -153,7 +153,7 @@ class Table:
         >>> from unrolled import search
         >>> table = search.sweep(search.nasbench_macro(), ["saliency_entropy", "macs"])
         >>> table.top(2, where="macs < 30e6")["macs"].astype(int).tolist()
-        [29594112, 29398528]
+        [28893696, 27382272]
         """
         count = checked_positive(n, "n")
         column = self._column(self.names[0] if by is None else by)
@@ -216,7 +216,7 @@ class Table:
         >>> from unrolled import search
         >>> table = search.sweep(search.nasbench_macro(), ["saliency_entropy", "macs"])
         >>> len(table.front("saliency_entropy", "macs"))
-        94
+        75
         """
         up = [maximize] if isinstance(maximize, str) else list(maximize)
         down = [minimize] if isinstance(minimize, str) else list(minimize)
@@ -318,15 +318,17 @@ class Table:
             parts.append(pair[is_in])
         points = np.concatenate(parts)
         with plot.styled():
+            figure: Any = None
             if axes is None:
-                _, [axes] = plot.new_figure()
+                figure, [axes] = plot.new_figure()
             axes.plot(points[:, 0], points[:, 1], ".", markersize=2, alpha=0.4)
             if names[0] in SMALLER_IS_BETTER and len(points) and (points[:, 0] > 0).all():
                 axes.set_xscale("log")
             axes.set_xlabel(names[0].replace("_", " "))
             axes.set_ylabel(names[1].replace("_", " "))
             axes.set_title(f"{self.name}: {len(points):,} architectures")
-        figure: Any = axes.figure
+        if figure is None:
+            figure = axes.figure
         return figure, axes
 
     def table(self, *, most: int = 20, width: int | None = None) -> str:
@@ -341,7 +343,7 @@ class Table:
         """
         columns = [tables.Column("architecture", "left", folds=True)]
         columns += [tables.Column(name.replace("_", " ")) for name in self.names]
-        cells = []
+        cells: list[list[str]] = []
         for chunk in self.chunks():
             for at, row in enumerate(chunk.rows[: most - len(cells)].tolist()):
                 labels = (
