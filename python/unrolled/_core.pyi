@@ -471,7 +471,7 @@ class Program:
     """A network, compiled for signal propagation; functions are breaks, coefficients, kinks."""
 
     def __new__(
-        cls, network: Network, functions: Mapping[str, _Pieces] = ..., exact: bool = True
+        cls, network: Network, functions: Mapping[str, _Pieces] = ..., exact: bool | None = None
     ) -> Program: ...
     @property
     def tensors(self) -> list[int]:
@@ -492,6 +492,10 @@ class Program:
     @property
     def exactness(self) -> list[Literal["exact", "mean-field", "approximate"]]:
         """Of every tensor."""
+
+    @property
+    def resolution(self) -> Literal["mean", "channels", "exact"]:
+        """Which elements are told from each other."""
 
     @property
     def positions(self) -> list[float]:

@@ -14,6 +14,7 @@ import pytest
 
 import unrolled
 from cases.hostile_names import HOSTILE, raw
+from command_line import invoke
 from unrolled import InvalidArgumentError, Spectrum, models
 from unrolled.analysis import Analysis
 
@@ -343,3 +344,30 @@ def strings(value):
     elif isinstance(value, (list, dict)):
         for one in value.values() if isinstance(value, dict) else value:
             yield from strings(one)
+
+
+def test_signals_at_initialisation_have_a_section_if_asked_for(tmp_path):
+    net = unrolled.Network(NASTY)
+    x = net.input((16,))
+    for _ in range(20):
+        x = net.activation(net.dense(x, 16))
+    net.output(x)
+    comparison = unrolled.compare([net])
+    assert 'id="initialization"' not in report.render(comparison)
+    found = unrolled.initialization_report(net, "lecun")
+    page = report.render(comparison, initializations=[found])
+    parsed = Page(page)
+    assert "initialization" in parsed.ids
+    assert "#initialization" in parsed.references
+    shown = parsed.texts["li"]
+    assert any("The signal vanishes: at layer" in text for text in shown)
+    assert any("Advice: Behind relu" in text for text in shown)
+    assert "<img src=x" not in page
+
+    path = tmp_path / "report.html"
+    result = invoke("report", "resnet18", "--size", 32, "--init", "torch", "-o", path)
+    assert result.exit_code == 0, result.stderr
+    assert "resnet18: sound" in path.read_text(encoding="utf-8")
+    result = invoke("report", "resnet18", "--size", 32, "--init", "hee", "-o", path)
+    assert result.exit_code == 2
+    assert "did you mean 'he'" in result.stderr

@@ -145,19 +145,37 @@ def compare_command(names: Sequence[str], as_json: bool, **options: Any) -> None
 @click.option("-o", "--output", metavar="FILE", required=True, help="The HTML file to write.")
 @click.option("--title", help="Heading of the report.")
 @click.option("--date", metavar="TEXT", help="Date to show. [default: today]")
+@click.option(
+    "--init",
+    "weights",
+    metavar="SCHEME",
+    help="Add a section on signals at initialisation, with weights as for unrolled init.",
+)
 @sorting_options
 @model_options
 def report_command(
-    names: Sequence[str], output: str, title: str | None, date: str | None, **options: Any
+    names: Sequence[str],
+    output: str,
+    title: str | None,
+    date: str | None,
+    weights: str | None,
+    **options: Any,
 ) -> None:
     """Write a report on the models or files NAMES as one HTML file."""
     from unrolled import report  # It is heavy, and only needed here.
 
     report.check_packages()
     check_report(output, names)
+    initializations = []
+    if weights is not None:
+        chosen = model_options_of(dict(options))
+        chosen.check(names)
+        for name in names:
+            network = resolve_name(name, chosen, operations=True)
+            initializations.append(initialization_report(network, scheme_of(weights)))
     comparison = compared(names, **options)
     date = datetime.date.today().isoformat() if date is None else date
-    path = report.write(comparison, output, title=title, date=date)
+    path = report.write(comparison, output, title=title, date=date, initializations=initializations)
     say(f"Wrote {printable(path)}", err=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -10,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from unrolled._support.arguments import check_progress, checked_limit
+from unrolled._support.files import write_with
 from unrolled.errors import (
     InvalidNetworkError,
     UnrolledError,
@@ -18,6 +20,8 @@ from unrolled.graph.graph import Graph
 from unrolled.graph.names import TensorNames, TensorPlace
 from unrolled.network.builder import Link, Semantics, Tensor
 from unrolled.network.construction import construction_of, core_of, fingerprint_of
+from unrolled.network.exporting import model_bytes
+from unrolled.network.exporting.values import InitialWeights
 from unrolled.network.layers.attention import Attention
 from unrolled.network.layers.convolution import Convolution
 from unrolled.network.layers.elementwise import Elementwise
@@ -195,7 +199,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
         fill_with_shared(shared, self, groups.values())
         shared._provenance = self._provenance
         if self._recipe is not None:
-            shared._recipe = partial(_resized_and_shared, self, by)
+            shared._recipe = partial(_resize_and_share, self, by)
         return shared
 
     def resized(self, size: int | Sequence[int]) -> Network:
@@ -270,6 +274,68 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
         """
         return fingerprint_of(construction_of(self, is_canonical=True), names=bool(names))
 
+    def to_onnx(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        weights: InitialWeights | None = "he",
+        seed: int = 0,
+        batch: int = 1,
+    ) -> bytes:
+        """Write the network as an ONNX file, with weights as they are before training.
+
+        Parameters
+        ----------
+        path : path, optional
+            Where to write the file; an existing one is replaced once the new one is complete.
+        weights : str, number, mapping, callable or None
+            "he", "lecun", "glorot", "torch" or "orthogonal": how kernels are drawn, as in
+            `propagate`; a number is the variance of a weight times the fan-in. A mapping has
+            arrays by the names of parameters, and "he" holds for the others. A function is given
+            every parameter (a `Tensor`) and returns its values. With None weights are left out:
+            the file says where they would be, and can be counted but not run.
+        seed : int
+            Of the random numbers. The same seed gives the same file.
+        batch : int
+            The length of the axis in front that every input and output has.
+
+        Returns
+        -------
+        bytes
+            The content of the file: an ONNX model of opset 23, in which values have the names of
+            the tensors, and initialisers those of the parameters.
+
+        Raises
+        ------
+        MissingPackageError
+            onnx is not installed.
+        UnknownOperationError
+            Tensors are computed in ways that no layer method has; all are named.
+        InvalidNetworkError
+            No output is marked.
+        SizeOverflowError
+            The weights do not fit into a file, which holds 2 GiB.
+        InvalidArgumentError, UnknownNameError
+            Weights, a seed or a batch that cannot be used.
+        OSError
+            The file cannot be written.
+
+        Examples
+        --------
+        >>> from unrolled import Network, count
+        >>> from unrolled.importers.onnx import from_onnx
+        >>> net = Network()
+        >>> x = net.activation(net.conv(net.input((3, 8, 8)), 4, 3))
+        >>> net.output(net.dense(net.global_pool(x), 10))
+        >>> again = from_onnx(net.to_onnx(seed=1))
+        >>> count(again).total == count(net).total
+        True
+        """
+        content = model_bytes(self, weights, seed=seed, batch=batch)
+        if path is not None:
+            write_with(path, lambda file: file.write(content))
+        return content
+
     @property
     def is_resizable(self) -> bool:
         """Whether `resized` can build it: `unrolled.models` did, and nothing was changed since."""
@@ -332,7 +398,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
         )
 
 
-def _resized_and_shared(network: Network, by: SharingKey, size: int | Sequence[int]) -> Network:
+def _resize_and_share(network: Network, by: SharingKey, size: int | Sequence[int]) -> Network:
     """The recipe of a network whose layers share parameters."""
     return network.resized(size).share(by)
 

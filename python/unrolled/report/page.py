@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from unrolled.ensemble.sweeps import HeatCapacityPeak
+    from unrolled.propagation.initialization import InitializationReport
 
 
 __all__ = ["check_packages", "render", "write"]
@@ -101,6 +102,7 @@ def render(
     title: str | None = None,
     date: datetime.date | str | None = None,
     temperatures: Iterable[float] | None = None,
+    initializations: Iterable[InitializationReport] = (),
 ) -> str:
     """The report of a comparison as the text of an HTML page.
 
@@ -115,6 +117,8 @@ def render(
         Shown as given; by default the report has none.
     temperatures : iterable of float, optional
         The range of the charts, as for `Ensemble.curve`; by default all that happens.
+    initializations : iterable of InitializationReport
+        Reports on initialisation, which the page shows in their order.
 
     Returns
     -------
@@ -170,6 +174,7 @@ def render(
                 _model(one, style, safe) for one, style in zip(comparison, styles, strict=True)
             ],
             facts=safe(_facts(comparison.analyses)),
+            initializations=[_initialization(one, safe) for one in initializations],
             definitions=safe(
                 html.table("Symbols", ["symbol", "meaning", "unit"], _symbols(), classes="text")
             ),
@@ -320,6 +325,16 @@ def _model(analysis: AnalysisLike, style: charts.Look, safe: Any) -> dict[str, A
         "name": analysis.name,
         "layers": safe(layers),
         "summary": summary,
+    }
+
+
+def _initialization(report: InitializationReport, safe: Any) -> dict[str, Any]:
+    """What the template shows of a signal before training."""
+    return {
+        "name": report.name,
+        "findings": report.findings,
+        "advice": report.advice,
+        "table": safe(report._repr_html_() if report.rows else ""),
     }
 
 

@@ -5,7 +5,9 @@
 what is found of all into a `Table`; `evolve`, `random` and `exhaustive` look for the best.
 """
 
+from unrolled.search.cells import darts, nasbench101
 from unrolled.search.evolution import evolve, exhaustive, random
+from unrolled.search.families import resnet_family, transformer_family
 from unrolled.search.many import count_many, macs_many, propagate_many
 from unrolled.search.space import Place, Space
 from unrolled.search.spaces import nasbench201, nasbench_macro, transnasbench_micro
@@ -18,13 +20,17 @@ __all__ = [
     "SweepError",
     "Table",
     "count_many",
+    "darts",
     "evolve",
     "exhaustive",
     "macs_many",
+    "nasbench101",
     "nasbench201",
     "nasbench_macro",
     "propagate_many",
     "random",
+    "resnet_family",
     "sweep",
+    "transformer_family",
     "transnasbench_micro",
 ]

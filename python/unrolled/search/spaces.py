@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from unrolled.models.benchmarks import (
@@ -11,6 +11,8 @@ from unrolled.models.benchmarks import (
     TRANSNASBENCH_MICRO,
     SearchSpace,
 )
+from unrolled.search.cells import darts, nasbench101
+from unrolled.search.families import resnet_family, transformer_family
 from unrolled.search.space import Space
 from unrolled.search.variants import Gate, Template
 
@@ -87,8 +89,13 @@ def nasbench_macro() -> Space:
     return _of_benchmark(NASBENCH_MACRO, names)
 
 
-PUBLISHED = {
+PUBLISHED: dict[str, Callable[[], Space]] = {
     "nasbench201": nasbench201,
     "nasbench_macro": nasbench_macro,
     "transnasbench_micro": transnasbench_micro,
+    "nasbench101": nasbench101,
+    "darts": darts,
+    "resnet_family": resnet_family,
+    "transformer_family": transformer_family,
 }
+"""Spaces that the shell knows by name."""

@@ -50,8 +50,9 @@ def resolve(
         A `Network`, `Graph`, `Counts` or `GraphCounts`, which are returned as they are; the name of
         a published model; the path of a file (``.onnx``, ``.keras``, ``.json`` of Keras, or a
         graph); an object of ONNX, Keras, PyTorch or JAX; a graph of NetworkX, SciPy, igraph or
-        rustworkx; edges as an integer array of shape ``(2, edges)`` or as a table of pandas, polars
-        or pyarrow with the columns source, target and maybe multiplicity.
+        rustworkx; edges as an integer array of shape ``(2, edges)``, as a table of pandas, polars
+        or pyarrow with the columns source, target and maybe multiplicity, or as a tuple of these
+        columns.
     inputs, semantics
         For models that have to be imported; see `unrolled.importers.recognition.imported`.
     operations : bool

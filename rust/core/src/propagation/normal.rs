@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 /// `sqrt(2 / pi)`, half of which is the density of the normal distribution at its mean.
 const FRAC_SQRT_2_SQRT_PI: f64 = 0.797_884_560_802_865_4;
 
-/// Nodes of a panel.
+/// Number of quadrature nodes in each panel.
 pub(super) const NODES: usize = 24;
 
 /// Beyond so many standard deviations the normal density is below a unit in the last place.

@@ -10,11 +10,11 @@ use crate::propagation::{
     Function, KernelUse, OwnFunctions, Survey, joins_positions, lengths, sums,
 };
 
-/// A network as the sweeps see it; depends on shapes, links, operations and gates alone.
+/// A compiled network. It depends on shapes, links, operations and gates alone.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub(crate) nodes: Vec<Node>,
-    /// Those into each node next to each other.
+    /// All links; those that lead to one node stand next to each other.
     pub(crate) links: Vec<PlanLink>,
     pub(crate) functions: Vec<Function>,
     pub(crate) outputs: Vec<usize>,
@@ -44,13 +44,13 @@ pub(crate) struct PlanLink {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Rule {
     Input,
-    /// A sum of what arrives; all but the first may be subtracted.
+    /// A sum of the signals that arrive; all but the first may be subtracted.
     Sum {
         subtracts: bool,
     },
-    /// Parts next to each other: a mean of what arrives, by its share.
+    /// Parts next to each other: a mean of their signals, weighted by their shares.
     Concatenation,
-    /// One of several: a mean of what arrives.
+    /// A choice of one among several: a mean of their signals.
     Choice,
     Function(usize),
     /// A function whose argument is so simple that it needs no moments.
@@ -199,7 +199,7 @@ impl<'a> Planner<'a> {
             };
             let Some(rule) = rule else {
                 self.plan.links.truncate(first);
-                // What follows is looked at all the same, so that all that is unknown is named.
+                // Compilation goes on, so that the error names all tensors that are not known.
                 self.push_node(id, Rule::Choice, first);
                 continue;
             };

@@ -7,10 +7,11 @@ use super::plan::{Plan, Rule};
 use crate::error::{Error, Result};
 use crate::machine::Monitor;
 
-/// How long one link takes, as a number of lanes of a count, so that progress is reported in time.
+/// The work of one link in the monitor's units (lanes of a count), so that progress is reported in
+/// time.
 const LANES_A_LINK: u64 = 256;
 
-/// What [`Plan::score`] gives, in its order.
+/// The names of the scores of [`Plan::score`], in their order.
 pub const SCORE_NAMES: [&str; 9] = [
     "saliency_entropy",
     "effective_macs",
@@ -23,7 +24,7 @@ pub const SCORE_NAMES: [&str; 9] = [
     "depth",
 ];
 
-/// Scores of one architecture; only what lies between an input and an output has a part in them.
+/// Scores of one architecture. Only what lies between an input and an output counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scores {
     /// In nats; minus infinity if no path leads from an input to an output over a kernel.
@@ -60,7 +61,7 @@ impl Scores {
         depth: 0.0,
     };
 
-    /// In the order of [`SCORE_NAMES`].
+    /// All scores, in the order of [`SCORE_NAMES`].
     #[must_use]
     pub fn to_array(&self) -> [f64; 9] {
         [
@@ -77,7 +78,7 @@ impl Scores {
     }
 }
 
-/// What sweeps over one plan write into; kept between them.
+/// Buffers that sweeps over one plan write to, so that none of them allocates.
 #[derive(Debug, Clone)]
 pub struct Workspace {
     signals: Vec<Signal>,
@@ -88,15 +89,36 @@ pub struct Workspace {
     begins: Vec<bool>,
     ends: Vec<bool>,
     depths: Vec<u32>,
-    /// Logarithms of the root of saliency times units, and of units.
-    saliencies: Vec<(f64, f64)>,
+    saliencies: Vec<Saliency>,
     /// The last sweep in which each kernel was met.
     met: Vec<u64>,
     sweep: u64,
 }
 
+/// What a kernel matters: the square root of saliency times units, as `root * 2^exponent`.
+#[derive(Debug, Clone, Copy)]
+struct Saliency {
+    root: f64,
+    exponent: i64,
+    units: f64,
+}
+
+impl Saliency {
+    /// The root, divided by `2^top`; zero if that is too small to matter.
+    fn below(&self, top: i64) -> f64 {
+        let shift = self.exponent - top;
+        if shift == 0 {
+            self.root
+        } else if shift > -1000 {
+            self.root * f64::from_bits(((1023 + shift) as u64) << 52)
+        } else {
+            0.0
+        }
+    }
+}
+
 impl Workspace {
-    /// Room for sweeps over a plan.
+    /// Buffers for sweeps over the given plan.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         let nodes = plan.nodes.len();
@@ -329,7 +351,7 @@ impl Plan {
                 });
                 let scale = terms * scale;
                 found.variance = scale * q1 * q2;
-                // Between two keys of one query, or two queries of one key.
+                // The covariance between two keys of one query, or between two queries of one key.
                 found.covariance =
                     scale * if is_score { (q1 * r2 + r1 * q2) / 2.0 } else { r1 * r2 };
                 found.kept = found.variance;
@@ -350,15 +372,16 @@ impl Plan {
         found
     }
 
-    /// The part of what keys do not have in common that attention leaves: one over their number
-    /// if they have equal weights.
+    /// The factor by which attention multiplies the variance between keys: one over their number if
+    /// they have equal weights.
     fn spread(&self, at: usize, weights: usize, keys: f64, workspace: &Workspace) -> f64 {
         let source = self.links[self.nodes[at].first + weights].source;
         let one = workspace.signals[source];
         (keys * (one.variance + one.mean * one.mean)).min(1.0)
     }
 
-    /// What a function makes of a signal: the signal, and its two mean products of slopes.
+    /// The signal of a function's values, with the mean square of its slopes and their mean product
+    /// at two positions.
     fn function(&self, rule: Rule, argument: &Signal) -> (Signal, (f64, f64)) {
         let r = argument.correlation();
         let Rule::Function(number) = rule else {
@@ -413,7 +436,7 @@ impl Plan {
         }
     }
 
-    /// What the rule of a tensor makes of its derivatives on their way to one of its links.
+    /// The derivatives that the rule of a tensor passes on to one of its links.
     fn through(
         &self,
         at: usize,
@@ -523,19 +546,19 @@ impl Plan {
                 }
             }
         }
-        let largest = workspace.saliencies.iter().fold(f64::NEG_INFINITY, |m, s| m.max(s.0));
-        if largest.is_finite() {
-            let total: f64 = workspace.saliencies.iter().map(|s| (s.0 - largest).exp()).sum();
-            let log_total = total.ln();
-            scores.saliency_entropy = 0.0;
-            for &(saliency, units) in &workspace.saliencies {
-                let log_share = saliency - largest - log_total;
-                let share = log_share.exp();
-                if share > 0.0 {
-                    scores.saliency_entropy -= share * (log_share - units);
-                }
+        let matter = workspace.saliencies.iter().filter(|one| one.root > 0.0);
+        let Some(top) = matter.clone().map(|one| one.exponent).max() else { return scores };
+        // With r the roots and u the units, -sum p ln(p / u) of the shares p = r / sum r is
+        // ln sum r - sum r ln(r / u) / sum r.
+        let (mut total, mut weighed) = (0.0, 0.0);
+        for one in matter {
+            let root = one.below(top);
+            if root > 0.0 {
+                total += root;
+                weighed += root * (root / one.units).ln();
             }
         }
+        scores.saliency_entropy = total.ln() - weighed / total;
         scores
     }
 }
@@ -565,7 +588,9 @@ fn add_link(
     let gradient = workspace.gradients[at];
     let (kept, exponent) = if kernel.is_table { (1.0, 0) } else { (source.kept, source.exponent) };
     let power = kernel.target_channels * kernel.target_positions * kept * gradient.square;
-    let log_power = power.ln() + (exponent + gradient.exponent) as f64 * 4f64.ln();
-    let log_units = units.ln();
-    workspace.saliencies.push(((log_power + log_units) / 2.0, log_units));
+    workspace.saliencies.push(Saliency {
+        root: (power * units).sqrt(),
+        exponent: exponent + gradient.exponent,
+        units,
+    });
 }

@@ -11,6 +11,7 @@ use crate::machine::team::Team;
 use crate::network::bound;
 use crate::network::engine::accumulate::Engine;
 use crate::network::plan::{Plan, sorting_key};
+use crate::network::sweep::Arrived;
 use crate::network::{CountOptions, Link, Role, TensorId};
 use crate::number::{Exact, Log, Number, Value};
 
@@ -62,7 +63,8 @@ impl VariantTotals {
 }
 
 /// What a thread works with.
-struct Desk {
+struct Desk<N: Number> {
+    arrived: Arrived<N>,
     open: Vec<bool>,
     live: Live,
     is_live: Vec<bool>,
@@ -118,7 +120,7 @@ impl Variants {
             monitor,
             |(_, batch, _)| batch.len() as u64,
             |(number, batch, exact), monitor| {
-                let mut desk = desks.take(|| Desk::new(self));
+                let mut desk = desks.take(|| Desk::<N>::new(self));
                 let mut engine = Engine::<N>::new(limit, N::RADIX_BITS, monitor);
                 for (at, found) in batch.iter_mut().enumerate() {
                     let row = &rows[(number * BATCH + at) * places..][..places];
@@ -145,7 +147,7 @@ impl Variants {
         &self,
         row: &[u32],
         whole: &Whole,
-        desk: &mut Desk,
+        desk: &mut Desk<N>,
         engine: &mut Engine<'_, N>,
         rehearsed: Option<u64>,
         found: &mut VariantTotals,
@@ -156,10 +158,12 @@ impl Variants {
         if let Some(limit) = rehearsed {
             plan.rehearse(limit, N::EXACT, engine.monitor)?;
         }
-        let (mut collected, weight_nodes) = plan.carry_all(engine)?;
+        plan.carry_all(engine, &mut desk.arrived)?;
         desk.levels.clear();
         let mut nodes = 0u64;
-        for (id, arrived) in collected.iter_mut().enumerate() {
+        let Arrived { counts, weight_nodes } = &mut desk.arrived;
+        for (id, (arrived, own_nodes)) in counts.iter_mut().zip(weight_nodes).enumerate() {
+            let own_nodes = std::mem::take(own_nodes);
             let Some(arrived) = arrived.take().filter(|_| plan.is_counted(id)) else { continue };
             let counts = engine.compact(arrived.tensor, true)?;
             for cell in 0..counts.cells() {
@@ -169,7 +173,7 @@ impl Variants {
                 }
             }
             engine.arena.give(counts);
-            nodes = nodes.saturating_add(weight_nodes[id]);
+            nodes = nodes.saturating_add(own_nodes);
         }
         let elements = |ids: &[TensorId]| -> u64 {
             ids.iter().map(|id| self.network.tensors()[id.0].elements()).sum()
@@ -187,9 +191,10 @@ fn team_size(threads: usize) -> u64 {
     }
 }
 
-impl Desk {
+impl<N: Number> Desk<N> {
     fn new(variants: &Variants) -> Self {
         Self {
+            arrived: Arrived::new(&variants.network),
             open: vec![false; variants.gates()],
             live: Live::new(&variants.skeleton),
             is_live: vec![false; variants.network.tensors().len()],
@@ -235,7 +240,7 @@ impl Whole {
     }
 
     /// The plan for an architecture; `None` if nothing that is counted leads to an output.
-    fn plan<'n>(&self, variants: &'n Variants, desk: &mut Desk) -> Option<Plan<'n>> {
+    fn plan<'n, N: Number>(&self, variants: &'n Variants, desk: &mut Desk<N>) -> Option<Plan<'n>> {
         let Variants { network, skeleton, gates, .. } = variants;
         desk.is_live.fill(false);
         for (node, id) in skeleton.tensors().enumerate() {
