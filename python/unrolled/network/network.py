@@ -29,7 +29,7 @@ from unrolled.network.layers.convolution import Convolution
 from unrolled.network.layers.elementwise import Elementwise
 from unrolled.network.layers.movement import Movement
 from unrolled.network.layers.pooling import Pooling
-from unrolled.network.layers.selection import Selection
+from unrolled.network.selection import Selection
 from unrolled.network.provenance import Provenance
 from unrolled.network.sharing import Layer, SharingKey, fill_with_shared, layers, sharing_groups
 
@@ -331,7 +331,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
         UnknownOperationError
             Tensors are computed in ways that no layer method has; all are named.
         InvalidNetworkError
-            No output is marked.
+            No output is marked, or choices are left open.
         SizeOverflowError
             The weights do not fit into a file, which holds 2 GiB.
         InvalidArgumentError, UnknownNameError
@@ -350,6 +350,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
         >>> count(again).total == count(net).total
         True
         """
+        self.check_decided()
         content = model_bytes(self, weights, seed=seed, batch=batch)
         if path is not None:
             write_with(path, lambda file: file.write(content))
