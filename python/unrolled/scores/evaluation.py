@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["BASELINES", "COLUMNS", "Agreement", "Evaluation", "evaluate"]
+__all__ = ["BASELINES", "COLUMNS", "FIGURES", "Agreement", "Evaluation", "evaluate"]
 
 BASELINES = {
     "parameters": "trainable parameters, also of parts that no path from the input leads through",
@@ -61,6 +61,18 @@ COLUMNS = (
 
 LOGARITHMS = ("log_size", "saliency_entropy")
 """Those that are on a logarithmic scale already."""
+
+FIGURES = {
+    "spearman": "Spearman's correlation with accuracy",
+    "kendall": "Kendall's tau-b with accuracy",
+    "within": "Spearman's correlation with accuracy among equal numbers of parameters",
+    "top_found": "Share of the most accurate that score highest",
+    "best": "Accuracy of what scores highest",
+}
+"""What a table of an evaluation can show."""
+
+WIDE = 0.05
+"""Half the width of an interval from which on tables show it beside the correlation."""
 
 DRAWS = 200
 TOP = 0.01
@@ -137,29 +149,47 @@ class Evaluation:
             f"{', '.join(self.values)}; tasks are {', '.join(self.benchmark.accuracies)}"
         )
 
-    def table(self, *, width: int | None = None) -> str:
-        """Spearman's correlations, a line a score and a column a task, baselines below.
+    def table(self, figure: str = "spearman", *, width: int | None = None) -> str:
+        """One figure of all agreements, a line a score and a column a task, baselines below.
+
+        Where few architectures make wide intervals, Spearman's correlations come with them.
 
         Parameters
         ----------
+        figure : {"spearman", "kendall", "within", "top_found", "best"}
+            See `Agreement`.
         width : int, optional
             Columns to fill at most; by default those of the terminal.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Another figure.
         """
+        checked_choice("figure", figure, tuple(FIGURES))
         tasks = list(self.benchmark.accuracies)
+        widest = max((one.high - one.low) / 2 for one in self.agreements)
+        has_intervals = figure == "spearman" and widest > WIDE
         columns = [tables.Column("score", "left"), *map(tables.Column, tasks)]
         rows = []
         for name in self.values:
             row = [self[name, task] for task in tasks]
             mark = " (baseline)" if row[0].is_baseline else ""
-            rows.append([name + mark, *(f"{one.spearman:.3f}" for one in row)])
-        widest = max((one.high - one.low) / 2 for one in self.agreements)
+            cells = [
+                f"{one.spearman:.2f} ({one.low:.2f} to {one.high:.2f})"
+                if has_intervals
+                else f"{getattr(one, figure):.3f}"
+                for one in row
+            ]
+            rows.append([name + mark, *cells])
         notes = [
-            f"95 % bootstrap intervals are at most +-{widest:.3f} wide: see to_pandas().",
+            "In brackets: 95 % bootstrap intervals."
+            if has_intervals
+            else f"95 % bootstrap intervals of Spearman's are at most +-{widest:.3f} wide.",
             "They hold for these architectures and say nothing of others.",
         ]
         notes += [f"Left out: {name}: {why}" for name, why in self.benchmark.left_out.items()]
-        title = f"Spearman's correlation with accuracy: {self.benchmark.name}, "
-        title += f"{len(self.benchmark):,} architectures"
+        title = f"{FIGURES[figure]}: {self.benchmark.name}, {len(self.benchmark):,} architectures"
         return tables.render(title, columns, rows, width=width, notes=notes)
 
     def to_dict(self) -> list[dict[str, str | float | bool]]:
