@@ -29,8 +29,8 @@ from unrolled.network.layers.convolution import Convolution
 from unrolled.network.layers.elementwise import Elementwise
 from unrolled.network.layers.movement import Movement
 from unrolled.network.layers.pooling import Pooling
-from unrolled.network.selection import Selection
 from unrolled.network.provenance import Provenance
+from unrolled.network.selection import Selection
 from unrolled.network.sharing import Layer, SharingKey, fill_with_shared, layers, sharing_groups
 
 __all__ = ["Link", "Network", "Tensor"]
