@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from unrolled._support.hints import described
@@ -150,7 +151,9 @@ def _built(
         things.append(
             Constant(struct.shape)
             if trainable is None
-            else tracer.parameter(key, struct.shape, trainable=trainable)
+            else tracer.parameter(
+                key, struct.shape, trainable=trainable, values=partial(parameters.values, key)
+            )
         )
     for key, shape, is_key in zip(inputs.names, inputs.shapes, inputs.are_keys, strict=True):
         things.append(Constant(shape) if is_key else tracer.input(key, shape))

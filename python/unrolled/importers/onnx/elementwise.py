@@ -129,7 +129,9 @@ def _is_tanh(node: Node) -> bool:
 @rule(*COMBINED)
 def combined(tracer: Tracer, node: Node) -> Operand:
     operands = operands_of(tracer, node)
-    return folded(tracer, node, operands, COMBINED[node.operator]) or tracer.combine(*operands)
+    function = COMBINED[node.operator]
+    folding = folded(tracer, node, operands, function)
+    return folding or tracer.combine(*operands, compute=function)
 
 
 @rule("Where")
@@ -188,7 +190,7 @@ def extreme(tracer: Tracer, node: Node) -> Operand:
             tracer.pointwise(values[0], clip, power=True, name=node.operator),
             broadcast_shapes(tracer.name, [operand.shape for operand in operands]),
         )
-    return tracer.combine(*operands)
+    return tracer.combine(*operands, compute=function)
 
 
 @rule("Clip")

@@ -22,6 +22,7 @@ from unrolled.importers.onnx.reader import (
     name_of,
     read_constant,
     shape_of_tensor,
+    stored_values,
 )
 from unrolled.importers.onnx.rules import TABLE, WEIGHT_INPUTS
 from unrolled.importers.rules import Unsupported, as_list
@@ -199,7 +200,8 @@ class Walk:
             return Stored(constant, None)
         known = self._stored.get(name)
         if known is None:
-            known = Stored(constant, self.tracer.parameter(name, constant.shape))
+            values = partial(stored_values, tensor)
+            known = Stored(constant, self.tracer.parameter(name, constant.shape, values=values))
             self._stored[name] = known
         return known
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from unrolled.errors import UnsupportedOperatorError
 from unrolled.importers.torch.node import Node, aten
+from unrolled.importers.tracing.functions import NAMED
 from unrolled.importers.tracing.values import Constant, Operand, Value
 
 if TYPE_CHECKING:
@@ -153,7 +154,8 @@ def _rnn(tracer: Tracer, node: Node) -> list[Operand]:
     _check_plain(node, 4, 1)
 
     def run(x: Operand, weights: list[Operand], state: list[Operand], reverse: bool) -> Any:
-        return tracer.rnn(x, weights, *state, reverse=reverse)
+        function = NAMED["relu" if node.operator == "rnn_relu" else "tanh"]
+        return tracer.rnn(x, weights, *state, reverse=reverse, function=function)
 
     return _recurrent(tracer, node, node["params"], [node["hx"]], run)
 
