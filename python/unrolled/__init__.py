@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 from unrolled import errors, importers, models, quantities
 from unrolled._core import VERSION as __version__
 from unrolled._core import Operation, Relation
-from unrolled.analysis import Analysis, Comparison, analyze, compare, divergence
+from unrolled.analysis import (
+    Analysis,
+    Comparison,
+    analyze,
+    compare,
+    diff,
+    divergence,
+)
 from unrolled.counting import Counts, GraphCounts, ParameterCounts, count
 from unrolled.ensemble import (
     DensityOfStates,
@@ -110,6 +117,7 @@ __all__ = [
     "analyze",
     "compare",
     "count",
+    "diff",
     "divergence",
     "errors",
     "evaluate",
@@ -126,7 +134,7 @@ __all__ = [
 ]
 
 
-PACKAGES = ("propagation", "scores", "theory")
+PACKAGES = ("propagation", "scores", "search", "theory")
 FRAMEWORKS = ("jax", "keras", "onnx", "torch")
 FROM_PROPAGATION = (
     "InitializationReport",
@@ -144,6 +152,8 @@ def __getattr__(name: str) -> Any:
 
     if name == "theory":
         package = import_module("unrolled.theory")
+    elif name == "search":
+        package = import_module("unrolled.search")
     elif name == "propagation" or name in FROM_PROPAGATION:
         package = import_module("unrolled.propagation")
     elif name == "scores" or name in FROM_SCORES:

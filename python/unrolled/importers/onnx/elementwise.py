@@ -130,8 +130,12 @@ def _is_tanh(node: Node) -> bool:
 def combined(tracer: Tracer, node: Node) -> Operand:
     operands = operands_of(tracer, node)
     function = COMBINED[node.operator]
-    folding = folded(tracer, node, operands, function)
-    return folding or tracer.combine(*operands, compute=function)
+    constant = folded(tracer, node, operands, function)
+    if constant is not None:
+        return constant
+    if node.operator == "And":
+        return tracer.both(*operands)
+    return tracer.combine(*operands, compute=function)
 
 
 @rule("Where")
