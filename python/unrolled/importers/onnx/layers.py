@@ -343,14 +343,14 @@ def _recurrent_functions(node: Node, directions: int) -> list[list[ElementFuncti
     number = len(USUAL[node.operator])
     names = [
         (name.decode() if isinstance(name, bytes) else str(name)).lower()
-        for name in node.attribute("activations", USUAL[node.operator] * directions)
+        for name in node.attribute("activations", [*USUAL[node.operator]] * directions)
     ]
     if len(names) != number * directions:
         raise InvalidModelError(
             f"node '{node.name}' ({node.operator}): {len(names)} activations for {directions} "
             f"direction{'s' if directions > 1 else ''} of {number}"
         )
-    given = [iter(node.attribute(key, ())) for key in ("activation_alpha", "activation_beta")]
+    given = [iter(node.attribute(key, [])) for key in ("activation_alpha", "activation_beta")]
     bound = node.attribute("clip", None)
     found: list[ElementFunction | None] = []
     for name in names:

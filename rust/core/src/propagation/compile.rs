@@ -1409,7 +1409,7 @@ impl<'a> Compiler<'a> {
                 let others = fixed.iter().filter(|link| !is_affine(link)).count();
                 let tied = links.iter().any(|link| match &link.operator {
                     Operator::Weighted(weighted) => {
-                        self.program.parameters[weighted.kernel].uses > 1
+                        self.program.parameters.get(weighted.kernel).is_some_and(|one| one.uses > 1)
                     }
                     _ => false,
                 });
