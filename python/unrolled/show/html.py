@@ -106,6 +106,8 @@ def _left_out(number: int, what: str) -> str:
 def styled(body: str) -> str:
     """Numbers to the right, in notebooks that know nothing of our classes."""
     style = (
+        ".unrolled-html svg {margin-right: 2em} "
+        ".unrolled-html table.unrolled td {white-space: nowrap} "
         ".unrolled-html table.unrolled td, .unrolled-html th.n {text-align: right; "
         "font-variant-numeric: tabular-nums} .unrolled-html th {text-align: left} "
         ".unrolled-html caption {text-align: left; font-weight: bold}"
