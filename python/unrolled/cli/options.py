@@ -165,8 +165,8 @@ def source_options(command: Callable[..., None]) -> Callable[..., None]:
             "inputs",
             multiple=True,
             metavar="NAME=LENGTHS",
-            help="Give an input of a model file this shape, such as x=1,3,224,224, or give a length "
-            "that the file leaves open by its symbol: batch=1. A ? is as in the file.",
+            help="Give an input of a model file this shape, such as x=1,3,224,224, or give a "
+            "length that the file leaves open by its symbol: batch=1. A ? is as in the file.",
         ),
         click.option(
             "--value",
