@@ -36,13 +36,15 @@ from unrolled.errors import InvalidArgumentError, UnrolledError
 from unrolled.printable import one_line, printable
 from unrolled.propagation import Signal, initialization_report
 from unrolled.scores.benchmarks import BENCHMARKS
-from unrolled.scores.evaluation import evaluate
-from unrolled.scores.scoring import ranked, score_network, score_sheet
+from unrolled.scores.evaluation import FIGURES, evaluate
+from unrolled.scores.families import FAMILIES
+from unrolled.scores.scoring import ranked, score_network
 from unrolled.show import tables
+from unrolled.show.cells import score_sheet
 from unrolled.show.formats import json_value
 from unrolled.show.layer_formats import layer_record
 from unrolled.show.layers import COLUMNS, chosen_columns, sorted_layers
-from unrolled.spectrum.catalogue import RANKED, SCORES
+from unrolled.spectrum.catalogue import RANKED, RANKED_BY, SCORES
 
 __all__ = ["main"]
 
@@ -77,9 +79,9 @@ def sorting_options(command: Callable[..., None]) -> Callable[..., None]:
     return click.option(
         "--sort",
         metavar="KEY",
-        help=f"What to rank by: one of: {', '.join(RANKED)}; with --scores also "
+        help=f"What to rank by, one of: {', '.join(RANKED)}; with --scores also "
         f"{', '.join(key for key in SCORES if key not in RANKED)}. "
-        f"[default: {RANKED[0]}; with --scores saliency_entropy]",
+        f"[default: {RANKED[0]}; with --scores {RANKED_BY}]",
     )(command)
 
 
@@ -393,7 +395,10 @@ def show(
     elif as_csv:
         say(result.to_csv().rstrip("\n"))
     else:
-        print_sheet(result.sheet(width), width)
+        for number, sheet in enumerate(result.sheets(width)):
+            if number:
+                say("")
+            print_sheet(sheet, width)
         lines = [provenance.line for one in analyses if (provenance := one.provenance) is not None]
         if lines:
             say("\n" + "\n".join(lines))
@@ -752,9 +757,9 @@ def spaced(first: float, last: float, number: int) -> list[float | str]:
 @click.option(
     "--sort",
     metavar="KEY",
-    default="saliency_entropy",
+    default=RANKED_BY,
     show_default=True,
-    help=f"The score to rank by: one of: {', '.join(SCORES)}, name.",
+    help=f"The score to rank by, one of: {', '.join(SCORES)}, name.",
 )
 @click.option(
     "--ascending/--descending",
@@ -766,7 +771,7 @@ def spaced(first: float, last: float, number: int) -> list[float | str]:
     type=click.Choice(["nats", "bits"]),
     default="nats",
     show_default=True,
-    help="The unit of the saliency entropy.",
+    help="The unit of the log size and of the saliency entropy.",
 )
 @source_options
 @json_option
@@ -801,7 +806,7 @@ def score_command(
 
 
 @main.command("evaluate")
-@click.argument("benchmark", type=click.Choice(BENCHMARKS))
+@click.argument("benchmark", type=click.Choice((*BENCHMARKS, *FAMILIES)))
 @click.option(
     "--score",
     "scores",
@@ -809,12 +814,22 @@ def score_command(
     metavar="KEY",
     help="A score to evaluate; may be given several times. [default: all]",
 )
+@click.option(
+    "--figure",
+    type=click.Choice(tuple(FIGURES)),
+    default="spearman",
+    show_default=True,
+    help="What the table shows; --json has all.",
+)
 @click.option("--plot", metavar="FILE", help="Draw the first score against accuracy into an image.")
 @json_option
 def evaluate_command(
-    benchmark: str, scores: Sequence[str], plot: str | None, as_json: bool
+    benchmark: str, scores: Sequence[str], figure: str, plot: str | None, as_json: bool
 ) -> None:
     """Compare scores and baselines with the published accuracies of BENCHMARK.
+
+    Spaces of cells and chains of blocks take some seconds. The family "published" needs nothing
+    else; torchvision, timm and keras need these packages, and some minutes.
 
     Example: unrolled evaluate nasbench201
     """
@@ -826,7 +841,7 @@ def evaluate_command(
         rows = evaluation.to_dict()
         say(json_text([{key: json_value(one) for key, one in row.items()} for row in rows]))
     else:
-        say(evaluation.table())
+        say(evaluation.table(figure))
 
 
 @main.command("models")

@@ -337,12 +337,15 @@ def _lead(comparison: ComparisonLike) -> str:
 
 
 def _ranking(comparison: ComparisonLike) -> str:
-    """The table, the quantity it is sorted by first, with bars behind it."""
+    """The table of scores, if there are any, and that of counts.
+
+    The count that models are sorted by is first, with bars behind it.
+    """
     ordered = sorted(TABULATED, key=lambda quantity: quantity.key != comparison.sort)
     headings = [one.with_unit(one.heading, "[]") for one in ordered]
     rows = [format_row(one, ordered) for one in comparison]
     bars = {}
-    caption = comparison.title
+    caption = "Contexts" if comparison.scores else comparison.title
     if ordered[0].key == comparison.sort:
         # None becomes not a number.
         values = np.array([value_of(one, comparison.sort) for one in comparison], np.float64)
@@ -351,7 +354,9 @@ def _ranking(comparison: ComparisonLike) -> str:
         bars[1] = list(values / (values.max() or 1.0))
         if start:
             caption += f". Bars begin at {start:,.6g}"
-    return html.table(caption, ["model", *headings], rows, bars=bars, symbols="headings")
+    heads = ["model", *headings]
+    counts = html.table(caption, heads, rows, bars=bars, symbols="headings")
+    return html.scores(comparison) + counts if comparison.scores else counts
 
 
 def _facts(analyses: Sequence[AnalysisLike]) -> str:

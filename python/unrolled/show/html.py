@@ -16,10 +16,10 @@ import numpy as np
 from unrolled._support import notebooks
 from unrolled.printable import printable
 from unrolled.show import tables
-from unrolled.show.cells import format_row
+from unrolled.show.cells import format_row, score_notes, score_row, score_unit
 from unrolled.show.layers import HEADINGS, layer_row
 from unrolled.show.protocols import AnalysisLike, ComparisonLike
-from unrolled.spectrum.catalogue import TABULATED
+from unrolled.spectrum.catalogue import SCORES_SHOWN, TABULATED
 
 __all__ = ["analysis", "comparison", "escaped", "mathematics", "styled", "table"]
 
@@ -99,11 +99,24 @@ def escaped(text: str) -> str:
 
 def comparison(ranking: ComparisonLike) -> str:
     """A ranking for notebooks, of at most `MOST_ROWS` models."""
-    rows = [format_row(one) for one in ranking.analyses[:MOST_ROWS]]
-    headings = [one.with_unit(one.heading) for one in TABULATED]
-    left_out = _left_out(len(ranking) - len(rows), "models")
+    parts = [scores(ranking, MOST_ROWS)] if ranking.scores else []
+    if ranking.shows_counts:
+        rows = [format_row(one) for one in ranking.analyses[:MOST_ROWS]]
+        headings = [one.with_unit(one.heading) for one in TABULATED]
+        caption = "Contexts" if ranking.scores else ranking.title
+        parts.append(table(caption, ["model", *headings], rows))
+    left_out = _left_out(len(ranking) - MOST_ROWS, "models")
     notes = "".join(f"<p>{escaped(note)}</p>" for note in ranking.notes)
-    return styled(table(ranking.title, ["model", *headings], rows) + left_out + notes)
+    return styled("".join(parts) + left_out + notes)
+
+
+def scores(ranking: ComparisonLike, most_rows: int | None = None) -> str:
+    """The table of scores of a ranking, with what more of each means below."""
+    rows = [score_row(one, SCORES_SHOWN) for one in ranking.scores[:most_rows]]
+    unit = score_unit(ranking.scores)
+    headings = [f"{one.heading} ({unit})" if one.unit else one.heading for one in SCORES_SHOWN]
+    notes = "".join(f"<p>{escaped(note)}</p>" for note in score_notes(ranking.scores, SCORES_SHOWN))
+    return table(ranking.title, ["model", *headings], rows) + notes
 
 
 def analysis(result: AnalysisLike) -> str:

@@ -111,13 +111,13 @@ impl Gradient {
 
 /// How a link changes what passes through it.
 #[derive(Debug, Clone)]
-pub(super) enum Operator {
+pub(crate) enum Operator {
     /// Elements are read as they are, perhaps repeatedly.
     Move(Move),
     /// The mean of a window.
     Average(Average),
-    /// The largest element of a window; the number says how many positions become one.
-    Largest { stride: f64 },
+    /// The largest element of a window.
+    Largest(Largest),
     /// The mean or the largest element over all positions.
     Global { positions: f64, is_average: bool },
     /// Independent weights that are shared between positions.
@@ -130,7 +130,7 @@ pub(super) enum Operator {
 
 /// How often elements are read.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Move {
+pub(crate) struct Move {
     /// Mean number of target positions that read a source position.
     pub(super) positions: f64,
     /// Mean number of target channels that read a source channel.
@@ -149,7 +149,7 @@ impl Move {
 
 /// A mean over a window.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Average {
+pub(crate) struct Average {
     /// Elements of a window.
     pub(super) taps: f64,
     /// Source positions for each target position.
@@ -161,24 +161,35 @@ pub(super) struct Average {
     pub(super) channels: f64,
 }
 
+/// The largest element of a window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Largest {
+    /// Source positions for each target position.
+    pub(super) stride: f64,
+    /// Variance of the largest of as many independent standard normal numbers as a window has.
+    pub(super) variance: f64,
+    /// Correlation that the mean of white noise has between windows. That of the largest is near it.
+    pub(super) overlap: f64,
+}
+
 /// A kernel and the size of what it joins.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Weighted {
+pub(crate) struct Weighted {
     /// The number of the parameter that the kernel is, so that tied kernels are recognised.
-    pub(super) kernel: usize,
+    pub(crate) kernel: usize,
     /// Channels of the source, divided by the number of groups.
-    pub(super) fan: f64,
-    pub(super) source_channels: f64,
-    pub(super) target_channels: f64,
-    pub(super) target_positions: f64,
+    pub(crate) fan: f64,
+    pub(crate) source_channels: f64,
+    pub(crate) target_channels: f64,
+    pub(crate) target_positions: f64,
     /// Source positions that one target position reads.
-    pub(super) taps: f64,
+    pub(crate) taps: f64,
     /// Source positions for each target position along all axes.
-    pub(super) stride: f64,
-    /// Positions that are read; where kernels overlap, each counts once for every tap.
-    pub(super) positions_read: f64,
+    pub(crate) stride: f64,
+    /// Positions read: all of the source where windows overlap, else one for each window.
+    pub(crate) positions_read: f64,
     /// Whether the kernel is a table whose rows are read at indices.
-    pub(super) is_table: bool,
+    pub(crate) is_table: bool,
 }
 
 impl Weighted {
@@ -218,7 +229,12 @@ impl Operator {
                     to.covariance = to.variance;
                 }
             }
-            Self::Largest { .. } | Self::Contracted { .. } => {
+            Self::Contracted { .. } => to.kept = to.variance,
+            Self::Largest(window) => {
+                // What a window has in common moves all its elements, and so the largest, alike.
+                let apart = window.variance * (from.variance - from.covariance);
+                to.variance = from.covariance + apart;
+                to.covariance = from.covariance + window.overlap * apart;
                 to.kept = to.variance;
             }
             Self::Average(window) => {
@@ -263,7 +279,9 @@ impl Operator {
                     exponent: gradient.exponent,
                 }
             }
-            Self::Largest { stride } => gradient.times(1.0 / stride, 1.0 / (stride * stride)),
+            Self::Largest(Largest { stride, .. }) => {
+                gradient.times(1.0 / stride, 1.0 / (stride * stride))
+            }
             Self::Global { positions, is_average } => {
                 let square = 1.0 / (positions * positions);
                 let whole = if *is_average { square } else { 1.0 / positions };
