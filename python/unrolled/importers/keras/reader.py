@@ -27,7 +27,6 @@ MOST_CALLS = 20_000
 REASONS = {
     "Lambda": "its function is Python code; use operations of keras.ops on tensors instead, or a "
     "layer of your own with a rule",
-    "ops.TopK": "which elements are chosen is known only at run time",
 }
 
 KERAS_MODULES = ("keras", "keras_core", "tf_keras", "tensorflow")

@@ -77,13 +77,13 @@ def shape_in_file(value: Any) -> list[int | str | None] | None:
 
 
 def checked(source: str, name: str, shape: Any) -> Shape:
-    """A shape of positive ints."""
+    """A shape of positive ints; but a cache of keys and values may be empty."""
     try:
         lengths = tuple([int(length) for length in shape])
         whole = all(length == int_ for length, int_ in zip(shape, lengths, strict=True))
     except (TypeError, ValueError, OverflowError):
         lengths, whole = (), False
-    if not whole or len(lengths) > MOST_AXES or any(length < 1 for length in lengths):
+    if not whole or len(lengths) > MOST_AXES or min(lengths, default=1) < 0 or 0 in lengths[:1]:
         raise InvalidArgumentError(
             f"{source}: input '{name}': a shape is a sequence of positive integers such as "
             f"(1, 3, 224, 224), of at most {MOST_AXES}; got {described(shape)}"
