@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from unrolled.cli import layer_commands
 from unrolled.cli.commands import main
 
-__all__ = ["main"]
+__all__ = ["layer_commands", "main"]

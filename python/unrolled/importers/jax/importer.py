@@ -114,7 +114,7 @@ def from_jax(
         )
     source = f"JAX function {_name(function)}"
     with reading(source):
-        network = Network(name or _name(function), semantics=semantics)
+        network = Network(_name(function) if name is None else name, semantics=semantics)
         tracer = RememberingTracer(network, operations=operations)
         return _built(jax, function, params, example_inputs, source, tracer, frozen)
 

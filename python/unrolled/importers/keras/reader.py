@@ -322,7 +322,10 @@ def _reason(entry: Config) -> str:
         return known
     module = str(entry.get("module") or "keras").partition(".")[0]
     if entry.get("registered_name") and module not in KERAS_MODULES:
-        return "a class of your own, of which the configuration has no graph"
+        return (
+            "a class of your own, of which the configuration has no graph; on the backend JAX, "
+            "from_jax reads it: give it model.stateless_call"
+        )
     return ""
 
 

@@ -14,7 +14,6 @@ from unrolled.errors import InvalidModelError, UnsupportedOperatorError
 from unrolled.importers.onnx.elementwise import checked_axes
 from unrolled.importers.onnx.reader import Node, Stored
 from unrolled.importers.onnx.table import TABLE
-from unrolled.importers.tracing.elementwise import AT_RUN_TIME
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Operand, Value, size_of
 from unrolled.importers.tracing.windows import Window
@@ -23,7 +22,6 @@ __all__: list[str] = []
 
 rule = TABLE.rule
 
-MOST_HEADS = 1 << 16
 MOST_CHANNELS = 1 << 24
 """A norm that has one weight for each of its groups may have so many channels."""
 
@@ -399,96 +397,3 @@ def _select_direction(tracer: Tracer, weight: Operand, direction: int) -> Operan
 @rule("DequantizeLinear")
 def dequantize(tracer: Tracer, node: Node) -> Operand:
     return tracer.pointwise(node.input(0))  # Integers stored for it are parameters already.
-
-
-@rule("Attention")
-def attention(tracer: Tracer, node: Node) -> list[Operand]:
-    query, key, value = (node.input(position) for position in range(3))
-    if len({query.rank, key.rank, value.rank}) != 1 or query.rank not in (3, 4):
-        shapes = f"{query.shape}, {key.shape} and {value.shape}"
-        raise InvalidModelError(f"node '{node.name}': queries, keys and values of shapes {shapes}")
-    if query.rank == 3:
-        heads = node.attribute("q_num_heads", 1), node.attribute("kv_num_heads", 1)
-        query = _heads(tracer, query, heads[0])
-        key, value = (_heads(tracer, x, heads[1]) for x in (key, value))
-        joined = True
-    else:
-        joined = False
-    past = node.optional(4)
-    # Without a cache, or with an empty one, query number i is at key number i.
-    before = 0 if past is None else past.shape[2]
-    if past is not None and before:
-        key = tracer.concat([past, key], 2)
-    if node.optional(5) is not None and node.input(5).shape[2]:
-        value = tracer.concat([node.input(5), value], 2)
-    present = [key, value]
-    groups = query.shape[1] // key.shape[1]
-    if query.shape[1] != groups * key.shape[1] or query.shape[1] > MOST_HEADS:
-        raise InvalidModelError(
-            f"node '{node.name}': {query.shape[1]} heads of queries and {key.shape[1]} of keys"
-        )
-    if groups > 1:
-        repeated = np.repeat(np.arange(key.shape[1]), groups)
-        key, value = (tracer.take(x, 1, repeated) for x in (key, value))
-    scores = tracer.einsum("bhqd,bhkd->bhqk", query, key)
-    # With a cache of fixed length the number of its keys in use says where the queries are.
-    is_causal = node.attribute("is_causal", 0) and node.optional(6) is None
-    causal = before if is_causal else None
-    mask = node.optional(3)
-    if mask is not None and mask.shape[-1] < scores.shape[3]:
-        mask = _padded_mask(tracer, mask, scores.shape[3])
-    scores = tracer.masked_scores(scores, mask, causal=causal)
-    scores = _in_window(tracer, node, scores, before)
-    scores = _without_padding(tracer, node, scores)
-    weights = tracer.normalise(scores, (3,), "softmax")
-    y = tracer.matmul(weights, value)
-    if joined:
-        y = tracer.transpose(y, (0, 2, 1, 3))
-        y = tracer.reshape(y, (*y.shape[:2], y.shape[2] * y.shape[3]))
-    return [y, *present]
-
-
-def _padded_mask(tracer: Tracer, mask: Operand, keys: int) -> Operand:
-    """A mask for all keys, of which it hides those that it does not have."""
-    sides = [(0, 0)] * (mask.rank - 1) + [(0, keys - mask.shape[-1])]
-    if isinstance(mask, Value) or mask.array is None:
-        return tracer.pad(mask, sides)
-    fill = False if mask.array.dtype == np.bool_ else -np.inf
-    shape = (*mask.shape[:-1], keys)
-    return tracer.work_out(shape, lambda a: np.pad(a, sides, constant_values=fill), mask)
-
-
-def _in_window(tracer: Tracer, node: Node, scores: Operand, before: int) -> Operand:
-    """Scores of the keys that are not too far from their query (version 25)."""
-    queries, keys = scores.shape[2:]
-    ahead = np.arange(keys) - before - np.arange(queries)[:, None]
-    hidden = np.zeros((queries, keys), dtype=bool)
-    for name, distance in (("left_window_size", -ahead), ("right_window_size", ahead)):
-        size = node.attribute(name, -1)
-        if size >= 0:
-            hidden |= distance > size
-    return tracer.mask(scores, hidden, -np.inf)
-
-
-def _without_padding(tracer: Tracer, node: Node, scores: Operand) -> Operand:
-    """Scores of keys that are no padding, as far as their number is known (version 24)."""
-    lengths = node.optional(6)
-    if lengths is None:
-        return scores
-    if isinstance(lengths, Value) or lengths.array is None:
-        tracer.notes[tracer.name] = AT_RUN_TIME
-        return scores
-    number = lengths.array.reshape(-1, 1, 1, 1)
-    queries, keys = scores.shape[2:]
-    hidden = np.arange(keys) >= number
-    if node.attribute("is_causal", 0):
-        ahead = np.arange(keys) - np.arange(queries)[:, None]
-        hidden = hidden | (ahead > number - queries)
-    return tracer.mask(scores, hidden, -np.inf)
-
-
-def _heads(tracer: Tracer, x: Operand, heads: int) -> Operand:
-    if heads < 1 or x.shape[2] % heads:
-        raise InvalidModelError(f"{tracer.name}: {heads} heads do not fit {x.shape}")
-    x = tracer.reshape(x, (*x.shape[:2], heads, x.shape[2] // heads))
-    return tracer.transpose(x, (0, 2, 1, 3))

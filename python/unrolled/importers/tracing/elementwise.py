@@ -109,8 +109,9 @@ class Elementwise(Movement):
     def reciprocal(self, x: Operand) -> Operand:
         """One divided by a tensor."""
         if isinstance(x, Constant):
-            is_real = x.array is not None and x.array.dtype.kind == "f"
-            return self.work_out(x.shape, np.reciprocal, x) if is_real else Constant(x.shape)
+            is_real = x.array is not None and x.array.dtype.kind in "iuf"
+            divided = partial(np.true_divide, 1.0)  # Of integers, too: 2 is no less than 2.0.
+            return self.work_out(x.shape, divided, x) if is_real else Constant(x.shape)
         fill = None if not x.fill else 1.0 / x.fill
         return self._apply_function(
             replace(x, sign=INVERSE[x.sign], fill=fill), np.reciprocal, "reciprocal"

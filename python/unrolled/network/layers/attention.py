@@ -7,7 +7,7 @@ from typing import Any
 
 from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidNetworkError
-from unrolled.network.builder import Tensor
+from unrolled.network.builder import Tensor, undone_if_refused
 from unrolled.network.layers.dense import Dense
 from unrolled.network.layers.elementwise import alignment, broadcast_shape
 from unrolled.network.layers.masks import MaskPart, checked_mask
@@ -21,6 +21,7 @@ OTHER = Operation("other")
 class Attention(Dense, Reshaping, Normalization):
     """Layer methods for attention, made of products, softmax and dense layers."""
 
+    @undone_if_refused
     def attention(
         self,
         query: Tensor,
@@ -153,6 +154,7 @@ class Attention(Dense, Reshaping, Normalization):
         self._core.link(x.id, y.id, relations)
         return y
 
+    @undone_if_refused
     def multi_head_attention(
         self,
         x: Tensor,
