@@ -140,6 +140,7 @@ def _by_name(
     door: Door,
 ) -> tuple[dict[str, list[int | None]], dict[str, int]]:
     """The shapes that were given by the names of inputs, and the lengths by symbols."""
+    firsts = {shape[0] for shape in stated.values() if shape}
     open_ = {one for shape in stated.values() for one in shape or () if isinstance(one, str)}
     symbols: dict[str, int] = {}
     rest = given
@@ -148,7 +149,10 @@ def _by_name(
         for name, length in given.items():
             is_number = isinstance(length, WHOLE)
             if name in open_ and (is_number or name not in stated):
-                (found, *more) = checked(source, name, [length] if is_number else length) or [None]
+                shape = [length] if is_number else length
+                (found, *more) = checked(source, name, shape, may_be_empty=name not in firsts) or [
+                    None
+                ]
                 if found is not None and not more:
                     symbols[name] = found
                     del rest[name]
@@ -228,10 +232,11 @@ def _values(
     return found
 
 
-def checked(source: str, name: str, shape: Any) -> list[int | None]:
+def checked(source: str, name: str, shape: Any, *, may_be_empty: bool = False) -> list[int | None]:
     """A shape of positive ints, and of None for lengths that the file may say.
 
-    Behind the first axis a length may be 0, as that of an empty cache of keys and values.
+    Behind the first axis a length may be 0, as that of an empty cache of keys and values; and the
+    first one, if it `may_be_empty`.
     """
     try:
         lengths = [None if length is None else int(length) for length in shape]
@@ -239,7 +244,7 @@ def checked(source: str, name: str, shape: Any) -> list[int | None]:
     except (TypeError, ValueError, OverflowError):
         lengths, whole = [], False
     negative = any(n is not None and n < 0 for n in lengths)
-    empty = len(lengths) > 1 and lengths[0] == 0
+    empty = lengths[:1] == [0] and not may_be_empty
     if not whole or len(lengths) > MOST_AXES or negative or empty:
         raise InvalidArgumentError(
             f"{source}: input '{shortened(str(name))}': a shape is a sequence of positive integers "
