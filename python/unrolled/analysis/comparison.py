@@ -15,9 +15,17 @@ from unrolled.errors import InvalidArgumentError, UnrolledError
 from unrolled.importers.door import Door
 from unrolled.printable import one_line
 from unrolled.show import formats, html, tables
-from unrolled.show.cells import SYMBOLS, UNITS, format_row
+from unrolled.show.cells import RANKING, SYMBOLS, UNITS, format_row, score_sheet
 from unrolled.sources.resolution import resolve
-from unrolled.spectrum.catalogue import RANKED, SCORES, SCORES_SHOWN, TABULATED, value_of
+from unrolled.spectrum.catalogue import (
+    CATALOGUE,
+    RANKED,
+    RANKED_BY,
+    SCORES,
+    SCORES_SHOWN,
+    TABULATED,
+    value_of,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -25,7 +33,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import Console, ConsoleOptions, RenderableType
 
-    from unrolled.printable import one_line
     from unrolled.scores.scoring import Scores
 
 __all__ = ["Comparison", "Failure", "compare"]
@@ -128,7 +135,16 @@ class Comparison:
             Columns to fill at most: by default those of the terminal, or as many as it takes.
             Below 110, symbols stand for the headings and logarithms have fewer decimals.
         """
-        return self.sheet(width).text(width)
+        sheets = self.sheets(width)
+        return "\n\n".join(sheet.text(width) for sheet in sheets)
+
+    @property
+    def shows_counts(self) -> bool:
+        """Whether tables show counts and published estimates.
+
+        Those of a comparison with scores only do if it is sorted by one of them.
+        """
+        return not self.scores or (self.sort in CATALOGUE and self.sort not in SCORES)
 
     @property
     def title(self) -> str:
@@ -151,33 +167,35 @@ class Comparison:
             if (bound := one.input_size)
         ]
 
-    def sheet(self, width: int | None = None) -> tables.Sheet:
-        """What `table` shows, before it is laid out for a width."""
-        width = width or tables.output_width()
+    def sheets(self, width: int | None = None) -> list[tables.Sheet]:
+        """What `table` shows, before it is laid out for a width: scores, counts, or both."""
+        sheets = []
         if self.scores:
-            from unrolled.scores.scoring import score_sheet
-
-            sheet = score_sheet(self.title, self.scores, SCORES_SHOWN)
-            return self._add_failures(sheet._replace(notes=[*sheet.notes, *self.notes]))
-        narrow = width < NARROW
-        columns = [tables.Column("model", "left", cuts=True)]
-        columns += [tables.Column(one.symbol if narrow else one.heading) for one in TABULATED]
-        rows = [format_row(analysis, narrow=narrow) for analysis in self.analyses]
-        notes = [SYMBOLS if narrow else UNITS, *self.notes]
-        return self._add_failures(tables.Sheet(self.title, columns, rows, notes))
+            sheets.append(score_sheet(self.title, self.scores, SCORES_SHOWN))
+        if self.shows_counts:
+            narrow = (width or tables.output_width()) < NARROW
+            columns = [tables.Column("model", "left", cuts=True)]
+            columns += [tables.Column(one.symbol if narrow else one.heading) for one in TABULATED]
+            rows = [format_row(analysis, narrow=narrow) for analysis in self.analyses]
+            title = "Contexts" if self.scores else self.title
+            notes = [SYMBOLS if narrow else UNITS, RANKING]
+            sheets.append(tables.Sheet(title, columns, rows, notes))
+        *others, last = map(self._add_failures, sheets)
+        reasons = [f"{failure.name}: {failure.reason}" for failure in self.failures]
+        return [*others, last._replace(notes=[*last.notes, *self.notes, *reasons])]
 
     def _add_failures(self, sheet: tables.Sheet) -> tables.Sheet:
-        """The sheet with a row of dashes for each failure, and below why."""
+        """The sheet with a row of dashes for each failure."""
         dashes = [tables.MISSING] * (len(sheet.columns) - 1)
         rows = [*sheet.rows, *([failure.name, *dashes] for failure in self.failures)]
-        reasons = [f"{failure.name}: {failure.reason}" for failure in self.failures]
-        return sheet._replace(rows=rows, notes=[*sheet.notes, *reasons])
+        return sheet._replace(rows=rows)
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
-        """The table as rich draws it in a terminal."""
-        return self.sheet(options.max_width).drawn(options.max_width)
+        """The tables as rich draws them in a terminal."""
+        for sheet in self.sheets(options.max_width):
+            yield from sheet.drawn(options.max_width)
 
     def to_pandas(self) -> pandas.DataFrame:
         """All figures, one row a model, with its name as index.
@@ -341,12 +359,14 @@ def compare(
         could not even be made a model.
     sort : str, optional
         The figure to rank by: one of the attributes of `Analysis`, of `Scores` if there are any,
-        or "name". By default "spread_estimate", and "saliency_entropy" with scores.
+        or "name". By default "spread_estimate", and "log_size" with scores.
     ascending : bool, optional
         Smallest first. By default numbers come largest first, names in alphabetical order.
     scores : bool
-        Whether to score the models as well (see `score`) and show scores and their baselines in
-        the table; the counts stay in the other forms of the result.
+        Whether to score the models as well (see `score`). Tables then show scores and their
+        baselines, what more of each means and how well it ranked architectures; a table of counts
+        and published estimates follows if `sort` names one of these. Data frames, CSV and JSON
+        have all of them.
     exact, trainable_only, memory_limit
         See `count`.
     keep_going : bool
@@ -390,7 +410,7 @@ def compare(
     given = list(models_to_compare)
     if not given:
         raise InvalidArgumentError("nothing to compare: give at least one model")
-    sort = ("saliency_entropy" if scores else "spread_estimate") if sort is None else sort
+    sort = (RANKED_BY if scores else "spread_estimate") if sort is None else sort
     check_sort(sort, has_scores=bool(scores))
     check_progress(progress)
     failures: list[Failure] = []

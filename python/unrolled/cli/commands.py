@@ -37,12 +37,14 @@ from unrolled.printable import one_line, printable
 from unrolled.propagation import Signal, initialization_report
 from unrolled.scores.benchmarks import BENCHMARKS
 from unrolled.scores.evaluation import evaluate
-from unrolled.scores.scoring import ranked, score_network, score_sheet
+from unrolled.scores.families import FAMILIES
+from unrolled.scores.scoring import ranked, score_network
 from unrolled.show import tables
+from unrolled.show.cells import score_sheet
 from unrolled.show.formats import json_value
 from unrolled.show.layer_formats import layer_record
 from unrolled.show.layers import COLUMNS, chosen_columns, sorted_layers
-from unrolled.spectrum.catalogue import RANKED, SCORES
+from unrolled.spectrum.catalogue import RANKED, RANKED_BY, SCORES
 
 __all__ = ["main"]
 
@@ -73,7 +75,7 @@ def sorting_options(command: Callable[..., None]) -> Callable[..., None]:
         metavar="KEY",
         help=f"Quantity to rank by, one of: {', '.join(RANKED)}; with --scores also "
         f"{', '.join(key for key in SCORES if key not in RANKED)}. "
-        f"[default: {RANKED[0]}; with --scores saliency_entropy]",
+        f"[default: {RANKED[0]}; with --scores {RANKED_BY}]",
     )(command)
 
 
@@ -378,7 +380,10 @@ def show(
     elif as_csv:
         say(result.to_csv().rstrip("\n"))
     else:
-        print_sheet(result.sheet(width), width)
+        for number, sheet in enumerate(result.sheets(width)):
+            if number:
+                say("")
+            print_sheet(sheet, width)
         lines = [provenance.line for one in analyses if (provenance := one.provenance) is not None]
         if lines:
             say("\n" + "\n".join(lines))
@@ -716,7 +721,7 @@ def spaced(first: float, last: float, number: int) -> list[float | str]:
 @click.option(
     "--sort",
     metavar="KEY",
-    default="saliency_entropy",
+    default=RANKED_BY,
     show_default=True,
     help=f"Score to rank by, one of: {', '.join(SCORES)}, name.",
 )
@@ -730,7 +735,7 @@ def spaced(first: float, last: float, number: int) -> list[float | str]:
     type=click.Choice(["nats", "bits"]),
     default="nats",
     show_default=True,
-    help="Of the saliency entropy.",
+    help="Of the log size and the saliency entropy.",
 )
 @source_options
 @json_option
@@ -765,7 +770,7 @@ def score_command(
 
 
 @main.command("evaluate")
-@click.argument("benchmark", type=click.Choice(BENCHMARKS))
+@click.argument("benchmark", type=click.Choice((*BENCHMARKS, *FAMILIES)))
 @click.option(
     "--score",
     "scores",
@@ -778,7 +783,11 @@ def score_command(
 def evaluate_command(
     benchmark: str, scores: Sequence[str], plot: str | None, as_json: bool
 ) -> None:
-    """Compare scores and baselines with the published accuracies of BENCHMARK."""
+    """Compare scores and baselines with the published accuracies of BENCHMARK.
+
+    Spaces of cells and chains of blocks take some seconds. The family "published" needs nothing
+    else; torchvision, timm and keras need these packages, and some minutes.
+    """
     check_figure(plot)
     with progress_bar(f"Scoring {benchmark}") as progress:
         evaluation = evaluate(benchmark, scores or None, progress=progress)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unrolled._support import notebooks
 from unrolled._support.copying import shared_copy, stored_attributes
 from unrolled._support.hints import did_you_mean
 from unrolled.counting.kept import AnyCounts, KeptCounts
@@ -201,6 +202,20 @@ class Counts:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def _repr_html_(self) -> str:
+        facts = [
+            ("parameters", f"{self.num_parameters:,}"),
+            ("log2 of the total contexts", f"{self.log2_total:,.6f} bits"),
+            ("counted", "exactly" if self.is_exact else "in log space"),
+        ]
+        spectrum = self.spectrum()
+        chart = notebooks.histogram_bars(
+            spectrum.log2_counts,
+            spectrum.degeneracies.astype(np.float64),
+            "parameters (log10) by contexts, log2 C [bits]",
+        )
+        return notebooks.card(f"Counts of {self.name}", facts, chart)
 
     def __repr__(self) -> str:
         space = "" if self.is_exact else "in log space, "

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unrolled import _core
+from unrolled._support import notebooks
 from unrolled._support.arguments import Progress, check_progress, checked_name, checked_threads
 from unrolled._support.copying import shared_copy
 from unrolled._support.hints import described
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["Graph"]
 
 Array = TypeVar("Array", bound=npt.NDArray[Any])
+
+MOST_DRAWN_NODES = 10_000_000
+"""Of larger graphs a notebook shows no chart: it would take seconds."""
 
 
 class Graph:
@@ -571,6 +575,23 @@ class Graph:
             return (_reopen, (self._file, self.name))
         arrays = (self.indptr, self.indices, self.outputs, self.parameters, self.multiplicity)
         return (_restore, (arrays, self.inputs, self.name, self._names))
+
+    def _repr_html_(self) -> str:
+        facts = [
+            ("nodes", f"{self.num_nodes:,}"),
+            ("edges", f"{self.num_edges:,}"),
+            ("outputs", f"{len(self._core.outputs):,}"),
+            ("inputs", f"{len(self._core.inputs()):,}"),
+        ]
+        chart = ""
+        if self._core.indices is not None and self.num_nodes <= MOST_DRAWN_NODES:
+            degrees, numbers = np.unique(np.diff(self._core.indptr), return_counts=True)
+            chart = notebooks.histogram_bars(
+                degrees.astype(np.float64),
+                numbers.astype(np.float64),
+                "nodes (log10) by the number of successors",
+            )
+        return notebooks.card(f"Graph {self.name}", facts, chart)
 
     def __repr__(self) -> str:
         outputs = len(self._core.outputs)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from unrolled._support import notebooks
 from unrolled._support.arguments import check_progress, checked_limit
 from unrolled._support.files import write_with
 from unrolled.errors import (
@@ -19,6 +20,7 @@ from unrolled.errors import (
 from unrolled.graph.graph import Graph
 from unrolled.graph.names import TensorNames, TensorPlace
 from unrolled.network.builder import Link, Semantics, Tensor
+from unrolled.network.configurations import split_name
 from unrolled.network.construction import construction_of, core_of, fingerprint_of
 from unrolled.network.exporting import model_bytes
 from unrolled.network.exporting.values import InitialWeights
@@ -404,6 +406,27 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         state = dict(state)
         self._core = core_of(state.pop("_construction"))
         self.__dict__.update(state)
+
+    def _repr_html_(self) -> str:
+        facts = [
+            ("parameters", f"{self.num_parameters:,}"),
+            ("inputs", f"{self.num_inputs:,}"),
+            ("outputs", f"{self.num_outputs:,}"),
+            ("layers with parameters", f"{len(self.layers):,}"),
+            ("semantics", self._semantics),
+        ]
+        sizes: dict[str, int] = {}
+        for tensor in self.parameters:
+            layer = split_name(tensor.name)[0]
+            sizes[layer] = sizes.get(layer, 0) + tensor.size
+        labels = [f"{name}: {size:,}" for name, size in sizes.items()]
+        chart = notebooks.bars(
+            [float(size) for size in sizes.values()],
+            "parameters by layer",
+            ("first layer", "last"),
+            labels=labels,
+        )
+        return notebooks.card(f"Network {self.name}", facts, chart)
 
     def __repr__(self) -> str:
         semantics = "" if self._semantics == "value" else f", semantics={self._semantics!r}"

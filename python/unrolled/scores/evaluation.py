@@ -23,6 +23,7 @@ from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, MissingPackageError
 from unrolled.scores import statistics
 from unrolled.scores.benchmarks import BENCHMARKS, Benchmark, load
+from unrolled.scores.families import FAMILIES, given_models, load_family
 from unrolled.show import tables
 
 if TYPE_CHECKING:
@@ -37,11 +38,13 @@ BASELINES = {
     "weights": "weights of kernels on paths from the input to the output",
     "macs": "multiplications by weights",
     "activations": "elements that are computed with weights",
+    "layers": "layers with weights on paths from the input to the output",
     "depth": "the most layers with weights on one path",
 }
 """What every evaluation shows beside the scores, and what it is."""
 
 COLUMNS = (
+    "log_size",
     "saliency_entropy",
     "effective_macs",
     "effective_units",
@@ -50,8 +53,12 @@ COLUMNS = (
 )
 """The scores of this package that can be evaluated."""
 
+LOGARITHMS = ("log_size", "saliency_entropy")
+"""Those that are on a logarithmic scale already."""
+
 DRAWS = 200
 TOP = 0.01
+FEWEST_AT_THE_TOP = 10
 MOST_DRAWS = 100_000
 
 
@@ -72,7 +79,8 @@ class Agreement:
         Spearman's correlation among architectures of equal numbers of parameters, a mean by size;
         NaN where there are no ten alike.
     top_found : float
-        The share of the best one per cent that is among the highest one per cent of scores.
+        The share of the best one per cent, but at least of the best ten, that is among as many of
+        the highest scores.
     best : float
         The accuracy of the architecture with the highest score.
     is_baseline : bool
@@ -91,7 +99,7 @@ class Agreement:
 
 
 class Evaluation:
-    """How scores rank the architectures of a benchmark. What `evaluate` returns.
+    """How scores rank architectures whose accuracy is known. What `evaluate` returns.
 
     Attributes
     ----------
@@ -141,8 +149,9 @@ class Evaluation:
         widest = max((one.high - one.low) / 2 for one in self.agreements)
         notes = [
             f"95 % bootstrap intervals are at most +-{widest:.3f} wide: see to_pandas().",
-            "They hold for this space of architectures and say nothing of others.",
+            "They hold for these architectures and say nothing of others.",
         ]
+        notes += [f"Left out: {name}: {why}" for name, why in self.benchmark.left_out.items()]
         title = f"Spearman's correlation with accuracy: {self.benchmark.name}, "
         title += f"{len(self.benchmark):,} architectures"
         return tables.render(title, columns, rows, width=width, notes=notes)
@@ -199,7 +208,7 @@ class Evaluation:
             if axes is None:
                 _, [axes] = plot.new_figure()
             axes.plot(values[is_drawn], accuracies[is_drawn], ".", markersize=2, alpha=0.4)
-            if agreement.is_baseline or score != "saliency_entropy":
+            if score not in LOGARITHMS:
                 axes.set_xscale("symlog")
             axes.set_xlabel(score.replace("_", " "))
             axes.set_ylabel(f"{task.replace('_', ' ')}")
@@ -212,27 +221,35 @@ class Evaluation:
 
 
 def evaluate(
-    benchmark: str,
+    benchmark: str | Iterable[Any],
     scores: Iterable[str] | None = None,
     *,
+    accuracies: Iterable[float] | Mapping[str, Iterable[float]] | None = None,
     own: Mapping[str, Callable[[str], float]] | None = None,
     draws: int = DRAWS,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Compare scores with the published accuracies of all architectures of a benchmark.
+    """Compare scores with the measured accuracies of many architectures.
 
-    The baselines (parameters, weights, MACs, activations, depth) are always shown beside.
+    The baselines (parameters, weights, MACs, activations, layers, depth) are always shown beside.
 
     Parameters
     ----------
-    benchmark : {"nasbench201", "nasbench_macro", "transnasbench_micro"}
-        15,625 cells on three data sets, 6,561 chains of mobile blocks on CIFAR-10, and 4,096
-        cells on seven tasks, scored as networks of 47 classes.
+    benchmark : str, or iterable of models
+        A benchmark by name: "nasbench201", "nasbench_macro" or "transnasbench_micro", which are
+        15,625 cells on three data sets, 6,561 chains of mobile blocks on CIFAR-10, and 4,096 cells
+        on seven tasks, scored as networks of 47 classes. Or a family of models for ImageNet:
+        "published" are those of this package; "torchvision", "timm" (its convolutional networks)
+        and "keras" are built by these libraries, without weights. Or models of your own, in any
+        form that `score` takes, with their `accuracies`.
     scores : iterable of str, optional
         Which scores of this package; by default all. More of each is taken to be better.
+    accuracies : iterable of float, or mapping of str to iterable of float, optional
+        For models of your own: one accuracy for each, by task if there are several.
     own : mapping of str to callable, optional
-        Further scores by name: functions of the benchmark's string of an architecture.
+        Further scores by name: functions of the name of an architecture, which for benchmarks of
+        spaces is the string that they spell it with.
     draws : int
         Resamples for the bootstrap intervals.
     seed : int
@@ -243,11 +260,18 @@ def evaluate(
     Returns
     -------
     Evaluation
+        What a library's version cannot build, or this package cannot read, is named in
+        ``benchmark.left_out`` and below the table.
 
     Raises
     ------
     InvalidArgumentError
-        An unknown benchmark or score, or a score of one's own that is no function of numbers.
+        An unknown benchmark or score, a score of one's own that is no function of numbers, models
+        without accuracies.
+    MissingPackageError
+        The library of a family is not installed.
+    UnrolledError
+        A model of one's own that cannot be read or scored.
 
     Examples
     --------
@@ -257,14 +281,17 @@ def evaluate(
     '0.852'
     >>> f"{found['parameters', 'cifar10'].spearman:.3f}"
     '0.318'
+    >>> nets = [unrolled.models.mlp(4, depth=depth, inputs=4) for depth in (1, 2, 3)]
+    >>> found = unrolled.evaluate(nets, accuracies=[60.0, 71.5, 70.0], draws=20)
+    >>> found["depth", "accuracy"].spearman
+    0.5
     """
-    checked_choice("benchmark", benchmark, BENCHMARKS)
+    loaded = _loaded(benchmark, accuracies)
     wanted = _checked_scores(scores)
     check_progress(progress)
     if checked_positive(draws, "draws") > MOST_DRAWS:
         raise InvalidArgumentError(f"draws must be at most {MOST_DRAWS:,}, got {draws:,}")
-    loaded = load(benchmark)
-    found = loaded.scores(progress)
+    loaded, found = loaded.scored(progress)
     values = {name: found[name] for name in wanted}
     for name, function in (own or {}).items():
         values[name] = _own_score(name, function, loaded)
@@ -275,6 +302,24 @@ def evaluate(
         for task in loaded.accuracies
     ]
     return Evaluation(loaded, values, agreements)
+
+
+def _loaded(
+    benchmark: str | Iterable[Any],
+    accuracies: Iterable[float] | Mapping[str, Iterable[float]] | None,
+) -> Benchmark:
+    """A benchmark by name, or the given models with their accuracies."""
+    if not isinstance(benchmark, str):
+        if accuracies is None:
+            raise InvalidArgumentError(
+                "evaluate() takes the name of a benchmark, or models with accuracies=, one for "
+                f"each model; got {described(benchmark)} alone"
+            )
+        return given_models(benchmark, accuracies)
+    checked_choice("benchmark", benchmark, (*BENCHMARKS, *FAMILIES))
+    if accuracies is not None:
+        raise InvalidArgumentError(f"accuracies= are for models; {benchmark} has its own")
+    return load_family(benchmark) if benchmark in FAMILIES else load(benchmark)
 
 
 def _checked_scores(scores: Iterable[str] | None) -> list[str]:
@@ -327,6 +372,7 @@ def _agreement(
     seed: int,
 ) -> Agreement:
     score, accuracy = values[name], benchmark.accuracies[task]
+    top = min(len(benchmark), max(FEWEST_AT_THE_TOP, round(TOP * len(benchmark))))
     low, high = statistics.spearman_interval(score, accuracy, draws=draws, seed=seed)
     return Agreement(
         score=name,
@@ -336,7 +382,7 @@ def _agreement(
         high=high,
         kendall=_kendall(score, accuracy),
         within=statistics.spearman_within(score, accuracy, values["parameters"]),
-        top_found=statistics.top_found(score, accuracy, max(1, round(TOP * len(benchmark)))),
+        top_found=statistics.top_found(score, accuracy, top),
         best=float(accuracy[np.argmax(score)]),
         is_baseline=name in BASELINES,
     )

@@ -12,7 +12,7 @@ from unrolled.show.layers import LayerSummary
 from unrolled.show.summaries import Summary
 from unrolled.spectrum.spectrum import Spectrum
 
-__all__ = ["AnalysisLike", "ComparisonLike"]
+__all__ = ["AnalysisLike", "ComparisonLike", "ScoresLike"]
 
 
 class AnalysisLike(Protocol):
@@ -89,6 +89,21 @@ class AnalysisLike(Protocol):
         """What the summary of the model says, before it is laid out."""
 
 
+class ScoresLike(Protocol):
+    """The scores of one model, an attribute for each of their keys; see `unrolled.Scores`."""
+
+    @property
+    def name(self) -> str:
+        """The name of the model."""
+
+    @property
+    def unit(self) -> str:
+        """The unit of what is on a logarithmic scale."""
+
+    def to_dict(self) -> dict[str, str | int | float]:
+        """All scores by key, the name and the unit."""
+
+
 class ComparisonLike(Protocol):
     """Several models in the order of a ranking; see `unrolled.Comparison`."""
 
@@ -99,6 +114,14 @@ class ComparisonLike(Protocol):
     @property
     def analyses(self) -> Sequence[AnalysisLike]:
         """The models in their order."""
+
+    @property
+    def scores(self) -> Sequence[ScoresLike]:
+        """The scores of the models in their order, if they were asked for."""
+
+    @property
+    def shows_counts(self) -> bool:
+        """Whether tables show what was counted, beside scores or alone."""
 
     @property
     def title(self) -> str:
