@@ -134,7 +134,7 @@ __all__ = [
 ]
 
 
-PACKAGES = ("propagation", "scores", "theory")
+PACKAGES = ("propagation", "scores", "search", "theory")
 FRAMEWORKS = ("jax", "keras", "onnx", "torch")
 FROM_PROPAGATION = (
     "InitializationReport",
@@ -152,6 +152,8 @@ def __getattr__(name: str) -> Any:
 
     if name == "theory":
         package = import_module("unrolled.theory")
+    elif name == "search":
+        package = import_module("unrolled.search")
     elif name == "propagation" or name in FROM_PROPAGATION:
         package = import_module("unrolled.propagation")
     elif name == "scores" or name in FROM_SCORES:

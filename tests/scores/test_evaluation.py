@@ -138,7 +138,7 @@ def test_scores_of_ones_own_are_evaluated_beside() -> None:
     assert frame.loc[("digits", "cifar10"), "spearman"] == found["digits", "cifar10"].spearman
     figure, axes = found.plot("digits")
     assert axes.get_xlabel() == "digits"
-    assert figure is axes.figure
+    assert figure.axes == [axes]
 
 
 def test_what_cannot_be_evaluated_is_refused() -> None:
@@ -199,5 +199,12 @@ def test_the_shell_scores_and_evaluates() -> None:
     assert "saliency entropy" in invoke("score", "resnet18", "--size", "64").stdout
     evaluated = invoke("evaluate", "nasbench_macro", "--score", "saliency_entropy")
     assert "0.852" in evaluated.stdout
+    found = unrolled.evaluate("nasbench_macro", ["saliency_entropy"])
+    for figure in ("kendall", "top_found"):
+        shown = invoke("evaluate", "nasbench_macro", "--score", "log_size", "--figure", figure)
+        assert f"{getattr(found['macs', 'cifar10'], figure):.3f}" in shown.stdout
+        assert shown.stdout.strip() != evaluated.stdout.strip()
+    with pytest.raises(InvalidArgumentError, match="figure must be"):
+        found.table("pearson")
     compared = invoke("compare", "resnet18", "--size", "64", "--scores")
     assert "more means" in compared.stdout

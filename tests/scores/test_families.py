@@ -25,7 +25,7 @@ def test_every_model_of_a_family_is_there_once_with_a_plausible_accuracy(name: s
     accuracies = family.accuracies["imagenet"]
     assert accuracies.shape == (len(family),)
     assert 50 < accuracies.min() < accuracies.max() < 90
-    assert all(64 <= member.size <= 600 for member in family.members)
+    assert all(64 <= member.size <= 800 for member in family.members)
 
 
 def test_known_accuracies_are_those_of_their_models() -> None:
@@ -52,6 +52,9 @@ def test_published_models_are_ranked_without_any_library() -> None:
     assert found["log_size", "imagenet"].spearman > 0.5
     assert found.benchmark.left_out == {}
     assert "12 architectures" in repr(found)
+    # Twelve models make intervals so wide that no table hides them.
+    one = found["macs", "imagenet"]
+    assert f"{one.spearman:.2f} ({one.low:.2f} to {one.high:.2f})" in repr(found)
     assert "12 architectures" in invoke("evaluate", "published", "--score", "log_size").stdout
 
 
@@ -133,7 +136,7 @@ def test_a_family_whose_library_is_missing_says_so(monkeypatch: pytest.MonkeyPat
 
 
 def test_models_of_keras_are_built_without_weights() -> None:
-    pytest.importorskip("keras")
+    pytest.importorskip("oracles.keras_forms")  # It chooses a backend that builds quickly.
     built = families.BUILDERS["keras"](Member("MobileNetV3Small", 224))
     # Multiplications as torchvision gives them for the same architecture.
     assert unrolled.score(built).macs == pytest.approx(0.057e9, rel=0.02)

@@ -47,6 +47,7 @@ TRANSNAS_VALUES = {
     "64-41414-2_31_103": (129263804.2, 18.49657269),
 }
 TEN_DIGITS = 5e-10
+ROUNDING = 1e-13
 
 
 def cell(digits: str) -> str:
@@ -282,7 +283,7 @@ def test_attention_projections_are_dense_layers_of_tokens() -> None:
     # Queries, keys, values and what puts the heads together: four kernels at ten tokens.
     assert found.macs == 4 * 10 * 32 * 32
     assert found.depth == 2
-    assert found.saliency_entropy <= math.log(found.effective_units)
+    assert found.saliency_entropy <= math.log(found.effective_units) + ROUNDING
 
 
 @pytest.mark.parametrize("function", ["relu", "gelu", "silu", "hard_swish", "tanh"])
@@ -295,7 +296,7 @@ def test_entropy_is_at_most_the_logarithm_of_the_units(function: str) -> None:
         x = net.multiply(x, net.activation(gate, "sigmoid"))
     net.output(net.dense(net.global_pool(x), 10))
     found = unrolled.score(net)
-    assert 0 < found.saliency_entropy <= math.log(found.effective_units)
+    assert 0 < found.saliency_entropy <= math.log(found.effective_units) + ROUNDING
 
 
 def test_own_functions_have_moments_too() -> None:

@@ -36,7 +36,7 @@ from unrolled.errors import InvalidArgumentError, UnrolledError
 from unrolled.printable import one_line, printable
 from unrolled.propagation import Signal, initialization_report
 from unrolled.scores.benchmarks import BENCHMARKS
-from unrolled.scores.evaluation import evaluate
+from unrolled.scores.evaluation import FIGURES, evaluate
 from unrolled.scores.families import FAMILIES
 from unrolled.scores.scoring import ranked, score_network
 from unrolled.show import tables
@@ -778,10 +778,17 @@ def score_command(
     metavar="KEY",
     help="A score to evaluate; may be given several times. [default: all]",
 )
+@click.option(
+    "--figure",
+    type=click.Choice(tuple(FIGURES)),
+    default="spearman",
+    show_default=True,
+    help="What the table shows; --json has all.",
+)
 @click.option("--plot", metavar="FILE", help="Draw the first score against accuracy into an image.")
 @json_option
 def evaluate_command(
-    benchmark: str, scores: Sequence[str], plot: str | None, as_json: bool
+    benchmark: str, scores: Sequence[str], figure: str, plot: str | None, as_json: bool
 ) -> None:
     """Compare scores and baselines with the published accuracies of BENCHMARK.
 
@@ -796,7 +803,7 @@ def evaluate_command(
         rows = evaluation.to_dict()
         say(json_text([{key: json_value(one) for key, one in row.items()} for row in rows]))
     else:
-        say(evaluation.table())
+        say(evaluation.table(figure))
 
 
 @main.command("models")

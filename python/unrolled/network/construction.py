@@ -18,7 +18,7 @@ from unrolled._core import Network as Core
 from unrolled._core import Operation, Relation
 
 if TYPE_CHECKING:
-    from unrolled.network.builder import Builder, LinkRole, Role, Semantics
+    from unrolled.network.builder import Builder, Choice, LinkRole, Role, Semantics
 
 __all__ = ["Construction", "construction_of", "core_of", "fingerprint_of"]
 
@@ -56,6 +56,7 @@ class Construction(NamedTuple):
     outputs: tuple[int, ...]
     operations: tuple[Operation, ...]
     relations: tuple[Relation, ...]
+    choices: tuple[Choice, ...]
 
 
 def construction_of(network: Builder, *, is_canonical: bool = False) -> Construction:
@@ -89,6 +90,7 @@ def construction_of(network: Builder, *, is_canonical: bool = False) -> Construc
         tuple(core.outputs),
         tuple(operations),
         tuple(relations),
+        network.choices,
     )
 
 
@@ -131,6 +133,8 @@ def _describe(construction: Construction, names: bool) -> Iterator[list[Any]]:
     for source, target, link_role, factors in construction.links:
         yield ["link", source, target, link_role, [relations[one] for one in factors]]
     yield ["outputs", *construction.outputs]
+    for tensor, place, labels, is_nothing in construction.choices:
+        yield ["choice", tensor, place, list(labels), list(is_nothing)]
 
 
 def _operation(operation: Operation) -> list[Any]:

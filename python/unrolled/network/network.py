@@ -30,12 +30,13 @@ from unrolled.network.layers.elementwise import Elementwise
 from unrolled.network.layers.movement import Movement
 from unrolled.network.layers.pooling import Pooling
 from unrolled.network.provenance import Provenance
+from unrolled.network.selection import Selection
 from unrolled.network.sharing import Layer, SharingKey, fill_with_shared, layers, sharing_groups
 
 __all__ = ["Link", "Network", "Tensor"]
 
 
-class Network(Convolution, Pooling, Elementwise, Movement, Attention):
+class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection):
     """A computational graph, described tensor by tensor.
 
     Layer methods take `Tensor` handles, add tensors and links, and return the output. Shapes are
@@ -146,6 +147,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         1
         """
         check_progress(progress)
+        self.check_decided()
         limit = checked_limit(memory_limit)
         try:
             core, starts = self._core.unroll(memory_limit=limit, progress=progress)
@@ -329,7 +331,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         UnknownOperationError
             Tensors are computed in ways that no layer method has; all are named.
         InvalidNetworkError
-            No output is marked.
+            No output is marked, or choices are left open.
         SizeOverflowError
             The weights do not fit into a file, which holds 2 GiB.
         InvalidArgumentError, UnknownNameError
@@ -348,6 +350,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         >>> count(again).total == count(net).total
         True
         """
+        self.check_decided()
         content = model_bytes(self, weights, seed=seed, batch=batch)
         if path is not None:
             write_with(path, lambda file: file.write(content))

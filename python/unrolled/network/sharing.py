@@ -222,5 +222,33 @@ def fill_with_shared(copy: Builder, network: Builder, groups: Iterable[Sequence[
         source, target = own[link.source.id], own[link.target.id]
         copy.link(source, target, link.relations, role=link.role)
     copy.number_like(network)
+    copy.choose_like(network, {number: tensor.id for number, tensor in own.items()})
     for tensor in network.outputs:
         copy.output(own[tensor.id])
+
+
+def fill_with_part(
+    copy: Builder,
+    network: Builder,
+    tensors: Iterable[int],
+    links: Iterable[int],
+    outputs: Iterable[int],
+) -> None:
+    """Fill an empty network with some tensors and links of another one, given by their numbers."""
+    own: dict[int, Tensor] = {}
+    all_tensors, all_links = network.tensors, network.links
+    for number in tensors:
+        tensor = all_tensors[number]
+        if tensor.role == "parameter":
+            own[number] = copy.parameter(tensor.name, tensor.shape, tensor.trainable)
+        elif tensor.role == "input":
+            own[number] = copy.input(tensor.shape, tensor.name)
+        else:
+            operation = network.operation(tensor)
+            own[number] = copy.tensor(tensor.name, tensor.shape, operation=operation)
+    for number in links:
+        link = all_links[number]
+        copy.link(own[link.source.id], own[link.target.id], link.relations, role=link.role)
+    copy.number_like(network)
+    for number in outputs:
+        copy.output(own[number])

@@ -509,6 +509,7 @@ def propagate(
         raise InvalidArgumentError(
             f"a signal needs a model made of tensors, which {described(model)} is not"
         )
+    network.check_decided()
     checked_choice("batch_norm", batch_norm, ("batch", "stored"))
     if loss is not None:
         checked_choice("loss", loss, ("cross_entropy",))

@@ -16,17 +16,30 @@ from functools import cached_property
 from importlib.resources import files
 from io import StringIO
 from types import MappingProxyType
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from unrolled._core import Scorer
-from unrolled._support.arguments import Progress, checked_choice
+from unrolled._support.arguments import Progress, checked_choice, checked_numbers
+from unrolled._support.hints import described
+from unrolled.errors import InvalidArgumentError
 from unrolled.models.benchmarks import SPACES, Choices, SearchSpace
 from unrolled.network.network import Network
 from unrolled.scores.scoring import mean_log_size
 
-__all__ = ["BENCHMARKS", "Benchmark", "SpaceBenchmark", "load", "packaged_table", "trainable"]
+__all__ = [
+    "BENCHMARKS",
+    "Benchmark",
+    "OwnSpaceBenchmark",
+    "Scorable",
+    "SpaceBenchmark",
+    "load",
+    "own_space_benchmark",
+    "packaged_table",
+    "trainable",
+]
 
 BENCHMARKS = tuple(SPACES)
 """The names that `load` knows."""
@@ -139,6 +152,106 @@ class SpaceBenchmark(Benchmark):
                 more.append(trainable(self.space.build(self.space.spell(changed))) - least)
             total += np.array(more)[self.choices[:, place]]
         return total
+
+
+class Scorable(Protocol):
+    """A space of architectures that is not among the published ones; `search.Space` is one.
+
+    Attributes
+    ----------
+    name : str
+    """
+
+    name: str
+
+    def rows(self) -> npt.NDArray[Any]:
+        """All architectures."""
+
+    def check(self, rows: Any) -> npt.NDArray[Any]:
+        """Architectures, as `scores` takes them."""
+
+    def decode(self, row: Any) -> dict[str, str]:
+        """The labels of an architecture, by place."""
+
+    def scores(
+        self, rows: Any, *, progress: Progress | None = None
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """Every score and baseline of some architectures."""
+
+
+@dataclass(frozen=True)
+class OwnSpaceBenchmark(Benchmark):
+    """Architectures of a space of one's own, with their accuracies.
+
+    Attributes
+    ----------
+    space : Scorable
+    choices : array of shape ``(architectures, places)``
+    accuracies : mapping of str to array of shape ``(architectures,)``
+        By task; more is better.
+    """
+
+    space: Scorable
+    choices: npt.NDArray[Any]
+    accuracies: Mapping[str, npt.NDArray[np.float64]]
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The name of the space."""
+        return self.space.name
+
+    @cached_property
+    def architectures(self) -> tuple[str, ...]:
+        """Places and labels, such as "edge=skip pool=max", in the order of all arrays."""
+        labels = (self.space.decode(row) for row in self.choices.tolist())
+        return tuple(" ".join(map("=".join, one.items())) for one in labels)
+
+    def __len__(self) -> int:
+        return len(self.choices)
+
+    def scored(
+        self, progress: Progress | None = None
+    ) -> tuple[OwnSpaceBenchmark, dict[str, npt.NDArray[np.float64]]]:
+        """All architectures with their scores; see `Benchmark.scored`."""
+        columns = self.space.scores(self.choices, progress=progress)
+        has_path = np.isfinite(columns["saliency_entropy"])
+        return self, {name: np.where(has_path, one, -np.inf) for name, one in columns.items()}
+
+
+def own_space_benchmark(space: Scorable, rows: Any, accuracies: Any) -> OwnSpaceBenchmark:
+    """Architectures of a space of one's own, with their accuracies.
+
+    Parameters
+    ----------
+    space : Scorable
+    rows : array of int, shape ``(n, places)``, or None for all
+    accuracies : array of float, or mapping of str to array
+        One for each row, by task if there are several.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Too few architectures, or not one finite number for each.
+    """
+    choices = space.check(space.rows() if rows is None else rows)
+    if len(choices) < 3:
+        raise InvalidArgumentError(
+            f"evaluate() needs at least three architectures of space '{space.name}', got "
+            f"{len(choices)}"
+        )
+    by_task = accuracies if isinstance(accuracies, Mapping) else {"accuracy": accuracies}
+    checked = {}
+    for task, figures in by_task.items():
+        values = checked_numbers(f"accuracies of {task!r}", figures)
+        if values.shape != (len(choices),) or not np.isfinite(values).all():
+            raise InvalidArgumentError(
+                f"accuracies of {task!r} must be one finite number for each of "
+                f"{len(choices):,} architectures, got {described(figures)}"
+            )
+        checked[str(task)] = values
+    if not checked:
+        raise InvalidArgumentError("accuracies must have at least one task")
+    return OwnSpaceBenchmark(space, choices, checked)
 
 
 def trainable(network: Network) -> int:

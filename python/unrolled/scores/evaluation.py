@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,13 @@ from unrolled._support.hints import described, did_you_mean
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, MissingPackageError
 from unrolled.scores import statistics
-from unrolled.scores.benchmarks import BENCHMARKS, Benchmark, load
+from unrolled.scores.benchmarks import (
+    BENCHMARKS,
+    Benchmark,
+    Scorable,
+    load,
+    own_space_benchmark,
+)
 from unrolled.scores.families import FAMILIES, given_models, load_family
 from unrolled.show import tables
 
@@ -31,7 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["BASELINES", "COLUMNS", "Agreement", "Evaluation", "evaluate"]
+__all__ = ["BASELINES", "COLUMNS", "FIGURES", "Agreement", "Evaluation", "evaluate"]
 
 BASELINES = {
     "parameters": "trainable parameters, also of parts that no path from the input leads through",
@@ -55,6 +61,18 @@ COLUMNS = (
 
 LOGARITHMS = ("log_size", "saliency_entropy")
 """Those that are on a logarithmic scale already."""
+
+FIGURES = {
+    "spearman": "Spearman's correlation with accuracy",
+    "kendall": "Kendall's tau-b with accuracy",
+    "within": "Spearman's correlation with accuracy among equal numbers of parameters",
+    "top_found": "Share of the most accurate that score highest",
+    "best": "Accuracy of what scores highest",
+}
+"""What a table of an evaluation can show."""
+
+WIDE = 0.05
+"""Half the width of an interval from which on tables show it beside the correlation."""
 
 DRAWS = 200
 TOP = 0.01
@@ -131,29 +149,47 @@ class Evaluation:
             f"{', '.join(self.values)}; tasks are {', '.join(self.benchmark.accuracies)}"
         )
 
-    def table(self, *, width: int | None = None) -> str:
-        """Spearman's correlations, a line a score and a column a task, baselines below.
+    def table(self, figure: str = "spearman", *, width: int | None = None) -> str:
+        """One figure of all agreements, a line a score and a column a task, baselines below.
+
+        Where few architectures make wide intervals, Spearman's correlations come with them.
 
         Parameters
         ----------
+        figure : {"spearman", "kendall", "within", "top_found", "best"}
+            See `Agreement`.
         width : int, optional
             Columns to fill at most; by default those of the terminal.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Another figure.
         """
+        checked_choice("figure", figure, tuple(FIGURES))
         tasks = list(self.benchmark.accuracies)
+        widest = max((one.high - one.low) / 2 for one in self.agreements)
+        has_intervals = figure == "spearman" and widest > WIDE
         columns = [tables.Column("score", "left"), *map(tables.Column, tasks)]
         rows = []
         for name in self.values:
             row = [self[name, task] for task in tasks]
             mark = " (baseline)" if row[0].is_baseline else ""
-            rows.append([name + mark, *(f"{one.spearman:.3f}" for one in row)])
-        widest = max((one.high - one.low) / 2 for one in self.agreements)
+            cells = [
+                f"{one.spearman:.2f} ({one.low:.2f} to {one.high:.2f})"
+                if has_intervals
+                else f"{getattr(one, figure):.3f}"
+                for one in row
+            ]
+            rows.append([name + mark, *cells])
         notes = [
-            f"95 % bootstrap intervals are at most +-{widest:.3f} wide: see to_pandas().",
+            "In brackets: 95 % bootstrap intervals."
+            if has_intervals
+            else f"95 % bootstrap intervals of Spearman's are at most +-{widest:.3f} wide.",
             "They hold for these architectures and say nothing of others.",
         ]
         notes += [f"Left out: {name}: {why}" for name, why in self.benchmark.left_out.items()]
-        title = f"Spearman's correlation with accuracy: {self.benchmark.name}, "
-        title += f"{len(self.benchmark):,} architectures"
+        title = f"{FIGURES[figure]}: {self.benchmark.name}, {len(self.benchmark):,} architectures"
         return tables.render(title, columns, rows, width=width, notes=notes)
 
     def to_dict(self) -> list[dict[str, str | float | bool]]:
@@ -205,15 +241,17 @@ class Evaluation:
         values, accuracies = self.values[score], self.benchmark.accuracies[task]
         is_drawn = np.isfinite(values)
         with plot.styled():
+            figure: Any = None
             if axes is None:
-                _, [axes] = plot.new_figure()
+                figure, [axes] = plot.new_figure()
             axes.plot(values[is_drawn], accuracies[is_drawn], ".", markersize=2, alpha=0.4)
             if score not in LOGARITHMS:
                 axes.set_xscale("symlog")
             axes.set_xlabel(score.replace("_", " "))
             axes.set_ylabel(f"{task.replace('_', ' ')}")
             axes.set_title(f"{self.benchmark.name}: Spearman {agreement.spearman:.3f}")
-        figure: Any = axes.figure
+        if figure is None:
+            figure = axes.figure
         return figure, axes
 
     def __repr__(self) -> str:
@@ -221,10 +259,11 @@ class Evaluation:
 
 
 def evaluate(
-    benchmark: str | Iterable[Any],
+    benchmark: str | Iterable[Any] | Scorable,
     scores: Iterable[str] | None = None,
     *,
     accuracies: Iterable[float] | Mapping[str, Iterable[float]] | None = None,
+    rows: Any = None,
     own: Mapping[str, Callable[[str], float]] | None = None,
     draws: int = DRAWS,
     seed: int = 0,
@@ -236,17 +275,20 @@ def evaluate(
 
     Parameters
     ----------
-    benchmark : str, or iterable of models
+    benchmark : str, iterable of models, or unrolled.search.Space
         A benchmark by name: "nasbench201", "nasbench_macro" or "transnasbench_micro", which are
         15,625 cells on three data sets, 6,561 chains of mobile blocks on CIFAR-10, and 4,096 cells
         on seven tasks, scored as networks of 47 classes. Or a family of models for ImageNet:
         "published" are those of this package; "torchvision", "timm" (its convolutional networks)
         and "keras" are built by these libraries, without weights. Or models of your own, in any
-        form that `score` takes, with their `accuracies`.
+        form that `score` takes, or a space of your own, with their `accuracies`.
     scores : iterable of str, optional
         Which scores of this package; by default all. More of each is taken to be better.
     accuracies : iterable of float, or mapping of str to iterable of float, optional
-        For models of your own: one accuracy for each, by task if there are several.
+        For models of your own: one accuracy for each, by task if there are several; for a space
+        one for each of its `rows`.
+    rows : array of int of shape ``(n, places)``, optional
+        For a space of your own: the architectures; by default all of them in order.
     own : mapping of str to callable, optional
         Further scores by name: functions of the name of an architecture, which for benchmarks of
         spaces is the string that they spell it with.
@@ -286,7 +328,7 @@ def evaluate(
     >>> found["depth", "accuracy"].spearman
     0.5
     """
-    loaded = _loaded(benchmark, accuracies)
+    loaded = _loaded(benchmark, accuracies, rows)
     wanted = _checked_scores(scores)
     check_progress(progress)
     if checked_positive(draws, "draws") > MOST_DRAWS:
@@ -305,17 +347,23 @@ def evaluate(
 
 
 def _loaded(
-    benchmark: str | Iterable[Any],
+    benchmark: str | Iterable[Any] | Scorable,
     accuracies: Iterable[float] | Mapping[str, Iterable[float]] | None,
+    rows: Any,
 ) -> Benchmark:
-    """A benchmark by name, or the given models with their accuracies."""
+    """A benchmark by name, or the given models or space with their accuracies."""
+    is_space = not isinstance(benchmark, str) and hasattr(benchmark, "scores")
+    if rows is not None and not is_space:
+        raise InvalidArgumentError("rows= are for a space of your own")
     if not isinstance(benchmark, str):
         if accuracies is None:
             raise InvalidArgumentError(
                 "evaluate() takes the name of a benchmark, or models with accuracies=, one for "
                 f"each model; got {described(benchmark)} alone"
             )
-        return given_models(benchmark, accuracies)
+        if is_space:
+            return own_space_benchmark(cast(Scorable, benchmark), rows, accuracies)
+        return given_models(cast("Iterable[Any]", benchmark), accuracies)
     checked_choice("benchmark", benchmark, (*BENCHMARKS, *FAMILIES))
     if accuracies is not None:
         raise InvalidArgumentError(f"accuracies= are for models; {benchmark} has its own")

@@ -255,6 +255,7 @@ def checked_network(network: Any) -> Network:
         raise InvalidArgumentError(
             f"score() needs a network of layers, got {described(network)}, which has none"
         )
+    network.check_decided()
     if not network.outputs:
         raise NothingToCountError(f"network '{network.name}' has no output; mark one with output()")
     return network

@@ -40,5 +40,7 @@ mod operators;
 mod plan;
 mod sweep;
 
+pub(crate) use operators::Operator;
 pub use plan::Plan;
+pub(crate) use plan::PlanLink;
 pub use sweep::{SCORE_NAMES, Scores, Workspace};
