@@ -202,6 +202,7 @@ def _add(tracer: Tracer, node: Node) -> Operand:
         return tracer.subtract(b, _scale(tracer, a, alpha))
     minus = "sub" in node.operator
     if (alpha < 0) != minus:
+        a, b = tracer.dequantised([a, b], "zero point")
         return tracer.subtract(a, _scale(tracer, b, abs(alpha)))
     return tracer.add(a, _scale(tracer, b, abs(alpha)))
 
@@ -212,7 +213,7 @@ def _multiply(tracer: Tracer, node: Node) -> Operand:
     for x, factor in ((a, b), (b, a)):
         if isinstance(x, Value) and isinstance(factor, Constant):
             return tracer.expand(_times(tracer, x, factor), node.shape)
-    return tracer.multiply(a, b)
+    return tracer.multiply(*tracer.dequantised([a, b], "scale"))
 
 
 @aten("div", "divide", "true_divide", "floor_divide")
@@ -225,7 +226,7 @@ def _divide(tracer: Tracer, node: Node) -> Operand:
         return tracer.expand(
             _times(tracer, a, factor if isinstance(factor, Constant) else b), node.shape
         )
-    return tracer.divide(a, b)
+    return tracer.divide(*tracer.dequantised([a, b], "scale"))
 
 
 @aten("addcmul", "addcdiv")
@@ -243,7 +244,10 @@ def _add_product(tracer: Tracer, node: Node) -> Operand:
     *("heaviside", "ldexp", "gcd", "lcm", "bitwise_left_shift", "bitwise_right_shift"),
 )
 def _function_of_all(tracer: Tracer, node: Node) -> Operand:
-    return tracer.function(*node.operands(), compute=COMPUTED.get(node.operator))
+    compute = COMPUTED.get(node.operator)
+    if compute is not None:
+        return tracer.function(node.operand("self"), node.operand("other"), compute=compute)
+    return tracer.function(*node.operands())
 
 
 @aten("maximum", "minimum", "fmax", "fmin")
