@@ -160,7 +160,9 @@ def _built(
             else _parameter(tracer, key, struct.shape, trainable, key in parameters.integers)
         )
     for key, shape, is_key in zip(inputs.names, inputs.shapes, inputs.are_keys, strict=True):
-        things.append(Constant(shape) if is_key else tracer.input(key, shape))
+        # An input may be empty, as a cache of keys and values is at first.
+        is_constant = is_key or 0 in shape
+        things.append(Constant(shape) if is_constant else tracer.input(key, shape))
     results = walker.closed(closed, things, [True] * len(closed.jaxpr.outvars))
     walker.unsupported.check(source)
     repeated = _mark_outputs(walker, closed.jaxpr, results)

@@ -261,6 +261,8 @@ class Program:
                 )
         name = node.name
         self.shapes[name] = shape
+        if 0 in shape:  # As a cache of keys and values may be.
+            return constant_of(self._torch.zeros(shape, dtype=value.dtype))
         return self._tracer.input(name, shape)
 
 

@@ -70,6 +70,7 @@ class Base:
         self._copies: dict[str, int] = {}
         self.notes: dict[str, str] = {}
         self._masked: deque[Node] = deque(maxlen=LATEST_MASKS)
+        self._triangle: tuple[tuple[int, int, int], Flags] | None = None
         self.budget = Budget()
 
     def input(self, name: str, shape: Shape) -> Value:
