@@ -6,6 +6,7 @@ import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -224,6 +225,7 @@ def _names(graph: Any) -> Iterator[Any]:
             yield from (attribute.name, attribute.ref_attr_name)
 
 
+@cache
 def is_float(data_type: int) -> bool:
     """Whether a TensorProto of this type holds floating-point numbers."""
     from onnx import TensorProto
@@ -278,6 +280,19 @@ def read_constant(
     budget.work(f"tensor '{shortened(name)}'", array.size)
     budget.hold(f"tensor '{shortened(name)}'", array)
     return Constant(shape, array)
+
+
+def stored_values(tensor: Any) -> Any:
+    """The elements of a tensor of floats; None if the file does not hold them."""
+    from onnx import numpy_helper
+
+    fields = ("raw_data", "float_data", "double_data", "int32_data")
+    if is_external(tensor) or not any(len(getattr(tensor, field)) for field in fields):
+        return None
+    try:
+        return np.asarray(numpy_helper.to_array(tensor), np.float32)
+    except (ValueError, TypeError):
+        return None  # Only the shape is told, as in models without their weights.
 
 
 def may_put_out(tensor: Any) -> bool:
