@@ -270,6 +270,19 @@ class Network:
     ) -> Counts:
         """Along an axis before those of a parameter: contexts, their lengths, and the squares."""
 
+    def path_moments(
+        self,
+        grades: Sequence[int],
+        exact: bool = True,
+        *,
+        memory_limit: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Counts:
+        """Of the first parameter: paths from inputs to outputs, their grades, and the squares.
+
+        Without any grade the number of paths alone.
+        """
+
     def extreme_lengths(
         self,
         longest: bool,

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from unrolled._support.hints import described
-from unrolled.counting.path_diagram import Diagram, number_of_pairs
-from unrolled.errors import InvalidArgumentError, NothingToCountError
+from unrolled.errors import InvalidArgumentError
 from unrolled.graph.graph import Graph
 from unrolled.network.builder import Link, Semantics, Tensor
 from unrolled.network.network import Network
 from unrolled.show.plot import COLOR, SECOND_COLOR, styled
 from unrolled.sources.resolution import resolve
+from unrolled.theory.data_flow import DataFlow
 from unrolled.theory.elimination import MOST_EXHAUSTIVE, Elimination, Order
 from unrolled.theory.jacobian_chains import (
     Bracket,
@@ -179,7 +179,7 @@ def jacobian_cost(
     ----------
     model
         Numbers of units of a chain of dense layers, inputs first; a `Graph`; or whatever
-        `unrolled.analyze` takes.
+        `unrolled.analyze` takes. (A `DataFlow` is a network whose links are known already.)
     order : str or sequence, optional
         Graphs only. "forward", "reverse"; "markowitz": always the vertex that is cheapest at the
         time; "exhaustive": the best of all orders, for up to 14 vertices, which is also the default
@@ -213,6 +213,8 @@ def jacobian_cost(
     (60000, 60000, 20800, '((J4 (J3 J2)) J1)')
     """
     dims = _dims(model)
+    if isinstance(model, DataFlow) and order is None:
+        return _cost_of_flow(model)
     found = None if dims else resolve(model, inputs=inputs, semantics=semantics)
     if isinstance(found, Graph):
         return _cost_of_graph(found, order)
@@ -221,7 +223,7 @@ def jacobian_cost(
     if dims:
         return _cost_of_chain(dims)
     if isinstance(found, Network):
-        return _cost_of_network(found)
+        return _cost_of_flow(DataFlow(found))
     raise InvalidArgumentError(
         f"jacobian_cost() takes numbers of units, a network or a graph, got {described(model)}"
     )
@@ -298,52 +300,7 @@ def _cost_of_graph(graph: Graph, order: EliminationOrder) -> JacobianCost:
     )
 
 
-class _DataFlow:
-    """The links of a network along which derivatives flow, and how many pairs each joins."""
-
-    def __init__(self, network: Network) -> None:
-        order = Diagram.of_network(network, network.inputs).order()
-        tensors = [network.tensors[number] for number in order]
-        links = [link for link in network.links if link.source.role != "parameter"]
-        inputs = {tensor.id for tensor in network.inputs}
-        outputs = {tensor.id for tensor in network.outputs}
-        reached, reaching = set(inputs), set(outputs)
-        into: dict[int, list[Link]] = {tensor.id: [] for tensor in tensors}
-        out_of: dict[int, list[Link]] = {tensor.id: [] for tensor in tensors}
-        for link in links:
-            into[link.target.id].append(link)
-            out_of[link.source.id].append(link)
-        for tensor in tensors:
-            if any(link.source.id in reached for link in into[tensor.id]):
-                reached.add(tensor.id)
-        for tensor in reversed(tensors):
-            if any(link.target.id in reaching for link in out_of[tensor.id]):
-                reaching.add(tensor.id)
-        live = reached & reaching
-        if not live & inputs:
-            raise NothingToCountError(
-                f"network '{network.name}': no path leads from an input to an output, so there is "
-                "no derivative"
-            )
-        self.network = network
-        self.tensors = [tensor for tensor in tensors if tensor.id in live]
-        self.inputs = [tensor for tensor in self.tensors if tensor.id in inputs]
-        self.outputs = [tensor for tensor in self.tensors if tensor.id in outputs]
-        self.links = [link for link in links if link.source.id in live and link.target.id in live]
-        self.ends = {
-            tensor.id
-            for tensor in self.outputs
-            if all(link.target.id not in live for link in out_of[tensor.id])
-        }
-        self.pairs = [_pairs(link) for link in self.links]
-
-
-def _pairs(link: Link) -> int:
-    return number_of_pairs(link.relations, link.source.shape, link.target.shape)
-
-
-def _cost_of_network(network: Network) -> JacobianCost:
-    flow = _DataFlow(network)
+def _cost_of_flow(flow: DataFlow) -> JacobianCost:
     links = list(zip(flow.links, flow.pairs, strict=True))
     forward = sum(pairs for link, pairs in links if link.source.role != "input")
     reverse = sum(pairs for link, pairs in links if link.target.id not in flow.ends)
@@ -371,14 +328,14 @@ def _cost_of_network(network: Network) -> JacobianCost:
     except NotSeriesParallelError as error:
         reason = str(error)
     return JacobianCost(
-        network.name,
+        flow.network.name,
         num_inputs * forward,
         num_outputs * reverse,
         optimal,
         text,
         optimal,
         reason,
-        activation_memory(network).saved,
+        activation_memory(flow).saved,
     )
 
 
@@ -509,8 +466,8 @@ def gradient_cost(
     >>> cost.evaluation, cost.gradient, round(cost.ratio, 3)
     (21210, 53420, 2.519)
     """
-    network = _network("gradient_cost", model, inputs, semantics)
-    flow = _DataFlow(network)
+    flow = _flow("gradient_cost", model, inputs, semantics)
+    network = flow.network
     live = {tensor.id for tensor in flow.tensors}
     halves = 0
     reverse = 0
@@ -522,7 +479,7 @@ def gradient_cost(
     for link in network.links:
         if link.source.role != "parameter" or link.target.id not in live:
             continue
-        pairs = _pairs(link)
+        pairs = flow.pairs_of(link)
         halves += 0 if link.role == "kernel" else 2 * pairs
         reverse += pairs if link.source.trainable else 0
     trained = sum(tensor.size for tensor in network.parameters if tensor.trainable)
@@ -628,9 +585,9 @@ def activation_memory(
     >>> memory.saved == (3 + 4 + 4) * 4
     True
     """
-    network = _network("activation_memory", model, inputs, semantics)
+    flow = _flow("activation_memory", model, inputs, semantics)
+    network = flow.network
     name, width = _width(dtype)
-    flow = _DataFlow(network)
     into: dict[int, list[Link]] = {tensor.id: [] for tensor in flow.tensors}
     for link in flow.links:
         into[link.target.id].append(link)
@@ -677,7 +634,7 @@ def _shared_memory(
 
 
 def _peak(
-    flow: _DataFlow,
+    flow: DataFlow,
     into: dict[int, list[Link]],
     needed_by: dict[int, Tensor],
     sizes: dict[int, int],
@@ -686,24 +643,30 @@ def _peak(
     freed: dict[int, list[int]] = {}
     for number, tensor in needed_by.items():
         freed.setdefault(tensor.id, []).append(number)
-    kept = sum(sizes[number] for number in needed_by)
     working = {tensor.id for tensor in flow.outputs}
-    peak = kept + sum(sizes[number] for number in working)
+    held = sum(sizes[number] for number in [*needed_by, *working])
+    peak = held
     for tensor in reversed(flow.tensors):
-        working |= {link.source.id for link in into[tensor.id] if link.source.role != "input"}
-        peak = max(peak, kept + sum(sizes[number] for number in working))
-        working.discard(tensor.id)
-        kept -= sum(sizes[number] for number in freed.get(tensor.id, ()))
+        sources = {link.source.id for link in into[tensor.id] if link.source.role != "input"}
+        held += sum(sizes[number] for number in sources - working)
+        working |= sources
+        peak = max(peak, held)
+        if tensor.id in working:
+            working.remove(tensor.id)
+            held -= sizes[tensor.id]
+        held -= sum(sizes[number] for number in freed.get(tensor.id, ()))
     return peak
 
 
-def _network(caller: str, model: Any, inputs: Any, semantics: Semantics | None) -> Network:
+def _flow(caller: str, model: Any, inputs: Any, semantics: Semantics | None) -> DataFlow:
+    if isinstance(model, DataFlow):
+        return model
     network = resolve(model, inputs=inputs, semantics=semantics)
     if not isinstance(network, Network):
         raise InvalidArgumentError(
             f"{caller}() needs a network, whose operations are known; got {described(network)}"
         )
-    return network
+    return DataFlow(network)
 
 
 def _width(dtype: Any) -> tuple[str, int]:

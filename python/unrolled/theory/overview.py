@@ -20,6 +20,7 @@ from unrolled.show import html
 from unrolled.show.plot import new_figure, styled
 from unrolled.sources.resolution import resolve
 from unrolled.theory.checkpointing import Checkpoints, checkpoints
+from unrolled.theory.data_flow import DataFlow
 from unrolled.theory.derivatives import (
     ActivationMemory,
     JacobianCost,
@@ -237,6 +238,9 @@ def overview(
         )
     else:
         depth = attempt("depth", lambda: effective_depth(propagation))
+    flow = attempt("derivatives", lambda: DataFlow(network))
+    if flow is None:
+        missing["memory"] = missing["derivatives"]
     plan = None
     if depth is None or depth.nominal < 1:
         missing["checkpoints"] = missing.get("depth", "the model has no weight layers")
@@ -247,8 +251,8 @@ def overview(
         found_paths,
         depth,
         report,
-        attempt("derivatives", lambda: jacobian_cost(network)),
-        attempt("memory", lambda: activation_memory(network)),
+        None if flow is None else jacobian_cost(flow),
+        None if flow is None else activation_memory(flow),
         plan,
         attempt("regions", lambda: linear_region_bounds(network)),
         missing,

@@ -44,14 +44,18 @@ class Movement(Base):
             if view is not None:
                 return view
         # A reshape of a reshape is one of the first tensor, and may be nothing at all.
-        whole = x
-        if x.node.kind == "reshaped":
-            whole = x.node.operands[0]
-            whole = replace(whole, function=whole.function.followed_by(x.function))
+        whole = self.before_reshape(x)
         if whole.shape == shape:
             return whole
         node = Node("reshaped", self.name, shape, (whole,), is_weight=x.node.is_weight)
         return Value(node, shape)
+
+    def before_reshape(self, x: Value) -> Value:
+        """What a tensor was before a reshape that waits; the tensor itself if none does."""
+        if x.node.kind != "reshaped":
+            return x
+        (whole,) = x.node.operands
+        return replace(whole, function=whole.function.followed_by(x.function))
 
     def transpose(self, x: Operand, order: Sequence[int]) -> Operand:
         """Axis i of the result is axis ``order[i]``."""
