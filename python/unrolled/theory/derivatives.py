@@ -215,7 +215,7 @@ def jacobian_cost(
     dims = _dims(model)
     if isinstance(model, DataFlow) and order is None:
         return _cost_of_flow(model)
-    found = None if dims else resolve(model, inputs=inputs, semantics=semantics)
+    found = None if dims else resolve(model, inputs=inputs, semantics=semantics, operations=True)
     if isinstance(found, Graph):
         return _cost_of_graph(found, order)
     if order is not None:
@@ -661,7 +661,7 @@ def _peak(
 def _flow(caller: str, model: Any, inputs: Any, semantics: Semantics | None) -> DataFlow:
     if isinstance(model, DataFlow):
         return model
-    network = resolve(model, inputs=inputs, semantics=semantics)
+    network = resolve(model, inputs=inputs, semantics=semantics, operations=True)
     if not isinstance(network, Network):
         raise InvalidArgumentError(
             f"{caller}() needs a network, whose operations are known; got {described(network)}"

@@ -181,7 +181,7 @@ def linear_region_bounds(model: Any, widths: Sequence[int] | None = None) -> Reg
     (44, 121)
     """
     if widths is None and not isinstance(model, Integral):
-        network = resolve(model)
+        network = resolve(model, operations=True)
         if not isinstance(network, Network):
             raise InvalidArgumentError(
                 f"linear regions are of networks with layers, got {described(model)}; or give the "
