@@ -44,6 +44,11 @@ def test_indices_of_elements_are_integers_of_any_kind():
     assert graph.names[graph.index(name)] == ("layer1/kernel", (1, 0))
 
 
+def test_names_are_listed_once():
+    graph = unrolled.models.mlp([2], inputs=2, classes=1).unroll()
+    assert graph.names is graph.names
+
+
 def test_no_names_at_all():
     graph = unrolled.Network().unroll()
     assert graph.names == ()

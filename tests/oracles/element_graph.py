@@ -239,6 +239,21 @@ class ElementGraph:
         scores = self.matmul(query, key.swapaxes(-1, -2))
         return self.matmul(self.softmax(scores, -1), value)
 
+    def masked_attention(self, query: Nodes, key: Nodes, value: Nodes, seen: Any) -> Nodes:
+        """Attention in which a query reads the scores and values of the keys that it sees."""
+        scores = self.matmul(query, key.swapaxes(-1, -2))
+        seen = np.broadcast_to(seen, scores.shape)
+        value = np.broadcast_to(value, (*scores.shape[:-2], *value.shape[-2:]))
+        y = np.empty((*scores.shape[:-1], value.shape[-1]), dtype=np.int64)
+        for at in np.ndindex(*scores.shape[:-1]):
+            keys = np.flatnonzero(seen[at])
+            group = scores[at][keys]
+            is_dependent = self.semantics == "dependency"
+            weights = [self.node(group if is_dependent else [score]) for score in group]
+            for column in range(value.shape[-1]):
+                y[(*at, column)] = self.node([*weights, *value[at[:-1]][keys, column]])
+        return y
+
 
 def _stops(
     lengths: Sequence[int], size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]

@@ -72,6 +72,8 @@ def backward(end: Value, gradient: Array) -> None:
                 waiting += [(parent, False) for parent, _ in one.parents]
 
     visit(end)
+    for value in order:
+        value.gradient = np.zeros_like(value.array)
     end.gradient = gradient
     for value in reversed(order):
         for parent, pull in value.parents:

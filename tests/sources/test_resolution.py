@@ -33,7 +33,40 @@ def foreign_diamonds() -> dict[str, Any]:
         "pandas with names": pd.DataFrame(
             {"target": [f"n{t}" for t in TARGETS], "source": [f"n{s}" for s in SOURCES]}
         ),
+        "columns of numpy": (np.array(SOURCES), np.array(TARGETS)),
+        "columns of pandas": (pd.Series(SOURCES), pd.Series(TARGETS)),
+        "columns of names": (pd.Series([*"aabc"]), pd.Series([*"bcdd"])),
     }
+
+
+def tables_of(library: str) -> list[Any]:
+    """Tables and columns of the diamond's edges in a library that may not be there."""
+    module = pytest.importorskip(library)
+    edges = {"source": SOURCES, "target": TARGETS}
+    if library == "polars":
+        return [module.DataFrame(edges), tuple(map(module.Series, edges.values()))]
+    columns = tuple(map(module.array, edges.values()))
+    chunks = tuple(map(module.chunked_array, ([SOURCES[:1], SOURCES[1:]], [TARGETS])))
+    return [module.table(edges), module.record_batch(edges), columns, chunks]
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+def test_every_function_takes_tables_and_columns(library: str) -> None:
+    for model in tables_of(library):
+        assert unrolled.analyze(model).total_contexts == 2
+        assert unrolled.compare([model])[0].total_contexts == 2
+        assert unrolled.divergence(model, DIAMOND) == (0, 0, 0, 0)
+
+
+def test_a_frame_that_is_not_collected_is_refused() -> None:
+    polars = pytest.importorskip("polars")
+    with pytest.raises(InvalidArgumentError, match=r"frame\.collect"):
+        unrolled.analyze(polars.LazyFrame({"source": SOURCES, "target": TARGETS}))
+
+
+def test_multiplicities_in_columns_are_parallel_edges() -> None:
+    columns = tuple(map(np.array, ([0, 1], [1, 2], [2, 3])))
+    assert unrolled.analyze(columns).total_contexts == 6
 
 
 @pytest.mark.parametrize("kind", foreign_diamonds())
@@ -65,6 +98,9 @@ def test_divergence_takes_files_and_names(tmp_path: Any) -> None:
         (np.array([[0.0, 1.0], [1.0, 2.0]]), InvalidArgumentError, "expected a Network"),
         (pd.DataFrame({"from": [0], "to": [1]}), InvalidArgumentError, "source, target"),
         (pd.DataFrame({"source": [0.5], "target": [1]}), InvalidArgumentError, "float 0.5"),
+        ((np.array([0]), np.array([1, 2])), InvalidArgumentError, "lengths 1, 2"),
+        ((np.array([0]),), InvalidArgumentError, "expected a Network"),
+        ((np.array([0]), [1]), InvalidArgumentError, "expected a Network"),
     ],
 )
 def test_what_is_no_graph_is_refused(model: Any, error: type[Exception], words: str) -> None:

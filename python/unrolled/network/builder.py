@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from math import prod
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeAlias, TypeVar, get_args
 
 from unrolled._core import Network as Core
 from unrolled._core import Operation, Relation
@@ -14,6 +15,7 @@ from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import (
     InvalidArgumentError,
     InvalidNetworkError,
+    MemoryLimitError,
     SizeOverflowError,
     UnknownNameError,
 )
@@ -22,6 +24,10 @@ from unrolled.network.shapes import boolean, checked_shape
 Role = Literal["input", "parameter", "activation"]
 LinkRole = Literal["data", "kernel", "bias", "scale", "shift", "mean", "variance", "table"]
 Semantics = Literal["value", "dependency"]
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+OneBuilder = TypeVar("OneBuilder", bound="Builder")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -113,6 +119,55 @@ class Weight(NamedTuple):
     trainable: bool = True
 
 
+class Choice(NamedTuple):
+    """A tensor that is one of several; see `Network.choice`.
+
+    Attributes
+    ----------
+    tensor : int
+        The number of the tensor.
+    place : str
+        The name of the decision. Choices of one place take the same option.
+    labels : tuple of str
+        The options.
+    is_nothing : tuple of bool
+        Whether each option is nothing at all, and has no link.
+    """
+
+    tensor: int
+    place: str
+    labels: tuple[str, ...]
+    is_nothing: tuple[bool, ...]
+
+
+def undone_if_refused(
+    layer: Callable[Concatenate[OneBuilder, Arguments], Result],
+) -> Callable[Concatenate[OneBuilder, Arguments], Result]:
+    """Let a layer method that fails leave the network as it was.
+
+    A layer is several tensors and links, and what is wrong with it may be found after the first.
+    """
+
+    @wraps(layer)
+    def whole(self: OneBuilder, /, *args: Arguments.args, **options: Arguments.kwargs) -> Result:
+        tensors, links = self._core.sizes()
+        numbers, functions = self._numbers.copy(), self._functions.copy()
+        try:
+            return layer(self, *args, **options)
+        except BaseException as error:  # Whatever it is, Ctrl-C too, it is passed on.
+            self._core.truncate(tensors, links)
+            del self._tensors[tensors:]
+            self._numbers, self._functions = numbers, functions
+            if isinstance(error, MemoryError) and not isinstance(error, MemoryLimitError):
+                raise MemoryLimitError(
+                    f"network '{self.name}': there is not enough memory for this layer; free some, "
+                    "raise the limit of the process, or use smaller sizes"
+                ) from error
+            raise
+
+    return whole
+
+
 class Builder:
     """The tensors and links of a network, and how to add to them; the base of all layers.
 
@@ -139,6 +194,7 @@ class Builder:
         self._functions: dict[str, Callable[[Any], Any]] = {}
         self._moments: dict[str, tuple[float, float]] = {}
         self._links: tuple[Link, ...] = ()
+        self._choices: list[Choice] = []
 
     @property
     def semantics(self) -> Semantics:
@@ -190,6 +246,11 @@ class Builder:
                 ]
             )
         return self._links
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """The tensors that are one of several, in the order of declaration."""
+        return tuple(self._choices)
 
     def operation(self, tensor: Tensor | str) -> Operation | None:
         """How a tensor is computed from those that are linked to it.
@@ -380,6 +441,7 @@ class Builder:
                     f"tensor '{tensor.name}' is marked as an output twice; mark it once"
                 )
             marked.add(tensor.id)
+        for tensor in tensors:
             self._core.mark_output(tensor.id)
 
     def keep_function(self, function: PointwiseFunction, name: str | None = None) -> str:
@@ -407,6 +469,29 @@ class Builder:
         self._numbers = dict(other._numbers)
         self._functions = dict(other._functions)
         self._moments = {name: of for name, of in other._moments.items() if name in self}
+
+    def check_decided(self) -> None:
+        """Refuse a network that is no single model.
+
+        Raises
+        ------
+        InvalidNetworkError
+            It leaves choices open.
+        """
+        if self._choices:
+            places = list(dict.fromkeys(choice.place for choice in self._choices))
+            shown = ", ".join(places[:3]) + (", ..." if len(places) > 3 else "")
+            raise InvalidNetworkError(
+                f"network '{self.name}' leaves choices open ({shown}); take one architecture with "
+                "unrolled.search.Space(network).network(row), or all with unrolled.search"
+            )
+
+    def choose_like(self, other: Builder, numbers: Mapping[int, int]) -> None:
+        """Leave the same decisions open as another network, which this one is a copy of.
+
+        `numbers` has, for the number of every tensor of the other one, that in this one.
+        """
+        self._choices = [one._replace(tensor=numbers[one.tensor]) for one in other._choices]
 
     def _layer(self, kind: str, name: str | None) -> str:
         """The name of a new layer: the one given if it is free, or the next automatic one."""

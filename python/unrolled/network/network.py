@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -9,7 +10,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from unrolled._support import notebooks
 from unrolled._support.arguments import check_progress, checked_limit
+from unrolled._support.files import write_with
 from unrolled.errors import (
     InvalidNetworkError,
     UnrolledError,
@@ -17,19 +20,23 @@ from unrolled.errors import (
 from unrolled.graph.graph import Graph
 from unrolled.graph.names import TensorNames, TensorPlace
 from unrolled.network.builder import Link, Semantics, Tensor
+from unrolled.network.configurations import split_name
 from unrolled.network.construction import construction_of, core_of, fingerprint_of
+from unrolled.network.exporting import model_bytes
+from unrolled.network.exporting.values import InitialWeights
 from unrolled.network.layers.attention import Attention
 from unrolled.network.layers.convolution import Convolution
 from unrolled.network.layers.elementwise import Elementwise
 from unrolled.network.layers.movement import Movement
 from unrolled.network.layers.pooling import Pooling
 from unrolled.network.provenance import Provenance
+from unrolled.network.selection import Selection
 from unrolled.network.sharing import Layer, SharingKey, fill_with_shared, layers, sharing_groups
 
 __all__ = ["Link", "Network", "Tensor"]
 
 
-class Network(Convolution, Pooling, Elementwise, Movement, Attention):
+class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection):
     """A computational graph, described tensor by tensor.
 
     Layer methods take `Tensor` handles, add tensors and links, and return the output. Shapes are
@@ -82,6 +89,23 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         """How it was imported; None if it was built with layers."""
         return self._provenance
 
+    def __getitem__(self, name: str) -> Tensor:
+        """A tensor by its name, or by the one that the imported model stores it under."""
+        if (
+            self._provenance is not None
+            and isinstance(name, str)
+            and not super().__contains__(name)
+        ):
+            name = self._provenance.known_name(name)
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a tensor that `network[name]` finds."""
+        if self._provenance is not None and isinstance(name, str):
+            known = self._provenance.known_name(name)
+            return super().__contains__(name) or super().__contains__(known)
+        return super().__contains__(name)
+
     def record_provenance(self, provenance: Provenance) -> None:
         """Say how the network was imported; importers do, and it is shown beside results."""
         self._provenance = provenance
@@ -123,6 +147,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         1
         """
         check_progress(progress)
+        self.check_decided()
         limit = checked_limit(memory_limit)
         try:
             core, starts = self._core.unroll(memory_limit=limit, progress=progress)
@@ -193,7 +218,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         fill_with_shared(shared, self, groups.values())
         shared._provenance = self._provenance
         if self._recipe is not None:
-            shared._recipe = partial(_resized_and_shared, self, by)
+            shared._recipe = partial(_resize_and_share, self, by)
         return shared
 
     def resized(self, size: int | Sequence[int]) -> Network:
@@ -268,6 +293,69 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         """
         return fingerprint_of(construction_of(self, is_canonical=True), names=bool(names))
 
+    def to_onnx(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        weights: InitialWeights | None = "he",
+        seed: int = 0,
+        batch: int = 1,
+    ) -> bytes:
+        """Write the network as an ONNX file, with weights as they are before training.
+
+        Parameters
+        ----------
+        path : path, optional
+            Where to write the file; an existing one is replaced once the new one is complete.
+        weights : str, number, mapping, callable or None
+            "he", "lecun", "glorot", "torch" or "orthogonal": how kernels are drawn, as in
+            `propagate`; a number is the variance of a weight times the fan-in. A mapping has
+            arrays by the names of parameters, and "he" holds for the others. A function is given
+            every parameter (a `Tensor`) and returns its values. With None weights are left out:
+            the file says where they would be, and can be counted but not run.
+        seed : int
+            Of the random numbers. The same seed gives the same file.
+        batch : int
+            The length of the axis in front that every input and output has.
+
+        Returns
+        -------
+        bytes
+            The content of the file: an ONNX model of opset 23, in which values have the names of
+            the tensors, and initialisers those of the parameters.
+
+        Raises
+        ------
+        MissingPackageError
+            onnx is not installed.
+        UnknownOperationError
+            Tensors are computed in ways that no layer method has; all are named.
+        InvalidNetworkError
+            No output is marked, or choices are left open.
+        SizeOverflowError
+            The weights do not fit into a file, which holds 2 GiB.
+        InvalidArgumentError, UnknownNameError
+            Weights, a seed or a batch that cannot be used.
+        OSError
+            The file cannot be written.
+
+        Examples
+        --------
+        >>> from unrolled import Network, count
+        >>> from unrolled.importers.onnx import from_onnx
+        >>> net = Network()
+        >>> x = net.activation(net.conv(net.input((3, 8, 8)), 4, 3))
+        >>> net.output(net.dense(net.global_pool(x), 10))
+        >>> again = from_onnx(net.to_onnx(seed=1))
+        >>> count(again).total == count(net).total
+        True
+        """
+        self.check_decided()
+        content = model_bytes(self, weights, seed=seed, batch=batch)
+        if path is not None:
+            write_with(path, lambda file: file.write(content))
+        return content
+
     @property
     def is_resizable(self) -> bool:
         """Whether `resized` can build it: `unrolled.models` did, and nothing was changed since."""
@@ -324,6 +412,27 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         self._core = core_of(state.pop("_construction"))
         self.__dict__.update(state)
 
+    def _repr_html_(self) -> str:
+        facts = [
+            ("parameters", f"{self.num_parameters:,}"),
+            ("inputs", f"{self.num_inputs:,}"),
+            ("outputs", f"{self.num_outputs:,}"),
+            ("layers with parameters", f"{len(self.layers):,}"),
+            ("semantics", self._semantics),
+        ]
+        sizes: dict[str, int] = {}
+        for tensor in self.parameters:
+            layer = split_name(tensor.name)[0]
+            sizes[layer] = sizes.get(layer, 0) + tensor.size
+        labels = [f"{name}: {size:,}" for name, size in sizes.items()]
+        chart = notebooks.bars(
+            [float(size) for size in sizes.values()],
+            "parameters by layer",
+            ("first layer", "last"),
+            labels=labels,
+        )
+        return notebooks.card(f"Network {self.name}", facts, chart)
+
     def __repr__(self) -> str:
         semantics = "" if self._semantics == "value" else f", semantics={self._semantics!r}"
         return (
@@ -332,7 +441,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         )
 
 
-def _resized_and_shared(network: Network, by: SharingKey, size: int | Sequence[int]) -> Network:
+def _resize_and_share(network: Network, by: SharingKey, size: int | Sequence[int]) -> Network:
     """The recipe of a network whose layers share parameters."""
     return network.resized(size).share(by)
 

@@ -7,6 +7,7 @@ it. Where halving does not help, there is a kink, which ends up between two piec
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,9 @@ TOLERANCE = 1e-13
 NARROWEST = 1e-9
 """Pieces are not halved below this, in proportion to the whole: there is a kink."""
 
+NARROW = 0.25
+"""Where pieces have to be narrower, the function changes quickly."""
+
 FARTHEST = 64.0
 """Beyond this on either side the function is taken to be a straight line."""
 
@@ -33,7 +37,19 @@ Array = npt.NDArray[np.float64]
 
 
 class Pieces(NamedTuple):
-    """Ends of pieces, their coefficients one after the other, kinks, and whether it never falls."""
+    """A function in pieces.
+
+    Attributes
+    ----------
+    breaks : array of float64
+        Ends of the pieces.
+    coefficients : array of float64
+        Chebyshev coefficients, one piece after the other.
+    kinks : array of float64
+        Zero, and places where the function has a kink or changes quickly.
+    is_monotone : bool
+        Whether it never falls.
+    """
 
     breaks: Array
     coefficients: Array
@@ -64,9 +80,11 @@ def _pieces(name: str, function: Callable[[Any], Any]) -> Pieces:
         return _values(name, function, x)
 
     scale = max(1.0, float(np.abs(values(np.linspace(-1, 1, 9))).max()))
-    waiting = [(float(low), float(low) + 4.0) for low in np.arange(-FARTHEST, FARTHEST, 4)][::-1]
+    # A kink has to be inside a piece to be seen; nobody has one at such odd numbers.
+    ends = [-FARTHEST, *(np.arange(-FARTHEST, FARTHEST, 4)[1:] - np.pi / 7), FARTHEST]
+    waiting = [(float(low), float(high)) for low, high in pairwise(ends)][::-1]
     breaks, rows = [-FARTHEST], list[Array]()
-    kinks: list[float] = []
+    pieces: list[tuple[float, float]] = []
     while waiting:
         low, high = waiting.pop()
         middle, half = (low + high) / 2, (high - low) / 2
@@ -80,8 +98,7 @@ def _pieces(name: str, function: Callable[[Any], Any]) -> Pieces:
                 raise InvalidArgumentError(
                     f"function '{name}' jumps near {middle:g}; its derivative has no mean square"
                 )
-            if is_narrow and (not kinks or middle - kinks[-1] > 4 * half):
-                kinks.append(middle)
+            pieces.append((middle, half))
             breaks.append(high)
             rows.append(row)
         else:
@@ -92,7 +109,21 @@ def _pieces(name: str, function: Callable[[Any], Any]) -> Pieces:
                 "polynomials"
             )
     steps = np.diff(values(np.linspace(-12, 12, 4801)))
-    return Pieces(np.array(breaks), np.concatenate(rows), np.array(kinks), bool((steps >= 0).all()))
+    kinks = np.array(_kinks(pieces))
+    return Pieces(np.array(breaks), np.concatenate(rows), kinks, bool((steps >= 0).all()))
+
+
+def _kinks(pieces: list[tuple[float, float]]) -> list[float]:
+    """Zero, and the narrow pieces whose neighbours are wider, from middles and half lengths."""
+    kinks = {0.0}
+    before, is_falling = np.inf, True
+    for (middle, half), (_, after) in pairwise([*pieces, (FARTHEST, np.inf)]):
+        if half != before:
+            is_falling = half < before
+        if is_falling and half < after and half < NARROW:
+            kinks.add(middle)
+        before = half
+    return sorted(kinks)
 
 
 def _values(name: str, function: Callable[[Any], Any], x: Array) -> Array:

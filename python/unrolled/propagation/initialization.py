@@ -50,9 +50,6 @@ MOST_ROUNDS = 60
 
 CLOSE = 1e-6
 
-MOST_EXACT = 1 << 14
-"""Elements of an input beyond which one number stands for a whole tensor, unless asked for."""
-
 HOMOGENEOUS = frozenset({"relu", "leaky_relu", "abs", "identity", "linear", "negative"})
 """Functions of which no variance of the weights is critical: scale passes through them."""
 
@@ -340,8 +337,7 @@ def initialization_report(
     inputs, size
         For models that have to be imported or built; see `analyze`.
     exact : bool, optional
-        Whether elements near a border are told from others; see `propagate`. By default if no input
-        has more than 16,384 elements, as it takes seconds for large images.
+        Which elements of a tensor are told from each other; see `propagate`.
     **options
         Of `propagate`: biases, input, batch_norm, gain, overrides, functions, loss.
 
@@ -367,9 +363,6 @@ def initialization_report(
         raise InvalidArgumentError(
             f"a signal needs a model made of tensors, which {described(model)} is not"
         )
-    if exact is None:
-        sizes = [tensor.size for tensor in network.tensors if tensor.role == "input"]
-        exact = max(sizes, default=0) <= MOST_EXACT
     try:
         propagation = propagate(network, weights, exact=exact, **options)
     except TheoryDomainError as error:

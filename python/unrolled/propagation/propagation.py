@@ -100,7 +100,7 @@ class TensorPropagation:
 
     @property
     def slope(self) -> float:
-        """Of a function or normaliser, its factor on the mean square of derivatives."""
+        """The factor of a function or normaliser on the mean square of derivatives."""
         return _power(self.log2_slope)
 
     @property
@@ -417,7 +417,7 @@ def propagate(
     gain: float = 1.0,
     overrides: Mapping[str, float] | None = None,
     functions: Mapping[str, Callable[[Any], Any]] | None = None,
-    exact: bool = True,
+    exact: bool | None = None,
     loss: Literal["cross_entropy"] | None = None,
     inputs: Any = None,
     size: int | Sequence[int] | None = None,
@@ -454,9 +454,12 @@ def propagate(
     functions : mapping of str to callable, optional
         What functions do that are known by name only, or under another meaning: each takes a NumPy
         array and returns one of equal shape.
-    exact : bool
-        Whether elements near a border are told from others. Otherwise one number stands for a whole
-        tensor, with the mean number of taps in bounds: quicker, but rough where images are small.
+    exact : bool, optional
+        True: elements near a border are told from others, and channels that are made in different
+        ways from each other. False: one number stands for a whole tensor, with the mean number of
+        taps in bounds, which is rough where images are small. By default as with True, unless that
+        takes many numbers, as for large images; then only channels are told from each other, and a
+        note says so.
     loss : {"cross_entropy"}, optional
         Derivatives of a cross entropy at equal logits instead of the outputs themselves.
     inputs, size
@@ -506,12 +509,13 @@ def propagate(
         raise InvalidArgumentError(
             f"a signal needs a model made of tensors, which {described(model)} is not"
         )
+    network.check_decided()
     checked_choice("batch_norm", batch_norm, ("batch", "stored"))
     if loss is not None:
         checked_choice("loss", loss, ("cross_entropy",))
     own = {**network.functions, **_checked_functions(functions)}
     try:
-        program = Program(network._core, pieces_of(own), exact=bool(exact))
+        program = Program(network._core, pieces_of(own), exact=exact)
     except UnrolledError as error:
         error.args = (f"network '{network.name}': {error.args[0]}", *error.args[1:])
         raise
@@ -543,6 +547,8 @@ def propagate(
     notes = [
         f"The softmax '{tensors[number].name}' at the end is left out." for number in program.cut
     ]
+    if exact is None and program.resolution != "exact":
+        notes.append("Elements near borders are not told from others, for too many would differ.")
     return Propagation(
         network,
         _tensors(network, program, sweep, order),

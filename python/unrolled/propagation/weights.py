@@ -13,11 +13,14 @@ from unrolled._support.arguments import checked_number
 from unrolled._support.hints import described, did_you_mean, listed
 from unrolled.errors import InvalidArgumentError, UnknownNameError
 from unrolled.network.configurations import split_name
+from unrolled.network.initialization import KernelScheme, kernel_variance
 from unrolled.network.network import Network
 
 __all__ = ["Scheme", "Use", "Weights", "elements_of", "uses_of"]
 
-Scheme = Literal["he", "lecun", "glorot", "torch", "orthogonal", "stored"]
+Scheme: TypeAlias = KernelScheme | Literal["stored"]
+
+SCHEMES = (*get_args(KernelScheme), "stored")
 
 
 class Use(NamedTuple):
@@ -105,11 +108,11 @@ def elements_of(
 
 def _check_weights(weights: Weights) -> None:
     if isinstance(weights, str):
-        if weights not in get_args(Scheme):
-            names = ", ".join(map(repr, get_args(Scheme)))
+        if weights not in SCHEMES:
+            names = ", ".join(map(repr, SCHEMES))
             raise InvalidArgumentError(
                 f"weights must be one of {names}, a number, a mapping or a function of a layer; "
-                f"got {weights!r}{did_you_mean(weights, get_args(Scheme))}"
+                f"got {weights!r}{did_you_mean(weights, SCHEMES)}"
             )
     elif not isinstance(weights, Mapping) and not callable(weights):
         value = checked_number("weights", weights)
@@ -137,20 +140,11 @@ def _initial(
 
 
 def _kernel_variance(use: Use, weights: Weights, gain: float) -> float:
-    if isinstance(weights, (str, Mapping)):
-        scheme = "he" if isinstance(weights, Mapping) else weights
-        variances = {
-            "he": 2 / use.fan_in,
-            "lecun": 1 / use.fan_in,
-            "glorot": 2 / (use.fan_in + use.fan_out),
-            "torch": 1 / (3 * use.fan_in),
-            "orthogonal": 1 / use.fan_in,
-        }
-        return variances[scheme] * gain**2
     if callable(weights):
         what = f"weights() of layer '{use.layer}'"
         return _moments(weights(use), what)[1] * gain**2
-    return float(weights) / use.fan_in * gain**2
+    scheme = "he" if isinstance(weights, Mapping) or weights == "stored" else weights
+    return kernel_variance(scheme, use.fan_in, use.fan_out) * gain**2
 
 
 def _moments(value: Any, what: str) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from unrolled._support.hints import shortened
 from unrolled._support.optional import import_optional
 from unrolled.ensemble.sweeps import peaks_on
 from unrolled.printable import printable
@@ -36,8 +37,14 @@ __all__ = [
 
 HEIGHT = 330
 COLORS = ("#2a87c8", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6fd1", "#808080")
-DASHES = ("solid", "dashed", "dotted")
-DECIMALS = 4
+DASHES = ("solid", "dashed", "dotted", "dotdash")
+DECIMALS = 3
+MANY_MODELS = 6
+"""Of more models, curves have fewer points, so that a page stays small."""
+MOST_POINTS = 160
+MOST_NAMES = 40
+"""Of more models, names at points would hide the points."""
+LONGEST_NAME = 28
 
 
 class Look(NamedTuple):
@@ -78,7 +85,9 @@ def looks(names: Sequence[str]) -> list[Look]:
 
 def estimates(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart:
     """Both estimates of every model that has an input, over its number of parameters."""
-    millions = max(one.num_parameters for one in analyses) >= 10**6
+    smallest = min(one.num_parameters for one in analyses)
+    largest = max(one.num_parameters for one in analyses)
+    millions = largest >= 10**6
     figure = _figure(
         f"number of parameters, N_G{' [millions]' if millions else ''}", "estimate [bits]",
         x_axis_type="log", tooltips=[
@@ -99,14 +108,25 @@ def estimates(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart
         ):
             data = {
                 "x": [one.num_parameters / 1e6 if millions else one.num_parameters],
-                "y": _rounded([getattr(one, what)]),
+                "y": _round([getattr(one, what)]),
                 "parameters": [one.num_parameters],
                 "what": [symbol],
+                "label": [shortened(look.key, LONGEST_NAME)],
             }
+            source = _source(data)
             figure.scatter(
-                "x", "y", source=_source(data), name=look.key, marker=marker, size=11,
+                "x", "y", source=source, name=look.key, marker=marker, size=11,
                 color=look.color, fill_alpha=0.6,
             )  # fmt: skip
+            if what == "spread_estimate" and len(analyses) <= MOST_NAMES:
+                is_left = one.num_parameters**2 < smallest * largest
+                figure.text(
+                    "x", "y", "label", source=source, name=look.key, text_color=look.color,
+                    text_font_size="10px", text_baseline="middle",
+                    text_align="left" if is_left else "right", x_offset=9 if is_left else -9,
+                )  # fmt: skip
+    points = [one for one in figure.renderers if not isinstance(one.glyph, _models().Text)]
+    figure.hover.renderers = points
     caption = (
         "The estimates of each model over its number of parameters: circles the spread estimate "
         "P'_G, triangles the surprisal estimate P_G, in bits."
@@ -129,8 +149,8 @@ def contexts(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart:
         layers = [layer for layer in one.layers if layer.num_parameters]
         data = {
             "x": list(range(1, len(layers) + 1)),
-            "y": _rounded(layer.log2_maximum for layer in layers),
-            "least": _rounded(layer.log2_minimum for layer in layers),
+            "y": _round(layer.log2_maximum for layer in layers),
+            "least": _round(layer.log2_minimum for layer in layers),
             "name": [printable(layer.name) for layer in layers],
             "parameters": [layer.num_parameters for layer in layers],
             "share": [
@@ -163,7 +183,7 @@ def spectra(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart:
         edges, numbers = histogram(one.spectrum)
         shown = numbers > 0
         data = {
-            "x": _rounded(((edges[:-1] + edges[1:]) / 2)[shown]),
+            "x": _round(((edges[:-1] + edges[1:]) / 2)[shown]),
             "y": [int(number) for number in numbers[shown]],
         }
         source, color = _source(data), look.color
@@ -195,7 +215,8 @@ def temperatures(
     sizes = np.abs(np.concatenate([curve["temperature"] for curve in curves]))
     largest = float(sizes[np.isfinite(sizes)].max(initial=0.0))
     width = smallest if smallest is not None and largest > MANY_SCALES * smallest else None
-    sources = [_curve_source(curve, quantities, width) for curve in curves]
+    most = MOST_POINTS if len(curves) > MANY_MODELS else None
+    sources = [_curve_source(curve, quantities, width, most) for curve in curves]
     marks = [_peaks_source(found, curve, width) for found, curve in zip(peaks, curves, strict=True)]
     charts = []
     for column, label in quantities.items():
@@ -233,15 +254,25 @@ def temperatures(
     return charts
 
 
-def _curve_source(curve: TemperatureSweep, quantities: Iterable[str], width: float | None) -> Any:
-    """A curve by rising temperature, with a line of nothing at T = 0."""
+def _curve_source(
+    curve: TemperatureSweep, quantities: Iterable[str], width: float | None, most: int | None
+) -> Any:
+    """A curve by rising temperature, with a line of nothing at T = 0, of so many points at most."""
     gap = int(np.count_nonzero(np.signbit(curve["temperature"])))
-    columns = {name: np.insert(curve[name], gap, np.nan) for name in ("temperature", *quantities)}
+    kept = np.arange(len(curve["temperature"]))
+    if most is not None and len(kept) > most:
+        peak = int(np.nanargmax(curve["heat_capacity"]))
+        wanted = np.linspace(0, len(kept) - 1, most).astype(np.int64)
+        kept = np.unique([*wanted.tolist(), peak, max(gap - 1, 0), min(gap, len(kept) - 1)])
+        gap = int(np.count_nonzero(kept < gap))
+    columns = {
+        name: np.insert(curve[name][kept], gap, np.nan) for name in ("temperature", *quantities)
+    }
     return _source(
         {
             "x": _places(columns["temperature"], width),
             "temperature": _significant(columns.pop("temperature")),
-            **{name: _rounded(values) for name, values in columns.items()},
+            **{name: _round(values) for name, values in columns.items()},
         }
     )
 
@@ -255,7 +286,7 @@ def _peaks_source(
         {
             "x": _places([peak.temperature for peak in inside], width),
             "temperature": _significant(peak.temperature for peak in inside),
-            "heat_capacity": _rounded(peak.heat_capacity for peak in inside),
+            "heat_capacity": _round(peak.heat_capacity for peak in inside),
             "peak": [peak.name for peak in inside],
         }
     )
@@ -279,7 +310,7 @@ def embedded(charts: Iterable[Chart]) -> str:
         for chart in charts:
             document.add_root(chart.figure)
     numbers: dict[str, str] = {}
-    content = _renumbered(document.to_json(deferred=False), numbers)
+    content = _renumber(document.to_json(deferred=False), numbers)
     content["title"] = ""
     roots = {numbers[chart.figure.id]: chart.anchor for chart in charts}
     text = json.dumps({"document": content, "roots": roots}, separators=(",", ":"))
@@ -294,16 +325,16 @@ def library() -> str:
     return script
 
 
-def _renumbered(value: Any, numbers: dict[str, str]) -> Any:
+def _renumber(value: Any, numbers: dict[str, str]) -> Any:
     if isinstance(value, dict):
         return {
             key: numbers.setdefault(item, f"m{len(numbers) + 1}")
             if key == "id" and isinstance(item, str)
-            else _renumbered(item, numbers)
+            else _renumber(item, numbers)
             for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
-        return [_renumbered(item, numbers) for item in value]
+        return [_renumber(item, numbers) for item in value]
     return value
 
 
@@ -343,6 +374,6 @@ def _significant(values: Iterable[float]) -> list[float]:
     return [float(f"{one:.6g}") if np.isfinite(one) else math.nan for one in values]
 
 
-def _rounded(values: Iterable[float]) -> list[float]:
+def _round(values: Iterable[float]) -> list[float]:
     """Short numbers; what is not finite is not drawn."""
     return [round(float(one), DECIMALS) if np.isfinite(one) else math.nan for one in values]

@@ -6,17 +6,22 @@ Everything from outside is made printable, and then escaped.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Literal
 
+import numpy as np
+
+from unrolled._support import notebooks
 from unrolled.printable import printable
 from unrolled.show import tables
-from unrolled.show.cells import format_row
+from unrolled.show.cells import format_row, score_notes, score_row, score_unit
 from unrolled.show.layers import HEADINGS, layer_row
 from unrolled.show.protocols import AnalysisLike, ComparisonLike
-from unrolled.spectrum.catalogue import TABULATED
+from unrolled.spectrum.catalogue import SCORES_SHOWN, TABULATED
 
-__all__ = ["analysis", "comparison", "styled", "table"]
+__all__ = ["analysis", "comparison", "escaped", "mathematics", "styled", "table"]
 
 MOST_ROWS = 60
 LEAST_BAR = 0.001
@@ -29,29 +34,62 @@ def table(
     *,
     classes: str = "unrolled",
     bars: Mapping[int, Sequence[float]] = MappingProxyType({}),
+    symbols: Literal["none", "headings", "all"] = "none",
 ) -> str:
     """A table whose first column names its rows; the others are numbers.
 
+    Where `symbols` says so, those of formulas are set as mathematics: in the headings, or in the
+    names of rows as well, if these come from nowhere else.
+
     Columns in `bars` have a bar behind each cell, as long as the share of the width it has.
     """
-    first, *others = (escaped(heading.replace("\n", " ")) for heading in headings)
+    write = mathematics if symbols != "none" else escaped
+    write_cell = mathematics if symbols == "all" else escaped
+    first, *others = (write(heading.replace("\n", " ")) for heading in headings)
     head = f'<th scope="col">{first}</th>' + "".join(
         f'<th scope="col" class="n">{heading}</th>' for heading in others
     )
     lines = []
     for at, (name, *cells) in enumerate(rows):
         # End tags of rows and cells are optional, and a report has thousands of them.
-        line = f'<tr><th scope="row">{escaped(name)}'
+        line = f'<tr><th scope="row">{write_cell(name)}'
         for column, cell in enumerate(cells, 1):
             share = bars[column][at] if column in bars else 0.0
             mark = f' class="bar" style="--share: {share:.1%}"' if share >= LEAST_BAR else ""
-            line += f"<td{mark}>{escaped(cell)}"
+            line += f"<td{mark}>{write_cell(cell)}"
         lines.append(line)
     body = "\n".join(lines)
     return (
         f'<table class="{classes}"><caption>{escaped(caption)}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
     )
+
+
+SYMBOL = re.compile(r"\|G\||\b(?:log2|[CEFHNPSUTZ](?:&#x27;)?(?:_[A-Za-z])?(?![\w-]))")
+"""Logarithms, and single letters with a prime or an index, in text that was escaped."""
+
+
+def mathematics(text: str) -> str:
+    """A text with its symbols set as mathematics: letters slanted, indices lowered.
+
+    Examples
+    --------
+    >>> mathematics("P'_G, log2 Z")
+    '<var>P</var>\u2032<sub>G</sub>, log<sub>2</sub> <var>Z</var>'
+    """
+
+    def set_symbol(found: re.Match[str]) -> str:
+        symbol = found[0]
+        if symbol == "log2":
+            return "log<sub>2</sub>"
+        if symbol == "|G|":
+            return "|<var>G</var>|"
+        letter, _, index = symbol.partition("_")
+        prime = "\N{PRIME}" if letter.endswith("&#x27;") else ""
+        lowered = f"<sub>{index}</sub>" if index else ""
+        return f"<var>{letter[0]}</var>{prime}{lowered}"
+
+    return SYMBOL.sub(set_symbol, escaped(text))
 
 
 def escaped(text: str) -> str:
@@ -61,11 +99,24 @@ def escaped(text: str) -> str:
 
 def comparison(ranking: ComparisonLike) -> str:
     """A ranking for notebooks, of at most `MOST_ROWS` models."""
-    rows = [format_row(one) for one in ranking.analyses[:MOST_ROWS]]
-    headings = [one.with_unit(one.heading) for one in TABULATED]
-    left_out = _left_out(len(ranking) - len(rows), "models")
+    parts = [scores(ranking, MOST_ROWS)] if ranking.scores else []
+    if ranking.shows_counts:
+        rows = [format_row(one) for one in ranking.analyses[:MOST_ROWS]]
+        headings = [one.with_unit(one.heading) for one in TABULATED]
+        caption = "Contexts" if ranking.scores else ranking.title
+        parts.append(table(caption, ["model", *headings], rows))
+    left_out = _left_out(len(ranking) - MOST_ROWS, "models")
     notes = "".join(f"<p>{escaped(note)}</p>" for note in ranking.notes)
-    return styled(table(ranking.title, ["model", *headings], rows) + left_out + notes)
+    return styled("".join(parts) + left_out + notes)
+
+
+def scores(ranking: ComparisonLike, most_rows: int | None = None) -> str:
+    """The table of scores of a ranking, with what more of each means below."""
+    rows = [score_row(one, SCORES_SHOWN) for one in ranking.scores[:most_rows]]
+    unit = score_unit(ranking.scores)
+    headings = [f"{one.heading} ({unit})" if one.unit else one.heading for one in SCORES_SHOWN]
+    notes = "".join(f"<p>{escaped(note)}</p>" for note in score_notes(ranking.scores, SCORES_SHOWN))
+    return table(ranking.title, ["model", *headings], rows) + notes
 
 
 def analysis(result: AnalysisLike) -> str:
@@ -76,8 +127,21 @@ def analysis(result: AnalysisLike) -> str:
     for note in notes:
         sentence = note if isinstance(note, str) else " ".join(note)
         text += f"<p>{escaped(sentence.strip())}</p>"
+    spectrum = result.spectrum
+    if len(spectrum):
+        text += notebooks.histogram_bars(
+            spectrum.log2_counts,
+            spectrum.degeneracies.astype(np.float64),
+            "parameters (log10) by contexts, log2 C [bits]",
+        )
     if not result.has_layers:
         return styled(text)
+    text += notebooks.bars(
+        [layer.log2_maximum for layer in result.layers],
+        "most contexts of each layer, log2 C [bits]",
+        ("first layer", "last"),
+        labels=[f"{one.name}: {one.log2_maximum:.3f} bits" for one in result.layers],
+    )
     rows = [layer_row(layer, 3) for layer in result.layers[:MOST_ROWS]]
     text += table("Layers", [heading.replace("\n", " ") for heading in HEADINGS], rows)
     return styled(text + _left_out(len(result.layers) - len(rows), "layers"))
@@ -90,6 +154,8 @@ def _left_out(number: int, what: str) -> str:
 def styled(body: str) -> str:
     """Numbers to the right, in notebooks that know nothing of our classes."""
     style = (
+        ".unrolled-html svg {margin-right: 2em} "
+        ".unrolled-html table.unrolled td {white-space: nowrap} "
         ".unrolled-html table.unrolled td, .unrolled-html th.n {text-align: right; "
         "font-variant-numeric: tabular-nums} .unrolled-html th {text-align: left} "
         ".unrolled-html caption {text-align: left; font-weight: bold}"

@@ -7,6 +7,7 @@ for one panel take the axes to draw into, or make a figure of their own. No disp
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "close",
     "contexts",
     "histogram",
     "new_figure",
@@ -58,15 +60,19 @@ STYLE: dict[str, Any] = {
     "savefig.dpi": 160,
 }
 COLOR, SECOND_COLOR = "#0072b2", "#d55e00"
-"""Of Okabe and Ito, told apart by the colour-blind."""
+"""The colours of Okabe and Ito, which colour-blind readers can tell apart."""
 
 LITERAL: dict[str, Any] = {"parse_math": False, "usetex": False}
-"""Of text that has a name in it: what is between two dollar signs is no formula."""
+"""Options of a text with a name in it: what is between two dollar signs is no formula."""
 
 PANEL = (6.4, 3.2)
 LOG_COUNT = r"$\log_2 C$ [bits]"
 MOST_TICKS = 12
 MOST_BARS = 12
+MOST_RANKED = 40
+"""Of longer rankings both ends are drawn."""
+ALIKE = 0.6
+"""Bars whose shortest is this part of the longest do not begin at zero."""
 LEAST_SHARE = 5e-5
 BINS = 60
 
@@ -138,7 +144,7 @@ def contexts(analysis: AnalysisLike, *, axes: Axes | None = None) -> tuple[Figur
         axes.set_ylabel(f"contexts of a parameter,\n{LOG_COUNT}")
         axes.set_ylim(bottom=min(0, *axes.get_ylim()))
         _label_layers(axes, layers)
-    return _of(axes), axes
+    return _find_figure(axes), axes
 
 
 def spectrum(source: AnalysisLike | Spectrum, *, axes: Axes | None = None) -> tuple[Figure, Axes]:
@@ -175,7 +181,7 @@ def spectrum(source: AnalysisLike | Spectrum, *, axes: Axes | None = None) -> tu
             xlabel=f"contexts of a parameter, {LOG_COUNT}",
             ylabel="number of parameters, $g$",
         )
-    return _of(axes), axes
+    return _find_figure(axes), axes
 
 
 def histogram(levels: Spectrum, bins: int = BINS) -> tuple[Any, Any]:
@@ -213,7 +219,7 @@ def spread(analysis: AnalysisLike, *, axes: Axes | None = None) -> tuple[Figure,
             title="Where the spread comes from",
             xlabel=r"share of the expected spread $E[\log_2 C]$ [%]",
         )
-    return _of(axes), axes
+    return _find_figure(axes), axes
 
 
 def overview(analysis: AnalysisLike) -> tuple[Figure, list[Axes]]:
@@ -260,13 +266,47 @@ def ranking(comparison: ComparisonLike) -> tuple[Figure, Axes]:
     finite = [0.0 if value is None or not np.isfinite(value) else float(value) for value in values]
     title = f"{quantity.title} {quantity.latex}" if quantity.is_tabulated else quantity.label
     label = quantity.with_unit(title, "[]")
+    names = [one.name for one in comparison]
+    texts = [_bar_text(value) for value in values]
+    start = sensible_zero([value for value in finite if value])
+    if len(names) > MOST_RANKED:
+        # Both ends, and a line between that says how many are left out.
+        half = MOST_RANKED // 2
+        left_out = f"{tables.integer(len(names) - 2 * half)} models between"
+        names = [*names[:half], left_out, *names[-half:]]
+        texts = [*texts[:half], "", *texts[-half:]]
+        finite = [*finite[:half], start, *finite[-half:]]
     with styled():
-        figure, (axes,) = new_figure(size=(PANEL[0], 1.0 + 0.3 * len(values)))
-        names = [one.name for one in comparison]
-        _bars(axes, names, finite, [_bar_text(value) for value in values], COLOR)
+        figure, (axes,) = new_figure(size=(PANEL[0], 1.0 + 0.3 * len(names)))
+        _bars(axes, names, finite, texts, COLOR)
         axes.margins(x=0.2)
+        if start:
+            # Bars are cut off where they are all alike; the axis says where.
+            axes.set_xlim(start, start + 1.25 * (max(finite) - start))
+            label += f", from {start:,.6g}"
         axes.set(title=comparison.title, xlabel=label)
     return figure, axes
+
+
+def sensible_zero(values: Sequence[float] | Any) -> float:
+    """Where bars begin: at zero, unless all are so large that their ends would look alike.
+
+    Then at a round number below the smallest, which leaves it a tenth of the longest bar or more.
+
+    Examples
+    --------
+    >>> sensible_zero([3.0, 10.0]), sensible_zero([26.05, 26.4, 26.7])
+    (0.0, 25.9)
+    """
+    given = np.asarray(values, dtype=np.float64)
+    found = given[np.isfinite(given)]
+    if len(found) < 2 or found.min() <= 0 or found.min() < ALIKE * found.max():
+        return 0.0
+    span = float(found.max() - found.min())
+    if span <= 0:
+        return 0.0
+    step = 10.0 ** np.floor(np.log10(span))
+    return float(round(np.floor((found.min() - span / 9) / step) * step, 12))
 
 
 def _bars(
@@ -304,6 +344,13 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     kind = checked_image_kind(path)
     with styled():
         return files.write_with(path, lambda file: figure.savefig(file, format=kind))
+
+
+def close(figure: Figure) -> None:
+    """Let go of a figure that nobody is shown, which pyplot would keep until the end."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        pyplot.close(figure)
 
 
 def checked_image_kind(path: Path) -> str:
@@ -348,5 +395,5 @@ def _label_layers(axes: Axes, layers: Sequence[LayerSummary]) -> None:
         axes.locator_params(axis="x", integer=True)
 
 
-def _of(axes: Axes) -> Figure:
+def _find_figure(axes: Axes) -> Figure:
     return axes.figure.canvas.figure

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from io import StringIO
 from typing import IO, TYPE_CHECKING, Literal, NamedTuple
 
+from unrolled._support.hints import shortened
 from unrolled.printable import printable, printable_lines
 
 if TYPE_CHECKING:
@@ -24,11 +25,13 @@ __all__ = [
     "Column",
     "Sheet",
     "bits",
+    "byte_size",
     "console",
     "decimal_digits",
     "integer",
     "output_width",
     "render",
+    "scaled",
     "share",
 ]
 
@@ -38,19 +41,26 @@ MISSING = "-"
 UNLIMITED_WIDTH = 500
 NARROWEST, USUAL_WIDTH = 40, 80
 MOST_DIGITS = 9
-"""Of a width: Python converts longer numbers slowly, or refuses to."""
+"""A width has no more digits: Python converts longer numbers slowly, or refuses to."""
 HEIGHT = 25
 """Lines of a screen: tables do not depend on it, but rich wants to know."""
 NARROWEST_FOLD = 12
 DIGITS_PER_CHUNK = 4000
+SMALLEST_SCALED = 100_000
+PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 
 
 class Column(NamedTuple):
-    """Heading and alignment of a column; long text folds only where `folds` says so."""
+    """Heading and alignment of a column.
+
+    Long text goes on in a second line only where `folds` says so; where `cuts` does, it loses its
+    middle if the table is too wide.
+    """
 
     heading: str
     justify: Literal["left", "right"] = "right"
     folds: bool = False
+    cuts: bool = False
 
 
 class Sheet(NamedTuple):
@@ -60,19 +70,35 @@ class Sheet(NamedTuple):
     columns: Sequence[Column]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
+    totals: Sequence[str] = ()
 
     def text(self, width: int | None) -> str:
-        """See `render`."""
-        return render(self.title, self.columns, self.rows, width=width, notes=self.notes)
+        """See `render`; without columns the title alone."""
+        if not self.columns:
+            return printable_lines(self.title)
+        return render(
+            self.title,
+            self.columns,
+            self.rows,
+            width=width,
+            notes=self.notes,
+            totals=self.totals,
+        )
 
-    def drawn(self) -> Iterator[RenderableType]:
+    def drawn(self, width: int | None = None) -> Iterator[RenderableType]:
         """With bold headings and proper lines, for terminals."""
         from rich.text import Text
 
+        rows = self.rows
+        if width is not None:
+            rows = _cut_names(self.columns, self.rows, self.totals, width)
         heading, *figures = printable_lines(self.title).split("\n")
         yield Text(heading, style="bold")
-        yield from (Text(line) for line in [*figures, ""])
-        yield _table(self.columns, self.rows, rule="\N{BOX DRAWINGS LIGHT HORIZONTAL}")
+        yield from map(Text, figures)
+        if not self.columns:
+            return
+        yield Text("")
+        yield _table(self.columns, rows, self.totals, rule="\N{BOX DRAWINGS LIGHT HORIZONTAL}")
         yield from (Text(printable(note), style="dim") for note in self.notes)
 
 
@@ -84,6 +110,23 @@ def integer(number: int) -> str:
 def bits(number: float, decimals: int = 2) -> str:
     """A logarithm with a fixed number of decimals; ``-inf`` for that of zero."""
     return f"{number:.{decimals}f}"
+
+
+def scaled(number: int) -> str:
+    """A large number with four digits and a prefix: ``4.089 G``; a small one in full."""
+    if abs(number) < SMALLEST_SCALED:
+        return integer(number)
+    exponent = min((len(str(abs(number))) - 1) // 3, len(PREFIXES) - 1)
+    return f"{number / 1000**exponent:.4g} {PREFIXES[exponent]}"
+
+
+def byte_size(number: int) -> str:
+    """A number of bytes in binary units: ``12.5 MiB``."""
+    exponent = min(max(number.bit_length() - 1, 0) // 10, len(PREFIXES) - 1)
+    if exponent == 0:
+        return f"{number} B"
+    unit = PREFIXES[exponent].upper()
+    return f"{number / 1024**exponent:.4g} {unit}iB"
 
 
 def share(fraction: float, is_positive: bool) -> str:
@@ -164,21 +207,49 @@ def render(
     *,
     width: int | None,
     notes: Sequence[str] = (),
+    totals: Sequence[str] = (),
 ) -> str:
-    """A table as text, in plain ASCII, no trailing blanks.
+    """A table as text, in plain ASCII, no trailing blanks; totals stand below a line of their own.
 
     At most `width` columns wide, unless digits would have to be cut off.
     """
     from rich.text import Text
 
-    widest = max(width or output_width(), _least_width(columns, rows))
+    rows = _cut_names(columns, rows, totals, width or output_width())
+    all_rows = [*rows, totals] if totals else rows
+    widest = max(width or output_width(), _least_width(columns, all_rows))
     drawing = console(StringIO(), widest, plain=True)
     with drawing.capture() as capture:
-        drawing.print(_table(columns, rows))
+        drawing.print(_table(columns, rows, totals))
         for note in notes:
             drawing.print(Text(printable(note)))
     lines = [line.rstrip() for line in capture.get().split("\n")]
     return "\n".join([printable_lines(title), "", *lines]).rstrip("\n")
+
+
+def _cut_names(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    totals: Sequence[str],
+    width: int,
+) -> Sequence[Sequence[str]]:
+    """The rows with names cut in the middle, as far as a table must be narrower for a width."""
+    from rich.cells import cell_len
+
+    at = next((at for at, column in enumerate(columns) if column.cuts), None)
+    if at is None or not rows:
+        return rows
+    names = [printable(row[at]) for row in rows]
+    others = [column for place, column in enumerate(columns) if place != at]
+    all_rows = [*rows, totals] if totals else rows
+    rest = [[*row[:at], *row[at + 1 :]] for row in all_rows]
+    room = max(width - _least_width(others, rest) - 1, NARROWEST_FOLD)
+    if max(map(cell_len, names)) <= room:
+        return rows
+    return [
+        [*row[:at], shortened(name, room), *row[at + 1 :]]
+        for row, name in zip(rows, names, strict=True)
+    ]
 
 
 def _least_width(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> int:
@@ -189,26 +260,35 @@ def _least_width(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> in
     for at, column in enumerate(columns):
         cells = [*column.heading.split("\n"), *[printable(row[at]) for row in rows]]
         widest = max(map(cell_len, cells))
-        widths.append(min(widest, NARROWEST_FOLD) if column.folds else widest)
+        widths.append(min(widest, NARROWEST_FOLD) if column.folds or column.cuts else widest)
     return sum(widths) + len(widths) - 1
 
 
-def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, rule: str = "-") -> Table:
+def _table(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    totals: Sequence[str] = (),
+    *,
+    rule: str = "-",
+) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     line = f" {rule}{rule} "
-    rules = box.Box(f"    \n    \n{line}\n    \n    \n{line}\n    \n    \n", ascii=rule == "-")
+    rules = box.Box(f"    \n    \n{line}\n    \n{line}\n{line}\n    \n    \n", ascii=rule == "-")
     table = Table(box=rules, show_edge=False, padding=0, header_style="bold")
     for column in columns:
         table.add_column(
             column.heading,
             justify=column.justify,
-            no_wrap=not column.folds,
+            no_wrap=not (column.folds or column.cuts),
             overflow="fold",
             vertical="bottom",
         )
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
+    if totals:
+        table.add_section()
+        table.add_row(*(Text(printable(cell)) for cell in totals))
     return table

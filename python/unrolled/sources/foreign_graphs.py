@@ -23,6 +23,9 @@ __all__ = ["convert_graph"]
 COLUMNS = ("source", "target")
 MULTIPLICITY = "multiplicity"
 
+SERIES = (("pandas", "Series"), ("polars", "Series"), ("pyarrow", "ChunkedArray"))
+"""Columns by library and class, which all have a method `to_numpy` without arguments."""
+
 
 def convert_graph(
     model: Any, *, threads: int | None = None, progress: Progress | None = None
@@ -33,8 +36,8 @@ def convert_graph(
     ----------
     model
         A graph of NetworkX, igraph or rustworkx, a sparse matrix of SciPy, an integer array of
-        shape ``(2, edges)``, or a table of pandas, polars or pyarrow with the columns source,
-        target and maybe multiplicity.
+        shape ``(2, edges)``, a table of pandas, polars or pyarrow with the columns source, target
+        and maybe multiplicity, or a tuple of these columns in this order.
     threads, progress
         See `Graph.from_edges`.
 
@@ -43,7 +46,7 @@ def convert_graph(
     InvalidGraphError, CycleError
         What was given is no directed acyclic graph.
     InvalidArgumentError
-        A table without the columns of edges.
+        A table without the columns of edges, or one that is not collected.
     """
     if _is_of(model, "networkx", "Graph"):
         return Graph.from_networkx(model, threads=threads, progress=progress)
@@ -60,7 +63,7 @@ def convert_graph(
         )
     if isinstance(model, np.ndarray):
         return _convert_array(model, threads, progress)
-    columns = _columns(model)
+    columns = _read_columns(model)
     if columns is not None:
         return _convert_columns(columns, threads, progress)
     return None
@@ -126,15 +129,12 @@ def _convert_array(
     return Graph.from_edges(model[0], model[1], threads=threads, progress=progress)
 
 
-def _columns(model: Any) -> dict[str, Any] | None:
-    """The columns of a table of pandas, polars or pyarrow as arrays."""
-    if _is_of(model, "pandas", "DataFrame"):
-        table = {str(name): model[name].to_numpy() for name in model.columns}
-    elif _is_of(model, "polars", "DataFrame"):
-        table = {name: model[name].to_numpy() for name in model.columns}
-    elif _is_of(model, "pyarrow", "Table"):
-        table = {name: model[name].to_numpy() for name in model.column_names}
-    else:
+def _read_columns(model: Any) -> dict[str, Any] | None:
+    """The columns of edges of a table, or of a tuple of columns, as arrays."""
+    if isinstance(model, tuple):
+        return _read_tuple(model)
+    table = _read_table(model)
+    if table is None:
         return None
     expected = (*COLUMNS, MULTIPLICITY) if len(table) == 3 else COLUMNS
     if set(table) != set(expected):
@@ -145,6 +145,52 @@ def _columns(model: Any) -> dict[str, Any] | None:
     return table
 
 
+def _read_table(model: Any) -> dict[str, Any] | None:
+    """All columns of a table of pandas, polars or pyarrow by their names."""
+    if _is_of(model, "polars", "LazyFrame"):
+        raise InvalidArgumentError(
+            "a polars LazyFrame has no edges before it is collected; give frame.collect()"
+        )
+    if _is_of(model, "pandas", "DataFrame"):
+        return {str(name): model[name].to_numpy() for name in model.columns}
+    if _is_of(model, "polars", "DataFrame"):
+        return {name: model[name].to_numpy() for name in model.columns}
+    if _is_of(model, "pyarrow", "Table"):
+        return {name: model[name].to_numpy() for name in model.column_names}
+    if _is_of(model, "pyarrow", "RecordBatch"):
+        return {
+            name: model.column(name).to_numpy(zero_copy_only=False) for name in model.schema.names
+        }
+    return None
+
+
+def _read_tuple(columns: tuple[Any, ...]) -> dict[str, Any] | None:
+    """Sources, targets and maybe multiplicities that came as a tuple of columns."""
+    arrays = [array for column in columns if (array := _read_column(column)) is not None]
+    if len(arrays) != len(columns) or len(arrays) not in (2, 3):
+        return None
+    lengths = [len(array) for array in arrays]
+    if len(set(lengths)) > 1:
+        raise InvalidArgumentError(
+            "columns of edges have one length; got the lengths " + ", ".join(map(str, lengths))
+        )
+    return dict(zip((*COLUMNS, MULTIPLICITY), arrays, strict=False))
+
+
+def _read_column(column: Any) -> npt.NDArray[Any] | None:
+    """A column of NumPy, pandas, polars or pyarrow as an array, None if it is something else."""
+    array: npt.NDArray[Any]
+    if isinstance(column, np.ndarray) and column.ndim == 1:
+        return column
+    if any(_is_of(column, *kind) for kind in SERIES):
+        array = column.to_numpy()
+        return array
+    if _is_of(column, "pyarrow", "Array"):
+        array = column.to_numpy(zero_copy_only=False)
+        return array
+    return None
+
+
 def _convert_columns(
     columns: dict[str, Any], threads: int | None, progress: Progress | None
 ) -> Graph:
@@ -152,7 +198,7 @@ def _convert_columns(
     multiplicity = columns.get(MULTIPLICITY)
     names: list[Hashable] | None = None
     if sources.dtype.kind not in "iu" or targets.dtype.kind not in "iu":
-        names, (sources, targets) = _numbered(sources, targets)
+        names, (sources, targets) = _number_nodes(sources, targets)
     return Graph.from_edges(
         sources,
         targets,
@@ -164,7 +210,7 @@ def _convert_columns(
     )
 
 
-def _numbered(
+def _number_nodes(
     sources: npt.NDArray[Any], targets: npt.NDArray[Any]
 ) -> tuple[list[Hashable], tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     """Names of nodes in the order they occur, and both ends of all edges by number."""

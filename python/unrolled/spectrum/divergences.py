@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._support import notebooks
 from unrolled.spectrum.spectrum import Spectrum, scaled_log2
 
 __all__ = ["Align", "Divergence", "Drawn", "divergence_of_spectra"]
@@ -65,6 +66,23 @@ earth_movers_distance=3.0)
     jensen_shannon_distance: float
     earth_movers_distance: float
 
+    def _repr_html_(self) -> str:
+        facts = [
+            ("D(a || b)", f"{self.relative_entropy:.6g} bits"),
+            ("D(b || a)", f"{self.reverse_relative_entropy:.6g} bits"),
+            ("Jensen-Shannon", f"{self.jensen_shannon_distance:.6g}"),
+            ("earth mover's", f"{self.earth_movers_distance:.6g}"),
+        ]
+        distance = self.jensen_shannon_distance
+        # It reaches 1 where no bin is in both.
+        chart = notebooks.bars(
+            [distance, 1.0],
+            "Jensen-Shannon distance beside the largest there is, 1",
+            ("this", "largest"),
+            labels=[f"{distance:.6g}", "1"],
+        )
+        return notebooks.card("Divergence", facts, chart)
+
 
 class Masses(NamedTuple):
     """Probabilities ``mantissas * 2**exponents``, which may be too small for a double.
@@ -100,7 +118,7 @@ def divergence_of_spectra(
         for column in columns
     ]
     p, q = (
-        _gathered(spectrum, of, at, len(numbers))
+        _gather(spectrum, of, at, len(numbers))
         for spectrum, at in zip(spectra, places, strict=True)
     )
     return Divergence(
@@ -152,7 +170,7 @@ def _places(spectrum: Spectrum, align: Align | None) -> Floats:
     return spectrum.log2_counts / largest if largest else np.ones(len(spectrum))
 
 
-def _gathered(spectrum: Spectrum, of: Drawn, bins: Integers, number: int) -> Masses:
+def _gather(spectrum: Spectrum, of: Drawn, bins: Integers, number: int) -> Masses:
     """The probability of every bin, the largest level of each at full precision."""
     weights = spectrum.degeneracies.astype(np.float64)
     exponents = np.zeros(len(weights), dtype=np.int64)
@@ -160,13 +178,13 @@ def _gathered(spectrum: Spectrum, of: Drawn, bins: Integers, number: int) -> Mas
         weights, exponents = weights * spectrum.mantissas, spectrum.exponents
     base = np.full(number, np.iinfo(np.int64).min // 2)
     np.maximum.at(base, bins, exponents)
-    masses = np.bincount(bins, _scaled(weights, exponents - base[bins]), number)
+    masses = np.bincount(bins, _scale(weights, exponents - base[bins]), number)
     top = int(exponents.max())
-    total = math.fsum(_scaled(weights, exponents - top))
+    total = math.fsum(_scale(weights, exponents - top))
     return Masses(np.asarray(masses / total, dtype=np.float64), base - top)
 
 
-def _scaled(weights: Floats, exponents: Integers) -> Floats:
+def _scale(weights: Floats, exponents: Integers) -> Floats:
     """``weights * 2**exponents`` for exponents of at most 0."""
     return np.ldexp(weights, np.maximum(exponents, -2000).astype(np.int32))
 
@@ -211,7 +229,7 @@ def _earth_movers_distance(
     spectra: tuple[Spectrum, Spectrum], of: Drawn, align: Align | None
 ) -> float:
     """The area between the cumulative distributions over the places of levels."""
-    alone = [_gathered(one, of, np.arange(len(one)), len(one)).values for one in spectra]
+    alone = [_gather(one, of, np.arange(len(one)), len(one)).values for one in spectra]
     places = np.concatenate([_places(spectrum, align) for spectrum in spectra])
     masses = np.concatenate([alone[0], -alone[1]])
     order = np.argsort(places, kind="stable")

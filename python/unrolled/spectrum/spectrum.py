@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._support import notebooks
 from unrolled._support.arguments import iterator_of
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, SizeOverflowError
@@ -205,7 +206,7 @@ class Spectrum:
 
     def __reduce__(self) -> tuple[Any, ...]:
         owners = [self.owners(level) for level in range(len(self))]
-        return _restored, (self._values, self.counts if self.is_exact else None, owners)
+        return _restore, (self._values, self.counts if self.is_exact else None, owners)
 
     def __copy__(self) -> Spectrum:
         return self  # Nothing of it can be changed.
@@ -218,6 +219,19 @@ class Spectrum:
 
     def __iter__(self) -> Iterator[Level]:
         return iter(self.levels)
+
+    def _repr_html_(self) -> str:
+        facts = [
+            ("levels", f"{len(self):,}"),
+            ("parameters", f"{self.num_parameters:,}"),
+            ("counted", "exactly" if self.is_exact else "in log space"),
+        ]
+        chart = notebooks.histogram_bars(
+            self.log2_counts,
+            self.degeneracies.astype(np.float64),
+            "parameters (log10) by contexts, log2 C [bits]",
+        )
+        return notebooks.card("Spectrum", facts, chart)
 
     def __repr__(self) -> str:
         if not len(self):
@@ -241,7 +255,7 @@ class Spectrum:
         return position % len(self)
 
 
-def _restored(values: Values, counts: list[int] | None, owners: list[dict[str, int]]) -> Spectrum:
+def _restore(values: Values, counts: list[int] | None, owners: list[dict[str, int]]) -> Spectrum:
     """A spectrum that was pickled."""
     return Spectrum(values, None if counts is None else counts.__getitem__, owners.__getitem__)
 

@@ -50,7 +50,7 @@ SETTLED = 1e-14
 """Change of an encoder in one step below which it has converged."""
 
 MOST_STEPS = 20_000
-"""Of the iteration at one beta; it is slow near bifurcations."""
+"""The iteration at one beta may take so many steps; it is slow near bifurcations."""
 
 NOTHING = 1e-12
 """An objective no more below zero than this, in nats, is that of saying nothing."""
@@ -466,7 +466,7 @@ class _Problem:
 
 
 def _mutual_information(joint: Array) -> float:
-    """Of a table of probabilities, in nats."""
+    """The entropy of a table of probabilities, in nats."""
     independent = np.outer(joint.sum(axis=1), joint.sum(axis=0))
     positive = joint > 0
     terms = joint[positive] * np.log(joint[positive] / independent[positive])
@@ -642,7 +642,7 @@ def information_plane(
     --------
     >>> plane = information_plane({"sign": [0.0, 0.0, 1.0, 1.0]}, y=[0, 0, 1, 1], unit="bits")
     >>> point = plane.points["sign"]
-    >>> point.information_x, point.information_y, round(point.bias_x, 6)
+    >>> round(point.information_x, 9), round(point.information_y, 9), round(point.bias_x, 6)
     (1.0, 1.0, -0.180337)
     """
     scale = _scale(unit)

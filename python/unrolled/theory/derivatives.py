@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from unrolled._support.hints import described
+from unrolled.costs.activations import activations_of, width_of
+from unrolled.costs.data_flow import DataFlow
 from unrolled.errors import InvalidArgumentError
 from unrolled.graph.graph import Graph
-from unrolled.network.builder import Link, Semantics, Tensor
+from unrolled.network.builder import Semantics
 from unrolled.network.network import Network
 from unrolled.show.plot import COLOR, SECOND_COLOR, styled
 from unrolled.sources.resolution import resolve
-from unrolled.theory.data_flow import DataFlow
 from unrolled.theory.elimination import MOST_EXHAUSTIVE, Elimination, Order
 from unrolled.theory.jacobian_chains import (
     Bracket,
@@ -52,9 +53,6 @@ EliminationOrder: TypeAlias = (
 )
 LONGEST_ORDER = 60
 """Characters of an order that a table shows."""
-
-BFLOAT16 = "bfloat16"
-"""A type of two bytes that NumPy does not know."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -179,7 +177,7 @@ def jacobian_cost(
     ----------
     model
         Numbers of units of a chain of dense layers, inputs first; a `Graph`; or whatever
-        `unrolled.analyze` takes. (A `DataFlow` is a network whose links are known already.)
+        `unrolled.analyze` takes.
     order : str or sequence, optional
         Graphs only. "forward", "reverse"; "markowitz": always the vertex that is cheapest at the
         time; "exhaustive": the best of all orders, for up to 14 vertices, which is also the default
@@ -213,8 +211,6 @@ def jacobian_cost(
     (60000, 60000, 20800, '((J4 (J3 J2)) J1)')
     """
     dims = _dims(model)
-    if isinstance(model, DataFlow) and order is None:
-        return _cost_of_flow(model)
     found = None if dims else resolve(model, inputs=inputs, semantics=semantics, operations=True)
     if isinstance(found, Graph):
         return _cost_of_graph(found, order)
@@ -223,7 +219,7 @@ def jacobian_cost(
     if dims:
         return _cost_of_chain(dims)
     if isinstance(found, Network):
-        return _cost_of_flow(DataFlow(found))
+        return _cost_of_network(found)
     raise InvalidArgumentError(
         f"jacobian_cost() takes numbers of units, a network or a graph, got {described(model)}"
     )
@@ -300,7 +296,8 @@ def _cost_of_graph(graph: Graph, order: EliminationOrder) -> JacobianCost:
     )
 
 
-def _cost_of_flow(flow: DataFlow) -> JacobianCost:
+def _cost_of_network(network: Network) -> JacobianCost:
+    flow = DataFlow(network)
     links = list(zip(flow.links, flow.pairs, strict=True))
     forward = sum(pairs for link, pairs in links if link.source.role != "input")
     reverse = sum(pairs for link, pairs in links if link.target.id not in flow.ends)
@@ -328,14 +325,14 @@ def _cost_of_flow(flow: DataFlow) -> JacobianCost:
     except NotSeriesParallelError as error:
         reason = str(error)
     return JacobianCost(
-        flow.network.name,
+        network.name,
         num_inputs * forward,
         num_outputs * reverse,
         optimal,
         text,
         optimal,
         reason,
-        activation_memory(flow).saved,
+        activation_memory(network).saved,
     )
 
 
@@ -466,8 +463,8 @@ def gradient_cost(
     >>> cost.evaluation, cost.gradient, round(cost.ratio, 3)
     (21210, 53420, 2.519)
     """
-    flow = _flow("gradient_cost", model, inputs, semantics)
-    network = flow.network
+    network = _network("gradient_cost", model, inputs, semantics)
+    flow = DataFlow(network)
     live = {tensor.id for tensor in flow.tensors}
     halves = 0
     reverse = 0
@@ -503,6 +500,8 @@ class ActivationMemory(TheoryResult):
     peak : int
         The most bytes at any moment of the reverse sweep: what is still kept, and the derivatives
         that are at work.
+    forward_peak : int
+        The most bytes at any moment of an evaluation that frees what nothing needs any more.
     """
 
     name: str
@@ -510,6 +509,7 @@ class ActivationMemory(TheoryResult):
     by_kind: dict[str, tuple[int, int]]
     saved: int
     peak: int
+    forward_peak: int
 
     @property
     def title(self) -> str:
@@ -526,6 +526,9 @@ class ActivationMemory(TheoryResult):
         tensors = sum(number for number, _ in self.by_kind.values())
         rows.append({"kept for": "all", "tensors": tensors, "bytes": self.saved})
         rows.append({"kept for": "peak, with derivatives", "tensors": None, "bytes": self.peak})
+        rows.append(
+            {"kept for": "peak of an evaluation", "tensors": None, "bytes": self.forward_peak}
+        )
         return rows
 
     @property
@@ -585,103 +588,25 @@ def activation_memory(
     >>> memory.saved == (3 + 4 + 4) * 4
     True
     """
-    flow = _flow("activation_memory", model, inputs, semantics)
-    network = flow.network
-    name, width = _width(dtype)
-    into: dict[int, list[Link]] = {tensor.id: [] for tensor in flow.tensors}
-    for link in flow.links:
-        into[link.target.id].append(link)
-    root = _shared_memory(network, flow.tensors, into)
-    # By tensor that is kept: the first operation that asks for it, which is the last to need it.
-    needed_by: dict[int, Tensor] = {}
-    for tensor in flow.tensors:
-        operation = network.operation(tensor)
-        if operation is None or operation.kind in ("sum", "average", "move"):
-            continue
-        for link in into[tensor.id]:
-            needed_by.setdefault(root[link.source.id], tensor)
-    by_kind: dict[str, tuple[int, int]] = {}
-    sizes = {tensor.id: tensor.size * width for tensor in flow.tensors}
-    for number, tensor in needed_by.items():
-        operation = network.operation(tensor)
-        kind = "other" if operation is None else operation.kind
-        tensors, size = by_kind.get(kind, (0, 0))
-        by_kind[kind] = (tensors + 1, size + sizes[number])
+    network = _network("activation_memory", model, inputs, semantics)
+    found = activations_of(network).in_bytes(dtype)
     return ActivationMemory(
         network.name,
-        name,
-        by_kind,
-        sum(size for _, size in by_kind.values()),
-        _peak(flow, into, needed_by, sizes),
+        width_of(dtype)[0],
+        found.by_kind,
+        found.saved,
+        found.backward_peak,
+        found.forward_peak,
     )
 
 
-def _shared_memory(
-    network: Network, tensors: Sequence[Tensor], into: dict[int, list[Link]]
-) -> dict[int, int]:
-    """For every tensor the one whose memory it shares: its own, or that of what is reshaped."""
-    root: dict[int, int] = {}
-    for tensor in tensors:
-        operation, links = network.operation(tensor), into[tensor.id]
-        is_view = (
-            operation is not None
-            and operation.kind == "move"
-            and len(links) == 1
-            and links[0].source.size == tensor.size
-        )
-        root[tensor.id] = root[links[0].source.id] if is_view else tensor.id
-    return root
-
-
-def _peak(
-    flow: DataFlow,
-    into: dict[int, list[Link]],
-    needed_by: dict[int, Tensor],
-    sizes: dict[int, int],
-) -> int:
-    """The most bytes at any step of the reverse sweep."""
-    freed: dict[int, list[int]] = {}
-    for number, tensor in needed_by.items():
-        freed.setdefault(tensor.id, []).append(number)
-    working = {tensor.id for tensor in flow.outputs}
-    held = sum(sizes[number] for number in [*needed_by, *working])
-    peak = held
-    for tensor in reversed(flow.tensors):
-        sources = {link.source.id for link in into[tensor.id] if link.source.role != "input"}
-        held += sum(sizes[number] for number in sources - working)
-        working |= sources
-        peak = max(peak, held)
-        if tensor.id in working:
-            working.remove(tensor.id)
-            held -= sizes[tensor.id]
-        held -= sum(sizes[number] for number in freed.get(tensor.id, ()))
-    return peak
-
-
-def _flow(caller: str, model: Any, inputs: Any, semantics: Semantics | None) -> DataFlow:
-    if isinstance(model, DataFlow):
-        return model
+def _network(caller: str, model: Any, inputs: Any, semantics: Semantics | None) -> Network:
     network = resolve(model, inputs=inputs, semantics=semantics, operations=True)
     if not isinstance(network, Network):
         raise InvalidArgumentError(
             f"{caller}() needs a network, whose operations are known; got {described(network)}"
         )
-    return DataFlow(network)
-
-
-def _width(dtype: Any) -> tuple[str, int]:
-    """The name of a type and its bytes."""
-    if dtype == BFLOAT16:
-        return BFLOAT16, 2
-    try:
-        known = np.dtype(dtype)
-    except TypeError:
-        known = np.dtype(object)
-    if known.kind not in "fciub":
-        raise InvalidArgumentError(
-            f"dtype must be a type of numbers such as 'float32', got {described(dtype)}"
-        )
-    return known.name, known.itemsize
+    return network
 
 
 def _mebibytes(size: int) -> str:

@@ -20,7 +20,6 @@ from unrolled.show import html
 from unrolled.show.plot import new_figure, styled
 from unrolled.sources.resolution import resolve
 from unrolled.theory.checkpointing import Checkpoints, checkpoints
-from unrolled.theory.data_flow import DataFlow
 from unrolled.theory.derivatives import (
     ActivationMemory,
     JacobianCost,
@@ -238,9 +237,6 @@ def overview(
         )
     else:
         depth = attempt("depth", lambda: effective_depth(propagation))
-    flow = attempt("derivatives", lambda: DataFlow(network))
-    if flow is None:
-        missing["memory"] = missing["derivatives"]
     plan = None
     if depth is None or depth.nominal < 1:
         missing["checkpoints"] = missing.get("depth", "the model has no weight layers")
@@ -251,8 +247,8 @@ def overview(
         found_paths,
         depth,
         report,
-        None if flow is None else jacobian_cost(flow),
-        None if flow is None else activation_memory(flow),
+        attempt("derivatives", lambda: jacobian_cost(network)),
+        attempt("memory", lambda: activation_memory(network)),
         plan,
         attempt("regions", lambda: linear_region_bounds(network)),
         missing,

@@ -58,15 +58,12 @@ pub enum Error {
         /// What does not fit.
         reason: String,
     },
-    /// A tensor with too many different elements.
+    /// Tensors with too many different elements.
     #[error(
-        "the map of tensor '{name}' would have too many different elements; propagate with \
-         exact=False, which keeps one number a tensor"
+        "too many elements of the tensors differ from each other to be followed one by one; \
+         propagate with exact=None or exact=False"
     )]
-    MapTooLarge {
-        /// The tensor.
-        name: String,
-    },
+    MapTooLarge,
     /// Tensors whose operations are not known, with the reasons.
     #[error(
         "{} unknown operation{}: {}; say how with Network.tensor(..., operation=), or give \

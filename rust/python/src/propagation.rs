@@ -48,15 +48,19 @@ pub(crate) struct Sweep {
 #[pymethods]
 impl Program {
     #[new]
-    #[pyo3(signature = (network, functions=HashMap::new(), exact=true))]
+    #[pyo3(signature = (network, functions=HashMap::new(), exact=None))]
     fn new(
         py: Python<'_>,
         network: &Network,
         functions: HashMap<String, Pieces<'_>>,
-        exact: bool,
+        exact: Option<bool>,
     ) -> PyResult<Self> {
         let own = own_functions(functions)?;
-        let resolution = if exact { Resolution::Exact } else { Resolution::Mean };
+        let resolution = match exact {
+            None => Resolution::Affordable,
+            Some(true) => Resolution::Exact,
+            Some(false) => Resolution::Mean,
+        };
         enter(py, None, |_| CoreProgram::compile(&network.0, &own, resolution)).map(Self)
     }
 
@@ -88,6 +92,16 @@ impl Program {
     #[getter]
     fn exactness(&self) -> Vec<&'static str> {
         self.0.tensors().filter_map(|tensor| self.0.exactness(tensor)).map(|e| e.name()).collect()
+    }
+
+    /// Which elements are told from each other: "mean", "channels" or "exact".
+    #[getter]
+    fn resolution(&self) -> &'static str {
+        match self.0.resolution() {
+            Resolution::Exact => "exact",
+            Resolution::Channels => "channels",
+            _ => "mean",
+        }
     }
 
     #[getter]

@@ -42,7 +42,7 @@ def test_inputs_that_are_no_tensors(given: Any) -> None:
         from_torch(nn.ReLU(), given)
 
 
-def test_arguments() -> None:
+def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="kwargs must be a dict"):
         from_torch(nn.ReLU(), X, kwargs=[X])  # type: ignore[arg-type]
     with pytest.raises(InvalidArgumentError, match="semantics"):
@@ -51,7 +51,7 @@ def test_arguments() -> None:
         from_torch(nn.ReLU(), X, name="")
 
 
-def test_wrong_shape() -> None:
+def test_an_input_of_wrong_shape_is_refused() -> None:
     with pytest.raises(InvalidModelError, match=r"torch\.export could not export Linear"):
         from_torch(nn.Linear(3, 2), X)
 
@@ -102,10 +102,9 @@ def test_all_operators_without_a_rule_are_named() -> None:
     [
         (nn.LSTM(3, 4, proj_size=2), torch.zeros(2, 1, 3), "proj_size"),
         (nn.EmbeddingBag(5, 3), torch.zeros(1, 2, dtype=torch.long), "known only at run time"),
-        (Function(lambda y: y[y.long(), y.long()]), X, "run time"),
     ],
 )
-def test_refused(module: Any, inputs: Any, match: str) -> None:
+def test_operators_that_cannot_be_read_are_named(module: Any, inputs: Any, match: str) -> None:
     with pytest.raises(UnsupportedOperatorError, match=match):
         from_torch(module, inputs)
 

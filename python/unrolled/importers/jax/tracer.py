@@ -25,11 +25,14 @@ class RememberingTracer(Tracer):
     ----------
     origins : dict of Node to Value
         Reshaped tensors, and what they were before.
+    columns : dict of Node to sequence of Operand
+        Tensors that were put together of columns, and these.
     """
 
     def __init__(self, network: Network, *, operations: bool = False) -> None:
         super().__init__(network, operations=operations)
         self.origins: dict[Node, Value] = {}
+        self.columns: dict[Node, Sequence[Operand]] = {}
         self._reshapes: dict[tuple[Node, Shape], Value] = {}
         self._sums: dict[Node, Sequence[Operand]] = {}
         self._products: dict[Node, Sequence[Operand]] = {}
@@ -57,7 +60,8 @@ class RememberingTracer(Tracer):
             self.origins.setdefault(result.node, origin)
             if origin.node in self._of_weights:
                 self._of_weights.add(result.node)
-        return self._reshapes[key]
+        known = self._reshapes[key]
+        return known if x.fill is None else super().reshape(x, shape)
 
     def add(self, *operands: Operand) -> Operand:
         """Sum of tensors after broadcasting."""
@@ -67,14 +71,14 @@ class RememberingTracer(Tracer):
             break
         else:
             result = super().add(*operands)
-        return self._noted(result, operands, self._sums, first)
+        return self._note(result, operands, self._sums, first)
 
     def multiply(self, *operands: Operand) -> Operand:
         """Product of tensors after broadcasting."""
         first = len(self.network._tensors)
-        return self._noted(super().multiply(*operands), operands, self._products, first)
+        return self._note(super().multiply(*operands), operands, self._products, first)
 
-    def _noted(
+    def _note(
         self,
         result: Operand,
         operands: Sequence[Operand],

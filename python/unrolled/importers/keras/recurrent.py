@@ -56,7 +56,14 @@ def _run(
     ]
     recurrent_bias: Operand | None = None
     after = kind == "GRU" and bool(cell.config.get("reset_after", True))
-    if cell.config.get("use_bias", True) and after:
+    if layer.operator.startswith("CuDNN"):  # Two biases, one behind the other.
+        halves = tracer.split(cell.weight("bias", (2 * gates,)), 0, [gates, gates])
+        weights += halves[:1]
+        if kind == "GRU":
+            after, recurrent_bias = True, halves[1]
+        else:
+            weights.append(halves[1])
+    elif cell.config.get("use_bias", True) and after:
         rows = tracer.split(cell.weight("bias", (2, gates)), 0, [1, 1])
         bias, recurrent_bias = [tracer.reshape(row, (gates,)) for row in rows]
         weights.append(bias)
@@ -90,7 +97,7 @@ def _check_activations(cell: Layer) -> None:
             raise cell.refused(f"{key} {given!r} in a recurrent layer cannot be read")
 
 
-def _returned(
+def _select_returned(
     layer: Layer, steps: Operand, last: Operand, states: list[Operand], reverse: bool
 ) -> Any:
     """What the configuration asks for; Keras gives steps in the order they are worked out."""
@@ -104,14 +111,18 @@ def _returned(
     return [result, *states] if layer.config.get("return_state") else result
 
 
-@rule("LSTM", "GRU", "SimpleRNN")
+@rule("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU")
 def _recurrent(tracer: Tracer, layer: Layer) -> Any:
     kind = layer.operator
     reverse = bool(layer.config.get("go_backwards"))
+    if kind.startswith("CuDNN"):
+        kind = kind.removeprefix("CuDNN")
+        steps, states = _run(layer, layer, kind, layer.x, _states(layer), reverse)
+        return _select_returned(layer, steps, states[0], states, reverse)
     cell = _cell(layer, layer.config, CELLS[kind])
     cell.trainable = layer.trainable
     steps, states = _run(layer, cell, kind, layer.x, _states(layer), reverse)
-    return _returned(layer, steps, states[0], states, reverse)
+    return _select_returned(layer, steps, states[0], states, reverse)
 
 
 @rule("RNN")
@@ -138,7 +149,7 @@ def _cells(tracer: Tracer, layer: Layer) -> Any:
         x, states = _run(layer, cell, kind, x, states, reverse)
         last.append(states)
     flat = [state for states in last for state in states]
-    return _returned(layer, x, last[-1][0], flat, reverse)
+    return _select_returned(layer, x, last[-1][0], flat, reverse)
 
 
 @rule("Bidirectional")

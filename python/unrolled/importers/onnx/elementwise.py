@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -72,7 +71,8 @@ COMBINED: dict[str, Callable[..., Any]] = {
 }
 
 FIXED_EXPONENTS = (2.0, 0.5, -0.5, -1.0)
-"""Of squares and roots in variances and norms; stored like a parameter, but none."""
+"""Exponents of squares and roots, as in variances and norms. They are stored like parameters, but
+are constants."""
 
 REDUCTIONS: dict[str, Callable[..., Any] | None] = {
     **dict.fromkeys(["ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"]),
@@ -128,7 +128,10 @@ def _is_tanh(node: Node) -> bool:
 @rule(*COMBINED)
 def combined(tracer: Tracer, node: Node) -> Operand:
     operands = operands_of(tracer, node)
-    return folded(tracer, node, operands, COMBINED[node.operator]) or tracer.combine(*operands)
+    constant = folded(tracer, node, operands, COMBINED[node.operator])
+    if constant is not None:
+        return constant
+    return tracer.both(*operands) if node.operator == "And" else tracer.combine(*operands)
 
 
 @rule("Where")
@@ -147,19 +150,19 @@ def add(tracer: Tracer, node: Node) -> Operand:
 
 @rule("Sub")
 def subtract(tracer: Tracer, node: Node) -> Operand:
-    operands = dequantised(tracer, operands_of(tracer, node), "zero point")
+    operands = tracer.dequantised(operands_of(tracer, node), "zero point")
     return folded(tracer, node, operands, np.subtract) or tracer.subtract(*operands)
 
 
 @rule("Mul")
 def multiply(tracer: Tracer, node: Node) -> Operand:
-    operands = dequantised(tracer, operands_of(tracer, node), "scale")
+    operands = tracer.dequantised(operands_of(tracer, node), "scale")
     return folded(tracer, node, operands, np.multiply) or tracer.multiply(*operands)
 
 
 @rule("Div")
 def divide(tracer: Tracer, node: Node) -> Operand:
-    operands = dequantised(tracer, operands_of(tracer, node), "scale")
+    operands = tracer.dequantised(operands_of(tracer, node), "scale")
     return folded(tracer, node, operands, _quotient) or tracer.divide(*operands)
 
 
@@ -379,7 +382,7 @@ def constant_of_shape(tracer: Tracer, node: Node) -> Operand:
     value = node.attribute("value")
     is_number = value is None or any(is_float(a.t.data_type) for a in node.proto.attribute)
     if is_number and isinstance(node.inputs[0], Stored) and size_of(shape) > 1:
-        # A shape that is stored, not worked out, is that of weights the model fills in itself.
+        # If the shape is stored and not computed, the model fills in weights of its own.
         return tracer.parameter(node.outputs[0], shape)
     fill = np.float32(0) if value is None or value.array is None else value.array.reshape(-1)[0]
     return filled(tracer, shape, fill)
@@ -434,32 +437,6 @@ def operands_of(tracer: Tracer, node: Node) -> list[Operand]:
     return operands
 
 
-def dequantised(tracer: Tracer, operands: list[Operand], part: str) -> list[Operand]:
-    """The operands of a product or difference, a part of a quantised weight made a constant.
-
-    The first stored tensor that multiplies stored integers, or a product with them, is their scale:
-    as where a single operator dequantises them, it is no parameter. Nor is one that is subtracted
-    before.
-
-    Parameters
-    ----------
-    tracer : Tracer
-    operands : list of Operand
-    part : {"scale", "zero point"}
-    """
-    for x, other in (operands, operands[::-1]) if len(operands) == 2 else ():
-        if not (isinstance(x, Value) and x.awaits_scale and isinstance(other, Value)):
-            continue
-        stored = other.node
-        while stored.kind == "reshaped":
-            stored = stored.operands[0].node
-        if stored.kind in ("parameter", "frozen") and not other.awaits_scale:
-            tracer.notes[stored.name] = f"the {part} of a quantised weight"
-            rest = replace(x, awaits_scale=part != "scale")
-            return [rest if one is x else Constant(other.shape) for one in operands]
-    return operands
-
-
 def folded(
     tracer: Tracer, node: Node, operands: list[Operand], function: Callable[..., Any] | None
 ) -> Constant | None:
@@ -477,7 +454,7 @@ def folded(
 
 
 def _quotient(a: Any, b: Any) -> Any:
-    """Of integers towards zero, as ONNX has it."""
+    """Divide as ONNX does, where the quotient of integers is rounded towards zero."""
     if np.asarray(a).dtype.kind in "iu" and np.asarray(b).dtype.kind in "iu":
         b = np.where(b == 0, 1, b)
         return np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))

@@ -22,9 +22,8 @@ __all__: list[str] = []
 
 rule = TABLE.rule
 
-MOST_HEADS = 1 << 16
 MOST_CHANNELS = 1 << 24
-"""Of a norm that has one weight for each of its groups."""
+"""A norm that has one weight for each of its groups may have so many channels."""
 
 AUTO_PADS: dict[str, tuple[int, int] | str] = {
     "SAME_UPPER": "same",
@@ -185,7 +184,7 @@ def quantised_product(node: Node, y: Operand) -> Operand:
 
 @rule("DynamicQuantizeLinear")
 def dynamic_quantize(tracer: Tracer, node: Node) -> list[Operand]:
-    # Scale and zero point undo themselves later on: they are no paths.
+    # Scale and zero point are divided out again later on, so that no path goes through them.
     return [tracer.pointwise(node.input(0)), Constant(()), Constant(())]
 
 
@@ -213,7 +212,7 @@ def batch_norm(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
     scale, shift = node.input(1), node.input(2)
     if node.attribute("training_mode", 0):
-        # With the statistics of the tensor itself; the ones given only serve to update others.
+        # The tensor's own statistics are used; the stored ones are only updated.
         others = [axis for axis in range(x.rank) if axis != 1]
         y = tracer.normalise(x, others, "batch_norm")
         return tracer.affine(y, (1,), scale, shift, roles=("scale", "shift"))
@@ -370,13 +369,17 @@ def recurrent(tracer: Tracer, node: Node) -> list[Operand]:
         )
     found: list[tuple[Operand, ...]] = []
     for number, reverse in enumerate(runs):
-        weights = [_of(tracer, w, number) for w in (kernel, recurrent_kernel)]
+        weights = [_select_direction(tracer, w, number) for w in (kernel, recurrent_kernel)]
         rows = weights[0].shape[0]
         states = [None if s is None else tracer.slice(s, 0, number, 1) for s in (hidden, cell)]
-        halves = [] if bias is None else tracer.split(_of(tracer, bias, number), 0, [rows, rows])
+        halves = (
+            []
+            if bias is None
+            else tracer.split(_select_direction(tracer, bias, number), 0, [rows, rows])
+        )
         if node.operator == "LSTM":
             holes = node.optional(7)
-            holes = None if holes is None else _of(tracer, holes, number)
+            holes = None if holes is None else _select_direction(tracer, holes, number)
             found.append(
                 tracer.lstm(x, [*weights, *halves], *states, peepholes=holes, reverse=reverse)
             )
@@ -402,7 +405,7 @@ def recurrent(tracer: Tracer, node: Node) -> list[Operand]:
     return [y, *ends]
 
 
-def _of(tracer: Tracer, weight: Operand, direction: int) -> Operand:
+def _select_direction(tracer: Tracer, weight: Operand, direction: int) -> Operand:
     """The weights of one direction."""
     part = tracer.slice(weight, 0, direction, 1)
     return tracer.reshape(part, part.shape[1:])
@@ -411,48 +414,3 @@ def _of(tracer: Tracer, weight: Operand, direction: int) -> Operand:
 @rule("DequantizeLinear")
 def dequantize(tracer: Tracer, node: Node) -> Operand:
     return tracer.pointwise(node.input(0))  # Integers stored for it are parameters already.
-
-
-@rule("Attention")
-def attention(tracer: Tracer, node: Node) -> list[Operand]:
-    query, key, value = (node.input(position) for position in range(3))
-    if len({query.rank, key.rank, value.rank}) != 1 or query.rank not in (3, 4):
-        shapes = f"{query.shape}, {key.shape} and {value.shape}"
-        raise InvalidModelError(f"node '{node.name}': queries, keys and values of shapes {shapes}")
-    if query.rank == 3:
-        heads = node.attribute("q_num_heads", 1), node.attribute("kv_num_heads", 1)
-        query = _heads(tracer, query, heads[0])
-        key, value = (_heads(tracer, x, heads[1]) for x in (key, value))
-        joined = True
-    else:
-        joined = False
-    if node.optional(4) is not None:
-        key = tracer.concat([node.input(4), key], 2)
-    if node.optional(5) is not None:
-        value = tracer.concat([node.input(5), value], 2)
-    present = [key, value]
-    groups = query.shape[1] // key.shape[1]
-    if query.shape[1] != groups * key.shape[1] or query.shape[1] > MOST_HEADS:
-        raise InvalidModelError(
-            f"node '{node.name}': {query.shape[1]} heads of queries and {key.shape[1]} of keys"
-        )
-    if groups > 1:
-        repeated = np.repeat(np.arange(key.shape[1]), groups)
-        key, value = (tracer.take(x, 1, repeated) for x in (key, value))
-    scores = tracer.einsum("bhqd,bhkd->bhqk", query, key)
-    mask = node.optional(3)
-    if isinstance(mask, Value):
-        scores = tracer.combine(scores, mask)
-    weights = tracer.normalise(scores, (3,), "softmax")
-    y = tracer.matmul(weights, value)
-    if joined:
-        y = tracer.transpose(y, (0, 2, 1, 3))
-        y = tracer.reshape(y, (*y.shape[:2], y.shape[2] * y.shape[3]))
-    return [y, *present]
-
-
-def _heads(tracer: Tracer, x: Operand, heads: int) -> Operand:
-    if heads < 1 or x.shape[2] % heads:
-        raise InvalidModelError(f"{tracer.name}: {heads} heads do not fit {x.shape}")
-    x = tracer.reshape(x, (*x.shape[:2], heads, x.shape[2] // heads))
-    return tracer.transpose(x, (0, 2, 1, 3))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,16 +16,20 @@ from unrolled._support.files import open_regular, read_bytes
 from unrolled._support.hints import described, listed, shortened
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, InvalidModelError
+from unrolled.importers.onnx.wire import check_fields
 from unrolled.importers.tracing.budget import LARGEST_CONSTANT, Budget
+from unrolled.importers.tracing.masking import LOW
 from unrolled.importers.tracing.values import Constant, Operand, Shape, Value, size_of
 
 __all__ = [
+    "Items",
     "Node",
     "Stored",
     "check_location",
     "check_model",
     "is_float",
     "load_model",
+    "may_put_out",
     "name_of",
     "named_source",
     "read_constant",
@@ -34,16 +40,16 @@ LARGEST_FILE = 1 << 31
 """Bytes; a protocol buffer cannot be larger."""
 
 MOST_NODES = 200_000
-"""Of a model with all its functions and subgraphs."""
+"""A model with all its functions and subgraphs may have so many nodes."""
 
 MOST_PARTS = 2_000_000
 """Inputs, outputs and attributes of nodes, stored tensors and declared values, of all graphs."""
 
 MOST_AXES = 64
-"""Of a tensor; NumPy has no more either."""
+"""A tensor may have so many axes, as in NumPy."""
 
 MOST_VALUES = 1 << 20
-"""Of one attribute."""
+"""One attribute may have so many values."""
 
 LARGEST_ELEMENT = 8
 """Bytes of an integer."""
@@ -91,7 +97,7 @@ def load_model(model: Any) -> tuple[Any, Path | None]:
             f"expected the path of an ONNX file or an onnx.ModelProto, got {described(model)}"
         )
     if isinstance(model, bytes):
-        return _parsed(onnx, model), None
+        return _parse(onnx, model), None
     path = Path(model)
     try:
         content = read_bytes(path, LARGEST_FILE)
@@ -102,13 +108,17 @@ def load_model(model: Any) -> tuple[Any, Path | None]:
         raise InvalidModelError(f"cannot be read: {error.strerror or error}{hint}") from error
     except ValueError as error:  # A path with a null character.
         raise InvalidModelError(f"cannot be read: {error}") from None
-    return _parsed(onnx, content), path.parent
+    return _parse(onnx, content), path.parent
 
 
-def _parsed(onnx: Any, content: bytes) -> Any:
+def _parse(onnx: Any, content: bytes) -> Any:
     DecodeError = import_optional("google.protobuf.message", "onnx").DecodeError  # noqa: N806
 
     model = onnx.ModelProto()
+    try:
+        check_fields(content, onnx.ModelProto.DESCRIPTOR)
+    except ValueError as error:
+        raise InvalidModelError(f"{error}; no model that large is read") from None
     try:
         model.ParseFromString(content)
     except (DecodeError, ValueError, RecursionError) as error:
@@ -215,6 +225,7 @@ def _names(graph: Any) -> Iterator[Any]:
             yield from (attribute.name, attribute.ref_attr_name)
 
 
+@cache
 def is_float(data_type: int) -> bool:
     """Whether a TensorProto of this type holds floating-point numbers."""
     from onnx import TensorProto
@@ -256,7 +267,9 @@ def read_constant(
         assert folder is not None
         found = _with_external_data(name, tensor, folder, size_of(shape))
         if found is None:
-            return Constant(shape)  # Not there; whoever needs its elements says so.
+            return Constant(
+                shape
+            )  # The file is not there; a rule that needs the elements reports that.
         tensor = found
     try:
         array = np.asarray(numpy_helper.to_array(tensor)).reshape(shape)
@@ -267,6 +280,22 @@ def read_constant(
     budget.work(f"tensor '{shortened(name)}'", array.size)
     budget.hold(f"tensor '{shortened(name)}'", array)
     return Constant(shape, array)
+
+
+def may_put_out(tensor: Any) -> bool:
+    """Whether a large stored tensor begins as a mask would that is added to scores."""
+    from onnx import helper
+
+    if is_external(tensor) or not tensor.raw_data:
+        return False
+    try:
+        kind = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+    except (KeyError, ValueError, TypeError):
+        return False
+    if kind.kind != "f" or len(tensor.raw_data) < LARGEST_WEIGHT * kind.itemsize:
+        return False
+    first = np.frombuffer(tensor.raw_data, dtype=kind, count=LARGEST_WEIGHT)
+    return bool(np.all((first == 0) | (first <= LOW)))
 
 
 def is_external(tensor: Any) -> bool:
@@ -322,6 +351,13 @@ def _with_external_data(name: str, tensor: Any, folder: Path, size: int) -> Any:
     found.dims.extend(tensor.dims)
     found.raw_data = content
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """A sequence of tensors, which stands for itself in the place of an operand."""
+
+    operands: list[Operand]
 
 
 @dataclass(frozen=True)
@@ -385,6 +421,22 @@ class Node:
         self._read = read
         self.run_body = run_body
 
+    def named(self, operator: str) -> Node:
+        """The same node for the rule of another operator, which it was fused from."""
+        node = copy(self)
+        node.operator = operator
+        return node
+
+    def given(self, inputs: Mapping[int, Operand | None], *, only: bool = False) -> Node:
+        """The same node with other operands at some positions, and at the others none if `only`."""
+        node = copy(self)
+        kept = [] if only else self.inputs
+        length = max(len(kept), *[position + 1 for position in inputs])
+        node.inputs = [kept[at] if at < len(kept) else None for at in range(length)]
+        for position, operand in inputs.items():
+            node.inputs[position] = operand
+        return node
+
     def input(self, position: int) -> Operand:
         """An operand that must be there."""
         operand = self.optional(position)
@@ -396,9 +448,18 @@ class Node:
 
     def optional(self, position: int) -> Operand | None:
         """An operand, or None if it was left out."""
+        found = self.anything(position)
+        if isinstance(found, Items):
+            raise InvalidModelError(
+                f"node '{self.name}' ({self.operator}): input {position} is a sequence of tensors"
+            )
+        return found
+
+    def anything(self, position: int) -> Operand | Items | None:
+        """An operand or a sequence of them, or None if it was left out."""
         if position >= len(self.inputs) or self.inputs[position] is None:
             return None
-        found: Operand | Stored = self.inputs[position]
+        found: Operand | Items | Stored = self.inputs[position]
         return found.operand if isinstance(found, Stored) else found
 
     def integers(self, position: int) -> list[int] | None:

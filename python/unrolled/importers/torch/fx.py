@@ -1,4 +1,4 @@
-"""What the nodes of an exported PyTorch graph do, apart from any rule."""
+"""What is known of the nodes of an exported PyTorch graph before any rule is asked."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def mutates_views(module: Any) -> bool:
         group: dict[Any, Any] = {}
         viewed = set() if part is module else set(part.graph.find_nodes(op="placeholder"))
         for node in part.graph.nodes:
-            written, seen = written_node(node), _viewed(node)
+            written, seen = written_node(node), _find_viewed(node)
             if written is not None:
                 group[node] = group.get(written, written)
                 if group[node] in viewed:
@@ -61,7 +61,7 @@ def written_node(node: Any) -> Any:
     return node.args[0] if info is not None and info.is_write and schema.returns else None
 
 
-def _viewed(node: Any) -> Any:
+def _find_viewed(node: Any) -> Any:
     """The node whose memory what an operator returns may share."""
     if node.op != "call_function" or not node.args or not hasattr(node.args[0], "meta"):
         return None
@@ -72,6 +72,38 @@ def _viewed(node: Any) -> Any:
         return None
     shares = any(one.alias_info is not None for one in schema.returns)
     return node.args[0] if shares or schema.name.replace("::", ".") in MAY_ALIAS else None
+
+
+COMPARISONS = {
+    *("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_not", "isinf"),
+    *("logical_xor", "isnan", "isneginf", "bool"),
+}
+"""Operators whose result is a condition."""
+
+MOVEMENTS = {
+    *("view", "reshape", "slice", "select", "unsqueeze", "squeeze", "expand", "transpose", "t"),
+    *("permute", "alias", "detach", "clone", "contiguous", "tril", "triu", "to", "_to_copy"),
+    *("unflatten", "flatten", "narrow", "expand_as", "index", "lift_fresh_copy", "type_as"),
+}
+"""Operators after which it is still the same numbers, or zero."""
+
+
+def is_only_a_condition(node: Any) -> bool:
+    """Whether all that is ever made of a tensor is a condition."""
+    waiting, is_read = [node], False
+    while waiting:
+        for user in waiting.pop().users:
+            is_read = True
+            name = getattr(user.target, "__name__", str(user.target)).partition(".")[0]
+            value = user.meta.get("val")
+            is_flag = str(getattr(value, "dtype", "")) == "torch.bool"
+            if user.op != "call_function" or (name not in MOVEMENTS and name not in COMPARISONS):
+                return False
+            if not is_flag:
+                if name not in MOVEMENTS:
+                    return False
+                waiting.append(user)
+    return is_read
 
 
 def local_response_size(node: Any) -> int | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +13,7 @@ from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidModelError
 from unrolled.importers.tracing.budget import LARGEST_CONSTANT, Budget
 from unrolled.importers.tracing.functions import IDENTITY
+from unrolled.importers.tracing.masking import Flags, hiding_links
 from unrolled.importers.tracing.values import (
     Array,
     Constant,
@@ -30,15 +33,19 @@ if TYPE_CHECKING:
 
     TensorLink = tuple[Tensor, Sequence[Relation], LinkRole]
 
-__all__ = ["Base", "Link", "aligned", "shifted"]
+__all__ = ["Base", "Link", "aligned", "related", "shifted"]
 
 MOST_TENSORS = 1 << 17
-"""Of one network; a model that needs more is refused, for it may be a trap."""
+"""A model that needs more tensors is refused, because it may be a trap."""
+
+LATEST_MASKS = 8
+"""Masked tensors that are remembered, for the same mask of the same tensor is the same again."""
 
 Link = tuple[Value, Sequence[Relation]]
 
 MOVE, OTHER = Operation("move"), Operation("other")
 SUM, PRODUCT = Operation("sum"), Operation("product")
+MATMUL = Operation("matmul")
 AVERAGE, MAXIMUM = Operation("average"), Operation("max_pool")
 REDUCTIONS = {"mean": AVERAGE, "sum": Operation("average", divisor=1.0), "max": MAXIMUM}
 
@@ -62,15 +69,17 @@ class Base:
         self._reserved: set[str] = set()
         self._copies: dict[str, int] = {}
         self.notes: dict[str, str] = {}
+        self._masked: deque[Node] = deque(maxlen=LATEST_MASKS)
+        self._triangle: tuple[tuple[int, int, int], Flags] | None = None
         self.budget = Budget()
 
     def input(self, name: str, shape: Shape) -> Value:
         """An input of the model, which is declared when something is computed from it."""
-        return self._stored("input", name, shape)
+        return self._store("input", name, shape)
 
     def parameter(self, name: str, shape: Shape, *, trainable: bool = True) -> Value:
         """A parameter of the model, which is declared when something is computed from it."""
-        return self._stored("parameter" if trainable else "frozen", name, shape)
+        return self._store("parameter" if trainable else "frozen", name, shape)
 
     def work_out(
         self, shape: Shape, function: Callable[..., Array], *constants: Constant
@@ -98,7 +107,7 @@ class Base:
         InvalidModelError
             All that is worked out for this model takes too much.
         """
-        if array.base is None:  # To look at another array in another way is no work.
+        if array.base is None:  # A view of another array costs no work.
             self.budget.work(self.name, max(array.size, *[one.size for one in read], 1))
         self.budget.hold(self.name, array)
         return Constant(array.shape if shape is None else shape, array)
@@ -115,15 +124,15 @@ class Base:
             if tensor.role != "activation" or tensor.id in self._outputs:
                 same = [Relation.same(axis, axis) for axis in range(operand.rank)]
                 link: TensorLink = (tensor, same, "data")
-                tensor = self._emitted(f"{self.name}/output", operand.shape, [link], MOVE)
+                tensor = self._emit_tensor(f"{self.name}/output", operand.shape, [link], MOVE)
             self._outputs.add(tensor.id)
             self.network.output(tensor)
 
     def made(self, value: Value) -> Tensor:
         """The tensor of the network that has the elements of a value, in its shape."""
-        tensor = self._made(value.node)
+        tensor = self._make(value.node)
         if value.function is not IDENTITY:
-            tensor = self._mapped(value, tensor)
+            tensor = self._map(value, tensor)
         if value.axes is None:
             return tensor
         found = dict[int, int]()
@@ -140,9 +149,9 @@ class Base:
         others = [axis for axis in range(len(value.node.shape)) if axis not in found]
         relations += [Relation.each(axis) for axis in others]
         link: TensorLink = (tensor, relations, "data")
-        return self._emitted(f"{value.node.name}/view", value.shape, [link], MOVE)
+        return self._emit_tensor(f"{value.node.name}/view", value.shape, [link], MOVE)
 
-    def _mapped(self, value: Value, tensor: Tensor) -> Tensor:
+    def _map(self, value: Value, tensor: Tensor) -> Tensor:
         """The tensor of a function of a node, made now if it is not there."""
         names = [value.function.name()]
         if names == ["identity"]:
@@ -159,7 +168,7 @@ class Base:
                 same = [Relation.same(axis, axis) for axis in range(len(value.node.shape))]
                 label = f"{value.node.name}/{(name or 'function').partition('(')[0]}"
                 links: list[TensorLink] = [(tensor, same, "data")]
-                value.node.views[key] = self._emitted(label, value.node.shape, links, operation)
+                value.node.views[key] = self._emit_tensor(label, value.node.shape, links, operation)
             tensor = value.node.views[key]
         return tensor
 
@@ -195,19 +204,21 @@ class Base:
             (self.made(value), relations, role)
             for (value, relations), role in zip(links, given, strict=True)
         ]
-        result = self._declared(self._emitted(self.name, shape, made, operation))
+        result = self._declare(self._emit_tensor(self.name, shape, made, operation))
         result.node.is_weight = all(value.node.is_weight for value, _ in links)
+        if operation is MOVE and any(value.awaits_scale for value, _ in links):
+            return replace(result, awaits_scale=True)
         return result
 
-    def _stored(self, kind: Kind, name: str, shape: Shape) -> Value:
-        name = self._free(name)
+    def _store(self, kind: Kind, name: str, shape: Shape) -> Value:
+        name = self._choose_name(name)
         self._reserved.add(name)
         return Value(Node(kind, name, shape, is_weight=kind != "input"), shape)
 
-    def _made(self, node: Node) -> Tensor:
+    def _make(self, node: Node) -> Tensor:
         """The tensor of a node, made now if it is not there."""
         waiting = [node]
-        while waiting:  # Not by recursion: chains may be long.
+        while waiting:  # Chains may be too long for recursion.
             last = waiting[-1]
             if last.tensor is None:
                 missing = [one.node for one in last.operands if one.node.tensor is None]
@@ -224,7 +235,30 @@ class Base:
             return self.network.input(node.shape, node.name)
         if node.kind in ("parameter", "frozen"):
             return self.network.parameter(node.name, node.shape, node.kind == "parameter")
-        return self._emitted(node.name, node.shape, self._links(node), self._operation(node))
+        if node.kind == "masked":
+            (x,) = node.operands
+            return self._visible(node, self.made(x))
+        tensor = self._emit_tensor(node.name, node.shape, self._links(node), self._operation(node))
+        return tensor if node.hidden is None else self._visible(node, tensor)
+
+    def _visible(self, node: Node, tensor: Tensor) -> Tensor:
+        """A tensor without the elements that a mask hides."""
+        assert node.hidden is not None
+        hidden: Flags = node.hidden
+        hiding = hiding_links(hidden, node.shape)
+        self.budget.keep(node.name, hiding.positions)
+        shape = node.shape
+        if hiding.span is not None:
+            first, last = hiding.span
+            shape = (*shape[:first], size_of(shape[first:last]), *shape[last:])
+            flat: TensorLink = (tensor, regrouping(node.shape, shape), "data")
+            tensor = self._emit_tensor(f"{node.name}/flat", shape, [flat], MOVE)
+        links: list[TensorLink] = [(tensor, relations, "data") for relations in hiding.links]
+        visible = self._emit_tensor(f"{node.name}/visible", shape, links, MOVE)
+        if shape == node.shape:
+            return visible
+        back: TensorLink = (visible, regrouping(shape, node.shape), "data")
+        return self._emit_tensor(f"{node.name}/masked", node.shape, [back], MOVE)
 
     def _operation(self, node: Node) -> Operation:
         """How a node that waited is computed."""
@@ -236,6 +270,8 @@ class Base:
             return PRODUCT
         if node.kind == "reduction":
             return REDUCTIONS.get(node.reduction, OTHER)
+        if node.kind == "contracted":
+            return MATMUL
         if node.kind == "normalised":
             return Operation(node.normaliser or "other", axes=node.axes)
         return MOVE
@@ -250,12 +286,18 @@ class Base:
                 axis: a for axis, a in enumerate(node.axes) if x.shape[axis] != node.shape[axis]
             }
             return [(self.made(x), shifted(x.rank, grown), "data")]
+        if node.kind == "contracted":
+            *given, result = node.labels
+            return [
+                (self.made(x), related(x.shape, labels, result, node.shape), "data")
+                for x, labels in zip(node.operands, given, strict=True)
+            ]
         is_transparent = node.kind == "normalised" and self.network.semantics == "value"
         links: list[TensorLink] = []
         for value in node.operands:
             relations = aligned(value.shape, node.shape)
             if not is_transparent:
-                for axis in node.axes:  # Only of those that have one operand, of their own rank.
+                for axis in node.axes:  # Only functions of one operand of equal rank have axes.
                     relations[axis] = Relation.all(axis, axis)
             links.append((self.made(value), relations, self._role(node, value)))
         return links
@@ -268,19 +310,19 @@ class Base:
             return "bias"
         return "scale" if node.kind == "product" else "data"
 
-    def _emitted(
+    def _emit_tensor(
         self, name: str, shape: Shape, links: Iterable[TensorLink], operation: Operation
     ) -> Tensor:
-        tensor = self.network.tensor(self._free(name), shape, operation=operation)
+        tensor = self.network.tensor(self._choose_name(name), shape, operation=operation)
         for source, relations, role in links:
             self.network.link(source, tensor, relations, role=role)
         return tensor
 
-    def _declared(self, tensor: Tensor) -> Value:
+    def _declare(self, tensor: Tensor) -> Value:
         node = Node("tensor", tensor.name, tensor.shape, tensor=tensor)
         return Value(node, tensor.shape)
 
-    def _free(self, name: str) -> str:
+    def _choose_name(self, name: str) -> str:
         """A name that no tensor has yet, and that can be printed."""
         if len(self.network._tensors) >= MOST_TENSORS:
             raise InvalidModelError(
@@ -299,6 +341,24 @@ class Base:
 def aligned(source: Shape, target: Shape) -> list[Relation]:
     """How an operand is read after broadcasting, its last axis meeting the last."""
     return alignment(source, target, len(target) - len(source))
+
+
+def related(
+    shape: Shape, labels: Sequence[int], result: Sequence[int], target: Shape
+) -> list[Relation]:
+    """How a factor of a product is read, by the labels of its axes and of those of the product."""
+    relations = []
+    for axis, label in enumerate(result):
+        if label not in labels:
+            relations.append(Relation.sum(axis))
+    for source, label in enumerate(labels):
+        if label not in result:
+            relations.append(Relation.each(source))
+        else:
+            axis = list(result).index(label)
+            is_same = shape[source] == target[axis]
+            relations.append((Relation.same if is_same else Relation.all)(source, axis))
+    return relations
 
 
 def shifted(rank: int, starts: Mapping[int, int]) -> list[Relation]:

@@ -17,6 +17,7 @@ from unrolled.importers.tracing.index_maps import (
     along_axes,
     numbered,
 )
+from unrolled.importers.tracing.masking import hidden_of, reshaped_mask, with_hidden
 from unrolled.importers.tracing.values import Array, Constant, Node, Operand, Shape, Value, size_of
 
 __all__ = ["Movement"]
@@ -45,10 +46,15 @@ class Movement(Base):
                 return view
         # A reshape of a reshape is one of the first tensor, and may be nothing at all.
         whole = self.before_reshape(x)
+        if whole is not x and hidden_of(whole) is not None:
+            whole = replace(whole, fill=x.fill)
         if whole.shape == shape:
             return whole
         node = Node("reshaped", self.name, shape, (whole,), is_weight=x.node.is_weight)
-        return Value(node, shape)
+        hidden = hidden_of(x)
+        moved = None if hidden is None else reshaped_mask(hidden, x.shape, shape)
+        y = Value(node, shape, awaits_scale=x.awaits_scale)
+        return y if moved is None else with_hidden(y, moved, x.fill)
 
     def before_reshape(self, x: Value) -> Value:
         """What a tensor was before a reshape that waits; the tensor itself if none does."""
@@ -73,7 +79,9 @@ class Movement(Base):
             places = tuple(range(x.rank)) if x.axes is None else x.axes
             return replace(x, shape=shape, axes=tuple([places[axis] for axis in order]))
         relations = [Relation.same(source, target) for target, source in enumerate(order)]
-        return self.emit(shape, [(x, relations)])
+        result = self.emit(shape, [(x, relations)])
+        hidden = hidden_of(x)
+        return result if hidden is None else with_hidden(result, hidden.transpose(order), x.fill)
 
     def squeeze(self, x: Operand, axes: Sequence[int]) -> Operand:
         """Leave out axes of length 1."""
@@ -120,7 +128,9 @@ class Movement(Base):
                 relations.append(Relation.same(axis - offset, axis))
             else:
                 relations.append(Relation.all(axis - offset, axis))
-        return self.emit(shape, [(x, relations)])
+        result = self.emit(shape, [(x, relations)])
+        hidden = hidden_of(x)
+        return result if hidden is None else with_hidden(result, hidden, x.fill)
 
     def concat(self, operands: Sequence[Operand], axis: int) -> Operand:
         """Tensors one after the other along an axis."""
@@ -146,7 +156,16 @@ class Movement(Base):
             if isinstance(x, Value):
                 links.append((x, shifted(rank, {axis: start})))
             start += x.shape[axis]
-        return self.emit(shape, links)
+        result = self.emit(shape, links)
+        fills = {x.fill for x in operands if isinstance(x, Value) and hidden_of(x) is not None}
+        if len(fills) != 1:
+            return result
+        masks = []
+        for x in operands:
+            hidden = hidden_of(x)
+            masks.append(np.broadcast_to(False if hidden is None else hidden, x.shape))
+        self.budget.work(self.name, size_of(shape))
+        return with_hidden(result, np.concatenate(masks, axis), fills.pop())
 
     def stack(self, operands: Sequence[Operand], axis: int = 0) -> Operand:
         """Tensors of one shape along a new axis."""
@@ -167,7 +186,13 @@ class Movement(Base):
                 f"{self.name}: nothing is left of axis {axis} of shape {x.shape}"
             )
         relation = Relation.slice(axis, axis, start=start, step=step)
-        return self.read(x, {axis: (length, relation)})
+        result = self.read(x, {axis: (length, relation)})
+        hidden = hidden_of(x)
+        if hidden is None:
+            return result
+        if hidden.shape[axis] > 1:
+            hidden = hidden.take(start + step * np.arange(length), axis)
+        return with_hidden(result, hidden, x.fill)
 
     def split(self, x: Operand, axis: int, lengths: Sequence[int]) -> list[Operand]:
         """Parts of the given lengths along an axis."""
@@ -264,7 +289,7 @@ class Movement(Base):
         """
         constants = [x for x in operands if isinstance(x, Constant)]
         if constants and len(constants) == len(operands):
-            return self._rearranged(run, constants)
+            return self._rearrange_constants(run, constants)
         arrays, starts = self.numbered(operands)
         found = np.asarray(run(*arrays))
         links: list[Link] = []
@@ -310,7 +335,9 @@ class Movement(Base):
         self.budget.work(self.name, COST_OF_FOLLOWING * size)
         return numbered(operands)
 
-    def _rearranged(self, run: Callable[..., Any], constants: Sequence[Constant]) -> Constant:
+    def _rearrange_constants(
+        self, run: Callable[..., Any], constants: Sequence[Constant]
+    ) -> Constant:
         arrays = [constant.array for constant in constants if constant.array is not None]
         if len(arrays) == len(constants):
             return self.held(np.asarray(run(*arrays)), None, *arrays)

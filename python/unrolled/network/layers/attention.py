@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 from math import sqrt
+from typing import Any
 
-from unrolled._core import Operation
+from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidNetworkError
-from unrolled.network.builder import Tensor
+from unrolled.network.builder import Tensor, undone_if_refused
 from unrolled.network.layers.dense import Dense
-from unrolled.network.layers.elementwise import broadcast_shape
+from unrolled.network.layers.elementwise import alignment, broadcast_shape
+from unrolled.network.layers.masks import MaskPart, checked_mask
 from unrolled.network.layers.normalization import Normalization
 from unrolled.network.layers.reshaping import Reshaping
 from unrolled.network.shapes import integer
+
+OTHER = Operation("other")
 
 
 class Attention(Dense, Reshaping, Normalization):
     """Layer methods for attention, made of products, softmax and dense layers."""
 
+    @undone_if_refused
     def attention(
-        self, query: Tensor, key: Tensor, value: Tensor, *, name: str | None = None
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        *,
+        causal: bool = False,
+        mask: Any = None,
+        name: str | None = None,
     ) -> Tensor:
         """Scaled dot-product attention.
 
         The product of queries and keys, its softmax (a normaliser), and the product with the
-        values; each product has an edge from either factor for every term.
+        values; each product has an edge from either factor for every term. A query has no edges
+        from what a mask hides: neither from the scores of those keys nor from their values.
 
         Parameters
         ----------
@@ -31,8 +44,16 @@ class Attention(Dense, Reshaping, Normalization):
         key : Tensor, shape ``(..., m, features)``
         value : Tensor, shape ``(..., m, width)``
             Leading axes broadcast, so one key may serve several heads.
+        causal : bool
+            Whether a query sees only the keys up to its own, the last query being at the last key.
+        mask : array_like of bool, shape ``(..., n, m)``, optional
+            True where a query sees a key. Leading axes broadcast, and it may differ along one of
+            them.
         name : str, optional
-            Name of the output; ``name/scores`` and ``name/weights`` lie between.
+            Name of the output. ``name/scores`` and ``name/weights`` lie between, of shape
+            ``(..., n, m)``. With a mask there is no tensor of that size: ``name/scores/query`` and
+            ``name/scores/key`` stand for the scores of each query and of each key, and
+            ``name/weights`` for the weights of each query, with as many edges as there are.
 
         Returns
         -------
@@ -40,8 +61,11 @@ class Attention(Dense, Reshaping, Normalization):
 
         Raises
         ------
+        InvalidArgumentError
+            A mask that is no array of truth values, or one together with ``causal=True``.
         InvalidNetworkError
-            Shapes that do not multiply, or other numbers of keys than of values.
+            Shapes that do not multiply, other numbers of keys than of values, or a mask that does
+            not fit them.
 
         Examples
         --------
@@ -49,6 +73,8 @@ class Attention(Dense, Reshaping, Normalization):
         >>> net = Network()
         >>> x = net.input((12, 64))
         >>> net.attention(x, x, x).shape
+        (12, 64)
+        >>> net.attention(x, x, x, causal=True).shape
         (12, 64)
         """
         layer = self._layer("attention", name)
@@ -60,13 +86,75 @@ class Attention(Dense, Reshaping, Normalization):
             )
         leading = [x.shape[:-2] for x in (query, key, value)]
         rank = max(map(len, leading))
-        broadcast_shape(layer, leading, [rank - len(shape) for shape in leading])
+        shape = broadcast_shape(layer, leading, [rank - len(shape) for shape in leading])
+        if len(query.shape) > 1 and len(key.shape) > 1:
+            tokens = query.shape[-2], key.shape[-2]
+            parts = checked_mask(layer, causal, mask, shape, *tokens)
+            if parts and query.shape[-1] == key.shape[-1]:
+                return self._masked_attention(layer, query, key, value, parts, shape)
         features = query.shape[-1] if query.shape else 1
         scaled = Operation("matmul", divisor=sqrt(features))
         scores = self._product(f"{layer}/scores", query, key, transposed=True, operation=scaled)
         weights = self.softmax(scores, name=f"{layer}/weights")
         return self._product(layer, weights, value, transposed=False)
 
+    def _masked_attention(
+        self,
+        layer: str,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        parts: list[MaskPart],
+        leading: tuple[int, ...],
+    ) -> Tensor:
+        """Attention without tensors of queries times keys; see `unrolled.network.layers.masks`."""
+        rank = len(leading)
+        tokens, width = query.shape[-2], value.shape[-1]
+        by_query = self._total(f"{layer}/scores/query", query, leading)
+        by_key = self._total(f"{layer}/scores/key", key, leading)
+        weights = self._new(f"{layer}/weights", (*leading, tokens), OTHER)
+        y = self._new(layer, (*leading, tokens, width), OTHER)
+        if any(part.axis is not None for part in parts) and value.shape[:-2] != leading:
+            value = self._spread(f"{layer}/values", value, leading)
+        is_dependent = self.semantics == "dependency"
+        for part in parts:
+            mask = part.mask
+            # Two of the same tensor, of which a mask may hold for some positions only.
+            same = [Relation.same(axis, axis) for axis in range(rank)]
+            if part.axis is not None:
+                at = rank + part.axis
+                same[at] = part.leading_relation(at, at, leading[at])
+            numbers, keys = mask.number_relation(rank, rank), mask.key_relation(rank, rank)
+            self._core.link(by_query.id, weights.id, [*same, numbers])
+            self._core.link(by_key.id, weights.id, [*same, keys])
+            # A softmax connects each weight of a query with all its scores.
+            again = numbers if is_dependent else Relation.same(rank, rank)
+            self._core.link(weights.id, y.id, [*same, again, Relation.sum(rank + 1)])
+            at = len(value.shape) - 2
+            aligned = same
+            if part.axis is None:
+                aligned = alignment(value.shape[:-2], leading, rank - at)
+            relations = [mask.key_relation(at, rank), Relation.same(at + 1, rank + 1)]
+            self._core.link(value.id, y.id, [*aligned, *relations])
+        return y
+
+    def _total(self, name: str, x: Tensor, leading: tuple[int, ...]) -> Tensor:
+        """What stands for all products with the features of each token of `x`."""
+        y = self._new(name, (*leading, x.shape[-2]), OTHER)
+        own = x.shape[:-2]
+        relations = alignment(own, leading, len(leading) - len(own))
+        token = [Relation.same(len(own), len(leading)), Relation.each(len(own) + 1)]
+        self._core.link(x.id, y.id, [*relations, *token])
+        return y
+
+    def _spread(self, name: str, x: Tensor, leading: tuple[int, ...]) -> Tensor:
+        """The same values for every position of leading axes that they are broadcast to."""
+        y = self._new(name, (*leading, *x.shape[-2:]), Operation("move"))
+        relations = alignment(x.shape, y.shape, len(y.shape) - len(x.shape))
+        self._core.link(x.id, y.id, relations)
+        return y
+
+    @undone_if_refused
     def multi_head_attention(
         self,
         x: Tensor,
@@ -76,6 +164,8 @@ class Attention(Dense, Reshaping, Normalization):
         head_size: int | None = None,
         width: int | None = None,
         use_bias: bool = True,
+        causal: bool = False,
+        mask: Any = None,
         name: str | None = None,
     ) -> Tensor:
         """Attention with several heads: dense projections, `attention`, a dense projection.
@@ -92,6 +182,10 @@ class Attention(Dense, Reshaping, Normalization):
         width : int, optional
             Output features; ``channels`` by default.
         use_bias : bool
+        causal : bool
+            Whether a token sees only itself and those before it; see `attention`.
+        mask : array_like of bool, shape ``(tokens, others)``, optional
+            True where a token sees another; with one more axis in front, for every head.
         name : str, optional
             Name of the output; parameters are ``name/query/kernel``, ``name/key/kernel``,
             ``name/value/kernel``, ``name/output/kernel`` and their biases.
@@ -103,9 +197,9 @@ class Attention(Dense, Reshaping, Normalization):
         Raises
         ------
         InvalidArgumentError
-            A size that is not a positive integer.
+            A size that is not a positive integer, or a mask as in `attention`.
         InvalidNetworkError
-            Not two axes, or channels that do not divide into the heads.
+            Not two axes, channels that do not divide into the heads, or a mask that does not fit.
 
         Examples
         --------
@@ -132,11 +226,14 @@ class Attention(Dense, Reshaping, Normalization):
             )
         size = channels // heads if head_size is None else integer(layer, "head_size", head_size)
         width = channels if width is None else integer(layer, "width", width)
+        # Checked before anything is declared.
+        checked_mask(layer, causal, mask, (heads,), x.shape[0], context.shape[0])
         query, key, value = (
             self._heads(f"{layer}/{role}", source, heads, size, use_bias)
             for role, source in (("query", x), ("key", context), ("value", context))
         )
-        mixed = self.attention(query, key, value, name=f"{layer}/attention")
+        inner = f"{layer}/attention"
+        mixed = self.attention(query, key, value, causal=causal, mask=mask, name=inner)
         mixed = self.transpose(mixed, (1, 0, 2), name=f"{layer}/together")
         mixed = self.reshape(mixed, (x.shape[0], -1), name=f"{layer}/joined")
         kernel = self.parameter(f"{layer}/output/kernel", (heads * size, width))

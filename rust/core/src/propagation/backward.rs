@@ -90,8 +90,8 @@ impl Sweep<'_> {
         self.report_bypassed();
     }
 
-    /// Derivatives by the values of functions that pools were taken under. They went to the
-    /// arguments already, and are only told.
+    /// Sets the derivatives by the values of those functions that were applied behind their pool.
+    /// The arguments have received theirs already; these are for the reader of the results only.
     fn report_bypassed(&mut self) {
         for (number, node) in self.program.nodes.iter().enumerate() {
             let Rule::MaxPool { after: Some(bypassed) } = &node.rule else { continue };
@@ -102,7 +102,8 @@ impl Sweep<'_> {
         }
     }
 
-    /// The derivatives of a node times the slopes that were kept with a link.
+    /// The derivatives of a node, multiplied by the slopes that the forward sweep stored for a
+    /// link.
     fn sloped(&self, node: &Node, link: usize) -> Vec<Gradient> {
         let slopes = &self.workspace.slopes[self.program.links[link].slopes..];
         let own = &self.workspace.gradients[node.cells.clone()];
@@ -180,8 +181,8 @@ impl Sweep<'_> {
         let mut squares = signals
             .iter()
             .map(|signal| signal.square - if is_centred { signal.pairs[BOTH] } else { 0.0 });
-        // The sum over edges of the mean square of the derivative behind times that of the
-        // element before, and what reaches the source.
+        // The gradient sums, over all edges, the mean square of the derivative at the target times
+        // that of the element at the source. The source gets derivatives through the same edges.
         let (sum, passed) = match &link.map {
             None => {
                 let square = squares.next_back().unwrap_or(0.0);
@@ -215,9 +216,9 @@ impl Sweep<'_> {
         self.receive(link.source, &passed, exponent);
     }
 
-    /// Derivatives by scores follow the values, and so do the keys that they meet, if both are made
-    /// of one tensor of so many channels: the terms of a sum over keys then agree a little, which
-    /// counts where there are many keys.
+    /// How much the terms of a sum over keys agree. Derivatives by scores follow the values. If
+    /// keys are computed from the same tensor as values, both depend on its `scores.common`
+    /// channels, so that the terms are slightly correlated. This matters where there are many keys.
     fn agreement(&self, scores: &Scores) -> f64 {
         if scores.common == 0.0 {
             return 1.0;
@@ -226,7 +227,7 @@ impl Sweep<'_> {
         1.0 + (1.0 / own - 1.0).max(0.0) / scores.common
     }
 
-    /// The same for the gradient of the weights that keys are made with.
+    /// The same agreement, for the gradient of the weights that keys are computed with.
     fn along_values(&self, attention: Option<usize>) -> f64 {
         match attention.map(|node| &self.program.nodes[node].rule) {
             Some(Rule::Attention(scores)) => self.agreement(scores),
@@ -257,7 +258,7 @@ impl Sweep<'_> {
             return;
         }
         let unit = self.workspace.signal_exponents[number];
-        // The shift taken off again, and the scale divided out.
+        // Subtract the shift and divide by the scale to recover the normalised signal.
         let before = |signal: &Signal, product: f64| {
             let shift = shifted.shift;
             let moved = 2.0 * (signal.mean - shift.mean) * shift.mean + shift.mean_square;
@@ -292,7 +293,7 @@ impl Sweep<'_> {
         }
     }
 
-    /// What the source of a window gets; `with_slopes` includes a function in between.
+    /// The derivatives by the source of a window; `with_slopes` includes a function in between.
     fn max_pool_back(&self, node: &Node, with_slopes: bool) -> Vec<Gradient> {
         let number = node.links.start;
         let link = &self.program.links[number];
@@ -331,8 +332,8 @@ impl Sweep<'_> {
     ) {
         let (weights, values) = (node.links.start, node.links.start + 1);
         let (value, unit) = self.source(values);
-        // What all weights of a query get alike changes none of them, so that only what differs
-        // between values counts.
+        // A change that is equal for all scores of a query leaves its weights as they are. Only
+        // differences between values count, therefore.
         let varies = width * (value.square - value.pairs[POSITIONS]);
         let source = self.program.links[weights].source;
         self.receive_evenly(source, mean.times(varies, varies), exponent + unit);
@@ -340,7 +341,8 @@ impl Sweep<'_> {
         let Operator::Contracted { from } = self.program.links[values].operator else { return };
         let even = 1.0 / (scores.keys * scores.keys);
         let others = (scores.queries - 1.0).max(0.0) * mean.pair;
-        // A value feeds all queries, whose derivatives add coherently as far as they agree.
+        // A value feeds all queries, whose derivatives add coherently as far as they are
+        // correlated.
         let passed = Gradient {
             square: from * (own * mean.square + positions * others),
             pair: from * even * (mean.square + others),
@@ -379,7 +381,7 @@ impl Sweep<'_> {
     }
 }
 
-/// Mean squares as they are, and mean products in proportion to them, with the given mean.
+/// The given mean squares, with mean products in proportion to them whose mean is `pair`.
 fn spread(given: &[Gradient], pair: f64, shares: &[f64]) -> Vec<Gradient> {
     let terms = given.iter().enumerate();
     let mean: f64 =
@@ -389,7 +391,7 @@ fn spread(given: &[Gradient], pair: f64, shares: &[f64]) -> Vec<Gradient> {
 }
 
 impl LinkMap {
-    /// What every cell of the source gets through given weights.
+    /// The derivatives that every cell of the source gets through fixed weights.
     fn scatter(
         &self,
         fixed: &super::program::Fixed,
@@ -404,7 +406,10 @@ impl LinkMap {
                 one.times(weight * weight, weight * weight)
             })
             .collect();
-        let mut passed = self.cells.backward(&weighed);
+        let mut passed = match &self.copies {
+            Some((squares, _)) => squares.backward(&weighed),
+            None => self.cells.backward(&weighed),
+        };
         if fixed.is_identity() {
             let kept = if fixed.flattens { 0.0 } else { 1.0 };
             return passed.into_iter().map(|one| one.times(1.0, kept)).collect();
@@ -412,7 +417,7 @@ impl LinkMap {
         for (one, &along) in passed.iter_mut().zip(&self.read_along_positions) {
             one.square += (along - 1.0).max(0.0) * one.pair;
         }
-        // How derivatives agree between positions is known on average.
+        // The correlation of derivatives between positions is known on average only.
         let mean = mean_of(given, &self.target_shares);
         spread(&passed, fixed.backward(&mean).pair, shares)
     }

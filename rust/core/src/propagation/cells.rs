@@ -1,9 +1,10 @@
 //! Cells: blocks of equal elements, so that a map over positions is as small as it can be.
 //!
-//! Every axis of every tensor is cut into runs of indices such that, across each relation, all
-//! indices of a run read as many of each run at the other side, and are read by as many. What is
-//! constant on the runs of one tensor is then constant on those of all others, and a link is one
-//! small matrix an axis. Without borders, unequal slices and the like, every axis is a single run.
+//! Every axis of every tensor is cut into runs of indices. Across each relation, all indices of one
+//! run read the same number of indices of any run at the other side, and are read by the same
+//! number. A quantity that is constant on the runs of one tensor is then constant on the runs of
+//! all tensors, and a link is one small matrix for each axis. Where there are no borders, unequal
+//! slices and the like, every axis is a single run.
 //!
 //! A reshape splits axes into factors that are the same on both sides.
 
@@ -27,10 +28,11 @@ pub(super) struct Grid {
     axes: Vec<Range<usize>>,
 }
 
-/// How a link joins its ends: the link, or the same elements on both sides.
+/// How a link joins its ends.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Join<'a> {
-    Link(&'a Link),
+    /// With the relations that are the same for all elements, on average.
+    Link(&'a Link, &'a [bool]),
     Same,
     /// Nothing is followed element by element.
     Apart,
@@ -82,7 +84,7 @@ impl Grid {
         self.factors.iter().map(|factor| factor.starts.len()).collect()
     }
 
-    /// The share of the elements that each cell has.
+    /// Which share of the tensor's elements each cell has.
     pub(super) fn shares(&self) -> Vec<f64> {
         let mut shares = vec![1.0];
         for factor in &self.factors {
@@ -95,8 +97,8 @@ impl Grid {
         shares
     }
 
-    /// The number of its group for each cell, where cells that differ along the given axes alone
-    /// are of one group; and the number of groups.
+    /// For each cell the number of its group, and how many groups there are. Cells that differ only
+    /// along the axes for which `together` is true are in one group.
     pub(super) fn groups(&self, together: impl Fn(usize) -> bool) -> (Vec<u32>, usize) {
         let (mut groups, mut count) = (vec![0u32], 1usize);
         for (axis, range) in self.axes.iter().enumerate() {
@@ -159,15 +161,20 @@ impl Grid {
 
 /// Cuts the axes of all tensors into as few runs as the links allow. `links` has the numbers of the
 /// two grids that each of them joins.
-pub(super) fn refine(grids: &mut [Grid], links: &[(usize, usize, Join<'_>)]) {
+/// Gives up, with false, when there are more than `most` cells.
+pub(super) fn refine(grids: &mut [Grid], links: &[(usize, usize, Join<'_>)], most: usize) -> bool {
     while links.iter().fold(false, |changes, link| split_alike(grids, link) | changes) {}
     loop {
         let mut changes = false;
         for link in links.iter().chain(links.iter().rev()) {
             changes |= cut_alike(grids, link);
         }
+        let cells = grids.iter().try_fold(0usize, |sum, grid| sum.checked_add(grid.cells()?));
+        if cells.is_none_or(|cells| cells > most) {
+            return false;
+        }
         if !changes {
-            return;
+            return true;
         }
     }
 }
@@ -185,7 +192,7 @@ fn split_alike(grids: &mut [Grid], &(source, target, join): &(usize, usize, Join
         Join::Apart => false,
         Join::Same => (0..from.axes.len())
             .fold(false, |changes, axis| split_axes(from, &[axis], to, &[axis]) | changes),
-        Join::Link(link) => {
+        Join::Link(link, _) => {
             link.relations.iter().fold(false, |changes, part| match part.relation {
                 Relation::Same | Relation::Reshape => {
                     split_axes(from, &part.source_axes, to, &part.target_axes) | changes
@@ -216,7 +223,7 @@ fn split_axes(from: &mut Grid, source: &[usize], to: &mut Grid, target: &[usize]
     products.sort_unstable();
     products.dedup();
     if products.windows(2).any(|ends| ends[1] % ends[0] != 0) {
-        return false; // They cannot be split alike, and are read index by index.
+        return false; // The two sides cannot be split alike, and are read index by index.
     }
     let mut changes = false;
     for (grid, axes) in [(from, source), (to, target)] {
@@ -265,8 +272,9 @@ fn cut_alike(grids: &mut [Grid], &(source, target, join): &(usize, usize, Join<'
         Join::Apart => false,
         Join::Same => (0..from.axes.len())
             .fold(false, |changes, axis| cut_equal_axes(from, &[axis], to, &[axis]) | changes),
-        Join::Link(link) => {
-            link.relations.iter().fold(false, |changes, part| cut_part(from, to, part) | changes)
+        Join::Link(link, even) => {
+            let parts = link.relations.iter().zip(even);
+            parts.fold(false, |changes, (part, even)| cut_part(from, to, part, *even) | changes)
         }
     }
 }
@@ -291,7 +299,7 @@ fn cut_equal_axes(from: &mut Grid, source: &[usize], to: &mut Grid, target: &[us
     changes
 }
 
-fn cut_part(from: &mut Grid, to: &mut Grid, part: &AxisRelation) -> bool {
+fn cut_part(from: &mut Grid, to: &mut Grid, part: &AxisRelation, even: bool) -> bool {
     let (source, target) = match part.relation {
         Relation::Same | Relation::Reshape => {
             return cut_equal_axes(from, &part.source_axes, to, &part.target_axes);
@@ -299,7 +307,8 @@ fn cut_part(from: &mut Grid, to: &mut Grid, part: &AxisRelation) -> bool {
         Relation::All | Relation::Each | Relation::Sum => return false,
         _ => (part.source_axes[0], part.target_axes[0]),
     };
-    if is_even(&part.relation, from, source, to, target) {
+    let whole = is_whole(from, source) && is_whole(to, target);
+    if whole && (even || matches!(part.relation, Relation::Blocks { .. })) {
         return false;
     }
     let mut changes = false;
@@ -318,13 +327,9 @@ fn cut_part(from: &mut Grid, to: &mut Grid, part: &AxisRelation) -> bool {
     changes
 }
 
-/// Whether a relation takes single runs to single runs whatever their lengths.
-fn is_even(relation: &Relation, from: &Grid, source: usize, to: &Grid, target: usize) -> bool {
-    let whole = |grid: &Grid, axis: usize| {
-        let mut factors = grid.factors[grid.axes[axis].clone()].iter();
-        factors.all(|factor| factor.starts.len() == 1)
-    };
-    matches!(relation, Relation::Blocks { .. }) && whole(from, source) && whole(to, target)
+/// Whether an axis is one run.
+fn is_whole(grid: &Grid, axis: usize) -> bool {
+    grid.factors[grid.axes[axis].clone()].iter().all(|factor| factor.starts.len() == 1)
 }
 
 /// The starts of runs, and every index that differs from the one before it.
@@ -338,8 +343,9 @@ fn with_cuts(starts: &[u64], signatures: &[u128]) -> Vec<u64> {
         .collect()
 }
 
-/// For every target index a number for how many of each run of the source it reads, and the other
-/// way round. Numbers differ where these do, but for a chance of about 2^-128.
+/// A number for every target index that says how many indices of each run of the source it reads,
+/// and such a number for every source index. Two indices that differ in this have different numbers
+/// but for a chance of about 2^-128.
 fn signatures(
     relation: &Relation,
     (source, source_starts): (u64, &[u64]),
@@ -420,21 +426,25 @@ pub(super) struct CellMap {
 struct Part {
     source: usize,
     target: usize,
-    /// For every run of the target the runs of the source that an element of it reads, how many
-    /// elements of them, and how many elements of the target read one of those. `None` if runs
-    /// are the same on both sides.
+    /// For every run of the target: the runs of the source that one of its elements reads, how many
+    /// elements it reads there, and how many elements of the target's run read one of those. `None`
+    /// if runs are the same on both sides.
     rows: Option<Vec<Vec<(u32, f64, f64)>>>,
-    /// Whether it joins positions, not channels.
+    /// Whether the relation joins positions, not channels.
     of_positions: bool,
 }
 
 impl CellMap {
-    /// The map of a link; `of_positions` says which of its relations join positions.
+    /// The map of a link; `of_positions` says for each of its relations whether it joins positions,
+    /// and `edges` how many edges it has if only the mean number an element is wanted. Parallel
+    /// edges count as `weigh` says.
     pub(super) fn new(
         link: &Link,
         from: &Grid,
         to: &Grid,
+        edges: &[Option<f64>],
         of_positions: impl Fn(&AxisRelation) -> bool,
+        weigh: fn(u64) -> f64,
     ) -> Self {
         let mut map = Self {
             parts: Vec::new(),
@@ -444,8 +454,8 @@ impl CellMap {
             target_order: vec![0; to.factors.len()],
         };
         let mut place = Vec::new();
-        for relation in &link.relations {
-            let part = Part::new(relation, from, to, of_positions(relation));
+        for (relation, &edges) in link.relations.iter().zip(edges) {
+            let part = Part::new(relation, from, to, edges, of_positions(relation), weigh);
             let sources: Vec<usize> =
                 relation.source_axes.iter().flat_map(|&axis| from.axes[axis].clone()).collect();
             let targets: Vec<usize> =
@@ -491,7 +501,7 @@ impl CellMap {
         permuted(&values, &dims, &order)
     }
 
-    /// How many elements each element of the target reads; only along positions, if asked for.
+    /// How many elements each element of the target reads, along all axes or along positions only.
     pub(super) fn reads(&self, only_positions: bool) -> Vec<f64> {
         let mut product = vec![1.0];
         for part in &self.parts {
@@ -514,7 +524,14 @@ impl CellMap {
 }
 
 impl Part {
-    fn new(part: &AxisRelation, from: &Grid, to: &Grid, of_positions: bool) -> Self {
+    fn new(
+        part: &AxisRelation,
+        from: &Grid,
+        to: &Grid,
+        edges: Option<f64>,
+        of_positions: bool,
+        weigh: fn(u64) -> f64,
+    ) -> Self {
         let runs = |grid: &Grid, axes: &[usize]| -> usize {
             axes.iter()
                 .flat_map(|&axis| grid.factors[grid.axes[axis].clone()].iter())
@@ -533,6 +550,12 @@ impl Part {
                 };
                 Some(others.iter().map(row).collect())
             }
+            _ if edges.is_some() && source == 1 && target == 1 => {
+                let length = |grid: &Grid, axes: &[usize]| run_sizes(grid, axes)[0];
+                let edges = edges.unwrap_or(0.0);
+                let reads = edges / length(to, &part.target_axes);
+                Some(vec![vec![(0, reads, edges / length(from, &part.source_axes))]])
+            }
             Relation::Blocks { groups } if source == 1 && target == 1 => {
                 let length = |grid: &Grid, axis: usize| -> f64 {
                     grid.lengths(axis).iter().product::<u64>() as f64 / *groups as f64
@@ -540,7 +563,10 @@ impl Part {
                 let wide = length(from, part.source_axes[0]);
                 Some(vec![vec![(0, wide, length(to, part.target_axes[0]))]])
             }
-            relation => Some(rows(relation, from, part.source_axes[0], to, part.target_axes[0])),
+            relation => {
+                let axes = (part.source_axes[0], part.target_axes[0]);
+                Some(rows(relation, (from, axes.0), (to, axes.1), weigh))
+            }
         };
         Self { source, target, rows, of_positions }
     }
@@ -616,10 +642,9 @@ fn run_sizes(grid: &Grid, axes: &[usize]) -> Vec<f64> {
 /// The rows of any other relation, each from the first index of a run of the target.
 fn rows(
     relation: &Relation,
-    from: &Grid,
-    source: usize,
-    to: &Grid,
-    target: usize,
+    (from, source): (&Grid, usize),
+    (to, target): (&Grid, usize),
+    weigh: fn(u64) -> f64,
 ) -> Vec<Vec<(u32, f64, f64)>> {
     let (of_source, of_target) = (from.starts(source), to.starts(target));
     let source_length: u64 = from.lengths(source).iter().product();
@@ -635,7 +660,7 @@ fn rows(
     edges(relation, source_length, target_length, |i, o, times| {
         if run_of[o] != usize::MAX {
             let run = of_source.partition_point(|&start| start <= i as u64) - 1;
-            first[run_of[o]].push((run, times as f64));
+            first[run_of[o]].push((run, weigh(times)));
         }
     });
     first
@@ -677,7 +702,7 @@ fn permuted<T: Copy + Default>(values: &[T], dims: &[usize], order: &[usize]) ->
     places.iter().map(|&place| values[place]).collect()
 }
 
-/// Lengths and order that take a permutation back.
+/// The lengths and the order of axes that undo a permutation.
 fn inverse(dims: &[usize], order: &[usize]) -> (Vec<usize>, Vec<usize>) {
     let moved: Vec<usize> = order.iter().map(|&axis| dims[axis]).collect();
     let mut back = vec![0; order.len()];

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::cells::{CellMap, Grid, Join, refine};
 use super::functions::{Function, OwnFunctions};
-use super::geometry::{Lengths, Sums, degrees, fans, lengths, sums};
+use super::geometry::{LARGEST_AXIS, Lengths, Sums, degrees, fans, lengths, sums};
 use super::normal::largest;
 use super::program::{
     Affine, Bypassed, Cross, DataLink, Exactness, Fixed, LinkMap, Node, Operator, ParameterUse,
@@ -15,7 +15,8 @@ use crate::network::{
     AxisRelation, Link, LinkRole, Network, Operation, OperationKind, Relation, Role, TensorId,
 };
 
-/// Tensors that one is a function of without weights in between; no more are remembered.
+/// A tensor's roots are those it is computed from without weights in between. So many are
+/// remembered at most.
 const MOST_ROOTS: usize = 256;
 
 impl Program {
@@ -38,7 +39,7 @@ pub(crate) struct Survey {
     pub(crate) ends: Vec<TensorId>,
     /// Whether a tensor lies between an input, or a parameter that is data, and an output.
     pub(crate) lives: Vec<bool>,
-    /// Of every tensor, axes along which weights are shared.
+    /// For every tensor, the axes along which weights are shared.
     pub(crate) positions: Vec<Vec<bool>>,
     /// The kernel of every link with data, by number of the link.
     pub(crate) kernels: Vec<Option<KernelUse>>,
@@ -55,7 +56,7 @@ pub(crate) struct KernelUse {
 }
 
 impl Survey {
-    /// Looks at a network.
+    /// Surveys a network.
     ///
     /// # Errors
     /// A network without outputs, or a cycle.
@@ -92,6 +93,9 @@ impl Survey {
 /// Cells of all tensors together.
 const MOST_CELLS: usize = 1 << 25;
 
+/// As many take some tenths of a second.
+const AFFORDABLE_CELLS: usize = 1 << 18;
+
 /// Whether a relation joins positions, along which weights are shared, and not channels.
 pub(crate) fn joins_positions(
     part: &AxisRelation,
@@ -125,13 +129,13 @@ struct Compiler<'a> {
     network: &'a Network,
     own: &'a OwnFunctions,
     order: Vec<TensorId>,
-    /// Links into every tensor, and from it.
+    /// The links that lead to every tensor, and those that lead from it.
     into: Vec<Vec<&'a Link>>,
     from: Vec<Vec<&'a Link>>,
     /// Whether a tensor has a place in the program.
     lives: Vec<bool>,
-    /// Axes along which those that read a tensor share weights, and those along which it was made
-    /// with shared weights.
+    /// For every tensor, the axes along which its readers share weights, and the axes along which
+    /// it was itself computed with shared weights.
     wanted: Vec<Vec<bool>>,
     positions: Vec<Vec<bool>>,
     roots: Vec<Vec<usize>>,
@@ -187,6 +191,7 @@ impl<'a> Compiler<'a> {
                 node_of: vec![None; tensors],
                 outputs: Vec::new(),
                 cut: Vec::new(),
+                resolution: Resolution::Mean,
                 cells: 0,
                 slopes: 0,
             },
@@ -218,9 +223,7 @@ impl<'a> Compiler<'a> {
             });
         }
         self.find_centred();
-        if resolution == Resolution::Exact {
-            self.divide_into_cells()?;
-        }
+        self.divide_into_cells(resolution)?;
         for node in &self.program.nodes {
             for link in &mut self.program.links[node.links.clone()] {
                 link.slopes = self.program.slopes;
@@ -231,17 +234,39 @@ impl<'a> Compiler<'a> {
     }
 
     /// Gives nodes and links the cells that borders and unequal parts make.
-    fn divide_into_cells(&mut self) -> Result<()> {
+    fn divide_into_cells(&mut self, resolution: Resolution) -> Result<()> {
+        let (choices, most): (&[Resolution], usize) = match resolution {
+            Resolution::Mean => return Ok(()),
+            Resolution::Affordable => {
+                (&[Resolution::Exact, Resolution::Channels], AFFORDABLE_CELLS)
+            }
+            Resolution::Channels => (&[Resolution::Channels], MOST_CELLS),
+            Resolution::Exact => (&[Resolution::Exact], MOST_CELLS),
+        };
+        for &choice in choices {
+            if self.try_cells(choice, most)? {
+                self.program.resolution = choice;
+                return Ok(());
+            }
+        }
+        if resolution == Resolution::Affordable { Ok(()) } else { Err(Error::MapTooLarge) }
+    }
+
+    /// Cells of this resolution, unless they are more than `most`.
+    fn try_cells(&mut self, resolution: Resolution, most: usize) -> Result<bool> {
         let nodes = &self.program.nodes;
         let shape = |node: usize| self.shape(nodes[node].tensor);
-        let mut grids: Vec<Grid> = (0..nodes.len()).map(|node| Grid::whole(shape(node))).collect();
+        if (0..nodes.len()).any(|node| shape(node).iter().any(|&n| n > LARGEST_AXIS)) {
+            return Ok(false);
+        }
+        let even = self.even_relations(resolution);
         let mut joins = Vec::new();
         for (target, node) in nodes.iter().enumerate() {
             for number in node.links.clone() {
                 let link = &self.program.links[number];
                 let join = match link.operator {
                     Operator::Weighted(_) | Operator::Fixed(_) | Operator::Window(_) => {
-                        Join::Link(self.originals[number])
+                        Join::Link(self.originals[number], &even[number])
                     }
                     Operator::Same if shape(link.source) == shape(target) => Join::Same,
                     _ => Join::Apart,
@@ -249,15 +274,13 @@ impl<'a> Compiler<'a> {
                 joins.push((link.source, target, join));
             }
         }
-        refine(&mut grids, &joins);
+        let mut grids: Vec<Grid> = (0..nodes.len()).map(|node| Grid::whole(shape(node))).collect();
+        if !refine(&mut grids, &joins, most) {
+            return Ok(false);
+        }
         let mut cells = 0usize;
         for (node, grid) in self.program.nodes.iter_mut().zip(&grids) {
-            let own = grid.cells().filter(|&own| cells.saturating_add(own) <= MOST_CELLS);
-            let Some(own) = own else {
-                return Err(Error::MapTooLarge {
-                    name: self.network.tensors()[node.tensor.0].name.clone(),
-                });
-            };
+            let own = grid.cells().unwrap_or(usize::MAX);
             node.cells = cells..cells + own;
             cells += own;
             if own > 1 {
@@ -267,39 +290,91 @@ impl<'a> Compiler<'a> {
             }
         }
         self.program.cells = cells;
-        for (number, &(source, target, join)) in joins.iter().enumerate() {
-            let Join::Link(link) = join else { continue };
+        let joined: Vec<_> = joins
+            .iter()
+            .enumerate()
+            .filter_map(|(number, &(source, target, join))| match join {
+                Join::Link(link, _) => Some((number, source, target, link)),
+                _ => None,
+            })
+            .collect();
+        for (number, source, target, link) in joined {
             let nodes = &self.program.nodes;
-            if nodes[source].cells.len() == 1 && nodes[target].cells.len() == 1 {
-                continue;
+            if nodes[source].cells.len() > 1 || nodes[target].cells.len() > 1 {
+                let map = self.link_map(number, link, &even[number], (source, target), &grids)?;
+                self.program.links[number].map = Some(map);
             }
-            let positions =
-                (&self.positions[link.source.0][..], &self.positions[link.target.0][..]);
-            let shapes = (self.shape(link.source), self.shape(link.target));
-            let map = CellMap::new(link, &grids[source], &grids[target], |part| {
-                joins_positions(part, shapes, positions)
-            });
-            let reads = map.reads(false);
-            let is_window = matches!(self.program.links[number].operator, Operator::Window(_));
-            let mut known: HashMap<u64, (f64, f64)> = HashMap::new();
-            let mut of_window = |&n: &f64| *known.entry(n.to_bits()).or_insert_with(|| largest(n));
-            self.program.links[number].map = Some(LinkMap {
-                largest: if is_window {
-                    reads.iter().map(&mut of_window).collect()
-                } else {
-                    vec![]
-                },
-                reads_of_positions: map.reads(true),
-                read_along_positions: map.read_positions(),
-                target_shares: nodes[target].shares.clone(),
-                reads,
-                cells: map,
-            });
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// The outputs; where one is a softmax, what it is taken of.
+    /// Which relations of each link join positions that are not told from each other.
+    fn even_relations(&self, resolution: Resolution) -> Vec<Vec<bool>> {
+        let even = |link: &&Link| {
+            let part_is_even = |part: &AxisRelation| {
+                resolution == Resolution::Channels && self.joins_positions(link, part)
+            };
+            link.relations.iter().map(part_is_even).collect()
+        };
+        self.originals.iter().map(even).collect()
+    }
+
+    fn joins_positions(&self, link: &Link, part: &AxisRelation) -> bool {
+        joins_positions(
+            part,
+            (self.shape(link.source), self.shape(link.target)),
+            (&self.positions[link.source.0], &self.positions[link.target.0]),
+        )
+    }
+
+    fn link_map(
+        &self,
+        number: usize,
+        link: &Link,
+        even: &[bool],
+        (source, target): (usize, usize),
+        grids: &[Grid],
+    ) -> Result<LinkMap> {
+        let mut means = Vec::with_capacity(even.len());
+        for (part, &is_even) in link.relations.iter().zip(even) {
+            means.push(if is_even { Some(self.sums_of(link, part, false)?.total) } else { None });
+        }
+        let new_map = |weigh: fn(u64) -> f64| {
+            let of_positions = |part: &AxisRelation| self.joins_positions(link, part);
+            CellMap::new(link, &grids[source], &grids[target], &means, of_positions, weigh)
+        };
+        let cells = new_map(|times| times as f64);
+        let copied = link.relations.iter().find(|part| match &part.relation {
+            Relation::Sparse(rows) => rows.multiplicities.iter().any(|&times| times > 1),
+            _ => false,
+        });
+        let is_fixed = matches!(self.program.links[number].operator, Operator::Fixed(_));
+        let copies = copied.filter(|_| is_fixed).map(|part| {
+            let squares = new_map(|times| times as f64 * times as f64);
+            (squares, self.joins_positions(link, part))
+        });
+        let reads = cells.reads(false);
+        let mut known: HashMap<u64, (f64, f64)> = HashMap::new();
+        let largest = match &self.program.links[number].operator {
+            Operator::Window(window) if even.contains(&true) => vec![window.largest; reads.len()],
+            Operator::Window(_) => {
+                let of_window = |n: &f64| *known.entry(n.to_bits()).or_insert_with(|| largest(*n));
+                reads.iter().map(of_window).collect()
+            }
+            _ => Vec::new(),
+        };
+        Ok(LinkMap {
+            largest,
+            reads_of_positions: cells.reads(true),
+            read_along_positions: cells.read_positions(),
+            target_shares: self.program.nodes[target].shares.clone(),
+            reads,
+            cells,
+            copies,
+        })
+    }
+
+    /// Where derivatives start: the outputs, or the argument of a softmax that is an output.
     fn ends(&mut self) -> Result<Vec<TensorId>> {
         if self.network.outputs().is_empty() {
             return Err(Error::NothingToCount {
@@ -482,7 +557,7 @@ impl<'a> Compiler<'a> {
                 let operation = self.network.operation(id)?.clone();
                 self.find_positions(id);
                 let Some(rule) = self.rule(id, &operation)? else {
-                    // The error that follows names it; nothing behind it is looked at.
+                    // The error that follows names this tensor; nothing behind it is compiled.
                     self.program.links.truncate(first);
                     self.originals.truncate(first);
                     return Ok(());
@@ -518,7 +593,7 @@ impl<'a> Compiler<'a> {
         axes.map(|(&length, &is_position)| if is_position { length as f64 } else { 1.0 }).product()
     }
 
-    /// What a parameter is that data is combined with: added, multiplied, or read.
+    /// The role of a parameter that is combined with data: it is added, multiplied, or read.
     fn role_as_data(&self, id: TensorId) -> LinkRole {
         let mut at = id;
         loop {
@@ -540,7 +615,7 @@ impl<'a> Compiler<'a> {
         links.into_iter().map(|link| self.use_parameter(link)).collect()
     }
 
-    /// Notes a use of a parameter, and gives its number.
+    /// Records a use of a parameter, and returns the parameter's number.
     fn use_parameter(&mut self, link: &Link) -> usize {
         let (mut fan_in, mut fan_out) = (1.0, 1.0);
         if link.role == LinkRole::Kernel {
@@ -554,7 +629,7 @@ impl<'a> Compiler<'a> {
                 let lengths = lengths(part, self.shape(data.source), self.shape(data.target));
                 let (into, from) = fans(&part.relation, lengths);
                 fan_in *= into;
-                // Repeated weights reach further, but each output has weights of its own.
+                // Repeated weights are read by more outputs, but each output reads its own copies.
                 fan_out *= match part.relation {
                     Relation::Window(window) => window.size as f64,
                     _ => from,
@@ -596,7 +671,7 @@ impl<'a> Compiler<'a> {
                 continue; // Its operation is not known, which will be an error.
             }
             for part in &link.relations {
-                // What a product of matrices is summed over says nothing of the axes of the result.
+                // An axis that a product of matrices sums over says nothing of the result's axes.
                 let is_summed = is_product && part.relation == Relation::All;
                 if is_summed && part.source_axes.iter().any(|&axis| lengths[axis] > 1) {
                     continue;
@@ -620,7 +695,7 @@ impl<'a> Compiler<'a> {
         }
         for axis in 0..shape.len() {
             if !known[axis] {
-                // The axis is new: what is repeated along it stands at as many positions.
+                // The axis is new: an element repeated along it is at as many positions.
                 positions[axis] = true;
             }
         }
@@ -756,7 +831,7 @@ impl<'a> Compiler<'a> {
         let uses = self.product(kernel, false)?;
         let shared = self.shared_axes(kernel);
         let source = self.shape(data.source);
-        // Positions of the source as the weights see them, and those of its own.
+        // The weights may take other axes of the source for positions than the source itself has.
         let mut seen = vec![false; source.len()];
         for part in &data.relations {
             let is_shared = part.target_axes.iter().any(|&axis| shared[axis]);
@@ -918,7 +993,7 @@ impl<'a> Compiler<'a> {
 
     fn max_pool(&mut self, links: &[&'a Link]) -> Result<Rule> {
         let link = links[0];
-        // A function that rises may as well be taken of the largest.
+        // The largest value of an increasing function is its value at the largest argument.
         let node = self.program.node_of[link.source.0].unwrap_or_default();
         let before = &self.program.nodes[node];
         let (source, after) = match before.rule {
@@ -982,7 +1057,8 @@ impl<'a> Compiler<'a> {
             window.largest.1 += weight * square;
             window.inverse += weight / n;
         }
-        // Pairs of elements in different windows, each largest in its own with probability 1/n.
+        // Pairs of elements in different windows: each is the largest of its own window of n
+        // elements with probability 1/n.
         let pairs = sums.total * sums.total - sums.from - (sums.into - sums.total);
         if extent > 1.0 {
             let likely = window.inverse * window.inverse;
@@ -1161,7 +1237,7 @@ impl<'a> Compiler<'a> {
         Ok(Rule::Matmul { features, scale, along_positions: [along(links[0]), along(links[1])] })
     }
 
-    /// Notes what keys and values are both made of, if it is one tensor.
+    /// Adds how many channels the common source of keys and values has, if there is one.
     fn with_common_source(
         &mut self,
         scores: Scores,
@@ -1275,8 +1351,8 @@ impl<'a> Compiler<'a> {
         found
     }
 
-    /// Marks what a normaliser over samples follows directly: its weights never feel what samples
-    /// have in common.
+    /// Marks the nodes that are directly followed by a normaliser over samples. It subtracts what
+    /// samples have in common, so that the gradients of their weights do not depend on that.
     fn find_centred(&mut self) {
         let mut readers = vec![0usize; self.program.nodes.len()];
         for link in &self.program.links {

@@ -1,4 +1,4 @@
-//! Functions of single elements, by name, and what they make of a signal.
+//! Functions of single elements by their names, and the moments of their values.
 
 use std::collections::HashMap;
 
@@ -186,16 +186,16 @@ impl Function {
         }
     }
 
-    /// What is left of it for arguments so small that they are near zero, or so large that only
-    /// its far slopes matter: lines on either side and a value at zero. `None` if it is bounded,
-    /// or grows faster than any line.
+    /// What the function comes near to for arguments that are all close to zero, or all so large
+    /// that only its far slopes matter: a line on either side of zero, and a value at zero. `None`
+    /// if the function is bounded or grows faster than any line.
     pub(crate) fn limit(&self, is_small: bool) -> Option<(Self, f64)> {
         let ((left, right), value) = match (self, is_small) {
             (Self::Piecewise(function), false) => (function.far_slopes(), 0.0),
             (Self::Piecewise(function), true) => {
                 let value = function.value(0.0);
                 let side = |x: f64| (function.value(x) - value) / x;
-                // Kinks are not this near to zero unless they are at zero.
+                // Arguments are nearer to zero than any kink that is not at zero.
                 ((side(-1e-9), side(1e-9)), value)
             }
             (Self::Smooth(function), true) => {
@@ -207,7 +207,7 @@ impl Function {
         Some((Self::Piecewise(PiecewiseLinear::rays(left, right)), value))
     }
 
-    /// Moments at normal variables of one correlation.
+    /// Moments for two normal variables of the given correlation.
     pub(crate) fn alone(&self, mean: f64, variance: f64, correlation: f64) -> Moments {
         let law = Law { mean, variance, correlations: [correlation; 3] };
         self.moments(&law, &mut None)

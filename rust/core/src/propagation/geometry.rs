@@ -5,7 +5,7 @@
 
 use crate::network::relation::{AxisRelation, Relation, Window};
 
-/// Positions of an axis up to which a relation is read index by index.
+/// The longest axis along which a relation is read index by index.
 pub(super) const LARGEST_AXIS: u64 = 1 << 24;
 
 /// Sums over the edges of a relation in which each edge into index `o` has the weight `w(o)`.

@@ -1,6 +1,7 @@
-//! What is asked of a function of a normal variable, and what is answered.
+//! The law of normal variables, and the moments of a function of them.
 
-/// Normal variables of equal mean and variance: an element, and the same element elsewhere.
+/// Normal variables of equal mean and variance: an element in one sample at one position, and the
+/// same element in another sample or at another position.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Law {
     /// Mean of each.
@@ -32,7 +33,7 @@ pub(crate) struct Moments {
 }
 
 impl Moments {
-    /// Those of a value that never varies.
+    /// The moments of a function that is constant.
     pub(crate) fn constant(value: f64) -> Self {
         let square = value * value;
         Self { mean: value, square, pairs: [square; 3], ..Self::default() }

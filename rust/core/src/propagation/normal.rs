@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 /// `sqrt(2 / pi)`, half of which is the density of the normal distribution at its mean.
 const FRAC_SQRT_2_SQRT_PI: f64 = 0.797_884_560_802_865_4;
 
-/// Nodes of a panel.
+/// Number of quadrature nodes in each panel.
 pub(super) const NODES: usize = 24;
 
 /// Beyond so many standard deviations the normal density is below a unit in the last place.
@@ -101,7 +101,7 @@ pub(super) fn panels(places: &[f64], width: f64) -> Vec<f64> {
 }
 
 /// Mean and mean square of the largest of `n` independent standard normal variables.
-pub(super) fn largest(n: f64) -> (f64, f64) {
+pub(crate) fn largest(n: f64) -> (f64, f64) {
     if n <= 1.0 {
         return (0.0, 1.0);
     }

@@ -88,7 +88,7 @@ impl PiecewiseLinear {
         Moments { slope_square, slope_pair: slope_square, ..Moments::constant(self.value(x)) }
     }
 
-    /// One kink at zero, which is the mean.
+    /// Moments of a function with one kink at zero, where the argument has mean zero.
     fn centred(&self, change: f64, law: &Law) -> Moments {
         let (left, right) = (self.slope, self.slope + change);
         let variance = law.variance;

@@ -1,4 +1,5 @@
-//! Programs: a network as the sweeps see it, an ordered list of rules and of the links between them.
+//! Programs: a network as the sweeps see it, an ordered list of rules and of the links between
+//! them.
 //!
 //! A program depends on shapes, links and operations alone. Variances of weights, inputs and all
 //! other numbers that one may want to change between two sweeps are in the settings.
@@ -25,20 +26,27 @@ pub struct Program {
     pub(super) outputs: Vec<usize>,
     /// Softmaxes at the end that were left out.
     pub(super) cut: Vec<TensorId>,
+    /// Which elements have cells of their own.
+    pub(super) resolution: Resolution,
     /// Cells of all nodes.
     pub(super) cells: usize,
     /// Slopes of all links, one for every cell of their targets.
     pub(super) slopes: usize,
 }
 
-/// Whether positions near borders are told from others.
+/// Which elements of a tensor are told from each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Resolution {
-    /// One number a tensor, with the mean number of taps in bounds.
+    /// None: one number a tensor, with the mean number of taps in bounds.
     Mean,
-    /// A map wherever elements differ.
-    #[default]
+    /// Channels that are made in different ways, as behind a concatenation.
+    Channels,
+    /// All that differ: near borders, too.
     Exact,
+    /// As [`Resolution::Exact`] unless that takes many numbers, then as [`Resolution::Channels`],
+    /// and if need be as [`Resolution::Mean`].
+    #[default]
+    Affordable,
 }
 
 /// How far the law of a tensor's elements can be trusted.
@@ -69,15 +77,16 @@ impl Exactness {
 pub struct ParameterUse {
     /// The tensor.
     pub tensor: TensorId,
-    /// What it is at its first place of use; `None` if it is not used.
+    /// The role that it has where it is used first; `None` if it is not used.
     pub role: Option<LinkRole>,
-    /// Edges into one target element where all taps are in bounds, at the first place of use.
+    /// How many edges lead to one target element where all taps are in bounds, at the first place
+    /// of use.
     pub fan_in: f64,
-    /// Edges from one source element, likewise.
+    /// How many edges lead from one source element, under the same conditions.
     pub fan_out: f64,
     /// Number of elements.
     pub elements: f64,
-    /// How many places it is used in.
+    /// In how many places it is used.
     pub uses: usize,
 }
 
@@ -90,19 +99,19 @@ pub(super) struct Node {
     /// Parameters that are added.
     pub(super) biases: Vec<usize>,
     pub(super) elements: f64,
-    /// Which cells are its own, and which share of its elements each of them has.
+    /// The range of the node's cells, and the share of the node's elements in each of them.
     pub(super) cells: Range<usize>,
     pub(super) shares: Vec<f64>,
-    /// Of a normaliser, the group of cells that each cell is normalised with.
+    /// For a normaliser, the number of the group that each cell is normalised with.
     pub(super) groups: Vec<u32>,
-    /// Positions that share weights; the rest of the elements are channels.
+    /// How many positions share weights; elements over positions are channels.
     pub(super) positions: f64,
     pub(super) exactness: Exactness,
-    /// Attention whose keys are made here: derivatives by keys go along with what they are made
-    /// of, as values are made of the same.
+    /// The attention whose keys this node computes. Derivatives by keys are correlated with the
+    /// tensor that the keys are computed from if values are computed from it, too.
     pub(super) keys_of: Option<usize>,
-    /// Whether it is a normaliser over samples that takes away what samples have in common,
-    /// directly behind.
+    /// Whether a normaliser over samples follows directly, which subtracts what samples have in
+    /// common.
     pub(super) is_centred_next: bool,
 }
 
@@ -175,7 +184,7 @@ pub(super) enum Rule {
 /// A function that is taken of the largest of its arguments instead of all of them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bypassed {
-    /// Its number, and the node where it is taken of all.
+    /// The function's number, and the node that applies it to all arguments.
     pub(super) function: usize,
     pub(super) node: usize,
 }
@@ -228,16 +237,19 @@ pub(super) struct DataLink {
 #[derive(Debug, Clone)]
 pub(super) struct LinkMap {
     pub(super) cells: CellMap,
+    /// The same with the squares of multiplicities, if some copies of an element are added
+    /// together; and whether these are copies of one position.
+    pub(super) copies: Option<(CellMap, bool)>,
     pub(super) reads: Vec<f64>,
     pub(super) reads_of_positions: Vec<f64>,
     pub(super) read_along_positions: Vec<f64>,
     /// The share of the target's elements that each of its cells has.
     pub(super) target_shares: Vec<f64>,
-    /// Of a window, the moments of the largest by cell of the target.
+    /// For a window, the moments of the largest element, for every cell of the target.
     pub(super) largest: Vec<(f64, f64)>,
 }
 
-/// What a link does on the way.
+/// What a link does to the signal of its source.
 #[derive(Debug, Clone)]
 pub(super) enum Operator {
     Weighted(Weighted),
@@ -260,7 +272,7 @@ pub(super) struct Weighted {
     /// Edges into one target element, on average, and from one source element.
     pub(super) into: f64,
     pub(super) from: f64,
-    /// Of two positions of the target, the share of weights that both use.
+    /// The share of weights that two positions of the target have in common.
     pub(super) share: f64,
     /// Covariance of derivatives between positions of the source, in proportion to the target.
     pub(super) coherence: f64,
@@ -270,10 +282,10 @@ pub(super) struct Weighted {
     pub(super) sees_positions: bool,
 }
 
-/// Given weights, such as those of a mean, or none at all.
+/// Weights that are fixed, such as those of a mean; all are 1 where elements are only moved.
 #[derive(Debug, Clone)]
 pub(super) struct Fixed {
-    /// How often, or minus how often, it is added.
+    /// How often the source is added; negative if it is subtracted.
     pub(super) coefficient: f64,
     /// Whether what an element reads is divided by the number of elements read.
     pub(super) averages: bool,
@@ -284,7 +296,7 @@ pub(super) struct Fixed {
     pub(super) target_positions: f64,
     pub(super) source_channels: f64,
     pub(super) target_channels: f64,
-    /// Whether positions become channels, so that they are not known as such behind.
+    /// Whether positions of the source become channels of the target.
     pub(super) flattens: bool,
 }
 
@@ -311,7 +323,13 @@ impl Program {
         &self.parameters
     }
 
-    /// Softmaxes behind the last layer, which are left out: derivatives start before them.
+    /// Which elements are told from each other: what was asked for, or could be afforded.
+    #[must_use]
+    pub fn resolution(&self) -> Resolution {
+        self.resolution
+    }
+
+    /// Softmaxes behind the last layer. They are left out, and derivatives start before them.
     #[must_use]
     pub fn cut(&self) -> &[TensorId] {
         &self.cut

@@ -1,4 +1,4 @@
-//! Signals and gradients, and what rules make of single ones.
+//! Signals and gradients, and the formulas for one cell that the rules are made of.
 
 use super::cells::Linear;
 use super::geometry::Sums;
@@ -8,7 +8,8 @@ use super::program::{Fixed, PoolWindow};
 use super::scaled::{power_of_four, power_of_two};
 use super::settings::{Elements, InputLaw};
 
-/// With another sample, with another position, with both: the pairs that products are kept of.
+/// The pairs of elements that mean products are kept of: with another sample, with another
+/// position, and with both.
 pub(super) const SAMPLES: usize = 0;
 pub(super) const POSITIONS: usize = Law::POSITIONS;
 pub(super) const BOTH: usize = 2;
@@ -94,8 +95,8 @@ impl Signal {
         }
     }
 
-    /// The signal as weights see it that take other axes for positions than it has: then positions
-    /// are channels, which are independent.
+    /// The signal as weights see it. If they take other axes for positions than the signal does,
+    /// its positions are channels to them, which are independent.
     pub(super) fn seen(mut self, sees_positions: bool) -> Self {
         if !sees_positions {
             self.pairs[POSITIONS] = self.mean * self.mean;
@@ -111,7 +112,8 @@ impl Signal {
         self
     }
 
-    /// Other moments taken off: of the mean square, and of the three products.
+    /// The signal with `mean` subtracted from its mean, and `products` from the mean square and the
+    /// three mean products.
     pub(super) fn less(&self, mean: f64, products: [f64; 4]) -> Self {
         let [square, samples, positions, both] = products;
         let pairs = self.pairs;
@@ -122,7 +124,7 @@ impl Signal {
         }
     }
 
-    /// All products, and the mean, times the factors.
+    /// The signal with its mean and its products multiplied by a factor each.
     pub(super) fn scaled(&self, mean: f64, products: f64) -> Self {
         Self {
             mean: mean * self.mean,
@@ -142,7 +144,7 @@ impl Signal {
     pub(super) fn law(&self) -> Law {
         let square_of_mean = self.mean * self.mean;
         let variance = self.square - square_of_mean;
-        // Rounding must not make a variance of what never varies.
+        // Rounding must not give a constant a variance.
         let varies = variance > 1e-14 * self.square;
         let correlation = |pair: f64| {
             if varies { ((pair - square_of_mean) / variance).clamp(-1.0, 1.0) } else { 1.0 }
@@ -154,8 +156,9 @@ impl Signal {
         }
     }
 
-    /// The larger of two independent variables, by half their sum plus half the modulus of their
-    /// difference; and for each of them how often it is the larger, alone and at two positions.
+    /// The larger of two independent variables, which is half their sum plus half the modulus of
+    /// their difference. Beside it stand, for each of them, the probability that it is the larger,
+    /// and the probability that it is so at two positions.
     pub(super) fn or(&self, other: &Self) -> (Self, (f64, f64), (f64, f64)) {
         let (a, b) = (self.law(), other.law());
         let covariance = |law: &Law, index: usize| law.variance * law.correlations[index];
@@ -188,8 +191,9 @@ impl Signal {
         (larger, (often, step.slope_pair), (1.0 - often, both))
     }
 
-    /// The largest of a window, of which `largest` are the moments for standard normal elements.
-    /// What elements share moves the largest along; what each has of its own spreads it.
+    /// The largest element of a window. `largest` has mean and mean square of the largest of as
+    /// many standard normal variables. The part that elements have in common shifts the largest,
+    /// and the part that each has for itself spreads it.
     pub(super) fn largest(self, window: &PoolWindow, largest: (f64, f64)) -> Self {
         let signal = self.seen(window.sees_positions);
         let [samples, positions, both] = signal.pairs;
@@ -199,8 +203,8 @@ impl Signal {
         let spread = second - first * first;
         let moved = mean * mean - signal.mean * signal.mean;
         let alike = if own > 0.0 { ((samples - both) / own).clamp(0.0, 1.0) } else { 0.0 };
-        // The covariance of two maxima has this slope where elements are independent, and this
-        // value where they are equal; in between it bends.
+        // The covariance of two maxima is interpolated between its slope where elements are
+        // independent and its value where they are equal.
         let bend = window.inverse * alike + (spread - window.inverse) * alike * alike;
         Self {
             mean,
@@ -253,7 +257,7 @@ impl Fixed {
         positions.min(1.0) * channels.min(1.0)
     }
 
-    /// What a target gets of a signal that is the same all over the source.
+    /// The signal of a target whose source has the same signal everywhere.
     pub(super) fn forward(&self, signal: &Signal) -> Signal {
         let (a, square) = (self.coefficient, self.coefficient * self.coefficient);
         if self.is_identity() {
@@ -294,7 +298,7 @@ impl Fixed {
             .then(|| self.coefficient * self.coefficient * (terms + independent * all) / pairs)
     }
 
-    /// What the source gets of derivatives that are the same all over the target.
+    /// The derivatives by a source whose target has the same derivatives everywhere.
     pub(super) fn backward(&self, gradient: &Gradient) -> Gradient {
         let square = self.coefficient * self.coefficient;
         if self.is_identity() {

@@ -1,10 +1,10 @@
 //! Functions that are not piecewise linear, by quadrature: GELU, SiLU, tanh and the like.
 //!
 //! Moments of one value are integrals over panels that resolve both the normal density and the
-//! function. For the product of two, the function is expanded in Hermite polynomials: with `a_n` the
-//! coefficients, `E f(x) f(x')` is the sum of `a_n^2 c^n` over `n` where `c` is the correlation
-//! (Mehler's formula). Where the series converges too slowly, what both arguments have in common is
-//! integrated over last.
+//! function. For the product of two, the function is expanded in Hermite polynomials: with `a_n`
+//! the coefficients, `E f(x) f(x')` is the sum of `a_n^2 c^n` over `n` where `c` is the correlation
+//! (Mehler's formula). Where the series converges too slowly, it is a double integral: the outer
+//! one is over what both arguments have in common.
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
@@ -12,10 +12,10 @@ use super::moments::{Law, Moments};
 use super::normal::{density, means, nodes, panels};
 use super::sampled::Sampled;
 
-/// Terms of the expansion that are tried before it is given up.
+/// How many terms of the expansion are tried before it is given up.
 const TERMS: [usize; 2] = [64, 256];
 
-/// What may be left of a series, in proportion to its sum.
+/// The largest remainder of a series, in proportion to its sum.
 const TOLERANCE: f64 = 1e-14;
 
 /// `sqrt(2 / pi)`.
@@ -165,8 +165,8 @@ impl Smooth {
         (self.at(-f64::MIN_POSITIVE).1, self.at(f64::MIN_POSITIVE).1, value)
     }
 
-    /// Slopes far on the left and on the right, if it comes near to lines through the origin in
-    /// proportion to them, and is not bounded.
+    /// Slopes on the far left and on the far right, if the function is not bounded and approaches
+    /// lines through the origin in proportion to them.
     pub(super) fn far_slopes(&self) -> Option<(f64, f64)> {
         match self {
             Self::Gelu | Self::GeluTanh | Self::Silu(_) | Self::Mish | Self::HardSwish => {
@@ -179,7 +179,8 @@ impl Smooth {
         }
     }
 
-    /// Moments of the values; `kept` is the expansion used last, and is replaced if it does not fit.
+    /// Moments of the values; `kept` is the expansion used last, and is replaced if it does not
+    /// fit.
     pub(super) fn moments(&self, law: &Law, kept: &mut Option<Expansion>) -> Moments {
         let deviation = law.variance.sqrt();
         if deviation == 0.0 {
@@ -218,7 +219,8 @@ pub(crate) struct Expansion {
     square: f64,
     slope_mean: f64,
     slope_square: f64,
-    /// What the squares of the coefficients lack of the mean squares of value and slope.
+    /// By how much the sums of squared coefficients fall short of the mean squares of value and
+    /// slope.
     missing: (f64, f64),
 }
 
@@ -245,7 +247,7 @@ impl Expansion {
         expansion
     }
 
-    /// Works out so many coefficients.
+    /// Computes coefficients until there are `terms` of them.
     fn extend(&mut self, function: &Smooth, points: &[f64], terms: usize) {
         let deviation = self.variance.sqrt();
         self.values = vec![0.0; terms];
@@ -262,7 +264,7 @@ impl Expansion {
         self.measure();
     }
 
-    /// Works out what the series lack.
+    /// Computes by how much both series fall short.
     fn measure(&mut self) {
         let squares = self.values.iter().map(|a| a * a);
         let slopes = self.values.iter().enumerate().map(|(n, a)| n as f64 * a * a);
@@ -306,7 +308,8 @@ impl Expansion {
         }
     }
 
-    /// Both, from the means over what each argument has of its own, given what they have in common.
+    /// Mean products of values and slopes: the outer integral is over what the arguments have in
+    /// common, the inner one over what each has for itself.
     fn double_integrals(&self, function: &Smooth, correlation: f64) -> (f64, f64) {
         let deviation = self.variance.sqrt();
         let sign = correlation.signum();
@@ -343,7 +346,7 @@ pub(super) struct Expansions {
     nodes: Vec<Expansion>,
 }
 
-/// Numbers of nodes that are tried.
+/// How many nodes are tried, in this order.
 const NODES: [usize; 3] = [9, 17, 33];
 
 impl Expansions {
@@ -374,7 +377,7 @@ impl Expansions {
         })
     }
 
-    /// Compares with what is right at a few places between nodes.
+    /// Compares the interpolation with the function's own expansion at a few places between nodes.
     fn is_accurate(&self, function: &Smooth) -> bool {
         [-1.0, -0.61, 0.17, 0.83].into_iter().all(|x: f64| {
             let variance = (self.middle + self.half * x).exp();

@@ -1,7 +1,7 @@
-//! The sweep forwards: signals. And what a sweep leaves behind.
+//! The sweep forwards, which computes signals, and the results of a sweep.
 //!
-//! A signal is the law of a tensor's elements over random weights, as far as second moments say it;
-//! behind a function it is taken to be normal. Rules are those of mean field theory: He et al.,
+//! A signal has the first and second moments of a tensor's elements over random weights; the
+//! argument of a function is taken to be normal. Rules are those of mean field theory: He et al.,
 //! *Delving deep into rectifiers*, 2015; Poole et al., *Exponential expressivity in deep neural
 //! networks through transient chaos*, 2016; Schoenholz et al., *Deep information propagation*,
 //! 2017; Yang et al., *A mean field theory of batch normalization*, 2019.
@@ -19,10 +19,10 @@ use super::smooth::{Expansion, Expansions};
 use crate::error::{Error, Result};
 use crate::network::TensorId;
 
-/// Cells of a map from which on moments of smooth functions are interpolated.
+/// With this many cells or more, moments of smooth functions are interpolated.
 const MANY_CELLS: usize = 24;
 
-/// Room for the numbers of a sweep, which holds them after it; to be used again and again.
+/// Holds the results of the last sweep. It can be used for any number of sweeps.
 #[derive(Debug, Clone, Default)]
 pub struct Workspace {
     pub(super) signals: Vec<Signal>,
@@ -31,7 +31,7 @@ pub struct Workspace {
     pub(super) gradient_exponents: Vec<i64>,
     /// Whether a signal arrives at each node.
     pub(super) alive: Vec<bool>,
-    /// By which factors each link multiplies mean squares and mean products of derivatives, for
+    /// The factors by which each link multiplies mean squares and mean products of derivatives, for
     /// every cell of its target.
     pub(super) slopes: Vec<(f64, f64)>,
     /// The expected squared gradient of each parameter, summed over its elements.
@@ -39,7 +39,7 @@ pub struct Workspace {
     expansions: Vec<Option<Expansion>>,
 }
 
-/// What a sweep says of a tensor, on average over its elements.
+/// The results of a sweep for a tensor, as means over its elements.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TensorReading {
     /// Mean of the elements, but for the factor `2^exponent` with the exponent of the mean square.
@@ -61,7 +61,7 @@ pub struct TensorReading {
     pub slope: Option<Scaled>,
 }
 
-/// Sends a signal through a network, and derivatives back.
+/// Propagates a signal through a network, and derivatives back.
 ///
 /// # Errors
 /// [`Error::InvalidSetting`] if the settings do not fit the program, [`Error::OutOfDomain`] where
@@ -80,8 +80,8 @@ pub fn propagate(
 }
 
 impl Workspace {
-    /// What the last sweep says of a tensor; `None` for one that is not in the program, or that no
-    /// signal arrived at.
+    /// The results of the last sweep for a tensor; `None` if it is not in the program, or if no
+    /// signal reached it.
     #[must_use]
     pub fn tensor(&self, program: &Program, tensor: TensorId) -> Option<TensorReading> {
         let number = program.node_of.get(tensor.0).copied().flatten()?;
@@ -258,7 +258,8 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Keeps numbers of a node at moderate size.
+    /// Moves powers of four from the numbers of a node to its exponent, so that they are of
+    /// moderate size.
     fn finish(&mut self, number: usize, node: &Node, exponent: Exponent) -> Result<()> {
         let cells = &mut self.workspace.signals[node.cells.clone()];
         let largest = cells.iter().map(|signal| signal.square).fold(0.0, f64::max);
@@ -431,7 +432,7 @@ impl Sweep<'_> {
             }
             return Ok(exponent);
         }
-        // So near to zero, or so far from it, that only its tangents matter.
+        // Arguments are so close to zero, or so large, that only the function's tangents matter.
         let out = Error::OutOfDomain { tensor: node.tensor.0 };
         let (limit, value) = known.limit(exponent < 0).ok_or(out)?;
         for (cell, slope) in cells.iter_mut().zip(slopes) {
@@ -530,8 +531,8 @@ impl Sweep<'_> {
         }
     }
 
-    /// Batch, layer, group and RMS norm: what is taken off depends on the norm, and the mean of
-    /// what is left over a group is what it is divided by.
+    /// Batch, layer, group and RMS norm. Which mean is subtracted depends on the norm; the variance
+    /// that it divides by is the mean over a group of the squares that are left.
     fn normalise(&mut self, node: &Node) -> Exponent {
         let number = node.links.start;
         let exponent = self.exponent(number);
@@ -584,8 +585,8 @@ impl Sweep<'_> {
         Shifted { scale: self.elements(affine.scale, 1.0), shift: self.elements(affine.shift, 0.0) }
     }
 
-    /// Mean and mean square of the running means, and the mean of the running variances, if a
-    /// batch norm takes them.
+    /// Mean and mean square of the running means, and the mean of the running variances, if a batch
+    /// norm uses them.
     fn stored(&self, rule: &Rule, exponent: Exponent) -> Option<(f64, f64, f64)> {
         let Rule::BatchNorm { stored: Some((mean, variance)), .. } = rule else { return None };
         if self.settings.batch_norm == BatchNormMode::Batch {
@@ -726,10 +727,10 @@ impl Sweep<'_> {
     }
 }
 
-/// By how much the mean square of derivatives changes at a norm over `n` normal elements, in units
-/// of one over their variance as it is found. The derivative takes off what moves along with the
-/// deviation, and the mean if there is one (`means` is 1); the mean of one over a variance of `n`
-/// elements is larger than one over its mean.
+/// The factor by which a norm over `n` normal elements multiplies the mean square of derivatives,
+/// times the variance of the elements. The derivative of a norm has no component along the
+/// normalised elements, and none along the mean if that is subtracted (`means` is 1). The factor
+/// `free / (free - 2)` is the mean of one over the sampled variance, times the variance.
 fn slope_of_norm(n: f64, means: f64) -> f64 {
     let free = n - means;
     let directions = ((free - 1.0) / n).max(0.0);
@@ -769,10 +770,10 @@ impl Moments {
 }
 
 impl Signal {
-    /// The signal with the mean of its group taken off, where `whole` is the signal of the group:
-    /// of this element's products, twice those with the mean, and those of the mean itself.
+    /// The signal minus the mean of its group, whose signal is `whole`. The products of an element
+    /// lose twice those of the element with the mean, and gain those of the mean with itself.
     fn without_group(&self, whole: &Self, channels: f64, positions: f64) -> Self {
-        // A group without positions is at the place of its elements.
+        // A group that has only one position is at the position of its element.
         let whole = if positions > 1.0 { whole } else { self };
         let product = |of: &Self, same: f64, apart: f64| {
             let between_channels = (1.0 - 1.0 / channels) * of.mean * whole.mean;
@@ -812,11 +813,34 @@ impl Node {
 }
 
 impl LinkMap {
-    /// What every cell of the target gets through given weights.
+    /// The signal that every cell of the target gets through fixed weights.
     fn gather(&self, fixed: &super::program::Fixed, given: &[Signal]) -> Vec<Signal> {
         let sums = self.cells.forward(given);
         let means: Vec<f64> = given.iter().map(|one| one.mean * one.mean).collect();
         let products = self.cells.forward(&means);
+        // Copies of one element are equal, where others are as alike as elements of the source.
+        let copies = self.copies.as_ref().map(|(squares, of_positions)| {
+            let own = |one: &Signal, mean: f64| {
+                let others = if *of_positions {
+                    [one.pairs[POSITIONS], one.pairs[BOTH]]
+                } else {
+                    [mean, mean]
+                };
+                let [apart, both] = others;
+                Signal {
+                    square: one.square - apart,
+                    pairs: [one.pairs[SAMPLES] - both, 0.0, 0.0],
+                    ..Signal::default()
+                }
+            };
+            let own: Vec<Signal> =
+                given.iter().zip(&means).map(|(one, &mean)| own(one, mean)).collect();
+            let (once, squared) = (self.cells.forward(&own), squares.forward(&own));
+            let more = |(a, b): (&Signal, &Signal)| {
+                (b.square - a.square, b.pairs[SAMPLES] - a.pairs[SAMPLES])
+            };
+            once.iter().zip(&squared).map(more).collect::<Vec<_>>()
+        });
         let is_identity = fixed.is_identity();
         let coverage = fixed.coverage();
         sums.iter()
@@ -835,6 +859,8 @@ impl LinkMap {
                 let independent = (reads - along) * products[at];
                 let own = square * (sum.square + (along - 1.0) * apart + independent);
                 let sampled = square * (samples + (along - 1.0) * both + independent);
+                let more = copies.as_ref().map_or((0.0, 0.0), |copies| copies[at]);
+                let (own, sampled) = (own + square * more.0, sampled + square * more.1);
                 let local = sum.scaled(1.0 / reads, 1.0 / reads);
                 let between = |same: f64, apart: f64| {
                     fixed.between(&local, same, apart).map(|product| product / coverage)

@@ -1,23 +1,24 @@
-//! What a link does to a signal on its way forwards, and to derivatives on their way back.
+//! How links change a signal on its way forwards, and derivatives on their way back.
 
 use crate::propagation::{excess, power_of_four};
 
-/// Of the elements of a tensor: how they vary, and how alike they are at two positions.
+/// The moments of a tensor's elements: how they vary, and how they covary at two positions.
 ///
-/// Variances are to be multiplied by `4^exponent`, the mean by `2^exponent`.
+/// Variances are in units of `4^exponent`, the mean in units of `2^exponent`.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Signal {
     pub(super) variance: f64,
-    /// Between two positions of one channel.
+    /// Covariance between two positions of one channel.
     pub(super) covariance: f64,
     pub(super) mean: f64,
-    /// The variance that a kernel behind keeps: behind a function that of its argument.
+    /// The variance that the next kernel preserves: that of the argument, if the tensor is the
+    /// value of a function.
     pub(super) kept: f64,
     pub(super) exponent: i64,
 }
 
-/// Of the derivatives of the outputs by the elements of a tensor: mean square, and covariance
-/// between two positions of one channel, both to be multiplied by `4^exponent`.
+/// The moments of derivatives of the outputs by a tensor's elements: mean square, and covariance
+/// between two positions of one channel, both in units of `4^exponent`.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Gradient {
     pub(super) square: f64,
@@ -30,12 +31,12 @@ impl Signal {
     pub(super) const STANDARD: Self =
         Self { variance: 1.0, covariance: 0.0, mean: 0.0, kept: 1.0, exponent: 0 };
 
-    /// Correlation between two positions; none where nothing varies.
+    /// Correlation between two positions; zero where nothing varies.
     pub(super) fn correlation(&self) -> f64 {
         if self.variance > 0.0 { (self.covariance / self.variance).clamp(0.0, 1.0) } else { 0.0 }
     }
 
-    /// Adds an independent one with a weight.
+    /// Adds an independent signal, multiplied by a weight.
     pub(super) fn add(&mut self, other: &Self, weight: f64) {
         let exponent = self.exponent.max(other.exponent);
         let (own, theirs) = (self.exponent - exponent, other.exponent - exponent);
@@ -48,7 +49,7 @@ impl Signal {
         self.settle();
     }
 
-    /// Moves what has grown or shrunk too far into the exponent.
+    /// Moves powers of four into the exponent if the numbers have become too large or too small.
     pub(super) fn settle(&mut self) {
         let shift = excess(self.variance);
         if shift != 0 {
@@ -78,7 +79,7 @@ impl Gradient {
     /// The derivative of an output by itself.
     pub(super) const OUTPUT: Self = Self { square: 1.0, covariance: 0.0, exponent: 0 };
 
-    /// Adds what comes over another link.
+    /// Adds the derivatives that arrive over another link.
     pub(super) fn add(&mut self, other: &Self) {
         if other.square == 0.0 {
             return;
@@ -108,33 +109,33 @@ impl Gradient {
     }
 }
 
-/// What a link does.
+/// How a link changes what passes through it.
 #[derive(Debug, Clone)]
-pub(super) enum Operator {
+pub(crate) enum Operator {
     /// Elements are read as they are, perhaps repeatedly.
     Move(Move),
     /// The mean of a window.
     Average(Average),
-    /// The largest of a window: so many positions become one.
-    Largest { stride: f64 },
-    /// The mean or the largest over all positions that there are.
+    /// The largest element of a window.
+    Largest(Largest),
+    /// The mean or the largest element over all positions.
     Global { positions: f64, is_average: bool },
     /// Independent weights that are shared between positions.
     Weighted(Weighted),
     /// A factor of a product of matrices: the products that each of its elements is in.
     Contracted { products: f64 },
-    /// Nothing of it arrives: an index.
+    /// No signal passes, because the source is an index.
     Blocked,
 }
 
 /// How often elements are read.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Move {
+pub(crate) struct Move {
     /// Mean number of target positions that read a source position.
     pub(super) positions: f64,
     /// Mean number of target channels that read a source channel.
     pub(super) channels: f64,
-    /// The part of the target's elements that it fills.
+    /// The share of the target's elements that read the source.
     pub(super) share: f64,
     /// Whether one position is repeated at many, which makes them equal.
     pub(super) is_repeated: bool,
@@ -148,36 +149,47 @@ impl Move {
 
 /// A mean over a window.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Average {
+pub(crate) struct Average {
     /// Elements of a window.
     pub(super) taps: f64,
     /// Source positions for each target position.
     pub(super) stride: f64,
-    /// Correlation that the mean of white noise has between windows, and the same at stride 1.
+    /// The correlation between windows of their means of white noise, and the same at stride 1.
     pub(super) overlap: f64,
     pub(super) dense_overlap: f64,
-    /// Channels that are averaged as well, which are independent.
+    /// How many channels are averaged as well; channels are independent.
     pub(super) channels: f64,
+}
+
+/// The largest element of a window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Largest {
+    /// Source positions for each target position.
+    pub(super) stride: f64,
+    /// Variance of the largest of as many independent standard normal numbers as a window has.
+    pub(super) variance: f64,
+    /// Correlation that the mean of white noise has between windows. That of the largest is near it.
+    pub(super) overlap: f64,
 }
 
 /// A kernel and the size of what it joins.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Weighted {
-    /// Which kernel, so that tied ones are told.
-    pub(super) kernel: usize,
-    /// Channels of the source over groups.
-    pub(super) fan: f64,
-    pub(super) source_channels: f64,
-    pub(super) target_channels: f64,
-    pub(super) target_positions: f64,
+pub(crate) struct Weighted {
+    /// The number of the parameter that the kernel is, so that tied kernels are recognised.
+    pub(crate) kernel: usize,
+    /// Channels of the source, divided by the number of groups.
+    pub(crate) fan: f64,
+    pub(crate) source_channels: f64,
+    pub(crate) target_channels: f64,
+    pub(crate) target_positions: f64,
     /// Source positions that one target position reads.
-    pub(super) taps: f64,
+    pub(crate) taps: f64,
     /// Source positions for each target position along all axes.
-    pub(super) stride: f64,
-    /// Positions read: each once for every tap of a kernel whose stride is shorter than itself.
-    pub(super) positions_read: f64,
-    /// Whether it is a row of a table, read at an index.
-    pub(super) is_table: bool,
+    pub(crate) stride: f64,
+    /// Positions read: all of the source where windows overlap, else one for each window.
+    pub(crate) positions_read: f64,
+    /// Whether the kernel is a table whose rows are read at indices.
+    pub(crate) is_table: bool,
 }
 
 impl Weighted {
@@ -208,7 +220,7 @@ pub(super) fn overlap(windows: impl Iterator<Item = (u64, f64)>) -> f64 {
 }
 
 impl Operator {
-    /// What arrives of a signal.
+    /// The signal that arrives at the target.
     pub(super) fn forwards(&self, from: &Signal) -> Signal {
         let mut to = *from;
         match self {
@@ -217,7 +229,12 @@ impl Operator {
                     to.covariance = to.variance;
                 }
             }
-            Self::Largest { .. } | Self::Contracted { .. } => {
+            Self::Contracted { .. } => to.kept = to.variance,
+            Self::Largest(window) => {
+                // What a window has in common moves all its elements, and so the largest, alike.
+                let apart = window.variance * (from.variance - from.covariance);
+                to.variance = from.covariance + apart;
+                to.covariance = from.covariance + window.overlap * apart;
                 to.kept = to.variance;
             }
             Self::Average(window) => {
@@ -230,8 +247,8 @@ impl Operator {
             Self::Global { .. } => to = Signal::STANDARD,
             Self::Weighted(weighted) if weighted.is_table => to = Signal::STANDARD,
             Self::Weighted(_) => {
-                // The variance before a function is kept, and with it the scale of all that
-                // follows. A norm behind may be looked through: it takes the scale away again.
+                // The kernel preserves the variance of the function's argument, and with it the
+                // scale of all that follows. A norm that follows divides the scale out again.
                 to.variance = from.kept;
                 to.covariance = from.kept * from.correlation();
                 to.mean = 0.0;
@@ -241,7 +258,7 @@ impl Operator {
         to
     }
 
-    /// What arrives of derivatives, given the signal that went the other way.
+    /// The derivatives that arrive at the source, given the source's signal.
     pub(super) fn backwards(&self, gradient: &Gradient, from: &Signal) -> Gradient {
         match self {
             Self::Move(Move { positions, channels, .. }) => {
@@ -262,7 +279,9 @@ impl Operator {
                     exponent: gradient.exponent,
                 }
             }
-            Self::Largest { stride } => gradient.times(1.0 / stride, 1.0 / (stride * stride)),
+            Self::Largest(Largest { stride, .. }) => {
+                gradient.times(1.0 / stride, 1.0 / (stride * stride))
+            }
             Self::Global { positions, is_average } => {
                 let square = 1.0 / (positions * positions);
                 let whole = if *is_average { square } else { 1.0 / positions };

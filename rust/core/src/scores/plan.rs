@@ -2,54 +2,55 @@
 
 use std::collections::HashMap;
 
-use super::operators::{Average, Move, Operator, Weighted, overlap};
+use super::operators::{Average, Largest, Move, Operator, Weighted, overlap};
 use crate::error::{Error, Result};
 use crate::network::relation::{AxisRelation, Relation};
 use crate::network::{Link, LinkRole, Network, OperationKind, Role, TensorId};
 use crate::propagation::{
-    Function, KernelUse, OwnFunctions, Survey, joins_positions, lengths, sums,
+    Function, KernelUse, OwnFunctions, Survey, joins_positions, largest_normal, lengths, sums,
 };
 
-/// A network as the sweeps see it; depends on shapes, links, operations and gates alone.
+/// A compiled network. It depends on shapes, links, operations and gates alone.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    pub(super) nodes: Vec<Node>,
-    /// Those into each node next to each other.
-    pub(super) links: Vec<PlanLink>,
-    pub(super) functions: Vec<Function>,
-    pub(super) outputs: Vec<usize>,
-    pub(super) kernels: usize,
-    pub(super) gates: usize,
+    pub(crate) nodes: Vec<Node>,
+    /// All links; those that lead to one node stand next to each other.
+    pub(crate) links: Vec<PlanLink>,
+    pub(crate) functions: Vec<Function>,
+    pub(crate) outputs: Vec<usize>,
+    pub(crate) kernels: usize,
+    pub(crate) gates: usize,
 }
 
 /// A tensor.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) rule: Rule,
-    pub(super) first: usize,
-    pub(super) end: usize,
+pub(crate) struct Node {
+    pub(crate) tensor: TensorId,
+    pub(crate) rule: Rule,
+    pub(crate) first: usize,
+    pub(crate) end: usize,
 }
 
 /// A link with data.
 #[derive(Debug, Clone)]
-pub(super) struct PlanLink {
-    pub(super) source: usize,
-    pub(super) operator: Operator,
+pub(crate) struct PlanLink {
+    pub(crate) source: usize,
+    pub(crate) operator: Operator,
     /// The gate that opens it, if it is not always open.
-    pub(super) gate: Option<usize>,
+    pub(crate) gate: Option<usize>,
 }
 
 /// How the signal of a tensor follows from those of its links.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Rule {
+pub(crate) enum Rule {
     Input,
-    /// A sum of what arrives; all but the first may be subtracted.
+    /// A sum of the signals that arrive; all but the first may be subtracted.
     Sum {
         subtracts: bool,
     },
-    /// Parts next to each other: a mean of what arrives, by its share.
+    /// Parts next to each other: a mean of their signals, weighted by their shares.
     Concatenation,
-    /// One of several: a mean of what arrives.
+    /// A choice of one among several: a mean of their signals.
     Choice,
     Function(usize),
     /// A function whose argument is so simple that it needs no moments.
@@ -95,6 +96,18 @@ impl Plan {
             Ok(planner.plan)
         } else {
             Err(Error::UnknownOperation { tensors: planner.unknown })
+        }
+    }
+
+    /// A plan of nothing.
+    pub(crate) fn empty() -> Self {
+        Self {
+            nodes: Vec::new(),
+            links: Vec::new(),
+            functions: Vec::new(),
+            outputs: Vec::new(),
+            kernels: 0,
+            gates: 0,
         }
     }
 
@@ -168,14 +181,7 @@ impl<'a> Planner<'a> {
             node_of: vec![None; tensors],
             function_of: HashMap::new(),
             kernel_of: HashMap::new(),
-            plan: Plan {
-                nodes: Vec::new(),
-                links: Vec::new(),
-                functions: Vec::new(),
-                outputs: Vec::new(),
-                kernels: 0,
-                gates: 0,
-            },
+            plan: Plan::empty(),
             unknown: Vec::new(),
         })
     }
@@ -193,7 +199,7 @@ impl<'a> Planner<'a> {
             };
             let Some(rule) = rule else {
                 self.plan.links.truncate(first);
-                // What follows is looked at all the same, so that all that is unknown is named.
+                // Compilation goes on, so that the error names all tensors that are not known.
                 self.push_node(id, Rule::Choice, first);
                 continue;
             };
@@ -207,7 +213,7 @@ impl<'a> Planner<'a> {
 
     fn push_node(&mut self, id: TensorId, rule: Rule, first: usize) {
         self.node_of[id.0] = Some(self.plan.nodes.len());
-        self.plan.nodes.push(Node { rule, first, end: self.plan.links.len() });
+        self.plan.nodes.push(Node { tensor: id, rule, first, end: self.plan.links.len() });
     }
 
     fn refuse(&mut self, id: TensorId, reason: String) -> Option<Rule> {
@@ -412,7 +418,12 @@ impl<'a> Planner<'a> {
             return Operator::Global { positions, is_average };
         }
         if !is_average {
-            return Operator::Largest { stride };
+            let (mean, square) = largest_normal(taps);
+            return Operator::Largest(Largest {
+                stride,
+                variance: square - mean * mean,
+                overlap: overlap(windows.iter().copied()),
+            });
         }
         let dense = windows.iter().map(|&(size, _)| (size, 1.0));
         Operator::Average(Average {
@@ -452,7 +463,8 @@ impl<'a> Planner<'a> {
             };
             if is_position {
                 source_positions *= source;
-                read *= (size / step).min(1.0);
+                // Windows that share no position are read as a dense layer reads its source.
+                read *= if size > step { source } else { target };
                 stride *= step;
             }
             taps *= size;
@@ -463,8 +475,7 @@ impl<'a> Planner<'a> {
             along.map(|(&length, &shared)| if shared { length as f64 } else { 1.0 }).product();
         let source_channels =
             if kernel.is_table { 1.0 } else { elements(link.source) / source_positions };
-        let positions_read =
-            if kernel.is_table { target_positions } else { source_positions * read };
+        let positions_read = if kernel.is_table { target_positions } else { read };
         Weighted {
             kernel: number,
             fan: if kernel.is_table { 1.0 } else { fan },

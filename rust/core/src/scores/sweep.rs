@@ -6,12 +6,14 @@ use super::operators::{Gradient, Operator, Signal, Weighted};
 use super::plan::{Plan, Rule};
 use crate::error::{Error, Result};
 use crate::machine::Monitor;
+use crate::propagation::Moments;
 
-/// How long one link takes, as a number of lanes of a count, so that progress is reported in time.
+/// The work of one link in the monitor's units (lanes of a count), so that progress is reported in
+/// time.
 const LANES_A_LINK: u64 = 256;
 
-/// What [`Plan::score`] gives, in its order.
-pub const SCORE_NAMES: [&str; 9] = [
+/// The names of the scores of [`Plan::score`], in their order.
+pub const SCORE_NAMES: [&str; 10] = [
     "saliency_entropy",
     "effective_macs",
     "effective_units",
@@ -21,9 +23,10 @@ pub const SCORE_NAMES: [&str; 9] = [
     "macs",
     "activations",
     "depth",
+    "layers",
 ];
 
-/// Scores of one architecture; only what lies between an input and an output has a part in them.
+/// Scores of one architecture. Only what lies between an input and an output counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scores {
     /// In nats; minus infinity if no path leads from an input to an output over a kernel.
@@ -44,12 +47,28 @@ pub struct Scores {
     pub activations: f64,
     /// The most kernels on one path.
     pub depth: f64,
+    /// Links with a kernel.
+    pub layers: f64,
 }
 
 impl Scores {
-    /// In the order of [`SCORE_NAMES`].
+    /// Where no path leads from an input to an output.
+    pub(crate) const NOTHING: Self = Self {
+        saliency_entropy: f64::NEG_INFINITY,
+        effective_macs: 0.0,
+        effective_units: 0.0,
+        effective_edges: 0.0,
+        effective_parameters: 0.0,
+        weights: 0.0,
+        macs: 0.0,
+        activations: 0.0,
+        depth: 0.0,
+        layers: 0.0,
+    };
+
+    /// All scores, in the order of [`SCORE_NAMES`].
     #[must_use]
-    pub fn to_array(&self) -> [f64; 9] {
+    pub fn to_array(&self) -> [f64; 10] {
         [
             self.saliency_entropy,
             self.effective_macs,
@@ -60,11 +79,12 @@ impl Scores {
             self.macs,
             self.activations,
             self.depth,
+            self.layers,
         ]
     }
 }
 
-/// What sweeps over one plan write into; kept between them.
+/// Buffers that sweeps over one plan write to, so that none of them allocates.
 #[derive(Debug, Clone)]
 pub struct Workspace {
     signals: Vec<Signal>,
@@ -75,15 +95,37 @@ pub struct Workspace {
     begins: Vec<bool>,
     ends: Vec<bool>,
     depths: Vec<u32>,
-    /// Logarithms of the root of saliency times units, and of units.
-    saliencies: Vec<(f64, f64)>,
+    known: KnownMoments,
+    saliencies: Vec<Saliency>,
     /// The last sweep in which each kernel was met.
     met: Vec<u64>,
     sweep: u64,
 }
 
+/// What a kernel matters: the square root of saliency times units, as `root * 2^exponent`.
+#[derive(Debug, Clone, Copy)]
+struct Saliency {
+    root: f64,
+    exponent: i64,
+    units: f64,
+}
+
+impl Saliency {
+    /// The root, divided by `2^top`; zero if that is too small to matter.
+    fn below(&self, top: i64) -> f64 {
+        let shift = self.exponent - top;
+        if shift == 0 {
+            self.root
+        } else if shift > -1000 {
+            self.root * f64::from_bits(((1023 + shift) as u64) << 52)
+        } else {
+            0.0
+        }
+    }
+}
+
 impl Workspace {
-    /// Room for sweeps over a plan.
+    /// Buffers for sweeps over the given plan.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         let nodes = plan.nodes.len();
@@ -94,9 +136,45 @@ impl Workspace {
             begins: vec![false; nodes],
             ends: vec![false; nodes],
             depths: vec![0; nodes],
+            known: KnownMoments::new(plan.functions.len()),
             saliencies: Vec::with_capacity(plan.links.len()),
             met: vec![0; plan.kernels],
             sweep: 0,
+        }
+    }
+}
+
+/// The latest moments of functions, which take long to integrate. Equal branches, the gates of a
+/// recurrent cell, and other architectures of a space ask for the same ones again.
+#[derive(Debug, Clone)]
+struct KnownMoments(Vec<Option<(MomentsKey, Moments)>>);
+
+/// The number of a function, and the bits of the variance and correlation of its arguments.
+type MomentsKey = (usize, u64, u64);
+
+impl KnownMoments {
+    /// How many are kept, a power of two.
+    const PLACES: usize = 1 << 10;
+
+    fn new(functions: usize) -> Self {
+        Self(vec![None; if functions > 0 { Self::PLACES } else { 0 }])
+    }
+
+    /// Moments from the table, or computed and put there.
+    fn get(&mut self, key: MomentsKey, compute: impl FnOnce() -> Moments) -> Moments {
+        let (function, variance, correlation) = key;
+        let mixed = (variance ^ correlation.rotate_left(29) ^ function as u64)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let place = (mixed >> 32) as usize & (Self::PLACES - 1);
+        match self.0.get(place) {
+            Some(Some((known, moments))) if *known == key => *moments,
+            _ => {
+                let moments = compute();
+                if let Some(slot) = self.0.get_mut(place) {
+                    *slot = Some((key, moments));
+                }
+                moments
+            }
         }
     }
 }
@@ -118,10 +196,19 @@ impl Plan {
                 reason: format!("expected {} gates, got {}", self.gates, open.len()),
             });
         }
+        Ok(self.sweep(open, workspace))
+    }
+
+    /// Scores of a plan without gates, in a workspace of this plan or a larger one.
+    pub(crate) fn score_alone(&self, workspace: &mut Workspace) -> Scores {
+        self.sweep(&[], workspace)
+    }
+
+    fn sweep(&self, open: &[bool], workspace: &mut Workspace) -> Scores {
         self.find_live(open, workspace);
         self.forwards(open, workspace);
         self.backwards(open, workspace);
-        Ok(self.sum(open, workspace))
+        self.sum(open, workspace)
     }
 
     /// Scores of several architectures, whose open gates follow one another in `open`.
@@ -176,7 +263,7 @@ impl Plan {
                     self.is_open(link, open) && workspace.begins[self.links[link].source]
                 });
         }
-        workspace.ends.fill(false);
+        workspace.ends[..self.nodes.len()].fill(false);
         for &output in &self.outputs {
             workspace.ends[output] = true;
         }
@@ -265,7 +352,8 @@ impl Plan {
             Rule::Relu | Rule::Function(_) => {
                 let argument = live.map(arriving).next();
                 if let Some(argument) = argument {
-                    (found, workspace.slopes[at]) = self.function(node.rule, &argument);
+                    (found, workspace.slopes[at]) =
+                        self.function(node.rule, &argument, &mut workspace.known);
                 }
             }
             Rule::Product => {
@@ -307,7 +395,7 @@ impl Plan {
                 });
                 let scale = terms * scale;
                 found.variance = scale * q1 * q2;
-                // Between two keys of one query, or two queries of one key.
+                // The covariance between two keys of one query, or between two queries of one key.
                 found.covariance =
                     scale * if is_score { (q1 * r2 + r1 * q2) / 2.0 } else { r1 * r2 };
                 found.kept = found.variance;
@@ -328,16 +416,22 @@ impl Plan {
         found
     }
 
-    /// The part of what keys do not have in common that attention leaves: one over their number
-    /// if they have equal weights.
+    /// The factor by which attention multiplies the variance between keys: one over their number if
+    /// they have equal weights.
     fn spread(&self, at: usize, weights: usize, keys: f64, workspace: &Workspace) -> f64 {
         let source = self.links[self.nodes[at].first + weights].source;
         let one = workspace.signals[source];
         (keys * (one.variance + one.mean * one.mean)).min(1.0)
     }
 
-    /// What a function makes of a signal: the signal, and its two mean products of slopes.
-    fn function(&self, rule: Rule, argument: &Signal) -> (Signal, (f64, f64)) {
+    /// The signal of a function's values, with the mean square of its slopes and their mean product
+    /// at two positions.
+    fn function(
+        &self,
+        rule: Rule,
+        argument: &Signal,
+        known: &mut KnownMoments,
+    ) -> (Signal, (f64, f64)) {
         let r = argument.correlation();
         let Rule::Function(number) = rule else {
             let variance = argument.variance * (1.0 - 1.0 / PI) / 2.0;
@@ -355,7 +449,8 @@ impl Plan {
         } else {
             (argument.plain(), 0)
         };
-        let moments = function.alone(0.0, argument.variance, r);
+        let key = (number, argument.variance.to_bits(), r.to_bits());
+        let moments = known.get(key, || function.alone(0.0, argument.variance, r));
         let mean = moments.mean * moments.mean;
         let variance = (moments.square - mean).max(0.0);
         let signal = Signal {
@@ -369,7 +464,7 @@ impl Plan {
     }
 
     fn backwards(&self, open: &[bool], workspace: &mut Workspace) {
-        workspace.gradients.fill(Gradient::default());
+        workspace.gradients[..self.nodes.len()].fill(Gradient::default());
         for &output in &self.outputs {
             workspace.gradients[output].add(&Gradient::OUTPUT);
         }
@@ -391,7 +486,7 @@ impl Plan {
         }
     }
 
-    /// What the rule of a tensor makes of its derivatives on their way to one of its links.
+    /// The derivatives that the rule of a tensor passes on to one of its links.
     fn through(
         &self,
         at: usize,
@@ -484,17 +579,7 @@ impl Plan {
     }
 
     fn sum(&self, open: &[bool], workspace: &mut Workspace) -> Scores {
-        let mut scores = Scores {
-            saliency_entropy: f64::NEG_INFINITY,
-            effective_macs: 0.0,
-            effective_units: 0.0,
-            effective_edges: 0.0,
-            effective_parameters: 0.0,
-            weights: 0.0,
-            macs: 0.0,
-            activations: 0.0,
-            depth: 0.0,
-        };
+        let mut scores = Scores::NOTHING;
         for &output in &self.outputs {
             if workspace.begins[output] {
                 scores.depth = scores.depth.max(f64::from(workspace.depths[output]));
@@ -511,19 +596,19 @@ impl Plan {
                 }
             }
         }
-        let largest = workspace.saliencies.iter().fold(f64::NEG_INFINITY, |m, s| m.max(s.0));
-        if largest.is_finite() {
-            let total: f64 = workspace.saliencies.iter().map(|s| (s.0 - largest).exp()).sum();
-            let log_total = total.ln();
-            scores.saliency_entropy = 0.0;
-            for &(saliency, units) in &workspace.saliencies {
-                let log_share = saliency - largest - log_total;
-                let share = log_share.exp();
-                if share > 0.0 {
-                    scores.saliency_entropy -= share * (log_share - units);
-                }
+        let matter = workspace.saliencies.iter().filter(|one| one.root > 0.0);
+        let Some(top) = matter.clone().map(|one| one.exponent).max() else { return scores };
+        // With r the roots and u the units, -sum p ln(p / u) of the shares p = r / sum r is
+        // ln sum r - sum r ln(r / u) / sum r.
+        let (mut total, mut weighed) = (0.0, 0.0);
+        for one in matter {
+            let root = one.below(top);
+            if root > 0.0 {
+                total += root;
+                weighed += root * (root / one.units).ln();
             }
         }
+        scores.saliency_entropy = total.ln() - weighed / total;
         scores
     }
 }
@@ -544,6 +629,7 @@ fn add_link(
     scores.effective_edges += weights * taps * kernel.positions_read;
     scores.effective_units += units;
     scores.macs += weights * kernel.taps * kernel.target_positions;
+    scores.layers += 1.0;
     scores.activations += kernel.target_channels * kernel.target_positions;
     if workspace.met[kernel.kernel] != workspace.sweep {
         workspace.met[kernel.kernel] = workspace.sweep;
@@ -553,7 +639,9 @@ fn add_link(
     let gradient = workspace.gradients[at];
     let (kept, exponent) = if kernel.is_table { (1.0, 0) } else { (source.kept, source.exponent) };
     let power = kernel.target_channels * kernel.target_positions * kept * gradient.square;
-    let log_power = power.ln() + (exponent + gradient.exponent) as f64 * 4f64.ln();
-    let log_units = units.ln();
-    workspace.saliencies.push(((log_power + log_units) / 2.0, log_units));
+    workspace.saliencies.push(Saliency {
+        root: (power * units).sqrt(),
+        exponent: exponent + gradient.exponent,
+        units,
+    });
 }
