@@ -12,7 +12,8 @@ use crate::scores::{Operator, Plan, PlanLink, Scores, Workspace};
 const LANES_A_LINK: u64 = 64;
 
 /// The columns of [`VariantSizes`].
-pub const SIZE_NAMES: [&str; 5] = ["parameters", "weights", "macs", "activations", "depth"];
+pub const SIZE_NAMES: [&str; 6] =
+    ["parameters", "weights", "macs", "activations", "depth", "layers"];
 
 /// Sizes of one architecture; only what takes part in it has a part in them.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -27,13 +28,15 @@ pub struct VariantSizes {
     pub activations: f64,
     /// The most kernels on one path.
     pub depth: f64,
+    /// Links with a kernel.
+    pub layers: f64,
 }
 
 impl VariantSizes {
     /// In the order of [`SIZE_NAMES`].
     #[must_use]
-    pub fn to_array(&self) -> [f64; 5] {
-        [self.parameters, self.weights, self.macs, self.activations, self.depth]
+    pub fn to_array(&self) -> [f64; 6] {
+        [self.parameters, self.weights, self.macs, self.activations, self.depth, self.layers]
     }
 }
 
@@ -218,6 +221,7 @@ impl VariantScorer {
                     through += 1;
                     let weights = kernel.fan * kernel.target_channels;
                     sizes.macs += weights * kernel.taps * kernel.target_positions;
+                    sizes.layers += 1.0;
                     sizes.activations += kernel.target_channels * kernel.target_positions;
                     if desk.met[kernel.kernel] != desk.round {
                         desk.met[kernel.kernel] = desk.round;
