@@ -52,6 +52,9 @@ def parts_of_masks(graph: Any, stored: Iterable[str], numbers: Mapping[str, floa
             # What a subgraph does with names from outside is not followed.
             for inner in [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]:
                 others.update(*[one.input for one in inner.node])
+    for node in reversed(graph.node):
+        if node.op_type in COMPARISONS and others.intersection(node.output):
+            others.update(node.input)  # A condition of conditions that is wanted for itself.
     for _ in range(MOST_ROUNDS):
         if not candidates:
             return candidates

@@ -405,6 +405,10 @@ class Walk:
         found = self._read(scope, name, reader, "output")
         if isinstance(found, Unreadable):
             self._note(found)
+        if found is None:
+            raise InvalidModelError(
+                f"output '{shortened(name)}' of {reader} is an optional value that is not there"
+            )
         return found.operand if isinstance(found, Stored) else found
 
     def _read(self, scope: Scope, name: str, reader: str, operator: str) -> Any:

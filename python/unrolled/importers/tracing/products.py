@@ -103,7 +103,9 @@ class Products(Elementwise):
             values = tuple([x for x, _ in factors])
             node = Node("contracted", self.name, shape, values, labels=named)
             return Value(node, shape)
-        return self.emit(shape, links, operation, roles)
+        y = self.emit(shape, links, operation, roles)
+        waits = any(x.awaits_scale for x, _ in factors)
+        return replace(y, awaits_scale=True) if waits else y
 
     def _masked_product(self, product: MaskedProduct) -> Operand:
         """A product with a factor of which a mask makes some elements zero."""
