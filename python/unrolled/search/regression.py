@@ -90,7 +90,7 @@ def normal_scores(values: npt.ArrayLike) -> Array:
 
 
 def gram_matrix(features: Array, labelled: npt.NDArray[np.intp]) -> tuple[Array, Array]:
-    """Scaled products of features: of all architectures with the labelled ones, and with themselves.
+    """Scaled products of features: of all architectures with those that have labels, and alone.
 
     Parameters
     ----------
