@@ -40,14 +40,6 @@ from unrolled.errors import (
 )
 from unrolled.graph import Graph
 from unrolled.network import Configuration, Layer, Link, Network, Provenance, Tensor
-from unrolled.propagation import (
-    InitializationReport,
-    Propagation,
-    Signal,
-    initialization_report,
-    propagate,
-)
-from unrolled.scores import Evaluation, Scores, evaluate, score
 from unrolled.show.layers import LayerSummary
 from unrolled.spectrum import Divergence, Level, Spectrum
 
@@ -56,6 +48,14 @@ if TYPE_CHECKING:
     from unrolled.importers.keras import from_keras
     from unrolled.importers.onnx import from_onnx
     from unrolled.importers.torch import from_torch
+    from unrolled.propagation import (
+        InitializationReport,
+        Propagation,
+        Signal,
+        initialization_report,
+        propagate,
+    )
+    from unrolled.scores import Evaluation, Scores, evaluate, score
 
 __all__ = [
     "Analysis",
@@ -126,14 +126,32 @@ __all__ = [
 ]
 
 
+PACKAGES = ("propagation", "scores", "search", "theory")
+FRAMEWORKS = ("jax", "keras", "onnx", "torch")
+FROM_PROPAGATION = (
+    "InitializationReport",
+    "Propagation",
+    "Signal",
+    "initialization_report",
+    "propagate",
+)
+FROM_SCORES = ("Evaluation", "Scores", "evaluate", "score")
+
+
 def __getattr__(name: str) -> Any:
-    """What is imported when it is first used: functions of importers, and the theory."""
+    """Import what not everyone needs when it is first used, so that the rest starts sooner."""
+    from importlib import import_module
+
     if name == "theory":
-        from importlib import import_module
-
-        return import_module("unrolled.theory")
-    if name in ("from_jax", "from_keras", "from_onnx", "from_torch"):
-        from importlib import import_module
-
-        return getattr(import_module(f"unrolled.importers.{name.removeprefix('from_')}"), name)
-    raise AttributeError(f"module 'unrolled' has no attribute {name!r}")
+        package = import_module("unrolled.theory")
+    elif name == "search":
+        package = import_module("unrolled.search")
+    elif name == "propagation" or name in FROM_PROPAGATION:
+        package = import_module("unrolled.propagation")
+    elif name == "scores" or name in FROM_SCORES:
+        package = import_module("unrolled.scores")
+    elif name.startswith("from_") and name.removeprefix("from_") in FRAMEWORKS:
+        package = import_module(f"unrolled.importers.{name.removeprefix('from_')}")
+    else:
+        raise AttributeError(f"module 'unrolled' has no attribute {name!r}")
+    return package if name in PACKAGES else getattr(package, name)

@@ -546,6 +546,49 @@ def function_names() -> list[str]:
     """The names of the functions that are known."""
 
 @final
+class Variants:
+    """A network, and which option of which place opens each of its links."""
+
+    columns: ClassVar[list[str]]
+    def __new__(
+        cls, network: Network, options: Sequence[int], choices: Sequence[tuple[int, int] | None]
+    ) -> Variants: ...
+    def part(self, row: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
+        """Numbers of the tensors, links and outputs that take part in an architecture."""
+
+    def canonical(self, rows: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+        """Rows of options in which those that take no part are -1."""
+
+    def count(
+        self,
+        rows: npt.NDArray[np.uint32],
+        exact: bool = False,
+        *,
+        memory_limit: int | None = None,
+        trainable_only: bool = False,
+        threads: int = 0,
+        progress: _Progress = None,
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8] | None]:
+        """Quantities in the order of `columns` for each row, and exact totals as bytes."""
+
+class VariantScorer:
+    """Variants of one network, compiled for scoring."""
+
+    size_columns: ClassVar[list[str]]
+    score_columns: ClassVar[list[str]]
+    def __new__(
+        cls, variants: Variants, functions: Mapping[str, _Pieces] = ...
+    ) -> VariantScorer: ...
+    def sizes(
+        self, rows: npt.NDArray[np.uint32], *, threads: int = 0, progress: _Progress = None
+    ) -> npt.NDArray[np.float64]:
+        """A row of sizes, in the order of `size_columns`, for each row of options."""
+
+    def scores(
+        self, rows: npt.NDArray[np.uint32], *, threads: int = 0, progress: _Progress = None
+    ) -> npt.NDArray[np.float64]:
+        """A row of scores, in the order of `score_columns`, for each row of options."""
+
 class Scorer:
     """A network compiled for scoring, with gates that open and close links."""
 

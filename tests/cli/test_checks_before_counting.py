@@ -30,7 +30,7 @@ def refusal(*arguments):
 
 
 @pytest.mark.parametrize("command", ["analyze", "thermo"])
-def test_figures(command):
+def test_a_figure_that_cannot_be_written_is_refused_first(command):
     pytest.importorskip("matplotlib")
     assert "suffix of an image: " in refusal(command, "resnet18", "--plot", "x.txt")
     assert "suffix of an image: " in refusal(command, "resnet18", "--plot", "x")
@@ -38,7 +38,7 @@ def test_figures(command):
     assert message == "error: cannot write the output to none/x.png: No such file or directory\n"
 
 
-def test_reports():
+def test_a_report_that_cannot_be_written_is_refused_first():
     pytest.importorskip("bokeh")
     message = refusal("report", "resnet18", "-o", "none/x.html")
     assert message == "error: cannot write the output to none/x.html: No such file or directory\n"

@@ -58,7 +58,7 @@ def write_edges(path, *edges):
 
 
 @pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE)
-def test_files(hostile):
+def test_files_with_hostile_names_are_analysed(hostile):
     """A file of any name is analysed, and shown by a name that can be seen."""
     name = file_name(hostile)
     write_edges(f"{name}.csv", ("a", "b"), ("b", "c"))
@@ -71,7 +71,7 @@ def test_files(hostile):
 
 
 @pytest.mark.parametrize("name", SOME)
-def test_arguments(name):
+def test_hostile_arguments_are_refused_in_printable_errors(name):
     hostile = HOSTILE[name]
     for arguments in (
         [hostile],
@@ -158,7 +158,7 @@ def test_models_of_keras(name):
 
 
 @pytest.mark.parametrize("name", SOME)
-def test_outputs(name):
+def test_figures_and_reports_take_hostile_names(name):
     """Figures and reports of files of any name, written to files of any name."""
     hostile = HOSTILE[name]
     pyplot = pytest.importorskip("matplotlib.pyplot")
@@ -176,7 +176,7 @@ def test_outputs(name):
 
 
 @pytest.mark.parametrize("name", ["escape", "line end", "undecodable", "markup of rich"])
-def test_processes(name):
+def test_hostile_names_of_bytes_are_shown_printable(name):
     """The same from outside, where arguments come as bytes."""
     path = f"{file_name(HOSTILE[name])}.csv"
     write_edges(path, ("a", "b"), ("b", "a"))

@@ -259,7 +259,7 @@ def test_dense_chain():
         pytest.param(lambda: models.efficientnet_v2("b0"), 756.5921178306079, id="efficientnet"),
     ],
 )
-def test_whole_models(network, expected):
+def test_both_directions_of_a_whole_model_have_one_total(network, expected):
     """Both directions add up to the same integer."""
     network = network()
     sums = {one: path_sums(network, direction=one) for one in ("forward", "backward")}
@@ -341,12 +341,12 @@ class TestErrors:
     net = models.mlp([2], inputs=2, classes=1)
 
     @pytest.mark.parametrize("weight", [-1, math.nan, math.inf, "two", None, np.ones(7), 1j])
-    def test_weights(self, weight):
+    def test_weights_that_are_no_numbers_are_refused(self, weight):
         with pytest.raises(InvalidArgumentError, match="'layer1'"):
             path_sums(self.net, {"layer1": weight})
 
     @pytest.mark.parametrize("grade", [-1, 0.5, None, 10**6])
-    def test_grades(self, grade):
+    def test_grades_that_are_no_integers_are_refused(self, grade):
         with pytest.raises(InvalidArgumentError, match="a grade is an integer"):
             path_sums(self.net, grade=lambda link: grade)
 
@@ -355,7 +355,7 @@ class TestErrors:
             path_sums(self.net, grade="dense")
 
     @pytest.mark.parametrize("option", ["direction", "semiring", "level"])
-    def test_options(self, option):
+    def test_unknown_options_are_refused(self, option):
         with pytest.raises(InvalidArgumentError, match=f"{option} must be one of"):
             path_sums(self.net, **{option: "sideways"})
 
@@ -393,7 +393,7 @@ class TestErrors:
         with pytest.raises(NothingToCountError, match="no input"):
             path_sums(net)
 
-    def test_cycle(self):
+    def test_a_cycle_is_refused_by_its_tensors(self):
         net = Network()
         x, y = net.tensor("x", 2), net.tensor("y", 2)
         net.link(net.input(2, "in"), x, [Relation.same(0, 0)])

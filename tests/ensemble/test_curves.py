@@ -210,7 +210,7 @@ def test_inverse_temperatures():
         (lambda e: e.heat_capacity_peaks(unit="eV"), "unit must be"),
     ],
 )
-def test_wrong_input(call, message):
+def test_wrong_temperatures_are_refused(call, message):
     with pytest.raises(InvalidArgumentError, match=message):
         call(Ensemble([0.0, 1.0]))
 

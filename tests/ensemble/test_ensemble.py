@@ -188,7 +188,7 @@ def test_the_published_setting_gives_the_published_quantities(tally):
     assert e.renyi_entropy(1) == pytest.approx(e.entropy(), rel=1e-13, abs=1e-14)
 
 
-def test_a_whole_model():
+def test_every_source_of_a_spectrum_gives_one_ensemble():
     counts = unrolled.count(unrolled.models.efficientnet_v2("b0"))
     analysis = unrolled.analyze(counts)
     for source in (

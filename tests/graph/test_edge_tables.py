@@ -27,7 +27,7 @@ def read(tmp_path, text, suffix="csv"):
     ],
 )
 @pytest.mark.parametrize("rows", ["a,b\nb,c\n", "0,1\n1,2\n"])
-def test_headings(tmp_path, headings, rows):
+def test_a_line_of_headings_is_no_edge(tmp_path, headings, rows):
     graph = read(tmp_path, f"{headings}\n{rows}")
     assert (graph.num_nodes, graph.num_edges) == (3, 2)
 
@@ -86,7 +86,7 @@ def test_first_lines_that_are_an_edge(tmp_path, text, edges):
     assert read(tmp_path, text).num_edges == edges
 
 
-def test_tabs(tmp_path):
+def test_tables_with_tabs_keep_commas_in_names(tmp_path):
     text = "source\ttarget\tmultiplicity\na,1\tb\t2\nb\tc c\t3\n"
     graph = read(tmp_path, text, "tsv")
     assert graph.names == ("a,1", "b", "c c")

@@ -25,7 +25,7 @@ _support
 spectrum graph
 network show
 counting models importers reference
-sources
+sources costs
 ensemble propagation
 scores
 report

@@ -40,6 +40,18 @@ def test_building_and_counting_need_nothing_more():
     assert imported_by(statement) == []
 
 
+LATER = ("propagation", "scores", "theory")
+
+
+def test_packages_imported_later_are_there_from_the_start():
+    statement = "import sys, unrolled\n"
+    statement += "\n".join(f"assert 'unrolled.{name}' not in sys.modules" for name in LATER)
+    statement += "\nfrom unrolled import score, Signal\n"
+    statement += "\n".join(f"assert unrolled.{name}.__all__" for name in LATER)
+    statement += "\nassert unrolled.counting.path_sums is unrolled.theory.path_sums"
+    imported_by(statement)
+
+
 @pytest.mark.parametrize("name", ["rich", "click"])
 def test_the_test_would_notice(name):
     assert name in imported_by(f"import unrolled, {name}")

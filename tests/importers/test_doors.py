@@ -444,7 +444,7 @@ def test_a_file_takes_no_more_memory_than_it_has(onnx_file: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have no names here")
 @pytest.mark.parametrize("suffix", [".onnx", ".keras", ".json"])
-def test_pipes(suffix: str, tmp_path: Path) -> None:
+def test_a_pipe_is_refused_and_not_waited_for(suffix: str, tmp_path: Path) -> None:
     """Nobody writes to it, so that a reader would wait for ever."""
     path = tmp_path / f"pipe{suffix}"
     os.mkfifo(path)

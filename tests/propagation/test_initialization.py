@@ -304,7 +304,7 @@ def test_graphs_have_no_signal():
         initialization_report(unrolled.Graph.from_edges([0, 1], [1, 2]))
 
 
-def test_shell():
+def test_the_shell_shows_the_report_of_the_function():
     result = invoke("init", "resnet18", "--size", 64)
     assert result.exit_code == 0
     assert result.stdout.startswith("resnet18: sound at initialisation\n")

@@ -138,7 +138,7 @@ def test_scores_of_ones_own_are_evaluated_beside() -> None:
     assert frame.loc[("digits", "cifar10"), "spearman"] == found["digits", "cifar10"].spearman
     figure, axes = found.plot("digits")
     assert axes.get_xlabel() == "digits"
-    assert figure is axes.figure
+    assert figure.axes == [axes]
 
 
 def test_what_cannot_be_evaluated_is_refused() -> None:

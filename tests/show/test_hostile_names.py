@@ -48,7 +48,7 @@ def test_letters_stay():
     assert printable(text) is text
 
 
-def test_lines():
+def test_line_ends_are_escaped_or_joined():
     assert printable("a\r\n\tb") == "a\\r\\n\\tb"
     assert printable_lines("a\r\n\tb") == "a\\r\n\\tb"
     assert one_line(" a\r\n  b \n\n\tc\x85") == "a b \\tc\\x85"
@@ -59,7 +59,7 @@ def test_lines():
 
 
 @pytest.mark.parametrize("kind", unrolled.errors.__all__)
-def test_errors(kind):
+def test_errors_never_print_control_characters(kind):
     for hostile in HOSTILE.values():
         error = getattr(unrolled.errors, kind)(f"layer '{hostile}'\n  cannot be read")
         assert str(error).isprintable()
@@ -77,7 +77,7 @@ def test_errors_that_quote_names_of_nodes(hostile):
 # Tables.
 
 
-def test_tables(comparison):
+def test_tables_keep_hostile_names_in_one_cell(comparison):
     for text in (comparison.table(width=80), comparison.table(width=130), repr(comparison)):
         assert raw(text) == []
     lines = comparison.table(width=130).splitlines()
@@ -120,7 +120,7 @@ def test_markdown(comparison):
         assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) == 10
 
 
-def test_latex(comparison):
+def test_latex_runs_no_macro_from_a_name(comparison):
     text = comparison.to_latex()
     assert raw(text) == []
     assert len(text.splitlines()) == 8
@@ -146,7 +146,7 @@ def test_spreadsheets_run_no_name(sign):
         assert row["name"].lstrip("'") == printable(name)
 
 
-def test_csv(comparison):
+def test_spreadsheets_run_no_formula_from_a_name(comparison):
     text = comparison.to_csv()
     assert raw(text) == []
     head, *lines = text.splitlines()
@@ -178,7 +178,7 @@ class Texts(HTMLParser):
         self.texts.append(data)
 
 
-def test_html(comparison, hostile):
+def test_pages_have_no_element_from_a_name(comparison, hostile):
     for page, benign in (
         (comparison._repr_html_(), unrolled.compare([named("a"), named("b")])._repr_html_()),
         (comparison[0]._repr_html_(), named("a")._repr_html_()),

@@ -36,7 +36,7 @@ def test_function_and_its_derivatives(name):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("variance", [0.3, 6.0])
-def test_moments(name, variance):
+def test_moments_agree_with_integrals_of_mpmath(name, variance):
     activation = as_activation(name)
     assert activation.mean(variance) == pytest.approx(
         float(moment(name, variance, power=1)), rel=1e-13, abs=1e-14

@@ -74,7 +74,7 @@ class TestTables:
         )
         assert curve.onset == pytest.approx(1 / 0.8**2, rel=1e-14)
 
-    def test_three_values(self):
+    def test_the_curve_of_three_values_is_known(self):
         curve = information_bottleneck(THREE, [2, 3, 5])
         assert curve.mutual_information == pytest.approx(0.4500940335488588, abs=1e-15)
         assert curve.onset == pytest.approx(1.6356459270817, abs=1e-13)
@@ -130,7 +130,7 @@ class TestTables:
 
     @settings(max_examples=15)
     @given(st.integers(0, 10**6), st.integers(2, 4), st.integers(2, 4))
-    def test_bounds(self, seed, xs, ys):
+    def test_information_stays_within_its_bounds(self, seed, xs, ys):
         draw = np.random.default_rng(seed)
         joint = draw.dirichlet(np.full(xs * ys, 0.7)).reshape(xs, ys)
         betas = [1.1, 2.0, 5.0, 20.0, 200.0]
@@ -186,12 +186,12 @@ class TestTables:
             ("law", InvalidArgumentError, "a table"),
         ],
     )
-    def test_laws(self, pxy, error, message):
+    def test_what_is_no_joint_law_is_refused(self, pxy, error, message):
         with pytest.raises(error, match=message):
             information_bottleneck(pxy, [2.0])
 
     @pytest.mark.parametrize("betas", [[0.0], [-1.0], [math.nan], [math.inf]])
-    def test_betas(self, betas):
+    def test_betas_must_be_positive(self, betas):
         with pytest.raises(TheoryDomainError, match="betas must be positive"):
             information_bottleneck(THREE, betas)
 
@@ -205,7 +205,7 @@ class TestTables:
             ({"unit": "hartleys"}, "unit must be"),
         ],
     )
-    def test_errors(self, options, message):
+    def test_wrong_options_of_the_bottleneck_are_refused(self, options, message):
         with pytest.raises(InvalidArgumentError, match=message):
             information_bottleneck(THREE, **({"betas": [2.0]} | options))
 
@@ -219,7 +219,7 @@ class TestGaussian:
             (10, 1.3862943611199, 0.45814536593707),
         ],
     )
-    def test_one_variable(self, beta, kept, said):
+    def test_one_gaussian_variable_has_the_best_noisy_copy(self, beta, kept, said):
         """Against the best of all noisy copies of X, found by a search."""
         curve = gaussian_bottleneck(1.0, 0.8, 1.0, beta)
         assert (curve.information_x[0], curve.information_y[0]) == pytest.approx(
@@ -239,7 +239,7 @@ class TestGaussian:
         )
         assert informations(math.exp(best.x)) == pytest.approx((kept, said), abs=1e-6)
 
-    def test_three_modes(self):
+    def test_modes_join_the_curve_one_by_one(self):
         lambdas = np.array([0.2, 0.5, 0.9])
         cross = np.diag(np.sqrt(1 - lambdas))
         curve = gaussian_bottleneck(np.eye(3), cross, np.eye(3), [3, 20])
@@ -295,7 +295,7 @@ class TestGaussian:
             (("one", 0.5, 1.0), InvalidArgumentError, "a matrix of numbers"),
         ],
     )
-    def test_errors(self, covariances, error, message):
+    def test_what_is_no_covariance_is_refused(self, covariances, error, message):
         with pytest.raises(error, match=message):
             gaussian_bottleneck(*covariances, [2.0])
 
@@ -351,7 +351,7 @@ class TestPlane:
             (({"t": [1.0]}, [1], [1, 2]), InvalidArgumentError, "x has 2 samples"),
         ],
     )
-    def test_errors(self, arguments, error, message):
+    def test_wrong_encoders_are_refused(self, arguments, error, message):
         with pytest.raises(error, match=message):
             information_plane(*arguments)
 

@@ -207,7 +207,7 @@ class TestGraphs:
         [0, 1, 2, *[3] * 5, *range(4, 9), 9, 9], [3, 3, 3, *range(4, 9), *[9] * 5, 10, 11]
     )
 
-    def test_orders(self):
+    def test_a_given_order_costs_what_it_costs_by_hand(self):
         assert jacobian_cost(self.small, order=["a", "b"]).cost == 10
         given = jacobian_cost(self.small, order=["b", "a"])
         assert (given.cost, given.optimal, given.order) == (14, 10, ("b", "a"))
@@ -259,7 +259,7 @@ class TestGraphs:
         with pytest.raises(InvalidArgumentError, match="markowitz"):
             jacobian_cost(line, order="exhaustive")
 
-    def test_errors(self):
+    def test_wrong_orders_are_refused(self):
         with pytest.raises(InvalidArgumentError, match="every vertex between"):
             jacobian_cost(self.small, order=["a"])
         with pytest.raises(UnknownNameError):
@@ -351,7 +351,7 @@ class TestMemory:
         assert memory.saved == 55
         assert memory.peak == max(55 + 1 + 3, 52 + 3 + 50, 2 + 50)
 
-    def test_errors(self):
+    def test_memory_of_unknown_types_is_refused(self):
         net = unrolled.models.mlp([2], inputs=2)
         with pytest.raises(InvalidArgumentError, match="dtype must be"):
             activation_memory(net, "float7")
@@ -404,7 +404,7 @@ class TestCheckpoints:
         assert plan.extra_steps > 10**12
 
     @pytest.mark.parametrize("value", [0, -3, 2.5, "ten"])
-    def test_errors(self, value):
+    def test_numbers_of_checkpoints_are_positive_integers(self, value):
         with pytest.raises(InvalidArgumentError, match="steps must be a positive integer"):
             checkpoints(value, 3)
         with pytest.raises(InvalidArgumentError, match="snapshots must be a positive integer"):
@@ -421,7 +421,7 @@ class TestErrors:
         with pytest.raises(InvalidArgumentError, match="order is for graphs"):
             jacobian_cost([3, 2], order="forward")
 
-    def test_counts(self):
+    def test_counts_are_no_model_to_differentiate(self):
         counts = unrolled.count(unrolled.models.mlp([2], inputs=2))
         with pytest.raises(InvalidArgumentError, match="takes numbers of units"):
             jacobian_cost(counts)

@@ -136,7 +136,7 @@ class TestFixedPoint:
             ({"f": lambda z: [1.0, 2.0]}, "of the shape of z0"),
         ],
     )
-    def test_errors(self, options, message):
+    def test_wrong_options_of_the_search_are_refused(self, options, message):
         arguments = {"f": np.cos, "z0": [1.0]} | options
         with pytest.raises(InvalidArgumentError, match=message):
             fixed_point(arguments.pop("f"), arguments.pop("z0"), **arguments)
@@ -182,7 +182,7 @@ class TestImplicitGradient:
         with pytest.raises(NoFixedPointError, match="1 is an eigenvalue"):
             implicit_gradient(lambda z, v: v, [1.0, 2.0], [1.0, 0.0])
 
-    def test_shapes(self):
+    def test_gradients_of_other_shapes_are_refused(self):
         with pytest.raises(InvalidArgumentError, match="shape of z"):
             implicit_gradient(self.vjp, [1.0, 2.0], [1.0])
         with pytest.raises(InvalidArgumentError, match="vjp must return"):
@@ -210,7 +210,7 @@ def direct_solution(layer, bias):
 
 
 class TestMonotoneLayer:
-    def test_certificates(self):
+    def test_strength_and_bounds_are_those_of_the_matrix(self):
         layer = three_units()
         assert layer.strength == pytest.approx(0.2290622197686059, abs=1e-15)
         assert layer.lipschitz == pytest.approx(1.7744682009470716, rel=1e-15)
@@ -339,11 +339,11 @@ class TestMonotoneLayer:
             ((1.0, [[1.0]]), "2 axes"),
         ],
     )
-    def test_arrays(self, arguments, message):
+    def test_arrays_that_make_no_layer_are_refused(self, arguments, message):
         with pytest.raises(InvalidArgumentError, match=message):
             MonotoneLayer(*arguments)
 
-    def test_other_errors(self):
+    def test_unknown_activations_and_solvers_are_refused(self):
         layer = three_units()
         with pytest.raises(InvalidArgumentError, match="activation must be"):
             MonotoneLayer([[0.0]], [[1.0]], activation="gelu")
@@ -368,6 +368,6 @@ class TestMemory:
         assert memory(2, 7, history=0).implicit == 7
 
     @pytest.mark.parametrize("arguments", [(0, 1), (1, 0), (1, 1, -1), (1.5, 1), (1, 1, 0.5)])
-    def test_errors(self, arguments):
+    def test_numbers_of_units_are_positive_integers(self, arguments):
         with pytest.raises(InvalidArgumentError, match="positive integer"):
             memory(*arguments)

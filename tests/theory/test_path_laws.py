@@ -68,7 +68,7 @@ def test_depths_of_the_graph_drawn_out():
     assert found.psi == sum(depths.values())
 
 
-def test_a_whole_model():
+def test_paths_of_resnet18_have_18_weight_layers():
     found = paths("resnet18")
     assert found.log2_psi == pytest.approx(201.6114910710193, abs=1e-12)
     assert found.longest == 18
@@ -110,7 +110,7 @@ def test_a_network_of_links_has_no_depth_and_says_so():
     assert "all depths are 0" in str(found)
 
 
-def test_errors():
+def test_models_without_paths_are_refused():
     with pytest.raises(InvalidArgumentError, match="through=True"):
         paths(models.mlp([2], inputs=2).unroll())
     net = Network()

@@ -187,7 +187,7 @@ class TestErrors:
     net = convolutions()
 
     @pytest.mark.parametrize("value", [0, -1, 1.5, "many", None])
-    def test_numbers(self, value):
+    def test_numbers_of_samples_are_positive_integers(self, value):
         with pytest.raises(InvalidArgumentError, match="samples must be a positive integer"):
             training_contexts(self.net, samples=value)
         with pytest.raises(InvalidArgumentError, match=r"augmentations\['crop'\]"):
@@ -208,11 +208,11 @@ class TestErrors:
         with pytest.raises(InvalidArgumentError, match="has no axes"):
             training_contexts(self.net, keep={"relu0": Dropout(0.5, axes)})
 
-    def test_names(self):
+    def test_unknown_layers_are_refused_with_a_suggestion(self):
         with pytest.raises(UnknownNameError, match="did you mean 'relu"):
             training_contexts(self.net, keep={"relu1": 0.5})
 
-    def test_inputs(self):
+    def test_inputs_cannot_be_dropped(self):
         with pytest.raises(InvalidArgumentError, match="is an input"):
             training_contexts(self.net, keep={"x0": 0.5})
 
@@ -220,10 +220,10 @@ class TestErrors:
         with pytest.raises(InvalidArgumentError, match="keep must be a dict"):
             training_contexts(self.net, keep=0.5)
 
-    def test_graphs(self):
+    def test_graphs_are_refused(self):
         with pytest.raises(InvalidArgumentError, match="needs a network"):
             training_contexts(self.net.unroll())
 
-    def test_memory(self):
+    def test_a_limit_of_memory_advises_to_leave_out_the_variance(self):
         with pytest.raises(MemoryLimitError, match="variance=False"):
             training_contexts(self.net, keep={"relu": 0.5}, memory_limit=1000)

@@ -224,7 +224,7 @@ class TestDiscount:
         np.testing.assert_allclose(near.through, weight_tied(CELL).law.through, atol=1e-6)
 
     @pytest.mark.parametrize("discount", [0, -0.1, math.nan, math.inf, "half", 0.4419, 1.0])
-    def test_errors(self, discount):
+    def test_discounts_out_of_range_are_refused(self, discount):
         with pytest.raises(TheoryDomainError, match="discount"):
             weight_tied(CELL, discount=discount)
 
@@ -268,7 +268,7 @@ class TestCells:
         with pytest.raises(InvalidArgumentError, match="undirected"):
             weight_tied(nx.Graph([(0, 1)]))
 
-    def test_other_errors(self):
+    def test_steps_that_cannot_be_counted_are_refused(self):
         with pytest.raises(InvalidArgumentError, match="not both"):
             weight_tied(CELL, steps=3, discount=0.1)
         for steps in (0, 2.5, "many"):

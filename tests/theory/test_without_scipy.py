@@ -32,7 +32,7 @@ def run(statement):
         "information_plane({'t': [0.0, 1.0]}, y=[0, 1])",
     ],
 )
-def test_works_without(statement):
+def test_most_of_the_theory_works_without_scipy(statement):
     result = run(statement)
     assert result.returncode == 0, result.stderr
 

@@ -19,6 +19,7 @@ import numpy as np
 from unrolled._support import files
 from unrolled.analysis.larger_inputs import larger_image
 from unrolled.analysis.records import NetworkFacts, arguments_of, record_of
+from unrolled.costs import Activations, OperationCost, activations_of, costs_of, width_of
 from unrolled.counting.counting import count
 from unrolled.counting.counts import Counts
 from unrolled.counting.graph_counts import GraphCounts
@@ -36,7 +37,16 @@ from unrolled.network.builder import Semantics
 from unrolled.network.configurations import split_name
 from unrolled.network.network import Network
 from unrolled.show import html, tables
-from unrolled.show.layers import HEADINGS, LayerSummary, layer_row
+from unrolled.show.layers import (
+    COLUMNS,
+    LayerSummary,
+    Whole,
+    chosen_columns,
+    layer_cells,
+    layer_tree,
+    sorted_layers,
+    taken_together,
+)
 from unrolled.show.summaries import Summary
 from unrolled.sources.resolution import resolve
 from unrolled.spectrum import quantities
@@ -230,7 +240,14 @@ class Analysis:
             mean, variance = lengths.mean, lengths.variance
         shapes = tuple([tensor.shape for tensor in self.counts.inputs])
         return NetworkFacts(
-            self.counts.semantics, shapes, self.layers, mean, variance, self.counts.provenance
+            self.counts.semantics,
+            shapes,
+            self.layers,
+            mean,
+            variance,
+            self.counts.provenance,
+            self.operations,
+            self.activations,
         )
 
     @property
@@ -259,7 +276,81 @@ class Analysis:
         for name in self.counts:
             layer = split_name(name)[0]
             groups.setdefault(layer, []).append(self.counts[name])
-        return tuple(self._summarize_layer(name, group) for name, group in groups.items())
+        costs = {cost.name: cost for cost in self._costs if cost.has_parameters}
+        return tuple(
+            _add_cost(self._summarize_layer(name, group), costs[name])
+            for name, group in groups.items()
+        )
+
+    @cached_property
+    def operations(self) -> tuple[LayerSummary, ...]:
+        """What the network computes without parameters of its own, such as products and pools.
+
+        Movements of elements, which cost nothing, are not among them. Errors are those of `layers`.
+        """
+        if not isinstance(self.counts, Counts):
+            _ = self.layers
+            return self.facts.operations if self.facts is not None else ()
+        without = (math.nan,) * 4
+        return tuple(
+            _add_cost(LayerSummary(cost.name, (), 0, 0, *without), cost)
+            for cost in self._costs
+            if not cost.has_parameters and (cost.flops or cost.activations)
+        )
+
+    @cached_property
+    def totals(self) -> LayerSummary:
+        """The sums over `layers` and `operations`: parameters, MACs, FLOPs, edges, activations.
+
+        Errors are those of `layers`.
+
+        Examples
+        --------
+        >>> import unrolled
+        >>> totals = unrolled.analyze("resnet50").totals
+        >>> totals.num_parameters, totals.num_trainable, totals.macs
+        (25610152, 25557032, 3857973248)
+        """
+        total = taken_together([*self.layers, *self.operations], "total")
+        return total._replace(output_shape=None)
+
+    @cached_property
+    def activations(self) -> Activations | None:
+        """Elements of activations in memory: all, and at the peak of a pass forwards and backwards.
+
+        For one sample; `Activations.in_bytes` has them in bytes of a type. None if no path leads
+        from an input to an output. Errors are those of `layers`.
+
+        Examples
+        --------
+        >>> import unrolled
+        >>> memory = unrolled.analyze("resnet50").activations.in_bytes("float32")
+        >>> memory.total, memory.forward_peak, memory.backward_peak
+        (107589536, 9633792, 80883712)
+        """
+        if not isinstance(self.counts, Counts):
+            _ = self.layers
+            return self.facts.activations if self.facts is not None else None
+        try:
+            return activations_of(self._network)
+        except NothingToCountError:
+            return None
+
+    @property
+    def _network(self) -> Network:
+        """The network that was counted, which may have grown since."""
+        if not isinstance(self.counts, Counts):
+            raise InvalidArgumentError(f"'{self.name}' was analysed without its network")
+        network = self.counts.tensors[0].network
+        if not isinstance(network, Network):
+            raise InvalidArgumentError(f"'{self.name}' was analysed without its network")
+        return network
+
+    @cached_property
+    def _costs(self) -> list[OperationCost]:
+        if not isinstance(self.counts, Counts):
+            return []
+        return costs_of(self._network, len(self.counts.tensors))
 
     def to_dict(self, *, complete: bool = False) -> dict[str, Any]:
         """The name and all quantities, by the names of the attributes.
@@ -295,7 +386,7 @@ class Analysis:
         >>> again.to_dict() == analysis.to_dict(), again.layers == analysis.layers
         (True, True)
         """
-        return cls._of_arguments(arguments_of(record))
+        return cls._from_arguments(arguments_of(record))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write what ``to_dict(complete=True)`` has into a file of JSON, whole or not at all.
@@ -346,14 +437,14 @@ class Analysis:
             raise ResultFileError(f"{os.fsdecode(path)}: not a file of JSON: {error}") from None
 
     @classmethod
-    def _of_arguments(cls, arguments: dict[str, Any]) -> Analysis:
+    def _from_arguments(cls, arguments: dict[str, Any]) -> Analysis:
         if arguments["true_value"] is not None:
-            arguments["true_value"] = cls._of_arguments(arguments["true_value"])
+            arguments["true_value"] = cls._from_arguments(arguments["true_value"])
         return cls(**arguments)
 
     def __reduce__(self) -> tuple[Any, ...]:
         parts = {one.name: getattr(self, one.name) for one in fields(self)}
-        return _restored, (type(self), {**parts, "counts": None, "facts": self._known})
+        return _restore, (type(self), {**parts, "counts": None, "facts": self._known})
 
     def __copy__(self) -> Analysis:
         return replace(self)
@@ -381,20 +472,67 @@ class Analysis:
         how = "exactly" if self.is_exact else "in log space"
         return Summary(f"{self.name}, counted {how}", lines, self._bounds())
 
-    def table(self, *, width: int | None = None) -> str:
-        """The `summary`, then one line a layer, as plain text.
-
-        A layer's line has the shape of its first parameter, the number of its parameters, their
-        smallest and largest count in bits (log2), and the layer's share of the total contexts
-        and of the expected spread.
+    def table(
+        self,
+        *,
+        width: int | None = None,
+        columns: str | Iterable[str] | None = None,
+        depth: int | None = None,
+        sort: str | None = None,
+        dtype: Any = "float32",
+    ) -> str:
+        """The `summary`, then one line a layer, operations without parameters, and the totals.
 
         Parameters
         ----------
         width : int, optional
-            Columns to fill at most: by default those of the terminal, or as many as it takes.
+            Columns of text to fill at most: by default those of the terminal, or as many as it
+            takes. From 100 on there are outputs and MACs by default, from 120 on bars.
+        columns : iterable of str, or text with commas, optional
+            What to show of each layer: "kind", "shape" (of its first parameter), "output",
+            "parameters", "trainable", "macs", "edges", "flops", "activations", "memory", "uses",
+            "least" and "most" (contexts of a parameter in bits), "bar" (the same as "most"),
+            "share_of_parameters", "share_of_macs", "share_of_contexts", "share_of_spread".
+        depth : int, optional
+            Show a tree of the parts of names that stand between dots, down to this depth, with the
+            sums of each group. By default every layer has one line.
+        sort : str, optional
+            A column to sort by, the largest first, or "name"; by default the order of declaration.
+        dtype : str or dtype
+            Of activations, for their memory.
+
+        Raises
+        ------
+        InvalidArgumentError
+            An unknown column or type, a depth below 1, or any of these for an analysis that knows
+            no layers.
+
+        Examples
+        --------
+        >>> import unrolled
+        >>> analysis = unrolled.analyze(unrolled.models.resnet(18))
+        >>> for line in analysis.table(columns="parameters,macs", depth=1).splitlines()[12:]:
+        ...     print(line)
+        layer      parameters    MACs
+        -----------------------------
+        stem            9,664   118 M
+        stage1        148,480 462.4 M
+        stage2        526,848   411 M
+        stage3      2,102,272   411 M
+        stage4      8,398,848   411 M
+        classifier    513,000   512 k
+        pool                0       0
+        -----------------------------
+        total      11,699,112 1.814 G
+        MACs: multiplications, with those by padding.
         """
         width = width or tables.output_width()
-        return self._sheet(width).text(width) if self.has_layers else self.summary()
+        if self.has_layers:
+            sheet = self._sheet(width, columns, depth, sort, dtype)
+            return sheet.text(width)
+        if (columns, depth, sort) != (None, None, None):
+            _ = self.layers
+        return self.summary()
 
     def plot(self) -> tuple[Figure, Sequence[Axes]]:
         """Draw contexts along the depth, the spectrum, and shares of the spread by layer.
@@ -427,22 +565,65 @@ class Analysis:
             return iter([Text(self.summary())])  # Not as markup: it has brackets.
         return self._sheet(options.max_width).drawn()
 
-    def _sheet(self, width: int) -> tables.Sheet:
-        folding, *others = HEADINGS
-        columns = [tables.Column(folding, "left", folds=True)]
-        columns += [
-            tables.Column(heading, "left" if heading == "shape" else "right") for heading in others
-        ]
-        rows = [layer_row(layer, 1 if width < NARROW else 3) for layer in self.layers]
-        notes = [
-            "C: contexts of one parameter. Z: contexts of all. E: expected spread. "
-            "Shape: of the layer's first parameter."
-        ]
+    def _sheet(
+        self,
+        width: int,
+        columns: str | Iterable[str] | None = None,
+        depth: int | None = None,
+        sort: str | None = None,
+        dtype: Any = "float32",
+    ) -> tables.Sheet:
+        keys = chosen_columns(columns, width)
+        name, element = width_of(dtype)
+        bits = [one.log2_maximum for one in self.layers if not math.isnan(one.log2_maximum)]
+        decimals = 1 if width < NARROW else 3
+        whole = Whole(self.totals, max(bits, default=math.nan), decimals, element)
+        if depth is None:
+            shown = sorted_layers(self.layers, sort)
+            if self.operations:
+                rest = taken_together(self.operations, "(no parameters)")
+                shown.append(rest._replace(output_shape=None))
+        elif isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+            raise InvalidArgumentError(f"depth must be an integer of at least 1, got {depth!r}")
+        else:
+            shown = layer_tree([*self.layers, *self.operations], depth, sort)
+        rows = [layer_cells(layer, keys, whole) for layer in shown]
+        sheet = [tables.Column("layer", "left", folds=True)]
+        sheet += [tables.Column(COLUMNS[key].heading, COLUMNS[key].justify) for key in keys]
+        return tables.Sheet(
+            self.summary(),
+            sheet,
+            rows,
+            self._notes(keys, name),
+            layer_cells(whole.total, keys, whole),
+        )
+
+    def _notes(self, keys: Sequence[str], dtype: str) -> list[str]:
+        """What stands below the table of layers, for the columns that it has."""
+        sentences = {
+            "least": "C: contexts of one parameter.",
+            "share_of_contexts": "Z: contexts of all.",
+            "share_of_spread": "E: expected spread.",
+            "shape": "Shape: of the layer's first parameter.",
+            "macs": "MACs: multiplications, with those by padding.",
+            "edges": "Edges: of the graph; none from padding.",
+            "flops": "FLOPs: 2 MACs, and 1 for each other operation.",
+        }
+        notes = [" ".join(text for key, text in sentences.items() if key in keys)]
+        if any(layer.num_uses > 1 for layer in self.layers):
+            notes.append("(x2): parameters that are used in two places; they count once.")
+        if self.activations is not None and {"memory", "activations"} & set(keys):
+            memory = self.activations.in_bytes(dtype)
+            peaks = map(tables.byte_size, (memory.forward_peak, memory.backward_peak))
+            notes.append(
+                "Memory of activations of one sample in {}: {} at the peak of an evaluation, {} at "
+                "that of a reverse sweep.".format(dtype, *peaks)
+            )
         if self.num_unreached_parameters:
             notes.append(
                 f"{self.num_unreached_parameters:,} parameters reach no output and are left out."
             )
-        return tables.Sheet(self.summary(), columns, rows, notes)
+        return [note for note in notes if note]
 
     def __str__(self) -> str:
         return self.summary()
@@ -513,7 +694,22 @@ class Analysis:
         return parts
 
 
-def _restored(kind: type[Analysis], parts: dict[str, Any]) -> Analysis:
+def _add_cost(layer: LayerSummary, cost: OperationCost) -> LayerSummary:
+    """A layer with what it costs."""
+    return layer._replace(
+        kind=cost.kind,
+        output_shape=cost.output_shape,
+        num_trainable=cost.num_trainable,
+        macs=cost.macs,
+        edges=cost.edges,
+        flops=cost.flops,
+        activations=cost.activations,
+        num_uses=cost.uses,
+        path=cost.path,
+    )
+
+
+def _restore(kind: type[Analysis], parts: dict[str, Any]) -> Analysis:
     """An analysis that was pickled."""
     return kind(**parts)
 

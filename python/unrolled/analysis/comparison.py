@@ -13,7 +13,6 @@ from unrolled._support.hints import described, did_you_mean
 from unrolled.analysis.analysis import Analysis, analyze
 from unrolled.errors import InvalidArgumentError
 from unrolled.importers.door import Door
-from unrolled.scores.scoring import Scores, score_network, score_sheet
 from unrolled.show import formats, html, tables
 from unrolled.show.cells import SYMBOLS, UNITS, format_row
 from unrolled.sources.resolution import resolve
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from rich.console import Console, ConsoleOptions, RenderableType
+
+    from unrolled.scores.scoring import Scores
 
 __all__ = ["Comparison", "compare"]
 
@@ -126,6 +127,8 @@ class Comparison:
 
     def _sheet(self, width: int) -> tables.Sheet:
         if self.scores:
+            from unrolled.scores.scoring import score_sheet
+
             sheet = score_sheet(self.title, self.scores, SCORES_SHOWN)
             return sheet._replace(notes=[*sheet.notes, *self.notes])
         narrow = width < NARROW
@@ -349,7 +352,11 @@ def compare(
         one if isinstance(one, Analysis) else resolve(one, operations=bool(scores), door=COMPARE)
         for one in given
     ]
-    scored = [score_network(source) for source in sources] if scores else []
+    scored: list[Scores] = []
+    if scores:
+        from unrolled.scores.scoring import score_network
+
+        scored = [score_network(source) for source in sources]
     analyses = []
     for position, source in enumerate(sources):
         if progress is not None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from unrolled._core import VERSION as PACKAGE_VERSION
 from unrolled._support.hints import described
+from unrolled.costs import Activations
 from unrolled.errors import ResultFileError
 from unrolled.network.provenance import Provenance
 from unrolled.show.formats import json_value
@@ -46,6 +47,10 @@ class NetworkFacts(NamedTuple):
         Over all contexts, in links; None if lengths were not counted.
     provenance : Provenance or None
         How the network was imported, if it was.
+    operations : tuple of LayerSummary
+        What is computed without parameters.
+    activations : Activations or None
+        Elements of activations in memory.
     """
 
     semantics: str
@@ -54,6 +59,8 @@ class NetworkFacts(NamedTuple):
     mean_length: float | None
     length_variance: float | None
     provenance: Provenance | None
+    operations: tuple[LayerSummary, ...] = ()
+    activations: Activations | None = None
 
 
 def record_of(analysis: Any, facts: NetworkFacts | None) -> dict[str, Any]:
@@ -90,16 +97,29 @@ def _facts_record(facts: NetworkFacts) -> dict[str, Any]:
     return {
         "semantics": facts.semantics,
         "input_shapes": [list(shape) for shape in facts.input_shapes],
-        "layers": [
-            {
-                key: [list(shape) for shape in value] if key == "shapes" else _plain(value)
-                for key, value in layer._asdict().items()
-            }
-            for layer in facts.layers
-        ],
+        "layers": [_layer_record(layer) for layer in facts.layers],
+        "operations": [_layer_record(layer) for layer in facts.operations],
+        "activations": None
+        if facts.activations is None
+        else {
+            key: value if key == "by_kind" else json_value(value)
+            for key, value in facts.activations._asdict().items()
+        },
         "mean_length": facts.mean_length,
         "length_variance": facts.length_variance,
         "provenance": None if facts.provenance is None else facts.provenance.to_dict(),
+    }
+
+
+def _layer_record(layer: LayerSummary) -> dict[str, Any]:
+    record = {
+        key: json_value(value) for key, value in layer._asdict().items() if "shape" not in key
+    }
+    shape = layer.output_shape
+    return {
+        **record,
+        "shapes": [list(one) for one in layer.shapes],
+        "output_shape": None if shape is None else list(shape),
     }
 
 
@@ -141,7 +161,7 @@ def arguments_of(record: Any, depth: int = 0) -> dict[str, Any]:
             key: given.number(key)
             for key in ("num_inputs", "num_weight_nodes", "num_unreached_parameters")
         },
-        "num_outputs": given.take("num_outputs", lambda one: _whole(one, 1)),
+        "num_outputs": given.take("num_outputs", lambda one: _read_whole_number(one, 1)),
         "input_size": sizes,
         "facts": None if network is None else _facts_of(_Record(network, "network")),
         "true_value": None if true_value is None else arguments_of(true_value, depth + 1),
@@ -149,14 +169,16 @@ def arguments_of(record: Any, depth: int = 0) -> dict[str, Any]:
 
 
 def _spectrum_of(record: _Record) -> Spectrum:
-    degeneracies = record.each("degeneracies", lambda one: _whole(one, 1))
+    degeneracies = record.each("degeneracies", lambda one: _read_whole_number(one, 1))
     counts: list[int] | None = None
     if "counts" in record.values:
         counts = record.each("counts", _hexadecimal)
         scaled = [scaled_integer(count) for count in counts]
     else:
         mantissas = record.each("mantissas", _mantissa)
-        exponents = record.each("exponents", lambda one: _whole(one, -(1 << 62), 1 << 62))
+        exponents = record.each(
+            "exponents", lambda one: _read_whole_number(one, -(1 << 62), 1 << 62)
+        )
         record.check(len(mantissas) == len(exponents), "as many exponents as mantissas")
         scaled = list(zip(mantissas, exponents, strict=True))
     record.check(len(degeneracies) == len(scaled), "as many degeneracies as counts")
@@ -179,7 +201,7 @@ def _spectrum_of(record: _Record) -> Spectrum:
 
 
 def _facts_of(record: _Record) -> NetworkFacts:
-    provenance = record.get("provenance")
+    provenance, activations = record.get("provenance"), record.get("activations")
     return NetworkFacts(
         record.text("semantics"),
         tuple(record.each("input_shapes", _shape)),
@@ -187,10 +209,29 @@ def _facts_of(record: _Record) -> NetworkFacts:
         record.figure("mean_length"),
         record.figure("length_variance"),
         None if provenance is None else _provenance(_Record(provenance, "provenance")),
+        tuple(record.each("operations", lambda one: _layer(one, has_parameters=False))),
+        None if activations is None else _activations(_Record(activations, "activations")),
     )
 
 
-def _layer(value: Any) -> LayerSummary:
+def _activations(record: _Record) -> Activations:
+    return Activations(
+        record.take("total", _any_size),
+        record.take("forward_peak", _any_size),
+        record.take("saved", _any_size),
+        record.take("backward_peak", _any_size),
+        record.mapping("by_kind", _pair),
+    )
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    shape = _shape(value)
+    if len(shape) != 2:
+        raise ValueError("expected two whole numbers")
+    return shape[0], shape[1]
+
+
+def _layer(value: Any, *, has_parameters: bool = True) -> LayerSummary:
     record = _Record(value, "a layer")
 
     def figure(key: str) -> float:
@@ -198,7 +239,9 @@ def _layer(value: Any) -> LayerSummary:
         return math.nan if found is None else found
 
     shapes = record.each("shapes", _shape)
-    record.check(len(shapes) > 0, "the shape of at least one parameter")
+    if has_parameters:
+        record.check(len(shapes) > 0, "the shape of at least one parameter")
+    output = record.get("output_shape")
     return LayerSummary(
         record.text("name"),
         tuple(shapes),
@@ -209,6 +252,15 @@ def _layer(value: Any) -> LayerSummary:
         figure("share_of_contexts"),
         figure("share_of_spread"),
         figure("mean_length"),
+        record.text("kind"),
+        None if output is None else record.shape("output_shape"),
+        record.number("num_trainable"),
+        record.take("macs", _any_size),
+        record.take("edges", _any_size),
+        record.take("flops", _any_size),
+        record.take("activations", _any_size),
+        record.number("num_uses"),
+        record.text("path"),
     )
 
 
@@ -219,8 +271,8 @@ def _provenance(record: _Record) -> Provenance:
         record.text("version"),
         record.text("semantics"),
         record.mapping("input_shapes", _shape),
-        record.mapping("operators", _whole),
-        record.mapping("parameters", _whole),
+        record.mapping("operators", _read_whole_number),
+        record.mapping("parameters", _read_whole_number),
         record.mapping("skipped", _text),
     )
 
@@ -258,7 +310,7 @@ class _Record:
         return self.take(key, _text)
 
     def number(self, key: str) -> int:
-        return self.take(key, _whole)
+        return self.take(key, _read_whole_number)
 
     def shape(self, key: str) -> tuple[int, ...]:
         return self.take(key, _shape)
@@ -283,10 +335,18 @@ def _text(value: Any) -> str:
     return value
 
 
-def _whole(value: Any, least: int = 0, most: int = LARGEST_NUMBER) -> int:
+def _read_whole_number(value: Any, least: int = 0, most: int = LARGEST_NUMBER) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value < most:
         raise ValueError(f"expected whole numbers from {least} on that 64 bits can hold")
     return value
+
+
+def _any_size(value: Any) -> int:
+    """A whole number, as text where it is above 2^53; see `json_value`."""
+    number = value if isinstance(value, int) and not isinstance(value, bool) else int(_text(value))
+    if number < 0:
+        raise ValueError("expected whole numbers from 0 on")
+    return number
 
 
 def _hexadecimal(value: Any) -> int:
@@ -310,10 +370,10 @@ def _figure(value: Any) -> float | None:
 
 
 def _shape(value: Any) -> tuple[int, ...]:
-    return tuple([_whole(length) for length in _sequence(value)])
+    return tuple([_read_whole_number(length) for length in _sequence(value)])
 
 
 def _owners(value: Any) -> dict[str, int]:
     if not isinstance(value, Mapping):
         raise TypeError("expected numbers by the names of parameters")
-    return {_text(name): _whole(number, 1) for name, number in value.items()}
+    return {_text(name): _read_whole_number(number, 1) for name, number in value.items()}

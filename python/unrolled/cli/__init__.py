@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from unrolled.cli.commands import main
+from unrolled.cli.search import search_command
 
-__all__ = ["main"]
+__all__ = ["main", "search_command"]

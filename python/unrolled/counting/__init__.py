@@ -6,10 +6,23 @@ in `unrolled.spectrum`; the engine is the Rust core.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from unrolled.counting.counting import count
 from unrolled.counting.counts import Counts
 from unrolled.counting.graph_counts import GraphCounts
 from unrolled.counting.parameter_counts import ParameterCounts
-from unrolled.counting.summation import PathSums, path_sums
+
+if TYPE_CHECKING:
+    from unrolled.counting.summation import PathSums, path_sums
 
 __all__ = ["Counts", "GraphCounts", "ParameterCounts", "PathSums", "count", "path_sums"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import path sums when they are first used, as few need them."""
+    if name in ("PathSums", "path_sums"):
+        from unrolled.counting import summation
+
+        return getattr(summation, name)
+    raise AttributeError(f"module 'unrolled.counting' has no attribute {name!r}")

@@ -50,7 +50,7 @@ def counted(
     probes = []
     for tensor, shape in zip(tensors, diagram.shapes, strict=True):
         probe = copy.parameter(shape)
-        copy.core.link(probe, tensor, _same(len(shape)))
+        copy.core.link(probe, tensor, _keep_axes(len(shape)))
         probes.append(probe)
     for arrow in diagram.arrows:
         source, target = tensors[arrow.source], tensors[arrow.target]
@@ -66,7 +66,7 @@ def counted(
             unweighted = copy.activation(shape)
             copy.core.link(source, unweighted, arrow.relations)
             reader = copy.weighted(unweighted, shape, arrow.weight)
-            copy.core.link(reader, target, _same(len(shape)))
+            copy.core.link(reader, target, _keep_axes(len(shape)))
     for number, weight in diagram.ends.items():
         copy.core.mark_output(copy.weighted(tensors[number], diagram.shapes[number], weight))
     counts = copy.core.count(exact, memory_limit=memory_limit, progress=progress)
@@ -117,7 +117,7 @@ def grade_sums(
         return Relation.sparse(0, 0, [0, 3, 5, 6], [0, 1, 2, 1, 2, 2], times)
 
     turned = diagram.turned_round()
-    lengths = dict.fromkeys(_reached(turned), 3)
+    lengths = dict.fromkeys(_find_reached(turned), 3)
     return _with_an_axis(turned, lengths, step, exact, memory_limit, progress)
 
 
@@ -129,14 +129,14 @@ def total_paths(
 ) -> int:
     """The number of paths from the starts to the ends, without those of single tensors."""
     turned = diagram.turned_round()
-    lengths = dict.fromkeys(_reached(turned), 1)
+    lengths = dict.fromkeys(_find_reached(turned), 1)
     counts = _with_an_axis(
         turned, lengths, lambda arrow: Relation.same(0, 0), True, memory_limit, progress
     )
     return counts.exact(0)
 
 
-def _reached(diagram: Diagram) -> list[int]:
+def _find_reached(diagram: Diagram) -> list[int]:
     """The tensors that a start leads to."""
     return [number for number, grade in enumerate(diagram.largest_grades()) if grade is not None]
 
@@ -175,12 +175,12 @@ def _with_an_axis(
         axes = [Relation.sum(axis) for axis in range(1, len(shape))]
         copy.core.link(law, start, [Relation.slice(0, 0), *axes])
         reader = copy.weighted(start, shape, weight)
-        copy.core.link(reader, tensors[number], _same(len(shape)))
+        copy.core.link(reader, tensors[number], _keep_axes(len(shape)))
     for arrow in turned.arrows:
         if arrow.target not in lengths:
             continue
         reader = copy.weighted(tensors[arrow.source], shapes[arrow.source], arrow.weight)
-        others = [_moved(relation) for relation in arrow.relations]
+        others = [_shift_axes(relation) for relation in arrow.relations]
         copy.core.link(reader, tensors[arrow.target], [step(arrow), *others])
     for number, weight in turned.ends.items():
         shape = shapes[number]
@@ -189,7 +189,7 @@ def _with_an_axis(
             copy.parameter(()), tensors[number], [Relation.sum(axis) for axis in range(len(shape))]
         )
         first = copy.activation((1, *shape[1:]))
-        copy.core.link(tensors[number], first, [Relation.slice(0, 0), *_same(len(shape))[1:]])
+        copy.core.link(tensors[number], first, [Relation.slice(0, 0), *_keep_axes(len(shape))[1:]])
         copy.core.mark_output(copy.weighted(first, (1, *shape[1:]), weight))
     counts = copy.core.count(exact, memory_limit=memory_limit, progress=progress)
     return counts.parameter(law)
@@ -225,8 +225,8 @@ class _Copy:
         varying = [axis for axis, length in enumerate(weights.shape) if length > 1]
         if len(varying) == 1 or (not varying and shape):
             axis = varying[0] if varying else 0
-            relations = _same(len(shape))
-            relations[axis] = _repeated(axis, np.broadcast_to(weights.ravel(), shape[axis]))
+            relations = _keep_axes(len(shape))
+            relations[axis] = _repeat(axis, np.broadcast_to(weights.ravel(), shape[axis]))
             reader = self.activation(shape)
             self.core.link(tensor, reader, relations)
             return reader
@@ -237,23 +237,23 @@ class _Copy:
             self.activation(one) for one in [(every.size,), (every.size,), shape]
         )
         self.core.link(tensor, flat, [Relation.reshape(axes, [0])])
-        self.core.link(flat, reader, [_repeated(0, every)])
+        self.core.link(flat, reader, [_repeat(0, every)])
         self.core.link(reader, result, [Relation.reshape([0], axes)])
         return result
 
 
-def _repeated(axis: int, times: npt.NDArray[np.int64]) -> Relation:
+def _repeat(axis: int, times: npt.NDArray[np.int64]) -> Relation:
     """Every index reads its own, as often as given."""
     read = np.flatnonzero(times)
     offsets = np.concatenate([[0], np.cumsum(times > 0)])
     return Relation.sparse(axis, axis, offsets, read, times[read])
 
 
-def _same(rank: int) -> list[Relation]:
+def _keep_axes(rank: int) -> list[Relation]:
     return [Relation.same(axis, axis) for axis in range(rank)]
 
 
-def _moved(relation: Relation) -> Relation:
+def _shift_axes(relation: Relation) -> Relation:
     """The same with an axis more in front of the others."""
     sources = [axis + 1 for axis in relation.source_axes]
     targets = [axis + 1 for axis in relation.target_axes]

@@ -199,6 +199,7 @@ def _count_network(
     progress: Progress | None,
 ) -> Counts:
     phases = _Phases(progress, 4 if lengths else 1)
+    network.check_decided()
     core, length_counts = network._core, None
     try:
         counts = core.count(

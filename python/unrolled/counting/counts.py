@@ -79,6 +79,11 @@ class Counts:
         """The inputs of the network in the order of declaration."""
         return tuple(tensor for tensor in self._all_tensors if tensor.role == "input")
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All tensors that the network had when it was counted."""
+        return self._all_tensors
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The counted parameters in the order of declaration."""

@@ -221,7 +221,7 @@ class ParameterCounts:
         >>> counts["first/bias"].mean_length().tolist(), counts["second/bias"].mean_length(0)
         ([3.0, 3.0], 1.0)
         """
-        return self._of_lengths(lambda one: one.mean, index)
+        return self._summarise_lengths(lambda one: one.mean, index)
 
     @overload
     def length_variance(self) -> npt.NDArray[np.float64]: ...
@@ -234,7 +234,7 @@ class ParameterCounts:
         exactly. In log space the error is about 1e-13 of the square of the mean length. Parameters
         and results are those of `log2`, errors those of `mean_length`.
         """
-        return self._of_lengths(lambda one: one.variance, index)
+        return self._summarise_lengths(lambda one: one.variance, index)
 
     def length_sums(self) -> npt.NDArray[np.object_]:
         """Sums of the lengths of the contexts of each element, as Python integers.
@@ -299,7 +299,7 @@ class ParameterCounts:
             )
         return self._make_lengths()
 
-    def _of_lengths(
+    def _summarise_lengths(
         self,
         figure: Callable[[Moments], float],
         index: Index | None,

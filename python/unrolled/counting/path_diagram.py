@@ -21,10 +21,20 @@ from unrolled.errors import CycleError
 from unrolled.network.builder import Link, Tensor
 from unrolled.network.network import Network
 
-__all__ = ["Arrow", "Diagram", "Weight", "number_of_pairs", "passes", "transposed"]
+__all__ = [
+    "Arrow",
+    "Diagram",
+    "Weight",
+    "number_of_edges",
+    "number_of_pairs",
+    "number_of_terms",
+    "passes",
+    "taps_in_bounds",
+    "transposed",
+]
 
 Weight: TypeAlias = "int | float | npt.NDArray[np.int64] | npt.NDArray[np.float64]"
-"""Of every edge of a link, or an array that broadcasts to the shape of the link's target."""
+"""One number for all edges of a link, or an array that broadcasts to the shape of its target."""
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 
@@ -245,25 +255,153 @@ def number_of_pairs(
 ) -> int:
     """How many pairs of elements a link joins; parallel edges are one pair.
 
+    Time does not depend on the lengths of the axes.
+
     Examples
     --------
     >>> number_of_pairs([Relation.same(0, 0), Relation.window(1, 1, size=3)], (2, 5), (2, 3))
     18
     """
-    pairs = 1
+    return _product(relations, source_shape, target_shape, _pairs_in_bounds)
+
+
+def number_of_edges(
+    relations: Sequence[Relation], source_shape: Sequence[int], target_shape: Sequence[int]
+) -> int:
+    """How many edges a link has; parallel ones count one by one.
+
+    Examples
+    --------
+    >>> twice = Relation.sparse(0, 0, offsets=[0, 1], indices=[0], multiplicities=[2])
+    >>> number_of_edges([twice], (1,), (1,)), number_of_pairs([twice], (1,), (1,))
+    (2, 1)
+    """
+    return _product(relations, source_shape, target_shape, _edges_in_bounds)
+
+
+def number_of_terms(
+    relations: Sequence[Relation], source_shape: Sequence[int], target_shape: Sequence[int]
+) -> int:
+    """The edges that a link would have if every tap of its windows were in bounds.
+
+    Examples
+    --------
+    >>> padded = Relation.taps(0, 0, size=3, padding=1, extent=5)
+    >>> number_of_terms([padded], (3,), (5,)), number_of_edges([padded], (3,), (5,))
+    (15, 13)
+    """
+    return _product(relations, source_shape, target_shape, _terms)
+
+
+def _product(
+    relations: Sequence[Relation],
+    source_shape: Sequence[int],
+    target_shape: Sequence[int],
+    number: Callable[[Relation, int, int], int],
+) -> int:
+    """The product over the relations of a link of what each of them joins."""
+    product = 1
     for relation in relations:
         source = math.prod(source_shape[axis] for axis in relation.source_axes)
         target = math.prod(target_shape[axis] for axis in relation.target_axes)
         match relation.kind:
             case "same" | "reshape":
-                pairs *= source
+                product *= source
             case "sum" | "each" | "all":
-                pairs *= source * target
+                product *= source * target
             case "blocks":
-                pairs *= source * target // int(relation.arguments["groups"])
+                product *= source * target // int(relation.arguments["groups"])
             case _:
-                pairs *= len(_entries(relation, source, target).sources)
-    return pairs
+                product *= number(relation, source, target)
+    return product
+
+
+def _pairs_in_bounds(relation: Relation, source: int, target: int) -> int:
+    arguments = relation.arguments
+    match relation.kind:
+        case "slice":
+            return target
+        case "select":
+            return int(np.count_nonzero(np.asarray(arguments["indices"]) >= 0))
+        case "sparse":
+            return len(arguments["indices"])
+        case _:
+            steps, extent = _steps_of_window(relation, source, target)
+            return taps_in_bounds(
+                steps,
+                int(arguments["size"]),
+                int(arguments["stride"]),
+                int(arguments["dilation"]),
+                int(arguments["padding"]),
+                extent,
+            )
+
+
+def _edges_in_bounds(relation: Relation, source: int, target: int) -> int:
+    if relation.kind == "sparse":
+        return sum(map(int, relation.arguments["multiplicities"]))
+    return _pairs_in_bounds(relation, source, target)
+
+
+def _terms(relation: Relation, source: int, target: int) -> int:
+    if relation.kind in ("window", "transposed_window", "taps", "transposed_taps"):
+        return int(relation.arguments["size"]) * _steps_of_window(relation, source, target)[0]
+    return _edges_in_bounds(relation, source, target)
+
+
+def _steps_of_window(relation: Relation, source: int, target: int) -> tuple[int, int]:
+    """How many steps a window makes, and along an axis of which length."""
+    match relation.kind:
+        case "window":
+            return target, source
+        case "transposed_window":
+            return source, target
+        case "taps":
+            return target, int(relation.arguments["extent"])
+        case "transposed_taps":
+            return int(relation.arguments["extent"]), target
+        case kind:
+            raise NotImplementedError(f"the relation '{kind}' is no window")
+
+
+def taps_in_bounds(
+    steps: int, size: int, stride: int, dilation: int, padding: int, extent: int
+) -> int:
+    """How many taps of a window lie on an axis, over all of its steps.
+
+    Tap ``t`` of step ``o`` is at ``o * stride - padding + t * dilation``, and counts if that is at
+    least 0 and below `extent`.
+
+    Examples
+    --------
+    >>> taps_in_bounds(steps=5, size=3, stride=1, dilation=1, padding=1, extent=5)
+    13
+    """
+
+    def up_to(last: int) -> int:
+        """How many pairs have ``o * stride + t * dilation <= last``."""
+        if last < 0:
+            return 0
+        taps = min(size, last // dilation + 1)
+        beyond = last - (steps - 1) * stride
+        whole = min(taps, beyond // dilation + 1) if beyond >= 0 else 0
+        rest = taps - whole
+        first = last - (taps - 1) * dilation
+        return whole * steps + rest + _sum_of_quotients(rest, stride, dilation, first)
+
+    return up_to(extent + padding - 1) - up_to(padding - 1)
+
+
+def _sum_of_quotients(number: int, divisor: int, step: int, first: int) -> int:
+    """The sum of ``(first + i * step) // divisor`` over i below a number, as Euclid would."""
+    total = 0
+    while number > 0:
+        total += number * (number - 1) // 2 * (step // divisor) + number * (first // divisor)
+        step, first = step % divisor, first % divisor
+        last = step * number + first
+        number, first = divmod(last, divisor)
+        divisor, step = step, divisor
+    return total
 
 
 def _grid(first: int, second: int) -> tuple[Integers, Integers]:

@@ -70,22 +70,22 @@ class Scaled(NamedTuple):
     def plus(self, other: Scaled) -> Scaled:
         """The sum, element by element, after broadcasting."""
         top = _top(self, other)
-        return Scaled(*_taken_apart(_aligned(self, top) + _aligned(other, top), top))
+        return Scaled(*_taken_apart(_align(self, top) + _align(other, top), top))
 
     def larger(self, other: Scaled) -> Scaled:
         """The larger of two, element by element, after broadcasting."""
         top = _top(self, other)
-        return Scaled(*_taken_apart(np.maximum(_aligned(self, top), _aligned(other, top)), top))
+        return Scaled(*_taken_apart(np.maximum(_align(self, top), _align(other, top)), top))
 
     def summed(self, axis: int) -> Scaled:
         """The sum along an axis, which stays with length 1."""
         top = _top_along(self, axis)
-        return Scaled(*_taken_apart(_aligned(self, top).sum(axis=axis, keepdims=True), top))
+        return Scaled(*_taken_apart(_align(self, top).sum(axis=axis, keepdims=True), top))
 
     def largest(self, axis: int) -> Scaled:
         """The largest along an axis, which stays with length 1."""
         top = _top_along(self, axis)
-        return Scaled(*_taken_apart(_aligned(self, top).max(axis=axis, keepdims=True), top))
+        return Scaled(*_taken_apart(_align(self, top).max(axis=axis, keepdims=True), top))
 
     def is_constant(self, axis: int) -> bool:
         """Whether all slices along an axis are equal."""
@@ -117,7 +117,7 @@ class Scaled(NamedTuple):
         if not positive.any():
             return 0.0, 0
         top = int(self.exponents[positive].max())
-        half, shift = math.frexp(math.fsum(_aligned(self, np.asarray(top)).ravel().tolist()))
+        half, shift = math.frexp(math.fsum(_align(self, np.asarray(top)).ravel().tolist()))
         return half, top + shift
 
 
@@ -196,7 +196,7 @@ def _without_zeros(values: Scaled) -> npt.NDArray[np.int64]:
     return np.where(values.mantissas > 0, values.exponents, np.iinfo(np.int64).min)
 
 
-def _aligned(values: Scaled, top: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def _align(values: Scaled, top: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Mantissas of the numbers in units of ``2**top``; what is far below becomes zero."""
     shift = np.maximum(values.exponents - np.maximum(top, -(1 << 62)), -OUT_OF_REACH)
     return np.ldexp(values.mantissas, np.minimum(shift, 0).astype(np.int32))

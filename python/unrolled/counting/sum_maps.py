@@ -167,25 +167,25 @@ def combined(totals: Sequence[Total], semiring: Literal["sum", "max"]) -> Total:
         return sum(total for total in totals if isinstance(total, int))
     scaled = Scaled.zeros((1,))
     for total in totals:
-        one = _scaled(total)
+        one = _scale(total)
         scaled = scaled.plus(one) if semiring == "sum" else scaled.larger(one)
     return scaled.total()
 
 
 def log2_of(total: Total) -> float:
     """Logarithm to base 2; minus infinity for zero."""
-    return float(_scaled(total).log2().item())
+    return float(_scale(total).log2().item())
 
 
 def ratio(part: Total, whole: Total) -> float:
     """A part of a whole that is not zero."""
     if isinstance(part, int) and isinstance(whole, int):
         return part / whole
-    (a, exponent), (b, base) = _scaled(part).total(), _scaled(whole).total()
+    (a, exponent), (b, base) = _scale(part).total(), _scale(whole).total()
     return math.ldexp(a / b, max(exponent - base, -2000))
 
 
-def _scaled(total: Total) -> Scaled:
+def _scale(total: Total) -> Scaled:
     if isinstance(total, int):
         mantissa, exponent = scaled_integer(total) if total else (0.0, 0)
     else:

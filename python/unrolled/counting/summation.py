@@ -50,7 +50,7 @@ Combination = Literal["sum", "max"]
 Level = Literal["element", "tensor"]
 
 LARGEST_GRADE = 1000
-"""Of one link; grades count layers."""
+"""One link may have a grade up to this; grades count layers."""
 
 LARGEST_INTEGER = (1 << 63) - 1
 """Larger weights are floats."""
@@ -172,9 +172,9 @@ def path_sums(
     if is_integer:
         options: dict[str, Any] = {"memory_limit": limit, "progress": progress}
         if direction != "backward":
-            forward = _counted_maps(from_inputs.turned_round(), is_exact, options)
+            forward = _count_maps(from_inputs.turned_round(), is_exact, options)
         if direction != "forward":
-            backward = _counted_maps(diagram, is_exact, options)
+            backward = _count_maps(diagram, is_exact, options)
         if graded:
             law = SumMap.of_counts(grade_law(from_inputs, is_exact, **options), is_exact)
     else:
@@ -405,7 +405,7 @@ class PathSums:
             Summed without a grade or with the semiring "max", or a float cannot hold a coefficient
             (see `grade_shares`).
         """
-        law = self._graded()
+        law = self._require_law()
         if self.is_exact:
             return tuple(law.integers().tolist())
         return tuple(_floats(law.scaled(), "grade_shares").tolist())
@@ -421,7 +421,7 @@ class PathSums:
         NothingToCountError
             No path leads from an input to an output.
         """
-        scaled = self._graded().scaled()
+        scaled = self._require_law().scaled()
         mantissa, exponent = scaled.total()
         if not mantissa:
             raise self._no_path()
@@ -485,7 +485,7 @@ class PathSums:
                 f"'{self.name}' was summed without a grade; use path_sums(network, grade=...)"
             )
 
-    def _graded(self) -> SumMap:
+    def _require_law(self) -> SumMap:
         self._check_graded()
         if self._parts.law is None:
             raise InvalidArgumentError("the largest path has no law; use semiring='sum'")
@@ -512,7 +512,7 @@ def _check_option(name: str, value: object, options: Any) -> None:
         raise InvalidArgumentError(f"{name} must be one of {listed}, got {value!r}")
 
 
-def _counted_maps(diagram: Diagram, is_exact: bool, options: Mapping[str, Any]) -> list[SumMap]:
+def _count_maps(diagram: Diagram, is_exact: bool, options: Mapping[str, Any]) -> list[SumMap]:
     core, probes = counted(diagram, is_exact, **options)
     return [SumMap.of_counts(core.parameter(probe), is_exact) for probe in probes]
 

@@ -60,7 +60,7 @@ def sweep(
             done += 1
             if values is not None:
                 values = along(arrow, values, diagram.shapes, lead, semiring)
-                parts.append(_shifted(values, arrow.grade) if graded else values)
+                parts.append(_shift_grades(values, arrow.grade) if graded else values)
             if progress is not None:
                 progress(done, len(diagram.arrows))
         if not parts:
@@ -104,7 +104,7 @@ def broadcast(weight: Weight, shape: tuple[int, ...]) -> Scaled:
     return values.compressed(range(len(shape)))
 
 
-def _shifted(values: Scaled, grade: int) -> Scaled:
+def _shift_grades(values: Scaled, grade: int) -> Scaled:
     """Paths whose grades are larger by some number."""
     if grade == 0:
         return values
@@ -167,7 +167,7 @@ def carried(
                     )
                 )
                 labels = [label for axis, label in enumerate(labels) if axis not in at]
-                values = _reshaped(
+                values = _reshape(
                     values,
                     [source_shape[axis] for axis in sources],
                     [target_shape[axis] for axis in targets],
@@ -228,7 +228,7 @@ def along_axis(
     return result
 
 
-def _reshaped(values: Scaled, sources: list[int], targets: list[int]) -> Scaled:
+def _reshape(values: Scaled, sources: list[int], targets: list[int]) -> Scaled:
     """The last axes in another shape, equal in row-major order.
 
     Axes stay apart where the lengths allow it, so that those of length 1 need not be filled.

@@ -81,7 +81,7 @@ class Distribution(Canonical):
         array([1.5, 1. ])
         """
         orders = _orders(q)
-        logs = self._levels.log_probabilities(_one_beta(T))
+        logs = self._levels.log_probabilities(_invert_temperature(T))
         reached = ~np.isneginf(logs)
         logs, log_weights = logs[reached], self._levels.log_weights[reached]
         log_levels = logs + log_weights
@@ -98,7 +98,7 @@ class Distribution(Canonical):
                 return float((log_weights * share + logs * (order * share)).min())
             return log_mean_exponential(log_levels, growth, terms) / (1.0 - order)
 
-        return real(_of_each(orders, entropy) / self._scale(unit))
+        return real(_map_orders(orders, entropy) / self._scale(unit))
 
     def spread_spectrum(self, q: Any, T: float | str = -1.0, *, unit: Unit | None = None) -> Real:
         """Expected spread of order q: the energies' exponential mean.
@@ -119,7 +119,7 @@ class Distribution(Canonical):
         array([0.5, 1. ])
         """
         orders = _orders(q)
-        beta = _one_beta(T)
+        beta = _invert_temperature(T)
         at = self._levels.end(highest=beta < 0)
         relative = self._levels.relative(at)
         log_levels = self._levels.log_probabilities(beta) + self._levels.log_weights
@@ -144,7 +144,7 @@ class Distribution(Canonical):
                 return float(spreads.max())
             return log_mean_exponential(log_levels, growth, terms) / (order - 1.0)
 
-        spreads = (_of_each(orders, spread) + self._levels.tails[at]) + self._levels.heads[at]
+        spreads = (_map_orders(orders, spread) + self._levels.tails[at]) + self._levels.heads[at]
         return real(spreads / self._scale(unit))
 
     def density_of_states(self, *, bins: Any = 50, unit: Unit | None = None) -> DensityOfStates:
@@ -250,12 +250,12 @@ def _orders(q: Any) -> Floats:
     return orders
 
 
-def _of_each(orders: Floats, figure: Callable[[float], float]) -> Floats:
+def _map_orders(orders: Floats, figure: Callable[[float], float]) -> Floats:
     """A figure of every order, in an array of their shape."""
     return np.array([figure(order) for order in orders.ravel().tolist()]).reshape(orders.shape)
 
 
-def _one_beta(T: Any) -> float:
+def _invert_temperature(T: Any) -> float:
     """The inverse of one temperature."""
     betas = Temperatures.of(T).betas
     if betas.ndim:

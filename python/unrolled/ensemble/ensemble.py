@@ -128,7 +128,7 @@ class Ensemble(Distribution):
         self._survey: sampling.Survey | None = None
 
     @classmethod
-    def _of(cls, levels: Levels, unit: Unit, counts: Counts | None = None) -> Ensemble:
+    def _from_levels(cls, levels: Levels, unit: Unit, counts: Counts | None = None) -> Ensemble:
         ensemble = cls.__new__(cls)
         Distribution.__init__(ensemble, levels, unit)
         ensemble._counts = counts
@@ -179,7 +179,7 @@ class Ensemble(Distribution):
             raise NothingToCountError("an empty spectrum makes no ensemble: no count is above 0")
         weights = spectrum.degeneracies.astype(np.float64)
         levels = Levels.of_logarithms(spectrum.mantissas, spectrum.exponents, weights)
-        return cls._of(levels, unit, owner if isinstance(owner, Counts) else None)
+        return cls._from_levels(levels, unit, owner if isinstance(owner, Counts) else None)
 
     @classmethod
     def from_probabilities(cls, p: Any, energies: Any, *, unit: Unit = "nats") -> Ensemble:
@@ -218,7 +218,7 @@ class Ensemble(Distribution):
                 "use Ensemble(energies, degeneracies) for weights"
             )
         heads, tails = _in_nats(_column("energies", energies), weights, unit)
-        return cls._of(Levels(heads, tails, weights / whole, is_distribution=True), unit)
+        return cls._from_levels(Levels(heads, tails, weights / whole, is_distribution=True), unit)
 
     @property
     def energies(self) -> Floats:
@@ -284,7 +284,7 @@ class Ensemble(Distribution):
         2.5  0.4 1.452451 -3.631127 0.368760 1.599955 0.019139
         ln Z, F, U, S and C_v in nats; T and beta = 1/T have no unit.
         """
-        given = self._given(temperatures, beta)
+        given = self._read_temperatures(temperatures, beta)
         if given is None:
             given = sampling.listed_temperatures(self._seen, by_beta=beta is not None)
         return self._sweep(given, unit)
@@ -321,7 +321,7 @@ class Ensemble(Distribution):
         >>> abs(at) < 1e-5, len(curve["beta"]) < 500
         (True, True)
         """
-        given = self._given(temperatures, beta)
+        given = self._read_temperatures(temperatures, beta)
         by_beta = beta is not None
         wanted = self._seen if given is None else given
         return self._sweep(sampling.curve_temperatures(self._levels, wanted, by_beta=by_beta), unit)
@@ -427,7 +427,7 @@ class Ensemble(Distribution):
         True
         """
         levels = with_prior(self._levels, self._counts, self._scale(None), prior)
-        return Ensemble._of(levels, self.unit)
+        return Ensemble._from_levels(levels, self.unit)
 
     def plot(
         self, temperatures: Any = None, *, beta: Any = None, unit: Unit | None = None
@@ -465,7 +465,7 @@ class Ensemble(Distribution):
         """
         from unrolled.ensemble import drawing
 
-        given = self._given(temperatures, beta)
+        given = self._read_temperatures(temperatures, beta)
         curve = self.curve(temperatures, beta=beta, unit=unit)
         return drawing.plot(
             curve,
@@ -483,7 +483,7 @@ class Ensemble(Distribution):
             self._survey = sampling.survey(self._levels)
         return self._survey
 
-    def _given(self, temperatures: Any, beta: Any) -> Temperatures | None:
+    def _read_temperatures(self, temperatures: Any, beta: Any) -> Temperatures | None:
         """The temperatures of a sweep; None if they are to be chosen."""
         if temperatures is not None and beta is not None:
             raise InvalidArgumentError("give temperatures or beta, their inverse, not both")

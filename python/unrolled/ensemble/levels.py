@@ -27,7 +27,7 @@ LN2_TAIL = 2.3190468138462996e-17
 """What is left of the natural logarithm of 2 after its nearest double."""
 
 SMALLEST_LOGARITHM = -700.0
-"""Of numbers that are not yet close to the smallest double."""
+"""A number with a larger natural logarithm is not yet close to the smallest double."""
 
 COLD, FAR = 2.0**200, 2.0**-100
 """Where ``beta`` times the range of the energies exceeds `COLD`, levels that are further from the

@@ -88,7 +88,7 @@ def with_prior(
         pairs = zip((levels.heads / scale).tolist(), levels.weights.tolist(), strict=True)
         described_levels = [PriorLevel(*pair) for pair in pairs]
     if isinstance(prior, str):
-        prior = _named(prior, scale)
+        prior = _build_prior(prior, scale)
     elif not callable(prior):
         raise InvalidArgumentError(
             f"a prior is a function of a PriorLevel or one of {', '.join(get_args(PriorName))}; "
@@ -122,7 +122,7 @@ def _checked(given: float | Prior, level: PriorLevel) -> Prior:
     return Prior(weight, energy)
 
 
-def _named(name: str, scale: float) -> Callable[[PriorLevel], Prior]:
+def _build_prior(name: str, scale: float) -> Callable[[PriorLevel], Prior]:
     def depth(level: PriorLevel) -> Prior:
         if level.depth is None:
             raise InvalidArgumentError(

@@ -175,14 +175,14 @@ def _curve(levels: Levels, sign: float, marks: Floats) -> Curve:
         inner.append(max(frozen, *inner))
     low, high = min(inner), max(inner)
     steps = math.ceil(STEPS_PER_FOLD * math.log(high / low)) + 1
-    curve = _measured(levels, sign, np.union1d(inner, np.geomspace(low, high, steps)))
+    curve = _measure(levels, sign, np.union1d(inner, np.geomspace(low, high, steps)))
     while len(curve.sizes) < MOST_POINTS:
         middles = _missing(curve)
         if not len(middles):
             break
-        curve = _joined(curve, _measured(levels, sign, middles))
+        curve = _merge(curve, _measure(levels, sign, middles))
     beyond = marks[~((marks > 0) & (marks < math.inf))]
-    return _joined(curve, _measured(levels, sign, beyond))
+    return _merge(curve, _measure(levels, sign, beyond))
 
 
 def _missing(curve: Curve) -> Floats:
@@ -219,7 +219,7 @@ def _drawn_sizes(levels: Levels, sign: float, marks: Floats) -> Floats:
     return curve.sizes[kept]
 
 
-def _measured(levels: Levels, sign: float, sizes: Floats) -> Curve:
+def _measure(levels: Levels, sign: float, sizes: Floats) -> Curve:
     # Energies are relative to the level at the end of this sign: a zero has to have it, too.
     betas = sign * np.maximum(sizes, LEAST_BETA)
     sums = levels.sums(betas)
@@ -230,7 +230,7 @@ def _measured(levels: Levels, sign: float, sizes: Floats) -> Curve:
     return Curve(sizes, width**2, sums.log_total + heat, sums.mean)
 
 
-def _joined(curve: Curve, other: Curve) -> Curve:
+def _merge(curve: Curve, other: Curve) -> Curve:
     order = np.argsort(np.concatenate([curve.sizes, other.sizes]), kind="stable")
     columns = zip(curve, other, strict=True)
     return Curve(*(np.concatenate(column)[order] for column in columns))
@@ -254,7 +254,7 @@ def _summit(levels: Levels, sign: float, low: float, high: float) -> float:
     """Where the heat capacity is largest between two points with one maximum between them."""
     while True:
         sizes = np.geomspace(low, high, 17)
-        at = int(np.argmax(_measured(levels, sign, sizes).heat_capacity))
+        at = int(np.argmax(_measure(levels, sign, sizes).heat_capacity))
         low, high = float(sizes[max(at - 1, 0)]), float(sizes[min(at + 1, 16)])
         # Closer by, rounding decides: the heat capacity changes with the square of the distance.
         if high - low < 1e-8 * high:

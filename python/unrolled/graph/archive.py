@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import struct
-import zipfile
 from collections.abc import Hashable
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +23,9 @@ from unrolled.errors import (
 )
 from unrolled.graph.arrays import unsigned
 from unrolled.graph.names import Names, TableNames
+
+if TYPE_CHECKING:
+    import zipfile
 
 __all__ = ["load", "save"]
 
@@ -115,6 +117,8 @@ class _Watched:
 def _load(
     path: str, stream: IO[bytes], mmap: bool, progress: Progress | None
 ) -> tuple[_core.Graph, str, Names | None]:
+    import zipfile
+
     with zipfile.ZipFile(stream) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         if DESCRIPTION not in members:
@@ -129,7 +133,7 @@ def _load(
             if key not in in_file
         }
         places = {
-            key: _verified(archive, stream, members[key], description["arrays"][key])
+            key: _verify(archive, stream, members[key], description["arrays"][key])
             for key in in_file
             if key in members
         }
@@ -211,7 +215,9 @@ def _read(
 
 def _header(member: IO[bytes], info: zipfile.ZipInfo) -> tuple[tuple[int], np.dtype[Any]]:
     """Shape and type of an array, no larger than what the archive holds."""
-    if info.compress_type != zipfile.ZIP_STORED:
+    from zipfile import ZIP_STORED
+
+    if info.compress_type != ZIP_STORED:
         raise GraphFileError(f"array {info.filename} is compressed; graphs are saved without")
     version = np.lib.format.read_magic(member)
     if version != (1, 0):
@@ -223,7 +229,7 @@ def _header(member: IO[bytes], info: zipfile.ZipInfo) -> tuple[tuple[int], np.dt
     return shape, dtype
 
 
-def _verified(
+def _verify(
     archive: zipfile.ZipFile, stream: IO[bytes], info: zipfile.ZipInfo, described: list[Any]
 ) -> Member:
     """Where the numbers of an array begin in the file, once its checksum is verified."""

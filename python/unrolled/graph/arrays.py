@@ -90,9 +90,9 @@ def unsigned(values: Any, what: str, *, copy: bool = False) -> Unsigned:
     # With 2**31 nodes and more, a negative 32-bit number could pass for one of them; ids that
     # large need 64 bits anyway.
     if array.dtype in NARROW and array.dtype.isnative:
-        return _own(array, copy).view(np.uint32)
+        return _pack(array, copy).view(np.uint32)
     if array.dtype in WIDE and array.dtype.isnative:
-        return _own(array, copy).view(np.uint64)
+        return _pack(array, copy).view(np.uint64)
     return np.ascontiguousarray(
         array, dtype=np.int64 if array.dtype.kind == "i" else np.uint64
     ).view(np.uint64)
@@ -104,10 +104,10 @@ def multiplicities(values: Any, *, copy: bool = False) -> npt.NDArray[np.uint64]
         return None
     array = integers(values, "multiplicity")
     refuse_negative(array, "multiplicity", least=1)
-    return _own(array, copy, dtype=np.uint64)
+    return _pack(array, copy, dtype=np.uint64)
 
 
-def _own(array: npt.NDArray[Any], copy: bool, dtype: Any = None) -> npt.NDArray[Any]:
+def _pack(array: npt.NDArray[Any], copy: bool, dtype: Any = None) -> npt.NDArray[Any]:
     """The array without gaps, shared or copied."""
     if copy:
         return np.array(array, dtype=dtype, order="C")

@@ -23,7 +23,7 @@ HEADINGS = {
 }
 """What the columns may be called, whichever comes first; capitals make no difference."""
 MOST_DIGITS = 20
-"""Of an integer of 64 bits."""
+"""An integer of 64 bits has no more digits than this."""
 
 
 def read_table(path: Path, separator: str, threads: int | None, progress: Progress | None) -> Graph:
@@ -81,7 +81,7 @@ def _columns(path: Path, separator: str) -> list[tuple[str, ...]]:
                 "in all lines or none, a multiplicity"
             )
         if not all(row):
-            raise GraphFileError(f"{path}: edge {line} has an empty cell: {_quoted(row)}")
+            raise GraphFileError(f"{path}: edge {line} has an empty cell: {_quote(row)}")
     columns = list(zip(*rows, strict=True)) or [(), ()]
     return columns if order is None or not rows else [columns[at] for at in order]
 
@@ -99,7 +99,7 @@ def _order(path: Path, first: list[str]) -> list[int] | None:
     order = [places[0] for places in found if places]
     if len(order) != len(first):
         raise GraphFileError(
-            f"{path}: the headings are {_quoted(first)}; expected source, target and maybe "
+            f"{path}: the headings are {_quote(first)}; expected source, target and maybe "
             "multiplicity, each of them once"
         )
     return order
@@ -116,16 +116,16 @@ def _check_first(path: Path, first: list[str], others: list[list[str]]) -> None:
         return
     advice = "call the columns source, target and maybe multiplicity"
     if len(first) == 3 or (others and all(_is_integer(cell) for row in others for cell in row)):
-        raise GraphFileError(f"{path}: the headings {_quoted(first)} are not known; {advice}")
+        raise GraphFileError(f"{path}: the headings {_quote(first)} are not known; {advice}")
     known = {cell for row in others for cell in row}
     if others and known.isdisjoint(first):
         raise GraphFileError(
-            f"{path}: the first line, {_quoted(first)}, may be an edge or headings, for no other "
+            f"{path}: the first line, {_quote(first)}, may be an edge or headings, for no other "
             f"line has these names; {advice} in a line before all edges"
         )
 
 
-def _quoted(cells: Sequence[str]) -> str:
+def _quote(cells: Sequence[str]) -> str:
     return listed([repr(cell) for cell in cells], 4)
 
 

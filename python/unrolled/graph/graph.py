@@ -537,9 +537,9 @@ class Graph:
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._file is not None:
-            return (_reopened, (self._file, self.name))
+            return (_reopen, (self._file, self.name))
         arrays = (self.indptr, self.indices, self.outputs, self.parameters, self.multiplicity)
-        return (_restored, (arrays, self.inputs, self.name, self._names))
+        return (_restore, (arrays, self.inputs, self.name, self._names))
 
     def __repr__(self) -> str:
         outputs = len(self._core.outputs)
@@ -550,12 +550,12 @@ class Graph:
         )
 
 
-def _restored(arrays: tuple[Any, ...], inputs: Any, name: str, names: Names | None) -> Graph:
+def _restore(arrays: tuple[Any, ...], inputs: Any, name: str, names: Names | None) -> Graph:
     """Rebuild a graph that was pickled."""
     return Graph.from_csr(*arrays, inputs=inputs, names=names, name=name)
 
 
-def _reopened(file: str, name: str) -> Graph:
+def _reopen(file: str, name: str) -> Graph:
     """A graph that was pickled and whose edges are in a file, which has to be there."""
     graph = Graph.load(file, mmap=True)
     graph.name = name

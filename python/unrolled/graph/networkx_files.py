@@ -150,7 +150,7 @@ def _read_dot(path: Path) -> nx.Graph[Any]:
     if source.get_type() != "digraph":
         raise InvalidGraphError("edges need a direction, but the graph is undirected; use digraph")
     graph: nx.Graph[Any] = nx.DiGraph() if source.get_strict() else nx.MultiDiGraph()
-    graph.graph["name"] = _unquoted(source.get_name())
+    graph.graph["name"] = _unquote(source.get_name())
     _add_part(path, graph, source)
     return graph
 
@@ -188,18 +188,18 @@ def _dot_node(path: Path, text: str) -> str:
     found = DOT_NAME.match(text)
     if found is None or text == "subgraph":  # pydot takes the word for a node.
         raise GraphFileError(f"{path}: {shortened(text)!r} is no name of a node")
-    return _unquoted(found.group())
+    return _unquote(found.group())
 
 
 def _attributes(item: Any) -> dict[str, Any]:
     """The attributes that matter, as the numbers and texts they stand for."""
     given = item.get_attributes()
-    texts = {name: _unquoted(str(given[name])) for name in MEANINGFUL if name in given}
+    texts = {name: _unquote(str(given[name])) for name in MEANINGFUL if name in given}
     times = texts.get("multiplicity", "")
     return texts | ({"multiplicity": int(times)} if times.isascii() and times.isdigit() else {})
 
 
-def _unquoted(text: str) -> str:
+def _unquote(text: str) -> str:
     if len(text) >= 2 and text[0] == text[-1] == '"':
         return text[1:-1].replace('\\"', '"')
     return text

@@ -6,7 +6,6 @@ that were saved by this package in `archive`.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,6 +94,8 @@ def _naming(path: Path) -> Iterator[None]:
 
 def _is_matrix(path: Path) -> bool:
     """Whether an archive was written by SciPy's ``save_npz``."""
+    import zipfile
+
     try:
         with zipfile.ZipFile(path) as archive:
             return "format.npy" in archive.namelist()

@@ -20,7 +20,7 @@ __all__ = ["Constant", "Operand", "Provenance", "Tracer", "Value", "imported", "
 
 
 def __getattr__(name: str) -> Any:
-    """What rules need, and nobody before."""
+    """Import what only the authors of rules need when it is first used."""
     from importlib import import_module
 
     if name == "Tracer":

@@ -12,9 +12,15 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
-from unrolled._support.hints import out_of_memory, shortened
-from unrolled.errors import InvalidModelError, InvalidNetworkError, MemoryLimitError
+from unrolled._support.hints import did_you_mean, listed, out_of_memory, shortened
+from unrolled.errors import (
+    InvalidArgumentError,
+    InvalidModelError,
+    InvalidNetworkError,
+    MemoryLimitError,
+)
 
 __all__ = ["Door", "reading"]
 
@@ -67,10 +73,10 @@ class Door:
             Of the input.
         lengths : sequence
         """
-        listed = ", ".join(map(str, lengths))
+        numbers = ", ".join(map(str, lengths))
         if self.is_shell:
-            return f"{self.term('inputs')} {shlex.quote(name)}={listed.replace(' ', '')}"
-        shape = f"({listed},)" if len(lengths) == 1 else f"({listed})"
+            return f"{self.term('inputs')} {shlex.quote(name)}={numbers.replace(' ', '')}"
+        shape = f"({numbers},)" if len(lengths) == 1 else f"({numbers})"
         return self.inputs(reader, f"{{{name!r}: {shape}}}")
 
     def inputs(self, reader: Door, value: str) -> str:
@@ -79,6 +85,50 @@ class Door:
             return f"{self.terms['inputs']}={value}"
         call = f"{reader.function}(model, {reader.terms['inputs']}={value})"
         return f"the network that {call} returns"
+
+    def shapes_by_name(
+        self,
+        given: Any,
+        source: str,
+        names: Sequence[str],
+        data: Sequence[str] | None = None,
+    ) -> dict[str, Any]:
+        """The shapes that were given for the inputs of a model, by the names of these.
+
+        Parameters
+        ----------
+        given : mapping, shape, or None
+            A shape without a name is that of the only input.
+        source : str
+            The model, for errors.
+        names : sequence of str
+            All inputs.
+        data : sequence of str, optional
+            The inputs that are no weights, if some are.
+
+        Raises
+        ------
+        InvalidArgumentError
+            A shape without a name where it could be for several inputs, or an unknown name.
+        """
+        if given is None:
+            return {}
+        if not isinstance(given, Mapping):
+            inputs = names if data is None else data
+            if len(inputs) != 1:
+                raise InvalidArgumentError(
+                    f"{source}: one shape was given, and the model has {len(inputs)} inputs, "
+                    f"{listed(inputs) or 'none'}; give {self.term('inputs')} as a dict from their "
+                    "names to shapes"
+                )
+            return {inputs[0]: given}
+        for name in given:
+            if name not in names:
+                raise InvalidArgumentError(
+                    f"{source}: there is no input '{shortened(str(name))}'"
+                    f"{did_you_mean(str(name), list(names))}; inputs: {listed(names) or 'none'}"
+                )
+        return dict(given)
 
 
 @contextmanager

@@ -13,10 +13,10 @@ from unrolled.importers.tracing.values import Operand
 __all__ = ["RuleTable", "Unsupported", "as_list"]
 
 MOST_NODES_NAMED = 3
-"""Of each operator without a rule, in the message."""
+"""So many nodes of each operator without a rule are named in the message."""
 
 MOST_OPERATORS_NAMED = 20
-"""In the message; the error's `operators` has them all."""
+"""So many operators are named in the message; the error's `operators` has all of them."""
 
 LONGEST_REASON = 200
 """Characters of what is said about an operator."""
@@ -92,7 +92,7 @@ class Unsupported:
         self._reasons: dict[str, str] = {}
 
     def add(self, operator: str, node: str, reason: str = "") -> None:
-        """Note a node whose operator has no rule, or none for this case."""
+        """Record a node whose operator has no rule, or none for this case."""
         self._nodes.setdefault(operator, []).append(node)
         if reason:
             self._reasons.setdefault(operator, reason)

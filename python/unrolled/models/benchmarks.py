@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 Choices: TypeAlias = tuple[int, ...]
-"""Of one architecture: which option was taken at each place of choice."""
+"""One architecture, by the option that it takes at each place of choice."""
 
 Options: TypeAlias = Sequence[Sequence[int]]
 """The options to build at each place of choice; one each for one architecture."""

@@ -151,11 +151,11 @@ def efficientnet_v2(
     settings = VARIANTS[variant]
     net = Network(f"efficientnetv2-{variant}")
     x = image(net, 3, settings.size if size is None else size)
-    stem = _scaled(settings.stem, settings.width)
+    stem = _scale_channels(settings.stem, settings.width)
     silu = "silu" if activations else None
     x = conv_norm(net, x, stem, 3, stride=2, padding=padding, name="stem", function=silu)
     for number, stage in enumerate(settings.stages, start=1):
-        channels = _scaled(stage.channels, settings.width)
+        channels = _scale_channels(stage.channels, settings.width)
         block = _fused_block if stage.kind == "fused" else _mbconv_block
         for repeat in range(ceil(stage.repeats * settings.depth)):
             x = block(
@@ -168,7 +168,7 @@ def efficientnet_v2(
                 name=f"stage{number}.block{repeat + 1}",
                 silu=silu,
             )
-    head = _scaled(settings.head, settings.width)
+    head = _scale_channels(settings.head, settings.width)
     x = conv_norm(net, x, head, 1, padding=padding, name="head", function=silu)
     return classifier(net, x, classes, include_top)
 
@@ -239,7 +239,7 @@ def _residual(net: Network, block_input: Tensor, x: Tensor, stride: int, name: s
     return x
 
 
-def _scaled(channels: int, width: float) -> int:
+def _scale_channels(channels: int, width: float) -> int:
     """Channels times a width coefficient, to the nearest multiple of 8."""
     multiples = int(channels * width + CHANNEL_MULTIPLE / 2) // CHANNEL_MULTIPLE
     return max(multiples, 1) * CHANNEL_MULTIPLE

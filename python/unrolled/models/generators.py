@@ -84,7 +84,7 @@ def mlp(
     """
     from unrolled.network.network import Network
 
-    units = _listed("mlp: widths", widths, _depth("mlp", depth, widths))
+    units = _list_per_layer("mlp: widths", widths, _depth("mlp", depth, widths))
     net = Network(name)
     x = net.input((positive("mlp: inputs", inputs),))
 
@@ -180,9 +180,9 @@ def cnn(
     from unrolled.network.network import Network
 
     layers = _depth("cnn", depth, channels)
-    filters = _listed("cnn: channels", channels, layers)
-    kernels = _listed("cnn: kernel_sizes", kernel_sizes, layers)
-    steps = _listed("cnn: strides", strides, layers)
+    filters = _list_per_layer("cnn: channels", channels, layers)
+    kernels = _list_per_layer("cnn: kernel_sizes", kernel_sizes, layers)
+    steps = _list_per_layer("cnn: strides", strides, layers)
     one_of("cnn: padding", padding, ("symmetric", "same", "valid"))
     one_of("cnn: head", head, ("pool", "flatten"))
     net = Network(name)
@@ -273,7 +273,7 @@ def _depth(model: str, depth: int | None, widths: Any) -> int:
     return positive(f"{model}: depth", depth)
 
 
-def _listed(what: str, values: int | Sequence[int], depth: int) -> list[int]:
+def _list_per_layer(what: str, values: int | Sequence[int], depth: int) -> list[int]:
     """One positive integer a layer."""
     if not isinstance(values, Sequence):
         return [positive(what, values)] * depth

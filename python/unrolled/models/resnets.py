@@ -130,7 +130,7 @@ def _basic_block(
         net, x, width, 3, stride=stride, padding=padding, name=f"{name}.first", function=relu
     )
     y = conv_norm(net, y, width, 3, padding=padding, name=f"{name}.second")
-    return _added(net, _shortcut(net, x, width, stride, padding, name), y, name, relu)
+    return _add_shortcut(net, _shortcut(net, x, width, stride, padding, name), y, name, relu)
 
 
 def _bottleneck_block(
@@ -153,10 +153,10 @@ def _bottleneck_block(
     )
     y = conv_norm(net, y, wide, 1, padding=padding, name=f"{name}.expand")
     shortcut = _shortcut(net, x, wide, first * second, padding, name)
-    return _added(net, shortcut, y, name, relu)
+    return _add_shortcut(net, shortcut, y, name, relu)
 
 
-def _added(net: Network, shortcut: Tensor, x: Tensor, name: str, relu: str | None) -> Tensor:
+def _add_shortcut(net: Network, shortcut: Tensor, x: Tensor, name: str, relu: str | None) -> Tensor:
     x = net.add(shortcut, x, name=f"{name}.add")
     return net.activation(x, relu, name=f"{name}.{relu}") if relu else x
 

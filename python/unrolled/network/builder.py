@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
@@ -113,6 +113,27 @@ class Weight(NamedTuple):
     trainable: bool = True
 
 
+class Choice(NamedTuple):
+    """A tensor that is one of several; see `Network.choice`.
+
+    Attributes
+    ----------
+    tensor : int
+        The number of the tensor.
+    place : str
+        The name of the decision. Choices of one place take the same option.
+    labels : tuple of str
+        The options.
+    is_nothing : tuple of bool
+        Whether each option is nothing at all, and has no link.
+    """
+
+    tensor: int
+    place: str
+    labels: tuple[str, ...]
+    is_nothing: tuple[bool, ...]
+
+
 class Builder:
     """The tensors and links of a network, and how to add to them; the base of all layers.
 
@@ -138,6 +159,7 @@ class Builder:
         self._numbers: dict[str, int] = {}
         self._functions: dict[str, Callable[[Any], Any]] = {}
         self._moments: dict[str, tuple[float, float]] = {}
+        self._choices: list[Choice] = []
 
     @property
     def semantics(self) -> Semantics:
@@ -185,6 +207,11 @@ class Builder:
                 )
             ]
         )
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """The tensors that are one of several, in the order of declaration."""
+        return tuple(self._choices)
 
     def operation(self, tensor: Tensor | str) -> Operation | None:
         """How a tensor is computed from those that are linked to it.
@@ -402,6 +429,29 @@ class Builder:
         self._numbers = dict(other._numbers)
         self._functions = dict(other._functions)
         self._moments = {name: of for name, of in other._moments.items() if name in self}
+
+    def check_decided(self) -> None:
+        """Refuse a network that is no single model.
+
+        Raises
+        ------
+        InvalidNetworkError
+            It leaves choices open.
+        """
+        if self._choices:
+            places = list(dict.fromkeys(choice.place for choice in self._choices))
+            shown = ", ".join(places[:3]) + (", ..." if len(places) > 3 else "")
+            raise InvalidNetworkError(
+                f"network '{self.name}' leaves choices open ({shown}); take one architecture with "
+                "unrolled.search.Space(network).network(row), or all with unrolled.search"
+            )
+
+    def choose_like(self, other: Builder, numbers: Mapping[int, int]) -> None:
+        """Leave the same decisions open as another network, which this one is a copy of.
+
+        `numbers` has, for the number of every tensor of the other one, that in this one.
+        """
+        self._choices = [one._replace(tensor=numbers[one.tensor]) for one in other._choices]
 
     def _layer(self, kind: str, name: str | None) -> str:
         """The name of a new layer: the one given if it is free, or the next automatic one."""

@@ -8,7 +8,6 @@ copied, compared and hashed as well.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Hashable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -19,7 +18,7 @@ from unrolled._core import Network as Core
 from unrolled._core import Operation, Relation
 
 if TYPE_CHECKING:
-    from unrolled.network.builder import Builder, LinkRole, Role, Semantics
+    from unrolled.network.builder import Builder, Choice, LinkRole, Role, Semantics
 
 __all__ = ["Construction", "construction_of", "core_of", "fingerprint_of"]
 
@@ -57,6 +56,7 @@ class Construction(NamedTuple):
     outputs: tuple[int, ...]
     operations: tuple[Operation, ...]
     relations: tuple[Relation, ...]
+    choices: tuple[Choice, ...]
 
 
 def construction_of(network: Builder, *, is_canonical: bool = False) -> Construction:
@@ -78,7 +78,7 @@ def construction_of(network: Builder, *, is_canonical: bool = False) -> Construc
             target,
             role,
             tuple(
-                [_number(relations, one) for one in (_sorted(factors) if is_canonical else factors)]
+                [_number(relations, one) for one in (_sort(factors) if is_canonical else factors)]
             ),
         )
         for (source, target, factors), role in zip(core.links, core.roles, strict=True)
@@ -90,6 +90,7 @@ def construction_of(network: Builder, *, is_canonical: bool = False) -> Construc
         tuple(core.outputs),
         tuple(operations),
         tuple(relations),
+        network.choices,
     )
 
 
@@ -111,15 +112,17 @@ def core_of(construction: Construction) -> Core:
 
 
 def fingerprint_of(construction: Construction, *, names: bool) -> str:
-    """The SHA-256 of the lines of `_described` as hexadecimal digits; see `Network.fingerprint`."""
+    """The SHA-256 of the lines of `_describe` as hexadecimal digits; see `Network.fingerprint`."""
+    import hashlib
+
     digest = hashlib.sha256()
-    for line in _described(construction, names):
+    for line in _describe(construction, names):
         text = json.dumps(line, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
         digest.update(f"{text}\n".encode("ascii"))
     return digest.hexdigest()
 
 
-def _described(construction: Construction, names: bool) -> Iterator[list[Any]]:
+def _describe(construction: Construction, names: bool) -> Iterator[list[Any]]:
     """A network line by line, as values of JSON; docs/formats.md says what stands where."""
     yield [FORMAT, VERSION, construction.semantics]
     operations = [_operation(one) for one in construction.operations]
@@ -130,6 +133,8 @@ def _described(construction: Construction, names: bool) -> Iterator[list[Any]]:
     for source, target, link_role, factors in construction.links:
         yield ["link", source, target, link_role, [relations[one] for one in factors]]
     yield ["outputs", *construction.outputs]
+    for tensor, place, labels, is_nothing in construction.choices:
+        yield ["choice", tensor, place, list(labels), list(is_nothing)]
 
 
 def _operation(operation: Operation) -> list[Any]:
@@ -153,10 +158,12 @@ def _relation(relation: Relation) -> list[Any]:
 
 def _digest(indices: np.ndarray[Any, Any]) -> str:
     """Lists may be long; their hash is that of integers of 64 bits, the lowest byte first."""
+    import hashlib
+
     return hashlib.sha256(np.asarray(indices, dtype="<i8").tobytes()).hexdigest()
 
 
-def _sorted(relations: Iterable[Relation]) -> list[Relation]:
+def _sort(relations: Iterable[Relation]) -> list[Relation]:
     return sorted(relations, key=lambda one: (one.target_axes, one.source_axes))
 
 

@@ -27,13 +27,14 @@ from unrolled.network.layers.convolution import Convolution
 from unrolled.network.layers.elementwise import Elementwise
 from unrolled.network.layers.movement import Movement
 from unrolled.network.layers.pooling import Pooling
+from unrolled.network.layers.selection import Selection
 from unrolled.network.provenance import Provenance
 from unrolled.network.sharing import Layer, SharingKey, fill_with_shared, layers, sharing_groups
 
 __all__ = ["Link", "Network", "Tensor"]
 
 
-class Network(Convolution, Pooling, Elementwise, Movement, Attention):
+class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection):
     """A computational graph, described tensor by tensor.
 
     Layer methods take `Tensor` handles, add tensors and links, and return the output. Shapes are
@@ -127,6 +128,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         1
         """
         check_progress(progress)
+        self.check_decided()
         limit = checked_limit(memory_limit)
         try:
             core, starts = self._core.unroll(memory_limit=limit, progress=progress)
@@ -197,7 +199,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         fill_with_shared(shared, self, groups.values())
         shared._provenance = self._provenance
         if self._recipe is not None:
-            shared._recipe = partial(_resized_and_shared, self, by)
+            shared._recipe = partial(_resize_and_share, self, by)
         return shared
 
     def resized(self, size: int | Sequence[int]) -> Network:
@@ -396,7 +398,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention):
         )
 
 
-def _resized_and_shared(network: Network, by: SharingKey, size: int | Sequence[int]) -> Network:
+def _resize_and_share(network: Network, by: SharingKey, size: int | Sequence[int]) -> Network:
     """The recipe of a network whose layers share parameters."""
     return network.resized(size).share(by)
 

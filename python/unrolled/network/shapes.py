@@ -33,55 +33,35 @@ class Slide(NamedTuple):
     padding: int
     length: int
 
+    @property
+    def _window(self) -> dict[str, int]:
+        """The arguments that all relations of windows take."""
+        return {
+            "size": self.size,
+            "stride": self.stride,
+            "dilation": self.dilation,
+            "padding": self.padding,
+        }
+
     def relation(self, source: int, target: int) -> Relation:
         """From the axis under the window to the axis of its stops."""
         if self.size == 1 and self.stride == 1 and not self.padding and self.extent == self.length:
             return Relation.same(source, target)
-        return Relation.window(
-            source,
-            target,
-            size=self.size,
-            stride=self.stride,
-            dilation=self.dilation,
-            padding=self.padding,
-        )
+        return Relation.window(source, target, **self._window)
 
     def taps(self, source: int, target: int) -> Relation:
         """From the axis of a kernel's taps to the axis of the window's stops."""
         if self.size == 1 and not self.padding and (self.length - 1) * self.stride < self.extent:
             return Relation.all(source, target)
-        return Relation.taps(
-            source,
-            target,
-            extent=self.extent,
-            size=self.size,
-            stride=self.stride,
-            dilation=self.dilation,
-            padding=self.padding,
-        )
+        return Relation.taps(source, target, extent=self.extent, **self._window)
 
     def transposed(self, source: int, target: int) -> Relation:
         """From the input axis of a transposed convolution to that of its output."""
-        return Relation.transposed_window(
-            source,
-            target,
-            size=self.size,
-            stride=self.stride,
-            dilation=self.dilation,
-            padding=self.padding,
-        )
+        return Relation.transposed_window(source, target, **self._window)
 
     def transposed_taps(self, source: int, target: int) -> Relation:
         """From the axis of a kernel's taps to the output of a transposed convolution."""
-        return Relation.transposed_taps(
-            source,
-            target,
-            extent=self.extent,
-            size=self.size,
-            stride=self.stride,
-            dilation=self.dilation,
-            padding=self.padding,
-        )
+        return Relation.transposed_taps(source, target, extent=self.extent, **self._window)
 
 
 def integer(layer: str, what: str, value: Any, least: int = 1) -> int:

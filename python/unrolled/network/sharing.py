@@ -84,18 +84,18 @@ def sharing_groups(network: Builder, by: SharingKey) -> dict[Hashable, list[Laye
     """The layers that are to share, by key, after all checks."""
     known = layers(network)
     if isinstance(by, Mapping):
-        groups = _listed(network, known, by)
+        groups = _group_by_names(network, known, by)
     elif callable(by):
-        groups = _keyed(network, known, by)
+        groups = _group_by_function(network, known, by)
     elif by == "configuration":
-        return _grouped(known, lambda layer: layer.configuration)
+        return _group(known, lambda layer: layer.configuration)
     elif by == "stage":
         if not any("." in layer.name for layer in known if layer.configuration):
             raise InvalidArgumentError(
                 f"network '{network.name}': sharing by stage needs layers named like "
                 "'stage1.block1.conv'; the stage is what stands before the first dot"
             )
-        return _grouped(
+        return _group(
             known, lambda layer: layer.configuration and (layer.stage, layer.configuration)
         )
     else:
@@ -108,7 +108,7 @@ def sharing_groups(network: Builder, by: SharingKey) -> dict[Hashable, list[Laye
     return groups
 
 
-def _grouped(
+def _group(
     known: Iterable[Layer], key_of: Callable[[Layer], Hashable]
 ) -> dict[Hashable, list[Layer]]:
     groups: dict[Hashable, list[Layer]] = {}
@@ -119,7 +119,7 @@ def _grouped(
     return groups
 
 
-def _keyed(
+def _group_by_function(
     network: Builder, known: Iterable[Layer], by: Callable[[Layer], Hashable]
 ) -> dict[Hashable, list[Layer]]:
     """Groups by a user's function, which may fail."""
@@ -136,10 +136,10 @@ def _keyed(
             ) from error
         return key
 
-    return _grouped(known, key_of)
+    return _group(known, key_of)
 
 
-def _listed(
+def _group_by_names(
     network: Builder, known: Sequence[Layer], groups: Mapping[str, Iterable[str]]
 ) -> dict[Hashable, list[Layer]]:
     """Groups by the names of their layers."""
@@ -173,7 +173,7 @@ def _check_alike(network: Builder, key: Hashable, members: Sequence[Layer]) -> N
     """Layers grouped by a user must have the same parameters."""
     for layer in members[1:]:
         if _signature(layer) != _signature(members[0]):
-            first, other = (_shown(one) for one in (members[0], layer))
+            first, other = (_describe(one) for one in (members[0], layer))
             raise InvalidNetworkError(
                 f"network '{network.name}': layers {first} and {other} cannot share as {key!r}; "
                 "all layers of a group need parameters of equal names and shapes"
@@ -184,7 +184,7 @@ def _signature(layer: Layer) -> dict[str, tuple[tuple[int, ...], bool]]:
     return {role: (one.shape, one.trainable) for role, one in layer.parameters.items()}
 
 
-def _shown(layer: Layer) -> str:
+def _describe(layer: Layer) -> str:
     shapes = ", ".join(
         f"{role} {shape}{'' if layer.parameters[role].trainable else ' not trainable'}"
         for role, shape in layer.shapes.items()
@@ -222,5 +222,33 @@ def fill_with_shared(copy: Builder, network: Builder, groups: Iterable[Sequence[
         source, target = own[link.source.id], own[link.target.id]
         copy.link(source, target, link.relations, role=link.role)
     copy.number_like(network)
+    copy.choose_like(network, {number: tensor.id for number, tensor in own.items()})
     for tensor in network.outputs:
         copy.output(own[tensor.id])
+
+
+def fill_with_part(
+    copy: Builder,
+    network: Builder,
+    tensors: Iterable[int],
+    links: Iterable[int],
+    outputs: Iterable[int],
+) -> None:
+    """Fill an empty network with some tensors and links of another one, given by their numbers."""
+    own: dict[int, Tensor] = {}
+    all_tensors, all_links = network.tensors, network.links
+    for number in tensors:
+        tensor = all_tensors[number]
+        if tensor.role == "parameter":
+            own[number] = copy.parameter(tensor.name, tensor.shape, tensor.trainable)
+        elif tensor.role == "input":
+            own[number] = copy.input(tensor.shape, tensor.name)
+        else:
+            operation = network.operation(tensor)
+            own[number] = copy.tensor(tensor.name, tensor.shape, operation=operation)
+    for number in links:
+        link = all_links[number]
+        copy.link(own[link.source.id], own[link.target.id], link.relations, role=link.role)
+    copy.number_like(network)
+    for number in outputs:
+        copy.output(own[number])

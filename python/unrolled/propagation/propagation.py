@@ -100,7 +100,7 @@ class TensorPropagation:
 
     @property
     def slope(self) -> float:
-        """Of a function or normaliser, its factor on the mean square of derivatives."""
+        """The factor of a function or normaliser on the mean square of derivatives."""
         return _power(self.log2_slope)
 
     @property
@@ -509,6 +509,7 @@ def propagate(
         raise InvalidArgumentError(
             f"a signal needs a model made of tensors, which {described(model)} is not"
         )
+    network.check_decided()
     checked_choice("batch_norm", batch_norm, ("batch", "stored"))
     if loss is not None:
         checked_choice("loss", loss, ("cross_entropy",))

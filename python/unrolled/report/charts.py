@@ -99,7 +99,7 @@ def estimates(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart
         ):
             data = {
                 "x": [one.num_parameters / 1e6 if millions else one.num_parameters],
-                "y": _rounded([getattr(one, what)]),
+                "y": _round([getattr(one, what)]),
                 "parameters": [one.num_parameters],
                 "what": [symbol],
             }
@@ -129,8 +129,8 @@ def contexts(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart:
         layers = [layer for layer in one.layers if layer.num_parameters]
         data = {
             "x": list(range(1, len(layers) + 1)),
-            "y": _rounded(layer.log2_maximum for layer in layers),
-            "least": _rounded(layer.log2_minimum for layer in layers),
+            "y": _round(layer.log2_maximum for layer in layers),
+            "least": _round(layer.log2_minimum for layer in layers),
             "name": [printable(layer.name) for layer in layers],
             "parameters": [layer.num_parameters for layer in layers],
             "share": [
@@ -163,7 +163,7 @@ def spectra(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart:
         edges, numbers = histogram(one.spectrum)
         shown = numbers > 0
         data = {
-            "x": _rounded(((edges[:-1] + edges[1:]) / 2)[shown]),
+            "x": _round(((edges[:-1] + edges[1:]) / 2)[shown]),
             "y": [int(number) for number in numbers[shown]],
         }
         source, color = _source(data), look.color
@@ -241,7 +241,7 @@ def _curve_source(curve: TemperatureSweep, quantities: Iterable[str], width: flo
         {
             "x": _places(columns["temperature"], width),
             "temperature": _significant(columns.pop("temperature")),
-            **{name: _rounded(values) for name, values in columns.items()},
+            **{name: _round(values) for name, values in columns.items()},
         }
     )
 
@@ -255,7 +255,7 @@ def _peaks_source(
         {
             "x": _places([peak.temperature for peak in inside], width),
             "temperature": _significant(peak.temperature for peak in inside),
-            "heat_capacity": _rounded(peak.heat_capacity for peak in inside),
+            "heat_capacity": _round(peak.heat_capacity for peak in inside),
             "peak": [peak.name for peak in inside],
         }
     )
@@ -279,7 +279,7 @@ def embedded(charts: Iterable[Chart]) -> str:
         for chart in charts:
             document.add_root(chart.figure)
     numbers: dict[str, str] = {}
-    content = _renumbered(document.to_json(deferred=False), numbers)
+    content = _renumber(document.to_json(deferred=False), numbers)
     content["title"] = ""
     roots = {numbers[chart.figure.id]: chart.anchor for chart in charts}
     text = json.dumps({"document": content, "roots": roots}, separators=(",", ":"))
@@ -294,16 +294,16 @@ def library() -> str:
     return script
 
 
-def _renumbered(value: Any, numbers: dict[str, str]) -> Any:
+def _renumber(value: Any, numbers: dict[str, str]) -> Any:
     if isinstance(value, dict):
         return {
             key: numbers.setdefault(item, f"m{len(numbers) + 1}")
             if key == "id" and isinstance(item, str)
-            else _renumbered(item, numbers)
+            else _renumber(item, numbers)
             for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
-        return [_renumbered(item, numbers) for item in value]
+        return [_renumber(item, numbers) for item in value]
     return value
 
 
@@ -343,6 +343,6 @@ def _significant(values: Iterable[float]) -> list[float]:
     return [float(f"{one:.6g}") if np.isfinite(one) else math.nan for one in values]
 
 
-def _rounded(values: Iterable[float]) -> list[float]:
+def _round(values: Iterable[float]) -> list[float]:
     """Short numbers; what is not finite is not drawn."""
     return [round(float(one), DECIMALS) if np.isfinite(one) else math.nan for one in values]

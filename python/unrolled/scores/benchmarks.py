@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from io import StringIO
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,9 @@ from unrolled._support.arguments import Progress, checked_choice
 from unrolled.models.benchmarks import SPACES, Choices, SearchSpace
 from unrolled.network.network import Network
 
-__all__ = ["BENCHMARKS", "Benchmark", "load"]
+__all__ = ["BENCHMARKS", "Benchmark", "OwnBenchmark", "Scorable", "load"]
+
+Numbers = npt.NDArray[np.float64]
 
 BENCHMARKS = tuple(SPACES)
 """The names that `load` knows."""
@@ -97,6 +100,65 @@ class Benchmark:
                 more.append(trainable(self.space.build(self.space.spell(changed))) - least)
             total += np.array(more)[self.choices[:, place]]
         return total
+
+
+class Scorable(Protocol):
+    """A space of architectures that is not among the published ones.
+
+    Attributes
+    ----------
+    name : str
+    """
+
+    name: str
+
+    def rows(self) -> npt.NDArray[Any]:
+        """All architectures."""
+
+    def check(self, rows: Any) -> npt.NDArray[Any]:
+        """Architectures, as `scores` takes them."""
+
+    def scores(self, rows: Any, *, progress: Progress | None = None) -> dict[str, Numbers]:
+        """Every score and baseline of some architectures, by name."""
+
+    def network(self, row: Any) -> Network:
+        """The network of one architecture."""
+
+
+@dataclass(frozen=True)
+class OwnBenchmark:
+    """Architectures of a space of one's own, with accuracies.
+
+    Attributes
+    ----------
+    space : Scorable
+    choices : array of shape ``(architectures, places)``
+    accuracies : mapping of str to array of shape ``(architectures,)``
+        By task; more is better.
+    """
+
+    space: Scorable
+    choices: npt.NDArray[Any]
+    accuracies: Mapping[str, Numbers]
+
+    @property
+    def name(self) -> str:
+        """The name of the space."""
+        return self.space.name
+
+    def __len__(self) -> int:
+        return len(self.choices)
+
+    @property
+    def architectures(self) -> Iterator[Network]:
+        """The networks, one after the other."""
+        return (self.space.network(row.tolist()) for row in self.choices)
+
+    def scores(self, progress: Progress | None = None) -> dict[str, Numbers]:
+        """Every score and baseline of every architecture, by name; see `Benchmark.scores`."""
+        columns = self.space.scores(self.choices, progress=progress)
+        has_path = np.isfinite(columns["saliency_entropy"])
+        return {name: np.where(has_path, one, -np.inf) for name, one in columns.items()}
 
 
 def trainable(network: Network) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from unrolled._support.hints import described, did_you_mean
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, MissingPackageError
 from unrolled.scores import statistics
-from unrolled.scores.benchmarks import BENCHMARKS, Benchmark, load
+from unrolled.scores.benchmarks import BENCHMARKS, Benchmark, OwnBenchmark, Scorable, load
 from unrolled.show import tables
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Evaluation:
 
     Attributes
     ----------
-    benchmark : Benchmark
+    benchmark : Benchmark or OwnBenchmark
         The architectures and their accuracies.
     values : dict of str to array of shape ``(architectures,)``
         Every score and baseline that was evaluated, by name.
@@ -105,7 +105,7 @@ class Evaluation:
 
     def __init__(
         self,
-        benchmark: Benchmark,
+        benchmark: Benchmark | OwnBenchmark,
         values: dict[str, npt.NDArray[np.float64]],
         agreements: Iterable[Agreement],
     ) -> None:
@@ -196,15 +196,17 @@ class Evaluation:
         values, accuracies = self.values[score], self.benchmark.accuracies[task]
         is_drawn = np.isfinite(values)
         with plot.styled():
+            figure: Any = None
             if axes is None:
-                _, [axes] = plot.new_figure()
+                figure, [axes] = plot.new_figure()
             axes.plot(values[is_drawn], accuracies[is_drawn], ".", markersize=2, alpha=0.4)
             if agreement.is_baseline or score != "saliency_entropy":
                 axes.set_xscale("symlog")
             axes.set_xlabel(score.replace("_", " "))
             axes.set_ylabel(f"{task.replace('_', ' ')}")
             axes.set_title(f"{self.benchmark.name}: Spearman {agreement.spearman:.3f}")
-        figure: Any = axes.figure
+        if figure is None:
+            figure = axes.figure
         return figure, axes
 
     def __repr__(self) -> str:
@@ -212,27 +214,36 @@ class Evaluation:
 
 
 def evaluate(
-    benchmark: str,
+    benchmark: str | Scorable,
     scores: Iterable[str] | None = None,
     *,
-    own: Mapping[str, Callable[[str], float]] | None = None,
+    accuracies: Any = None,
+    rows: Any = None,
+    own: Mapping[str, Callable[[Any], float]] | None = None,
     draws: int = DRAWS,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Compare scores with the published accuracies of all architectures of a benchmark.
+    """Compare scores with the accuracies of a benchmark, or of a space of one's own.
 
     The baselines (parameters, weights, MACs, activations, depth) are always shown beside.
 
     Parameters
     ----------
-    benchmark : {"nasbench201", "nasbench_macro", "transnasbench_micro"}
-        15,625 cells on three data sets, 6,561 chains of mobile blocks on CIFAR-10, and 4,096
-        cells on seven tasks, scored as networks of 47 classes.
+    benchmark : {"nasbench201", "nasbench_macro", "transnasbench_micro"}, or unrolled.search.Space
+        A published benchmark by name, or a space of one's own, whose accuracies are given. The
+        published ones have 15,625 cells on three data sets, 6,561 chains of mobile blocks on
+        CIFAR-10, and 4,096 cells on seven tasks, scored as networks of 47 classes.
     scores : iterable of str, optional
         Which scores of this package; by default all. More of each is taken to be better.
+    accuracies : array of float, or mapping of str to array, optional
+        Of a space of one's own: an accuracy for each architecture of `rows`, maybe for several
+        tasks by name. More is better.
+    rows : array of int of shape ``(n, places)``, optional
+        Of a space of one's own: the architectures; by default all of them in order.
     own : mapping of str to callable, optional
-        Further scores by name: functions of the benchmark's string of an architecture.
+        Further scores by name: functions of the benchmark's string of an architecture, or of its
+        network in a space of one's own.
     draws : int
         Resamples for the bootstrap intervals.
     seed : int
@@ -258,12 +269,11 @@ def evaluate(
     >>> f"{found['parameters', 'cifar10'].spearman:.3f}"
     '0.318'
     """
-    checked_choice("benchmark", benchmark, BENCHMARKS)
     wanted = _checked_scores(scores)
     check_progress(progress)
     if checked_positive(draws, "draws") > MOST_DRAWS:
         raise InvalidArgumentError(f"draws must be at most {MOST_DRAWS:,}, got {draws:,}")
-    loaded = load(benchmark)
+    loaded = _loaded(benchmark, rows, accuracies)
     found = loaded.scores(progress)
     values = {name: found[name] for name in wanted}
     for name, function in (own or {}).items():
@@ -275,6 +285,37 @@ def evaluate(
         for task in loaded.accuracies
     ]
     return Evaluation(loaded, values, agreements)
+
+
+def _loaded(benchmark: str | Scorable, rows: Any, accuracies: Any) -> Benchmark | OwnBenchmark:
+    """A benchmark by name, or a space with its accuracies."""
+    if isinstance(benchmark, str) or not hasattr(benchmark, "scores"):
+        for what, given in (("accuracies", accuracies), ("rows", rows)):
+            if given is not None:
+                raise InvalidArgumentError(
+                    f"{what} are for a space of one's own; those of {benchmark!r} are published"
+                )
+        return load(checked_choice("benchmark", cast(str, benchmark), BENCHMARKS))
+    if accuracies is None:
+        raise InvalidArgumentError(
+            f"evaluate() of space '{benchmark.name}' needs accuracies, one for each architecture; "
+            f"published ones come with the names {', '.join(BENCHMARKS)}"
+        )
+    choices = benchmark.check(benchmark.rows() if rows is None else rows)
+    by_task = accuracies if isinstance(accuracies, Mapping) else {"accuracy": accuracies}
+    checked = {}
+    for task, given in by_task.items():
+        checked[str(task)] = checked_numbers(f"accuracies of {task!r}", given)
+        if len(checked[str(task)]) != len(choices):
+            raise InvalidArgumentError(
+                f"accuracies of {task!r} must be one for each of {len(choices):,} architectures, "
+                f"got {len(checked[str(task)]):,}"
+            )
+        if np.isnan(checked[str(task)]).any():
+            raise InvalidArgumentError(f"accuracies of {task!r} must not be NaN; leave out rows")
+    if not checked or len(choices) < 2:
+        raise InvalidArgumentError("evaluate() needs accuracies of at least two architectures")
+    return OwnBenchmark(benchmark, choices, checked)
 
 
 def _checked_scores(scores: Iterable[str] | None) -> list[str]:
@@ -293,7 +334,7 @@ def _checked_scores(scores: Iterable[str] | None) -> list[str]:
 
 
 def _own_score(
-    name: str, function: Callable[[str], float], benchmark: Benchmark
+    name: str, function: Callable[[Any], float], benchmark: Benchmark | OwnBenchmark
 ) -> npt.NDArray[np.float64]:
     if not callable(function):
         raise InvalidArgumentError(
@@ -322,7 +363,7 @@ def _agreement(
     name: str,
     task: str,
     values: Mapping[str, npt.NDArray[np.float64]],
-    benchmark: Benchmark,
+    benchmark: Benchmark | OwnBenchmark,
     draws: int,
     seed: int,
 ) -> Agreement:

@@ -233,6 +233,7 @@ def score_network(
         raise InvalidArgumentError(
             f"score() needs a network of layers, got {described(network)}, which has none"
         )
+    network.check_decided()
     if not network.outputs:
         raise NothingToCountError(f"network '{network.name}' has no output; mark one with output()")
     pieces = pieces_of({**network.functions, **(functions or {})})

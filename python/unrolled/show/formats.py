@@ -97,11 +97,11 @@ def to_markdown(comparison: ComparisonLike) -> str:
     """See `Comparison.to_markdown`."""
     headings = [one.with_unit(one.symbol) for one in TABULATED]
     lines = [
-        _piped(["model", *(heading.translate(MARKDOWN_SPECIAL) for heading in headings)]),
+        _join_cells(["model", *(heading.translate(MARKDOWN_SPECIAL) for heading in headings)]),
         "|:---|" + "---:|" * len(TABULATED),
     ]
     lines += [
-        _piped(
+        _join_cells(
             [
                 printable(one.name).translate(MARKDOWN_SPECIAL),
                 *(format_cell(one, quantity) for quantity in TABULATED),
@@ -112,7 +112,7 @@ def to_markdown(comparison: ComparisonLike) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _piped(cells: list[str]) -> str:
+def _join_cells(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 

@@ -58,10 +58,10 @@ STYLE: dict[str, Any] = {
     "savefig.dpi": 160,
 }
 COLOR, SECOND_COLOR = "#0072b2", "#d55e00"
-"""Of Okabe and Ito, told apart by the colour-blind."""
+"""The colours of Okabe and Ito, which colour-blind readers can tell apart."""
 
 LITERAL: dict[str, Any] = {"parse_math": False, "usetex": False}
-"""Of text that has a name in it: what is between two dollar signs is no formula."""
+"""Options of a text with a name in it: what is between two dollar signs is no formula."""
 
 PANEL = (6.4, 3.2)
 LOG_COUNT = r"$\log_2 C$ [bits]"
@@ -138,7 +138,7 @@ def contexts(analysis: AnalysisLike, *, axes: Axes | None = None) -> tuple[Figur
         axes.set_ylabel(f"contexts of a parameter,\n{LOG_COUNT}")
         axes.set_ylim(bottom=min(0, *axes.get_ylim()))
         _label_layers(axes, layers)
-    return _of(axes), axes
+    return _find_figure(axes), axes
 
 
 def spectrum(source: AnalysisLike | Spectrum, *, axes: Axes | None = None) -> tuple[Figure, Axes]:
@@ -175,7 +175,7 @@ def spectrum(source: AnalysisLike | Spectrum, *, axes: Axes | None = None) -> tu
             xlabel=f"contexts of a parameter, {LOG_COUNT}",
             ylabel="number of parameters, $g$",
         )
-    return _of(axes), axes
+    return _find_figure(axes), axes
 
 
 def histogram(levels: Spectrum, bins: int = BINS) -> tuple[Any, Any]:
@@ -213,7 +213,7 @@ def spread(analysis: AnalysisLike, *, axes: Axes | None = None) -> tuple[Figure,
             title="Where the spread comes from",
             xlabel=r"share of the expected spread $E[\log_2 C]$ [%]",
         )
-    return _of(axes), axes
+    return _find_figure(axes), axes
 
 
 def overview(analysis: AnalysisLike) -> tuple[Figure, list[Axes]]:
@@ -348,5 +348,5 @@ def _label_layers(axes: Axes, layers: Sequence[LayerSummary]) -> None:
         axes.locator_params(axis="x", integer=True)
 
 
-def _of(axes: Axes) -> Figure:
+def _find_figure(axes: Axes) -> Figure:
     return axes.figure.canvas.figure

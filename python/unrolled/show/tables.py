@@ -24,11 +24,13 @@ __all__ = [
     "Column",
     "Sheet",
     "bits",
+    "byte_size",
     "console",
     "decimal_digits",
     "integer",
     "output_width",
     "render",
+    "scaled",
     "share",
 ]
 
@@ -38,11 +40,13 @@ MISSING = "-"
 UNLIMITED_WIDTH = 500
 NARROWEST, USUAL_WIDTH = 40, 80
 MOST_DIGITS = 9
-"""Of a width: Python converts longer numbers slowly, or refuses to."""
+"""A width has no more digits: Python converts longer numbers slowly, or refuses to."""
 HEIGHT = 25
 """Lines of a screen: tables do not depend on it, but rich wants to know."""
 NARROWEST_FOLD = 12
 DIGITS_PER_CHUNK = 4000
+SMALLEST_SCALED = 100_000
+PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 
 
 class Column(NamedTuple):
@@ -60,10 +64,18 @@ class Sheet(NamedTuple):
     columns: Sequence[Column]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
+    totals: Sequence[str] = ()
 
     def text(self, width: int | None) -> str:
         """See `render`."""
-        return render(self.title, self.columns, self.rows, width=width, notes=self.notes)
+        return render(
+            self.title,
+            self.columns,
+            self.rows,
+            width=width,
+            notes=self.notes,
+            totals=self.totals,
+        )
 
     def drawn(self) -> Iterator[RenderableType]:
         """With bold headings and proper lines, for terminals."""
@@ -72,7 +84,7 @@ class Sheet(NamedTuple):
         heading, *figures = printable_lines(self.title).split("\n")
         yield Text(heading, style="bold")
         yield from (Text(line) for line in [*figures, ""])
-        yield _table(self.columns, self.rows, rule="\N{BOX DRAWINGS LIGHT HORIZONTAL}")
+        yield _table(self.columns, self.rows, self.totals, rule="\N{BOX DRAWINGS LIGHT HORIZONTAL}")
         yield from (Text(printable(note), style="dim") for note in self.notes)
 
 
@@ -84,6 +96,23 @@ def integer(number: int) -> str:
 def bits(number: float, decimals: int = 2) -> str:
     """A logarithm with a fixed number of decimals; ``-inf`` for that of zero."""
     return f"{number:.{decimals}f}"
+
+
+def scaled(number: int) -> str:
+    """A large number with four digits and a prefix: ``4.089 G``; a small one in full."""
+    if abs(number) < SMALLEST_SCALED:
+        return integer(number)
+    exponent = min((len(str(abs(number))) - 1) // 3, len(PREFIXES) - 1)
+    return f"{number / 1000**exponent:.4g} {PREFIXES[exponent]}"
+
+
+def byte_size(number: int) -> str:
+    """A number of bytes in binary units: ``12.5 MiB``."""
+    exponent = min(max(number.bit_length() - 1, 0) // 10, len(PREFIXES) - 1)
+    if exponent == 0:
+        return f"{number} B"
+    unit = PREFIXES[exponent].upper()
+    return f"{number / 1024**exponent:.4g} {unit}iB"
 
 
 def share(fraction: float, is_positive: bool) -> str:
@@ -164,17 +193,19 @@ def render(
     *,
     width: int | None,
     notes: Sequence[str] = (),
+    totals: Sequence[str] = (),
 ) -> str:
-    """A table as text, in plain ASCII, no trailing blanks.
+    """A table as text, in plain ASCII, no trailing blanks; totals stand below a line of their own.
 
     At most `width` columns wide, unless digits would have to be cut off.
     """
     from rich.text import Text
 
-    widest = max(width or output_width(), _least_width(columns, rows))
+    all_rows = [*rows, totals] if totals else rows
+    widest = max(width or output_width(), _least_width(columns, all_rows))
     drawing = console(StringIO(), widest, plain=True)
     with drawing.capture() as capture:
-        drawing.print(_table(columns, rows))
+        drawing.print(_table(columns, rows, totals))
         for note in notes:
             drawing.print(Text(printable(note)))
     lines = [line.rstrip() for line in capture.get().split("\n")]
@@ -193,13 +224,19 @@ def _least_width(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> in
     return sum(widths) + len(widths) - 1
 
 
-def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, rule: str = "-") -> Table:
+def _table(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    totals: Sequence[str] = (),
+    *,
+    rule: str = "-",
+) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     line = f" {rule}{rule} "
-    rules = box.Box(f"    \n    \n{line}\n    \n    \n{line}\n    \n    \n", ascii=rule == "-")
+    rules = box.Box(f"    \n    \n{line}\n    \n{line}\n{line}\n    \n    \n", ascii=rule == "-")
     table = Table(box=rules, show_edge=False, padding=0, header_style="bold")
     for column in columns:
         table.add_column(
@@ -211,4 +248,7 @@ def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, rule: st
         )
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
+    if totals:
+        table.add_section()
+        table.add_row(*(Text(printable(cell)) for cell in totals))
     return table

@@ -63,7 +63,7 @@ def convert_graph(
         )
     if isinstance(model, np.ndarray):
         return _convert_array(model, threads, progress)
-    columns = _columns(model)
+    columns = _read_columns(model)
     if columns is not None:
         return _convert_columns(columns, threads, progress)
     return None
@@ -129,11 +129,11 @@ def _convert_array(
     return Graph.from_edges(model[0], model[1], threads=threads, progress=progress)
 
 
-def _columns(model: Any) -> dict[str, Any] | None:
+def _read_columns(model: Any) -> dict[str, Any] | None:
     """The columns of edges of a table, or of a tuple of columns, as arrays."""
     if isinstance(model, tuple):
-        return _columns_of_tuple(model)
-    table = _columns_of_table(model)
+        return _read_tuple(model)
+    table = _read_table(model)
     if table is None:
         return None
     expected = (*COLUMNS, MULTIPLICITY) if len(table) == 3 else COLUMNS
@@ -145,7 +145,7 @@ def _columns(model: Any) -> dict[str, Any] | None:
     return table
 
 
-def _columns_of_table(model: Any) -> dict[str, Any] | None:
+def _read_table(model: Any) -> dict[str, Any] | None:
     """All columns of a table of pandas, polars or pyarrow by their names."""
     if _is_of(model, "polars", "LazyFrame"):
         raise InvalidArgumentError(
@@ -164,9 +164,9 @@ def _columns_of_table(model: Any) -> dict[str, Any] | None:
     return None
 
 
-def _columns_of_tuple(columns: tuple[Any, ...]) -> dict[str, Any] | None:
+def _read_tuple(columns: tuple[Any, ...]) -> dict[str, Any] | None:
     """Sources, targets and maybe multiplicities that came as a tuple of columns."""
-    arrays = [array for column in columns if (array := _column(column)) is not None]
+    arrays = [array for column in columns if (array := _read_column(column)) is not None]
     if len(arrays) != len(columns) or len(arrays) not in (2, 3):
         return None
     lengths = [len(array) for array in arrays]
@@ -177,7 +177,7 @@ def _columns_of_tuple(columns: tuple[Any, ...]) -> dict[str, Any] | None:
     return dict(zip((*COLUMNS, MULTIPLICITY), arrays, strict=False))
 
 
-def _column(column: Any) -> npt.NDArray[Any] | None:
+def _read_column(column: Any) -> npt.NDArray[Any] | None:
     """A column of NumPy, pandas, polars or pyarrow as an array, None if it is something else."""
     array: npt.NDArray[Any]
     if isinstance(column, np.ndarray) and column.ndim == 1:
@@ -198,7 +198,7 @@ def _convert_columns(
     multiplicity = columns.get(MULTIPLICITY)
     names: list[Hashable] | None = None
     if sources.dtype.kind not in "iu" or targets.dtype.kind not in "iu":
-        names, (sources, targets) = _numbered(sources, targets)
+        names, (sources, targets) = _number_nodes(sources, targets)
     return Graph.from_edges(
         sources,
         targets,
@@ -210,7 +210,7 @@ def _convert_columns(
     )
 
 
-def _numbered(
+def _number_nodes(
     sources: npt.NDArray[Any], targets: npt.NDArray[Any]
 ) -> tuple[list[Hashable], tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     """Names of nodes in the order they occur, and both ends of all edges by number."""

@@ -100,7 +100,7 @@ def divergence_of_spectra(
         for column in columns
     ]
     p, q = (
-        _gathered(spectrum, of, at, len(numbers))
+        _gather(spectrum, of, at, len(numbers))
         for spectrum, at in zip(spectra, places, strict=True)
     )
     return Divergence(
@@ -152,7 +152,7 @@ def _places(spectrum: Spectrum, align: Align | None) -> Floats:
     return spectrum.log2_counts / largest if largest else np.ones(len(spectrum))
 
 
-def _gathered(spectrum: Spectrum, of: Drawn, bins: Integers, number: int) -> Masses:
+def _gather(spectrum: Spectrum, of: Drawn, bins: Integers, number: int) -> Masses:
     """The probability of every bin, the largest level of each at full precision."""
     weights = spectrum.degeneracies.astype(np.float64)
     exponents = np.zeros(len(weights), dtype=np.int64)
@@ -160,13 +160,13 @@ def _gathered(spectrum: Spectrum, of: Drawn, bins: Integers, number: int) -> Mas
         weights, exponents = weights * spectrum.mantissas, spectrum.exponents
     base = np.full(number, np.iinfo(np.int64).min // 2)
     np.maximum.at(base, bins, exponents)
-    masses = np.bincount(bins, _scaled(weights, exponents - base[bins]), number)
+    masses = np.bincount(bins, _scale(weights, exponents - base[bins]), number)
     top = int(exponents.max())
-    total = math.fsum(_scaled(weights, exponents - top))
+    total = math.fsum(_scale(weights, exponents - top))
     return Masses(np.asarray(masses / total, dtype=np.float64), base - top)
 
 
-def _scaled(weights: Floats, exponents: Integers) -> Floats:
+def _scale(weights: Floats, exponents: Integers) -> Floats:
     """``weights * 2**exponents`` for exponents of at most 0."""
     return np.ldexp(weights, np.maximum(exponents, -2000).astype(np.int32))
 
@@ -211,7 +211,7 @@ def _earth_movers_distance(
     spectra: tuple[Spectrum, Spectrum], of: Drawn, align: Align | None
 ) -> float:
     """The area between the cumulative distributions over the places of levels."""
-    alone = [_gathered(one, of, np.arange(len(one)), len(one)).values for one in spectra]
+    alone = [_gather(one, of, np.arange(len(one)), len(one)).values for one in spectra]
     places = np.concatenate([_places(spectrum, align) for spectrum in spectra])
     masses = np.concatenate([alone[0], -alone[1]])
     order = np.argsort(places, kind="stable")

@@ -205,7 +205,7 @@ class Spectrum:
 
     def __reduce__(self) -> tuple[Any, ...]:
         owners = [self.owners(level) for level in range(len(self))]
-        return _restored, (self._values, self.counts if self.is_exact else None, owners)
+        return _restore, (self._values, self.counts if self.is_exact else None, owners)
 
     def __copy__(self) -> Spectrum:
         return self  # Nothing of it can be changed.
@@ -241,7 +241,7 @@ class Spectrum:
         return position % len(self)
 
 
-def _restored(values: Values, counts: list[int] | None, owners: list[dict[str, int]]) -> Spectrum:
+def _restore(values: Values, counts: list[int] | None, owners: list[dict[str, int]]) -> Spectrum:
     """A spectrum that was pickled."""
     return Spectrum(values, None if counts is None else counts.__getitem__, owners.__getitem__)
 

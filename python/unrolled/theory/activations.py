@@ -32,7 +32,7 @@ SMALLEST_VARIANCE = 1e-200
 """Stands for variance zero, where moments are limits."""
 
 STEP = 1e-5
-"""Of central differences, in units of the argument."""
+"""The step of central differences, in units of the argument."""
 
 SEARCHED = 20.0
 """Kinks of callables are searched up to this argument, on either side."""

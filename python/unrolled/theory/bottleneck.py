@@ -50,7 +50,7 @@ SETTLED = 1e-14
 """Change of an encoder in one step below which it has converged."""
 
 MOST_STEPS = 20_000
-"""Of the iteration at one beta; it is slow near bifurcations."""
+"""The iteration at one beta may take so many steps; it is slow near bifurcations."""
 
 NOTHING = 1e-12
 """An objective no more below zero than this, in nats, is that of saying nothing."""
@@ -456,7 +456,7 @@ class _Problem:
 
 
 def _mutual_information(joint: Array) -> float:
-    """Of a table of probabilities, in nats."""
+    """The entropy of a table of probabilities, in nats."""
     independent = np.outer(joint.sum(axis=1), joint.sum(axis=0))
     positive = joint > 0
     terms = joint[positive] * np.log(joint[positive] / independent[positive])

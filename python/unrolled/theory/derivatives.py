@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from unrolled._support.hints import described
-from unrolled.counting.path_diagram import Diagram, number_of_pairs
-from unrolled.errors import InvalidArgumentError, NothingToCountError
+from unrolled.costs.activations import activations_of, width_of
+from unrolled.costs.data_flow import DataFlow
+from unrolled.counting.path_diagram import number_of_pairs
+from unrolled.errors import InvalidArgumentError
 from unrolled.graph.graph import Graph
-from unrolled.network.builder import Link, Semantics, Tensor
+from unrolled.network.builder import Link, Semantics
 from unrolled.network.network import Network
 from unrolled.show.plot import COLOR, SECOND_COLOR, styled
 from unrolled.sources.resolution import resolve
@@ -52,9 +54,6 @@ EliminationOrder: TypeAlias = (
 )
 LONGEST_ORDER = 60
 """Characters of an order that a table shows."""
-
-BFLOAT16 = "bfloat16"
-"""A type of two bytes that NumPy does not know."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -298,52 +297,12 @@ def _cost_of_graph(graph: Graph, order: EliminationOrder) -> JacobianCost:
     )
 
 
-class _DataFlow:
-    """The links of a network along which derivatives flow, and how many pairs each joins."""
-
-    def __init__(self, network: Network) -> None:
-        order = Diagram.of_network(network, network.inputs).order()
-        tensors = [network.tensors[number] for number in order]
-        links = [link for link in network.links if link.source.role != "parameter"]
-        inputs = {tensor.id for tensor in network.inputs}
-        outputs = {tensor.id for tensor in network.outputs}
-        reached, reaching = set(inputs), set(outputs)
-        into: dict[int, list[Link]] = {tensor.id: [] for tensor in tensors}
-        out_of: dict[int, list[Link]] = {tensor.id: [] for tensor in tensors}
-        for link in links:
-            into[link.target.id].append(link)
-            out_of[link.source.id].append(link)
-        for tensor in tensors:
-            if any(link.source.id in reached for link in into[tensor.id]):
-                reached.add(tensor.id)
-        for tensor in reversed(tensors):
-            if any(link.target.id in reaching for link in out_of[tensor.id]):
-                reaching.add(tensor.id)
-        live = reached & reaching
-        if not live & inputs:
-            raise NothingToCountError(
-                f"network '{network.name}': no path leads from an input to an output, so there is "
-                "no derivative"
-            )
-        self.network = network
-        self.tensors = [tensor for tensor in tensors if tensor.id in live]
-        self.inputs = [tensor for tensor in self.tensors if tensor.id in inputs]
-        self.outputs = [tensor for tensor in self.tensors if tensor.id in outputs]
-        self.links = [link for link in links if link.source.id in live and link.target.id in live]
-        self.ends = {
-            tensor.id
-            for tensor in self.outputs
-            if all(link.target.id not in live for link in out_of[tensor.id])
-        }
-        self.pairs = [_pairs(link) for link in self.links]
-
-
 def _pairs(link: Link) -> int:
     return number_of_pairs(link.relations, link.source.shape, link.target.shape)
 
 
 def _cost_of_network(network: Network) -> JacobianCost:
-    flow = _DataFlow(network)
+    flow = DataFlow(network)
     links = list(zip(flow.links, flow.pairs, strict=True))
     forward = sum(pairs for link, pairs in links if link.source.role != "input")
     reverse = sum(pairs for link, pairs in links if link.target.id not in flow.ends)
@@ -510,7 +469,7 @@ def gradient_cost(
     (21210, 53420, 2.519)
     """
     network = _network("gradient_cost", model, inputs, semantics)
-    flow = _DataFlow(network)
+    flow = DataFlow(network)
     live = {tensor.id for tensor in flow.tensors}
     halves = 0
     reverse = 0
@@ -546,6 +505,8 @@ class ActivationMemory(TheoryResult):
     peak : int
         The most bytes at any moment of the reverse sweep: what is still kept, and the derivatives
         that are at work.
+    forward_peak : int
+        The most bytes at any moment of an evaluation that frees what nothing needs any more.
     """
 
     name: str
@@ -553,6 +514,7 @@ class ActivationMemory(TheoryResult):
     by_kind: dict[str, tuple[int, int]]
     saved: int
     peak: int
+    forward_peak: int
 
     @property
     def title(self) -> str:
@@ -569,6 +531,9 @@ class ActivationMemory(TheoryResult):
         tensors = sum(number for number, _ in self.by_kind.values())
         rows.append({"kept for": "all", "tensors": tensors, "bytes": self.saved})
         rows.append({"kept for": "peak, with derivatives", "tensors": None, "bytes": self.peak})
+        rows.append(
+            {"kept for": "peak of an evaluation", "tensors": None, "bytes": self.forward_peak}
+        )
         return rows
 
     @property
@@ -629,72 +594,15 @@ def activation_memory(
     True
     """
     network = _network("activation_memory", model, inputs, semantics)
-    name, width = _width(dtype)
-    flow = _DataFlow(network)
-    into: dict[int, list[Link]] = {tensor.id: [] for tensor in flow.tensors}
-    for link in flow.links:
-        into[link.target.id].append(link)
-    root = _shared_memory(network, flow.tensors, into)
-    # By tensor that is kept: the first operation that asks for it, which is the last to need it.
-    needed_by: dict[int, Tensor] = {}
-    for tensor in flow.tensors:
-        operation = network.operation(tensor)
-        if operation is None or operation.kind in ("sum", "average", "move"):
-            continue
-        for link in into[tensor.id]:
-            needed_by.setdefault(root[link.source.id], tensor)
-    by_kind: dict[str, tuple[int, int]] = {}
-    sizes = {tensor.id: tensor.size * width for tensor in flow.tensors}
-    for number, tensor in needed_by.items():
-        operation = network.operation(tensor)
-        kind = "other" if operation is None else operation.kind
-        tensors, size = by_kind.get(kind, (0, 0))
-        by_kind[kind] = (tensors + 1, size + sizes[number])
+    found = activations_of(network).in_bytes(dtype)
     return ActivationMemory(
         network.name,
-        name,
-        by_kind,
-        sum(size for _, size in by_kind.values()),
-        _peak(flow, into, needed_by, sizes),
+        width_of(dtype)[0],
+        found.by_kind,
+        found.saved,
+        found.backward_peak,
+        found.forward_peak,
     )
-
-
-def _shared_memory(
-    network: Network, tensors: Sequence[Tensor], into: dict[int, list[Link]]
-) -> dict[int, int]:
-    """For every tensor the one whose memory it shares: its own, or that of what is reshaped."""
-    root: dict[int, int] = {}
-    for tensor in tensors:
-        operation, links = network.operation(tensor), into[tensor.id]
-        is_view = (
-            operation is not None
-            and operation.kind == "move"
-            and len(links) == 1
-            and links[0].source.size == tensor.size
-        )
-        root[tensor.id] = root[links[0].source.id] if is_view else tensor.id
-    return root
-
-
-def _peak(
-    flow: _DataFlow,
-    into: dict[int, list[Link]],
-    needed_by: dict[int, Tensor],
-    sizes: dict[int, int],
-) -> int:
-    """The most bytes at any step of the reverse sweep."""
-    freed: dict[int, list[int]] = {}
-    for number, tensor in needed_by.items():
-        freed.setdefault(tensor.id, []).append(number)
-    kept = sum(sizes[number] for number in needed_by)
-    working = {tensor.id for tensor in flow.outputs}
-    peak = kept + sum(sizes[number] for number in working)
-    for tensor in reversed(flow.tensors):
-        working |= {link.source.id for link in into[tensor.id] if link.source.role != "input"}
-        peak = max(peak, kept + sum(sizes[number] for number in working))
-        working.discard(tensor.id)
-        kept -= sum(sizes[number] for number in freed.get(tensor.id, ()))
-    return peak
 
 
 def _network(caller: str, model: Any, inputs: Any, semantics: Semantics | None) -> Network:
@@ -704,21 +612,6 @@ def _network(caller: str, model: Any, inputs: Any, semantics: Semantics | None) 
             f"{caller}() needs a network, whose operations are known; got {described(network)}"
         )
     return network
-
-
-def _width(dtype: Any) -> tuple[str, int]:
-    """The name of a type and its bytes."""
-    if dtype == BFLOAT16:
-        return BFLOAT16, 2
-    try:
-        known = np.dtype(dtype)
-    except TypeError:
-        known = np.dtype(object)
-    if known.kind not in "fciub":
-        raise InvalidArgumentError(
-            f"dtype must be a type of numbers such as 'float32', got {described(dtype)}"
-        )
-    return known.name, known.itemsize
 
 
 def _mebibytes(size: int) -> str:

@@ -256,7 +256,7 @@ def _iterate(search: _Search, window: int) -> None:
 
 
 def _root(search: _Search, method: str) -> None:
-    """Of f(z) - z, by SciPy, which is stopped by the search."""
+    """Find a root of f(z) - z with SciPy, which the search stops."""
     root = import_optional("scipy.optimize", "theory").root
     try:
         root(

@@ -26,7 +26,7 @@ Splitting = Literal["forward_backward", "peaceman_rachford"]
 Prox: TypeAlias = Callable[[Array, float], Array]
 
 RELATIVE = 1e-15
-"""Of the solution for one element."""
+"""The equation of one element is solved to this accuracy."""
 
 
 class MonotoneGradient(NamedTuple):

@@ -404,7 +404,7 @@ def _merged(counts: Scaled, numbers: npt.NDArray[np.int64]) -> Spectrum:
 
 
 def _mask_entropy(network: Network, dropouts: Mapping[int, Dropout]) -> float:
-    """Of all masks of one presentation, in bits."""
+    """The entropy of all masks of one presentation, in bits."""
     total = 0.0
     for number, dropout in dropouts.items():
         shape = network.tensors[number].shape

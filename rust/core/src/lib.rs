@@ -9,7 +9,8 @@
 //! - A [`Graph`] has a node for every scalar; [`Graph::count`] gives the counts of all nodes.
 //!   [`unroll`] makes a graph of a small network.
 //! - [`propagation`] follows signals and derivatives through a network at initialisation, and
-//!   [`scores`] ranks architectures without data and without weights.
+//!   [`scores`] ranks architectures without data and without weights. [`variants`] counts and scores
+//!   many architectures that are variants of one network.
 //! - [`boltzmann_sums`] gives the thermodynamics of the distinct counts.
 //!
 //! Counts are integers of unlimited size or floating-point numbers in log space ([`Value`]). Every
@@ -27,6 +28,7 @@ mod number;
 pub mod propagation;
 pub mod scores;
 mod unroll;
+pub mod variants;
 
 pub use boltzmann::{BoltzmannSums, boltzmann_sums};
 pub use error::{Error, Result};

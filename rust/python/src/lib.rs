@@ -8,6 +8,7 @@ mod natural;
 mod network;
 mod propagation;
 mod scores;
+mod variants;
 
 /// Counting a network makes thousands of small allocations; this allocator halves their cost.
 #[global_allocator]
@@ -34,6 +35,8 @@ mod _core {
     use crate::propagation::{Program, Sweep, function_moments, function_names};
     #[pymodule_export]
     use crate::scores::Scorer;
+    #[pymodule_export]
+    use crate::variants::{VariantScorer, Variants};
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
 }

@@ -96,6 +96,6 @@ def test_unknown_functions_are_named_and_can_be_said():
     assert last.mean_square == pytest.approx(2 * (1 + 0.04) / 2)
 
 
-def test_roles():
+def test_kernel_and_bias_have_their_roles():
     roles = {link.source.name: link.role for link in read(nn.relu, operations=True).links}
     assert (roles["w"], roles["b"]) == ("kernel", "bias")

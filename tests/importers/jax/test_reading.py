@@ -56,7 +56,7 @@ def test_inputs_are_named_by_the_arguments() -> None:
     assert (names(network), network.inputs[0].name) == (["kernel"], "input/kernel")
 
 
-def test_provenance() -> None:
+def test_provenance_says_what_was_read() -> None:
     table = jnp.ones((5, 3))
 
     def function(params: Any, x: Any, key: Any) -> Any:
@@ -104,7 +104,7 @@ def test_no_values_are_needed_at_any_size() -> None:
     assert counts.total == (1 << 40) + (1 << 20)
 
 
-def test_frozen() -> None:
+def test_frozen_parameters_are_not_trainable() -> None:
     params = {"batch_stats": {"m": shaped(2)}, "params": {"a": shaped(2), "ab": shaped(2)}}
 
     def frozen(**options: Any) -> set[str]:
@@ -253,7 +253,9 @@ def test_rules_of_ones_own() -> None:
         ((dense, KERNEL, shaped(0, 3)), "empty"),
     ],
 )
-def test_bad_arguments(arguments: tuple[Any, ...], message: str) -> None:
+def test_arguments_that_are_no_function_or_array_are_refused(
+    arguments: tuple[Any, ...], message: str
+) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
         from_jax(*arguments)
 

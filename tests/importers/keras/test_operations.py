@@ -73,7 +73,7 @@ def test_bilinear_upsampling() -> None:
 
 
 @pytest.mark.parametrize("name", ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"])
-def test_merging(name: str) -> None:
+def test_merging_layers_read_all_their_inputs(name: str) -> None:
     layer = getattr(L, name)()
     check(lambda x, y: layer([x, y]), moved(lambda x, y: x + y), (2, 3), (2, 3))
     # Keras gives the smaller operand its axes of length 1 behind the batch axis.

@@ -52,7 +52,7 @@ def test_every_source_is_the_same_network(model: Any, tmp_path: Path) -> None:
     assert from_keras(model, name="other").name == "other"
 
 
-def test_provenance(model: Any) -> None:
+def test_provenance_says_what_was_read(model: Any) -> None:
     provenance = from_keras(model, semantics="dependency").provenance
     assert provenance.source == "Functional 'tiny'"
     assert (provenance.framework, provenance.version) == ("keras", keras.__version__)

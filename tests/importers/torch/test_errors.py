@@ -42,7 +42,7 @@ def test_inputs_that_are_no_tensors(given: Any) -> None:
         from_torch(nn.ReLU(), given)
 
 
-def test_arguments() -> None:
+def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="kwargs must be a dict"):
         from_torch(nn.ReLU(), X, kwargs=[X])  # type: ignore[arg-type]
     with pytest.raises(InvalidArgumentError, match="semantics"):
@@ -51,7 +51,7 @@ def test_arguments() -> None:
         from_torch(nn.ReLU(), X, name="")
 
 
-def test_wrong_shape() -> None:
+def test_an_input_of_wrong_shape_is_refused() -> None:
     with pytest.raises(InvalidModelError, match=r"torch\.export could not export Linear"):
         from_torch(nn.Linear(3, 2), X)
 
@@ -105,7 +105,7 @@ def test_all_operators_without_a_rule_are_named() -> None:
         (Function(lambda y: y[y.long(), y.long()]), X, "run time"),
     ],
 )
-def test_refused(module: Any, inputs: Any, match: str) -> None:
+def test_operators_that_cannot_be_read_are_named(module: Any, inputs: Any, match: str) -> None:
     with pytest.raises(UnsupportedOperatorError, match=match):
         from_torch(module, inputs)
 

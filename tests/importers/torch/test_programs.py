@@ -53,7 +53,7 @@ def replaced_in_place(self: Any, x: Any) -> Any:
 
 
 @pytest.mark.parametrize("function", [written, written_through_views, replaced_in_place])
-def test_programs(function: Any) -> None:
+def test_writing_in_place_counts_like_computing_anew(function: Any) -> None:
     assert_counts(Module(function), X)
 
 

@@ -252,7 +252,7 @@ SUMS = {
 
 
 @pytest.mark.parametrize("name", SUMS)
-def test_sums(name: str) -> None:
+def test_sums_have_an_edge_for_every_term(name: str) -> None:
     build, expected = SUMS[name]
     assert edges(build) == [expected]
 

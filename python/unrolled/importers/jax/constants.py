@@ -73,9 +73,11 @@ def worked_out(tracer: Tracer, node: Equation, constants: Sequence[Constant]) ->
     """
     arrays = [one.array for one in constants if one.array is not None]
     if node.operator == "broadcast_in_dim" and len(arrays) == 1:
-        return [_broadcast(node, arrays[0])]  # Takes no memory at any size, as slices.
+        return [
+            _broadcast(node, arrays[0])
+        ]  # Arrays of slices take no memory, whatever their size.
     if node.operator == "slice" and arrays:
-        return [Constant.of(_sliced(node, arrays[0]))]
+        return [Constant.of(_slice(node, arrays[0]))]
     sizes = [size_of(shape) for shape in node.shapes] + [array.size for array in arrays]
     if len(arrays) < len(constants) or max(sizes, default=0) > LARGEST_CONSTANT:
         return [Constant(shape) for shape in node.shapes]
@@ -106,7 +108,7 @@ def _broadcast(node: Equation, array: Array) -> Constant:
     return Constant(shape, np.broadcast_to(array.reshape(ones), shape))
 
 
-def _sliced(node: Equation, array: Array) -> Array:
+def _slice(node: Equation, array: Array) -> Array:
     starts, stops = node.params["start_indices"], node.params["limit_indices"]
     return array[tuple(map(slice, starts, stops, node.params["strides"] or [1] * array.ndim))]
 

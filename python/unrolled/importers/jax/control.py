@@ -45,7 +45,7 @@ def scan(tracer: Tracer, node: Equation) -> Sequence[Thing]:
     tracer.name = node.name
     shapes = node.shapes[carried:]
     stacked = [
-        _stacked(tracer, node, row[:: -1 if params["reverse"] else 1], shape)
+        _stack(tracer, node, row[:: -1 if params["reverse"] else 1], shape)
         for row, shape in zip(rows, shapes, strict=True)
     ]
     return [*carry, *stacked]
@@ -61,7 +61,7 @@ def _row(tracer: Tracer, node: Equation, thing: Thing, step: int) -> Thing:
     return tracer.reshape(tracer.slice(x, 0, step, 1), x.shape[1:])
 
 
-def _stacked(tracer: Tracer, node: Equation, row: list[Thing], shape: Shape) -> Thing:
+def _stack(tracer: Tracer, node: Equation, row: list[Thing], shape: Shape) -> Thing:
     """The results of all steps along a new first axis."""
     items = [thing for thing in row if not isinstance(thing, Missing)]
     if len(items) < len(row):

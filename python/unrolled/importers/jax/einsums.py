@@ -30,7 +30,7 @@ PARTS = ("convert_element_type", "dot_general", "reduce_sum", "transpose")
 
 
 def number_of_operands(name: str) -> int:
-    """Of the einsum that an equation of this name is a part of; 0 for none."""
+    """How many operands the einsum of an equation of this name has; 0 if it is in none."""
     found = EQUATION.fullmatch(name.rpartition("/")[0].rpartition("/")[2])
     return 0 if found is None else found[1].count(",") + 1
 
@@ -70,7 +70,7 @@ class Einsums:
         if not isinstance(thing, Contraction):
             return thing
         if id(thing) not in self._made:
-            self._made[id(thing)] = thing, self._contracted(thing)
+            self._made[id(thing)] = thing, self._contract(thing)
         return self._made[id(thing)][1]
 
     def read(
@@ -85,7 +85,7 @@ class Einsums:
         if node.operator in ("convert_element_type", "transpose") and not waits:
             return None
         part = self._part(node, things)
-        return self._contracted(part) if part and len(part.operands) >= number else part
+        return self._contract(part) if part and len(part.operands) >= number else part
 
     def note(
         self, node: Equation, things: Sequence[Any], results: Sequence[Any], number: int
@@ -134,7 +134,7 @@ class Einsums:
             result += [label for axis, label in enumerate(part.result) if axis not in gone]
         return Contraction([*a.operands, *b.operands], [*a.labels, *labels], result, node.shapes[0])
 
-    def _contracted(self, product: Contraction) -> Operand:
+    def _contract(self, product: Contraction) -> Operand:
         numbers: dict[object, int] = {}
 
         def numbered(labels: Sequence[object]) -> list[int]:

@@ -24,14 +24,14 @@ FUNCTIONS = (
     *("imag", "is_finite", "lgamma", "log", "log1p", "logistic", "not", "population_count"),
     *("real", "sign", "sin", "sinh", "tan", "tanh"),
 )
-"""Of one tensor."""
+"""Primitives that are functions of one tensor."""
 
 POWERS = (
     *("abs", "cbrt", "ceil", "floor", "round", "sqrt", "square"),
     *("convert_element_type", "copy", "copy_p", "reduce_precision", "stop_gradient", "name"),
     *("sharding_constraint", "layout_constraint", "mesh_cast", "reshard", "pvary"),
 )
-"""Of one tensor, under which a reciprocal stays one; or that change nothing but a type."""
+"""Functions of one tensor that turn a reciprocal into a reciprocal, or that only change a type."""
 
 GATES = (
     *("and", "atan2", "complex", "eq", "eq_to", "ge", "gt", "igamma", "igammac", "le", "le_to"),
@@ -48,7 +48,7 @@ GATES = (
     ),
     *("shift_left", "shift_right_arithmetic", "shift_right_logical", "xor", "zeta"),
 )
-"""Of several tensors; of functions of one tensor they are one function, as products are."""
+"""Functions of several tensors. Applied to functions of one tensor they are one function of it."""
 
 
 KNOWN: dict[str, ElementFunction] = {
@@ -236,7 +236,7 @@ def select(tracer: Tracer, node: Equation) -> Item:
             return gate(tracer, which, *cases)
 
         return applied(tracer, node, chosen)
-    # One element stands for all along axes that it was broadcast along.
+    # Along axes that were broadcast, one element stands for all.
     own = [slice(1) if stride == 0 else slice(None) for stride in which.array.strides]
     numbers = which.array[tuple(own)]
     first = int(numbers.min())
@@ -244,7 +244,7 @@ def select(tracer: Tracer, node: Equation) -> Item:
         return applied(tracer, node, lambda *given: given[1 + first])
     others = [case for case in cases if isinstance(case, Constant)]
     if len(others) == len(cases) - 1 and not all(_is_zero(case) for case in others):
-        # A mask of scores, which might as well have been added.
+        # This masks scores, as adding minus infinity would.
         return applied(tracer, node, lambda *given: gate(tracer, *given))
     return tracer.choose(which.array, node.operands[1:])
 

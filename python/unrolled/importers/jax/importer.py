@@ -185,7 +185,7 @@ def _mark_outputs(walker: Walker, jaxpr: Any, results: list[Thing]) -> dict[str,
     for number, (atom, thing) in enumerate(zip(jaxpr.outvars, results, strict=True)):
         if isinstance(thing, (Constant, Missing)):
             continue
-        first = marked.setdefault(_computed(jaxpr, atom), number)
+        first = marked.setdefault(_find_origin(jaxpr, atom), number)
         if first == number:
             walker.tracer.output(made(walker.tracer, thing))
         else:
@@ -195,7 +195,7 @@ def _mark_outputs(walker: Walker, jaxpr: Any, results: list[Thing]) -> dict[str,
     return repeated
 
 
-def _computed(jaxpr: Any, atom: Any) -> tuple[Any, ...]:
+def _find_origin(jaxpr: Any, atom: Any) -> tuple[Any, ...]:
     """Where a result is computed: the calls around it, and the variable in the innermost one."""
     calls: list[tuple[Any, Any]] = []  # Equations, and the jaxprs that they are in.
     while not hasattr(atom, "val"):

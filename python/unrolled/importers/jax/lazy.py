@@ -42,7 +42,7 @@ class Lazy:
 
     @property
     def shape(self) -> Shape:
-        """Of the result."""
+        """The shape after broadcasting."""
         return tuple([size_of(split) for split in self.splits])
 
     @property
@@ -82,7 +82,7 @@ def broadcast(tracer: Tracer, item: Item, shape: Shape, axes: Sequence[int]) -> 
 def reshaped(tracer: Tracer, item: Item, shape: Shape) -> Item:
     """Another shape in row-major order."""
     if isinstance(item, Lazy):
-        merged = _merged([e for of_axis in item.entries for e in of_axis if e[0] != 1], shape)
+        merged = _merge([e for of_axis in item.entries for e in of_axis if e[0] != 1], shape)
         if merged is not None:
             is_split = any(len(of_axis) > 1 for of_axis in merged)
             if not is_split or _is_statistic(item.operand):
@@ -97,7 +97,7 @@ def elementwise(
 ) -> Item:
     """A function of elements at the same index, on operands as they are before broadcasting."""
     splits = _frame_of_statistics(tracer, items, shape) or _unsplit(shape)
-    result = function(*[_framed(tracer, item, splits) for item in items])
+    result = function(*[_fit_to_frame(tracer, item, splits) for item in items])
     frame = tuple(chain.from_iterable(splits))
     if isinstance(result, Constant):
         return tracer.reshape(tracer.expand(result, frame), shape)
@@ -116,7 +116,7 @@ def _frame_of_statistics(
     for item in items:
         operand = item.operand if isinstance(item, Lazy) else item
         if isinstance(operand, Value) and operand.node.is_statistic:
-            for node in _reduced(operand.node):
+            for node in _find_reduced(operand.node):
                 origin = _origin(tracer, node)
                 if origin is not None and len(origin.shape) == len(shape):
                     splits = _split_like(origin.shape, shape, node.shape)
@@ -129,11 +129,11 @@ def _frame_of_statistics(
     return tuple([new if size_of(new) == length else (length,) for length, new in pairs])
 
 
-def _reduced(node: Node) -> Iterator[Node]:
+def _find_reduced(node: Node) -> Iterator[Node]:
     """What the reductions that a statistic is made of read."""
     for value in node.operands:
         if value.node.is_statistic:
-            yield from _reduced(value.node)
+            yield from _find_reduced(value.node)
         if node.kind == "reduction":
             yield value.node
 
@@ -197,7 +197,7 @@ def _with_lengths(tracer: Tracer, operand: Operand, lengths: list[int]) -> Opera
     return tracer.reshape(operand, lengths)
 
 
-def _framed(tracer: Tracer, item: Item, splits: Sequence[Shape]) -> Operand:
+def _fit_to_frame(tracer: Tracer, item: Item, splits: Sequence[Shape]) -> Operand:
     """An operand whose axes are those of `splits` one after the other, or of length 1."""
     entries: list[list[Entry]] = [[(1, 1)]] * (len(splits) - len(item.shape)) + _entries(item)
     lengths: list[int] = []
@@ -209,12 +209,12 @@ def _framed(tracer: Tracer, item: Item, splits: Sequence[Shape]) -> Operand:
             lengths += [1] * len(split)
         elif len(of_axis) == 1:
             lengths += split
-        else:  # Groups of another size.
-            return _framed(tracer, made(tracer, item), splits)
+        else:  # The groups have another size.
+            return _fit_to_frame(tracer, made(tracer, item), splits)
     return _with_lengths(tracer, item.operand if isinstance(item, Lazy) else item, lengths)
 
 
-def _merged(flat: list[Entry], shape: Shape) -> list[list[Entry]] | None:
+def _merge(flat: list[Entry], shape: Shape) -> list[list[Entry]] | None:
     """Neighbouring axes put together to the lengths of a shape, if they can be."""
     waiting = iter(flat)
     result: list[list[Entry]] = []

@@ -44,7 +44,7 @@ class Liveness:
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, tuple[bool, ...]], tuple[list[list[bool]], list[bool]]] = {}
-        self._kept: list[Any] = []  # An id is of one object only while that lives.
+        self._kept: list[Any] = []  # An id belongs to one object only while that object exists.
 
     def of(self, jaxpr: Any, used: Sequence[bool]) -> tuple[list[list[bool]], list[bool]]:
         """Which outputs of each equation and which inputs (constants apart) are needed.
@@ -58,10 +58,10 @@ class Liveness:
         key = id(jaxpr), tuple(used)
         if key not in self._known:
             self._kept.append(jaxpr)
-            self._known[key] = self._found(jaxpr, used)
+            self._known[key] = self._find(jaxpr, used)
         return self._known[key]
 
-    def _found(self, jaxpr: Any, used: Sequence[bool]) -> tuple[list[list[bool]], list[bool]]:
+    def _find(self, jaxpr: Any, used: Sequence[bool]) -> tuple[list[list[bool]], list[bool]]:
         live = {id(out) for out, is_used in zip(jaxpr.outvars, used, strict=True) if is_used}
         equations = []
         for equation in reversed(jaxpr.eqns):
@@ -90,7 +90,7 @@ class Liveness:
         jaxpr = opened(equation.params["jaxpr"])[0]
         used = self.of_steps(jaxpr, constants, carried, used)
         needed = list(self.of(jaxpr, used)[1])
-        # What is carried goes in if it is used at the end, even after no step at all.
+        # What a loop carries is used if it is used at the end, because there may be no step at all.
         needed[constants : constants + carried] = used[:carried]
         return needed
 

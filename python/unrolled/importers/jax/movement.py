@@ -53,7 +53,7 @@ def reverse(tracer: Tracer, node: Equation) -> Operand:
 def cut(tracer: Tracer, node: Equation) -> Operand:
     (x,) = node.operands
     steps = node.params["strides"] or (1,) * x.rank
-    return _sliced(tracer, x, node.params["start_indices"], node.shapes[0], steps)
+    return _slice(tracer, x, node.params["start_indices"], node.shapes[0], steps)
 
 
 @rule("dynamic_slice")
@@ -67,10 +67,10 @@ def cut_at(tracer: Tracer, node: Equation) -> Operand:
         given[axis] = Constant.of(0)
     if isinstance(x, Constant):
         return Constant(shape)
-    return _sliced(tracer, x, _starts(given, x.shape, shape), shape, (1,) * x.rank)
+    return _slice(tracer, x, _starts(given, x.shape, shape), shape, (1,) * x.rank)
 
 
-def _sliced(tracer: Tracer, x: Operand, starts: Any, shape: Any, steps: Any) -> Operand:
+def _slice(tracer: Tracer, x: Operand, starts: Any, shape: Any, steps: Any) -> Operand:
     """A box of a tensor, read in one go."""
     assert isinstance(x, Value)
     changes = {

@@ -67,14 +67,14 @@ class RememberingTracer(Tracer):
             break
         else:
             result = super().add(*operands)
-        return self._noted(result, operands, self._sums, first)
+        return self._note(result, operands, self._sums, first)
 
     def multiply(self, *operands: Operand) -> Operand:
         """Product of tensors after broadcasting."""
         first = len(self.network._tensors)
-        return self._noted(super().multiply(*operands), operands, self._products, first)
+        return self._note(super().multiply(*operands), operands, self._products, first)
 
-    def _noted(
+    def _note(
         self,
         result: Operand,
         operands: Sequence[Operand],

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Walker"]
 
 MOST_EQUATIONS = 1_000_000
-"""Of one model, loops unrolled."""
+"""A model may have so many equations once its loops are unrolled."""
 
 LARGEST_UNNAMED = 16
 """Floating-point numbers of a constant that is not worth a mention."""
@@ -43,10 +43,10 @@ REFUSED = {
 
 
 FUNCTIONS = ("celu", "squareplus")
-"""Of `jax.nn`, jitted, that add up several functions of one tensor: one function all the same."""
+"""Jitted functions of `jax.nn` that add up several functions of one tensor. They count as one."""
 
 PAIRS = ("hypot", "logaddexp", "logaddexp2")
-"""Of `jax.numpy`, written out with several uses of each tensor: a function of both."""
+"""Functions of `jax.numpy` that use each of two tensors several times. They count as one."""
 
 LOOPS = ("cond", "scan", "while")
 """Primitives that may pass on what is missing without computing anything from it."""
@@ -92,10 +92,10 @@ class Walker:
         known: dict[Any, Thing | Contraction] = dict(zip(jaxpr.invars, things, strict=True))
         live, _ = self.liveness.of(jaxpr, used)
         for variable, value in zip(jaxpr.constvars, constants, strict=True):
-            known[variable] = self._captured(value)
+            known[variable] = self._capture(value)
 
         def found(atom: Any) -> Thing | Contraction:
-            return self._captured(atom.val, atom.aval) if hasattr(atom, "val") else known[atom]
+            return self._capture(atom.val, atom.aval) if hasattr(atom, "val") else known[atom]
 
         for equation, outputs in zip(jaxpr.eqns, live, strict=True):
             if any(outputs):
@@ -123,10 +123,10 @@ class Walker:
             if called is not None and operator not in self._table:
                 things = [self._einsums.made(thing) for thing in given]
                 if _is_function(equation):
-                    return [self._mapped(thing) for thing in things[:1]]
+                    return [self._map(thing) for thing in things[:1]]
                 if called_name(equation) in PAIRS and len(equation.outvars) == 1:
                     shape = tuple(equation.outvars[0].aval.shape)
-                    return [self._combined(called_name(equation), things, shape)]
+                    return [self._combine(called_name(equation), things, shape)]
                 return self.closed(called, things, used)
             name = "/".join([part for part in (*self._scopes, operator) if part])
             number = number_of_operands(name)
@@ -137,12 +137,12 @@ class Walker:
                 if part is not None:
                     return [part]
             node.things = [self._einsums.made(thing) for thing in given]
-            results = self._computed(node)
+            results = self._compute(node)
             if number and not isinstance(results[0], Missing):
                 self._einsums.note(node, given, results, number)
             return results
 
-    def _captured(self, value: Any, aval: Any = None) -> Constant:
+    def _capture(self, value: Any, aval: Any = None) -> Constant:
         """A constant of the function; noted if it might be meant as a parameter."""
         if not np.shape(value):
             return constant(value, getattr(aval, "dtype", None))
@@ -157,13 +157,13 @@ class Walker:
             self._constants[id(value)] = value, found
         return self._constants[id(value)][1]
 
-    def _mapped(self, thing: Thing) -> Thing:
+    def _map(self, thing: Thing) -> Thing:
         """A function of single elements."""
         if isinstance(thing, Missing):
             return thing
         return elementwise(self.tracer, [thing], thing.shape, self.tracer.pointwise)
 
-    def _combined(self, name: str, things: Sequence[Thing], shape: tuple[int, ...]) -> Thing:
+    def _combine(self, name: str, things: Sequence[Thing], shape: tuple[int, ...]) -> Thing:
         """A function of the elements at the same index of several tensors."""
         items = [thing for thing in things if not isinstance(thing, Missing)]
         if len(items) < len(things):
@@ -179,7 +179,7 @@ class Walker:
         finally:
             self._scopes.pop()
 
-    def _computed(self, node: Equation) -> Sequence[Thing]:
+    def _compute(self, node: Equation) -> Sequence[Thing]:
         """The results of an equation that calls no other jaxpr as it is."""
         nothing = [MISSING] * len(node.shapes)
         rule = self._table.get(node.operator)

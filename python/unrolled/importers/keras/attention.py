@@ -25,7 +25,7 @@ def _operands(layer: Layer) -> tuple[Operand, Operand, Operand]:
     return query, value, value if key is None else key
 
 
-def _projected(
+def _project(
     layer: Layer, name: str, x: Operand, lengths: Sequence[int], contracted: int = 1
 ) -> Operand:
     """A dense projection of the last axes to others."""
@@ -58,9 +58,9 @@ def _multi_head_attention(tracer: Tracer, layer: Layer) -> Any:
             f"{layer}: attention over axes {list(axes)} of shapes {query.shape} and {value.shape}"
         )
     gate = _gate(layer, query, [heads, depth])
-    q = _projected(layer, "query", query, [heads, width])
-    k = _projected(layer, "key", key, [heads, width])
-    v = _projected(layer, "value", value, [heads, depth])
+    q = _project(layer, "query", query, [heads, width])
+    k = _project(layer, "key", key, [heads, width])
+    v = _project(layer, "value", value, [heads, depth])
     head = rank - 1
     target = list(range(rank))  # Labels of query and value, axes attended over apart.
     source = [axis + 100 if axis in axes else axis for axis in range(rank)]
@@ -78,7 +78,7 @@ def _multi_head_attention(tracer: Tracer, layer: Layer) -> Any:
         y = tracer.multiply(y, gate)
     shape = layer.config.get("output_shape") or [query.shape[-1]]
     shape = [shape] if isinstance(shape, int) else list(shape)
-    result = _projected(layer, "attention_output", y, shape, 2)
+    result = _project(layer, "attention_output", y, shape, 2)
     return [result, attention] if layer.kwargs.get("return_attention_scores") else result
 
 
@@ -90,7 +90,7 @@ def scaled_scores(tracer: Tracer, scores: Operand, width: int) -> Operand:
 def _gate(layer: Layer, query: Operand, lengths: Sequence[int]) -> Operand | None:
     if not layer.config.get("use_gate"):
         return None
-    return layer.tracer.pointwise(_projected(layer, "gate", query, lengths))
+    return layer.tracer.pointwise(_project(layer, "gate", query, lengths))
 
 
 @rule("GroupedQueryAttention", "GroupQueryAttention")
@@ -103,9 +103,9 @@ def _grouped_query_attention(tracer: Tracer, layer: Layer) -> Any:
             f"{layer}: {heads} heads in {groups} groups, shapes {query.shape} and {value.shape}"
         )
     gate = _gate(layer, query, [heads, width])
-    q = _projected(layer, "query", query, [heads, width])
-    k = _projected(layer, "key", key, [groups, width])
-    v = _projected(layer, "value", value, [groups, width])
+    q = _project(layer, "query", query, [heads, width])
+    k = _project(layer, "key", key, [groups, width])
+    v = _project(layer, "value", value, [groups, width])
     shape = q.shape
     q = tracer.reshape(q, (*shape[:2], groups, heads // groups, width))
     scores = scaled_scores(tracer, tracer.einsum("bqvrh,bkvh->bvrqk", q, k), width)
@@ -113,7 +113,7 @@ def _grouped_query_attention(tracer: Tracer, layer: Layer) -> Any:
     y = tracer.reshape(tracer.einsum("bvrqk,bkvh->bqvrh", scores, v), shape)
     if gate is not None:
         y = tracer.multiply(y, gate)
-    result = _projected(layer, "attention_output", y, [query.shape[-1]], 2)
+    result = _project(layer, "attention_output", y, [query.shape[-1]], 2)
     if layer.kwargs.get("return_attention_scores"):
         attention = tracer.reshape(scores, (scores.shape[0], heads, *scores.shape[3:]))
         return [result, attention]
@@ -130,19 +130,19 @@ def _attention(tracer: Tracer, layer: Layer) -> Any:
         scale = layer.weight("scale", layer.lengths(query, (-1,)) if additive else ())
     if additive or layer.config.get("score_mode") == "concat":
         pairs = tracer.add(tracer.unsqueeze(query, (-2,)), tracer.unsqueeze(key, (-3,)))
-        terms = pairs if scale is None else _scaled(tracer, tracer.pointwise(pairs), scale)
+        terms = pairs if scale is None else _scale(tracer, tracer.pointwise(pairs), scale)
         scores = tracer.reduce(tracer.pointwise(terms), (-1,), keepdims=False)
         if not additive:
-            scores = _scaled(tracer, scores, layer.weight("concat_score_weight", ()))
+            scores = _scale(tracer, scores, layer.weight("concat_score_weight", ()))
     else:
         letters = string.ascii_lowercase[: query.rank - 2]
         scores = tracer.einsum(f"{letters}xz,{letters}yz->{letters}xy", query, key)
         if scale is not None:
-            scores = _scaled(tracer, scores, scale)
+            scores = _scale(tracer, scores, scale)
     scores = tracer.normalise(scores, (-1,), "softmax")
     result = tracer.matmul(scores, value)
     return [result, scores] if layer.kwargs.get("return_attention_scores") else result
 
 
-def _scaled(tracer: Tracer, x: Operand, scale: Operand) -> Operand:
+def _scale(tracer: Tracer, x: Operand, scale: Operand) -> Operand:
     return tracer.affine(x, [x.rank - 1][: scale.rank], scale)

@@ -27,7 +27,7 @@ as much.
 """
 
 MOST_OBJECTS = 1_000_000
-"""Of JSON, in one configuration."""
+"""One configuration may have so many objects of JSON."""
 
 LARGEST_DIRECTORY = 1 << 20
 """Bytes that are read of an archive at once; of its table of contents, most of all."""
@@ -101,7 +101,7 @@ def read(model: Any) -> Source:
     if isinstance(model, Mapping):
         source = Source(model, name)
     elif _is_text(model):
-        source = Source(_parsed(_limited(model)), name)
+        source = Source(_parse(_limit(model)), name)
     elif isinstance(model, (str, os.PathLike)):
         source = _read_file(Path(os.fspath(model)))
     elif callable(getattr(model, "get_config", None)) and hasattr(model, "to_json"):
@@ -141,7 +141,7 @@ def _read_file(path: Path) -> Source:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InvalidArgumentError(f"cannot read {os.fspath(path)!r}: {reason}") from None
-    return Source(_parsed(_text(text)), str(path), stem=path.stem)
+    return Source(_parse(_text(text)), str(path), stem=path.stem)
 
 
 class Bounded(io.RawIOBase):
@@ -195,7 +195,7 @@ def _read_archive(path: Path, file: BinaryIO) -> Source:
     except Exception as error:  # zlib.error and others of damaged archives
         raise InvalidModelError(f"a damaged Keras file: {shortened(str(error))}") from None
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None
-    entry = _parsed(_text(config))
+    entry = _parse(_text(config))
     return Source(entry, str(path), version if isinstance(version, str) else "", stem=path.stem)
 
 
@@ -211,18 +211,18 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 def _text(data: bytes) -> str:
     try:
-        return _limited(data).decode("utf-8-sig")
+        return _limit(data).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidModelError(f"neither a .keras file nor JSON: {error}") from None
 
 
-def _limited(text: Text) -> Text:
+def _limit(text: Text) -> Text:
     if len(text) > LARGEST_CONFIG:
         raise InvalidModelError(f"the configuration has more than {LARGEST_CONFIG:,} bytes")
     return text
 
 
-def _parsed(text: str) -> Any:
+def _parse(text: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_Objects().read)
     except InvalidModelError:
@@ -253,7 +253,7 @@ class _Objects:
 
 
 def _read_live(model: Any) -> Source:
-    """A model that is there as an object; all backends have the same configuration."""
+    """A model that was given as an object; its configuration does not depend on the backend."""
     source = Source({}, named_source(model), live=model)
     keras = sys.modules.get("keras")
     source.version = str(getattr(keras, "__version__", ""))
@@ -262,7 +262,7 @@ def _read_live(model: Any) -> Source:
         try:  # A subclass of a functional model has the graph of one.
             model = keras.Model(model.inputs, model.outputs, name=model.name)
         except Exception:
-            raise _subclassed() from None
+            raise _subclass_error() from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Lambda layers warn; they are refused anyway.
@@ -276,7 +276,7 @@ def _read_live(model: Any) -> Source:
     return source
 
 
-def _subclassed() -> InvalidModelError:
+def _subclass_error() -> InvalidModelError:
     return InvalidModelError(
         "a subclassed model has no graph in its configuration. Make it a functional one: "
         "inputs = keras.Input(shape=...); model = keras.Model(inputs, model.call(inputs))"
@@ -299,7 +299,7 @@ def _checked(source: Source) -> Config:
             raise InvalidModelError(
                 "a single layer; wrap it: keras.Sequential([keras.Input(...), layer])"
             )
-        raise _subclassed()
+        raise _subclass_error()
     return entry
 
 

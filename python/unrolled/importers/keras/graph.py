@@ -48,7 +48,7 @@ class Graph:
             for call, node in enumerate(entry.get("inbound_nodes") or []):
                 self.calls[name, call] = self._read(node)
         self.inputs = [reference.layer for reference in endpoints(config["input_layers"])]
-        self.outputs = self._nested(config.get("output_layers"))
+        self.outputs = self._read_nested(config.get("output_layers"))
         for reference in self._references():
             key = reference.layer, reference.call
             self.most_outputs[key] = max(self.most_outputs.get(key, 0), reference.tensor)
@@ -106,7 +106,7 @@ class Graph:
     def _read(self, node: Any) -> tuple[Any, Any]:
         """Arguments of a call, tensors replaced by references."""
         if isinstance(node, Mapping):
-            return _revived(node.get("args") or []), _revived(node.get("kwargs") or {})
+            return _revive(node.get("args") or []), _revive(node.get("kwargs") or {})
         # Keras 2: [[layer, call, tensor, keyword arguments], ...]
         if isinstance(node, list) and node and isinstance(node[0], str):
             node = [node]
@@ -122,13 +122,13 @@ class Graph:
             call -= 1  # Counted from the call that defines the model.
         return Reference(name, max(call, 0), max(tensor, 0))
 
-    def _nested(self, given: Any) -> Any:
+    def _read_nested(self, given: Any) -> Any:
         if _is_endpoint(given):
             return self._reference(given)
         if isinstance(given, Mapping):
-            return {key: self._nested(one) for key, one in given.items()}
+            return {key: self._read_nested(one) for key, one in given.items()}
         if isinstance(given, (list, tuple)):
-            return [self._nested(one) for one in given]
+            return [self._read_nested(one) for one in given]
         raise InvalidModelError(f"no output of a model: {described(given)}")
 
 
@@ -148,15 +148,15 @@ def endpoints(given: Any) -> list[Reference]:
     raise InvalidModelError(f"no input of a model: {described(given)}")
 
 
-def _revived(given: Any) -> Any:
+def _revive(given: Any) -> Any:
     """Arguments of a call as Keras serialises them."""
     if isinstance(given, (list, tuple)):
-        return [_revived(one) for one in given]
+        return [_revive(one) for one in given]
     if not isinstance(given, Mapping):
         return given
     kind, config = given.get("class_name"), given.get("config")
     if not isinstance(config, Mapping) or not isinstance(kind, str):
-        return {key: _revived(one) for key, one in given.items()}
+        return {key: _revive(one) for key, one in given.items()}
     if kind == "__keras_tensor__":
         name, call, tensor = config["keras_history"]
         return Reference(str(name), int(call), int(tensor))
@@ -164,7 +164,7 @@ def _revived(given: Any) -> Any:
         dtype = config.get("dtype")
         return Constant.of(np.asarray(config["value"], "float32" if dtype == "bfloat16" else dtype))
     if kind == "__slice__":
-        return slice(*[_revived(config.get(part)) for part in ("start", "stop", "step")])
+        return slice(*[_revive(config.get(part)) for part in ("start", "stop", "step")])
     if kind == "__ellipsis__":
         return Ellipsis
     return dict(given)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from operator import index
 from typing import Any
 
-from unrolled._support.hints import described, did_you_mean, listed, shortened
+from unrolled._support.hints import described, listed, shortened
 from unrolled.errors import InvalidArgumentError, InvalidModelError
 from unrolled.importers.door import Door
 from unrolled.importers.keras.config import Source, is_functional, is_model, layer_name
@@ -17,7 +17,7 @@ __all__ = ["FROM_KERAS", "input_shapes"]
 FROM_KERAS = Door("from_keras", {"inputs": "input_shape"})
 
 MOST_AXES = 64
-"""Of an input; NumPy has no more either."""
+"""An input may have so many axes, as in NumPy."""
 
 Config = Mapping[str, Any]
 
@@ -35,26 +35,12 @@ def input_shapes(source: Source, given: Any, names: Sequence[str], door: Door) -
     door : Door
         Where the model and the shapes were given.
     """
-    stored = {name: _stored(source.entry, name) for name in names}
-    if given is None:
-        given = {}
-    elif not isinstance(given, Mapping):
-        if len(names) != 1:
-            raise InvalidArgumentError(
-                f"{source.name}: the model has {len(names)} inputs: give {door.term('inputs')} as "
-                f"a dict by name, with {listed(list(map(repr, names)))}"
-            )
-        given = {names[0]: given}
-    for name in given:
-        if name not in stored:
-            raise InvalidArgumentError(
-                f"{source.name}: there is no input {shortened(repr(name))}"
-                f"{did_you_mean(str(name), names)}; inputs: {listed(list(map(repr, names)))}"
-            )
-    return {name: _resolved(source, name, stored[name], given.get(name), door) for name in names}
+    stored = {name: _read_stored(source.entry, name) for name in names}
+    shapes = door.shapes_by_name(given, source.name, names)
+    return {name: _resolve(source, name, stored[name], shapes.get(name), door) for name in names}
 
 
-def _stored(entry: Config, name: str) -> list[Any] | None:
+def _read_stored(entry: Config, name: str) -> list[Any] | None:
     """The shape of an input in the file; None where there is none."""
     config = entry["config"]
     layers = config if isinstance(config, list) else config["layers"]
@@ -87,11 +73,11 @@ def _batch_shape(config: Any) -> Any:
     return config.get("batch_shape") or config.get("batch_input_shape")
 
 
-def _resolved(source: Source, name: str, stored: list[Any] | None, given: Any, door: Door) -> Shape:
+def _resolve(source: Source, name: str, stored: list[Any] | None, given: Any, door: Door) -> Shape:
     """A shape without unknown lengths; the batch axis is 1 unless something says otherwise."""
     shown = shortened(repr(name))
     if given is not None:
-        return _given(source, name, stored, given)
+        return _read_given(source, name, stored, given)
     if stored is None:
         raise InvalidModelError(
             f"the shape of input {shown} is not in the model: give "
@@ -115,7 +101,7 @@ def _resolved(source: Source, name: str, stored: list[Any] | None, given: Any, d
     return tuple(stored)
 
 
-def _given(source: Source, name: str, stored: list[Any] | None, given: Any) -> Shape:
+def _read_given(source: Source, name: str, stored: list[Any] | None, given: Any) -> Shape:
     """The shape that was given for an input, its batch axis put in front if it is left out."""
     what = f"{source.name}: input {shortened(repr(name))}"
     batch = stored[0] if stored and isinstance(stored[0], int) else 1

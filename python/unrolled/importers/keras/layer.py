@@ -193,7 +193,7 @@ class Layer:
         return self.tracer.add(kernel, self.tracer.matmul(a, b))
 
     def skip(self, name: str, reason: str) -> None:
-        """Note a weight that no output is computed from."""
+        """Record a weight that no output is computed from."""
         self.reader.skipped[f"{self.prefix}{self.name}/{name}"] = reason
 
     def followed(self, number: int, most: int = MOST_ELEMENTS) -> None:

@@ -30,8 +30,8 @@ class LiveWeights:
             self._enter(model, ())
 
     def _enter(self, layer: Any, place: tuple[str, ...]) -> None:
-        """Note layers by place; recursion is as deep as models are nested."""
-        for one in [*_sequence(layer, "layers"), *_sequence(layer, "cells"), *_held(layer)]:
+        """Record layers by their places; recursion goes as deep as models are nested."""
+        for one in [*_sequence(layer, "layers"), *_sequence(layer, "cells"), *_find_inner(layer)]:
             here = (*place, str(getattr(one, "name", "")))
             if here not in self._layers:
                 self._layers[here] = one
@@ -55,7 +55,7 @@ class LiveWeights:
         owner = self._layers.get(layer.place)
         if owner is None:
             return path, trainable
-        weight = _found(_sequence(owner, "weights"), name, shape)
+        weight = _find(_sequence(owner, "weights"), name, shape)
         if weight is None:
             return path, trainable
         there = tuple(int(length) for length in weight.shape)
@@ -79,7 +79,7 @@ class LiveWeights:
         ]
 
 
-def _found(weights: Sequence[Any], name: str, shape: Shape) -> Any:
+def _find(weights: Sequence[Any], name: str, shape: Shape) -> Any:
     """The weight whose path ends with a name."""
     found = [w for w in weights if str(getattr(w, "path", w.name)).endswith(f"/{name}")]
     if not found:
@@ -97,7 +97,7 @@ def _sequence(owner: Any, name: str) -> list[Any]:
         return []
 
 
-def _held(layer: Any) -> list[Any]:
+def _find_inner(layer: Any) -> list[Any]:
     """Layers inside wrappers, and cells."""
     held = [getattr(layer, name, None) for name in HOLDERS]
     return [one for one in held if one is not None and hasattr(one, "weights")]

@@ -233,7 +233,7 @@ def _get_item(tracer: Tracer, layer: Layer) -> Operand:
             return tracer.embedding(x, parts[0])
         raise layer.refused("an index that is known only at run time, together with others")
     if all(part is None or part is Ellipsis or isinstance(part, (int, slice)) for part in parts):
-        return _sliced(tracer, layer, x, parts)
+        return _slice_axes(tracer, layer, x, parts)
     index: tuple[Any, ...] = tuple(
         [
             np.asarray(p.array if isinstance(p, Constant) else p)
@@ -245,7 +245,7 @@ def _get_item(tracer: Tracer, layer: Layer) -> Operand:
     return tracer.rearrange([x], lambda array: array[index])
 
 
-def _sliced(tracer: Tracer, layer: Layer, x: Operand, parts: Sequence[Any]) -> Operand:
+def _slice_axes(tracer: Tracer, layer: Layer, x: Operand, parts: Sequence[Any]) -> Operand:
     """Indices and slices, one axis after the other."""
     used = len([part for part in parts if part is not None and part is not Ellipsis])
     if used > x.rank:

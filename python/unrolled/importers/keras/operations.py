@@ -37,7 +37,7 @@ FUNCTIONS = _names(
     SparseSigmoid Squareplus Tan Tanh TanhShrink Threshold Trunc
     """
 )
-"""Of single elements."""
+"""Operations that are functions of single elements."""
 
 NUMPY: dict[str, ElementFunction] = {
     "Ceil": np.ceil,
@@ -61,7 +61,7 @@ POWERS = _names(
     Absolute Cast Cbrt Clip Copy Fabs Sqrt Square SaturateCast StopGradient
     """
 )
-"""The same, of which a reciprocal stays one."""
+"""Functions of single elements that turn a reciprocal into a reciprocal."""
 
 PAIRS = _names(
     """
@@ -184,15 +184,15 @@ def _power(tracer: Tracer, layer: Layer) -> Operand:
             number = float(array.reshape(-1)[0])
             power = tracer.pointwise(base, lambda x: np.power(x, abs(number)), power=True)
             return tracer.reciprocal(power) if number < 0 else power
-    return _combined(tracer, layer, base, exponent)
+    return _combine(tracer, layer, base, exponent)
 
 
 @rule(*PAIRS)
 def _function_of_two(tracer: Tracer, layer: Layer) -> Operand:
-    return _combined(tracer, layer, *_pair(layer))
+    return _combine(tracer, layer, *_pair(layer))
 
 
-def _combined(tracer: Tracer, layer: Layer, a: Operand, b: Operand) -> Operand:
+def _combine(tracer: Tracer, layer: Layer, a: Operand, b: Operand) -> Operand:
     """A function of two tensors, of one if the other is constant."""
     if isinstance(a, Constant) == isinstance(b, Constant):
         return tracer.combine(a, b)
@@ -206,7 +206,7 @@ def _combined(tracer: Tracer, layer: Layer, a: Operand, b: Operand) -> Operand:
 
 @rule("ops.Where")
 def _where(tracer: Tracer, layer: Layer) -> Operand:
-    """Of functions of one tensor it is a function of that tensor."""
+    """Choose elements; a choice between functions of one tensor is a function of that tensor."""
     given = [layer.argument(0, "condition"), layer.argument(1, "x1"), layer.argument(2, "x2")]
     operands = [_operand(layer, one) for one in given if one is not None]
     return tracer.multiply(*[tracer.pointwise(one) for one in operands])

@@ -79,7 +79,7 @@ class Reader:
         self.parameters: dict[str, int] = {}
         self.skipped: dict[str, str] = {}
         self._weights: dict[Any, Value] = {}
-        self._shared = frozenset(_shared(entry))
+        self._find_shared = frozenset(_find_shared(entry))
         self._calls = 0
 
     def model(self, entry: Config, args: list[Any], kwargs: dict[str, Any], scope: Scope) -> Any:
@@ -103,7 +103,7 @@ class Reader:
             raise InvalidModelError(f"two layers have the name '{shortened(twins[0])}'")
         for layer in layers:
             if layer.get("class_name") != "InputLayer":
-                x = self._gathered(layer, [x], {}, scope)
+                x = self._gather(layer, [x], {}, scope)
                 if x is None:
                     return None
         return x
@@ -111,7 +111,7 @@ class Reader:
     def _functional(self, config: Config, given: Any, scope: Scope) -> Any:
         graph = Graph(config)
         results: dict[tuple[str, int], list[Operand | None]] = {}
-        for name, x in zip(graph.inputs, _matched(given, graph.inputs), strict=True):
+        for name, x in zip(graph.inputs, _match(given, graph.inputs), strict=True):
             results[name, 0] = [x]
 
         def found(reference: Reference) -> Operand | None:
@@ -127,18 +127,16 @@ class Reader:
             try:
                 given_args = substituted(args, found)
                 given_kwargs = substituted(kwargs, found)
-                result = self._gathered(graph.entries[name], given_args, given_kwargs, scope)
+                result = self._gather(graph.entries[name], given_args, given_kwargs, scope)
             except Missing:
                 result = None
             results[name, call] = [None] if result is None else _outputs(result)
-            if result is None:  # All of its tensors are missing.
+            if result is None:  # None of its tensors is known.
                 results[name, call] *= 1 + graph.most_outputs.get((name, call), 0)
         return substituted(graph.outputs, found, missing=True)
 
-    def _gathered(
-        self, entry: Config, args: list[Any], kwargs: dict[str, Any], scope: Scope
-    ) -> Any:
-        """Apply a layer; None, and a note of it, if that cannot be done."""
+    def _gather(self, entry: Config, args: list[Any], kwargs: dict[str, Any], scope: Scope) -> Any:
+        """Apply a layer; None if that cannot be done, which is recorded for the error."""
         try:
             return self.call(entry, args, kwargs, scope)
         except Missing:
@@ -271,8 +269,8 @@ class Reader:
         identity = self.live.identity(layer.place)
         if identity is not None:
             return identity
-        text = _configuration(entry) if self._shared else ""
-        return text if text in self._shared else layer.place
+        text = _configuration(entry) if self._find_shared else ""
+        return text if text in self._find_shared else layer.place
 
 
 def _configuration(entry: Config) -> str:
@@ -286,7 +284,7 @@ def _configuration(entry: Config) -> str:
     return json.dumps(plain([entry.get("class_name"), entry.get("config")]), sort_keys=True)
 
 
-def _shared(given: Any) -> Iterator[str]:
+def _find_shared(given: Any) -> Iterator[str]:
     """Configurations of layers that a file says are one object in several places.
 
     Not all of the places have its number, but all have the same configuration, name included.
@@ -311,7 +309,7 @@ def operator_of(entry: Config) -> str:
     """The name that rules know a class by."""
     module, name = str(entry.get("module") or "keras"), str(entry["class_name"])
     if module.partition(".")[0] not in KERAS_MODULES:
-        # Somebody's own class, even if it has the name of one of Keras.
+        # A class of the user's own, even if it has the name of one of Keras.
         return f"{module}>{name}" if name in BUILT_IN else name
     if ".ops." in f".{module}.":
         return f"ops.{name}"
@@ -356,7 +354,7 @@ def _outputs(result: Any) -> list[Operand | None]:
     raise InvalidModelError(f"a rule must return operands, got {described(result)}")
 
 
-def _matched(given: Any, names: list[str]) -> list[Operand]:
+def _match(given: Any, names: list[str]) -> list[Operand]:
     """The operands a model is called with, in the order of its inputs."""
     if isinstance(given, Mapping) and all(name in given for name in names):
         return [given[name] for name in names]

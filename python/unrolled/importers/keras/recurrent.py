@@ -90,7 +90,7 @@ def _check_activations(cell: Layer) -> None:
             raise cell.refused(f"{key} {given!r} in a recurrent layer cannot be read")
 
 
-def _returned(
+def _select_returned(
     layer: Layer, steps: Operand, last: Operand, states: list[Operand], reverse: bool
 ) -> Any:
     """What the configuration asks for; Keras gives steps in the order they are worked out."""
@@ -111,7 +111,7 @@ def _recurrent(tracer: Tracer, layer: Layer) -> Any:
     cell = _cell(layer, layer.config, CELLS[kind])
     cell.trainable = layer.trainable
     steps, states = _run(layer, cell, kind, layer.x, _states(layer), reverse)
-    return _returned(layer, steps, states[0], states, reverse)
+    return _select_returned(layer, steps, states[0], states, reverse)
 
 
 @rule("RNN")
@@ -138,7 +138,7 @@ def _cells(tracer: Tracer, layer: Layer) -> Any:
         x, states = _run(layer, cell, kind, x, states, reverse)
         last.append(states)
     flat = [state for states in last for state in states]
-    return _returned(layer, x, last[-1][0], flat, reverse)
+    return _select_returned(layer, x, last[-1][0], flat, reverse)
 
 
 @rule("Bidirectional")

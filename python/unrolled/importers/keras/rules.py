@@ -216,7 +216,7 @@ def _einsum_dense(tracer: Tracer, layer: Layer) -> Operand:
     if bias_axes:
         names = result.replace("...", "." * (y.rank - len(result.replace("...", ""))))
         at = sorted([names.index(c) for c in bias_axes])
-        first = at[0]  # The bias has an axis of length 1 for what it does not have behind it.
+        first = at[0]  # Behind this axis, the bias has length 1 along the axes that it lacks.
         shape = [y.shape[axis] if axis in at else 1 for axis in range(first, y.rank)]
         y = tracer.affine(y, range(first, y.rank), layer.weight("bias", shape))
     return layer.activation(y)
@@ -259,7 +259,7 @@ def _embedding(tracer: Tracer, layer: Layer) -> Operand:
 
 
 def _merging(function: Callable[..., Operand], tracer: Tracer, layer: Layer) -> Operand:
-    """Of inputs of unequal ranks the smaller get axes behind the batch axis, as in Keras."""
+    """Bring inputs to one rank: smaller ones get axes behind the batch axis, as in Keras."""
     inputs = layer.inputs
     rank = max(x.rank for x in inputs)
     return function(tracer, *[tracer.unsqueeze(x, range(1, 1 + rank - x.rank)) for x in inputs])
@@ -351,7 +351,7 @@ def _layer_scale(tracer: Tracer, layer: Layer) -> Operand:
 
 @rule("CustomScaleLayer")
 def _scaled_residual(tracer: Tracer, layer: Layer) -> Operand:
-    """Of InceptionResNetV2: a tensor plus another one times a constant."""
+    """A tensor plus another one times a constant, as InceptionResNetV2 has it."""
     return tracer.add(*layer.inputs)
 
 

@@ -24,7 +24,7 @@ rule = TABLE.rule
 INTERPOLATIONS = {"bilinear": "linear", "bicubic": "cubic"}
 
 MOST_POSITIONS = 1 << 16
-"""Along an axis of which every position reads another number of others."""
+"""Positions of an axis each of which reads a number of others of its own are at most so many."""
 
 
 def spatial_axes(layer: Layer, x: Operand, rank: int | None = None) -> tuple[int, list[int]]:

@@ -36,7 +36,7 @@ def loop(tracer: Tracer, node: Node) -> list[Operand]:
     if isinstance(limit, Constant) and limit.array is not None and limit.size == 1:
         trips = int(limit.array.reshape(-1)[0])
     elif limit is None:
-        trips = MOST_STEPS + 1  # As long as the condition holds.
+        trips = MOST_STEPS + 1  # The loop runs as long as its condition holds.
     else:
         raise UnsupportedOperatorError("a number of steps known only at run time")
     state: list[Any] = [node.input(position) for position in range(2, len(node.inputs))]

@@ -72,7 +72,8 @@ COMBINED: dict[str, Callable[..., Any]] = {
 }
 
 FIXED_EXPONENTS = (2.0, 0.5, -0.5, -1.0)
-"""Of squares and roots in variances and norms; stored like a parameter, but none."""
+"""Exponents of squares and roots, as in variances and norms. They are stored like parameters, but
+are constants."""
 
 REDUCTIONS: dict[str, Callable[..., Any] | None] = {
     **dict.fromkeys(["ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"]),
@@ -379,7 +380,7 @@ def constant_of_shape(tracer: Tracer, node: Node) -> Operand:
     value = node.attribute("value")
     is_number = value is None or any(is_float(a.t.data_type) for a in node.proto.attribute)
     if is_number and isinstance(node.inputs[0], Stored) and size_of(shape) > 1:
-        # A shape that is stored, not worked out, is that of weights the model fills in itself.
+        # If the shape is stored and not computed, the model fills in weights of its own.
         return tracer.parameter(node.outputs[0], shape)
     fill = np.float32(0) if value is None or value.array is None else value.array.reshape(-1)[0]
     return filled(tracer, shape, fill)
@@ -477,7 +478,7 @@ def folded(
 
 
 def _quotient(a: Any, b: Any) -> Any:
-    """Of integers towards zero, as ONNX has it."""
+    """Divide as ONNX does, where the quotient of integers is rounded towards zero."""
     if np.asarray(a).dtype.kind in "iu" and np.asarray(b).dtype.kind in "iu":
         b = np.where(b == 0, 1, b)
         return np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))

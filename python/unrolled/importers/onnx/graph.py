@@ -32,10 +32,10 @@ from unrolled.importers.tracing.values import Constant, Shape, Value
 __all__ = ["Walk"]
 
 DEEPEST = 32
-"""Functions and subgraphs within one another."""
+"""Functions and subgraphs may be nested so deep."""
 
 MOST_REPEATED = 50_000
-"""Nodes of subgraphs and functions, once for each time they run."""
+"""Nodes of subgraphs and functions may run so often in all."""
 
 MADE_UP = re.compile(
     r"/|onnx::|val_\d+$|_val_\d+$|const|ConstantFolding|.*(Const|Cast|_output_\d+$|:\d+$)", re.I
@@ -53,7 +53,7 @@ class Unreadable(NamedTuple):
 
 
 NOTED = Unreadable("", "")
-"""Of an operator that will be named already."""
+"""Stands for the result of an operator that the error will name."""
 
 
 class UnreadableBodyError(Exception):
@@ -168,7 +168,7 @@ class Walk:
         quantised = quantised_weights(graph)
         for tensor in graph.initializer:
             is_weight = is_float(tensor.data_type) or tensor.name in quantised
-            stored = self._stored_tensor(tensor.name, tensor, is_weight)
+            stored = self._read_stored(tensor.name, tensor, is_weight)
             if stored.value is not None and quantised.get(tensor.name, False):
                 stored = replace(stored, value=replace(stored.value, awaits_scale=True))
             scope[tensor.name] = stored
@@ -177,7 +177,7 @@ class Walk:
             tensor = Stored(Constant(shape), self.tracer.parameter(sparse.values.name, shape))
             scope[sparse.values.name] = self._stored[sparse.values.name] = tensor
 
-    def _stored_tensor(self, name: str, tensor: Any, is_parameter: bool) -> Stored:
+    def _read_stored(self, name: str, tensor: Any, is_parameter: bool) -> Stored:
         check_location(name, tensor)
         is_weight = is_float(tensor.data_type) and name not in self._constants
         constant = self._constant(name, tensor, LARGEST_WEIGHT if is_weight else LARGEST_CONSTANT)
@@ -226,7 +226,7 @@ class Walk:
     ) -> None:
         """Read nodes in their order; the scope has what they compute, while something reads it."""
         if id(graph) not in self._plans:  # A loop walks its body many times.
-            needed = _needed(graph.node, outputs)
+            needed = _find_needed(graph.node, outputs)
             self._plans[id(graph)] = graph, needed, _last_readers(needed, outputs)
         _, nodes, done_with = self._plans[id(graph)]
         for position, proto in enumerate(nodes):
@@ -244,7 +244,7 @@ class Walk:
             ]
             function = self._functions.get(_function_key(proto, proto.op_type))
             if function is not None and operator not in TABLE:
-                results = self._called(function, proto, name, inputs, depth, references)
+                results = self._call(function, proto, name, inputs, depth, references)
             else:
                 run_body = partial(self._body, scope=scope, depth=depth + 1, references=references)
                 node = Node(
@@ -267,7 +267,7 @@ class Walk:
                 scope.pop(other, None)
 
     def _results(self, node: Node) -> list[Any]:
-        """What a node's rule returns; if it has none, that is noted."""
+        """What a node's rule returns; a node without a rule is recorded for the error."""
         unreadable = [one for one in node.inputs if isinstance(one, Unreadable)]
         if unreadable:
             for one in unreadable:
@@ -284,15 +284,15 @@ class Walk:
         except UnsupportedOperatorError as error:
             self._unsupported.add(node.operator, node.name, str(error))
         except InvalidModelError as error:
-            raise InvalidModelError(_located(node, str(error))) from error.__cause__
+            raise InvalidModelError(_locate(node, str(error))) from error.__cause__
         except UnrolledError:
             raise
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             message = f"cannot be read: {error}"
-            raise InvalidModelError(_located(node, message)) from error
+            raise InvalidModelError(_locate(node, message)) from error
         return [NOTED for _ in node.outputs]
 
-    def _called(
+    def _call(
         self,
         function: Any,
         proto: Any,
@@ -336,7 +336,7 @@ class Walk:
         return found
 
     def _operand(self, scope: Scope, name: str, reader: str) -> Any:
-        """An output of a graph; of one that no rule computes that is noted."""
+        """An output of a graph; it is recorded if no rule computes it."""
         found = self._read(scope, name, reader, "output")
         if isinstance(found, Unreadable):
             self._note(found)
@@ -367,7 +367,7 @@ class Walk:
             )
 
 
-def _located(node: Node, message: str) -> str:
+def _locate(node: Node, message: str) -> str:
     """A message that names the node."""
     if f"'{node.name}'" in message:
         return message
@@ -394,7 +394,7 @@ def _first_name(others: dict[str, str], name: str) -> str:
     return name
 
 
-def _needed(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
+def _find_needed(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
     """The nodes that lead to an output, in their order."""
     wanted = set(outputs)
     needed = []

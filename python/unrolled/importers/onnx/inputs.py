@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from unrolled._support.hints import described, did_you_mean, listed, shortened
+from unrolled._support.hints import described, listed, shortened
 from unrolled.errors import InvalidArgumentError, InvalidModelError
 from unrolled.importers.door import Door
 from unrolled.importers.onnx.reader import MOST_AXES
@@ -48,7 +48,10 @@ def declared_inputs(
     inputs = [value for value in graph.input if value.name not in stored]
     names = [value.name for value in inputs]
     data = [name for name in names if name not in weights]
-    shapes = _by_name(source, given, data, names, door)
+    shapes = {
+        name: checked(source, name, shape)
+        for name, shape in door.shapes_by_name(given, source, names, data).items()
+    }
     return {value.name: _shape(source, value, shapes.get(value.name), door) for value in inputs}
 
 
@@ -71,31 +74,6 @@ def shape_in_file(value: Any) -> list[int | str | None] | None:
         int(length.dim_value) if length.HasField("dim_value") else (str(length.dim_param) or None)
         for length in value.type.tensor_type.shape.dim
     ]
-
-
-def _by_name(
-    source: str,
-    given: Mapping[str, Sequence[int]] | Sequence[int] | None,
-    data: Sequence[str],
-    names: Sequence[str],
-    door: Door,
-) -> dict[str, Shape]:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        if len(data) != 1:
-            raise InvalidArgumentError(
-                f"{source}: one shape was given, and the inputs are {listed(data) or 'none'}; "
-                f"give {door.term('inputs')} as a dict from their names to shapes"
-            )
-        given = {data[0]: given}
-    for name in given:
-        if name not in names:
-            raise InvalidArgumentError(
-                f"{source}: there is no input '{shortened(str(name))}'"
-                f"{did_you_mean(str(name), list(names))}; inputs: {listed(names) or 'none'}"
-            )
-    return {name: checked(source, name, shape) for name, shape in given.items()}
 
 
 def checked(source: str, name: str, shape: Any) -> Shape:
@@ -129,8 +107,8 @@ def _shape(source: str, value: Any, given: Shape | None, door: Door) -> Shape:
     if given is not None:
         if len(given) != len(stated):
             raise InvalidArgumentError(
-                f"{source}: input '{shown}' has {len(stated)} axes, {_shown(stated)}, got the "
-                f"shape {given}"
+                f"{source}: input '{shown}' has {len(stated)} axes, {_format_lengths(stated)}, "
+                f"got the shape {given}"
             )
         return given
     for axis, length in enumerate(stated):
@@ -138,13 +116,13 @@ def _shape(source: str, value: Any, given: Shape | None, door: Door) -> Shape:
             known = f" ('{shortened(length)}')" if isinstance(length, str) else ""
             example = [n if isinstance(n, int) and n > 0 else 1 for n in stated]
             raise InvalidModelError(
-                f"input '{shown}' has shape {_shown(stated)}, and nothing says how long its axis "
-                f"{axis}{known} is; give {door.shape(FROM_ONNX, shown, example)}, or with the "
-                "lengths you want"
+                f"input '{shown}' has shape {_format_lengths(stated)}, and nothing says how long "
+                f"its axis {axis}{known} is; give {door.shape(FROM_ONNX, shown, example)}, or with "
+                "the lengths you want"
             )
     return tuple([int(length) for length in stated if length is not None])
 
 
-def _shown(lengths: Sequence[int | str | None]) -> str:
+def _format_lengths(lengths: Sequence[int | str | None]) -> str:
     shown = listed(["?" if length is None else length for length in lengths])
     return f"({shown},)" if len(lengths) == 1 else f"({shown})"

@@ -24,7 +24,7 @@ rule = TABLE.rule
 
 MOST_HEADS = 1 << 16
 MOST_CHANNELS = 1 << 24
-"""Of a norm that has one weight for each of its groups."""
+"""A norm that has one weight for each of its groups may have so many channels."""
 
 AUTO_PADS: dict[str, tuple[int, int] | str] = {
     "SAME_UPPER": "same",
@@ -185,7 +185,7 @@ def quantised_product(node: Node, y: Operand) -> Operand:
 
 @rule("DynamicQuantizeLinear")
 def dynamic_quantize(tracer: Tracer, node: Node) -> list[Operand]:
-    # Scale and zero point undo themselves later on: they are no paths.
+    # Scale and zero point are divided out again later on, so that no path goes through them.
     return [tracer.pointwise(node.input(0)), Constant(()), Constant(())]
 
 
@@ -213,7 +213,7 @@ def batch_norm(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
     scale, shift = node.input(1), node.input(2)
     if node.attribute("training_mode", 0):
-        # With the statistics of the tensor itself; the ones given only serve to update others.
+        # The tensor's own statistics are used; the stored ones are only updated.
         others = [axis for axis in range(x.rank) if axis != 1]
         y = tracer.normalise(x, others, "batch_norm")
         return tracer.affine(y, (1,), scale, shift, roles=("scale", "shift"))
@@ -353,13 +353,17 @@ def recurrent(tracer: Tracer, node: Node) -> list[Operand]:
         )
     found: list[tuple[Operand, ...]] = []
     for number, reverse in enumerate(runs):
-        weights = [_of(tracer, w, number) for w in (kernel, recurrent_kernel)]
+        weights = [_select_direction(tracer, w, number) for w in (kernel, recurrent_kernel)]
         rows = weights[0].shape[0]
         states = [None if s is None else tracer.slice(s, 0, number, 1) for s in (hidden, cell)]
-        halves = [] if bias is None else tracer.split(_of(tracer, bias, number), 0, [rows, rows])
+        halves = (
+            []
+            if bias is None
+            else tracer.split(_select_direction(tracer, bias, number), 0, [rows, rows])
+        )
         if node.operator == "LSTM":
             holes = node.optional(7)
-            holes = None if holes is None else _of(tracer, holes, number)
+            holes = None if holes is None else _select_direction(tracer, holes, number)
             found.append(
                 tracer.lstm(x, [*weights, *halves], *states, peepholes=holes, reverse=reverse)
             )
@@ -385,7 +389,7 @@ def recurrent(tracer: Tracer, node: Node) -> list[Operand]:
     return [y, *ends]
 
 
-def _of(tracer: Tracer, weight: Operand, direction: int) -> Operand:
+def _select_direction(tracer: Tracer, weight: Operand, direction: int) -> Operand:
     """The weights of one direction."""
     part = tracer.slice(weight, 0, direction, 1)
     return tracer.reshape(part, part.shape[1:])

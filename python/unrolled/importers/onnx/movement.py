@@ -19,7 +19,7 @@ __all__: list[str] = []
 rule = TABLE.rule
 
 MOST_PARTS = 1 << 16
-"""Of one Split."""
+"""One Split may make so many parts."""
 
 
 @rule("Reshape")
@@ -187,17 +187,17 @@ def scatter_elements(tracer: Tracer, node: Node) -> Operand:
         raise InvalidModelError(f"node '{node.name}': indices do not fit the updates")
     places = list(np.indices(at.shape))
     places[axis] = np.where(at < 0, at + x.shape[axis], at)
-    return _scattered(tracer, node, x, updates, tuple(places))
+    return _scatter(tracer, node, x, updates, tuple(places))
 
 
 @rule("ScatterND")
 def scatter_nd(tracer: Tracer, node: Node) -> Operand:
     at = indices_of(node, 1)
     places = tuple([at[..., k] for k in range(at.shape[-1])])
-    return _scattered(tracer, node, node.input(0), node.input(2), places)
+    return _scatter(tracer, node, node.input(0), node.input(2), places)
 
 
-def _scattered(
+def _scatter(
     tracer: Tracer, node: Node, x: Operand, updates: Operand, places: tuple[Any, ...]
 ) -> Operand:
     """The tensor with updates in its places: instead of what was there, or combined with it."""

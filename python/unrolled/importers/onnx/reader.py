@@ -34,16 +34,16 @@ LARGEST_FILE = 1 << 31
 """Bytes; a protocol buffer cannot be larger."""
 
 MOST_NODES = 200_000
-"""Of a model with all its functions and subgraphs."""
+"""A model with all its functions and subgraphs may have so many nodes."""
 
 MOST_PARTS = 2_000_000
 """Inputs, outputs and attributes of nodes, stored tensors and declared values, of all graphs."""
 
 MOST_AXES = 64
-"""Of a tensor; NumPy has no more either."""
+"""A tensor may have so many axes, as in NumPy."""
 
 MOST_VALUES = 1 << 20
-"""Of one attribute."""
+"""One attribute may have so many values."""
 
 LARGEST_ELEMENT = 8
 """Bytes of an integer."""
@@ -91,7 +91,7 @@ def load_model(model: Any) -> tuple[Any, Path | None]:
             f"expected the path of an ONNX file or an onnx.ModelProto, got {described(model)}"
         )
     if isinstance(model, bytes):
-        return _parsed(onnx, model), None
+        return _parse(onnx, model), None
     path = Path(model)
     try:
         content = read_bytes(path, LARGEST_FILE)
@@ -102,10 +102,10 @@ def load_model(model: Any) -> tuple[Any, Path | None]:
         raise InvalidModelError(f"cannot be read: {error.strerror or error}{hint}") from error
     except ValueError as error:  # A path with a null character.
         raise InvalidModelError(f"cannot be read: {error}") from None
-    return _parsed(onnx, content), path.parent
+    return _parse(onnx, content), path.parent
 
 
-def _parsed(onnx: Any, content: bytes) -> Any:
+def _parse(onnx: Any, content: bytes) -> Any:
     DecodeError = import_optional("google.protobuf.message", "onnx").DecodeError  # noqa: N806
 
     model = onnx.ModelProto()
@@ -256,7 +256,9 @@ def read_constant(
         assert folder is not None
         found = _with_external_data(name, tensor, folder, size_of(shape))
         if found is None:
-            return Constant(shape)  # Not there; whoever needs its elements says so.
+            return Constant(
+                shape
+            )  # The file is not there; a rule that needs the elements reports that.
         tensor = found
     try:
         array = np.asarray(numpy_helper.to_array(tensor)).reshape(shape)

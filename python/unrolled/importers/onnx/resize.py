@@ -21,7 +21,7 @@ rule = TABLE.rule
 
 LONGEST_AXIS = 1 << 24
 MOST_TAPS = 1 << 24
-"""Of an axis that is interpolated."""
+"""An axis is interpolated with at most so many taps in all."""
 
 
 @rule("Resize", "Upsample")

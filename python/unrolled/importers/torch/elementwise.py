@@ -185,11 +185,11 @@ def _add(tracer: Tracer, node: Node) -> Operand:
         zero = (a, b) if "rsub" not in node.operator else (b, a)
         return tracer.expand(zero[0], node.shape)
     if "rsub" in node.operator:
-        return tracer.subtract(b, _scaled(tracer, a, alpha))
+        return tracer.subtract(b, _scale(tracer, a, alpha))
     minus = "sub" in node.operator
     if (alpha < 0) != minus:
-        return tracer.subtract(a, _scaled(tracer, b, abs(alpha)))
-    return tracer.add(a, _scaled(tracer, b, abs(alpha)))
+        return tracer.subtract(a, _scale(tracer, b, abs(alpha)))
+    return tracer.add(a, _scale(tracer, b, abs(alpha)))
 
 
 @aten("mul", "multiply", "__mul__")
@@ -262,7 +262,7 @@ def _triangle(tracer: Tracer, node: Node) -> Operand:
     x = node.operand("self")
     triangle = np.tril if "tril" in node.operator else np.triu
     ones = triangle(np.ones(x.shape[-2:], dtype=bool), node["diagonal"])
-    return _kept(tracer, x, ones)
+    return _keep_elements(tracer, x, ones)
 
 
 @aten("fill", "zero", "bernoulli", "normal", "uniform", "exponential", "random")
@@ -350,7 +350,7 @@ def _first_value(node: Node) -> Operand:
 
 
 def _power(tracer: Tracer, x: Operand, function: Callable[[Any], Any] | None = None) -> Operand:
-    """A function after which a reciprocal is still one; the negative of a tensor is lost."""
+    """A function that turns a reciprocal into a reciprocal; the sign of its argument is lost."""
     if isinstance(x, Constant):
         return tracer.pointwise(x)
     return tracer.pointwise(x, function, power=x.sign != "-")
@@ -365,7 +365,7 @@ def _times(tracer: Tracer, x: Value, factor: Constant) -> Operand:
     return replace(y, sign=OPPOSITE[y.sign]) if (number or 0) < 0 else y
 
 
-def _scaled(tracer: Tracer, x: Operand, factor: float) -> Operand:
+def _scale(tracer: Tracer, x: Operand, factor: float) -> Operand:
     return x if factor == 1 else tracer.multiply(x, Constant.of(factor))
 
 
@@ -382,7 +382,7 @@ def _operand(given: Any) -> Operand:
     return given if isinstance(given, (Value, Constant)) else Constant.of(given)
 
 
-def _kept(tracer: Tracer, x: Operand, keep: Array) -> Operand:
+def _keep_elements(tracer: Tracer, x: Operand, keep: Array) -> Operand:
     """A tensor of which only some elements are read, the others being constant."""
     if isinstance(x, Constant) or not keep.any():
         return Constant(x.shape)

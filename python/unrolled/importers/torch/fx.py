@@ -1,4 +1,4 @@
-"""What the nodes of an exported PyTorch graph do, apart from any rule."""
+"""What is known of the nodes of an exported PyTorch graph before any rule is asked."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def mutates_views(module: Any) -> bool:
         group: dict[Any, Any] = {}
         viewed = set() if part is module else set(part.graph.find_nodes(op="placeholder"))
         for node in part.graph.nodes:
-            written, seen = written_node(node), _viewed(node)
+            written, seen = written_node(node), _find_viewed(node)
             if written is not None:
                 group[node] = group.get(written, written)
                 if group[node] in viewed:
@@ -61,7 +61,7 @@ def written_node(node: Any) -> Any:
     return node.args[0] if info is not None and info.is_write and schema.returns else None
 
 
-def _viewed(node: Any) -> Any:
+def _find_viewed(node: Any) -> Any:
     """The node whose memory what an operator returns may share."""
     if node.op != "call_function" or not node.args or not hasattr(node.args[0], "meta"):
         return None

@@ -28,7 +28,7 @@ from unrolled.importers.tracing.values import Constant, Shape, Value
 __all__ = ["Reader", "constant_of"]
 
 DEEPEST_DECOMPOSITION = 8
-"""Of operators into others, one inside the other."""
+"""Operators are decomposed into others at most so many times, one inside the other."""
 
 INLINED = {
     "wrap_with_set_grad_enabled": 1,
@@ -76,7 +76,7 @@ class Reader:
             What the graph returns.
         """
         known: dict[Any, Any] = {}
-        owners: dict[Any, Any] = {}  # Of nodes that were written in place.
+        owners: dict[Any, Any] = {}  # The owners of nodes that were written in place.
         waiting = iter(inputs)
 
         def look_up(node: Any) -> Any:
@@ -90,11 +90,9 @@ class Reader:
             elif node.op == "output":
                 returned = node.args[0]
                 single = isinstance(returned, self._torch.fx.Node) or returned is None
-                return [
-                    self._replaced(one, look_up) for one in ([returned] if single else returned)
-                ]
+                return [self._replace(one, look_up) for one in ([returned] if single else returned)]
             else:
-                known[node] = self._called(node, look_up)
+                known[node] = self._call(node, look_up)
                 written = written_node(node)
                 if written is not None:
                     owner = owners.get(written, written)
@@ -110,18 +108,18 @@ class Reader:
             return constant_of(found)
         return found
 
-    def _replaced(self, given: Any, look_up: Callable[[Any], Any]) -> Any:
+    def _replace(self, given: Any, look_up: Callable[[Any], Any]) -> Any:
         """Arguments with nodes replaced by what is known of them."""
         if isinstance(given, self._torch.fx.Node):
             return look_up(given)
         if isinstance(given, (list, tuple)):
-            return [self._replaced(one, look_up) for one in given]
+            return [self._replace(one, look_up) for one in given]
         return given
 
-    def _called(self, node: Any, look_up: Callable[[Any], Any]) -> Any:
+    def _call(self, node: Any, look_up: Callable[[Any], Any]) -> Any:
         target = node.target
-        args = [self._replaced(one, look_up) for one in node.args]
-        kwargs = {name: self._replaced(one, look_up) for name, one in node.kwargs.items()}
+        args = [self._replace(one, look_up) for one in node.args]
+        kwargs = {name: self._replace(one, look_up) for name, one in node.kwargs.items()}
         if _has_missing([*args, *kwargs.values()]):
             return MISSING
         if target is operator.getitem:
@@ -145,7 +143,7 @@ class Reader:
         self.tracer.name = layer_name(node, name.partition(".")[2].rstrip("_"))
         shapes = shapes_of(node, self._torch)
         arguments = bound_arguments(target._schema.arguments, args, kwargs)
-        if (folded := self._folded(node, arguments, shapes)) is not None:
+        if (folded := self._fold(node, arguments, shapes)) is not None:
             return folded
         if shapes and all(0 in shape for shape in shapes):
             return _as_returned(node, [Constant(shape) for shape in shapes])
@@ -153,7 +151,7 @@ class Reader:
             name, arguments = "aten.local_response_norm", {"input": args[0], "size": size}
         rule = _rule(name, target)
         if rule is None:
-            return self._decomposed(node, name, args, kwargs)
+            return self._decompose(node, name, args, kwargs)
         call = Node(node.name, name, target, arguments, shapes)
         try:
             results = as_list(rule(self.tracer, call))
@@ -167,7 +165,7 @@ class Reader:
             )
         return _as_returned(node, results)
 
-    def _folded(self, node: Any, arguments: Mapping[str, Any], shapes: list[Shape]) -> Any:
+    def _fold(self, node: Any, arguments: Mapping[str, Any], shapes: list[Shape]) -> Any:
         """The result of an operator all whose tensors are constants; None if it has others."""
         given: list[Any] = []
         for one in arguments.values():
@@ -184,7 +182,7 @@ class Reader:
             try:
                 result = call.run(self._real)
             except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError):
-                result = None  # Of the operator only the shape is known then.
+                result = None  # Then only the shape of the result is known.
             if result is not None:
                 return _constants(result, self._torch)
         return _as_returned(node, [Constant(shape) for shape in shapes])
@@ -194,7 +192,7 @@ class Reader:
             return None if given.array is None else tensor_of(given.array)
         return "cpu" if name == "device" and given is not None else given
 
-    def _decomposed(self, node: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    def _decompose(self, node: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """An operator without a rule, read as the operators that PyTorch makes it of."""
         graph = None
         if self._depth < DEEPEST_DECOMPOSITION:

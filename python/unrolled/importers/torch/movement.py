@@ -126,13 +126,13 @@ def _roll(tracer: Tracer, node: Node) -> Operand:
     x, axes = node.operand("self"), node["dims"]
     if not axes:
         flat = tracer.reshape(x, (x.size,))
-        return tracer.reshape(_rolled(tracer, flat, 0, node["shifts"][0]), x.shape)
+        return tracer.reshape(_roll_axis(tracer, flat, 0, node["shifts"][0]), x.shape)
     for axis, shift in zip(axes, many(node["shifts"], len(axes)), strict=True):
-        x = _rolled(tracer, x, axis, shift)
+        x = _roll_axis(tracer, x, axis, shift)
     return x
 
 
-def _rolled(tracer: Tracer, x: Operand, axis: int, shift: int) -> Operand:
+def _roll_axis(tracer: Tracer, x: Operand, axis: int, shift: int) -> Operand:
     length = x.shape[axis]
     if shift % max(length, 1) == 0:
         return x
@@ -165,21 +165,21 @@ def _repeat_interleave(tracer: Tracer, node: Node) -> Operand:
 @aten("pad")
 def _pad(tracer: Tracer, node: Node) -> Operand:
     how = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}.get(node["mode"])
-    return _padded(tracer, node.operand("self"), node["pad"], how)
+    return _pad_sides(tracer, node.operand("self"), node["pad"], how)
 
 
 @aten("constant_pad_nd")
 def _constant_pad(tracer: Tracer, node: Node) -> Operand:
-    return _padded(tracer, node.operand("self"), node["pad"], None)
+    return _pad_sides(tracer, node.operand("self"), node["pad"], None)
 
 
 @aten(*[f"{how}_pad{n}d" for how in ("reflection", "replication") for n in (1, 2, 3)])
 def _pad_from_inside(tracer: Tracer, node: Node) -> Operand:
     how = "reflect" if "reflection" in node.operator else "edge"
-    return _padded(tracer, node.operand("self"), node["padding"], how)
+    return _pad_sides(tracer, node.operand("self"), node["padding"], how)
 
 
-def _padded(tracer: Tracer, x: Operand, pad: Any, how: str | None) -> Operand:
+def _pad_sides(tracer: Tracer, x: Operand, pad: Any, how: str | None) -> Operand:
     """`pad` lists both sides of the last axis first."""
     sides = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)]
     if how is None:
@@ -283,7 +283,7 @@ def _index(tracer: Tracer, node: Node) -> Operand:
             return tracer.embedding(x, index, axis)
         if index.array is not None and index.array.dtype.kind in "iu":
             return tracer.take(x, axis, index.array)
-    return _moved(tracer, node)
+    return _move_elements(tracer, node)
 
 
 @aten("embedding")
@@ -301,10 +301,10 @@ def _one_hot(tracer: Tracer, node: Node) -> Operand:
 def _put(tracer: Tracer, node: Node) -> Operand:
     is_sum = node.get("accumulate", True)
     if not is_sum:
-        return _moved(tracer, node)
+        return _move_elements(tracer, node)
     x = node.operand("self")
     blank = Constant(x.shape, np.zeros(x.shape))
-    added = _moved(tracer, node, {"self": blank})
+    added = _move_elements(tracer, node, {"self": blank})
     name = "values" if "values" in node else "source" if "source" in node else "src"
     given = node.operand(name)
     if isinstance(added, Value) and isinstance(given, Value):
@@ -327,7 +327,7 @@ def _count(name: str, given: Any, source: str, shape: Any) -> Any:
 def _gather(tracer: Tracer, node: Node) -> Operand:
     x, index, axis = node.operand("self"), node["index"], node["dim"]
     if isinstance(index, Constant):
-        return _moved(tracer, node)
+        return _move_elements(tracer, node)
     axis %= x.rank
     for other, length in enumerate(node.shape):
         if other != axis:
@@ -345,7 +345,7 @@ def _gather(tracer: Tracer, node: Node) -> Operand:
     *("masked_scatter", "masked_select", "movedim", "moveaxis", "linalg_diagonal"),
     *("diagonal_copy", "as_strided_copy", "as_strided_scatter", "_unsafe_index", "trace_diagonal"),
 )
-def _moved(tracer: Tracer, node: Node, blanks: dict[str, Operand] | None = None) -> Operand:
+def _move_elements(tracer: Tracer, node: Node, blanks: dict[str, Operand] | None = None) -> Operand:
     """Any other movement: the operator itself tells where elements of known places come from."""
     moving: list[Operand] = []
 
@@ -364,7 +364,7 @@ def _moved(tracer: Tracer, node: Node, blanks: dict[str, Operand] | None = None)
             if isinstance(given, (Value, Constant)):
                 if name in PLACES:
                     return tensor_of(_known(given))
-                return tensor_of(_numbered(given, next(waiting)))
+                return tensor_of(_number_elements(given, next(waiting)))
             is_number = isinstance(given, (int, float)) and name in SCALARS
             return 0.0 if is_number else given
 
@@ -384,7 +384,7 @@ def _known(x: Operand) -> Array:
     return x.array
 
 
-def _numbered(x: Operand, numbers: Array) -> Array:
+def _number_elements(x: Operand, numbers: Array) -> Array:
     """Numbers of elements, exact in floating point, which all operators take; 0 for constants."""
     is_moved = isinstance(x, Value)
     return numbers.astype(np.float64) if is_moved else np.zeros(x.shape)

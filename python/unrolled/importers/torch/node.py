@@ -54,7 +54,7 @@ class Node:
 
     @property
     def shape(self) -> Shape:
-        """Of the first tensor that it returns."""
+        """The shape of the first tensor that it returns."""
         return self.shapes[0]
 
     def __getitem__(self, argument: str) -> Any:

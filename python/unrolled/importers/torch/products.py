@@ -93,7 +93,7 @@ def _weight_norm(tracer: Tracer, node: Node) -> Operand | list[Operand]:
 def _attention(tracer: Tracer, node: Node) -> Operand | list[Operand]:
     query, key, value = [node.operand(name) for name in ("query", "key", "value")]
     if node.get("enable_gqa"):
-        key, value = [_repeated(tracer, x, query.shape[-3]) for x in (key, value)]
+        key, value = [_repeat_heads(tracer, x, query.shape[-3]) for x in (key, value)]
     order = [*range(key.rank - 2), key.rank - 1, key.rank - 2]
     name = tracer.name
     tracer.name = f"{name}/scores"
@@ -113,7 +113,7 @@ def _attention(tracer: Tracer, node: Node) -> Operand | list[Operand]:
     return y if len(node.shapes) == 1 else [y, *[Constant(shape) for shape in node.shapes[1:]]]
 
 
-def _repeated(tracer: Tracer, x: Operand, heads: int) -> Operand:
+def _repeat_heads(tracer: Tracer, x: Operand, heads: int) -> Operand:
     """Keys or values that several heads share, once for each."""
     *rest, own, length, features = x.shape
     if own == heads:

@@ -50,7 +50,7 @@ def exported(
             f"{door.inputs(FROM_TORCH, 'torch.zeros(1, 3, 224, 224)')}, in the shape that it takes"
         )
     program = module
-    with _quiet(torch):
+    with _silence(torch):
         try:
             if inputs is not None or kwargs:
                 program = _export(torch, module, inputs, kwargs, training)
@@ -73,8 +73,8 @@ def _export(torch: Any, module: Any, inputs: Any, kwargs: Mapping[str, Any], tra
     device = weights[0].device if weights else None
     given = () if inputs is None else inputs
     args = tuple(given) if isinstance(given, (tuple, list)) else (given,)
-    args = tuple([_placed(torch, one, device) for one in args])
-    named = {name: _placed(torch, one, device) for name, one in kwargs.items()}
+    args = tuple([_place(torch, one, device) for one in args])
+    named = {name: _place(torch, one, device) for name, one in kwargs.items()}
     fast_path = torch.backends.mha.get_fastpath_enabled()
     try:
         torch.backends.mha.set_fastpath_enabled(False)
@@ -88,12 +88,12 @@ def _export(torch: Any, module: Any, inputs: Any, kwargs: Mapping[str, Any], tra
             one.training = mode
 
 
-def _placed(torch: Any, given: Any, device: Any) -> Any:
+def _place(torch: Any, given: Any, device: Any) -> Any:
     """An input on the device of the weights."""
     if isinstance(given, (tuple, list)):
-        return type(given)([_placed(torch, one, device) for one in given])
+        return type(given)([_place(torch, one, device) for one in given])
     if isinstance(given, dict):
-        return {name: _placed(torch, one, device) for name, one in given.items()}
+        return {name: _place(torch, one, device) for name, one in given.items()}
     if given is not None and not isinstance(given, (torch.Tensor, bool, int, float, str)):
         raise InvalidArgumentError(
             f"example inputs must be tensors, got {described(given)}; use torch.zeros(shape)"
@@ -106,8 +106,8 @@ def _placed(torch: Any, given: Any, device: Any) -> Any:
 
 
 @contextmanager
-def _quiet(torch: Any) -> Iterator[None]:
-    """Without what the exporter logs and warns of."""
+def _silence(torch: Any) -> Iterator[None]:
+    """Suppress what the exporter logs and warns of."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 SMALLEST_WEIGHT = 1e-9
-"""Of an element in an interpolation; smaller ones are zero but for rounding."""
+"""Smaller weights of an interpolation would be zero but for rounding."""
 
 
 @aten("conv1d", "conv2d", "conv3d", "convolution", "_convolution", "cudnn_convolution")

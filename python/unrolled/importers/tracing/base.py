@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Base", "Link", "aligned", "shifted"]
 
 MOST_TENSORS = 1 << 17
-"""Of one network; a model that needs more is refused, for it may be a trap."""
+"""A model that needs more tensors is refused, because it may be a trap."""
 
 Link = tuple[Value, Sequence[Relation]]
 
@@ -66,11 +66,11 @@ class Base:
 
     def input(self, name: str, shape: Shape) -> Value:
         """An input of the model, which is declared when something is computed from it."""
-        return self._stored("input", name, shape)
+        return self._store("input", name, shape)
 
     def parameter(self, name: str, shape: Shape, *, trainable: bool = True) -> Value:
         """A parameter of the model, which is declared when something is computed from it."""
-        return self._stored("parameter" if trainable else "frozen", name, shape)
+        return self._store("parameter" if trainable else "frozen", name, shape)
 
     def work_out(
         self, shape: Shape, function: Callable[..., Array], *constants: Constant
@@ -98,7 +98,7 @@ class Base:
         InvalidModelError
             All that is worked out for this model takes too much.
         """
-        if array.base is None:  # To look at another array in another way is no work.
+        if array.base is None:  # A view of another array costs no work.
             self.budget.work(self.name, max(array.size, *[one.size for one in read], 1))
         self.budget.hold(self.name, array)
         return Constant(array.shape if shape is None else shape, array)
@@ -115,15 +115,15 @@ class Base:
             if tensor.role != "activation" or tensor.id in self._outputs:
                 same = [Relation.same(axis, axis) for axis in range(operand.rank)]
                 link: TensorLink = (tensor, same, "data")
-                tensor = self._emitted(f"{self.name}/output", operand.shape, [link], MOVE)
+                tensor = self._emit_tensor(f"{self.name}/output", operand.shape, [link], MOVE)
             self._outputs.add(tensor.id)
             self.network.output(tensor)
 
     def made(self, value: Value) -> Tensor:
         """The tensor of the network that has the elements of a value, in its shape."""
-        tensor = self._made(value.node)
+        tensor = self._make(value.node)
         if value.function is not IDENTITY:
-            tensor = self._mapped(value, tensor)
+            tensor = self._map(value, tensor)
         if value.axes is None:
             return tensor
         found = dict[int, int]()
@@ -140,9 +140,9 @@ class Base:
         others = [axis for axis in range(len(value.node.shape)) if axis not in found]
         relations += [Relation.each(axis) for axis in others]
         link: TensorLink = (tensor, relations, "data")
-        return self._emitted(f"{value.node.name}/view", value.shape, [link], MOVE)
+        return self._emit_tensor(f"{value.node.name}/view", value.shape, [link], MOVE)
 
-    def _mapped(self, value: Value, tensor: Tensor) -> Tensor:
+    def _map(self, value: Value, tensor: Tensor) -> Tensor:
         """The tensor of a function of a node, made now if it is not there."""
         names = [value.function.name()]
         if names == ["identity"]:
@@ -159,7 +159,7 @@ class Base:
                 same = [Relation.same(axis, axis) for axis in range(len(value.node.shape))]
                 label = f"{value.node.name}/{(name or 'function').partition('(')[0]}"
                 links: list[TensorLink] = [(tensor, same, "data")]
-                value.node.views[key] = self._emitted(label, value.node.shape, links, operation)
+                value.node.views[key] = self._emit_tensor(label, value.node.shape, links, operation)
             tensor = value.node.views[key]
         return tensor
 
@@ -195,19 +195,19 @@ class Base:
             (self.made(value), relations, role)
             for (value, relations), role in zip(links, given, strict=True)
         ]
-        result = self._declared(self._emitted(self.name, shape, made, operation))
+        result = self._declare(self._emit_tensor(self.name, shape, made, operation))
         result.node.is_weight = all(value.node.is_weight for value, _ in links)
         return result
 
-    def _stored(self, kind: Kind, name: str, shape: Shape) -> Value:
-        name = self._free(name)
+    def _store(self, kind: Kind, name: str, shape: Shape) -> Value:
+        name = self._choose_name(name)
         self._reserved.add(name)
         return Value(Node(kind, name, shape, is_weight=kind != "input"), shape)
 
-    def _made(self, node: Node) -> Tensor:
+    def _make(self, node: Node) -> Tensor:
         """The tensor of a node, made now if it is not there."""
         waiting = [node]
-        while waiting:  # Not by recursion: chains may be long.
+        while waiting:  # Chains may be too long for recursion.
             last = waiting[-1]
             if last.tensor is None:
                 missing = [one.node for one in last.operands if one.node.tensor is None]
@@ -224,7 +224,7 @@ class Base:
             return self.network.input(node.shape, node.name)
         if node.kind in ("parameter", "frozen"):
             return self.network.parameter(node.name, node.shape, node.kind == "parameter")
-        return self._emitted(node.name, node.shape, self._links(node), self._operation(node))
+        return self._emit_tensor(node.name, node.shape, self._links(node), self._operation(node))
 
     def _operation(self, node: Node) -> Operation:
         """How a node that waited is computed."""
@@ -255,7 +255,7 @@ class Base:
         for value in node.operands:
             relations = aligned(value.shape, node.shape)
             if not is_transparent:
-                for axis in node.axes:  # Only of those that have one operand, of their own rank.
+                for axis in node.axes:  # Only functions of one operand of equal rank have axes.
                     relations[axis] = Relation.all(axis, axis)
             links.append((self.made(value), relations, self._role(node, value)))
         return links
@@ -268,19 +268,19 @@ class Base:
             return "bias"
         return "scale" if node.kind == "product" else "data"
 
-    def _emitted(
+    def _emit_tensor(
         self, name: str, shape: Shape, links: Iterable[TensorLink], operation: Operation
     ) -> Tensor:
-        tensor = self.network.tensor(self._free(name), shape, operation=operation)
+        tensor = self.network.tensor(self._choose_name(name), shape, operation=operation)
         for source, relations, role in links:
             self.network.link(source, tensor, relations, role=role)
         return tensor
 
-    def _declared(self, tensor: Tensor) -> Value:
+    def _declare(self, tensor: Tensor) -> Value:
         node = Node("tensor", tensor.name, tensor.shape, tensor=tensor)
         return Value(node, tensor.shape)
 
-    def _free(self, name: str) -> str:
+    def _choose_name(self, name: str) -> str:
         """A name that no tensor has yet, and that can be printed."""
         if len(self.network._tensors) >= MOST_TENSORS:
             raise InvalidModelError(

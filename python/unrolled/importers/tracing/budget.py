@@ -18,7 +18,7 @@ MOST_WORK = 1 << 28
 """Elements of constants that are worked out, and positions that are followed one by one."""
 
 MOST_BYTES = 1 << 29
-"""Of constants that are held at once, and of lists of positions in the network."""
+"""Constants that are held at once take at most so much memory, and so do lists of positions."""
 
 LONGEST_LIST = 1 << 24
 """Positions of one relation, of which there are some copies for a moment."""

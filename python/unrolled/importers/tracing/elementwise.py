@@ -72,9 +72,11 @@ class Elementwise(Movement):
         if isinstance(x, Constant):
             return Constant(x.shape) if function is None else self.work_out(x.shape, function, x)
         y = x if power else replace(x, sign="", mapped=True)
-        return self._then(y, function, name or self.name)
+        return self._apply_function(y, function, name or self.name)
 
-    def _then(self, x: Value, function: Callable[[Any], Any] | None, description: str) -> Value:
+    def _apply_function(
+        self, x: Value, function: Callable[[Any], Any] | None, description: str
+    ) -> Value:
         """A value after one more function, if functions are followed."""
         if not self.operations:
             return x
@@ -86,18 +88,18 @@ class Elementwise(Movement):
             return self.work_out(x.shape, lambda array: -array, x)
         shift = x.shift and replace(x.shift, sign=OPPOSITE[x.shift.sign])
         y = replace(x, sign=OPPOSITE[x.sign], shift=shift)
-        return self._then(y, np.negative, "negative")
+        return self._apply_function(y, np.negative, "negative")
 
     def reciprocal(self, x: Operand) -> Operand:
         """One divided by a tensor."""
         if isinstance(x, Constant):
             is_real = x.array is not None and x.array.dtype.kind == "f"
             return self.work_out(x.shape, np.reciprocal, x) if is_real else Constant(x.shape)
-        return self._then(x.signed(INVERSE[x.sign]), np.reciprocal, "reciprocal")
+        return self._apply_function(x.signed(INVERSE[x.sign]), np.reciprocal, "reciprocal")
 
     def add(self, *operands: Operand) -> Operand:
         """Sum of tensors after broadcasting; a statistic subtracted from its tensor normalises."""
-        return self._combined(operands, "sum")
+        return self._combine_operands(operands, "sum")
 
     def subtract(self, a: Operand, b: Operand) -> Operand:
         """Difference of two tensors after broadcasting; see `add`."""
@@ -109,7 +111,7 @@ class Elementwise(Movement):
         Of pointwise functions of one tensor it is one function; a statistic whose reciprocal
         multiplies its own tensor normalises; every other factor has an edge.
         """
-        return self._combined(operands, "product")
+        return self._combine_operands(operands, "product")
 
     def divide(self, a: Operand, b: Operand) -> Operand:
         """Quotient of two tensors after broadcasting; see `multiply`."""
@@ -221,7 +223,7 @@ class Elementwise(Movement):
         if is_alone and self.operations and operation is not SUM:
             return self.emit(x.shape, links, operation, given)
         if isinstance(x, Value) and is_alone:
-            return self._then(replace(x, sign="", mapped=True), None, self.name)
+            return self._apply_function(replace(x, sign="", mapped=True), None, self.name)
         return self.emit(x.shape, links, operation, given) if links else Constant(x.shape)
 
     def _before_normaliser(
@@ -299,9 +301,9 @@ class Elementwise(Movement):
         places: Sequence[int | None] = range(x.rank) if x.axes is None else x.axes
         chosen = {places[axis % x.rank] for axis in axes}
         group = tuple(sorted([axis for axis in chosen if axis is not None]))
-        return self._normalised(x, group, normaliser=normaliser)
+        return self._make_normalised(x, group, normaliser=normaliser)
 
-    def _normalised(
+    def _make_normalised(
         self,
         x: Value,
         axes: tuple[int, ...],
@@ -348,10 +350,10 @@ class Elementwise(Movement):
         for axis in axes:
             at = x.axes[axis]
             if at is None or x.node.shape[at] != x.shape[axis]:
-                return self._declared(self.made(x))
+                return self._declare(self.made(x))
         return x
 
-    def _combined(self, operands: Sequence[Operand], kind: Kind) -> Operand:
+    def _combine_operands(self, operands: Sequence[Operand], kind: Kind) -> Operand:
         shape = broadcast_shapes(self.name, [operand.shape for operand in operands])
         given = [operand for operand in operands if isinstance(operand, Value)]
         if not given:
@@ -362,7 +364,7 @@ class Elementwise(Movement):
         if self.operations and len(given) < len(operands):
             constants = [operand for operand in operands if isinstance(operand, Constant)]
             values[0] = self._with_constants(values[0], constants, kind)
-        result = self._together(values, kind, shape, len(operands))
+        result = self._merge(values, kind, shape, len(operands))
         if kind == "product" and whole is not None and isinstance(result, Value):
             others = [value.node for value in values if whole not in _behind(value.node)]
             result.node.scaled = whole, tuple(others)
@@ -382,10 +384,10 @@ class Elementwise(Movement):
             for at, term in enumerate(given):
                 if term.node is shift.statistic and term.sign == wanted and at != place:
                     kept = [one for number, one in enumerate(given) if number not in (at, place)]
-                    return [self._unshifted(reduced), *kept]
+                    return [self._undo_shift(reduced), *kept]
         return given
 
-    def _unshifted(self, reduced: Value) -> Value:
+    def _undo_shift(self, reduced: Value) -> Value:
         """A reduction of what was there before a statistic was subtracted."""
         old = reduced.node
         (whole,) = old.operands
@@ -393,10 +395,10 @@ class Elementwise(Movement):
             (whole,) = whole.node.operands
         node = Node("reduction", self.name, old.shape, (whole,), old.axes, depth=old.depth)
         if old.parent is None:
-            old.parent = node  # Both are functions of one tensor, to whatever combines them.
+            old.parent = node  # What combines them takes both for functions of one tensor.
         return replace(reduced, node=node, mapped=True)
 
-    def _together(self, values: Sequence[Value], kind: Kind, shape: Shape, number: int) -> Operand:
+    def _merge(self, values: Sequence[Value], kind: Kind, shape: Shape, number: int) -> Operand:
         """A sum or product of values that normalise none of the others."""
         first = values[0]
         if len(values) == 1:
@@ -453,7 +455,7 @@ class Elementwise(Movement):
     def _without_normalisers(
         self, given: list[Value], kind: Kind
     ) -> tuple[list[Value], Node | None]:
-        """The operands without statistics that normalise one of the others, and which that is."""
+        """The operands without statistics that normalise another one, and the node of that one."""
         values = _factors(given) if kind == "product" else list(given)
         found: Node | None = None
         if len(values) > LONGEST_CHAIN or not any(value.node.is_statistic for value in values):
@@ -465,7 +467,7 @@ class Elementwise(Movement):
                 axes = _normalises(statistic, value, kind) if place != at else None
                 if axes is not None:
                     found = found or value.node
-                    values[place] = self._normalised(value, axes, kind, statistic)
+                    values[place] = self._make_normalised(value, axes, kind, statistic)
                     if kind == "sum":
                         sign: Sign = "-" if statistic.sign == "-" else ""
                         shift = Shift(statistic.node, axes, sign)
@@ -514,11 +516,11 @@ def _without_multiplied_out(values: list[Value]) -> list[Value]:
         else:
             terms.append(value)
     scaled = [term for term in terms if term.node.scaled is not None]
-    kept = [term for term in terms if not any(_multiplied_out(term, one) for one in scaled)]
+    kept = [term for term in terms if not any(_is_multiplied_out(term, one) for one in scaled)]
     return kept if len(kept) < len(terms) else values
 
 
-def _multiplied_out(term: Value, scaled: Value) -> bool:
+def _is_multiplied_out(term: Value, scaled: Value) -> bool:
     """Whether a term is minus the mean of what another one scales, times the same factors."""
     if scaled.node.scaled is None or term.node.kind != "product" or term.mapped:
         return False
@@ -582,7 +584,7 @@ def _is_root_of_mean(statistic: Value, reduced: Node) -> bool:
     length = math.prod(reduced.operands[0].shape[axis] for axis in reduced.axes)
     with np.errstate(all="ignore"):
         root = float(statistic.function.apply(np.array([1e12 * length]))[0])
-    # An epsilon is nothing next to this; the root or its reciprocal may be what is kept.
+    # The argument is so large that no epsilon matters. Models store the root or its inverse.
     return math.isclose(root, 1e6, rel_tol=1e-3) or math.isclose(root, 1e-6, rel_tol=1e-3)
 
 

@@ -15,7 +15,7 @@ __all__ = ["MOST_ELEMENTS", "Indices", "along_axes", "numbered"]
 Indices = npt.NDArray[np.int64]
 
 MOST_ELEMENTS = 1 << 24
-"""Of all operands of a movement that is found by running it."""
+"""The operands of a movement that is run to be understood have at most so many elements."""
 
 
 def numbered(operands: Sequence[Operand]) -> tuple[list[Indices], list[int]]:

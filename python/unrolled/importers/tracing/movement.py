@@ -260,7 +260,7 @@ class Movement(Base):
         """
         constants = [x for x in operands if isinstance(x, Constant)]
         if constants and len(constants) == len(operands):
-            return self._rearranged(run, constants)
+            return self._rearrange_constants(run, constants)
         arrays, starts = self.numbered(operands)
         found = np.asarray(run(*arrays))
         links: list[Link] = []
@@ -306,7 +306,9 @@ class Movement(Base):
         self.budget.work(self.name, COST_OF_FOLLOWING * size)
         return numbered(operands)
 
-    def _rearranged(self, run: Callable[..., Any], constants: Sequence[Constant]) -> Constant:
+    def _rearrange_constants(
+        self, run: Callable[..., Any], constants: Sequence[Constant]
+    ) -> Constant:
         arrays = [constant.array for constant in constants if constant.array is not None]
         if len(arrays) == len(constants):
             return self.held(np.asarray(run(*arrays)), None, *arrays)

@@ -33,7 +33,7 @@ class Products(Elementwise):
             As for `numpy.einsum`, with letters, "..." and "->".
         *operands : Operand
         """
-        labels, result = _parsed(self.name, equation, [x.rank for x in operands])
+        labels, result = _parse(self.name, equation, [x.rank for x in operands])
         return self.contract(labels, result, operands)
 
     def matmul(self, a: Operand, b: Operand) -> Operand:
@@ -168,7 +168,7 @@ class Products(Elementwise):
         return x
 
 
-def _parsed(name: str, equation: str, ranks: Sequence[int]) -> tuple[list[list[int]], list[int]]:
+def _parse(name: str, equation: str, ranks: Sequence[int]) -> tuple[list[list[int]], list[int]]:
     """The labels of the operands and of the result of an equation, as numbers."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")

@@ -16,10 +16,10 @@ from unrolled.network.builder import LinkRole
 __all__ = ["Recurrent"]
 
 Part: TypeAlias = Operand | tuple[Operand, list[int]] | None
-"""Of a state: another state, or some of the gates."""
+"""What a new state is computed from: another state, or some of the gates."""
 
 LONGEST_SEQUENCE = 65_536
-"""Steps that are unrolled."""
+"""Sequences with more steps are not unrolled."""
 
 
 class Recurrent(Products):
@@ -165,7 +165,7 @@ class Recurrent(Products):
         for step in self._steps(x, reverse):
             gates = self._gates(given[step], recurrent, hidden)
             if self.operations:
-                hidden = self._then_tanh(self._gate(gates, 0))
+                hidden = self._apply_tanh(self._gate(gates, 0))
             else:
                 hidden = self._state(units, [(gates, [0])])
             states.append(hidden)
@@ -239,10 +239,10 @@ class Recurrent(Products):
         one = self.slice(gates, 2, number, 1)
         return self.reshape(one, (*one.shape[:2], one.shape[3]))
 
-    def _then_sigmoid(self, x: Operand) -> Operand:
+    def _apply_sigmoid(self, x: Operand) -> Operand:
         return self.pointwise(x, NAMED["sigmoid"], name="sigmoid")
 
-    def _then_tanh(self, x: Operand) -> Operand:
+    def _apply_tanh(self, x: Operand) -> Operand:
         return self.pointwise(x, NAMED["tanh"], name="tanh")
 
     def _lstm_step(
@@ -250,11 +250,11 @@ class Recurrent(Products):
     ) -> tuple[Operand, Operand]:
         """The cell and the hidden state of a step, operation by operation."""
         gate = {name: self._gate(gates, order.index(name)) for name in "ioc"}
-        new = self.multiply(self._then_sigmoid(gate["i"]), self._then_tanh(gate["c"]))
+        new = self.multiply(self._apply_sigmoid(gate["i"]), self._apply_tanh(gate["c"]))
         if isinstance(cell, Value):
-            forget = self._then_sigmoid(self._gate(gates, order.index("f")))
+            forget = self._apply_sigmoid(self._gate(gates, order.index("f")))
             new = self.add(self.multiply(forget, cell), new)
-        return new, self.multiply(self._then_sigmoid(gate["o"]), self._then_tanh(new))
+        return new, self.multiply(self._apply_sigmoid(gate["o"]), self._apply_tanh(new))
 
     def _recurrent(
         self, hidden: Operand | None, kernel: Operand, bias: Operand | None

@@ -1,8 +1,8 @@
 //! Threads that share out work.
 
-use std::cell::OnceCell;
-use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::{Cell, OnceCell};
+use std::ops::{ControlFlow, Range};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rayon::ThreadPool;
@@ -100,6 +100,63 @@ impl Team {
         queue().result.clone()
     }
 
+    /// Does `work` on all `items`, each of which may take long. Unlike with [`Team::each`], work is
+    /// given a monitor, through which it is stopped on every thread, and `weight(item)` tells how
+    /// many of the `total` steps are done with it.
+    pub(crate) fn share<T: Send>(
+        &self,
+        items: impl ExactSizeIterator<Item = T>,
+        total: u64,
+        monitor: &Monitor<'_>,
+        weight: impl Fn(&T) -> u64 + Sync,
+        work: impl Fn(T, &Monitor<'_>) -> Result<()> + Sync,
+    ) -> Result<()> {
+        let count = items.len();
+        let queue = Mutex::new(Queue::new(items, self.threads.min(count)));
+        let queue = || queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = AtomicU64::new(0);
+        let reported = Cell::new(0);
+        monitor.start(total);
+        // Steps that helpers have done are reported by this thread, which alone may call the hook.
+        let attend = |work: u64| {
+            let now = done.load(Ordering::Relaxed);
+            monitor.advance(now - reported.replace(now)).and_then(|()| monitor.breathe(work))
+        };
+        let run = |thread: usize, monitor: &Monitor<'_>, attend: &dyn Fn() -> Result<()>| {
+            while let Some(item) = { queue().next(thread) } {
+                let steps = weight(&item);
+                let result = work(item, monitor);
+                done.fetch_add(steps, Ordering::Relaxed);
+                if let Err(error) = result.and_then(|()| attend()) {
+                    queue().stop(error);
+                }
+            }
+        };
+        let help = || {
+            let thread = rayon::current_thread_index().map_or(0, |helper| helper + 1);
+            let hook = |_: u64, _: u64| match queue().result {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            };
+            run(thread, &Monitor::new(&hook), &|| Ok(()));
+        };
+        let hook = |_: u64, _: u64| match attend(u64::MAX) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        };
+        let lead = || run(0, &Monitor::new(&hook), &|| attend(0));
+        match self.pool(count) {
+            Some(pool) => pool.in_place_scope(|scope| {
+                for _ in 1..self.threads.min(count) {
+                    scope.spawn(|_| help());
+                }
+                lead();
+            }),
+            None => lead(),
+        }
+        queue().result.clone().and_then(|()| monitor.finish())
+    }
+
     /// The helpers, if there is something for them to do and the system lets them start.
     fn pool(&self, items: usize) -> Option<&ThreadPool> {
         if self.threads == 1 || items < 2 {
@@ -186,6 +243,30 @@ mod tests {
             let result = Team::new(threads).each(0..100_000, &Monitor::silent(), |_| 1, work);
             assert_eq!(result, Err(Error::Internal("here".into())));
             assert!(threads > 1 || done.into_inner() == 1);
+        }
+    }
+
+    #[test]
+    fn shared_work_is_watched_and_stopped() {
+        for threads in [1, 2, 4] {
+            let seen = Cell::new((0, 0));
+            let watch = |done, total| {
+                seen.set((done, total));
+                ControlFlow::Continue(())
+            };
+            let team = Team::new(threads);
+            let work = |_: u32, _: &Monitor<'_>| Ok(());
+            team.share(1..5u32, 10, &Monitor::new(&watch), |&weight| weight.into(), work).unwrap();
+            assert_eq!(seen.get(), (10, 10));
+            let stop = |_, _| ControlFlow::Break(());
+            // Each would go on for ever if it were not stopped.
+            let endless = |_: u32, monitor: &Monitor<'_>| {
+                loop {
+                    monitor.breathe(1 << 10)?;
+                }
+            };
+            let result = team.share(0..8u32, 8, &Monitor::new(&stop), |_| 1, endless);
+            assert_eq!(result, Err(Error::Interrupted));
         }
     }
 

@@ -26,11 +26,13 @@ impl Default for CountOptions {
 /// What there is to do.
 pub(crate) struct Plan<'n> {
     pub(super) network: &'n Network,
-    /// All tensors in topological order.
-    pub(super) order: Vec<TensorId>,
+    /// All tensors that take part, in topological order.
+    pub(crate) order: Vec<TensorId>,
+    /// The outputs that take part.
+    pub(super) outputs: Vec<TensorId>,
     /// The links into every tensor that come from counted parameters or depend on them. Those from
     /// parameters come first.
-    pub(super) incoming: Incoming<'n>,
+    pub(crate) incoming: Incoming<'n>,
     /// Whether a tensor is a counted parameter.
     pub(super) counted: Vec<bool>,
     /// Whether a tensor is, or depends on, a counted parameter.
@@ -73,6 +75,16 @@ impl<'n> Incoming<'n> {
 }
 
 impl<'n> Plan<'n> {
+    /// The outputs that take part.
+    pub(crate) fn outputs(&self) -> &[TensorId] {
+        &self.outputs
+    }
+
+    /// Whether a tensor is a counted parameter.
+    pub(crate) fn is_counted(&self, tensor: usize) -> bool {
+        self.counted[tensor]
+    }
+
     /// Plans a sweep over a network.
     ///
     /// # Errors
@@ -104,40 +116,52 @@ impl<'n> Plan<'n> {
                 return Err(Error::DisconnectedOutput { name: tensor.name.clone() });
             }
         }
-        let is_parameter = |link: &Link| counted[link.source.0];
-        // Links from parameters come first, and all links from one parameter stand together.
         let mut links: Vec<&Link> = network.links().iter().collect();
-        links.sort_by_key(|link| {
-            (link.target, !is_parameter(link), is_parameter(link).then_some(link.source))
-        });
+        links.sort_by_key(|link| sorting_key(link, &counted));
+        Ok(Self::of_parts(network, order, links, network.outputs().to_vec(), counted))
+    }
+
+    /// Plans a sweep over a part of a network: tensors in topological order, links among them in
+    /// the order of [`sorting_key`], outputs, and which tensors are counted parameters.
+    pub(crate) fn of_parts(
+        network: &'n Network,
+        order: Vec<TensorId>,
+        links: Vec<&'n Link>,
+        outputs: Vec<TensorId>,
+        counted: Vec<bool>,
+    ) -> Self {
         let mut matters = counted.clone();
+        let mut readers = vec![0u32; counted.len()];
+        for id in links.iter().map(|link| link.source).chain(outputs.iter().copied()) {
+            readers[id.0] += 1;
+        }
         let mut incoming = Incoming::new(links, network.tensors().len());
         for &id in &order {
             matters[id.0] |= incoming.of(id).iter().any(|link| matters[link.source.0]);
         }
         incoming.retain(|link| matters[link.source.0]);
-        let summed = only_summed(network, &order, &incoming, &counted);
-        Ok(Self { network, order, incoming, counted, matters, summed })
+        let summed = only_summed(&readers, &order, &incoming, &counted);
+        Self { network, order, outputs, incoming, counted, matters, summed }
     }
+}
+
+/// Links in this order stand target by target. Those from counted parameters come first, and all
+/// from one parameter stand together.
+pub(crate) fn sorting_key(link: &Link, counted: &[bool]) -> (TensorId, bool, Option<TensorId>) {
+    let is_counted = counted[link.source.0];
+    (link.target, !is_counted, is_counted.then_some(link.source))
 }
 
 /// For every tensor, whether its counts come over a single link and go on to sums only. They do so
 /// if they go to parameters, and over at most one link that mixes indices to tensors of which the
 /// same is true. (Over several such links, applying one map after the other costs less than
-/// applying their product.)
+/// applying their product.) `readers` are the links out of every tensor, and one more for outputs.
 fn only_summed(
-    network: &Network,
+    readers: &[u32],
     order: &[TensorId],
     incoming: &Incoming<'_>,
     counted: &[bool],
 ) -> Vec<bool> {
-    let mut readers = vec![0usize; counted.len()];
-    for link in network.links() {
-        readers[link.source.0] += 1;
-    }
-    for output in network.outputs() {
-        readers[output.0] += 1;
-    }
     // How many mixing links the longest way to the last sums has; `None` if more than one.
     let mut mixing = vec![None; counted.len()];
     for &id in order.iter().filter(|id| readers[id.0] == 1) {

@@ -47,6 +47,21 @@ pub fn count(network: &Network, options: &CountOptions, monitor: &Monitor<'_>) -
     }
 }
 
+/// By tensor: what arrives, in the end only at counted parameters, and how many weight nodes these
+/// have.
+pub(crate) struct Arrived<N: Number> {
+    pub(crate) counts: Vec<Option<Contribution<N>>>,
+    pub(crate) weight_nodes: Vec<u64>,
+}
+
+impl<N: Number> Arrived<N> {
+    /// Nothing has arrived at any tensor.
+    pub(crate) fn new(network: &Network) -> Self {
+        let tensors = network.tensors().len();
+        Self { counts: (0..tensors).map(|_| None).collect(), weight_nodes: vec![0; tensors] }
+    }
+}
+
 /// What a parameter receives in one place of its use. Scale, shift, mean and variance of a norm are
 /// linked alike, so that their counts are computed once.
 struct PlaceCounts<'p, N: Number> {
@@ -72,7 +87,7 @@ impl<N: Number> PlaceCounts<'_, N> {
 impl<'n> Plan<'n> {
     /// Goes through the count in log space, which takes little memory, to see how much memory it
     /// takes.
-    fn rehearse(&self, limit: u64, exact: bool, monitor: &Monitor<'_>) -> Result<()> {
+    pub(crate) fn rehearse(&self, limit: u64, exact: bool, monitor: &Monitor<'_>) -> Result<()> {
         let radix = if exact { Exact::RADIX_BITS } else { Log::RADIX_BITS };
         let room = limit.max(available_memory());
         let mut engine = Engine::<Log>::new(room, radix, monitor);
@@ -92,9 +107,19 @@ impl<'n> Plan<'n> {
 
     /// Carries counts from the outputs back to the counted parameters.
     fn sweep<N: Number>(&self, engine: &mut Engine<'_, N>) -> Result<Counts> {
-        let mut collected: Vec<Option<Contribution<N>>> = vec![None; self.network.tensors().len()];
-        let mut weight_nodes = vec![0u64; collected.len()];
-        for &output in self.network.outputs() {
+        let mut arrived = Arrived::new(self.network);
+        self.carry_all(engine, &mut arrived)?;
+        self.gather(engine, &mut arrived.counts, &arrived.weight_nodes)
+    }
+
+    /// Carries counts from the outputs back to the counted parameters; `arrived` begins empty.
+    pub(crate) fn carry_all<N: Number>(
+        &self,
+        engine: &mut Engine<'_, N>,
+        arrived: &mut Arrived<N>,
+    ) -> Result<()> {
+        let Arrived { counts: collected, weight_nodes } = arrived;
+        for &output in &self.outputs {
             collected[output.0] =
                 Some(CountTensor::ones(&self.network.tensor(output)?.shape).into());
         }
@@ -116,13 +141,7 @@ impl<'n> Plan<'n> {
             let incoming = self.incoming.of(id);
             let parameters = incoming.partition_point(|link| self.counted[link.source.0]);
             let (parameters, activations) = incoming.split_at(parameters);
-            self.collect_parameters(
-                engine,
-                &counts,
-                parameters,
-                &mut collected,
-                &mut weight_nodes,
-            )?;
+            self.collect_parameters(engine, &counts, parameters, collected, weight_nodes)?;
             for link in activations {
                 let source = link.source.0;
                 let contribution = engine.carry(&counts, link, self.network)?.absorb_scales();
@@ -135,7 +154,7 @@ impl<'n> Plan<'n> {
             }
             engine.arena.give(counts.tensor);
         }
-        self.gather(engine, &mut collected, &weight_nodes)
+        Ok(())
     }
 
     /// Hands the counts of one tensor to the parameters that it is computed from.

@@ -10,6 +10,40 @@
 //! Limits: weights are independent and have mean zero; behind a function elements are taken to be
 //! normal, which holds for many channels; operands of a sum or product are taken to be independent.
 //! [`Program::exactness`] says where none of this is an approximation.
+//!
+//! ```
+//! use unrolled_core::propagation::{
+//!     BatchNormMode, Elements, InputLaw, OwnFunctions, Program, Resolution, Settings, Workspace,
+//!     propagate,
+//! };
+//! use unrolled_core::{AxisRelation, LinkRole, Network, Operation, OperationKind, Relation, Role};
+//!
+//! // y = x @ w, with four inputs and two outputs.
+//! let mut network = Network::new();
+//! let x = network.add("x", &[4], Role::Input)?;
+//! let w = network.add("w", &[4, 2], Role::Parameter { trainable: true })?;
+//! let y = network.add_computed("y", &[2], Operation::new(OperationKind::Affine))?;
+//! network.link(x, y, vec![AxisRelation::new(Relation::All, 0, 0)])?;
+//! let reads = vec![AxisRelation::each(0), AxisRelation::new(Relation::Same, 1, 0)];
+//! network.link_as(w, y, reads, LinkRole::Kernel)?;
+//! network.mark_output(y)?;
+//!
+//! let program = Program::compile(&network, &OwnFunctions::new(), Resolution::Mean)?;
+//! let settings = Settings {
+//!     parameters: vec![Elements { mean: 0.0, mean_square: 0.25 }],
+//!     inputs: vec![InputLaw::default()],
+//!     batch_norm: BatchNormMode::Batch,
+//!     seeds: vec![1.0],
+//! };
+//! let mut workspace = Workspace::default();
+//! propagate(&program, &settings, None, &mut workspace)?;
+//! // A variance of one over the number of inputs keeps the signal as large as it is.
+//! let square = workspace.tensor(&program, y).map(|reading| reading.square.to_f64());
+//! assert_eq!(square, Some(1.0));
+//! // Eight weights of this variance have the sum of squares 2.
+//! assert_eq!(workspace.jacobian(&program).to_f64(), 2.0);
+//! # Ok::<(), unrolled_core::Error>(())
+//! ```
 
 mod backward;
 mod cells;
@@ -55,6 +89,15 @@ pub struct FunctionMoments {
 
 /// Moments of a function of normal variables `x` and `y` of equal mean and variance; `None` if no
 /// function of this name is known.
+///
+/// ```
+/// use unrolled_core::propagation::{OwnFunctions, function_moments};
+///
+/// // Half of all arguments are positive, where ReLU leaves them as they are.
+/// let moments = function_moments("relu", &OwnFunctions::new(), 0.0, 1.0, 0.0);
+/// let square = moments.map(|moments| moments.square).unwrap_or_default();
+/// assert!((square - 0.5).abs() < 1e-15);
+/// ```
 #[must_use]
 pub fn function_moments(
     name: &str,

@@ -13,10 +13,34 @@
 //!
 //! `plan` derives what a link joins, `operators` says what a link does to a signal, and
 //! `sweep` runs them.
+//!
+//! ```
+//! use unrolled_core::propagation::OwnFunctions;
+//! use unrolled_core::scores::{Plan, Workspace};
+//! use unrolled_core::{AxisRelation, LinkRole, Network, Operation, OperationKind, Relation, Role};
+//!
+//! // y = x @ w, with four inputs and two outputs.
+//! let mut network = Network::new();
+//! let x = network.add("x", &[4], Role::Input)?;
+//! let w = network.add("w", &[4, 2], Role::Parameter { trainable: true })?;
+//! let y = network.add_computed("y", &[2], Operation::new(OperationKind::Affine))?;
+//! network.link(x, y, vec![AxisRelation::new(Relation::All, 0, 0)])?;
+//! let reads = vec![AxisRelation::each(0), AxisRelation::new(Relation::Same, 1, 0)];
+//! network.link_as(w, y, reads, LinkRole::Kernel)?;
+//! network.mark_output(y)?;
+//!
+//! let plan = Plan::compile(&network, &OwnFunctions::new(), &[])?;
+//! let scores = plan.score(&[], &mut Workspace::new(&plan))?;
+//! // Each of the two units has four independent inputs, of which it feels the square root.
+//! assert!((scores.effective_units - 2.0 * 4f64.sqrt()).abs() < 1e-12);
+//! # Ok::<(), unrolled_core::Error>(())
+//! ```
 
 mod operators;
 mod plan;
 mod sweep;
 
+pub(crate) use operators::Operator;
 pub use plan::Plan;
+pub(crate) use plan::PlanLink;
 pub use sweep::{SCORE_NAMES, Scores, Workspace};

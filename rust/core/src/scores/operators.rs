@@ -111,7 +111,7 @@ impl Gradient {
 
 /// How a link changes what passes through it.
 #[derive(Debug, Clone)]
-pub(super) enum Operator {
+pub(crate) enum Operator {
     /// Elements are read as they are, perhaps repeatedly.
     Move(Move),
     /// The mean of a window.
@@ -130,7 +130,7 @@ pub(super) enum Operator {
 
 /// How often elements are read.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Move {
+pub(crate) struct Move {
     /// Mean number of target positions that read a source position.
     pub(super) positions: f64,
     /// Mean number of target channels that read a source channel.
@@ -149,7 +149,7 @@ impl Move {
 
 /// A mean over a window.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Average {
+pub(crate) struct Average {
     /// Elements of a window.
     pub(super) taps: f64,
     /// Source positions for each target position.
@@ -163,22 +163,22 @@ pub(super) struct Average {
 
 /// A kernel and the size of what it joins.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Weighted {
+pub(crate) struct Weighted {
     /// The number of the parameter that the kernel is, so that tied kernels are recognised.
-    pub(super) kernel: usize,
+    pub(crate) kernel: usize,
     /// Channels of the source, divided by the number of groups.
-    pub(super) fan: f64,
-    pub(super) source_channels: f64,
-    pub(super) target_channels: f64,
-    pub(super) target_positions: f64,
+    pub(crate) fan: f64,
+    pub(crate) source_channels: f64,
+    pub(crate) target_channels: f64,
+    pub(crate) target_positions: f64,
     /// Source positions that one target position reads.
-    pub(super) taps: f64,
+    pub(crate) taps: f64,
     /// Source positions for each target position along all axes.
-    pub(super) stride: f64,
+    pub(crate) stride: f64,
     /// Positions that are read; where kernels overlap, each counts once for every tap.
-    pub(super) positions_read: f64,
+    pub(crate) positions_read: f64,
     /// Whether the kernel is a table whose rows are read at indices.
-    pub(super) is_table: bool,
+    pub(crate) is_table: bool,
 }
 
 impl Weighted {

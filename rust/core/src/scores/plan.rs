@@ -13,35 +13,36 @@ use crate::propagation::{
 /// A compiled network. It depends on shapes, links, operations and gates alone.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    pub(super) nodes: Vec<Node>,
+    pub(crate) nodes: Vec<Node>,
     /// All links; those that lead to one node stand next to each other.
-    pub(super) links: Vec<PlanLink>,
-    pub(super) functions: Vec<Function>,
-    pub(super) outputs: Vec<usize>,
-    pub(super) kernels: usize,
-    pub(super) gates: usize,
+    pub(crate) links: Vec<PlanLink>,
+    pub(crate) functions: Vec<Function>,
+    pub(crate) outputs: Vec<usize>,
+    pub(crate) kernels: usize,
+    pub(crate) gates: usize,
 }
 
 /// A tensor.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) rule: Rule,
-    pub(super) first: usize,
-    pub(super) end: usize,
+pub(crate) struct Node {
+    pub(crate) tensor: TensorId,
+    pub(crate) rule: Rule,
+    pub(crate) first: usize,
+    pub(crate) end: usize,
 }
 
 /// A link with data.
 #[derive(Debug, Clone)]
-pub(super) struct PlanLink {
-    pub(super) source: usize,
-    pub(super) operator: Operator,
+pub(crate) struct PlanLink {
+    pub(crate) source: usize,
+    pub(crate) operator: Operator,
     /// The gate that opens it, if it is not always open.
-    pub(super) gate: Option<usize>,
+    pub(crate) gate: Option<usize>,
 }
 
 /// How the signal of a tensor follows from those of its links.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Rule {
+pub(crate) enum Rule {
     Input,
     /// A sum of the signals that arrive; all but the first may be subtracted.
     Sum {
@@ -95,6 +96,18 @@ impl Plan {
             Ok(planner.plan)
         } else {
             Err(Error::UnknownOperation { tensors: planner.unknown })
+        }
+    }
+
+    /// A plan of nothing.
+    pub(crate) fn empty() -> Self {
+        Self {
+            nodes: Vec::new(),
+            links: Vec::new(),
+            functions: Vec::new(),
+            outputs: Vec::new(),
+            kernels: 0,
+            gates: 0,
         }
     }
 
@@ -168,14 +181,7 @@ impl<'a> Planner<'a> {
             node_of: vec![None; tensors],
             function_of: HashMap::new(),
             kernel_of: HashMap::new(),
-            plan: Plan {
-                nodes: Vec::new(),
-                links: Vec::new(),
-                functions: Vec::new(),
-                outputs: Vec::new(),
-                kernels: 0,
-                gates: 0,
-            },
+            plan: Plan::empty(),
             unknown: Vec::new(),
         })
     }
@@ -207,7 +213,7 @@ impl<'a> Planner<'a> {
 
     fn push_node(&mut self, id: TensorId, rule: Rule, first: usize) {
         self.node_of[id.0] = Some(self.plan.nodes.len());
-        self.plan.nodes.push(Node { rule, first, end: self.plan.links.len() });
+        self.plan.nodes.push(Node { tensor: id, rule, first, end: self.plan.links.len() });
     }
 
     fn refuse(&mut self, id: TensorId, reason: String) -> Option<Rule> {

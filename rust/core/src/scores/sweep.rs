@@ -48,6 +48,19 @@ pub struct Scores {
 }
 
 impl Scores {
+    /// Where no path leads from an input to an output.
+    pub(crate) const NOTHING: Self = Self {
+        saliency_entropy: f64::NEG_INFINITY,
+        effective_macs: 0.0,
+        effective_units: 0.0,
+        effective_edges: 0.0,
+        effective_parameters: 0.0,
+        weights: 0.0,
+        macs: 0.0,
+        activations: 0.0,
+        depth: 0.0,
+    };
+
     /// All scores, in the order of [`SCORE_NAMES`].
     #[must_use]
     pub fn to_array(&self) -> [f64; 9] {
@@ -76,11 +89,32 @@ pub struct Workspace {
     begins: Vec<bool>,
     ends: Vec<bool>,
     depths: Vec<u32>,
-    /// The logarithm of the square root of saliency times units, and the logarithm of units.
-    saliencies: Vec<(f64, f64)>,
+    saliencies: Vec<Saliency>,
     /// The last sweep in which each kernel was met.
     met: Vec<u64>,
     sweep: u64,
+}
+
+/// What a kernel matters: the square root of saliency times units, as `root * 2^exponent`.
+#[derive(Debug, Clone, Copy)]
+struct Saliency {
+    root: f64,
+    exponent: i64,
+    units: f64,
+}
+
+impl Saliency {
+    /// The root, divided by `2^top`; zero if that is too small to matter.
+    fn below(&self, top: i64) -> f64 {
+        let shift = self.exponent - top;
+        if shift == 0 {
+            self.root
+        } else if shift > -1000 {
+            self.root * f64::from_bits(((1023 + shift) as u64) << 52)
+        } else {
+            0.0
+        }
+    }
 }
 
 impl Workspace {
@@ -119,10 +153,19 @@ impl Plan {
                 reason: format!("expected {} gates, got {}", self.gates, open.len()),
             });
         }
+        Ok(self.sweep(open, workspace))
+    }
+
+    /// Scores of a plan without gates, in a workspace of this plan or a larger one.
+    pub(crate) fn score_alone(&self, workspace: &mut Workspace) -> Scores {
+        self.sweep(&[], workspace)
+    }
+
+    fn sweep(&self, open: &[bool], workspace: &mut Workspace) -> Scores {
         self.find_live(open, workspace);
         self.forwards(open, workspace);
         self.backwards(open, workspace);
-        Ok(self.sum(open, workspace))
+        self.sum(open, workspace)
     }
 
     /// Scores of several architectures, whose open gates follow one another in `open`.
@@ -177,7 +220,7 @@ impl Plan {
                     self.is_open(link, open) && workspace.begins[self.links[link].source]
                 });
         }
-        workspace.ends.fill(false);
+        workspace.ends[..self.nodes.len()].fill(false);
         for &output in &self.outputs {
             workspace.ends[output] = true;
         }
@@ -371,7 +414,7 @@ impl Plan {
     }
 
     fn backwards(&self, open: &[bool], workspace: &mut Workspace) {
-        workspace.gradients.fill(Gradient::default());
+        workspace.gradients[..self.nodes.len()].fill(Gradient::default());
         for &output in &self.outputs {
             workspace.gradients[output].add(&Gradient::OUTPUT);
         }
@@ -486,17 +529,7 @@ impl Plan {
     }
 
     fn sum(&self, open: &[bool], workspace: &mut Workspace) -> Scores {
-        let mut scores = Scores {
-            saliency_entropy: f64::NEG_INFINITY,
-            effective_macs: 0.0,
-            effective_units: 0.0,
-            effective_edges: 0.0,
-            effective_parameters: 0.0,
-            weights: 0.0,
-            macs: 0.0,
-            activations: 0.0,
-            depth: 0.0,
-        };
+        let mut scores = Scores::NOTHING;
         for &output in &self.outputs {
             if workspace.begins[output] {
                 scores.depth = scores.depth.max(f64::from(workspace.depths[output]));
@@ -513,19 +546,19 @@ impl Plan {
                 }
             }
         }
-        let largest = workspace.saliencies.iter().fold(f64::NEG_INFINITY, |m, s| m.max(s.0));
-        if largest.is_finite() {
-            let total: f64 = workspace.saliencies.iter().map(|s| (s.0 - largest).exp()).sum();
-            let log_total = total.ln();
-            scores.saliency_entropy = 0.0;
-            for &(saliency, units) in &workspace.saliencies {
-                let log_share = saliency - largest - log_total;
-                let share = log_share.exp();
-                if share > 0.0 {
-                    scores.saliency_entropy -= share * (log_share - units);
-                }
+        let matter = workspace.saliencies.iter().filter(|one| one.root > 0.0);
+        let Some(top) = matter.clone().map(|one| one.exponent).max() else { return scores };
+        // With r the roots and u the units, -sum p ln(p / u) of the shares p = r / sum r is
+        // ln sum r - sum r ln(r / u) / sum r.
+        let (mut total, mut weighed) = (0.0, 0.0);
+        for one in matter {
+            let root = one.below(top);
+            if root > 0.0 {
+                total += root;
+                weighed += root * (root / one.units).ln();
             }
         }
+        scores.saliency_entropy = total.ln() - weighed / total;
         scores
     }
 }
@@ -555,7 +588,9 @@ fn add_link(
     let gradient = workspace.gradients[at];
     let (kept, exponent) = if kernel.is_table { (1.0, 0) } else { (source.kept, source.exponent) };
     let power = kernel.target_channels * kernel.target_positions * kept * gradient.square;
-    let log_power = power.ln() + (exponent + gradient.exponent) as f64 * 4f64.ln();
-    let log_units = units.ln();
-    workspace.saliencies.push(((log_power + log_units) / 2.0, log_units));
+    workspace.saliencies.push(Saliency {
+        root: (power * units).sqrt(),
+        exponent: exponent + gradient.exponent,
+        units,
+    });
 }

@@ -1,0 +1,8 @@
+"""What a network costs to run: multiplications, other operations, and memory of its activations."""
+
+from __future__ import annotations
+
+from unrolled.costs.activations import Activations, activations_of, width_of
+from unrolled.costs.operations import OperationCost, costs_of
+
+__all__ = ["Activations", "OperationCost", "activations_of", "costs_of", "width_of"]

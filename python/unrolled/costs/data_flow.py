@@ -1,0 +1,112 @@
+"""Where data flows in a network: what lies between inputs and outputs, in the order of computation.
+
+What that costs is in `unrolled.costs.operations` and `unrolled.costs.activations`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from unrolled.counting.path_diagram import Diagram, number_of_pairs
+from unrolled.errors import NothingToCountError
+from unrolled.network.builder import Link, Tensor
+from unrolled.network.network import Network
+
+__all__ = ["DataFlow", "computed_order", "takes_memory_of"]
+
+
+class DataFlow:
+    """The tensors and links of a network that lie between its inputs and its outputs.
+
+    Attributes
+    ----------
+    tensors : list of Tensor
+        In an order in which they can be computed.
+    inputs, outputs : list of Tensor
+    links : list of Link
+        Between these tensors.
+    ends : set of int
+        The outputs that nothing else is computed from.
+
+    Raises
+    ------
+    NothingToCountError
+        No path leads from an input to an output.
+    """
+
+    def __init__(self, network: Network) -> None:
+        tensors = computed_order(network)
+        links = [link for link in network.links if link.source.role != "parameter"]
+        inputs = {tensor.id for tensor in network.inputs}
+        outputs = {tensor.id for tensor in network.outputs}
+        reached, reaching = set(inputs), set(outputs)
+        into: dict[int, list[Link]] = {tensor.id: [] for tensor in tensors}
+        out_of: dict[int, list[Link]] = {tensor.id: [] for tensor in tensors}
+        for link in links:
+            into[link.target.id].append(link)
+            out_of[link.source.id].append(link)
+        for tensor in tensors:
+            if any(link.source.id in reached for link in into[tensor.id]):
+                reached.add(tensor.id)
+        for tensor in reversed(tensors):
+            if any(link.target.id in reaching for link in out_of[tensor.id]):
+                reaching.add(tensor.id)
+        live = reached & reaching
+        if not live & inputs:
+            raise NothingToCountError(
+                f"network '{network.name}': no path leads from an input to an output, so there is "
+                "no derivative"
+            )
+        self.network = network
+        self.tensors = [tensor for tensor in tensors if tensor.id in live]
+        self.inputs = [tensor for tensor in self.tensors if tensor.id in inputs]
+        self.outputs = [tensor for tensor in self.tensors if tensor.id in outputs]
+        self.links = [link for link in links if link.source.id in live and link.target.id in live]
+        self.ends = {
+            tensor.id
+            for tensor in self.outputs
+            if all(link.target.id not in live for link in out_of[tensor.id])
+        }
+
+    @cached_property
+    def pairs(self) -> list[int]:
+        """How many pairs of elements each of the links joins."""
+        return [
+            number_of_pairs(link.relations, link.source.shape, link.target.shape)
+            for link in self.links
+        ]
+
+
+def computed_order(network: Network) -> list[Tensor]:
+    """All tensors, each behind those it is computed from: in the order of declaration if it can be.
+
+    Raises
+    ------
+    CycleError
+        The links form a cycle.
+    """
+    if all(link.source.id < link.target.id for link in network.links):
+        return list(network.tensors)
+    order = Diagram.of_network(network, network.inputs).order()
+    return [network.tensors[number] for number in order]
+
+
+def takes_memory_of(kind: str, tensor: Tensor, links: Sequence[Link], readers: int) -> bool:
+    """Whether a tensor has no memory of its own, but that of the tensor it is computed from.
+
+    Views do, such as reshapes and transposes; so do sums with parameters, whatever adds a bias.
+
+    Parameters
+    ----------
+    kind : str
+        Of its operation.
+    tensor : Tensor
+    links : sequence of Link
+        Those into it that carry data.
+    readers : int
+        How many links the only tensor that it reads has.
+    """
+    if len(links) != 1 or links[0].source.size != tensor.size:
+        return False
+    return kind == "move" or (kind == "sum" and readers == 1 and links[0].source.role != "input")
