@@ -589,6 +589,11 @@ class VariantScorer:
     ) -> npt.NDArray[np.float64]:
         """A row of scores, in the order of `score_columns`, for each row of options."""
 
+    def features(
+        self, rows: npt.NDArray[np.uint32], *, threads: int = 0, progress: _Progress = None
+    ) -> npt.NDArray[np.float64]:
+        """A row of features and scores, as `Scorer.feature_columns` has them."""
+
 class Scorer:
     """A network compiled for scoring, with gates that open and close links."""
 
@@ -603,3 +608,7 @@ class Scorer:
         self, open: npt.NDArray[np.bool_], progress: _Progress = None
     ) -> npt.NDArray[np.float64]:
         """A row of scores, in the order of `columns`, for each row of open gates."""
+
+    feature_columns: ClassVar[list[str]]
+    def features(self) -> npt.NDArray[np.float64]:
+        """Features and scores of a network without gates, in the order of `feature_columns`."""

@@ -392,7 +392,7 @@ FEATURES: Mapping[str, Quantity] = MappingProxyType(
             ("correlation", "mean over layers of the correlation between positions of their input"),
             (
                 "last_correlation",
-                "correlation between positions of the input of the last layer with several positions",
+                "correlation between positions of the input of the last layer that has several",
             ),
             (
                 "weighted_correlation",

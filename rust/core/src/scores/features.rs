@@ -8,6 +8,7 @@
 use super::operators::{Operator, Weighted};
 use super::plan::{Node, Plan, PlanLink, Rule};
 use super::sweep::{LinkMeasure, Scores, Workspace};
+use crate::error::Result;
 use crate::propagation::power_of_four;
 
 /// The names of the features, in the order of [`Features`].
@@ -62,6 +63,20 @@ pub struct Features {
     pub values: [f64; 40],
     /// Minus infinity if no kernel lies between an input and an output.
     pub log_effective_size: f64,
+}
+
+impl Features {
+    /// Where no path leads from an input to an output.
+    pub(crate) const NOTHING: Self =
+        Self { values: [0.0; 40], log_effective_size: f64::NEG_INFINITY };
+
+    /// All features, and then the logarithm of the effective size.
+    #[must_use]
+    pub fn to_array(&self) -> [f64; 41] {
+        let mut found = [self.log_effective_size; 41];
+        found[..40].copy_from_slice(&self.values);
+        found
+    }
 }
 
 /// What is known of the paths from the inputs to a tensor.
@@ -156,7 +171,6 @@ struct Census {
     max_pools: f64,
     norms: f64,
     concatenated: f64,
-    functions: f64,
     gates: f64,
     links: f64,
 }
@@ -180,6 +194,15 @@ pub(crate) struct FeatureDesk {
 }
 
 impl Plan {
+    /// Scores and features of a plan without gates.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] if there are gates.
+    pub fn features(&self, workspace: &mut Workspace) -> Result<(Scores, Features)> {
+        self.score(&[], workspace)?;
+        Ok(self.features_alone(workspace, &mut FeatureDesk::default()))
+    }
+
     /// Features of a plan without gates, in a workspace of this plan or a larger one, together with
     /// its scores.
     pub(crate) fn features_alone(
@@ -229,8 +252,7 @@ impl Sweep<'_> {
             if !self.workspace.is_live(link.source) {
                 continue;
             }
-            let share =
-                if total > 0.0 { self.carried(at, number) / total } else { 1.0 / count };
+            let share = if total > 0.0 { self.carried(at, number) / total } else { 1.0 / count };
             let from = self.desk.paths[link.source];
             let is_kernel = matches!(link.operator, Operator::Weighted(_));
             let kappa = f64::from(u8::from(is_kernel));
@@ -331,7 +353,7 @@ impl Sweep<'_> {
     fn gather(&self) -> Features {
         let end = self.at_the_outputs();
         let mut widths = Widths::default();
-        let (mut other_parameters, mut other_macs, mut lone_functions) = (0.0, 0.0, 0.0);
+        let (mut other_parameters, mut other_macs, mut lone_functions) = (0f64, 0f64, 0f64);
         for (at, node) in self.plan.nodes.iter().enumerate() {
             if !self.workspace.is_live(at) {
                 continue;
@@ -398,10 +420,7 @@ impl Sweep<'_> {
             other_parameters.ln_1p(),
             other_macs.ln_1p(),
         ];
-        Features {
-            values,
-            log_effective_size: widths.total_weights.ln() + widths.total_units.ln(),
-        }
+        Features { values, log_effective_size: widths.total_weights.ln() + widths.total_units.ln() }
     }
 
     /// The paths to all outputs together, each output with an equal share.
