@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 from unrolled import errors, importers, models, quantities
 from unrolled._core import VERSION as __version__
 from unrolled._core import Operation, Relation
-from unrolled.analysis import Analysis, Comparison, analyze, compare, divergence
+from unrolled.analysis import (
+    Analysis,
+    Comparison,
+    analyze,
+    compare,
+    diff,
+    divergence,
+)
 from unrolled.counting import Counts, GraphCounts, ParameterCounts, count
 from unrolled.ensemble import (
     DensityOfStates,
@@ -110,6 +117,7 @@ __all__ = [
     "analyze",
     "compare",
     "count",
+    "diff",
     "divergence",
     "errors",
     "evaluate",

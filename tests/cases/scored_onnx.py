@@ -40,14 +40,28 @@ class Writer:
     ) -> str:
         return self.norm(self.conv(x, inputs, outputs, k, s, groups), outputs)
 
-    def finish(self, x: str, channels: int, side: int) -> Any:
+    def halves(self, x: str, inputs: int, outputs: int) -> str:
+        """Two 1 x 1 kernels, on even and on odd positions, next to each other."""
+        parts = []
+        for start in (0, 1):
+            arrays = ([start, start], [1 << 30, 1 << 30], [2, 3], [2, 2])
+            y = self.node("Slice", x, *(self.integers(one) for one in arrays))
+            parts.append(self.conv(y, inputs, outputs // 2, 1))
+        return self.norm(self.node("Concat", *parts, axis=1), outputs)
+
+    def integers(self, values: list[int]) -> str:
+        name = f"integers_{len(self.parameters)}"
+        self.parameters.append(numpy_helper.from_array(np.array(values, np.int64), name))
+        return name
+
+    def finish(self, x: str, channels: int, side: int, classes: int = 10) -> Any:
         x = self.node("Flatten", self.node("GlobalAveragePool", x))
-        x = self.node("Gemm", x, self.weight(10, channels), self.weight(10), transB=1)
+        x = self.node("Gemm", x, self.weight(classes, channels), self.weight(classes), transB=1)
         graph = helper.make_graph(
             self.nodes,
             "benchmark",
             [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, side, side])],
-            [helper.make_tensor_value_info(x, TensorProto.FLOAT, [1, 10])],
+            [helper.make_tensor_value_info(x, TensorProto.FLOAT, [1, classes])],
             self.parameters,
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
@@ -56,7 +70,7 @@ class Writer:
 
 
 def nasbench201_model(choices: tuple[int, ...]) -> Any:
-    """A cell without the operation "none"; 1 skip, 2 pool, 3 and 4 the kernels."""
+    """Operations of a cell: 0 none, 1 skip, 2 pool, 3 and 4 the kernels."""
     net = Writer()
     x, width = net.conv_norm("x", 3, 16, 3), 16
     for stage in range(3):
@@ -71,6 +85,8 @@ def nasbench201_model(choices: tuple[int, ...]) -> Any:
                 total = ""
                 for source in range(target):
                     choice, y = rest.pop(0), nodes[source]
+                    if choice == 0 or not y:
+                        continue
                     if choice == 2:
                         pads = [1, 1, 1, 1]
                         y = net.node("AveragePool", y, kernel_shape=[3, 3], pads=pads)
@@ -100,3 +116,32 @@ def nasbench_macro_model(choices: tuple[int, ...]) -> Any:
             width = outputs
     x = net.node("Relu", net.conv_norm(x, width, 1280, 1))
     return net.finish(x, 1280, 32)
+
+
+def transnasbench_model(choices: tuple[int, ...]) -> Any:
+    """Operations of a cell: 0 none, 1 identity, 2 and 3 the kernels; none without a path."""
+    net = Writer()
+    x = net.conv_norm("x", 3, 32, 3, 2)
+    x, width = net.conv_norm(net.node("Relu", x), 32, 64, 3, 2), 64
+    for kind in "41414":
+        for cell in range(2):
+            s = 2 if kind == "4" and cell == 0 else 1
+            outputs = width * s
+            nodes, rest = [x], list(choices)
+            for target in (1, 2, 3):
+                total = ""
+                for source in range(target):
+                    choice, y = rest.pop(0), nodes[source]
+                    if choice == 0 or not y:
+                        continue
+                    inputs, step = (width, s) if source == 0 else (outputs, 1)
+                    if choice > 1:
+                        y = net.conv_norm(
+                            net.node("Relu", y), inputs, outputs, 2 * choice - 3, step
+                        )
+                    elif step == 2:
+                        y = net.halves(net.node("Relu", y), inputs, outputs)
+                    total = net.node("Add", total, y) if total else y
+                nodes.append(total)
+            x, width = nodes[3], outputs
+    return net.finish(x, width, 256, 47)

@@ -141,11 +141,13 @@ import numpy as np
 import unrolled
 
 node = np.arange({length})
+graph = unrolled.Graph.from_edges([0], [1])
+unrolled.{call}  # What the first call imports would be interrupted with other words.
 graph = unrolled.Graph.from_edges(
     np.concatenate([node[:-1], node[:-2]]), np.concatenate([node[1:], node[2:]])
 )
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     unrolled.{call}
 except KeyboardInterrupt:
     print("interrupted", flush=True)
@@ -175,7 +177,8 @@ def test_interruption_of_a_long_count(call):
         time.sleep(0.7)
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=30)
+        # However long it takes on a busy machine: a count that ends says "interrupted" no more.
+        output, errors = process.communicate()
     # The package still works afterwards: log2 of a Fibonacci number.
     expected = LENGTH * math.log2((1 + math.sqrt(5)) / 2) - math.log2(5) / 2
     assert output.splitlines() == ["interrupted", str(round(expected))], errors

@@ -227,3 +227,49 @@ def test_coalesce_keeps_names():
     graph = unrolled.Graph.from_networkx(nx.MultiDiGraph([("a", "b"), ("a", "b")])).coalesce()
     assert graph.names == ("a", "b")
     assert unrolled.count(graph).exact("a") == 2
+
+
+ROLES = nx.DiGraph([("v", "s"), ("w", "s"), ("x", "s"), ("s", "y"), ("s", "z")])
+
+
+@pytest.mark.parametrize(
+    ("options", "total", "figures"),
+    [
+        ({}, 6, (0, 2)),
+        ({"outputs": ["y"]}, 3, (0, 1)),
+        ({"outputs": {"y", "s"}, "inputs": ["x"], "parameters": ("v", "w")}, 4, (1, 2)),
+        ({"parameters": {"v": "tied", "w": "tied", "x": None}}, 4, (1, 2)),
+        ({"parameters": np.array([True, False, True, False, False, False])}, 4, (1, 2)),
+        ({"parameters": np.array([7, -1, 7, -1, -1, -1])}, 4, (1, 2)),
+        ({"outputs": np.array([0, 0, 0, 0, 1, 0], dtype=bool), "inputs": ["x"]}, 3, (1, 1)),
+    ],
+)
+def test_roles_of_networkx_nodes_may_be_given(options, total, figures):
+    """Order of the nodes: v, s, w, x, y, z."""
+    counts = unrolled.count(unrolled.Graph.from_networkx(ROLES, **options))
+    assert (counts.total, (counts.num_inputs, counts.num_outputs)) == (total, figures)
+
+
+def test_given_roles_come_before_attributes():
+    graph = ROLES.copy()
+    graph.add_node("v", kind="input")
+    graph.add_node("y", kind="output")
+    graph.add_node("w", kind="parameter")
+    found = unrolled.Graph.from_networkx(graph, outputs=["z"], parameters=["x"])
+    counts = unrolled.count(found)
+    assert (counts.total, counts.num_inputs, counts.num_outputs) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"outputs": ["no"]}, "outputs: the graph has no node str 'no'"),
+        ({"inputs": "x"}, "inputs must be a collection of nodes"),
+        ({"parameters": {"v": []}}, "labels must be hashable"),
+        ({"parameters": [[]]}, "parameters: the graph has no node"),
+        ({"outputs": 3}, "outputs must be a collection"),
+    ],
+)
+def test_roles_that_networkx_graphs_cannot_have(options, message):
+    with pytest.raises(unrolled.InvalidGraphError, match=message):
+        unrolled.Graph.from_networkx(ROLES, **options)

@@ -49,6 +49,37 @@ def message_of(call: Callable[[], Any], kind: type[UnrolledError] = InvalidModel
     return str(caught.value)
 
 
+def test_an_empty_name_is_refused_at_every_door() -> None:
+    layers = sequence(("Dense", {"units": 2}), shape=(3,))
+    for read in (
+        lambda name: unrolled.from_onnx(OPEN, {"x": (1, 3)}, name=name),
+        lambda name: unrolled.from_keras(layers, name=name),
+    ):
+        assert "must be a printable, non-empty string" in message_of(
+            lambda read=read: read(""), InvalidArgumentError
+        )
+        assert read("own").name == "own"
+        assert read(None).name
+    jax = pytest.importorskip("jax")
+    with pytest.raises(InvalidArgumentError, match="non-empty"):
+        unrolled.from_jax(lambda w, x: w * x, jax.numpy.ones(2), jax.numpy.ones(2), name="")
+
+
+def test_bytes_that_would_grow_to_much_are_not_parsed() -> None:
+    """A field of two bytes would become a message of a hundred."""
+    from cases.hostile import field
+
+    many = field(7, field(1, b"") * 3_100_000)
+    assert "more than 3,000,000 fields" in message_of(lambda: unrolled.from_onnx(many))
+    # Elements of a tensor are one field, and what is no protocol buffer is left to the parser.
+    weight = numpy_helper.from_array(np.zeros((1200, 1200), np.float32), "w")
+    big = model("MatMul x,w -> y", inputs={"x": (1, 1200)}, weights={"w": (1200, 1200)})
+    del big.graph.initializer[:]
+    big.graph.initializer.append(weight)
+    assert unrolled.from_onnx(big.SerializeToString()).num_parameters == 1_440_000
+    assert "not an ONNX file" in message_of(lambda: unrolled.from_onnx(b"\xff" * (5 << 20)))
+
+
 # Errors and advice name the argument of the door that the user came through.
 
 

@@ -140,7 +140,7 @@ def test_long_sequences_are_counted_by_their_tokens() -> None:
         ({"mask": np.ones(4, bool)}, InvalidNetworkError, "does not fit"),
         ({"mask": np.zeros((4, 4))}, InvalidArgumentError, "truth values"),
         ({"mask": np.ones((4, 4), bool), "causal": True}, InvalidArgumentError, "mask alone"),
-        ({"causal": "yes"}, InvalidArgumentError, "causal"),
+        ({"causal": np.ones(2)}, InvalidArgumentError, "causal"),
     ],
 )
 def test_masks_that_are_refused(arguments: Any, error: type[Exception], message: str) -> None:

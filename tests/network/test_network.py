@@ -16,8 +16,10 @@ from strategies import random_layers, random_movement
 from strategies.random_networks import Twin, twins
 from unrolled import Relation, count, reference
 from unrolled.errors import (
+    InvalidArgumentError,
     InvalidNetworkError,
     NothingToCountError,
+    SizeOverflowError,
 )
 from unrolled.network import Network, Tensor
 
@@ -284,3 +286,37 @@ def test_engine_shows_a_cycle() -> None:
     net.output(y)
     with pytest.raises(InvalidNetworkError, match=r"x -> y -> x|y -> x -> y"):
         count(net)
+
+
+def test_what_is_refused_halfway_leaves_no_trace() -> None:
+    """The first tensors of these layers are fine, and the last has too many elements."""
+    net = Network()
+    x = net.input((2, 3))
+    image = net.input((2, 4, 4), "image")
+    net.output(x)
+    before = net.tensors, net.links, net.outputs, net.fingerprint()
+    many = 1 << 61
+    for attempt in (
+        lambda: net.dense(image, 1 << 60),
+        lambda: net.dense(image, 1 << 60, use_bias=False, name="layer"),
+        lambda: net.embedding(x, many, 3),
+        lambda: net.embedding(image, 1 << 59, 2),
+        lambda: net.conv(image, 1 << 58, 3),
+        lambda: net.conv_transpose(image, 1 << 58, 3),
+        lambda: net.depthwise_conv(image, 3, multiplier=1 << 60),
+        lambda: net.multi_head_attention(x, 3, width=many),
+        lambda: net.multi_head_attention(x, 1, head_size=many),
+    ):
+        with pytest.raises(SizeOverflowError):
+            attempt()
+        assert (net.tensors, net.links, net.outputs, net.fingerprint()) == before
+    with pytest.raises(InvalidNetworkError, match="twice"):
+        net.output(image, x)
+    with pytest.raises(InvalidArgumentError, match="units"):
+        net.dense(x, 0)
+    with pytest.raises(InvalidNetworkError, match="of this name"):
+        net.activation(x, lambda elements: 2 * elements, name="input")
+    assert (net.tensors, net.outputs, net.functions) == (before[0], before[2], {})
+    # Neither are the numbers of unnamed layers used up.
+    assert net.dense(x, 2).name == "dense_1"
+    assert "dense_1/kernel" in net

@@ -88,8 +88,12 @@ def where(call: Call) -> Any:
     condition = call.pairs[0]
     if condition.count is not None:
         return broadcast(*call.counts())
-    masked = [pair for pair in call.pairs[1:] if pair.count is None and np.any(pair.real)]
-    # A constant that is not zero masks scores as if it were added.
+    masked = [
+        pair
+        for pair in call.pairs[1:]
+        if pair.count is None and np.any(pair.real) and not np.all(pair.real <= -1e4)
+    ]
+    # Another constant than zero, and than what puts scores out, changes no edge.
     return broadcast(*call.counts()) if masked else np.where(condition.real, *call.counts()[1:])
 
 

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
+
+import numpy as np
+from scipy.special import ndtr
 
 
 @dataclass
@@ -41,6 +45,15 @@ def overlap(k: int, s: int) -> float:
     shifts = range(1 - k, k)
     along = sum((k - abs(j)) * max(0.0, 1 - abs(j) * s / k) ** 2 for j in shifts)
     return math.sqrt(max(along**2 - k**2, 0.0) / (k**4 - k**2))
+
+
+@lru_cache
+def largest_variance(n: int) -> float:
+    """The variance of the largest of n standard normal variables, by its law on a grid."""
+    z = np.linspace(-9, 9, 20001)
+    weights = n * np.exp(-z * z / 2) / math.sqrt(2 * math.pi) * ndtr(z) ** (n - 1)
+    mean, square = (float(np.sum(z**power * weights)) * (z[1] - z[0]) for power in (1, 2))
+    return square - mean**2
 
 
 class Description:
@@ -128,7 +141,7 @@ class Description:
                 v, c = source.forward
                 x = c / v
                 tau = k**4 / (k**2 + (k**4 - k**2) * x**2)
-                p = source.positions * min(1.0, k**2 / s**2)
+                p = source.positions if k > s else step.positions
                 weights = source.channels * step.channels * tau / groups
                 units = step.channels * p * math.sqrt(source.channels * tau / groups)
                 found["W"] += weights
@@ -173,7 +186,8 @@ class Description:
                 for part in (0, 1)
             )
         if step.operation == "largest":
-            return v, c
+            u = (v - c) * largest_variance(k**2)
+            return c + u, c + overlap(k, s) * u
         assert step.operation == "add"
         return sum(state[0] for state in states), sum(state[1] for state in states)
 

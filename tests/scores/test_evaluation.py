@@ -11,7 +11,7 @@ from scipy import stats
 
 import unrolled
 from command_line import invoke
-from unrolled import InvalidArgumentError
+from unrolled import InvalidArgumentError, report
 from unrolled.scores import statistics
 from unrolled.scores.benchmarks import BENCHMARKS, load
 
@@ -165,6 +165,7 @@ def test_comparisons_show_scores_with_their_baselines() -> None:
     nets = [unrolled.models.nasbench_macro(one) for one in ("00000000", "22222222")]
     found = unrolled.compare(nets, scores=True)
     assert [one.name[-8:] for one in found] == ["22222222", "00000000"]
+    assert found.sort == "log_size"
     assert found.scores == tuple(map(unrolled.score, reversed(nets)))
     text = found.table(width=200)
     for heading in ("saliency", "MACs", "parameters", "activations", "depth", "more means"):
@@ -172,8 +173,19 @@ def test_comparisons_show_scores_with_their_baselines() -> None:
     assert found.to_dict()[0]["macs"] == found.scores[0].macs
     assert found.to_csv().splitlines()[0].endswith("macs,activations,depth")
     assert found.to_pandas()["depth"].tolist() == [one.depth for one in found.scores]
-    axes = found.plot()[1]
-    assert "saliency" in axes.get_xlabel()
+    by_entropy = unrolled.compare(nets, scores=True, sort="saliency_entropy")
+    assert "saliency" in by_entropy.plot()[1].get_xlabel()
+    for shown in (text, found.to_markdown(), found.to_latex(), found._repr_html_()):
+        assert "Measured: NAS-Bench-201" in shown
+        assert "surprisal" not in shown
+    # Published estimates are there if they are asked for by name, below the scores.
+    published = unrolled.compare(nets, scores=True, sort="spread_estimate")
+    for shown in (published.table(width=200), published._repr_html_()):
+        assert shown.index("MACs") < shown.index("surprisal")
+    assert published.to_markdown().count("|:---|") == 2
+    assert published.to_latex().count("begin{tabular}") == 2
+    page = report.render(found)
+    assert page.index("Measured: NAS-Bench-201") < page.index("surprisal")
     with pytest.raises(InvalidArgumentError, match="scores=True"):
         unrolled.compare(nets, sort="saliency_entropy")
 
@@ -187,5 +199,12 @@ def test_the_shell_scores_and_evaluates() -> None:
     assert "saliency entropy" in invoke("score", "resnet18", "--size", "64").stdout
     evaluated = invoke("evaluate", "nasbench_macro", "--score", "saliency_entropy")
     assert "0.852" in evaluated.stdout
+    found = unrolled.evaluate("nasbench_macro", ["saliency_entropy"])
+    for figure in ("kendall", "within", "top_found", "best"):
+        shown = invoke("evaluate", "nasbench_macro", "--score", "log_size", "--figure", figure)
+        assert f"{getattr(found['macs', 'cifar10'], figure):.3f}" in shown.stdout
+        assert shown.stdout.strip() != evaluated.stdout.strip()
+    with pytest.raises(InvalidArgumentError, match="figure must be"):
+        found.table("pearson")
     compared = invoke("compare", "resnet18", "--size", "64", "--scores")
     assert "more means" in compared.stdout

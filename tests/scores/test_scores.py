@@ -47,6 +47,7 @@ TRANSNAS_VALUES = {
     "64-41414-2_31_103": (129263804.2, 18.49657269),
 }
 TEN_DIGITS = 5e-10
+ROUNDING = 1e-13
 
 
 def cell(digits: str) -> str:
@@ -203,6 +204,51 @@ def test_what_grows_in_sums_overflows_nothing() -> None:
     assert math.isfinite(found.saliency_entropy)
 
 
+@pytest.mark.parametrize(("size", "stride"), [(2, 2), (3, 1), (3, 2)])
+def test_the_law_of_a_maximum_is_that_of_simulated_maps(size: int, stride: int) -> None:
+    random = np.random.default_rng(23)
+    variance, covariance, side = 1.0, 0.3, 9
+    common = math.sqrt(covariance) * random.normal(size=(20000, 1, 1))
+    maps = common + math.sqrt(variance - covariance) * random.normal(size=(20000, side, side))
+    windows = np.lib.stride_tricks.sliding_window_view(maps, (size, size), axis=(1, 2))
+    largest = windows[:, ::stride, ::stride].max(axis=(3, 4))
+    net = oracle.Description(1, side)
+    net.steps["source"] = oracle.Step("", "input", [], {}, forward=(variance, covariance))
+    step = oracle.Step("", "largest", ["source"], {"k": size, "s": stride})
+    expected, shared = net._forward(step, ["source"])
+    assert largest.var(axis=0).mean() == pytest.approx(expected, rel=0.02)
+    # Windows that share nothing have the common part alone; those that do are treated as means.
+    apart = np.mean((largest[:, 0, 0] - largest[:, 0, 0].mean()) * largest[:, -1, -1])
+    assert apart == pytest.approx(covariance, abs=0.02)
+    assert covariance <= shared < expected
+
+
+def test_windows_that_share_nothing_are_dense_layers_of_windows() -> None:
+    patches = Network()
+    x = patches.conv(patches.input((3, 32, 32)), 8, 4, stride=4, use_bias=False)
+    patches.output(patches.conv(patches.activation(x), 4, 3, use_bias=False))
+    moved = Network()
+    x = moved.reshape(moved.input((3, 32, 32)), (3, 8, 4, 8, 4))
+    x = moved.reshape(moved.transpose(x, (0, 2, 4, 1, 3)), (48, 8, 8))
+    x = moved.conv(x, 8, 1, use_bias=False)
+    moved.output(moved.conv(moved.activation(x), 4, 3, use_bias=False))
+    first, second = unrolled.score(patches), unrolled.score(moved)
+    for key in ("saliency_entropy", "effective_units", "effective_macs", "macs", "log_size"):
+        assert getattr(first, key) == pytest.approx(getattr(second, key), rel=1e-12), key
+
+
+def test_log_size_is_the_mean_of_signal_and_size() -> None:
+    found = unrolled.score(unrolled.models.nasbench_macro("01201201"), unit="bits")
+    size = math.log2(found.effective_parameters * found.layers) / 2
+    expected = (found.saliency_entropy + size) / 2
+    assert found.log_size == pytest.approx(expected, rel=1e-14)
+    # The stem, three kernels a block, the plain kernel of the first layer, the last kernel and the
+    # classifier.
+    assert found.layers == 1 + 3 * sum(digit != "0" for digit in "01201201") + 1 + 1 + 1
+    nothing = unrolled.score(unrolled.models.nasbench201(cell("000000")))
+    assert nothing.log_size == -math.inf
+
+
 def test_a_flat_saliency_has_the_logarithm_of_all_units() -> None:
     net = Network()
     net.output(net.dense(net.input((9,)), 16, use_bias=False))
@@ -237,7 +283,7 @@ def test_attention_projections_are_dense_layers_of_tokens() -> None:
     # Queries, keys, values and what puts the heads together: four kernels at ten tokens.
     assert found.macs == 4 * 10 * 32 * 32
     assert found.depth == 2
-    assert found.saliency_entropy <= math.log(found.effective_units)
+    assert found.saliency_entropy <= math.log(found.effective_units) + ROUNDING
 
 
 @pytest.mark.parametrize("function", ["relu", "gelu", "silu", "hard_swish", "tanh"])
@@ -250,7 +296,7 @@ def test_entropy_is_at_most_the_logarithm_of_the_units(function: str) -> None:
         x = net.multiply(x, net.activation(gate, "sigmoid"))
     net.output(net.dense(net.global_pool(x), 10))
     found = unrolled.score(net)
-    assert 0 < found.saliency_entropy <= math.log(found.effective_units)
+    assert 0 < found.saliency_entropy <= math.log(found.effective_units) + ROUNDING
 
 
 def test_own_functions_have_moments_too() -> None:
@@ -267,24 +313,38 @@ def test_own_functions_have_moments_too() -> None:
     assert given.saliency_entropy == own.saliency_entropy
 
 
-def test_onnx_files_score_like_networks(tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    from cases.scored_onnx import nasbench201_model, nasbench_macro_model
+@pytest.mark.parametrize("digits", NASBENCH201_VALUES)
+def test_cells_have_their_values_through_onnx(digits: str) -> None:
+    pytest.importorskip("onnx")
+    from cases.scored_onnx import nasbench201_model
 
-    for digits in ("444144", "244321"):
-        path = tmp_path / f"{digits}.onnx"
-        onnx.save(nasbench201_model(tuple(map(int, digits))), path)
-        found = unrolled.score(str(path))
-        values = (
-            found.effective_parameters,
-            found.effective_edges,
-            found.effective_units,
-            found.saliency_entropy,
-        )
-        assert values == pytest.approx(NASBENCH201_VALUES[digits], rel=TEN_DIGITS)
-    found = unrolled.score(nasbench_macro_model((0, 1, 2, 0, 1, 2, 0, 1)))
-    both = (found.effective_units, found.saliency_entropy)
-    assert both == pytest.approx(MACRO_VALUES["01201201"], rel=TEN_DIGITS)
+    found = unrolled.score(nasbench201_model(tuple(map(int, digits))))
+    values = (
+        found.effective_parameters,
+        found.effective_edges,
+        found.effective_units,
+        found.saliency_entropy,
+    )
+    assert values == pytest.approx(NASBENCH201_VALUES[digits], rel=TEN_DIGITS)
+    if digits in EFFECTIVE_MACS:
+        assert found.effective_macs == pytest.approx(EFFECTIVE_MACS[digits], rel=TEN_DIGITS)
+
+
+def test_other_benchmarks_have_their_values_through_onnx(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    from cases.scored_onnx import nasbench_macro_model, transnasbench_model
+
+    for values, build in (
+        (MACRO_VALUES, nasbench_macro_model),
+        (TRANSNAS_VALUES, transnasbench_model),
+    ):
+        for architecture, expected in values.items():
+            digits = architecture.rpartition("-")[2].replace("_", "")
+            path = tmp_path / f"{digits}.onnx"
+            onnx.save(build(tuple(map(int, digits))), path)
+            found = unrolled.score(path)
+            both = (found.effective_units, found.saliency_entropy)
+            assert both == pytest.approx(expected, rel=TEN_DIGITS), architecture
 
 
 def test_published_models_have_their_functions_in_scores() -> None:

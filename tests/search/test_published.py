@@ -1,4 +1,4 @@
-"""Published spaces beyond the benchmarks: sizes that are known, and agreement with networks alone."""
+"""Published spaces beyond the benchmarks: known sizes, and agreement with networks alone."""
 
 from __future__ import annotations
 

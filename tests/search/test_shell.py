@@ -133,22 +133,22 @@ def test_evaluate_of_a_space_is_that_of_the_benchmark() -> None:
 def test_evaluate_refuses_what_does_not_fit() -> None:
     space = search.nasbench_macro()
     for arguments, message in (
-        ({}, "needs accuracies"),
+        ({}, "accuracies="),
         ({"accuracies": [1.0, 2.0]}, "6,561"),
-        ({"accuracies": [1.0, np.nan], "rows": space.rows(0, 2)}, "NaN"),
-        ({"accuracies": {}, "rows": space.rows(0, 2)}, "at least two"),
-        ({"accuracies": [1.0], "rows": space.rows(0, 1)}, "at least two"),
+        ({"accuracies": [1.0, 2.0, np.nan], "rows": space.rows(0, 3)}, "finite"),
+        ({"accuracies": {}, "rows": space.rows(0, 3)}, "at least one task"),
+        ({"accuracies": [1.0], "rows": space.rows(0, 1)}, "at least three"),
     ):
         with pytest.raises(InvalidArgumentError, match=message):
             unrolled.evaluate(space, **arguments)  # type: ignore[arg-type]
-    with pytest.raises(InvalidArgumentError, match="are published"):
-        unrolled.evaluate("nasbench_macro", accuracies=[1.0])
+    with pytest.raises(InvalidArgumentError, match="space of your own"):
+        unrolled.evaluate("nasbench_macro", rows=space.rows(0, 3))
     own = unrolled.evaluate(
         space,
         ["saliency_entropy"],
         rows=space.rows(1000, 1020),
         accuracies=np.arange(20.0),
-        own={"layers": lambda network: float(len(network.layers))},
+        own={"kept": lambda architecture: float(architecture.count("identity"))},
         draws=5,
     )
-    assert own["layers", "accuracy"].score == "layers"
+    assert own["kept", "accuracy"].score == "kept"

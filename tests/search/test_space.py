@@ -398,7 +398,13 @@ class TestErrors:
 
     def test_a_network_that_leaves_choices_open_is_no_model(self) -> None:
         net = small_network()
-        for function in (unrolled.count, unrolled.analyze, unrolled.score, unrolled.propagate):
+        for function in (
+            unrolled.count,
+            unrolled.analyze,
+            unrolled.score,
+            unrolled.propagate,
+            Network.unroll,
+        ):
             with pytest.raises(InvalidNetworkError, match=r"leaves choices open.*network\(row\)"):
                 function(net)
 

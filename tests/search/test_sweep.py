@@ -139,7 +139,7 @@ def test_a_plot_has_a_point_an_architecture() -> None:
 def test_functions_of_a_network_are_scores_and_called_once_for_equal_architectures() -> None:
     seen: list[str] = []
 
-    def layers(network: Network) -> float:
+    def weighted(network: Network) -> float:
         seen.append(network.fingerprint())
         return float(len(network.layers))
 
@@ -147,8 +147,8 @@ def test_functions_of_a_network_are_scores_and_called_once_for_equal_architectur
         raise KeyError("here")
 
     space = small_space()
-    table = search.sweep(space, ["macs", layers], chunk=5)
-    assert table["layers"][0] == 2  # The stem and the head.
+    table = search.sweep(space, ["macs", weighted], chunk=5)
+    assert table["weighted"][0] == 2  # The stem and the head.
     assert len(seen) == len(set(seen)) == 27
     assert len(table.errors) == 64 - 27
     failing = search.sweep(space, {"mine": fails, "macs": "macs"})

@@ -19,7 +19,7 @@ import numpy as np
 from unrolled._support import files
 from unrolled.analysis.larger_inputs import larger_image
 from unrolled.analysis.records import NetworkFacts, arguments_of, record_of
-from unrolled.costs import Activations, OperationCost, activations_of, costs_of, width_of
+from unrolled.costs import Activations, OperationCost, activations_of, costs_of, flow_of, width_of
 from unrolled.counting.counting import count
 from unrolled.counting.counts import Counts
 from unrolled.counting.graph_counts import GraphCounts
@@ -36,7 +36,7 @@ from unrolled.importers.door import Door
 from unrolled.network.builder import Semantics
 from unrolled.network.configurations import split_name
 from unrolled.network.network import Network
-from unrolled.show import html, tables
+from unrolled.show import formats, html, layer_formats, tables
 from unrolled.show.layers import (
     COLUMNS,
     LayerSummary,
@@ -54,15 +54,17 @@ from unrolled.spectrum.catalogue import CATALOGUE, ESTIMATES, value_of
 from unrolled.spectrum.spectrum import Spectrum, scaled_integer
 
 if TYPE_CHECKING:
+    import pandas
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from rich.console import Console, ConsoleOptions, RenderableType
 
+    from unrolled.analysis.layer_graph import LayerGraph
     from unrolled.network.provenance import Provenance
 
 __all__ = ["Analysis", "LayerSummary", "analyze"]
 
-ANALYZE = Door("analyze", {"inputs": "inputs"})
+ANALYZE = Door("analyze", {"inputs": "inputs", "values": "values"})
 
 NARROW = 100
 LARGEST_FILE = 1 << 30
@@ -336,11 +338,42 @@ class Analysis:
         except NothingToCountError:
             return None
 
+    def graph(self, depth: int | None = None) -> LayerGraph:
+        """The layers with the arrows between them, coloured by their contexts, as a picture.
+
+        Parameters
+        ----------
+        depth : int, optional
+            Put all in one box whose names have the same parts, between dots, down to this depth;
+            by default every layer and operation has its own.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The analysis was loaded or pickled, or knows no layers; or a depth below 1.
+
+        Examples
+        --------
+        >>> import unrolled
+        >>> unrolled.analyze("resnet50").graph(depth=1)
+        LayerGraph('resnet50', 8 nodes, 7 arrows)
+        """
+        from unrolled.analysis.layer_graph import draw_layers  # It is only needed here.
+
+        if depth is not None and (isinstance(depth, bool) or depth < 1):
+            raise InvalidArgumentError(f"depth must be an integer of at least 1, got {depth!r}")
+        layers = [*self.layers, *self.operations]
+        network = self._network
+        number = len(self.counts.tensors) if isinstance(self.counts, Counts) else None
+        return draw_layers(self.name, layers, flow_of(network, number), depth)
+
     @property
     def _network(self) -> Network:
         """The network that was counted, which may have grown since."""
         if not isinstance(self.counts, Counts):
-            raise InvalidArgumentError(f"'{self.name}' was analysed without its network")
+            raise InvalidArgumentError(
+                f"'{self.name}' was loaded, and its network is not there; analyze the model again"
+            )
         network = self.counts.tensors[0].network
         if not isinstance(network, Network):
             raise InvalidArgumentError(f"'{self.name}' was analysed without its network")
@@ -388,18 +421,76 @@ class Analysis:
         """
         return cls._from_arguments(arguments_of(record))
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write what ``to_dict(complete=True)`` has into a file of JSON, whole or not at all.
-
-        Parameters
-        ----------
-        path : str or path
-            Its name ends in ``.json``.
+    def to_pandas(self) -> pandas.DataFrame:
+        """One row a layer and operation, its name as index, the attributes of `LayerSummary`.
 
         Raises
         ------
         InvalidArgumentError
-            Another name.
+            The analysis was made of a graph, or of a spectrum alone.
+        MissingPackageError
+            pandas is not installed.
+        """
+        return layer_formats.to_pandas(self)
+
+    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
+        """One line a layer and operation as comma-separated values; written to a file if given.
+
+        Columns are the attributes of `LayerSummary`, numbers unrounded. Shapes are written like
+        64x3x7x7, those of several parameters with blanks between. Names are quoted as in
+        `Comparison.to_csv`.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The analysis was made of a graph, or of a spectrum alone.
+        OSError
+            The file cannot be written.
+
+        Examples
+        --------
+        >>> import unrolled
+        >>> analysis = unrolled.analyze(unrolled.models.mlp([4], inputs=3, classes=2))
+        >>> analysis.to_csv().splitlines()[1].split(",")[:3]
+        ['"layer1"', '"3x4 4"', '16']
+        """
+        return formats.write_if_asked(path, layer_formats.to_csv(self))
+
+    def to_markdown(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The layers and their totals as a Markdown table; errors are those of `to_csv`."""
+        return formats.write_if_asked(path, layer_formats.to_markdown(self))
+
+    def to_latex(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The layers as a LaTeX tabular for the package booktabs; errors are those of `to_csv`."""
+        return formats.write_if_asked(path, layer_formats.to_latex(self))
+
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """What ``to_dict(complete=True)`` has as text, which `load` reads from a file.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        """
+        text = json.dumps(self.to_dict(complete=True), allow_nan=False)
+        return formats.write_if_asked(path, text)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write a file of the kind its suffix says, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path
+            ``.json`` for all that is known, which `load` reads again; ``.csv``, ``.md`` or
+            ``.tex`` for the layers; or a kind of image, such as ``.png``, ``.svg`` or ``.pdf``,
+            for the figures of `plot`.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Another suffix, or a table of layers of an analysis that knows none.
+        MissingPackageError
+            An image, and matplotlib is not installed.
         OSError
             The file cannot be written.
 
@@ -412,11 +503,29 @@ class Analysis:
         ...     unrolled.Analysis.load(path).entropy == analysis.entropy
         True
         """
-        if Path(path).suffix.lower() != ".json":
+        path = Path(path)
+        kind = path.suffix.lower()
+        texts = {
+            ".json": self.to_json,
+            ".csv": self.to_csv,
+            ".md": self.to_markdown,
+            ".tex": self.to_latex,
+        }
+        if kind in texts:
+            return files.write(path, texts[kind]())
+        if kind in ("", ".htm", ".html", ".txt"):
             raise InvalidArgumentError(
-                f"save(): '{path}' must end in .json; compare() has other kinds of files"
+                f"save(): '{path}' must end in .json, .csv, .md, .tex or the suffix of an image, "
+                "such as .png, .svg or .pdf; compare([model]).save(...) writes a report"
             )
-        return files.write(path, json.dumps(self.to_dict(complete=True), allow_nan=False))
+        from unrolled.show import plot  # It is only needed here.
+
+        plot.checked_image_kind(path)
+        figure = self.plot()[0]
+        try:
+            return plot.save(figure, path)
+        finally:
+            plot.close(figure)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Analysis:
@@ -526,13 +635,7 @@ class Analysis:
         total      11,699,112 1.814 G
         MACs: multiplications, with those by padding.
         """
-        width = width or tables.output_width()
-        if self.has_layers:
-            sheet = self._sheet(width, columns, depth, sort, dtype)
-            return sheet.text(width)
-        if (columns, depth, sort) != (None, None, None):
-            _ = self.layers
-        return self.summary()
+        return self.sheet(width, columns=columns, depth=depth, sort=sort, dtype=dtype).text(width)
 
     def plot(self) -> tuple[Figure, Sequence[Axes]]:
         """Draw contexts along the depth, the spectrum, and shares of the spread by layer.
@@ -559,20 +662,23 @@ class Analysis:
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
         """The table as rich draws it in a terminal."""
-        if not self.has_layers:
-            from rich.text import Text
+        return self.sheet(options.max_width).drawn()
 
-            return iter([Text(self.summary())])  # Not as markup: it has brackets.
-        return self._sheet(options.max_width).drawn()
-
-    def _sheet(
+    def sheet(
         self,
-        width: int,
+        width: int | None = None,
+        *,
         columns: str | Iterable[str] | None = None,
         depth: int | None = None,
         sort: str | None = None,
         dtype: Any = "float32",
     ) -> tables.Sheet:
+        """What `table` shows, before it is laid out; without layers, the summary alone."""
+        width = width or tables.output_width()
+        if not self.has_layers:
+            if (columns, depth, sort) != (None, None, None):
+                _ = self.layers
+            return tables.Sheet(self.summary(), (), ())
         keys = chosen_columns(columns, width)
         name, element = width_of(dtype)
         bits = [one.log2_maximum for one in self.layers if not math.isnan(one.log2_maximum)]
@@ -684,7 +790,7 @@ class Analysis:
             max((float(spectrum.log2_counts[-1]) for spectrum in spectra), default=math.nan),
             contexts,
             spread / self.expected_spread if self.expected_spread else math.nan,
-            mean_length,
+            mean_length=mean_length,
         )
 
     def _contexts(self, spectrum: Spectrum) -> quantities.Floats:
@@ -718,6 +824,7 @@ def analyze(
     model: Any,
     *,
     inputs: Any = None,
+    values: Mapping[str, Any] | None = None,
     semantics: Semantics | None = None,
     input_size: int | Sequence[int] | None = None,
     exact: bool = True,
@@ -742,6 +849,8 @@ def analyze(
         For what has to be imported: shapes of inputs for ONNX and Keras, example inputs for
         PyTorch, ``(params, *example_inputs)`` for a function. See `from_onnx`, `from_keras`,
         `from_torch` and `from_jax`.
+    values : dict, optional
+        For ONNX: elements of integer inputs, such as ``{"position": 5}``; see `from_onnx`.
     semantics : {"value", "dependency"}, optional
         For what has to be imported: which edges normalisers have; by default "value".
     input_size : int or (height, width), optional
@@ -794,7 +903,7 @@ def analyze(
     >>> round(bound.spread_estimate, 3), round(bound.true_value.spread_estimate, 3)
     (20.145, 20.238)
     """
-    source = resolve(model, inputs=inputs, semantics=semantics, door=ANALYZE)
+    source = resolve(model, inputs=inputs, values=values, semantics=semantics, door=ANALYZE)
     if input_size is not None and isinstance(source, (Graph, GraphCounts)):
         raise InvalidArgumentError("input_size is for networks; the inputs of a graph are no image")
     if threads is not None and not isinstance(source, (Graph, GraphCounts)):

@@ -5,18 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unrolled._support import files
 from unrolled._support.arguments import check_progress
 from unrolled._support.hints import described, did_you_mean
 from unrolled.analysis.analysis import Analysis, analyze
-from unrolled.errors import InvalidArgumentError
+from unrolled.errors import InvalidArgumentError, UnrolledError
 from unrolled.importers.door import Door
+from unrolled.printable import one_line
 from unrolled.show import formats, html, tables
-from unrolled.show.cells import SYMBOLS, UNITS, format_row
+from unrolled.show.cells import RANKING, SYMBOLS, UNITS, format_row, score_sheet
 from unrolled.sources.resolution import resolve
-from unrolled.spectrum.catalogue import RANKED, SCORES, SCORES_SHOWN, TABULATED, value_of
+from unrolled.spectrum.catalogue import (
+    CATALOGUE,
+    RANKED,
+    RANKED_BY,
+    SCORES,
+    SCORES_SHOWN,
+    TABULATED,
+    value_of,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -26,11 +35,31 @@ if TYPE_CHECKING:
 
     from unrolled.scores.scoring import Scores
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "Failure", "compare"]
 
 COMPARE = Door("compare")
 
 NARROW = 110
+
+
+class Failure(NamedTuple):
+    """A model that could not be counted, and why.
+
+    Attributes
+    ----------
+    name : str
+        What was given: a file, a name, or a kind of object.
+    reason : str
+        The message of the error.
+    """
+
+    name: str
+    reason: str
+
+    @classmethod
+    def of(cls, name: str, error: Exception) -> Failure:
+        """The failure that an error is, its message on one line and without the name."""
+        return cls(name, one_line(str(error)).removeprefix(f"{name}: "))
 
 
 class Comparison:
@@ -49,6 +78,8 @@ class Comparison:
         Whether the smallest comes first.
     scores : tuple of Scores
         Of each model, in the order of the ranking, if they were asked for; else empty.
+    failures : tuple of Failure
+        Models that could not be counted, if ``compare(..., keep_going=True)`` met any.
 
     Examples
     --------
@@ -67,7 +98,9 @@ class Comparison:
         sort: str,
         ascending: bool | None,
         scores: Iterable[Scores] = (),
+        failures: Iterable[Failure] = (),
     ) -> None:
+        self.failures = tuple(failures)
         models, given = list(analyses), list(scores)
         check_sort(sort, has_scores=bool(given))
         self.sort = sort
@@ -102,7 +135,16 @@ class Comparison:
             Columns to fill at most: by default those of the terminal, or as many as it takes.
             Below 110, symbols stand for the headings and logarithms have fewer decimals.
         """
-        return self._sheet(width or tables.output_width()).text(width)
+        sheets = self.sheets(width)
+        return "\n\n".join(sheet.text(width) for sheet in sheets)
+
+    @property
+    def shows_counts(self) -> bool:
+        """Whether tables show counts and published estimates.
+
+        Those of a comparison with scores only do if it is sorted by one of them.
+        """
+        return not self.scores or (self.sort in CATALOGUE and self.sort not in SCORES)
 
     @property
     def title(self) -> str:
@@ -125,23 +167,35 @@ class Comparison:
             if (bound := one.input_size)
         ]
 
-    def _sheet(self, width: int) -> tables.Sheet:
+    def sheets(self, width: int | None = None) -> list[tables.Sheet]:
+        """What `table` shows, before it is laid out for a width: scores, counts, or both."""
+        sheets = []
         if self.scores:
-            from unrolled.scores.scoring import score_sheet
+            sheets.append(score_sheet(self.title, self.scores, SCORES_SHOWN))
+        if self.shows_counts:
+            narrow = (width or tables.output_width()) < NARROW
+            columns = [tables.Column("model", "left", cuts=True)]
+            columns += [tables.Column(one.symbol if narrow else one.heading) for one in TABULATED]
+            rows = [format_row(analysis, narrow=narrow) for analysis in self.analyses]
+            title = "Contexts" if self.scores else self.title
+            notes = [SYMBOLS if narrow else UNITS, RANKING]
+            sheets.append(tables.Sheet(title, columns, rows, notes))
+        *others, last = map(self._add_failures, sheets)
+        reasons = [f"{failure.name}: {failure.reason}" for failure in self.failures]
+        return [*others, last._replace(notes=[*last.notes, *self.notes, *reasons])]
 
-            sheet = score_sheet(self.title, self.scores, SCORES_SHOWN)
-            return sheet._replace(notes=[*sheet.notes, *self.notes])
-        narrow = width < NARROW
-        columns = [tables.Column("model", "left", folds=True)]
-        columns += [tables.Column(one.symbol if narrow else one.heading) for one in TABULATED]
-        rows = [format_row(analysis, narrow=narrow) for analysis in self.analyses]
-        return tables.Sheet(self.title, columns, rows, [SYMBOLS if narrow else UNITS, *self.notes])
+    def _add_failures(self, sheet: tables.Sheet) -> tables.Sheet:
+        """The sheet with a row of dashes for each failure."""
+        dashes = [tables.MISSING] * (len(sheet.columns) - 1)
+        rows = [*sheet.rows, *([failure.name, *dashes] for failure in self.failures)]
+        return sheet._replace(rows=rows)
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
-        """The table as rich draws it in a terminal."""
-        return self._sheet(options.max_width).drawn()
+        """The tables as rich draws them in a terminal."""
+        for sheet in self.sheets(options.max_width):
+            yield from sheet.drawn(options.max_width)
 
     def to_pandas(self) -> pandas.DataFrame:
         """All figures, one row a model, with its name as index.
@@ -261,7 +315,11 @@ class Comparison:
         from unrolled.show import plot
 
         plot.checked_image_kind(path)
-        return plot.save(self.plot()[0], path)
+        figure = self.plot()[0]
+        try:
+            return plot.save(figure, path)
+        finally:
+            plot.close(figure)
 
     def _repr_html_(self) -> str:
         return html.comparison(self)
@@ -289,6 +347,7 @@ def compare(
     exact: bool = True,
     trainable_only: bool = False,
     memory_limit: int | None = None,
+    keep_going: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
     """Analyse several models and rank them.
@@ -296,17 +355,23 @@ def compare(
     Parameters
     ----------
     models_to_compare : iterable
-        Anything that `analyze` takes, and instances of `Analysis`.
+        Anything that `analyze` takes, instances of `Analysis`, and instances of `Failure` for what
+        could not even be made a model.
     sort : str, optional
         The figure to rank by: one of the attributes of `Analysis`, of `Scores` if there are any,
-        or "name". By default "spread_estimate", and "saliency_entropy" with scores.
+        or "name". By default "spread_estimate", and "log_size" with scores.
     ascending : bool, optional
         Smallest first. By default numbers come largest first, names in alphabetical order.
     scores : bool
-        Whether to score the models as well (see `score`) and show scores and their baselines in
-        the table; the counts stay in the other forms of the result.
+        Whether to score the models as well (see `score`). Tables then show scores and their
+        baselines, what more of each means and how well it ranked architectures; a table of counts
+        and published estimates follows if `sort` names one of these. Data frames, CSV and JSON
+        have all of them.
     exact, trainable_only, memory_limit
         See `count`.
+    keep_going : bool
+        Whether to go on where a model cannot be read or counted. It is then among
+        `Comparison.failures` and has a row that says why; otherwise its error is raised.
     progress : callable, optional
         Called as ``progress(done, total)`` before each model and after the last.
 
@@ -345,32 +410,65 @@ def compare(
     given = list(models_to_compare)
     if not given:
         raise InvalidArgumentError("nothing to compare: give at least one model")
-    sort = ("saliency_entropy" if scores else "spread_estimate") if sort is None else sort
+    sort = (RANKED_BY if scores else "spread_estimate") if sort is None else sort
     check_sort(sort, has_scores=bool(scores))
     check_progress(progress)
-    sources = [
-        one if isinstance(one, Analysis) else resolve(one, operations=bool(scores), door=COMPARE)
-        for one in given
-    ]
-    scored: list[Scores] = []
-    if scores:
-        from unrolled.scores.scoring import score_network
+    failures: list[Failure] = []
 
-        scored = [score_network(source) for source in sources]
-    analyses = []
+    def attempt(step: Callable[[Any], Any], one: Any) -> Any:
+        """What a step makes of a model, or the failure that it is; a failure stays one."""
+        if isinstance(one, Failure):
+            return one
+        try:
+            return step(one)
+        except (UnrolledError, OSError) as error:
+            if not keep_going:
+                raise
+            return Failure.of(_name_source(one), error)
+
+    def load(one: Any) -> Any:
+        if isinstance(one, Analysis):
+            return one
+        return resolve(one, operations=bool(scores), door=COMPARE)
+
+    def count_and_score(source: Any) -> tuple[Analysis, Scores | None]:
+        found = None
+        if scores:
+            from unrolled.scores.scoring import score_network
+
+            found = score_network(source)
+        if isinstance(source, Analysis):
+            return source, found
+        options: dict[str, Any] = {"exact": exact, "trainable_only": trainable_only}
+        return analyze(source, memory_limit=memory_limit, **options), found
+
+    # Everything is read before anything is counted, so that errors come early.
+    sources = [attempt(load, one) for one in given]
+    analyses, scored = [], []
     for position, source in enumerate(sources):
         if progress is not None:
             progress(position, len(sources))
-        analyses.append(
-            source
-            if isinstance(source, Analysis)
-            else analyze(
-                source, exact=exact, trainable_only=trainable_only, memory_limit=memory_limit
-            )
-        )
+        found = attempt(count_and_score, source)
+        if isinstance(found, Failure):
+            # A network that could not be counted goes by the name that it was given by.
+            failures.append(found._replace(name=_name_source(given[position])))
+            continue
+        analyses.append(found[0])
+        if found[1] is not None:
+            scored.append(found[1])
     if progress is not None:
         progress(len(sources), len(sources))
-    return Comparison(analyses, sort, ascending, scored)
+    return Comparison(analyses, sort, ascending, scored, failures)
+
+
+def _name_source(one: Any) -> str:
+    """What to call a model that could not be read or counted."""
+    if isinstance(one, Failure):
+        return one.name
+    if isinstance(one, (str, os.PathLike)):
+        return os.fsdecode(one)
+    name = getattr(one, "name", None)
+    return name if isinstance(name, str) else type(one).__name__
 
 
 def check_sort(sort: str, *, has_scores: bool = False) -> None:

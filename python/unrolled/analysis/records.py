@@ -18,6 +18,7 @@ from unrolled.costs import Activations
 from unrolled.errors import ResultFileError
 from unrolled.network.provenance import Provenance
 from unrolled.show.formats import json_value
+from unrolled.show.layer_formats import layer_record
 from unrolled.show.layers import LayerSummary
 from unrolled.spectrum.catalogue import CATALOGUE, value_of
 from unrolled.spectrum.spectrum import Spectrum, Values, scaled_integer
@@ -97,8 +98,8 @@ def _facts_record(facts: NetworkFacts) -> dict[str, Any]:
     return {
         "semantics": facts.semantics,
         "input_shapes": [list(shape) for shape in facts.input_shapes],
-        "layers": [_layer_record(layer) for layer in facts.layers],
-        "operations": [_layer_record(layer) for layer in facts.operations],
+        "layers": [layer_record(layer) for layer in facts.layers],
+        "operations": [layer_record(layer) for layer in facts.operations],
         "activations": None
         if facts.activations is None
         else {
@@ -108,18 +109,6 @@ def _facts_record(facts: NetworkFacts) -> dict[str, Any]:
         "mean_length": facts.mean_length,
         "length_variance": facts.length_variance,
         "provenance": None if facts.provenance is None else facts.provenance.to_dict(),
-    }
-
-
-def _layer_record(layer: LayerSummary) -> dict[str, Any]:
-    record = {
-        key: json_value(value) for key, value in layer._asdict().items() if "shape" not in key
-    }
-    shape = layer.output_shape
-    return {
-        **record,
-        "shapes": [list(one) for one in layer.shapes],
-        "output_shape": None if shape is None else list(shape),
     }
 
 
@@ -251,7 +240,6 @@ def _layer(value: Any, *, has_parameters: bool = True) -> LayerSummary:
         figure("log2_maximum"),
         figure("share_of_contexts"),
         figure("share_of_spread"),
-        figure("mean_length"),
         record.text("kind"),
         None if output is None else record.shape("output_shape"),
         record.number("num_trainable"),
@@ -261,6 +249,7 @@ def _layer(value: Any, *, has_parameters: bool = True) -> LayerSummary:
         record.take("activations", _any_size),
         record.number("num_uses"),
         record.text("path"),
+        figure("mean_length"),
     )
 
 
@@ -274,6 +263,7 @@ def _provenance(record: _Record) -> Provenance:
         record.mapping("operators", _read_whole_number),
         record.mapping("parameters", _read_whole_number),
         record.mapping("skipped", _text),
+        record.mapping("stored_names", _text) if "stored_names" in record.values else {},
     )
 
 

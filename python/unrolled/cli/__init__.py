@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from unrolled.cli import layer_commands
 from unrolled.cli.commands import main
 from unrolled.cli.search import search_command
 
-__all__ = ["main", "search_command"]
+__all__ = ["layer_commands", "main", "search_command"]

@@ -20,25 +20,31 @@ from unrolled._core import VERSION
 from unrolled._support import files
 from unrolled._support.hints import shortened
 from unrolled.analysis.analysis import Analysis, analyze
-from unrolled.analysis.comparison import Comparison, compare
+from unrolled.analysis.comparison import Comparison, Failure, compare
 from unrolled.cli.options import (
+    counting_options_of,
     model_options,
     model_options_of,
+    parse_size,
     resolve_name,
     source_options,
 )
-from unrolled.cli.program import Program, progress_bar, say
+from unrolled.cli.program import EXIT_FAILURES, Program, progress_bar, say
 from unrolled.ensemble.ensemble import Ensemble
 from unrolled.ensemble.sweeps import peaks_table
-from unrolled.errors import InvalidArgumentError
-from unrolled.printable import printable
+from unrolled.errors import InvalidArgumentError, UnrolledError
+from unrolled.printable import one_line, printable
 from unrolled.propagation import Signal, initialization_report
 from unrolled.scores.benchmarks import BENCHMARKS
-from unrolled.scores.evaluation import evaluate
-from unrolled.scores.scoring import ranked, score_network, score_sheet
+from unrolled.scores.evaluation import FIGURES, evaluate
+from unrolled.scores.families import FAMILIES
+from unrolled.scores.scoring import ranked, score_network
 from unrolled.show import tables
+from unrolled.show.cells import score_sheet
 from unrolled.show.formats import json_value
-from unrolled.spectrum.catalogue import RANKED, SCORES
+from unrolled.show.layer_formats import layer_record
+from unrolled.show.layers import COLUMNS, chosen_columns, sorted_layers
+from unrolled.spectrum.catalogue import RANKED, RANKED_BY, SCORES
 
 __all__ = ["main"]
 
@@ -69,11 +75,20 @@ def sorting_options(command: Callable[..., None]) -> Callable[..., None]:
         metavar="KEY",
         help=f"Quantity to rank by, one of: {', '.join(RANKED)}; with --scores also "
         f"{', '.join(key for key in SCORES if key not in RANKED)}. "
-        f"[default: {RANKED[0]}; with --scores saliency_entropy]",
+        f"[default: {RANKED[0]}; with --scores {RANKED_BY}]",
     )(command)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
+csv_option = click.option(
+    "--csv", "as_csv", is_flag=True, help="Print comma-separated values with all digits."
+)
+width_option = click.option(
+    "--width",
+    type=click.IntRange(min=40, max=1000),
+    metavar="COLUMNS",
+    help="Columns of text that tables may fill. [default: those of the terminal]",
+)
 
 
 @click.group(
@@ -95,16 +110,54 @@ def main(context: click.Context) -> None:
 
 @main.command("analyze")
 @click.argument("name", metavar="MODEL")
+@click.option(
+    "--columns",
+    metavar="LIST",
+    help=f"What to show of each layer, with commas between: {', '.join(COLUMNS)}.",
+)
+@click.option(
+    "--depth",
+    type=int,
+    metavar="N",
+    help="Show the layers as a tree of their names, down to N parts, with sums.",
+)
+@click.option(
+    "--sort", metavar="COLUMN", help="Sort the layers by a column, the largest first, or by name."
+)
+@click.option(
+    "--dtype",
+    default="float32",
+    show_default=True,
+    metavar="TYPE",
+    help="Type of the activations, for the column memory.",
+)
+@click.option("--lengths", is_flag=True, help="Count the lengths of the contexts as well.")
+@click.option(
+    "--input-size",
+    metavar="PIXELS",
+    callback=parse_size,
+    help="Estimate for a larger image, such as 448 or 448x224: the published lower bound, and "
+    "the true value if the model can be built for it.",
+)
 @graph_options
 @model_options
+@width_option
 @json_option
+@csv_option
 @click.option("--plot", metavar="FILE", help="Draw figures into an image: .png, .svg, .pdf, ...")
 def analyze_command(
     name: str,
+    columns: str | None,
+    depth: int | None,
+    sort: str | None,
+    dtype: str,
+    lengths: bool,
+    input_size: tuple[int, int] | None,
     threads: int | None,
     mmap: bool,
-    log_space: bool,
+    width: int | None,
     as_json: bool,
+    as_csv: bool,
     plot: str | None,
     **options: Any,
 ) -> None:
@@ -114,30 +167,76 @@ def analyze_command(
     or one with a graph: .npz as saved by Graph.save, or a matrix of SciPy; .csv or .tsv with the
     columns source, target and maybe multiplicity; or .graphml, .gexf, .gml, .edgelist or .dot, as
     NetworkX reads them.
+
+    Example: unrolled analyze model.onnx --depth 2 --columns kind,parameters,macs,memory
     """
+    counting = counting_options_of(options)
     chosen = model_options_of(options)
     chosen.check([name])
+    check_formats(as_json, as_csv)
     check_figure(plot)
+    chosen_columns(columns, 0)
+    sorted_layers([], sort)
     with progress_bar(f"Counting {os.path.basename(name)}") as progress:
         model = resolve_name(name, chosen, threads=threads, mmap=mmap, progress=progress)
-        analysis = analyze(model, exact=not log_space, threads=threads, progress=progress)
-    if plot is not None:
-        from unrolled.show.plot import save
-
-        save(analysis.plot()[0], plot)
-    show([analysis], analysis, as_json)
+        analysis = analyze(
+            model,
+            **counting,
+            lengths=lengths,
+            input_size=input_size,
+            threads=threads,
+            progress=progress,
+        )
+    save_plot(plot, analysis)
+    if as_json:
+        say(to_json([analysis], with_layers=True))
+    elif as_csv:
+        say(analysis.to_csv().rstrip("\n"))
+    else:
+        sheet = analysis.sheet(width, columns=columns, depth=depth, sort=sort, dtype=dtype)
+        print_sheet(sheet, width)
+        if analysis.provenance is not None:
+            say(f"\n{printable(analysis.name)}: {analysis.provenance}")
 
 
 @main.command("compare")
 @click.argument("names", nargs=-1, required=True)
 @sorting_options
 @click.option("--scores", is_flag=True, help="Score the models as well, and show that.")
+@click.option(
+    "--keep-going",
+    is_flag=True,
+    help="Go on where a model cannot be read or counted: it has a row that says why, and the "
+    "exit code is 1.",
+)
 @model_options
+@width_option
 @json_option
-def compare_command(names: Sequence[str], as_json: bool, **options: Any) -> None:
-    """Compare the models or files NAMES in one ranked table."""
+@csv_option
+@click.option("--plot", metavar="FILE", help="Draw the ranking into an image: .png, .svg, ...")
+def compare_command(
+    names: Sequence[str],
+    width: int | None,
+    as_json: bool,
+    as_csv: bool,
+    plot: str | None,
+    **options: Any,
+) -> None:
+    """Compare the models or files NAMES in one ranked table.
+
+    Example: unrolled compare *.onnx resnet50 --sort entropy --keep-going
+    """
+    check_formats(as_json, as_csv)
+    check_figure(plot)
     comparison = compared(names, **options)
-    show(comparison, comparison, as_json)
+    if len(comparison):
+        save_plot(plot, comparison)
+    show(comparison, comparison, as_json, as_csv=as_csv, width=width)
+    if comparison.failures:
+        if as_csv:
+            reasons = [f"{one.name}: {one.reason}" for one in comparison.failures]
+            say("\n".join(f"error: {one_line(reason)}" for reason in reasons), err=True)
+        sys.exit(EXIT_FAILURES)
 
 
 @main.command("report")
@@ -184,23 +283,53 @@ def compared(
     *,
     sort: str | None,
     ascending: bool | None,
-    log_space: bool,
     scores: bool = False,
+    keep_going: bool = False,
     **options: Any,
 ) -> Comparison:
     """A ranking of models, published or in files."""
+    counting = counting_options_of(options)
     chosen = model_options_of(options)
     chosen.check(names)
     with progress_bar("Counting") as progress:
-        found = [resolve_name(name, chosen, operations=scores) for name in names]
+        found: list[Any] = []
+        for name in names:
+            try:
+                found.append(resolve_name(name, chosen, operations=scores))
+            except (UnrolledError, OSError) as error:
+                if not keep_going:
+                    raise
+                found.append(Failure.of(name, error))
         return compare(
             found,
             sort=sort,
             ascending=ascending,
             scores=scores,
-            exact=not log_space,
+            keep_going=keep_going,
             progress=progress,
+            **counting,
         )
+
+
+def check_formats(as_json: bool, as_csv: bool) -> None:
+    """Refuse two formats at once.
+
+    Raises
+    ------
+    UsageError
+    """
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other.")
+
+
+def save_plot(path: str | None, result: Any) -> None:
+    """Draw a result into an image, if one was asked for, and let go of the figure."""
+    if path is not None:
+        from unrolled.show import plot
+
+        figure = result.plot()[0]
+        plot.save(figure, path)
+        plot.close(figure)
 
 
 def check_figure(path: str | None) -> None:
@@ -236,18 +365,38 @@ def check_report(path: str, names: Sequence[str]) -> None:
             raise InvalidArgumentError(f"the report would overwrite the model '{name}'")
 
 
-def show(analyses: Any, result: Analysis | Comparison, as_json: bool) -> None:
-    """JSON, or the table: drawn in a terminal, plain ASCII elsewhere."""
+def show(
+    analyses: Any,
+    result: Comparison,
+    as_json: bool,
+    *,
+    as_csv: bool = False,
+    width: int | None = None,
+) -> None:
+    """A ranking as JSON, as CSV, or as a table with a line a model on where it comes from."""
     if as_json:
-        say(to_json(analyses))
-    elif sys.stdout.isatty():
-        tables.console(sys.stdout).print(result)
+        failures = [{"name": one.name, "error": one.reason} for one in result.failures]
+        say(to_json(analyses, more=failures))
+    elif as_csv:
+        say(result.to_csv().rstrip("\n"))
     else:
-        say(result.table())
-    if not as_json:
-        for analysis in analyses:
-            if analysis.provenance is not None:
-                say(f"\n{printable(analysis.name)}: {analysis.provenance}")
+        for number, sheet in enumerate(result.sheets(width)):
+            if number:
+                say("")
+            print_sheet(sheet, width)
+        lines = [provenance.line for one in analyses if (provenance := one.provenance) is not None]
+        if lines:
+            say("\n" + "\n".join(lines))
+
+
+def print_sheet(sheet: tables.Sheet, width: int | None) -> None:
+    """A table: drawn in a terminal, plain ASCII elsewhere."""
+    if sys.stdout.isatty():
+        console = tables.console(sys.stdout, width)
+        for part in sheet.drawn(console.width):
+            console.print(part)
+    else:
+        say(sheet.text(width))
 
 
 @main.command("init")
@@ -312,10 +461,7 @@ def init_command(
         batch_norm=batch_norm,
         exact=exact,
     )
-    if plot is not None:
-        from unrolled.show.plot import save
-
-        save(report.plot()[0], plot)
+    save_plot(plot, report)
     if as_json:
         say(json.dumps([_json_values(report.to_dict())], indent=2, allow_nan=False))
     else:
@@ -390,10 +536,7 @@ def theory_command(
             input=Signal(correlation=correlation or 0.0),
             batch_norm=batch_norm or "batch",
         )
-    if plot is not None:
-        from unrolled.show.plot import save
-
-        save(result.plot()[0], plot)
+    save_plot(plot, result)
     if as_json:
         say(json.dumps([_json_values(result.to_dict())], indent=2, allow_nan=False))
     else:
@@ -462,7 +605,6 @@ def thermo_command(
     unit: Any,
     threads: int | None,
     mmap: bool,
-    log_space: bool,
     as_json: bool,
     plot: str | None,
     **options: Any,
@@ -477,18 +619,21 @@ def thermo_command(
     }
     if temperatures is not None and beta is not None:
         raise click.UsageError("--temperatures and --beta exclude each other.")
+    counting = counting_options_of(options)
     chosen = model_options_of(options)
     chosen.check([name])
     check_figure(plot)
     with progress_bar(f"Counting {os.path.basename(name)}") as progress:
         model = resolve_name(name, chosen, threads=threads, mmap=mmap, progress=progress)
-        analysis = analyze(model, exact=not log_space, threads=threads, progress=progress)
+        analysis = analyze(model, **counting, threads=threads, progress=progress)
     ensemble = Ensemble.from_counts(analysis, unit=unit)
     sweep, peaks = ensemble.sweep(**given), ensemble.heat_capacity_peaks()
     if plot is not None:
-        from unrolled.show.plot import save
+        from unrolled.show.plot import close, save
 
-        save(ensemble.plot(**given)[0], plot)
+        figure = ensemble.plot(**given)[0]
+        save(figure, plot)
+        close(figure)
     if as_json:
         columns = {key: list(map(json_value, column)) for key, column in sweep.to_dict().items()}
         listed = [peak._asdict() for peak in peaks]
@@ -576,7 +721,7 @@ def spaced(first: float, last: float, number: int) -> list[float | str]:
 @click.option(
     "--sort",
     metavar="KEY",
-    default="saliency_entropy",
+    default=RANKED_BY,
     show_default=True,
     help=f"Score to rank by, one of: {', '.join(SCORES)}, name.",
 )
@@ -590,7 +735,7 @@ def spaced(first: float, last: float, number: int) -> list[float | str]:
     type=click.Choice(["nats", "bits"]),
     default="nats",
     show_default=True,
-    help="Of the saliency entropy.",
+    help="Of the log size and the saliency entropy.",
 )
 @source_options
 @json_option
@@ -625,7 +770,7 @@ def score_command(
 
 
 @main.command("evaluate")
-@click.argument("benchmark", type=click.Choice(BENCHMARKS))
+@click.argument("benchmark", type=click.Choice((*BENCHMARKS, *FAMILIES)))
 @click.option(
     "--score",
     "scores",
@@ -633,24 +778,32 @@ def score_command(
     metavar="KEY",
     help="A score to evaluate; may be given several times. [default: all]",
 )
+@click.option(
+    "--figure",
+    type=click.Choice(tuple(FIGURES)),
+    default="spearman",
+    show_default=True,
+    help="What the table shows; --json has all.",
+)
 @click.option("--plot", metavar="FILE", help="Draw the first score against accuracy into an image.")
 @json_option
 def evaluate_command(
-    benchmark: str, scores: Sequence[str], plot: str | None, as_json: bool
+    benchmark: str, scores: Sequence[str], figure: str, plot: str | None, as_json: bool
 ) -> None:
-    """Compare scores and baselines with the published accuracies of BENCHMARK."""
+    """Compare scores and baselines with the published accuracies of BENCHMARK.
+
+    Spaces of cells and chains of blocks take some seconds. The family "published" needs nothing
+    else; torchvision, timm and keras need these packages, and some minutes.
+    """
     check_figure(plot)
     with progress_bar(f"Scoring {benchmark}") as progress:
         evaluation = evaluate(benchmark, scores or None, progress=progress)
-    if plot is not None:
-        from unrolled.show.plot import save
-
-        save(evaluation.plot()[0], plot)
+    save_plot(plot, evaluation)
     if as_json:
         rows = evaluation.to_dict()
         say(json_text([{key: json_value(one) for key, one in row.items()} for row in rows]))
     else:
-        say(evaluation.table())
+        say(evaluation.table(figure))
 
 
 @main.command("models")
@@ -665,15 +818,32 @@ def models_command() -> None:
     say(tables.render("Published models", columns, rows, width=None))
 
 
-def to_json(analyses: Any) -> str:
-    """A list with one object a model; see `json_value`."""
+def to_json(
+    analyses: Any, *, with_layers: bool = False, more: Sequence[dict[str, Any]] = ()
+) -> str:
+    """A list with one object a model, and more objects behind; see `json_value`."""
     objects = []
     for analysis in analyses:
         figures: dict[str, Any] = {k: json_value(v) for k, v in analysis.to_dict().items()}
+        if with_layers:
+            figures |= layers_of(analysis)
         if analysis.provenance is not None:
             figures["provenance"] = analysis.provenance.to_dict()
         objects.append(figures)
-    return json_text(objects)
+    return json_text([*objects, *more])
+
+
+def layers_of(analysis: Analysis) -> dict[str, Any]:
+    """Layers, operations, totals and memory for JSON; of a graph there are none."""
+    if not analysis.has_layers:
+        return {"layers": None}
+    memory = analysis.activations
+    return {
+        "layers": [layer_record(layer) for layer in analysis.layers],
+        "operations": [layer_record(layer) for layer in analysis.operations],
+        "totals": layer_record(analysis.totals),
+        "activations": None if memory is None else _json_values(memory._asdict()),
+    }
 
 
 def json_text(objects: list[dict[str, Any]]) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import click
 
 from unrolled._support.arguments import Progress
+from unrolled._support.hints import shortened
 from unrolled.errors import InvalidArgumentError
 from unrolled.graph.readers import is_graph_file
 from unrolled.importers.door import Door
@@ -16,12 +17,21 @@ from unrolled.models.blocks import Padding
 from unrolled.network.network import Network
 from unrolled.sources.resolution import Model, resolve
 
-__all__ = ["ModelOptions", "model_options", "model_options_of", "resolve_name", "source_options"]
+__all__ = [
+    "ModelOptions",
+    "counting_options_of",
+    "model_options",
+    "model_options_of",
+    "parse_size",
+    "resolve_name",
+    "source_options",
+]
 
 SHELL = Door(
     "unrolled",
     {
         "inputs": "--input",
+        "values": "--value",
         "semantics": "--semantics",
         "size": "--size",
         "padding": "--padding",
@@ -37,7 +47,8 @@ class ModelOptions(NamedTuple):
     size: int | None
     padding: Padding | None
     share: Any
-    inputs: dict[str, tuple[int, ...]]
+    inputs: dict[str, tuple[int | None, ...]]
+    values: dict[str, Any]
     semantics: Any
 
     def check(self, names: Sequence[str]) -> None:
@@ -52,18 +63,81 @@ class ModelOptions(NamedTuple):
             raise InvalidArgumentError("--size and --padding are for published models, not files")
         if all(map(is_graph_file, names)) and self.share is not None:
             raise InvalidArgumentError("--share is for models, not for graphs")
-        if not any(map(is_model_file, names)) and (self.inputs or self.semantics):
+        if not any(map(is_model_file, names)) and (self.inputs or self.values or self.semantics):
             raise InvalidArgumentError(
-                "--input and --semantics are for model files (.onnx, .keras, .json)"
+                "--input, --value and --semantics are for model files (.onnx, .keras, .json)"
             )
 
 
 def model_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options of commands that count; each for some kinds of models."""
-    command = click.option(
-        "--log", "log_space", is_flag=True, help="Count in log space, not exactly."
-    )(command)
+    options = [
+        click.option("--log", "log_space", is_flag=True, help="Count in log space, not exactly."),
+        click.option(
+            "--trainable-only",
+            is_flag=True,
+            help="Leave out what training does not change, such as the statistics of batch norms.",
+        ),
+        click.option(
+            "--memory-limit",
+            metavar="BYTES",
+            callback=parse_bytes,
+            help="Stop before counts take more memory than this, such as 500M or 2G.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
     return source_options(command)
+
+
+def parse_bytes(context: click.Context, option: click.Parameter, text: str | None) -> int | None:
+    """A number of bytes out of ``2G`` and the like; units are powers of 1024."""
+    if text is None:
+        return None
+    number, unit = text.strip(), 1
+    for exponent, letter in enumerate("KMGT", 1):
+        for suffix in (f"{letter}IB", f"{letter}B", letter):
+            if number.upper().endswith(suffix):
+                number, unit = number[: -len(suffix)], 1024**exponent
+                break
+    try:
+        size = int(float(number) * unit)
+    except (ValueError, OverflowError):
+        size = 0
+    if size < 1:
+        raise click.BadParameter(
+            f"expected a number of bytes such as 500M or 2G, got '{shortened(text)}'.",
+            param_hint="'--memory-limit'",
+        )
+    return size
+
+
+def parse_size(
+    context: click.Context, option: click.Parameter, text: str | None
+) -> tuple[int, ...] | None:
+    """Height and width out of ``448`` or ``448x224``."""
+    if text is None:
+        return None
+    try:
+        sides = [int(part) for part in text.lower().split("x")]
+    except ValueError:
+        sides = []
+    if len(sides) not in (1, 2) or min(sides) < 1:
+        raise click.BadParameter(
+            f"expected a side in pixels, or height x width such as 448x224, got "
+            f"'{shortened(text)}'.",
+            param_hint="'--input-size'",
+        )
+    return (sides[0], sides[-1])
+
+
+def counting_options_of(options: dict[str, Any]) -> dict[str, Any]:
+    """Take what `analyze` and `compare` are called with out of the options of a command."""
+    return {
+        "exact": not options.pop("log_space"),
+        "trainable_only": options.pop("trainable_only"),
+        "memory_limit": options.pop("memory_limit"),
+    }
 
 
 def source_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -91,7 +165,15 @@ def source_options(command: Callable[..., None]) -> Callable[..., None]:
             "inputs",
             multiple=True,
             metavar="NAME=LENGTHS",
-            help="Shape of an input of a model file, such as x=1,3,224,224.",
+            help="Shape of an input of a model file, such as x=1,3,224,224, or a length that the "
+            "file leaves open, by its symbol: batch=1. A ? is as in the file.",
+        ),
+        click.option(
+            "--value",
+            "values",
+            multiple=True,
+            metavar="NAME=INTEGERS",
+            help="Elements of an integer input of an ONNX file, such as position=5.",
         ),
         click.option(
             "--semantics",
@@ -107,17 +189,35 @@ def source_options(command: Callable[..., None]) -> Callable[..., None]:
 def model_options_of(options: dict[str, Any]) -> ModelOptions:
     """Take the options of `model_options` out of those of a command."""
     given = {name: options.pop(name) for name in ("size", "padding", "share", "semantics")}
-    return ModelOptions(**given, inputs=dict(map(parsed_input, options.pop("inputs"))))
+    inputs = dict(map(parsed_input, options.pop("inputs")))
+    return ModelOptions(**given, inputs=inputs, values=dict(map(_value, options.pop("values"))))
 
 
-def parsed_input(text: str) -> tuple[str, tuple[int, ...]]:
+def _value(text: str) -> tuple[str, int | list[int]]:
+    """A name and integers out of ``name=5`` or ``name=1,2,3``."""
+    name, _, listed = text.rpartition("=")
+    try:
+        numbers = [int(number) for number in listed.split(",")]
+    except ValueError:
+        numbers = []
+    if not name or not numbers:
+        raise click.BadParameter(
+            f"expected a name and integers such as position=5, got '{text}'.",
+            param_hint="'--value'",
+        )
+    return name, numbers if len(numbers) > 1 else numbers[0]
+
+
+def parsed_input(text: str) -> tuple[str, tuple[int | None, ...]]:
     """A name and a shape out of ``name=1,3,224,224``."""
     name, _, lengths = text.rpartition("=")
+    shape: tuple[int | None, ...] = ()
     try:
-        shape = tuple([int(length) for length in lengths.lower().replace("x", ",").split(",")])
+        listed = lengths.lower().replace("x", ",").split(",")
+        shape = tuple([None if length.strip() == "?" else int(length) for length in listed])
     except ValueError:
-        shape = ()
-    if not name or not shape or min(shape) < 1:
+        pass
+    if not name or not shape or any(length is not None and length < 1 for length in shape):
         raise click.BadParameter(
             f"expected a name and positive lengths such as x=1,3,224,224, got '{text}'.",
             param_hint="'--input'",
@@ -141,6 +241,7 @@ def resolve_name(
     model = resolve(
         name,
         inputs=(options.inputs or None) if is_imported else None,
+        values=(options.values or None) if is_imported else None,
         semantics=options.semantics if is_imported else None,
         size=options.size if is_published else None,
         padding=options.padding if is_published else None,

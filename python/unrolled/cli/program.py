@@ -23,15 +23,20 @@ from unrolled.errors import UnrolledError
 from unrolled.printable import one_line, printable, printable_lines
 from unrolled.show import tables
 
-__all__ = ["Program", "fail", "progress_bar", "say"]
+__all__ = ["EXIT_FAILURES", "Program", "fail", "progress_bar", "say"]
 
 LONGEST_MESSAGE = 2000
+EXIT_FAILURES = 1
+"""Some of several models could not be counted, and the others were."""
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 
 
 class Program(click.Group):
-    """Exits with 0, 2 after one line on the standard error, or 130 if interrupted."""
+    """Exits with 0, 1 if some of several models failed, 2 after an error, or 130 if interrupted.
+
+    An error is one line on the standard error.
+    """
 
     def main(self, *args: Any, **options: Any) -> NoReturn:
         """Run the command and exit; never a traceback for wrong input."""

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from unrolled.costs.activations import Activations, activations_of, width_of
-from unrolled.costs.operations import OperationCost, costs_of
+from unrolled.costs.operations import Flow, OperationCost, costs_of, flow_of
 
-__all__ = ["Activations", "OperationCost", "activations_of", "costs_of", "width_of"]
+__all__ = [
+    "Activations",
+    "Flow",
+    "OperationCost",
+    "activations_of",
+    "costs_of",
+    "flow_of",
+    "width_of",
+]

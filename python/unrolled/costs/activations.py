@@ -96,7 +96,7 @@ def activations_of(network: Network) -> Activations:
     into: dict[int, list[Link]] = {tensor.id: [] for tensor in flow.tensors}
     for link in flow.links:
         into[link.target.id].append(link)
-    root = _shared_memory(network, flow.tensors, into)
+    root = _find_shared_memory(network, flow.tensors, into)
     # By tensor that is kept: the first operation that asks for it, which is the last to need it.
     needed_by: dict[int, Tensor] = {}
     for tensor in flow.tensors:
@@ -115,9 +115,9 @@ def activations_of(network: Network) -> Activations:
     owned = [tensor for tensor in flow.tensors if root[tensor.id] == tensor.id]
     return Activations(
         sum(tensor.size for tensor in owned if tensor.role != "input"),
-        _forward_peak(flow, into, root, sizes),
+        _find_forward_peak(flow, into, root, sizes),
         sum(size for _, size in by_kind.values()),
-        _backward_peak(flow, into, needed_by, sizes),
+        _find_backward_peak(flow, into, needed_by, sizes),
         by_kind,
     )
 
@@ -148,7 +148,7 @@ def width_of(dtype: Any) -> tuple[str, int]:
     return known.name, known.itemsize
 
 
-def _shared_memory(
+def _find_shared_memory(
     network: Network, tensors: Iterable[Tensor], into: dict[int, list[Link]]
 ) -> dict[int, int]:
     """For every tensor the one whose memory it shares: its own, or that of what is reshaped."""
@@ -163,7 +163,7 @@ def _shared_memory(
     return root
 
 
-def _forward_peak(
+def _find_forward_peak(
     flow: DataFlow, into: dict[int, list[Link]], root: dict[int, int], sizes: dict[int, int]
 ) -> int:
     """The most elements at any step of an evaluation."""
@@ -185,7 +185,7 @@ def _forward_peak(
     return peak
 
 
-def _backward_peak(
+def _find_backward_peak(
     flow: DataFlow,
     into: dict[int, list[Link]],
     needed_by: dict[int, Tensor],
@@ -197,19 +197,19 @@ def _backward_peak(
         freed.setdefault(tensor.id, []).append(number)
     kept = sum(sizes[number] for number in needed_by)
     working = {tensor.id for tensor in flow.outputs}
-    at_work = _sizes_of(working, sizes)
+    at_work = _add_sizes(working, sizes)
     peak = kept + at_work
     for tensor in reversed(flow.tensors):
         sources = {link.source.id for link in into[tensor.id] if link.source.role != "input"}
-        at_work += _sizes_of(sources - working, sizes)
+        at_work += _add_sizes(sources - working, sizes)
         working |= sources
         peak = max(peak, kept + at_work)
         if tensor.id in working:
             working.discard(tensor.id)
             at_work -= sizes[tensor.id]
-        kept -= _sizes_of(freed.get(tensor.id, ()), sizes)
+        kept -= _add_sizes(freed.get(tensor.id, ()), sizes)
     return peak
 
 
-def _sizes_of(numbers: Iterable[int], sizes: dict[int, int]) -> int:
+def _add_sizes(numbers: Iterable[int], sizes: dict[int, int]) -> int:
     return sum(sizes[number] for number in numbers)

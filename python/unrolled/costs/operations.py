@@ -17,7 +17,7 @@ from unrolled.network.builder import Link, Tensor
 from unrolled.network.configurations import split_name
 from unrolled.network.network import Network
 
-__all__ = ["OperationCost", "costs_of", "dotted_name"]
+__all__ = ["Flow", "OperationCost", "costs_of", "dotted_name", "flow_of"]
 
 WITHOUT_OPERATIONS = ("affine", "matmul", "embedding", "move")
 """Kinds of operations whose data edges are multiplications, or are only read."""
@@ -112,6 +112,33 @@ def costs_of(network: Network, num_tensors: int | None = None) -> list[Operation
     return _Survey(network, num_tensors).costs()
 
 
+class Flow(NamedTuple):
+    """Which layers and operations get data from which.
+
+    Attributes
+    ----------
+    order : tuple of str
+        Names of inputs, and of layers and operations as `costs_of` has them.
+    arrows : tuple of (str, str)
+        From the one that computes to the one that reads; movements of elements are left out.
+    """
+
+    order: tuple[str, ...]
+    arrows: tuple[tuple[str, str], ...]
+
+
+def flow_of(network: Network, num_tensors: int | None = None) -> Flow:
+    """Find out between which layers data flows; parameters and errors are those of `costs_of`.
+
+    Examples
+    --------
+    >>> from unrolled import models
+    >>> flow_of(models.mlp([8], inputs=4)).arrows
+    (('input', 'layer1'), ('layer1', 'classifier'))
+    """
+    return _Survey(network, num_tensors).flow()
+
+
 class _Survey:
     """Who computes what in a network: layers by their parameters, and the rest by itself."""
 
@@ -162,15 +189,38 @@ class _Survey:
             layer = self.layer_of[parameter.id]
             self.trainable[layer] += parameter.size if parameter.trainable else 0
             uses[layer] = max(uses.get(layer, 0), self.readers[parameter.id])
-        kinds = self._kinds_of_layers()
+        kinds = self._find_kinds()
         costs = [
-            self._cost(name, tensors, kinds.get(name), uses[name])
+            self._add_up(name, tensors, kinds.get(name), uses[name])
             for name, tensors in layers.items()
         ]
-        costs += [self._cost(dotted_name(one.name), [one], None, 0) for one in others]
+        costs += [self._add_up(dotted_name(one.name), [one], None, 0) for one in others]
         return costs
 
-    def _kinds_of_layers(self) -> Mapping[str, str]:
+    def flow(self) -> Flow:
+        names: dict[int, tuple[str, ...]] = {}
+        order: dict[str, None] = {}
+        arrows: dict[tuple[str, str], None] = {}
+        for tensor in self.order:
+            if tensor.id not in self.data:
+                continue
+            sources = dict.fromkeys(
+                name
+                for link in self.into[tensor.id]
+                if link.source.id in self.data
+                for name in names[link.source.id]
+            )
+            layer = self.layer_of.get(tensor.id)
+            if layer is None and self._find_operation(tensor) == "move":
+                names[tensor.id] = tuple(sources)
+                continue
+            own = dotted_name(tensor.name) if layer is None else layer
+            names[tensor.id] = (own,)
+            order.setdefault(own)
+            arrows |= {(source, own): None for source in sources if source != own}
+        return Flow(tuple(order), tuple(arrows))
+
+    def _find_kinds(self) -> Mapping[str, str]:
         """Layers of which the configuration says what they are."""
         found = {}
         for layer in self.network.layers:
@@ -178,29 +228,31 @@ class _Survey:
                 found[layer.name] = layer.configuration.kind.replace("_", " ")
         return found
 
-    def _cost(self, name: str, tensors: list[Tensor], kind: str | None, uses: int) -> OperationCost:
+    def _add_up(
+        self, name: str, tensors: list[Tensor], kind: str | None, uses: int
+    ) -> OperationCost:
         computed = [tensor for tensor in tensors if tensor.id in self.data]
         links = [link for tensor in tensors for link in self.into[tensor.id]]
         return OperationCost(
             name,
-            self._path(name, computed),
+            self._find_path(name, computed),
             uses > 0,
-            self._kind(kind, computed, links),
+            self._name_kind(kind, computed, links),
             computed[-1].shape if computed else None,
-            sum(map(self._macs, computed)),
-            sum(map(_edges, links)),
-            sum(map(self._operations, computed)),
+            sum(map(self._count_macs, computed)),
+            sum(map(_count_edges, links)),
+            sum(map(self._count_operations, computed)),
             sum(tensor.size for tensor in computed if not self._is_in_place(tensor)),
             self.trainable[name] if uses else 0,
             max(uses, 1),
         )
 
-    def _path(self, name: str, computed: list[Tensor]) -> str:
+    def _find_path(self, name: str, computed: list[Tensor]) -> str:
         if computed and name.startswith(NUMBERED):
             return dotted_name(computed[0].name)
         return name.replace("/", ".")
 
-    def _kind(
+    def _name_kind(
         self, configured: str | None, computed: Iterable[Tensor], links: Iterable[Link]
     ) -> str:
         roles = {link.role for link in links}
@@ -208,7 +260,7 @@ class _Survey:
             return "embedding"
         if configured is not None:
             return configured
-        kinds = [self._operation(tensor) for tensor in computed]
+        kinds = [self._find_operation(tensor) for tensor in computed]
         kinds = [kind for kind in kinds if kind not in ("move", "sum")] or kinds
         kind = kinds[0] if kinds else "parameter"
         if kind == "sum" and roles & {"scale", "shift"}:
@@ -217,13 +269,13 @@ class _Survey:
             return "movement"
         return KINDS.get(kind, kind.replace("_", " "))
 
-    def _operation(self, tensor: Tensor) -> str:
+    def _find_operation(self, tensor: Tensor) -> str:
         operation = self.network.operation(tensor)
         return "other" if operation is None else operation.kind
 
-    def _macs(self, tensor: Tensor) -> int:
+    def _count_macs(self, tensor: Tensor) -> int:
         links = self.into[tensor.id]
-        if self._operation(tensor) == "matmul":
+        if self._find_operation(tensor) == "matmul":
             # The edges come in pairs, one to each factor of a product.
             return max(
                 number_of_terms(link.relations, link.source.shape, tensor.shape) for link in links
@@ -239,27 +291,27 @@ class _Survey:
 
         What such a layer computes has no kind, and its links have no roles.
         """
-        if self._operation(tensor) != "other" or link.source.id in self.data:
+        if self._find_operation(tensor) != "other" or link.source.id in self.data:
             return False
         return any(relation.kind == "each" for relation in link.relations)
 
-    def _operations(self, tensor: Tensor) -> int:
-        kind = self._operation(tensor)
+    def _count_operations(self, tensor: Tensor) -> int:
+        kind = self._find_operation(tensor)
         links = [
             link for link in self.into[tensor.id] if not self._is_recurrent_kernel(tensor, link)
         ]
         if kind in WITHOUT_OPERATIONS:
-            return sum(_edges(link) for link in links if link.role == "bias")
-        return max(sum(map(_edges, links)) - tensor.size, tensor.size)
+            return sum(_count_edges(link) for link in links if link.role == "bias")
+        return max(sum(map(_count_edges, links)) - tensor.size, tensor.size)
 
     def _is_in_place(self, tensor: Tensor) -> bool:
         """Whether it takes the memory of what it reads: views, and biases that are added."""
         links = [link for link in self.into[tensor.id] if link.source.id in self.data]
         readers = self.readers[links[0].source.id] if links else 0
-        return takes_memory_of(self._operation(tensor), tensor, links, readers)
+        return takes_memory_of(self._find_operation(tensor), tensor, links, readers)
 
 
-def _edges(link: Link) -> int:
+def _count_edges(link: Link) -> int:
     return number_of_edges(link.relations, link.source.shape, link.target.shape)
 
 

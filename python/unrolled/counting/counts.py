@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unrolled._support import notebooks
 from unrolled._support.copying import shared_copy, stored_attributes
 from unrolled._support.hints import did_you_mean
 from unrolled.counting.kept import AnyCounts, KeptCounts
@@ -160,7 +161,7 @@ class Counts:
         return Spectrum(values, core.exact if self.is_exact else None, owners)
 
     def __getitem__(self, name: str) -> ParameterCounts:
-        number = self._numbers.get(name) if isinstance(name, str) else None
+        number = self._number(name)
         if number is None:
             hint = did_you_mean(str(name), self.names) or f"; they begin with '{self.names[0]}'"
             raise UnknownNameError(f"'{self.name}' has no counted parameter {name!r}{hint}")
@@ -184,14 +185,37 @@ class Counts:
             state["_lengths"] = LengthCounts(*map(KeptCounts.of, self._lengths))
         return state
 
+    def _number(self, name: object) -> int | None:
+        """The tensor of a parameter, by its name or the one that the imported model has for it."""
+        if not isinstance(name, str):
+            return None
+        number = self._numbers.get(name)
+        if number is None and self.provenance is not None:
+            number = self._numbers.get(self.provenance.known_name(name))
+        return number
+
     def __contains__(self, name: object) -> bool:
-        return name in self._numbers
+        return self._number(name) is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def _repr_html_(self) -> str:
+        facts = [
+            ("parameters", f"{self.num_parameters:,}"),
+            ("log2 of the total contexts", f"{self.log2_total:,.6f} bits"),
+            ("counted", "exactly" if self.is_exact else "in log space"),
+        ]
+        spectrum = self.spectrum()
+        chart = notebooks.histogram_bars(
+            spectrum.log2_counts,
+            spectrum.degeneracies.astype(np.float64),
+            "parameters (log10) by contexts, log2 C [bits]",
+        )
+        return notebooks.card(f"Counts of {self.name}", facts, chart)
 
     def __repr__(self) -> str:
         space = "" if self.is_exact else "in log space, "

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,20 @@ __all__ = ["GraphCounts", "GraphSweep", "Towards", "counted"]
 
 Towards = Literal["outputs", "inputs", "both"]
 
+EVERY_NODE = object()
+"""Stands for a node that is not given; any other value might be the name of one."""
+
+
+class NodeId(int):
+    """The id of a node, which is equal to its number, and is no count that could be added up."""
+
+    def _refuse(self, _: object) -> NoReturn:
+        raise InvalidArgumentError(
+            "these are ids of nodes and not their counts; add up counts.values(), or take int(id)"
+        )
+
+    __add__ = __radd__ = _refuse
+
 
 class GraphSweep(NamedTuple):
     """What is counted of a graph."""
@@ -43,8 +57,9 @@ class GraphCounts:
     """Counts of paths of all nodes of a graph.
 
     What `count` returns for a `Graph`. As a collection it holds the nodes: their names if they have
-    some, else their ids. A pickle has the graph and what was counted of it, and not the counts of
-    all nodes: these are counted again when the first of them is asked for.
+    some, else their ids. As an array it holds the exact counts. A pickle has the graph and what was
+    counted of it, and not the counts of all nodes: these are counted again when the first of them
+    is asked for.
 
     Attributes
     ----------
@@ -129,13 +144,27 @@ class GraphCounts:
         mantissa, exponent, _ = self._parts.total
         return _log2(mantissa, exponent)
 
-    def exact(self, node: Any) -> int:
-        """Count of one node.
+    @overload
+    def exact(self) -> list[int]: ...
+    @overload
+    def exact(self, *, nodes: Iterable[Any]) -> list[int]: ...
+    @overload
+    def exact(self, node: Any) -> int: ...
+    def exact(
+        self, node: Any = EVERY_NODE, *, nodes: Iterable[Any] | None = None
+    ) -> int | list[int]:
+        """Exact counts: of one node, of several, or of all.
 
         Parameters
         ----------
-        node
+        node : optional
             Name of the node if the graph's nodes have names, else its id.
+        nodes : collection of nodes, optional
+            Several nodes; without either, all nodes by id.
+
+        Returns
+        -------
+        int or list of int
 
         Raises
         ------
@@ -143,11 +172,106 @@ class GraphCounts:
             Counts in log space, or a node whose count was not kept.
         UnknownNameError
             No such node.
+
+        Examples
+        --------
+        >>> import unrolled
+        >>> counts = unrolled.count(unrolled.Graph.from_edges([0, 0, 1], [1, 2, 2]))
+        >>> counts.exact(0), counts.exact(nodes=[2, 0]), counts.exact()
+        (2, [1, 2], [2, 1, 1])
         """
-        integer = self._value(node)[2]
+        if not self.is_exact:
+            raise InvalidArgumentError(NOT_EXACT)
+        if nodes is not None:
+            if node is not EVERY_NODE:
+                raise InvalidArgumentError("exact() takes a node or nodes, not both")
+            if isinstance(nodes, str) or not isinstance(nodes, Iterable):
+                raise InvalidArgumentError(
+                    f"nodes must be a collection of nodes, got {described(nodes)}"
+                )
+            numbers = [self.graph.index(one) for one in nodes]
+            return self._integers(np.array(numbers, dtype=np.uint64))
+        if node is EVERY_NODE:
+            return self._integers(None)
+        integer: int | None = self._value(node)[2]
         if integer is None:
             raise InvalidArgumentError(NOT_EXACT)
         return integer
+
+    def _integers(self, nodes: npt.NDArray[np.uint64] | None) -> list[int]:
+        try:
+            return self._core.integers(nodes)
+        except InvalidGraphError as error:
+            raise InvalidArgumentError(f"'{self.name}': {error}") from None
+
+    def values(self) -> list[int] | list[float]:
+        """Counts of all nodes by id: integers if counted exactly, else their log2.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Counts of which only those of parameters were kept.
+        """
+        if self.is_exact:
+            return self._integers(None)
+        logarithms = self.log2()
+        lacking = np.isnan(logarithms)
+        if lacking.any():
+            self._value(self.nodes[int(np.argmax(lacking))])
+        found: list[float] = logarithms.tolist()
+        return found
+
+    def items(self) -> list[tuple[Hashable, int | float]]:
+        """Pairs of a node and its count, in the order and with the errors of `values`."""
+        return list(zip(self.nodes, self.values(), strict=True))
+
+    @property
+    def nodes(self) -> Sequence[Hashable]:
+        """All nodes: their names if they have some, else their ids."""
+        return self.graph.names or range(len(self))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Exact counts of all nodes by id, as Python's integers unless a type is asked for.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Counts in log space, or counts that the type cannot hold.
+        """
+        if not self.is_exact:
+            raise InvalidArgumentError(
+                f"'{self.name}' was counted in log space: log2() is an array of the logarithms"
+            )
+        counts = np.empty(len(self), dtype=object)
+        counts[:] = self._integers(None)
+        if dtype is None or np.dtype(dtype) == object:
+            return counts
+        try:
+            typed = counts.astype(dtype)
+            fits = np.dtype(dtype).kind not in "iu" or bool(np.all(typed.astype(object) == counts))
+        except (OverflowError, TypeError, ValueError):
+            fits = False
+        if not fits:
+            raise InvalidArgumentError(
+                f"counts of '{self.name}' do not fit into {np.dtype(dtype)}; log2() has their "
+                "logarithms, and np.asarray(counts, dtype=object) integers of any size"
+            )
+        return typed
+
+    def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **_: Any) -> Any:
+        """The logarithm to base 2, which is known; no other function of NumPy.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Any other function.
+        """
+        if function is np.log2 and method == "__call__" and len(inputs) == 1:
+            return self.log2()
+        raise InvalidArgumentError(
+            f"np.{function.__name__} does not take the counts of a graph; take log2(), values() or "
+            "np.asarray(counts) of them"
+        )
 
     def log2(self) -> npt.NDArray[np.float64]:
         """Counts of all nodes in bits (log2), shape ``(nodes,)``, by id.
@@ -232,7 +356,8 @@ class GraphCounts:
         return True
 
     def __iter__(self) -> Iterator[Hashable]:
-        return iter(self.graph.names or range(len(self)))
+        """The nodes. Ids refuse to be added up, as ``sum(counts)`` would do in place of counts."""
+        return iter(self.graph.names) if self.graph.names else map(NodeId, range(len(self)))
 
     def __len__(self) -> int:
         return self.graph.num_nodes

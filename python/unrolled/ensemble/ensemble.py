@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
+from unrolled._support import notebooks
 from unrolled._support.arguments import checked_numbers
 from unrolled._support.hints import described
 from unrolled.counting.counts import Counts
@@ -508,6 +509,17 @@ class Ensemble(Distribution):
     def __len__(self) -> int:
         """Number of levels."""
         return len(self._levels)
+
+    def _repr_html_(self) -> str:
+        facts = [
+            ("levels", f"{len(self):,}"),
+            ("states", f"{self.num_states:,.10g}"),
+            (
+                "energies",
+                f"{self.ground_level.energy:,.6g} to {self.top_level.energy:,.6g} {self.unit}",
+            ),
+        ]
+        return notebooks.card("Ensemble", facts, self.curve().small_chart())
 
     def __repr__(self) -> str:
         plural = "s" if len(self) > 1 else ""

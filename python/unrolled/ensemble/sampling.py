@@ -170,9 +170,10 @@ def _curve(levels: Levels, sign: float, marks: Floats) -> Curve:
     finite = marks[(marks > 0) & (marks < math.inf)]
     inner = [*finite.tolist()]
     if not len(finite) or marks[0] == 0:
-        inner.append(min(hot, *inner))
+        # However hot the first mark is, what changes from zero up to it is to be seen.
+        inner.append(min([hot, *(HOT * size for size in inner)]))
     if not len(finite) or marks[-1] == math.inf:
-        inner.append(max(frozen, *inner))
+        inner.append(max([frozen, *inner]))
     low, high = min(inner), max(inner)
     steps = math.ceil(STEPS_PER_FOLD * math.log(high / low)) + 1
     curve = _measure(levels, sign, np.union1d(inner, np.geomspace(low, high, steps)))

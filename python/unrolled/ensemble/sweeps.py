@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
+from unrolled._support import notebooks
 from unrolled._support.hints import did_you_mean
 from unrolled._support.optional import import_optional
 from unrolled.ensemble.levels import Floats
@@ -145,6 +146,23 @@ class TemperatureSweep(Mapping[str, Floats]):
 
     def __len__(self) -> int:
         return len(self._columns)
+
+    def _repr_html_(self) -> str:
+        facts = [("temperatures", f"{len(self['temperature']):,}"), ("unit", self.unit)]
+        return notebooks.card("Temperature sweep", facts, self.small_chart())
+
+    def small_chart(self) -> str:
+        """Entropy and heat capacity over the temperatures in their order, for notebooks."""
+        temperatures = self["temperature"]
+        if not len(temperatures):
+            return ""
+        falls = np.flatnonzero(np.diff(np.signbit(temperatures)))
+        return notebooks.curves(
+            [("entropy S", self["entropy"]), ("heat capacity C_v", self["heat_capacity"])],
+            "entropy S (blue) and heat capacity C_v (red) by temperature",
+            (f"T = {temperatures[0]:.4g}", f"T = {temperatures[-1]:.4g}"),
+            int(falls[0]) + 1 if len(falls) else None,
+        )
 
     def __repr__(self) -> str:
         return self.table()

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from unrolled._support.hints import described
+from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import CycleError, InvalidGraphError
 from unrolled.graph.arrays import as_mask, integers, labels, node_ids, refuse_negative
+from unrolled.graph.names import Names
 
 __all__ = [
     "checked_nodes",
+    "named_labels",
+    "named_nodes",
     "naming_negative_ids",
     "refuse_negative_ids",
     "roles",
@@ -48,6 +52,65 @@ def roles(
         "parameters": node_ids(parameters, "parameters", nodes) if is_mask else None,
         "labels": None if is_mask else labels(parameters, nodes),
     }
+
+
+def named_nodes(values: Any, what: str, names: Names) -> npt.ArrayLike:
+    """A mask as it is; the ids of nodes that are named one by one.
+
+    Raises
+    ------
+    InvalidGraphError
+        Something else than a collection of nodes, or a node that the graph does not have.
+    """
+    if as_mask(values) is not None and len(values):
+        return values  # type: ignore[no-any-return]
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise InvalidGraphError(f"{what} must be a collection of nodes, got {described(values)}")
+    ids = [_found(node, what, names) for node in values]
+    return np.array(ids, dtype=np.int64)
+
+
+def named_labels(values: Any, names: Names) -> npt.ArrayLike:
+    """A mask or an array of labels as it is; the labels of nodes that are named one by one.
+
+    Raises
+    ------
+    InvalidGraphError
+        As for `named_nodes`, and a label that cannot be hashed.
+    """
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iub":
+        return values
+    if isinstance(values, Mapping):
+        known: dict[Hashable, int] = {}
+        found = np.full(len(names), -1, dtype=np.int64)
+        for node, label in values.items():
+            at = _found(node, "parameters", names)
+            try:
+                found[at] = -1 if label is None else known.setdefault(label, at)
+            except TypeError:
+                raise InvalidGraphError(
+                    f"parameters: node {node!r} has the label {described(label)}; labels must be "
+                    "hashable"
+                ) from None
+        return found
+    nodes = named_nodes(values, "parameters", names)
+    if as_mask(nodes) is not None:
+        return nodes
+    mask = np.zeros(len(names), dtype=bool)
+    mask[np.asarray(nodes)] = True
+    return mask
+
+
+def _found(node: Any, what: str, names: Names) -> int:
+    """The id of a node."""
+    try:
+        number = names.find(node)
+    except TypeError:  # It cannot be hashed.
+        number = None
+    if number is None:
+        near = did_you_mean(str(node), [str(name) for name in names])
+        raise InvalidGraphError(f"{what}: the graph has no node {described(node)}{near}")
+    return number
 
 
 def refuse_negative_ids(**arrays: npt.ArrayLike) -> None:

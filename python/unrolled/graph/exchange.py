@@ -1,4 +1,4 @@
-"""Graphs to and from NetworkX and SciPy, and the merging of parallel edges."""
+"""Graphs to and from NetworkX, to SciPy, and the merging of parallel edges."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
 
-__all__ = ["coalesced", "lists_of_matrix", "parts_of_networkx", "to_networkx", "to_scipy"]
+__all__ = ["coalesced", "parts_of_networkx", "to_networkx", "to_scipy"]
 
 KINDS = ("input", "parameter", "operation", "output")
 
@@ -42,29 +42,6 @@ class Parts(NamedTuple):
     parameters: npt.NDArray[np.int64] | None
     multiplicity: npt.NDArray[np.uint64] | None
     names: TableNames
-
-
-def lists_of_matrix(matrix: Any) -> Lists:
-    """Successor lists of a sparse matrix."""
-    if not all(hasattr(matrix, name) for name in ("tocsr", "shape", "dtype")):
-        raise InvalidGraphError(
-            f"from_scipy takes a sparse array or matrix of SciPy, got {described(matrix)}"
-        )
-    if len(matrix.shape) != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise InvalidGraphError(f"an adjacency matrix is square, got shape {matrix.shape}")
-    if matrix.dtype.kind not in "iub":
-        raise InvalidGraphError(
-            f"a matrix of multiplicities has integers or booleans, got dtype {matrix.dtype}; "
-            "convert it with .astype(int)"
-        )
-    matrix = matrix.tocsr()
-    data = matrix.data
-    if data.size and not data.all():
-        matrix = matrix.copy()
-        matrix.eliminate_zeros()
-        data = matrix.data
-    plain = bool((data == 1).all())
-    return Lists(matrix.indptr, matrix.indices, None if plain else data)
 
 
 def parts_of_networkx(graph: Any, multiplicity: str, kind: str, parameter: str) -> Parts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unrolled import _core
+from unrolled._support import notebooks
 from unrolled._support.arguments import Progress, check_progress, checked_name, checked_threads
 from unrolled._support.copying import shared_copy
 from unrolled._support.hints import described
@@ -19,12 +20,15 @@ from unrolled.errors import InvalidGraphError, UnknownNameError
 from unrolled.graph import archive, exchange
 from unrolled.graph.arguments import (
     checked_nodes,
+    named_labels,
+    named_nodes,
     naming_negative_ids,
     refuse_negative_ids,
     roles,
 )
 from unrolled.graph.arrays import Unsigned, multiplicities, unsigned
 from unrolled.graph.names import Names, as_names, naming_cycles
+from unrolled.graph.scipy_matrices import MatrixLists, entries_of_matrix
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -32,6 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["Graph"]
 
 Array = TypeVar("Array", bound=npt.NDArray[Any])
+
+MOST_DRAWN_NODES = 10_000_000
+"""Of larger graphs a notebook shows no chart: it would take seconds."""
 
 
 class Graph:
@@ -249,7 +256,8 @@ class Graph:
         ----------
         matrix : sparse array or matrix, shape ``(nodes, nodes)``
             Of integers or booleans. A CSR matrix is shared, not copied, as in `from_csr`. Entries
-            that are stored but zero are no edges; entries stored twice are parallel edges.
+            that are stored but zero are no edges; entries stored twice are parallel edges, in
+            every format: nothing is added up in the type of the matrix, where it might wrap round.
         outputs, parameters, inputs, name, threads, progress
             See `from_edges`.
 
@@ -265,13 +273,26 @@ class Graph:
         >>> Graph.from_scipy(scipy.sparse.csr_array([[0, 2], [0, 0]])).multiplicity
         array([2], dtype=uint64)
         """
-        lists = exchange.lists_of_matrix(matrix)
-        return cls.from_csr(
-            lists.indptr,
-            lists.indices,
+        entries = entries_of_matrix(matrix)
+        if isinstance(entries, MatrixLists):
+            return cls.from_csr(
+                entries.indptr,
+                entries.indices,
+                outputs,
+                parameters,
+                entries.multiplicity,
+                inputs=inputs,
+                name=name,
+                threads=threads,
+                progress=progress,
+            )
+        return cls.from_edges(
+            entries.sources,
+            entries.targets,
             outputs,
             parameters,
-            lists.multiplicity,
+            entries.multiplicity,
+            num_nodes=matrix.shape[0],
             inputs=inputs,
             name=name,
             threads=threads,
@@ -282,7 +303,10 @@ class Graph:
     def from_networkx(
         cls,
         graph: nx.Graph[Any],
+        outputs: Collection[Hashable] | None = None,
+        parameters: Collection[Hashable] | Mapping[Hashable, Hashable] | None = None,
         *,
+        inputs: Collection[Hashable] | None = None,
         multiplicity: str = "multiplicity",
         kind: str = "kind",
         parameter: str = "parameter",
@@ -295,6 +319,13 @@ class Graph:
         Parameters
         ----------
         graph : DiGraph or MultiDiGraph
+        outputs, inputs : collection of nodes, or array of bool, optional
+            Which nodes are outputs or inputs, whatever their attributes say: the nodes themselves,
+            or a mask in the order of the nodes of the graph.
+        parameters : collection of nodes, dict, or array, optional
+            Which nodes are parameters, whatever their attributes say. In a dict of nodes to labels,
+            those of equal label are one tied parameter, and None means no parameter. An array is a
+            mask or has labels, in the order of the nodes, as in `from_edges`.
         multiplicity : str
             Edge attribute with the multiplicity; edges without it count once.
         kind : str
@@ -311,7 +342,8 @@ class Graph:
         Raises
         ------
         InvalidGraphError
-            An undirected graph, an unknown kind, a multiplicity that is no integer from 1.
+            An undirected graph, an unknown kind, a multiplicity that is no integer from 1, or a
+            role of a node that the graph does not have.
         InvalidArgumentError
             A name of an attribute that is no string.
         CycleError
@@ -324,16 +356,19 @@ class Graph:
         >>> graph = nx.DiGraph([("weight", "sum"), ("image", "sum"), ("sum", "logit")])
         >>> unrolled.count(unrolled.Graph.from_networkx(graph))["weight"]
         1
+        >>> given = unrolled.Graph.from_networkx(graph, inputs=["image"], parameters=["weight"])
+        >>> unrolled.count(given).total
+        1
         """
         parts = exchange.parts_of_networkx(graph, multiplicity, kind, parameter)
         label = name if name is not None else (graph.name or "graph")
         return cls.from_csr(
             parts.indptr,
             parts.indices,
-            parts.outputs,
-            parts.parameters,
+            parts.outputs if outputs is None else named_nodes(outputs, "outputs", parts.names),
+            parts.parameters if parameters is None else named_labels(parameters, parts.names),
             parts.multiplicity,
-            inputs=parts.inputs,
+            inputs=parts.inputs if inputs is None else named_nodes(inputs, "inputs", parts.names),
             names=parts.names,
             name=label,
             threads=threads,
@@ -540,6 +575,23 @@ class Graph:
             return (_reopen, (self._file, self.name))
         arrays = (self.indptr, self.indices, self.outputs, self.parameters, self.multiplicity)
         return (_restore, (arrays, self.inputs, self.name, self._names))
+
+    def _repr_html_(self) -> str:
+        facts = [
+            ("nodes", f"{self.num_nodes:,}"),
+            ("edges", f"{self.num_edges:,}"),
+            ("outputs", f"{len(self._core.outputs):,}"),
+            ("inputs", f"{len(self._core.inputs()):,}"),
+        ]
+        chart = ""
+        if self._core.indices is not None and self.num_nodes <= MOST_DRAWN_NODES:
+            degrees, numbers = np.unique(np.diff(self._core.indptr), return_counts=True)
+            chart = notebooks.histogram_bars(
+                degrees.astype(np.float64),
+                numbers.astype(np.float64),
+                "nodes (log10) by the number of successors",
+            )
+        return notebooks.card(f"Graph {self.name}", facts, chart)
 
     def __repr__(self) -> str:
         outputs = len(self._core.outputs)

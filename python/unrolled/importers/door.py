@@ -92,6 +92,7 @@ class Door:
         source: str,
         names: Sequence[str],
         data: Sequence[str] | None = None,
+        symbols: Sequence[str] = (),
     ) -> dict[str, Any]:
         """The shapes that were given for the inputs of a model, by the names of these.
 
@@ -105,6 +106,9 @@ class Door:
             All inputs.
         data : sequence of str, optional
             The inputs that are no weights, if some are.
+        symbols : sequence of str
+            Of lengths that the model leaves open; they may be given as well, and are named in
+            errors.
 
         Raises
         ------
@@ -124,9 +128,12 @@ class Door:
             return {inputs[0]: given}
         for name in given:
             if name not in names:
+                known, lengths = [*names, *symbols], ""
+                if symbols:
+                    lengths = f"; open lengths: {listed(symbols)}"
                 raise InvalidArgumentError(
                     f"{source}: there is no input '{shortened(str(name))}'"
-                    f"{did_you_mean(str(name), list(names))}; inputs: {listed(names) or 'none'}"
+                    f"{did_you_mean(str(name), known)}; inputs: {listed(names) or 'none'}{lengths}"
                 )
         return dict(given)
 

@@ -15,7 +15,10 @@ from unrolled.network.network import Network
 
 __all__ = ["FILES", "imported", "is_model_file"]
 
-FILES = {".onnx": "onnx", ".keras": "keras", ".json": "keras"}
+FILES = {
+    ".onnx": "onnx",
+    **dict.fromkeys([".keras", ".json", ".h5", ".hdf5"], "keras"),
+}
 """The frameworks of model files by their suffix."""
 
 IMPORTED = Door("imported", {"inputs": "inputs"})
@@ -40,6 +43,7 @@ def imported(
     model: Any,
     inputs: Any = None,
     *,
+    values: Any = None,
     semantics: Semantics = "value",
     operations: bool = False,
     door: Door = IMPORTED,
@@ -52,6 +56,8 @@ def imported(
     inputs : optional
         What the importer takes after the model: shapes for ONNX and Keras, example inputs for
         PyTorch, and for a JAX function a tuple of its parameters and example inputs.
+    values : dict, optional
+        For ONNX: elements of integer inputs; see `unrolled.from_onnx`.
     semantics : {"value", "dependency"}
     operations : bool
         Whether functions and normalisers are tensors of their own; see the importers.
@@ -66,6 +72,10 @@ def imported(
         A function without `inputs`.
     """
     framework = _framework(model)
+    if values is not None and framework != "onnx":
+        raise InvalidArgumentError(
+            f"{door.term('values')}: only for models of ONNX, not for {described(model)}"
+        )
     if framework is None and callable(model):
         return _function(model, inputs, semantics, operations, door)
     if framework is None:
@@ -73,7 +83,9 @@ def imported(
     if framework == "onnx":
         from unrolled.importers.onnx.importer import read_onnx
 
-        return read_onnx(model, inputs, semantics=semantics, operations=operations, door=door)
+        return read_onnx(
+            model, inputs, values=values, semantics=semantics, operations=operations, door=door
+        )
     if framework == "keras":
         from unrolled.importers.keras.importer import read_keras
 

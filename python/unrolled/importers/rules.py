@@ -88,12 +88,12 @@ class Unsupported:
 
     def __init__(self, framework: str) -> None:
         self.framework = framework
-        self._nodes: dict[str, list[str]] = {}
+        self._nodes: dict[str, dict[str, None]] = {}
         self._reasons: dict[str, str] = {}
 
     def add(self, operator: str, node: str, reason: str = "") -> None:
         """Record a node whose operator has no rule, or none for this case."""
-        self._nodes.setdefault(operator, []).append(node)
+        self._nodes.setdefault(operator, {})[node] = None
         if reason:
             self._reasons.setdefault(operator, reason)
 
@@ -114,7 +114,7 @@ class Unsupported:
             return
         parts = []
         for operator, nodes in islice(self._nodes.items(), MOST_OPERATORS_NAMED):
-            named = ", ".join([repr(shortened(node)) for node in nodes[:MOST_NODES_NAMED]])
+            named = ", ".join([repr(shortened(node)) for node in islice(nodes, MOST_NODES_NAMED)])
             more = len(nodes) - MOST_NODES_NAMED
             reason = self._reasons.get(operator)
             parts.append(
@@ -129,7 +129,7 @@ class Unsupported:
             f"{source}: no rule for {number:,} operator{'s' if number > 1 else ''}: "
             f"{'; '.join(parts)}. "
             f"Add one with @unrolled.importers.{self.framework}.rule({first!r})",
-            self._nodes,
+            {operator: list(nodes) for operator, nodes in self._nodes.items()},
         )
 
 

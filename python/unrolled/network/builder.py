@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from math import prod
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeAlias, TypeVar, get_args
 
 from unrolled._core import Network as Core
 from unrolled._core import Operation, Relation
@@ -14,6 +15,7 @@ from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import (
     InvalidArgumentError,
     InvalidNetworkError,
+    MemoryLimitError,
     SizeOverflowError,
     UnknownNameError,
 )
@@ -22,6 +24,10 @@ from unrolled.network.shapes import boolean, checked_shape
 Role = Literal["input", "parameter", "activation"]
 LinkRole = Literal["data", "kernel", "bias", "scale", "shift", "mean", "variance", "table"]
 Semantics = Literal["value", "dependency"]
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+OneBuilder = TypeVar("OneBuilder", bound="Builder")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -132,6 +138,34 @@ class Choice(NamedTuple):
     place: str
     labels: tuple[str, ...]
     is_nothing: tuple[bool, ...]
+
+
+def undone_if_refused(
+    layer: Callable[Concatenate[OneBuilder, Arguments], Result],
+) -> Callable[Concatenate[OneBuilder, Arguments], Result]:
+    """Let a layer method that fails leave the network as it was.
+
+    A layer is several tensors and links, and what is wrong with it may be found after the first.
+    """
+
+    @wraps(layer)
+    def whole(self: OneBuilder, /, *args: Arguments.args, **options: Arguments.kwargs) -> Result:
+        tensors, links = self._core.sizes()
+        numbers, functions = self._numbers.copy(), self._functions.copy()
+        try:
+            return layer(self, *args, **options)
+        except BaseException as error:  # Whatever it is, Ctrl-C too, it is passed on.
+            self._core.truncate(tensors, links)
+            del self._tensors[tensors:]
+            self._numbers, self._functions = numbers, functions
+            if isinstance(error, MemoryError) and not isinstance(error, MemoryLimitError):
+                raise MemoryLimitError(
+                    f"network '{self.name}': there is not enough memory for this layer; free some, "
+                    "raise the limit of the process, or use smaller sizes"
+                ) from error
+            raise
+
+    return whole
 
 
 class Builder:
@@ -402,6 +436,7 @@ class Builder:
                     f"tensor '{tensor.name}' is marked as an output twice; mark it once"
                 )
             marked.add(tensor.id)
+        for tensor in tensors:
             self._core.mark_output(tensor.id)
 
     def keep_function(self, function: PointwiseFunction, name: str | None = None) -> str:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from unrolled._support import notebooks
 from unrolled._support.arguments import check_progress, checked_limit
 from unrolled._support.files import write_with
 from unrolled.errors import (
@@ -19,6 +20,7 @@ from unrolled.errors import (
 from unrolled.graph.graph import Graph
 from unrolled.graph.names import TensorNames, TensorPlace
 from unrolled.network.builder import Link, Semantics, Tensor
+from unrolled.network.configurations import split_name
 from unrolled.network.construction import construction_of, core_of, fingerprint_of
 from unrolled.network.exporting import model_bytes
 from unrolled.network.exporting.values import InitialWeights
@@ -27,8 +29,8 @@ from unrolled.network.layers.convolution import Convolution
 from unrolled.network.layers.elementwise import Elementwise
 from unrolled.network.layers.movement import Movement
 from unrolled.network.layers.pooling import Pooling
-from unrolled.network.layers.selection import Selection
 from unrolled.network.provenance import Provenance
+from unrolled.network.selection import Selection
 from unrolled.network.sharing import Layer, SharingKey, fill_with_shared, layers, sharing_groups
 
 __all__ = ["Link", "Network", "Tensor"]
@@ -86,6 +88,23 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
     def provenance(self) -> Provenance | None:
         """How it was imported; None if it was built with layers."""
         return self._provenance
+
+    def __getitem__(self, name: str) -> Tensor:
+        """A tensor by its name, or by the one that the imported model stores it under."""
+        if (
+            self._provenance is not None
+            and isinstance(name, str)
+            and not super().__contains__(name)
+        ):
+            name = self._provenance.known_name(name)
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a tensor that `network[name]` finds."""
+        if self._provenance is not None and isinstance(name, str):
+            known = self._provenance.known_name(name)
+            return super().__contains__(name) or super().__contains__(known)
+        return super().__contains__(name)
 
     def record_provenance(self, provenance: Provenance) -> None:
         """Say how the network was imported; importers do, and it is shown beside results."""
@@ -312,7 +331,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
         UnknownOperationError
             Tensors are computed in ways that no layer method has; all are named.
         InvalidNetworkError
-            No output is marked.
+            No output is marked, or choices are left open.
         SizeOverflowError
             The weights do not fit into a file, which holds 2 GiB.
         InvalidArgumentError, UnknownNameError
@@ -331,6 +350,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
         >>> count(again).total == count(net).total
         True
         """
+        self.check_decided()
         content = model_bytes(self, weights, seed=seed, batch=batch)
         if path is not None:
             write_with(path, lambda file: file.write(content))
@@ -389,6 +409,27 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
         state = dict(state)
         self._core = core_of(state.pop("_construction"))
         self.__dict__.update(state)
+
+    def _repr_html_(self) -> str:
+        facts = [
+            ("parameters", f"{self.num_parameters:,}"),
+            ("inputs", f"{self.num_inputs:,}"),
+            ("outputs", f"{self.num_outputs:,}"),
+            ("layers with parameters", f"{len(self.layers):,}"),
+            ("semantics", self._semantics),
+        ]
+        sizes: dict[str, int] = {}
+        for tensor in self.parameters:
+            layer = split_name(tensor.name)[0]
+            sizes[layer] = sizes.get(layer, 0) + tensor.size
+        labels = [f"{name}: {size:,}" for name, size in sizes.items()]
+        chart = notebooks.bars(
+            [float(size) for size in sizes.values()],
+            "parameters by layer",
+            ("first layer", "last"),
+            labels=labels,
+        )
+        return notebooks.card(f"Network {self.name}", facts, chart)
 
     def __repr__(self) -> str:
         semantics = "" if self._semantics == "value" else f", semantics={self._semantics!r}"

@@ -283,7 +283,10 @@ def _lead(comparison: ComparisonLike) -> str:
 
 
 def _ranking(comparison: ComparisonLike) -> str:
-    """The table, the quantity it is sorted by first, with bars behind it."""
+    """The table of scores, if there are any, and that of counts.
+
+    The count that models are sorted by is first, with bars behind it.
+    """
     ordered = sorted(TABULATED, key=lambda quantity: quantity.key != comparison.sort)
     headings = [one.with_unit(one.heading, "[]") for one in ordered]
     rows = [format_row(one, ordered) for one in comparison]
@@ -293,7 +296,10 @@ def _ranking(comparison: ComparisonLike) -> str:
         values = np.array([value_of(one, comparison.sort) for one in comparison], np.float64)
         values = np.where(np.isfinite(values), values, 0.0).clip(min=0.0)
         bars[1] = list(values / (values.max() or 1.0))
-    return html.table(comparison.title, ["model", *headings], rows, bars=bars)
+    if not comparison.scores:
+        return html.table(comparison.title, ["model", *headings], rows, bars=bars)
+    counts = html.table("Contexts", ["model", *headings], rows, bars=bars)
+    return html.scores(comparison) + counts
 
 
 def _facts(analyses: Sequence[AnalysisLike]) -> str:

@@ -1,38 +1,98 @@
-"""Published benchmarks: the accuracies of all their architectures, and the scores of them.
+"""Benchmarks whose architectures are a space of choices: their accuracies, and their scores.
 
 The accuracies come with the package; where from, and under which licence, is in
 ``data/SOURCES.md`` beside this module. The networks are built by `unrolled.models.benchmarks`.
+Families of models that other libraries build are in `unrolled.scores.families`.
 """
 
 from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from io import StringIO
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from unrolled._core import Scorer
-from unrolled._support.arguments import Progress, checked_choice
+from unrolled._support.arguments import Progress, checked_choice, checked_numbers
+from unrolled._support.hints import described
+from unrolled.errors import InvalidArgumentError
 from unrolled.models.benchmarks import SPACES, Choices, SearchSpace
 from unrolled.network.network import Network
+from unrolled.scores.scoring import mean_log_size
 
-__all__ = ["BENCHMARKS", "Benchmark", "OwnBenchmark", "Scorable", "load"]
-
-Numbers = npt.NDArray[np.float64]
+__all__ = [
+    "BENCHMARKS",
+    "Benchmark",
+    "OwnSpaceBenchmark",
+    "Scorable",
+    "SpaceBenchmark",
+    "load",
+    "own_space_benchmark",
+    "packaged_table",
+    "trainable",
+]
 
 BENCHMARKS = tuple(SPACES)
 """The names that `load` knows."""
 
 
+class Benchmark(ABC):
+    """Architectures with the accuracies that were measured.
+
+    Attributes
+    ----------
+    name : str
+    accuracies : mapping of str to array of shape ``(architectures,)``
+        By task; more is better.
+    left_out : mapping of str to str
+        Architectures that are not among them because they could not be read, with the reason.
+    """
+
+    name: str
+    accuracies: Mapping[str, npt.NDArray[np.float64]]
+    left_out: Mapping[str, str] = MappingProxyType({})
+
+    @property
+    @abstractmethod
+    def architectures(self) -> tuple[str, ...]:
+        """Names of all architectures, in the order of all arrays."""
+
+    @abstractmethod
+    def scored(
+        self, progress: Progress | None = None
+    ) -> tuple[Benchmark, dict[str, npt.NDArray[np.float64]]]:
+        """The architectures that could be scored, with every score and baseline of them.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called as ``progress(done, total)`` now and then.
+
+        Returns
+        -------
+        benchmark : Benchmark
+            The same one, without what is in its `left_out`.
+        scores : dict of str to array of shape ``(architectures,)``
+            "weights" and all that follow count only what lies on a path from the input to the
+            output; "parameters" are all that are trained. Architectures without a path are
+            minus infinity in each of them, below all others.
+        """
+
+    def __len__(self) -> int:
+        return len(self.architectures)
+
+
 @dataclass(frozen=True)
-class Benchmark:
+class SpaceBenchmark(Benchmark):
     """A space of architectures with the accuracies that were measured.
 
     Attributes
@@ -50,30 +110,21 @@ class Benchmark:
     choices: npt.NDArray[np.int64]
     accuracies: Mapping[str, npt.NDArray[np.float64]]
 
-    def __len__(self) -> int:
-        return len(self.choices)
-
     @cached_property
     def architectures(self) -> tuple[str, ...]:
         """The benchmark's own strings, in the order of all arrays."""
         return tuple(self.space.spell(tuple(row)) for row in self.choices.tolist())
 
+    def scored(
+        self, progress: Progress | None = None
+    ) -> tuple[SpaceBenchmark, dict[str, npt.NDArray[np.float64]]]:
+        """All architectures with their scores; see `Benchmark.scored`."""
+        return self, self.scores(progress)
+
     def scores(self, progress: Progress | None = None) -> dict[str, npt.NDArray[np.float64]]:
-        """Every score of every architecture, by name, and the baselines.
+        """Every score and baseline of every architecture.
 
         All architectures are one network, in which each opens links of its own.
-
-        Parameters
-        ----------
-        progress : callable, optional
-            Called as ``progress(done, total)`` now and then.
-
-        Returns
-        -------
-        dict of str to array of shape ``(architectures,)``
-            "weights" and all that follow count only what lies on a path from the input to the
-            output; "parameters" are all that are trained. Architectures without a path are
-            minus infinity in each of them, below all others.
         """
         network, gates, starts = self.space.supernet()
         scorer = Scorer(network._core, {}, gates)
@@ -84,6 +135,7 @@ class Benchmark:
         found = scorer.score(is_open, progress)
         columns = {name: found[:, at] for at, name in enumerate(scorer.columns)}
         has_path = np.isfinite(columns["saliency_entropy"])
+        columns["log_size"] = mean_log_size(columns)
         columns["parameters"] = self._parameters()
         return {name: np.where(has_path, one, -np.inf) for name, one in columns.items()}
 
@@ -103,7 +155,7 @@ class Benchmark:
 
 
 class Scorable(Protocol):
-    """A space of architectures that is not among the published ones.
+    """A space of architectures that is not among the published ones; `search.Space` is one.
 
     Attributes
     ----------
@@ -118,16 +170,18 @@ class Scorable(Protocol):
     def check(self, rows: Any) -> npt.NDArray[Any]:
         """Architectures, as `scores` takes them."""
 
-    def scores(self, rows: Any, *, progress: Progress | None = None) -> dict[str, Numbers]:
-        """Every score and baseline of some architectures, by name."""
+    def decode(self, row: Any) -> dict[str, str]:
+        """The labels of an architecture, by place."""
 
-    def network(self, row: Any) -> Network:
-        """The network of one architecture."""
+    def scores(
+        self, rows: Any, *, progress: Progress | None = None
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """Every score and baseline of some architectures."""
 
 
 @dataclass(frozen=True)
-class OwnBenchmark:
-    """Architectures of a space of one's own, with accuracies.
+class OwnSpaceBenchmark(Benchmark):
+    """Architectures of a space of one's own, with their accuracies.
 
     Attributes
     ----------
@@ -139,26 +193,65 @@ class OwnBenchmark:
 
     space: Scorable
     choices: npt.NDArray[Any]
-    accuracies: Mapping[str, Numbers]
+    accuracies: Mapping[str, npt.NDArray[np.float64]]
 
     @property
-    def name(self) -> str:
+    def name(self) -> str:  # type: ignore[override]
         """The name of the space."""
         return self.space.name
+
+    @cached_property
+    def architectures(self) -> tuple[str, ...]:
+        """Places and labels, such as "edge=skip pool=max", in the order of all arrays."""
+        labels = (self.space.decode(row) for row in self.choices.tolist())
+        return tuple(" ".join(map("=".join, one.items())) for one in labels)
 
     def __len__(self) -> int:
         return len(self.choices)
 
-    @property
-    def architectures(self) -> Iterator[Network]:
-        """The networks, one after the other."""
-        return (self.space.network(row.tolist()) for row in self.choices)
-
-    def scores(self, progress: Progress | None = None) -> dict[str, Numbers]:
-        """Every score and baseline of every architecture, by name; see `Benchmark.scores`."""
+    def scored(
+        self, progress: Progress | None = None
+    ) -> tuple[OwnSpaceBenchmark, dict[str, npt.NDArray[np.float64]]]:
+        """All architectures with their scores; see `Benchmark.scored`."""
         columns = self.space.scores(self.choices, progress=progress)
         has_path = np.isfinite(columns["saliency_entropy"])
-        return {name: np.where(has_path, one, -np.inf) for name, one in columns.items()}
+        return self, {name: np.where(has_path, one, -np.inf) for name, one in columns.items()}
+
+
+def own_space_benchmark(space: Scorable, rows: Any, accuracies: Any) -> OwnSpaceBenchmark:
+    """Architectures of a space of one's own, with their accuracies.
+
+    Parameters
+    ----------
+    space : Scorable
+    rows : array of int, shape ``(n, places)``, or None for all
+    accuracies : array of float, or mapping of str to array
+        One for each row, by task if there are several.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Too few architectures, or not one finite number for each.
+    """
+    choices = space.check(space.rows() if rows is None else rows)
+    if len(choices) < 3:
+        raise InvalidArgumentError(
+            f"evaluate() needs at least three architectures of space '{space.name}', got "
+            f"{len(choices)}"
+        )
+    by_task = accuracies if isinstance(accuracies, Mapping) else {"accuracy": accuracies}
+    checked = {}
+    for task, figures in by_task.items():
+        values = checked_numbers(f"accuracies of {task!r}", figures)
+        if values.shape != (len(choices),) or not np.isfinite(values).all():
+            raise InvalidArgumentError(
+                f"accuracies of {task!r} must be one finite number for each of "
+                f"{len(choices):,} architectures, got {described(figures)}"
+            )
+        checked[str(task)] = values
+    if not checked:
+        raise InvalidArgumentError("accuracies must have at least one task")
+    return OwnSpaceBenchmark(space, choices, checked)
 
 
 def trainable(network: Network) -> int:
@@ -166,8 +259,15 @@ def trainable(network: Network) -> int:
     return sum(tensor.size for tensor in network.parameters if tensor.trainable)
 
 
-def load(name: str) -> Benchmark:
-    """A benchmark by name.
+def packaged_table(name: str) -> tuple[list[str], list[list[str]]]:
+    """The heading and the rows of a table of accuracies that comes with the package."""
+    packed = (files("unrolled.scores") / "data" / f"{name}.csv.gz").read_bytes()
+    heading, *rows = csv.reader(StringIO(gzip.decompress(packed).decode("ascii")))
+    return heading, rows
+
+
+def load(name: str) -> SpaceBenchmark:
+    """The benchmark of a space by name.
 
     Parameters
     ----------
@@ -186,11 +286,8 @@ def load(name: str) -> Benchmark:
     (15625, ['cifar10', 'cifar100', 'imagenet16'])
     """
     checked_choice("benchmark", name, BENCHMARKS)
-    packed = (files("unrolled.scores") / "data" / f"{name}.csv.gz").read_bytes()
-    lines = csv.reader(StringIO(gzip.decompress(packed).decode("ascii")))
-    _, *tasks = next(lines)
-    rows = list(lines)
+    (_, *tasks), rows = packaged_table(name)
     choices = np.array([[int(digit) for digit in row[0]] for row in rows], np.int64)
     figures = np.array([row[1:] for row in rows], np.float64)
     accuracies = {task: figures[:, at] for at, task in enumerate(tasks)}
-    return Benchmark(name, SPACES[name], choices, accuracies)
+    return SpaceBenchmark(name, SPACES[name], choices, accuracies)

@@ -22,7 +22,14 @@ from unrolled._support.hints import described, did_you_mean
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, MissingPackageError
 from unrolled.scores import statistics
-from unrolled.scores.benchmarks import BENCHMARKS, Benchmark, OwnBenchmark, Scorable, load
+from unrolled.scores.benchmarks import (
+    BENCHMARKS,
+    Benchmark,
+    Scorable,
+    load,
+    own_space_benchmark,
+)
+from unrolled.scores.families import FAMILIES, given_models, load_family
 from unrolled.show import tables
 
 if TYPE_CHECKING:
@@ -30,18 +37,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["BASELINES", "COLUMNS", "Agreement", "Evaluation", "evaluate"]
+__all__ = ["BASELINES", "COLUMNS", "FIGURES", "Agreement", "Evaluation", "evaluate"]
 
 BASELINES = {
     "parameters": "trainable parameters, also of parts that no path from the input leads through",
     "weights": "weights of kernels on paths from the input to the output",
     "macs": "multiplications by weights",
     "activations": "elements that are computed with weights",
+    "layers": "layers with weights on paths from the input to the output",
     "depth": "the most layers with weights on one path",
 }
 """What every evaluation shows beside the scores, and what it is."""
 
 COLUMNS = (
+    "log_size",
     "saliency_entropy",
     "effective_macs",
     "effective_units",
@@ -50,8 +59,24 @@ COLUMNS = (
 )
 """The scores of this package that can be evaluated."""
 
+LOGARITHMS = ("log_size", "saliency_entropy")
+"""Those that are on a logarithmic scale already."""
+
+FIGURES = {
+    "spearman": "Spearman's correlation with accuracy",
+    "kendall": "Kendall's tau-b with accuracy",
+    "within": "Spearman's correlation with accuracy among equal numbers of parameters",
+    "top_found": "Share of the most accurate that score highest",
+    "best": "Accuracy of what scores highest",
+}
+"""What a table of an evaluation can show."""
+
+WIDE = 0.05
+"""Half the width of an interval from which on tables show it beside the correlation."""
+
 DRAWS = 200
 TOP = 0.01
+FEWEST_AT_THE_TOP = 10
 MOST_DRAWS = 100_000
 
 
@@ -72,7 +97,8 @@ class Agreement:
         Spearman's correlation among architectures of equal numbers of parameters, a mean by size;
         NaN where there are no ten alike.
     top_found : float
-        The share of the best one per cent that is among the highest one per cent of scores.
+        The share of the best one per cent, but at least of the best ten, that is among as many of
+        the highest scores.
     best : float
         The accuracy of the architecture with the highest score.
     is_baseline : bool
@@ -91,11 +117,11 @@ class Agreement:
 
 
 class Evaluation:
-    """How scores rank the architectures of a benchmark. What `evaluate` returns.
+    """How scores rank architectures whose accuracy is known. What `evaluate` returns.
 
     Attributes
     ----------
-    benchmark : Benchmark or OwnBenchmark
+    benchmark : Benchmark
         The architectures and their accuracies.
     values : dict of str to array of shape ``(architectures,)``
         Every score and baseline that was evaluated, by name.
@@ -105,7 +131,7 @@ class Evaluation:
 
     def __init__(
         self,
-        benchmark: Benchmark | OwnBenchmark,
+        benchmark: Benchmark,
         values: dict[str, npt.NDArray[np.float64]],
         agreements: Iterable[Agreement],
     ) -> None:
@@ -123,28 +149,47 @@ class Evaluation:
             f"{', '.join(self.values)}; tasks are {', '.join(self.benchmark.accuracies)}"
         )
 
-    def table(self, *, width: int | None = None) -> str:
-        """Spearman's correlations, a line a score and a column a task, baselines below.
+    def table(self, figure: str = "spearman", *, width: int | None = None) -> str:
+        """One figure of all agreements, a line a score and a column a task, baselines below.
+
+        Where few architectures make wide intervals, Spearman's correlations come with them.
 
         Parameters
         ----------
+        figure : {"spearman", "kendall", "within", "top_found", "best"}
+            See `Agreement`.
         width : int, optional
             Columns to fill at most; by default those of the terminal.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Another figure.
         """
+        checked_choice("figure", figure, tuple(FIGURES))
         tasks = list(self.benchmark.accuracies)
+        widest = max((one.high - one.low) / 2 for one in self.agreements)
+        has_intervals = figure == "spearman" and widest > WIDE
         columns = [tables.Column("score", "left"), *map(tables.Column, tasks)]
         rows = []
         for name in self.values:
             row = [self[name, task] for task in tasks]
             mark = " (baseline)" if row[0].is_baseline else ""
-            rows.append([name + mark, *(f"{one.spearman:.3f}" for one in row)])
-        widest = max((one.high - one.low) / 2 for one in self.agreements)
+            cells = [
+                f"{one.spearman:.2f} ({one.low:.2f} to {one.high:.2f})"
+                if has_intervals
+                else f"{getattr(one, figure):.3f}"
+                for one in row
+            ]
+            rows.append([name + mark, *cells])
         notes = [
-            f"95 % bootstrap intervals are at most +-{widest:.3f} wide: see to_pandas().",
-            "They hold for this space of architectures and say nothing of others.",
+            "In brackets: 95 % bootstrap intervals."
+            if has_intervals
+            else f"95 % bootstrap intervals of Spearman's are at most +-{widest:.3f} wide.",
+            "They hold for these architectures and say nothing of others.",
         ]
-        title = f"Spearman's correlation with accuracy: {self.benchmark.name}, "
-        title += f"{len(self.benchmark):,} architectures"
+        notes += [f"Left out: {name}: {why}" for name, why in self.benchmark.left_out.items()]
+        title = f"{FIGURES[figure]}: {self.benchmark.name}, {len(self.benchmark):,} architectures"
         return tables.render(title, columns, rows, width=width, notes=notes)
 
     def to_dict(self) -> list[dict[str, str | float | bool]]:
@@ -200,7 +245,7 @@ class Evaluation:
             if axes is None:
                 figure, [axes] = plot.new_figure()
             axes.plot(values[is_drawn], accuracies[is_drawn], ".", markersize=2, alpha=0.4)
-            if agreement.is_baseline or score != "saliency_entropy":
+            if score not in LOGARITHMS:
                 axes.set_xscale("symlog")
             axes.set_xlabel(score.replace("_", " "))
             axes.set_ylabel(f"{task.replace('_', ' ')}")
@@ -214,36 +259,39 @@ class Evaluation:
 
 
 def evaluate(
-    benchmark: str | Scorable,
+    benchmark: str | Iterable[Any] | Scorable,
     scores: Iterable[str] | None = None,
     *,
-    accuracies: Any = None,
+    accuracies: Iterable[float] | Mapping[str, Iterable[float]] | None = None,
     rows: Any = None,
-    own: Mapping[str, Callable[[Any], float]] | None = None,
+    own: Mapping[str, Callable[[str], float]] | None = None,
     draws: int = DRAWS,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Compare scores with the accuracies of a benchmark, or of a space of one's own.
+    """Compare scores with the measured accuracies of many architectures.
 
-    The baselines (parameters, weights, MACs, activations, depth) are always shown beside.
+    The baselines (parameters, weights, MACs, activations, layers, depth) are always shown beside.
 
     Parameters
     ----------
-    benchmark : {"nasbench201", "nasbench_macro", "transnasbench_micro"}, or unrolled.search.Space
-        A published benchmark by name, or a space of one's own, whose accuracies are given. The
-        published ones have 15,625 cells on three data sets, 6,561 chains of mobile blocks on
-        CIFAR-10, and 4,096 cells on seven tasks, scored as networks of 47 classes.
+    benchmark : str, iterable of models, or unrolled.search.Space
+        A benchmark by name: "nasbench201", "nasbench_macro" or "transnasbench_micro", which are
+        15,625 cells on three data sets, 6,561 chains of mobile blocks on CIFAR-10, and 4,096 cells
+        on seven tasks, scored as networks of 47 classes. Or a family of models for ImageNet:
+        "published" are those of this package; "torchvision", "timm" (its convolutional networks)
+        and "keras" are built by these libraries, without weights. Or models of your own, in any
+        form that `score` takes, or a space of your own, with their `accuracies`.
     scores : iterable of str, optional
         Which scores of this package; by default all. More of each is taken to be better.
-    accuracies : array of float, or mapping of str to array, optional
-        Of a space of one's own: an accuracy for each architecture of `rows`, maybe for several
-        tasks by name. More is better.
+    accuracies : iterable of float, or mapping of str to iterable of float, optional
+        For models of your own: one accuracy for each, by task if there are several; for a space
+        one for each of its `rows`.
     rows : array of int of shape ``(n, places)``, optional
-        Of a space of one's own: the architectures; by default all of them in order.
+        For a space of your own: the architectures; by default all of them in order.
     own : mapping of str to callable, optional
-        Further scores by name: functions of the benchmark's string of an architecture, or of its
-        network in a space of one's own.
+        Further scores by name: functions of the name of an architecture, which for benchmarks of
+        spaces is the string that they spell it with.
     draws : int
         Resamples for the bootstrap intervals.
     seed : int
@@ -254,11 +302,18 @@ def evaluate(
     Returns
     -------
     Evaluation
+        What a library's version cannot build, or this package cannot read, is named in
+        ``benchmark.left_out`` and below the table.
 
     Raises
     ------
     InvalidArgumentError
-        An unknown benchmark or score, or a score of one's own that is no function of numbers.
+        An unknown benchmark or score, a score of one's own that is no function of numbers, models
+        without accuracies.
+    MissingPackageError
+        The library of a family is not installed.
+    UnrolledError
+        A model of one's own that cannot be read or scored.
 
     Examples
     --------
@@ -268,13 +323,17 @@ def evaluate(
     '0.852'
     >>> f"{found['parameters', 'cifar10'].spearman:.3f}"
     '0.318'
+    >>> nets = [unrolled.models.mlp(4, depth=depth, inputs=4) for depth in (1, 2, 3)]
+    >>> found = unrolled.evaluate(nets, accuracies=[60.0, 71.5, 70.0], draws=20)
+    >>> found["depth", "accuracy"].spearman
+    0.5
     """
+    loaded = _loaded(benchmark, accuracies, rows)
     wanted = _checked_scores(scores)
     check_progress(progress)
     if checked_positive(draws, "draws") > MOST_DRAWS:
         raise InvalidArgumentError(f"draws must be at most {MOST_DRAWS:,}, got {draws:,}")
-    loaded = _loaded(benchmark, rows, accuracies)
-    found = loaded.scores(progress)
+    loaded, found = loaded.scored(progress)
     values = {name: found[name] for name in wanted}
     for name, function in (own or {}).items():
         values[name] = _own_score(name, function, loaded)
@@ -287,35 +346,28 @@ def evaluate(
     return Evaluation(loaded, values, agreements)
 
 
-def _loaded(benchmark: str | Scorable, rows: Any, accuracies: Any) -> Benchmark | OwnBenchmark:
-    """A benchmark by name, or a space with its accuracies."""
-    if isinstance(benchmark, str) or not hasattr(benchmark, "scores"):
-        for what, given in (("accuracies", accuracies), ("rows", rows)):
-            if given is not None:
-                raise InvalidArgumentError(
-                    f"{what} are for a space of one's own; those of {benchmark!r} are published"
-                )
-        return load(checked_choice("benchmark", cast(str, benchmark), BENCHMARKS))
-    if accuracies is None:
-        raise InvalidArgumentError(
-            f"evaluate() of space '{benchmark.name}' needs accuracies, one for each architecture; "
-            f"published ones come with the names {', '.join(BENCHMARKS)}"
-        )
-    choices = benchmark.check(benchmark.rows() if rows is None else rows)
-    by_task = accuracies if isinstance(accuracies, Mapping) else {"accuracy": accuracies}
-    checked = {}
-    for task, given in by_task.items():
-        checked[str(task)] = checked_numbers(f"accuracies of {task!r}", given)
-        if len(checked[str(task)]) != len(choices):
+def _loaded(
+    benchmark: str | Iterable[Any] | Scorable,
+    accuracies: Iterable[float] | Mapping[str, Iterable[float]] | None,
+    rows: Any,
+) -> Benchmark:
+    """A benchmark by name, or the given models or space with their accuracies."""
+    is_space = not isinstance(benchmark, str) and hasattr(benchmark, "scores")
+    if rows is not None and not is_space:
+        raise InvalidArgumentError("rows= are for a space of your own")
+    if not isinstance(benchmark, str):
+        if accuracies is None:
             raise InvalidArgumentError(
-                f"accuracies of {task!r} must be one for each of {len(choices):,} architectures, "
-                f"got {len(checked[str(task)]):,}"
+                "evaluate() takes the name of a benchmark, or models with accuracies=, one for "
+                f"each model; got {described(benchmark)} alone"
             )
-        if np.isnan(checked[str(task)]).any():
-            raise InvalidArgumentError(f"accuracies of {task!r} must not be NaN; leave out rows")
-    if not checked or len(choices) < 2:
-        raise InvalidArgumentError("evaluate() needs accuracies of at least two architectures")
-    return OwnBenchmark(benchmark, choices, checked)
+        if is_space:
+            return own_space_benchmark(cast(Scorable, benchmark), rows, accuracies)
+        return given_models(cast("Iterable[Any]", benchmark), accuracies)
+    checked_choice("benchmark", benchmark, (*BENCHMARKS, *FAMILIES))
+    if accuracies is not None:
+        raise InvalidArgumentError(f"accuracies= are for models; {benchmark} has its own")
+    return load_family(benchmark) if benchmark in FAMILIES else load(benchmark)
 
 
 def _checked_scores(scores: Iterable[str] | None) -> list[str]:
@@ -334,7 +386,7 @@ def _checked_scores(scores: Iterable[str] | None) -> list[str]:
 
 
 def _own_score(
-    name: str, function: Callable[[Any], float], benchmark: Benchmark | OwnBenchmark
+    name: str, function: Callable[[str], float], benchmark: Benchmark
 ) -> npt.NDArray[np.float64]:
     if not callable(function):
         raise InvalidArgumentError(
@@ -363,11 +415,12 @@ def _agreement(
     name: str,
     task: str,
     values: Mapping[str, npt.NDArray[np.float64]],
-    benchmark: Benchmark | OwnBenchmark,
+    benchmark: Benchmark,
     draws: int,
     seed: int,
 ) -> Agreement:
     score, accuracy = values[name], benchmark.accuracies[task]
+    top = min(len(benchmark), max(FEWEST_AT_THE_TOP, round(TOP * len(benchmark))))
     low, high = statistics.spearman_interval(score, accuracy, draws=draws, seed=seed)
     return Agreement(
         score=name,
@@ -377,7 +430,7 @@ def _agreement(
         high=high,
         kendall=_kendall(score, accuracy),
         within=statistics.spearman_within(score, accuracy, values["parameters"]),
-        top_found=statistics.top_found(score, accuracy, max(1, round(TOP * len(benchmark)))),
+        top_found=statistics.top_found(score, accuracy, top),
         best=float(accuracy[np.argmax(score)]),
         is_baseline=name in BASELINES,
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from unrolled._core import Scorer
 from unrolled._support.arguments import checked_choice
@@ -18,14 +19,22 @@ from unrolled.importers.door import Door
 from unrolled.network.network import Network
 from unrolled.propagation.functions import pieces_of
 from unrolled.show import tables
-from unrolled.show.tables import Sheet
+from unrolled.show.cells import format_score
 from unrolled.sources.resolution import resolve
-from unrolled.spectrum.catalogue import BASELINES, SCORES, Quantity
+from unrolled.spectrum.catalogue import BASELINES, RANKED_BY, SCORES
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["Scores", "format_score", "ranked", "score", "score_network", "score_sheet"]
+__all__ = [
+    "Scores",
+    "checked_network",
+    "figures_of",
+    "mean_log_size",
+    "ranked",
+    "score",
+    "score_network",
+]
 
 Unit = Literal["nats", "bits"]
 
@@ -43,14 +52,18 @@ class Scores:
     Attributes
     ----------
     name : str
+    log_size : float
+        The mean of two: the saliency entropy, and the mean of the logarithms of effective
+        parameters and of layers; in nats or in bits. What to rank by if nothing is known of the
+        models. Minus infinity where the saliency entropy is.
     saliency_entropy : float
         In nats, or in bits; minus infinity if no path over a layer with weights leads from an
         input to an output.
     effective_macs, effective_units, effective_edges, effective_parameters : float
-    num_parameters, macs, activations, depth : int
+    num_parameters, layers, macs, activations, depth : int
         The baselines.
     unit : {"nats", "bits"}
-        Of the saliency entropy.
+        Of the log size and the saliency entropy.
 
     Examples
     --------
@@ -60,12 +73,14 @@ class Scores:
     """
 
     name: str
+    log_size: float
     saliency_entropy: float
     effective_macs: float
     effective_units: float
     effective_edges: float
     effective_parameters: float
     num_parameters: int
+    layers: int
     macs: int
     activations: int
     depth: int
@@ -105,7 +120,7 @@ class Scores:
         rows = [
             [
                 one.label + (" (baseline)" if key in BASELINES else ""),
-                format_score(self, one) + (f" {self.unit}" if key == "saliency_entropy" else ""),
+                format_score(self, one) + (f" {self.unit}" if one.unit else ""),
                 one.more_means,
                 one.measured,
             ]
@@ -119,7 +134,7 @@ class Scores:
 
 
 def ranked(
-    scores: Iterable[Scores], sort: str = "saliency_entropy", ascending: bool | None = None
+    scores: Iterable[Scores], sort: str = RANKED_BY, ascending: bool | None = None
 ) -> tuple[Scores, ...]:
     """Scores of several models in the order of one of them.
 
@@ -145,28 +160,6 @@ def ranked(
     return tuple(sorted(scores, key=lambda one: getattr(one, sort), reverse=falls))
 
 
-def score_sheet(title: str, scores: Sequence[Scores], quantities: Sequence[Quantity]) -> Sheet:
-    """A table of several models, with what a higher figure means below."""
-    columns = [tables.Column("model", "left", folds=True)]
-    columns += [tables.Column(one.heading) for one in quantities]
-    rows = [[one.name, *(format_score(one, it) for it in quantities)] for one in scores]
-    units = " and ".join(dict.fromkeys(one.unit for one in scores))
-    notes = [f"Saliency entropy in {units}."] + [
-        f"{one.title}: more means {one.more_means}. Measured: {one.measured}."
-        for one in quantities
-        if one.measured
-    ]
-    return Sheet(title, columns, rows, notes)
-
-
-def format_score(scores: Scores, quantity: Quantity) -> str:
-    """A score as the text of a cell."""
-    value = getattr(scores, quantity.key)
-    if quantity.decimals:
-        return tables.bits(value, quantity.decimals)
-    return tables.integer(round(value))
-
-
 def score(
     model: Any,
     /,
@@ -181,8 +174,9 @@ def score(
     other positions, and so have the derivatives of the outputs. From one sweep forwards and one
     backwards follow: how many taps of a kernel see something of their own (effective MACs, edges
     and parameters), how many units have how many such inputs (effective units), and how evenly
-    the expected saliency is spread over them (saliency entropy). No score is best everywhere: see
-    `evaluate`, and keep an eye on the baselines.
+    the expected saliency is spread over them (saliency entropy). The log size is a mean of the last
+    and of sizes on a logarithmic scale. No score is best everywhere: see `evaluate`, and keep an
+    eye on the baselines.
 
     Parameters
     ----------
@@ -229,6 +223,34 @@ def score_network(
     functions: Mapping[str, Callable[[Any], Any]] | None = None,
 ) -> Scores:
     """The scores of a model that was resolved; see `score`."""
+    checked_network(network)
+    found = figures_of(network, functions)
+    scale = math.log(2) if unit == "bits" else 1.0
+    return Scores(
+        name=network.name,
+        log_size=found["log_size"] / scale,
+        saliency_entropy=found["saliency_entropy"] / scale,
+        effective_macs=found["effective_macs"],
+        effective_units=found["effective_units"],
+        effective_edges=found["effective_edges"],
+        effective_parameters=found["effective_parameters"],
+        num_parameters=network.num_parameters,
+        layers=round(found["layers"]),
+        macs=round(found["macs"]),
+        activations=round(found["activations"]),
+        depth=round(found["depth"]),
+        unit=unit,
+    )
+
+
+def checked_network(network: Any) -> Network:
+    """A network that can be scored.
+
+    Raises
+    ------
+    InvalidArgumentError, NothingToCountError
+        See `score`.
+    """
     if not isinstance(network, Network):
         raise InvalidArgumentError(
             f"score() needs a network of layers, got {described(network)}, which has none"
@@ -236,24 +258,48 @@ def score_network(
     network.check_decided()
     if not network.outputs:
         raise NothingToCountError(f"network '{network.name}' has no output; mark one with output()")
+    return network
+
+
+def figures_of(
+    network: Network, functions: Mapping[str, Callable[[Any], Any]] | None = None
+) -> dict[str, float]:
+    """All that the core knows of a network, by name, and the log size; in nats.
+
+    Raises
+    ------
+    UnknownOperationError
+        See `score`.
+    """
     pieces = pieces_of({**network.functions, **(functions or {})})
     try:
         scorer = Scorer(network._core, pieces)
-        [row] = scorer.score(np.zeros((1, 0), bool))
+        rows = scorer.score(np.zeros((1, 0), bool))
     except UnrolledError as error:
         raise type(error)(f"network '{network.name}': {error}") from None
-    found = dict(zip(Scorer.columns, row.tolist(), strict=True))
-    entropy = found["saliency_entropy"] / (math.log(2) if unit == "bits" else 1.0)
-    return Scores(
-        name=network.name,
-        saliency_entropy=entropy,
-        effective_macs=found["effective_macs"],
-        effective_units=found["effective_units"],
-        effective_edges=found["effective_edges"],
-        effective_parameters=found["effective_parameters"],
-        num_parameters=network.num_parameters,
-        macs=round(found["macs"]),
-        activations=round(found["activations"]),
-        depth=round(found["depth"]),
-        unit=unit,
-    )
+    columns = {name: rows[:, at] for at, name in enumerate(scorer.columns)}
+    columns["log_size"] = mean_log_size(columns)
+    return {name: float(column[0]) for name, column in columns.items()}
+
+
+def mean_log_size(columns: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+    """The mean of a logarithm of signal and a logarithm of size.
+
+    The saliency entropy is the logarithm of a number of units: those that matter. It follows what
+    is computed, and mostly in early layers. The logarithms of effective parameters and of layers,
+    half and half, follow what is stored, and mostly in late layers. Where one of the two sides
+    hardly differs between models, the other decides.
+
+    Parameters
+    ----------
+    columns : mapping of str to array of shape ``(architectures,)``
+
+    Returns
+    -------
+    array of shape ``(architectures,)``
+        In nats; minus infinity where there is no path.
+    """
+    with np.errstate(divide="ignore"):
+        size = (np.log(columns["effective_parameters"]) + np.log(columns["layers"])) / 2
+    mean: npt.NDArray[np.float64] = (columns["saliency_entropy"] + size) / 2
+    return mean

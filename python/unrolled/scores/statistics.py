@@ -83,6 +83,8 @@ def spearman_interval(
 ) -> tuple[float, float]:
     """A bootstrap interval of Spearman's correlation, by percentiles over resampled pairs.
 
+    Resamples in which one of the two never varies are left out; NaN if that is so in all.
+
     It says how far the figure would move for other architectures of the same space, and nothing
     of other spaces.
 
@@ -102,7 +104,10 @@ def spearman_interval(
     for _ in range(draws):
         weights = np.bincount(random.integers(len(a), size=len(a)), minlength=len(a))
         found.append(_correlation(first.ranks(weights), second.ranks(weights), weights))
-    low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2])
+    known = [one for one in found if not np.isnan(one)]
+    if not known:
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

@@ -17,6 +17,7 @@ from unrolled.errors import InvalidNetworkError, NothingToCountError, UnrolledEr
 from unrolled.network.network import Network
 from unrolled.network.sharing import fill_with_part
 from unrolled.propagation.functions import pieces_of
+from unrolled.scores.scoring import mean_log_size
 
 __all__ = ["Gate", "Template"]
 
@@ -110,8 +111,10 @@ class Template:
         self, rows: Options, *, threads: int = 0, progress: Progress | None = None
     ) -> dict[str, npt.NDArray[np.float64]]:
         """Scores and sizes of variants, by name."""
-        found = self._scoring().scores(rows, threads=threads, progress=progress)
-        return _columns(VariantScorer.score_columns, found)
+        table = self._scoring().scores(rows, threads=threads, progress=progress)
+        found = _columns(VariantScorer.score_columns, table)
+        found["log_size"] = mean_log_size(found)
+        return found
 
     def features(
         self, rows: Options, *, threads: int = 0, progress: Progress | None = None

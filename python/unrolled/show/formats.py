@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+from collections.abc import Sequence
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,16 @@ from unrolled._support import files
 from unrolled._support.optional import import_optional
 from unrolled.printable import printable
 from unrolled.show import tables
-from unrolled.show.cells import format_cell
+from unrolled.show.cells import format_row, score_notes, score_row, score_unit
 from unrolled.show.protocols import ComparisonLike
-from unrolled.spectrum.catalogue import CATALOGUE, ESTIMATES, SCORES, TABULATED
+from unrolled.spectrum.catalogue import (
+    CATALOGUE,
+    ESTIMATES,
+    SCORES,
+    SCORES_SHOWN,
+    TABULATED,
+    Quantity,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -76,18 +84,18 @@ def to_csv(comparison: ComparisonLike) -> str:
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     for row in rows:
         numbers = (row[key] for key in keys)
-        writer.writerow([_inert(str(row["name"])), *map(_csv_number, numbers)])
+        writer.writerow([inert(str(row["name"])), *map(csv_number, numbers)])
     return text.getvalue()
 
 
-def _inert(name: str) -> str:
+def inert(name: str) -> str:
     """A name that no spreadsheet runs as a formula."""
     shown = printable(name)
     return f"'{shown}" if shown.lstrip().startswith(FORMULA_SIGNS) else shown
 
 
-def _csv_number(value: str | int | float | None) -> str | int | float | None:
-    """Python refuses to write integers of more than 4300 digits."""
+def csv_number(value: str | int | float | None) -> str | int | float | None:
+    """A number for a cell: Python refuses to write integers of more than 4300 digits."""
     if isinstance(value, int) and abs(value) >= 10**tables.DIGITS_PER_CHUNK:
         return tables.decimal_digits(value)
     return value
@@ -95,21 +103,32 @@ def _csv_number(value: str | int | float | None) -> str | int | float | None:
 
 def to_markdown(comparison: ComparisonLike) -> str:
     """See `Comparison.to_markdown`."""
-    headings = [one.with_unit(one.symbol) for one in TABULATED]
-    lines = [
-        _join_cells(["model", *(heading.translate(MARKDOWN_SPECIAL) for heading in headings)]),
-        "|:---|" + "---:|" * len(TABULATED),
-    ]
-    lines += [
-        _join_cells(
-            [
-                printable(one.name).translate(MARKDOWN_SPECIAL),
-                *(format_cell(one, quantity) for quantity in TABULATED),
-            ]
+    tables_of = []
+    if comparison.scores:
+        rows = [score_row(one, SCORES_SHOWN) for one in comparison.scores]
+        notes = [f"- {note}" for note in score_notes(comparison.scores, SCORES_SHOWN)]
+        tables_of.append(
+            [*_markdown(SCORES_SHOWN, rows, score_unit(comparison.scores)), "", *notes]
         )
-        for one in comparison
+    if comparison.shows_counts:
+        rows = [format_row(one) for one in comparison]
+        tables_of.append(_markdown(TABULATED, rows))
+    return "\n\n".join("\n".join(lines) for lines in tables_of) + "\n"
+
+
+def _markdown(
+    quantities: Sequence[Quantity], rows: Sequence[Sequence[str]], unit: str = "bits"
+) -> list[str]:
+    """The lines of a Markdown table, with the name of a model at the beginning of each row."""
+    headings = [f"{one.symbol} ({unit})" if one.unit else one.symbol for one in quantities]
+    return [
+        _join_cells(["model", *(heading.translate(MARKDOWN_SPECIAL) for heading in headings)]),
+        "|:---|" + "---:|" * len(quantities),
+        *(
+            _join_cells([printable(name).translate(MARKDOWN_SPECIAL), *cells])
+            for name, *cells in rows
+        ),
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _join_cells(cells: list[str]) -> str:
@@ -118,24 +137,34 @@ def _join_cells(cells: list[str]) -> str:
 
 def to_latex(comparison: ComparisonLike) -> str:
     """See `Comparison.to_latex`."""
-    headings = [one.with_unit(one.latex, "[]") for one in TABULATED]
-    rows = [
-        [
-            printable(one.name).translate(LATEX_SPECIAL),
-            *(_latex_number(format_cell(one, quantity)) for quantity in TABULATED),
-        ]
-        for one in comparison
+    lines = []
+    if comparison.scores:
+        rows = [score_row(one, SCORES_SHOWN) for one in comparison.scores]
+        lines += _latex(SCORES_SHOWN, rows, score_unit(comparison.scores))
+        lines += [f"% {note}" for note in score_notes(comparison.scores, SCORES_SHOWN)]
+    if comparison.shows_counts:
+        lines += _latex(TABULATED, [format_row(one) for one in comparison])
+    return "\n".join(lines) + "\n"
+
+
+def _latex(
+    quantities: Sequence[Quantity], rows: Sequence[Sequence[str]], unit: str = "bits"
+) -> list[str]:
+    """The lines of a LaTeX tabular, with the name of a model at the beginning of each row."""
+    headings = [f"{one.latex} [{unit}]" if one.unit else one.latex for one in quantities]
+    written = [
+        [printable(name).translate(LATEX_SPECIAL), *map(_latex_number, cells)]
+        for name, *cells in rows
     ]
-    lines = [
-        rf"\begin{{tabular}}{{l{'r' * len(TABULATED)}}}",
+    return [
+        rf"\begin{{tabular}}{{l{'r' * len(quantities)}}}",
         r"\toprule",
         " & ".join(["Model", *headings]) + r" \\",
         r"\midrule",
-        *(" & ".join(row) + r" \\" for row in rows),
+        *(" & ".join(row) + r" \\" for row in written),
         r"\bottomrule",
         r"\end{tabular}",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _latex_number(text: str) -> str:

@@ -9,12 +9,15 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+import numpy as np
+
+from unrolled._support import notebooks
 from unrolled.printable import printable
 from unrolled.show import tables
-from unrolled.show.cells import format_row
+from unrolled.show.cells import format_row, score_notes, score_row, score_unit
 from unrolled.show.layers import HEADINGS, layer_row
 from unrolled.show.protocols import AnalysisLike, ComparisonLike
-from unrolled.spectrum.catalogue import TABULATED
+from unrolled.spectrum.catalogue import SCORES_SHOWN, TABULATED
 
 __all__ = ["analysis", "comparison", "styled", "table"]
 
@@ -61,11 +64,24 @@ def escaped(text: str) -> str:
 
 def comparison(ranking: ComparisonLike) -> str:
     """A ranking for notebooks, of at most `MOST_ROWS` models."""
-    rows = [format_row(one) for one in ranking.analyses[:MOST_ROWS]]
-    headings = [one.with_unit(one.heading) for one in TABULATED]
-    left_out = _left_out(len(ranking) - len(rows), "models")
+    parts = [scores(ranking, MOST_ROWS)] if ranking.scores else []
+    if ranking.shows_counts:
+        rows = [format_row(one) for one in ranking.analyses[:MOST_ROWS]]
+        headings = [one.with_unit(one.heading) for one in TABULATED]
+        caption = "Contexts" if ranking.scores else ranking.title
+        parts.append(table(caption, ["model", *headings], rows))
+    left_out = _left_out(len(ranking) - MOST_ROWS, "models")
     notes = "".join(f"<p>{escaped(note)}</p>" for note in ranking.notes)
-    return styled(table(ranking.title, ["model", *headings], rows) + left_out + notes)
+    return styled("".join(parts) + left_out + notes)
+
+
+def scores(ranking: ComparisonLike, most_rows: int | None = None) -> str:
+    """The table of scores of a ranking, with what more of each means below."""
+    rows = [score_row(one, SCORES_SHOWN) for one in ranking.scores[:most_rows]]
+    unit = score_unit(ranking.scores)
+    headings = [f"{one.heading} ({unit})" if one.unit else one.heading for one in SCORES_SHOWN]
+    notes = "".join(f"<p>{escaped(note)}</p>" for note in score_notes(ranking.scores, SCORES_SHOWN))
+    return table(ranking.title, ["model", *headings], rows) + notes
 
 
 def analysis(result: AnalysisLike) -> str:
@@ -76,8 +92,21 @@ def analysis(result: AnalysisLike) -> str:
     for note in notes:
         sentence = note if isinstance(note, str) else " ".join(note)
         text += f"<p>{escaped(sentence.strip())}</p>"
+    spectrum = result.spectrum
+    if len(spectrum):
+        text += notebooks.histogram_bars(
+            spectrum.log2_counts,
+            spectrum.degeneracies.astype(np.float64),
+            "parameters (log10) by contexts, log2 C [bits]",
+        )
     if not result.has_layers:
         return styled(text)
+    text += notebooks.bars(
+        [layer.log2_maximum for layer in result.layers],
+        "most contexts of each layer, log2 C [bits]",
+        ("first layer", "last"),
+        labels=[f"{one.name}: {one.log2_maximum:.3f} bits" for one in result.layers],
+    )
     rows = [layer_row(layer, 3) for layer in result.layers[:MOST_ROWS]]
     text += table("Layers", [heading.replace("\n", " ") for heading in HEADINGS], rows)
     return styled(text + _left_out(len(result.layers) - len(rows), "layers"))

@@ -16,6 +16,8 @@ __all__ = [
     "LayerColumn",
     "LayerSummary",
     "chosen_columns",
+    "format_shape",
+    "layer_cells",
     "layer_row",
     "layer_tree",
     "sorted_layers",
@@ -48,9 +50,6 @@ class LayerSummary(NamedTuple):
         Part of the total contexts Z, in [0, 1]; what is below 1e-308 is 0.
     share_of_spread : float
         Part of the expected spread, in [0, 1]; NaN where that is zero.
-    mean_length : float
-        Mean length of the layer's contexts in links; NaN if lengths were not counted, or there are
-        no contexts.
     kind : str
         What it is, such as "conv", "dense", "batch norm" or "product".
     output_shape : tuple of int or None
@@ -73,6 +72,9 @@ class LayerSummary(NamedTuple):
     path : str
         Where it stands in a tree of layers, with dots between the parts: its name, but for
         parameters that an exporter named by a number the name of what they compute.
+    mean_length : float
+        Mean length of the layer's contexts in links; NaN if lengths were not counted, or there are
+        no contexts.
 
     Examples
     --------
@@ -93,7 +95,6 @@ class LayerSummary(NamedTuple):
     log2_maximum: float
     share_of_contexts: float
     share_of_spread: float
-    mean_length: float = math.nan
     kind: str = ""
     output_shape: tuple[int, ...] | None = None
     num_trainable: int = 0
@@ -103,6 +104,7 @@ class LayerSummary(NamedTuple):
     activations: int = 0
     num_uses: int = 1
     path: str = ""
+    mean_length: float = math.nan
 
     @property
     def label(self) -> str:
@@ -128,24 +130,25 @@ class LayerColumn(NamedTuple):
     justify: Literal["left", "right"] = "right"
 
 
-def _shape(shape: Sequence[int] | None) -> str:
+def format_shape(shape: Sequence[int] | None) -> str:
+    """A shape like 64x3x7x7; a dash for none, and 1 for that of a single number."""
     if shape is None:
         return MISSING
     return "x".join(map(str, shape)) or "1"
 
 
-def _part(value: int, whole: int) -> str:
+def _format_share(value: int, whole: int) -> str:
     return tables.share(value / whole if whole else math.nan, value > 0)
 
 
-def _bar(layer: LayerSummary, whole: Whole) -> str:
+def _draw_bar(layer: LayerSummary, whole: Whole) -> str:
     """As long as the most contexts in bits; of a total there is none."""
     if layer is whole.total or not whole.log2_maximum > 0 or math.isnan(layer.log2_maximum):
         return ""
     return "#" * round(BAR_LENGTH * layer.log2_maximum / whole.log2_maximum)
 
 
-def _bits(value: float, whole: Whole) -> str:
+def _format_bits(value: float, whole: Whole) -> str:
     return MISSING if math.isnan(value) else tables.bits(value, whole.decimals)
 
 
@@ -153,13 +156,13 @@ COLUMNS: dict[str, LayerColumn] = {
     "kind": LayerColumn("kind", lambda one, _: one.kind, lambda one: one.kind, "left"),
     "shape": LayerColumn(
         "shape",
-        lambda one, _: _shape(one.shapes[0]) if one.shapes else MISSING,
+        lambda one, _: format_shape(one.shapes[0]) if one.shapes else MISSING,
         lambda one: math.prod(one.shapes[0]) if one.shapes else 0,
         "left",
     ),
     "output": LayerColumn(
         "output",
-        lambda one, _: _shape(one.output_shape),
+        lambda one, _: format_shape(one.output_shape),
         lambda one: math.prod(one.output_shape or (0,)),
         "left",
     ),
@@ -187,23 +190,23 @@ COLUMNS: dict[str, LayerColumn] = {
     "uses": LayerColumn("uses", lambda one, _: str(one.num_uses), lambda one: one.num_uses),
     "least": LayerColumn(
         "log2 C\nleast",
-        lambda one, whole: _bits(one.log2_minimum, whole),
+        lambda one, whole: _format_bits(one.log2_minimum, whole),
         lambda one: one.log2_minimum,
     ),
     "most": LayerColumn(
         "log2 C\nmost",
-        lambda one, whole: _bits(one.log2_maximum, whole),
+        lambda one, whole: _format_bits(one.log2_maximum, whole),
         lambda one: one.log2_maximum,
     ),
-    "bar": LayerColumn("log2 C", _bar, lambda one: one.log2_maximum, "left"),
+    "bar": LayerColumn("log2 C", _draw_bar, lambda one: one.log2_maximum, "left"),
     "share_of_parameters": LayerColumn(
         "share\nof N",
-        lambda one, whole: _part(one.num_parameters, whole.total.num_parameters),
+        lambda one, whole: _format_share(one.num_parameters, whole.total.num_parameters),
         lambda one: one.num_parameters,
     ),
     "share_of_macs": LayerColumn(
         "share\nof MACs",
-        lambda one, whole: _part(one.macs, whole.total.macs),
+        lambda one, whole: _format_share(one.macs, whole.total.macs),
         lambda one: one.macs,
     ),
     "share_of_contexts": LayerColumn(
@@ -250,10 +253,10 @@ def chosen_columns(columns: Iterable[str] | None, width: int) -> tuple[str, ...]
         return WIDEST if width >= WIDEST_AT else WIDE if width >= WIDE_AT else USUAL
     if isinstance(columns, str):
         columns = [part.strip() for part in columns.split(",")]
-    return tuple([_key(str(one)) for one in columns])
+    return tuple([_find_key(str(one)) for one in columns])
 
 
-def _key(name: str) -> str:
+def _find_key(name: str) -> str:
     key = name.replace("-", "_").lower()
     key = ALIASES.get(key, key)
     if key not in COLUMNS:
@@ -277,14 +280,14 @@ def sorted_layers(layers: Iterable[LayerSummary], sort: str | None) -> list[Laye
         return found
     if sort == "name":
         return sorted(found, key=lambda one: one.name)
-    value = COLUMNS[_key(sort)].value
+    value = COLUMNS[_find_key(sort)].value
 
     def key(layer: LayerSummary) -> tuple[bool, float | str]:
         number = value(layer)
         is_missing = isinstance(number, float) and math.isnan(number)
         return (is_missing, 0.0 if is_missing else number)
 
-    is_text = _key(sort) == "kind"
+    is_text = _find_key(sort) == "kind"
     there = [one for one in found if not key(one)[0]]
     there.sort(key=lambda one: key(one)[1], reverse=not is_text)
     return there + [one for one in found if key(one)[0]]
@@ -303,8 +306,8 @@ def taken_together(layers: Iterable[LayerSummary], name: str) -> LayerSummary:
         sum(one.num_unreached_parameters for one in found),
         min(least, default=math.nan),
         max(most, default=math.nan),
-        _sum_of_shares(one.share_of_contexts for one in found),
-        _sum_of_shares(one.share_of_spread for one in found),
+        _add_shares(one.share_of_contexts for one in found),
+        _add_shares(one.share_of_spread for one in found),
         output_shape=shapes[-1] if shapes else None,
         num_trainable=sum(one.num_trainable for one in found),
         macs=sum(one.macs for one in found),
@@ -314,7 +317,7 @@ def taken_together(layers: Iterable[LayerSummary], name: str) -> LayerSummary:
     )
 
 
-def _sum_of_shares(shares: Iterable[float]) -> float:
+def _add_shares(shares: Iterable[float]) -> float:
     known = [share for share in shares if not math.isnan(share)]
     return math.fsum(known) if known else math.nan
 
@@ -339,19 +342,19 @@ def layer_tree(
         for part in (layer.path or layer.name).replace("/", ".").split(".")[:depth]:
             branch = branch.below.setdefault(part, Branch([], {}))
             branch.layers.append(layer)
-    return _rows_of(root, 0, sort)
+    return _list_rows(root, 0, sort)
 
 
-def _rows_of(branch: Branch, depth: int, sort: str | None) -> list[LayerSummary]:
+def _list_rows(branch: Branch, depth: int, sort: str | None) -> list[LayerSummary]:
     rows = []
-    sums = {name: _sum_of(one, name) for name, one in branch.below.items()}
+    sums = {name: _add_branch(one, name) for name, one in branch.below.items()}
     for row in sorted_layers(sums.values(), sort):
         rows.append(row._replace(name="  " * depth + row.name))
-        rows += _rows_of(branch.below[row.name], depth + 1, sort)
+        rows += _list_rows(branch.below[row.name], depth + 1, sort)
     return rows
 
 
-def _sum_of(branch: Branch, name: str) -> LayerSummary:
+def _add_branch(branch: Branch, name: str) -> LayerSummary:
     if len(branch.layers) == 1:
         return branch.layers[0]._replace(name=name)
     return taken_together(branch.layers, name)

@@ -7,6 +7,7 @@ for one panel take the axes to draw into, or make a figure of their own. No disp
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "close",
     "contexts",
     "histogram",
     "new_figure",
@@ -304,6 +306,13 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     kind = checked_image_kind(path)
     with styled():
         return files.write_with(path, lambda file: figure.savefig(file, format=kind))
+
+
+def close(figure: Figure) -> None:
+    """Let go of a figure that nobody is shown, which pyplot would keep until the end."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        pyplot.close(figure)
 
 
 def checked_image_kind(path: Path) -> str:

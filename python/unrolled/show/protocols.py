@@ -12,7 +12,7 @@ from unrolled.show.layers import LayerSummary
 from unrolled.show.summaries import Summary
 from unrolled.spectrum.spectrum import Spectrum
 
-__all__ = ["AnalysisLike", "ComparisonLike"]
+__all__ = ["AnalysisLike", "ComparisonLike", "ScoresLike"]
 
 
 class AnalysisLike(Protocol):
@@ -74,11 +74,34 @@ class AnalysisLike(Protocol):
     def layers(self) -> tuple[LayerSummary, ...]:
         """Summaries of the layers that have parameters."""
 
+    @property
+    def operations(self) -> tuple[LayerSummary, ...]:
+        """What is computed without parameters."""
+
+    @property
+    def totals(self) -> LayerSummary:
+        """The sums over layers and operations."""
+
     def to_dict(self) -> dict[str, Any]:
         """All quantities by key, and the name."""
 
     def summarize(self) -> Summary:
         """What the summary of the model says, before it is laid out."""
+
+
+class ScoresLike(Protocol):
+    """The scores of one model, an attribute for each of their keys; see `unrolled.Scores`."""
+
+    @property
+    def name(self) -> str:
+        """The name of the model."""
+
+    @property
+    def unit(self) -> str:
+        """The unit of what is on a logarithmic scale."""
+
+    def to_dict(self) -> dict[str, str | int | float]:
+        """All scores by key, the name and the unit."""
 
 
 class ComparisonLike(Protocol):
@@ -91,6 +114,14 @@ class ComparisonLike(Protocol):
     @property
     def analyses(self) -> Sequence[AnalysisLike]:
         """The models in their order."""
+
+    @property
+    def scores(self) -> Sequence[ScoresLike]:
+        """The scores of the models in their order, if they were asked for."""
+
+    @property
+    def shows_counts(self) -> bool:
+        """Whether tables show what was counted, beside scores or alone."""
 
     @property
     def title(self) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from io import StringIO
 from typing import IO, TYPE_CHECKING, Literal, NamedTuple
 
+from unrolled._support.hints import shortened
 from unrolled.printable import printable, printable_lines
 
 if TYPE_CHECKING:
@@ -50,11 +51,16 @@ PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 
 
 class Column(NamedTuple):
-    """Heading and alignment of a column; long text folds only where `folds` says so."""
+    """Heading and alignment of a column.
+
+    Long text goes on in a second line only where `folds` says so; where `cuts` does, it loses its
+    middle if the table is too wide.
+    """
 
     heading: str
     justify: Literal["left", "right"] = "right"
     folds: bool = False
+    cuts: bool = False
 
 
 class Sheet(NamedTuple):
@@ -67,7 +73,9 @@ class Sheet(NamedTuple):
     totals: Sequence[str] = ()
 
     def text(self, width: int | None) -> str:
-        """See `render`."""
+        """See `render`; without columns the title alone."""
+        if not self.columns:
+            return printable_lines(self.title)
         return render(
             self.title,
             self.columns,
@@ -77,14 +85,20 @@ class Sheet(NamedTuple):
             totals=self.totals,
         )
 
-    def drawn(self) -> Iterator[RenderableType]:
+    def drawn(self, width: int | None = None) -> Iterator[RenderableType]:
         """With bold headings and proper lines, for terminals."""
         from rich.text import Text
 
+        rows = self.rows
+        if width is not None:
+            rows = _cut_names(self.columns, self.rows, self.totals, width)
         heading, *figures = printable_lines(self.title).split("\n")
         yield Text(heading, style="bold")
-        yield from (Text(line) for line in [*figures, ""])
-        yield _table(self.columns, self.rows, self.totals, rule="\N{BOX DRAWINGS LIGHT HORIZONTAL}")
+        yield from map(Text, figures)
+        if not self.columns:
+            return
+        yield Text("")
+        yield _table(self.columns, rows, self.totals, rule="\N{BOX DRAWINGS LIGHT HORIZONTAL}")
         yield from (Text(printable(note), style="dim") for note in self.notes)
 
 
@@ -201,6 +215,7 @@ def render(
     """
     from rich.text import Text
 
+    rows = _cut_names(columns, rows, totals, width or output_width())
     all_rows = [*rows, totals] if totals else rows
     widest = max(width or output_width(), _least_width(columns, all_rows))
     drawing = console(StringIO(), widest, plain=True)
@@ -212,6 +227,31 @@ def render(
     return "\n".join([printable_lines(title), "", *lines]).rstrip("\n")
 
 
+def _cut_names(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    totals: Sequence[str],
+    width: int,
+) -> Sequence[Sequence[str]]:
+    """The rows with names cut in the middle, as far as a table must be narrower for a width."""
+    from rich.cells import cell_len
+
+    at = next((at for at, column in enumerate(columns) if column.cuts), None)
+    if at is None or not rows:
+        return rows
+    names = [printable(row[at]) for row in rows]
+    others = [column for place, column in enumerate(columns) if place != at]
+    all_rows = [*rows, totals] if totals else rows
+    rest = [[*row[:at], *row[at + 1 :]] for row in all_rows]
+    room = max(width - _least_width(others, rest) - 1, NARROWEST_FOLD)
+    if max(map(cell_len, names)) <= room:
+        return rows
+    return [
+        [*row[:at], shortened(name, room), *row[at + 1 :]]
+        for row, name in zip(rows, names, strict=True)
+    ]
+
+
 def _least_width(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> int:
     """The width below which a column that does not fold would lose characters."""
     from rich.cells import cell_len
@@ -220,7 +260,7 @@ def _least_width(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> in
     for at, column in enumerate(columns):
         cells = [*column.heading.split("\n"), *[printable(row[at]) for row in rows]]
         widest = max(map(cell_len, cells))
-        widths.append(min(widest, NARROWEST_FOLD) if column.folds else widest)
+        widths.append(min(widest, NARROWEST_FOLD) if column.folds or column.cuts else widest)
     return sum(widths) + len(widths) - 1
 
 
@@ -242,7 +282,7 @@ def _table(
         table.add_column(
             column.heading,
             justify=column.justify,
-            no_wrap=not column.folds,
+            no_wrap=not (column.folds or column.cuts),
             overflow="fold",
             vertical="bottom",
         )

@@ -26,13 +26,14 @@ __all__ = ["Model", "resolve"]
 Model: TypeAlias = Network | Graph | Counts | GraphCounts
 """What can be counted, or has been."""
 
-RESOLVE = Door("resolve", {"inputs": "inputs"})
+RESOLVE = Door("resolve", {"inputs": "inputs", "values": "values"})
 
 
 def resolve(
     model: Any,
     *,
     inputs: Any = None,
+    values: Any = None,
     semantics: Semantics | None = None,
     operations: bool = False,
     size: int | Sequence[int] | None = None,
@@ -53,7 +54,7 @@ def resolve(
         rustworkx; edges as an integer array of shape ``(2, edges)``, as a table of pandas, polars
         or pyarrow with the columns source, target and maybe multiplicity, or as a tuple of these
         columns.
-    inputs, semantics
+    inputs, values, semantics
         For models that have to be imported; see `unrolled.importers.recognition.imported`.
     operations : bool
         Whether models that are imported or published keep functions and normalisers as tensors of
@@ -77,7 +78,7 @@ def resolve(
         Whatever the reader of a file or object raises.
     """
     found: Model | None
-    options = _Options(inputs, semantics, size, padding, mmap, door)
+    options = _Options(inputs, values, semantics, size, padding, mmap, door)
     if isinstance(model, (Network, Graph, Counts, GraphCounts)):
         options.refuse_all_but((), described(model))
         return model
@@ -88,10 +89,15 @@ def resolve(
         options.refuse_all_but((), described(model))
         return found
     found = imported(
-        model, inputs, semantics=semantics or "value", operations=operations, door=door
+        model,
+        inputs,
+        values=values,
+        semantics=semantics or "value",
+        operations=operations,
+        door=door,
     )
     if found is not None:
-        options.refuse_all_but(("inputs", "semantics"), described(model))
+        options.refuse_all_but(("inputs", "values", "semantics"), described(model))
         return found
     raise InvalidArgumentError(
         "expected a Network, a Graph, counts, a file, a model of ONNX, Keras, PyTorch or JAX, a "
@@ -111,10 +117,11 @@ def _resolve_name(
         options.refuse_all_but(("mmap",), f"the graph in {name}")
         return read_graph(name, mmap=options.mmap, threads=threads, progress=progress)
     if is_model_file(name):
-        options.refuse_all_but(("inputs", "semantics"), f"the model in {name}")
+        options.refuse_all_but(("inputs", "values", "semantics"), f"the model in {name}")
         network = imported(
             name,
             options.inputs,
+            values=options.values,
             semantics=options.semantics or "value",
             operations=operations,
             door=options.door,
@@ -156,6 +163,7 @@ class _Options:
     def __init__(
         self,
         inputs: Any,
+        values: Any,
         semantics: Semantics | None,
         size: int | Sequence[int] | None,
         padding: Padding | None,
@@ -163,7 +171,7 @@ class _Options:
         door: Door,
     ) -> None:
         self.door = door
-        self.inputs, self.semantics = inputs, semantics
+        self.inputs, self.values, self.semantics = inputs, values, semantics
         self.size, self.padding = size, padding
         self.mmap = mmap
 
@@ -176,6 +184,7 @@ class _Options:
         """
         given = {
             "inputs": self.inputs is not None,
+            "values": self.values is not None,
             "semantics": self.semantics is not None,
             "size": self.size is not None,
             "padding": self.padding is not None,
@@ -185,6 +194,7 @@ class _Options:
         if unsuitable:
             kinds = {
                 "inputs": "models that have to be imported",
+                "values": "models of ONNX",
                 "semantics": "models that have to be imported",
                 "size": "published models",
                 "padding": "published models",

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._support import notebooks
 from unrolled.spectrum.spectrum import Spectrum, scaled_log2
 
 __all__ = ["Align", "Divergence", "Drawn", "divergence_of_spectra"]
@@ -64,6 +65,23 @@ earth_movers_distance=3.0)
     reverse_relative_entropy: float
     jensen_shannon_distance: float
     earth_movers_distance: float
+
+    def _repr_html_(self) -> str:
+        facts = [
+            ("D(a || b)", f"{self.relative_entropy:.6g} bits"),
+            ("D(b || a)", f"{self.reverse_relative_entropy:.6g} bits"),
+            ("Jensen-Shannon", f"{self.jensen_shannon_distance:.6g}"),
+            ("earth mover's", f"{self.earth_movers_distance:.6g}"),
+        ]
+        distance = self.jensen_shannon_distance
+        # It reaches 1 where no bin is in both.
+        chart = notebooks.bars(
+            [distance, 1.0],
+            "Jensen-Shannon distance beside the largest there is, 1",
+            ("this", "largest"),
+            labels=[f"{distance:.6g}", "1"],
+        )
+        return notebooks.card("Divergence", facts, chart)
 
 
 class Masses(NamedTuple):

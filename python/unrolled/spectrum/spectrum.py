@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._support import notebooks
 from unrolled._support.arguments import iterator_of
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, SizeOverflowError
@@ -218,6 +219,19 @@ class Spectrum:
 
     def __iter__(self) -> Iterator[Level]:
         return iter(self.levels)
+
+    def _repr_html_(self) -> str:
+        facts = [
+            ("levels", f"{len(self):,}"),
+            ("parameters", f"{self.num_parameters:,}"),
+            ("counted", "exactly" if self.is_exact else "in log space"),
+        ]
+        chart = notebooks.histogram_bars(
+            self.log2_counts,
+            self.degeneracies.astype(np.float64),
+            "parameters (log10) by contexts, log2 C [bits]",
+        )
+        return notebooks.card("Spectrum", facts, chart)
 
     def __repr__(self) -> str:
         if not len(self):

@@ -632,7 +632,7 @@ def information_plane(
     --------
     >>> plane = information_plane({"sign": [0.0, 0.0, 1.0, 1.0]}, y=[0, 0, 1, 1], unit="bits")
     >>> point = plane.points["sign"]
-    >>> point.information_x, point.information_y, round(point.bias_x, 6)
+    >>> round(point.information_x, 9), round(point.information_y, 9), round(point.bias_x, 6)
     (1.0, 1.0, -0.180337)
     """
     scale = _scale(unit)

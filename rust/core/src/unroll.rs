@@ -5,7 +5,7 @@
 use crate::error::{Error, Result};
 use crate::graph::lists::csr::check_nodes;
 use crate::graph::{Csr, NodeOrder, ParameterNodes, Roles, from_edges};
-use crate::machine::memory::available_memory;
+use crate::machine::memory::{available_memory, check_room};
 use crate::machine::monitor::Monitor;
 use crate::network::{Network, Role, TensorId};
 
@@ -68,8 +68,7 @@ pub fn unroll(network: &Network, limit: Option<u64>, monitor: &Monitor<'_>) -> R
     check_nodes(nodes)?;
     let fits = |edges: usize| {
         let needed = nodes.saturating_mul(16).saturating_add(edges as u64 * EDGE_BYTES);
-        let what = "unrolling the network into a graph".into();
-        if needed > limit { Err(Error::GraphMemory { what, needed, limit }) } else { Ok(()) }
+        check_room("unrolling the network into a graph", needed, limit)
     };
     fits(0)?;
     monitor.start(network.links().len() as u64);

@@ -156,7 +156,6 @@ ONE_EDGE: dict[str, Callable[[Any], Any]] = {
     "clipped": lambda x: jnp.clip(x, 0, 1),
     "types": lambda x: x.astype(jnp.bfloat16).astype(jnp.float32),
     "constants": lambda x: (3 - x) / 7 * jnp.arange(6.0),
-    "mask": lambda x: jnp.where(jnp.tri(4, 6, dtype=bool), x, -jnp.inf),
     "stopped": lambda x: lax.stop_gradient(x),
     "jitted": jax.jit(lambda x: jnp.tanh(x) * x),
     "checkpointed": jax.checkpoint(lambda x: jnp.tanh(x) * x),

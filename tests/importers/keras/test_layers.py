@@ -248,6 +248,49 @@ def test_grouped_query_attention() -> None:
     check(lambda x: L.GroupQueryAttention(2, 4, 2, name="a")(x, x), form, (2, 3))
 
 
+CAUSAL_CALLS: dict[str, Any] = {
+    "MultiHeadAttention": lambda x: L.MultiHeadAttention(2, 3, name="a")(
+        x, x, use_causal_mask=True
+    ),
+    "GroupQueryAttention": lambda x: L.GroupQueryAttention(3, 2, 2, name="a")(
+        x, x, use_causal_mask=True
+    ),
+}
+
+
+@pytest.mark.parametrize("semantics", ["value", "dependency"])
+@pytest.mark.parametrize("name", CAUSAL_CALLS)
+def test_causal_masks_take_edges_away(name: str, semantics: Any) -> None:
+    """A query sees the tokens up to its own."""
+    seen = np.tril(np.ones((4, 4)))
+
+    def form(w: Any, x: Any) -> Any:
+        q, k, v = (projection(x, w, role) for role in ("query", "key", "value"))
+        scores = einsum("btnh,bsnh->bnts", q, k) * seen
+        if semantics == "dependency":  # What a query sees is connected, once for each weight.
+            scores = np.einsum("bnts,ts,tu->bntu", scores, seen, seen)
+        z = np.einsum("bnts,bsnh->btnh", scores, np.ones_like(v))
+        z = z + np.einsum("ts,bsnh->btnh", seen, v)
+        return projection(z, w, "attention_output", "btnh,nho->bto")
+
+    check(CAUSAL_CALLS[name], form, (4, 3), semantics=semantics)
+
+
+@pytest.mark.parametrize("semantics", ["value", "dependency"])
+def test_causal_attention(semantics: Any) -> None:
+    seen = np.tril(np.ones((4, 4)))
+
+    def form(w: Any, x: Any) -> Any:
+        scores = (einsum("btd,bsd->bts", x, x) + w["scale"]) * seen
+        if semantics == "dependency":
+            scores = np.einsum("bts,ts,tu->btu", scores, seen, seen)
+        z = np.einsum("bts,bsd->btd", scores, np.ones_like(x))
+        return z + np.einsum("ts,bsd->btd", seen, x)
+
+    layer = L.Attention(use_scale=True, name="a")
+    check(lambda x: layer([x, x], use_causal_mask=True), form, (4, 3), semantics=semantics)
+
+
 def test_attention() -> None:
     def form(w: Any, x: Any, y: Any) -> Any:
         scores = einsum("btd,bsd->bts", x, y) + w["scale"]

@@ -491,3 +491,45 @@ def test_deep_nesting_is_refused_without_overflow() -> None:
     constants = {"c": np.array(True)}
     proto = model(*body.node, inputs={"x": (2,)}, weights={"w": (2,)}, constants=constants)
     assert unrolled.from_onnx(proto).num_parameters == 2
+
+
+def test_all_operators_without_a_rule_are_named_at_once() -> None:
+    """Also those behind the first, in bodies, and where a shape would be an error meanwhile."""
+    body = subgraph("my.domain::C b -> e", outputs="e")
+    proto = model(
+        "my.domain::A x -> a",
+        "Relu a -> b",
+        "my.domain::B b -> c",
+        node("If d -> e", then_branch=body, else_branch=body),
+        "my.domain::D a -> d",
+        "Reshape x,shape -> f",
+        "my.domain::E f -> g",
+        "Add c,e -> h",
+        "Add g,h -> y",
+        inputs={"x": (2,)},
+        constants={"shape": np.array([7])},
+    )
+    nodes = list(proto.graph.node)
+    del proto.graph.node[:]
+    proto.graph.node.extend([nodes[at] for at in (0, 1, 2, 4, 3, 5, 6, 7, 8)])
+    with pytest.raises(UnsupportedOperatorError) as caught:
+        unrolled.from_onnx(proto)
+    assert set(caught.value.operators) == {f"my.domain::{letter}" for letter in "ABCDE"}
+    assert "no rule for 5 operators" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GatherElements x,i -> y",
+        "GatherND x,i -> y",
+        "ScatterElements x,i,u -> y",
+        "ScatterND x,i,u -> y",
+        "Slice x,i,i -> y",
+    ],
+)
+def test_an_index_at_run_time_is_called_that(text: str) -> None:
+    proto = model(text, inputs={"x": (3, 2), "i": (3, 2), "u": (3, 2)})
+    message = error_of(proto, UnsupportedOperatorError)
+    assert "known only at run time" in message
+    assert "static shapes" not in message

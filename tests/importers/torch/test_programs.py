@@ -89,13 +89,34 @@ def test_frozen_unused_and_buffers() -> None:
     module.register_buffer("places", torch.tensor([0, 0, 2, 2]))
     network = from_torch(module, X)
     trainable = {tensor.name: tensor.trainable for tensor in network.parameters}
-    assert trainable == {"a.weight": False, "a.bias": True, "scale": False, "offsets": False}
-    assert count(network)["offsets"].exact().tolist() == [2, 0, 2]
+    assert trainable == {"a.weight": False, "a.bias": True, "scale": False}
     assert network.provenance is not None
-    assert network.provenance.skipped == {"b.weight": "not used"}
+    assert network.provenance.skipped == {
+        "b.weight": "not used",
+        "offsets": "a buffer that the state dict leaves out",
+    }
     assert network.provenance.framework == "torch"
     assert network.provenance.input_shapes == {"x": (1, 4)}
     assert network.provenance.operators["aten.linear"] == 1
+
+
+def test_buffers_that_are_masks_are_no_parameters() -> None:
+    """As nanoGPT keeps its triangle, and others what they add to scores."""
+
+    def function(self: Any, x: Any) -> Any:
+        scores = self.a(x).mT @ self.b(x) + self.added
+        return scores.masked_fill(self.triangle[:4, :4] == 0, -float("inf")).softmax(-1)
+
+    module = Module(function)
+    module.register_buffer("triangle", torch.tril(torch.ones(5, 5)))
+    module.register_buffer("added", torch.full((4, 4), -1e9).triu(3))
+    network = from_torch(module, X)
+    assert [tensor.name for tensor in network.parameters] == ["a.weight", "a.bias", "b.weight"]
+    assert network.provenance is not None
+    assert network.provenance.skipped == {
+        "triangle": "a buffer that only becomes a condition",
+        "added": "a mask that is added",
+    }
 
 
 def test_the_module_is_left_as_it_was() -> None:

@@ -34,7 +34,7 @@ POWERS = (
 """Functions of one tensor that turn a reciprocal into a reciprocal, or that only change a type."""
 
 GATES = (
-    *("and", "atan2", "complex", "eq", "eq_to", "ge", "gt", "igamma", "igammac", "le", "le_to"),
+    *("atan2", "complex", "eq", "eq_to", "ge", "gt", "igamma", "igammac", "le", "le_to"),
     *(
         "lt",
         "lt_to",
@@ -136,6 +136,11 @@ def same_bits(tracer: Tracer, node: Equation) -> Item:
     if node.items[0].shape != node.shapes[0]:
         raise refused("to a type of another width")
     return function(tracer, node)
+
+
+@rule("and")
+def conjunction(tracer: Tracer, node: Equation) -> Item:
+    return applied(tracer, node, tracer.both)
 
 
 @rule("neg")
@@ -242,9 +247,10 @@ def select(tracer: Tracer, node: Equation) -> Item:
     first = int(numbers.min())
     if first == int(numbers.max()):
         return applied(tracer, node, lambda *given: given[1 + first])
+    if len(cases) == 2 and any(isinstance(case, Constant) for case in cases):
+        return applied(tracer, node, lambda which, *given: tracer.where(which, given[1], given[0]))
     others = [case for case in cases if isinstance(case, Constant)]
     if len(others) == len(cases) - 1 and not all(_is_zero(case) for case in others):
-        # This masks scores, as adding minus infinity would.
         return applied(tracer, node, lambda *given: gate(tracer, *given))
     return tracer.choose(which.array, node.operands[1:])
 

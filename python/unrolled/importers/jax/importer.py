@@ -114,7 +114,7 @@ def from_jax(
         )
     source = f"JAX function {_name(function)}"
     with reading(source):
-        network = Network(name or _name(function), semantics=semantics)
+        network = Network(_name(function) if name is None else name, semantics=semantics)
         tracer = RememberingTracer(network, operations=operations)
         return _built(jax, function, params, example_inputs, source, tracer, frozen)
 
@@ -158,7 +158,7 @@ def _built(
     walker.unsupported.check(source)
     repeated = _mark_outputs(walker, closed.jaxpr, results)
     used = {tensor.name: tensor.size for tensor in network.parameters}
-    skipped = {**parameters.skipped, **walker.skipped, **repeated}
+    skipped = {**parameters.skipped, **walker.skipped, **tracer.notes, **repeated}
     skipped.update({key: "not used" for key in parameters.trainable if key not in used})
     for key, is_key in zip(inputs.names, inputs.are_keys, strict=True):
         if is_key:

@@ -1,4 +1,4 @@
-"""Rules for the attention layers of Keras. Masks take no edges away."""
+"""Rules for the attention layers of Keras."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from unrolled.errors import InvalidModelError
 from unrolled.importers.keras.layer import TABLE, Layer
+from unrolled.importers.tracing.elementwise import AT_RUN_TIME
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Operand, Value
 
@@ -23,6 +24,22 @@ def _operands(layer: Layer) -> tuple[Operand, Operand, Operand]:
     if not all(isinstance(x, (Value, Constant)) for x in (query, value)):
         raise InvalidModelError(f"{layer}: it is called without a query and a value")
     return query, value, value if key is None else key
+
+
+def _masked(tracer: Tracer, layer: Layer, scores: Operand) -> Operand:
+    """Scores, the last two axes being queries and keys, as the masks of the call leave them."""
+    causal = 0 if layer.kwargs.get("use_causal_mask") else None
+    mask = layer.kwargs.get("attention_mask")
+    if not isinstance(mask, (Value, Constant)):
+        if mask is not None:
+            tracer.notes[tracer.name] = AT_RUN_TIME
+        mask = None
+    elif scores.rank > mask.rank > 2:  # Heads lie between the batch and the queries.
+        mask = tracer.unsqueeze(mask, range(1, 1 + scores.rank - mask.rank))
+    if isinstance(mask, Constant) and mask.array is not None:
+        # True, or not zero, where a query sees a key.
+        mask = tracer.work_out(mask.shape, lambda array: array.astype(bool), mask)
+    return tracer.masked_scores(scores, mask, causal=causal)
 
 
 def _project(
@@ -70,6 +87,10 @@ def _multi_head_attention(tracer: Tracer, layer: Layer) -> Any:
     columns = [*source[:-1], head, 200]
     attention = tracer.contract([rows, columns], scores, [q, k])
     attention = scaled_scores(tracer, attention, width)
+    if len(axes) == 1:
+        attention = _masked(tracer, layer, attention)
+    elif layer.kwargs.get("use_causal_mask"):
+        raise layer.refused("a causal mask over several axes")
     keys = range(attention.rank - len(axes), attention.rank)
     attention = tracer.normalise(attention, keys, "softmax")
     columns = [*source[:-1], head, 300]
@@ -109,7 +130,7 @@ def _grouped_query_attention(tracer: Tracer, layer: Layer) -> Any:
     shape = q.shape
     q = tracer.reshape(q, (*shape[:2], groups, heads // groups, width))
     scores = scaled_scores(tracer, tracer.einsum("bqvrh,bkvh->bvrqk", q, k), width)
-    scores = tracer.normalise(scores, (-1,), "softmax")
+    scores = tracer.normalise(_masked(tracer, layer, scores), (-1,), "softmax")
     y = tracer.reshape(tracer.einsum("bvrqk,bkvh->bqvrh", scores, v), shape)
     if gate is not None:
         y = tracer.multiply(y, gate)
@@ -139,7 +160,7 @@ def _attention(tracer: Tracer, layer: Layer) -> Any:
         scores = tracer.einsum(f"{letters}xz,{letters}yz->{letters}xy", query, key)
         if scale is not None:
             scores = _scale(tracer, scores, scale)
-    scores = tracer.normalise(scores, (-1,), "softmax")
+    scores = tracer.normalise(_masked(tracer, layer, scores), (-1,), "softmax")
     result = tracer.matmul(scores, value)
     return [result, scores] if layer.kwargs.get("return_attention_scores") else result
 

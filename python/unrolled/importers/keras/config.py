@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from unrolled._support.files import open_regular
 from unrolled._support.hints import described, shortened
+from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, InvalidModelError
 
 __all__ = ["Source", "is_functional", "is_model", "layer_name", "named_source", "read"]
@@ -125,10 +126,7 @@ def _read_file(path: Path) -> Source:
             if start[:4] == b"PK\x03\x04":
                 return _read_archive(path, file)
             if start == b"\x89HDF\r\n\x1a\n":
-                raise InvalidModelError(
-                    "an HDF5 file; load it with Keras and give the model, or save it again as a "
-                    ".keras file"
-                )
+                return _read_hdf5(path)
             text = start + file.read(LARGEST_CONFIG)
     except FileNotFoundError:
         raise InvalidArgumentError(f"there is no file {os.fspath(path)!r}") from None
@@ -142,6 +140,24 @@ def _read_file(path: Path) -> Source:
         reason = getattr(error, "strerror", None) or error
         raise InvalidArgumentError(f"cannot read {os.fspath(path)!r}: {reason}") from None
     return Source(_parse(_text(text)), str(path), stem=path.stem)
+
+
+def _read_hdf5(path: Path) -> Source:
+    """A file of Keras 2, which has the configuration as an attribute."""
+    h5py = import_optional("h5py", "h5", "reading HDF5 files of Keras")
+    try:
+        with h5py.File(path, "r") as file:
+            text, version = (file.attrs.get(key) for key in ("model_config", "keras_version"))
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise InvalidModelError(f"a damaged HDF5 file: {shortened(str(error))}") from None
+    if text is None:
+        raise InvalidModelError(
+            "an HDF5 file without a configuration, as save_weights() writes it; give the file of "
+            "model.save(), or what model.to_json() returns"
+        )
+    text = _text(text) if isinstance(text, bytes) else _limit(str(text))
+    shown = version.decode("utf-8", "replace") if isinstance(version, bytes) else version
+    return Source(_parse(text), str(path), shown if isinstance(shown, str) else "", stem=path.stem)
 
 
 class Bounded(io.RawIOBase):

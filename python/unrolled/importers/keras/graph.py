@@ -110,9 +110,23 @@ class Graph:
         # Keras 2: [[layer, call, tensor, keyword arguments], ...]
         if isinstance(node, list) and node and isinstance(node[0], str):
             node = [node]
-        references = [self._reference(one[:3], legacy=True) for one in node]
-        kwargs = node[0][3] if len(node[0]) > 3 and isinstance(node[0][3], Mapping) else {}
-        return [references[0] if len(references) == 1 else references], dict(kwargs)
+        references = [self._legacy_argument(one[:3]) for one in node]
+        given = node[0][3] if len(node[0]) > 3 and isinstance(node[0][3], Mapping) else {}
+        kwargs = {key: self._legacy_argument(value) for key, value in given.items()}
+        return [references[0] if len(references) == 1 else references], kwargs
+
+    def _legacy_argument(self, given: Any) -> Any:
+        """An argument as Keras 2 has it, in which tensors are only lists of three."""
+        if _is_endpoint(given):
+            if given[0] == "_CONSTANT_VALUE":
+                return Constant.of(np.asarray(given[2]))
+            if given[0] in self.entries:
+                return self._reference(given, legacy=True)
+        if isinstance(given, list):
+            return [self._legacy_argument(one) for one in given]
+        if isinstance(given, Mapping):
+            return {key: self._legacy_argument(one) for key, one in given.items()}
+        return given
 
     def _reference(self, given: Any, *, legacy: bool = False) -> Reference:
         name, call, tensor = given

@@ -27,6 +27,7 @@ from unrolled.errors import InvalidArgumentError, InvalidModelError, UnrolledErr
 from unrolled.importers.door import Door, reading
 from unrolled.importers.keras import (  # noqa: F401 - these fill the table
     attention,
+    legacy,
     movement,
     norms,
     recurrent,
@@ -80,9 +81,9 @@ def from_keras(
     Parameters
     ----------
     model : Keras model, path, str or dict
-        A functional or sequential model of any backend, the path of a `.keras` or `.json` file,
-        or what `model.to_json()` or `model.get_config()` returns. Only for a model that is an
-        object does Keras have to be installed.
+        A functional or sequential model of any backend, the path of a `.keras`, `.json` or `.h5`
+        file (which needs h5py), or what `model.to_json()` or `model.get_config()` returns. Only for
+        a model that is an object does Keras have to be installed.
     input_shape : tuple of int, or dict of str to tuple of int, optional
         Shape of the input, or shapes by the names of inputs, with the batch axis or without it. It
         fixes lengths that are not known, and overrides those that are, where weights allow it.
@@ -157,7 +158,7 @@ def read_keras(
     with reading(named_source(model)):
         source = read(model)
         try:
-            network = Network(name or source.model_name, semantics=semantics)
+            network = Network(source.model_name if name is None else name, semantics=semantics)
             return _built(source, input_shape, network, operations, door)
         except RuleError as error:
             raise error.error from None
@@ -215,7 +216,7 @@ def _with_keys(entry: Mapping[str, Any], outputs: list[Operand]) -> list[tuple[A
 
 
 def _note(source: Source, network: Network, reader: Reader, shapes: Mapping[str, Shape]) -> None:
-    skipped = dict(reader.skipped)
+    skipped = reader.tracer.notes | reader.skipped
     for path, reason in reader.live.unused():
         skipped.setdefault(path, reason)
     provenance = Provenance(

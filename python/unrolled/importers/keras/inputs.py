@@ -111,8 +111,9 @@ def _read_given(source: Source, name: str, stored: list[Any] | None, given: Any)
         lengths = [None, None]
     if stored is None or len(lengths) == len(stored) - 1:
         lengths.insert(0, batch)
-    elif lengths and lengths[0] is None:
-        lengths[0] = batch
+    elif len(lengths) == len(stored):
+        stored = [batch, *stored[1:]]
+        lengths = [n if one is None else one for one, n in zip(lengths, stored, strict=True)]
     if not _are_lengths(lengths):
         raise InvalidArgumentError(
             f"{what}: a shape is a sequence of positive integers such as (224, 224, 3), of at most "

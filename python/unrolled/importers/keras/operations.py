@@ -13,6 +13,7 @@ from unrolled.errors import InvalidModelError
 from unrolled.importers.keras.layer import TABLE, Layer, flattened
 from unrolled.importers.keras.rules import activation_function
 from unrolled.importers.keras.windows import pooled, resized, spatial_axes
+from unrolled.importers.tracing.base import OTHER
 from unrolled.importers.tracing.elementwise import NORM_ROLES
 from unrolled.importers.tracing.functions import NAMED, ElementFunction
 from unrolled.importers.tracing.tracer import Tracer
@@ -209,6 +210,8 @@ def _where(tracer: Tracer, layer: Layer) -> Operand:
     """Choose elements; a choice between functions of one tensor is a function of that tensor."""
     given = [layer.argument(0, "condition"), layer.argument(1, "x1"), layer.argument(2, "x2")]
     operands = [_operand(layer, one) for one in given if one is not None]
+    if len(operands) == 3 and isinstance(operands[0], Constant):
+        return tracer.where(*operands)
     return tracer.multiply(*[tracer.pointwise(one) for one in operands])
 
 
@@ -227,6 +230,31 @@ def _reduction(tracer: Tracer, layer: Layer) -> Operand:
 @rule("ops.Argmax", "ops.Argmin")
 def _argument(tracer: Tracer, layer: Layer) -> Operand:
     return _reduction(tracer, layer)
+
+
+@rule("ops.Sort", "ops.Argsort")
+def _sorted(tracer: Tracer, layer: Layer) -> Operand:
+    """Elements in an order that their values have, so that any may come from anywhere."""
+    x, axis = layer.x, layer.argument(1, "axis", -1)
+    if axis is None:
+        x, axis = tracer.reshape(x, (x.size,)), 0
+    return _chosen(tracer, x, axis % x.rank, x.shape[axis])
+
+
+@rule("ops.TopK")
+def _largest(tracer: Tracer, layer: Layer) -> list[Operand]:
+    x, number = layer.x, layer.argument(1, "k")
+    if not isinstance(number, int) or not x.rank or not 1 <= number <= x.shape[-1]:
+        raise InvalidModelError(f"{layer}: {number} of a tensor of shape {x.shape} are wanted")
+    y = _chosen(tracer, x, x.rank - 1, number)
+    return [y, tracer.pointwise(y)]
+
+
+def _chosen(tracer: Tracer, x: Operand, axis: int, number: int) -> Operand:
+    """Elements that are chosen at run time from all along an axis."""
+    if isinstance(x, Constant):
+        return Constant((*x.shape[:axis], number, *x.shape[axis + 1 :]))
+    return tracer.read(x, {axis: (number, Relation.all(axis, axis))}, OTHER)
 
 
 @rule("ops.Moments")

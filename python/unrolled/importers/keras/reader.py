@@ -27,7 +27,6 @@ MOST_CALLS = 20_000
 REASONS = {
     "Lambda": "its function is Python code; use operations of keras.ops on tensors instead, or a "
     "layer of your own with a rule",
-    "ops.TopK": "which elements are chosen is known only at run time",
 }
 
 KERAS_MODULES = ("keras", "keras_core", "tf_keras", "tensorflow")
@@ -323,7 +322,10 @@ def _reason(entry: Config) -> str:
         return known
     module = str(entry.get("module") or "keras").partition(".")[0]
     if entry.get("registered_name") and module not in KERAS_MODULES:
-        return "a class of your own, of which the configuration has no graph"
+        return (
+            "a class of your own, of which the configuration has no graph; on the backend JAX, "
+            "from_jax reads it: give it model.stateless_call"
+        )
     return ""
 
 

@@ -56,7 +56,14 @@ def _run(
     ]
     recurrent_bias: Operand | None = None
     after = kind == "GRU" and bool(cell.config.get("reset_after", True))
-    if cell.config.get("use_bias", True) and after:
+    if layer.operator.startswith("CuDNN"):  # Two biases, one behind the other.
+        halves = tracer.split(cell.weight("bias", (2 * gates,)), 0, [gates, gates])
+        weights += halves[:1]
+        if kind == "GRU":
+            after, recurrent_bias = True, halves[1]
+        else:
+            weights.append(halves[1])
+    elif cell.config.get("use_bias", True) and after:
         rows = tracer.split(cell.weight("bias", (2, gates)), 0, [1, 1])
         bias, recurrent_bias = [tracer.reshape(row, (gates,)) for row in rows]
         weights.append(bias)
@@ -104,10 +111,14 @@ def _select_returned(
     return [result, *states] if layer.config.get("return_state") else result
 
 
-@rule("LSTM", "GRU", "SimpleRNN")
+@rule("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU")
 def _recurrent(tracer: Tracer, layer: Layer) -> Any:
     kind = layer.operator
     reverse = bool(layer.config.get("go_backwards"))
+    if kind.startswith("CuDNN"):
+        kind = kind.removeprefix("CuDNN")
+        steps, states = _run(layer, layer, kind, layer.x, _states(layer), reverse)
+        return _select_returned(layer, steps, states[0], states, reverse)
     cell = _cell(layer, layer.config, CELLS[kind])
     cell.trainable = layer.trainable
     steps, states = _run(layer, cell, kind, layer.x, _states(layer), reverse)

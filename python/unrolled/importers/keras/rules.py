@@ -12,7 +12,7 @@ from unrolled.errors import InvalidModelError
 from unrolled.importers.keras.layer import TABLE, Layer
 from unrolled.importers.tracing.functions import NAMED, ElementFunction
 from unrolled.importers.tracing.tracer import Tracer
-from unrolled.importers.tracing.values import Constant, Operand
+from unrolled.importers.tracing.values import Constant, Operand, Value
 
 __all__ = ["POINTWISE", "biased"]
 
@@ -367,7 +367,39 @@ def _time_distributed(tracer: Tracer, layer: Layer) -> Operand:
 
 @rule("CategoryEncoding")
 def _category_encoding(tracer: Tracer, layer: Layer) -> Operand:
-    if layer.config.get("output_mode") != "one_hot" or isinstance(layer.x, Constant):
-        raise layer.refused("only output_mode='one_hot' can be read")
-    x = layer.x if layer.x.shape[-1] == 1 else tracer.unsqueeze(layer.x, (layer.x.rank,))
-    return tracer.expand(x, (*x.shape[:-1], layer.integer("num_tokens")))
+    tokens = layer.integer("num_tokens")
+    return _encoded(tracer, layer, layer.x, layer.config.get("output_mode", "multi_hot"), tokens)
+
+
+def _encoded(tracer: Tracer, layer: Layer, x: Operand, mode: Any, tokens: int) -> Operand:
+    """Positions of categories: of each index, or of all indices of a sample together.
+
+    The element of a category is computed from the index, and from all indices of the sample if it
+    counts them or says whether it is among them.
+    """
+    if mode == "one_hot":
+        wide = x if x.rank and x.shape[-1] == 1 else tracer.unsqueeze(x, (x.rank,))
+        return tracer.expand(wide, (*wide.shape[:-1], tokens))
+    if mode not in ("multi_hot", "count"):
+        raise layer.refused(f"output_mode={mode!r} is not known")
+    together = tracer.reduce(x, (x.rank - 1,), keepdims=True) if x.rank > 1 else x
+    weights = layer.argument(1, "count_weights")
+    if isinstance(weights, Value):
+        together = tracer.combine(
+            together, tracer.reduce(weights, (weights.rank - 1,), keepdims=True)
+        )
+    wide = together if together.rank > 1 else tracer.unsqueeze(together, (together.rank,))
+    return tracer.expand(wide, (*wide.shape[:-1], tokens))
+
+
+@rule("Discretization")
+def _discretization(tracer: Tracer, layer: Layer) -> Operand:
+    """The bin of each number; bins are constants of the configuration."""
+    x, mode = tracer.pointwise(layer.x), layer.config.get("output_mode", "int")
+    if mode == "int":
+        return x
+    boundaries = layer.config.get("bin_boundaries")
+    bins = layer.config.get("num_bins") if boundaries is None else len(boundaries) + 1
+    if not isinstance(bins, int) or bins < 1:
+        raise layer.refused("its bins are not in the configuration")
+    return _encoded(tracer, layer, x, mode, bins)

@@ -129,7 +129,10 @@ def _is_tanh(node: Node) -> bool:
 @rule(*COMBINED)
 def combined(tracer: Tracer, node: Node) -> Operand:
     operands = operands_of(tracer, node)
-    return folded(tracer, node, operands, COMBINED[node.operator]) or tracer.combine(*operands)
+    constant = folded(tracer, node, operands, COMBINED[node.operator])
+    if constant is not None:
+        return constant
+    return tracer.both(*operands) if node.operator == "And" else tracer.combine(*operands)
 
 
 @rule("Where")

@@ -11,14 +11,17 @@ from typing import Any, NamedTuple
 
 from unrolled._support.hints import shortened
 from unrolled.errors import InvalidModelError, UnrolledError, UnsupportedOperatorError
-from unrolled.importers.onnx.inputs import shape_in_file
-from unrolled.importers.onnx.quantisation import quantised_weights
+from unrolled.importers.onnx.conditions import parts_of_masks
+from unrolled.importers.onnx.inputs import Declared, shape_in_file
+from unrolled.importers.onnx.quantisation import all_nodes, packed_shapes, quantised_weights
 from unrolled.importers.onnx.reader import (
     LARGEST_WEIGHT,
+    Items,
     Node,
     Stored,
     check_location,
     is_float,
+    may_put_out,
     name_of,
     read_constant,
     shape_of_tensor,
@@ -26,10 +29,11 @@ from unrolled.importers.onnx.reader import (
 from unrolled.importers.onnx.rules import TABLE, WEIGHT_INPUTS
 from unrolled.importers.rules import Unsupported, as_list
 from unrolled.importers.tracing.budget import LARGEST_CONSTANT
+from unrolled.importers.tracing.masking import puts_out
 from unrolled.importers.tracing.tracer import Tracer
-from unrolled.importers.tracing.values import Constant, Shape, Value
+from unrolled.importers.tracing.values import Constant, Shape, Value, size_of
 
-__all__ = ["Walk"]
+__all__ = ["Walk", "find_needed"]
 
 DEEPEST = 32
 """Functions and subgraphs may be nested so deep."""
@@ -80,8 +84,10 @@ class Walk:
         folder: Path | None,
         parameters: frozenset[str],
         constants: frozenset[str],
+        names: Mapping[str, str],
     ) -> None:
         self.tracer = tracer
+        self._names = names
         self.operators: list[str] = []
         self._repeated = 0
         self._model = model
@@ -93,6 +99,7 @@ class Walk:
         self._functions = {_function_key(f, f.name): f for f in model.functions}
         self._unsupported = Unsupported("onnx")
         self._stored: dict[str, Stored] = {}
+        self._in_masks: set[str] = set()
         self._inputs: dict[str, Value] = {}
         self._outputs: set[str] = set()
         self._plans: dict[int, tuple[Any, list[Any], dict[int, list[str]]]] = {}
@@ -115,24 +122,31 @@ class Walk:
                 (as_weights if position in places else as_data).add(name)
         return frozenset(inputs & ((as_weights - as_data) | self._parameters))
 
-    def run(self, input_shapes: Mapping[str, Shape]) -> None:
+    def run(self, inputs: Mapping[str, Declared]) -> None:
         """Read the whole graph; the network has its inputs, links and outputs afterwards."""
         graph = self._model.graph
         weights = self.weight_inputs()
         scope: Scope = {}
         self._store(graph, scope)
         stated = {value.name: shape_in_file(value) for value in graph.input}
-        for name, shape in input_shapes.items():
-            if name in weights:
+        for name, (shape, array) in inputs.items():
+            if array is not None:
+                self._skipped[name] = "an input whose value was given"
+                scope[name] = self.tracer.held(array, shape)
+            elif name in weights:
                 value = self.tracer.parameter(name, shape)
                 self._stored[name] = scope[name] = Stored(Constant(shape), value)
             else:
                 scope[name] = self._inputs[name] = self.tracer.input(name, shape)
-        if all(stated.get(name) == list(shape) for name, shape in input_shapes.items()):
+        if all(stated.get(name) == list(shape) for name, (shape, _) in inputs.items()):
             for value in [*graph.value_info, *graph.output]:
                 self._state(value)
         names = [value.name for value in graph.output]
-        self._walk(graph, names, scope, 0, {})
+        try:
+            self._walk(graph, names, scope, 0, {})
+        except InvalidModelError:
+            self._unsupported.check(self._source)  # What has no rule is the more useful to know.
+            raise
         outputs = [self._operand(scope, name, "the graph") for name in names]
         self._unsupported.check(self._source)
         if not outputs:
@@ -145,7 +159,7 @@ class Walk:
                 self._skipped[f"output '{name}'"] = f"the same as '{same}', which is one output"
             else:
                 self.tracer.name = name
-                self.tracer.output(output)
+                self.tracer.output(*(output.operands if isinstance(output, Items) else [output]))
                 self._outputs.add(name)
 
     def skipped(self) -> dict[str, str]:
@@ -159,25 +173,39 @@ class Walk:
         notes = {name: note for name, note in self.tracer.notes.items() if name not in declared}
         return self._skipped | unused | notes
 
+    def stored_names(self) -> dict[str, str]:
+        """What the file calls parameters of the network that have another name there."""
+        return {
+            value.node.name: name
+            for name, value in self._values()
+            if value.node.name != name and value.node.tensor is not None
+        }
+
     def _values(self) -> list[tuple[str, Value]]:
         """The stored tensors that are parameters where something is computed from them."""
         stored = self._stored.items()
         return [(name, one.value) for name, one in stored if one.value is not None]
 
     def _store(self, graph: Any, scope: Scope) -> None:
-        quantised = quantised_weights(graph)
+        quantised, packed = quantised_weights(graph), packed_shapes(graph)
+        if any(is_float(tensor.data_type) for tensor in graph.initializer):
+            self._in_masks |= self._parts_of_masks(graph)
         for tensor in graph.initializer:
             is_weight = is_float(tensor.data_type) or tensor.name in quantised
-            stored = self._read_stored(tensor.name, tensor, is_weight)
+            stored = self._read_stored(tensor.name, tensor, is_weight, packed.get(tensor.name))
             if stored.value is not None and quantised.get(tensor.name, False):
                 stored = replace(stored, value=replace(stored.value, awaits_scale=True))
             scope[tensor.name] = stored
         for sparse in graph.sparse_initializer:
             shape = shape_of_tensor(sparse.values.name, sparse)
-            tensor = Stored(Constant(shape), self.tracer.parameter(sparse.values.name, shape))
-            scope[sparse.values.name] = self._stored[sparse.values.name] = tensor
+            name = sparse.values.name
+            value = self.tracer.parameter(self._names.get(name, name), shape)
+            scope[name] = self._stored[name] = Stored(Constant(shape), value)
 
-    def _read_stored(self, name: str, tensor: Any, is_parameter: bool) -> Stored:
+    def _read_stored(
+        self, name: str, tensor: Any, is_parameter: bool, shape: Shape | None = None
+    ) -> Stored:
+        """A stored tensor; `shape` is that of the parameter it is, if it is stored in another."""
         check_location(name, tensor)
         is_weight = is_float(tensor.data_type) and name not in self._constants
         constant = self._constant(name, tensor, LARGEST_WEIGHT if is_weight else LARGEST_CONSTANT)
@@ -193,15 +221,46 @@ class Walk:
         ):
             self._skipped[name] = "a single number under a name that an exporter made up"
             is_parameter = False
+        elif is_parameter and constant.size == 1 and not is_float(tensor.data_type):
+            self._skipped[name] = "a single number that was quantised"
+            is_parameter = False
+        elif is_parameter and (reason := self._reason_of_mask(name, tensor, constant)):
+            self._skipped[name] = reason
+            is_parameter, constant = False, self._constant(name, tensor)
         if constant.size == 0:
             is_parameter = False
         if not is_parameter:
             return Stored(constant, None)
         known = self._stored.get(name)
         if known is None:
-            known = Stored(constant, self.tracer.parameter(name, constant.shape))
+            own = self._names.get(name, name)
+            known = Stored(constant, self.tracer.parameter(own, shape or constant.shape))
             self._stored[name] = known
         return known
+
+    def _reason_of_mask(self, name: str, tensor: Any, constant: Constant) -> str:
+        """Why a stored tensor is a mask, or a part of one; empty if it is none."""
+        if name in self._in_masks:
+            return "only a part of masks"
+        if constant.array is None and may_put_out(tensor):
+            constant = self._constant(name, tensor)
+        is_mask = constant.array is not None and puts_out(constant.array)
+        return "a mask: all that it holds is zero or puts scores out" if is_mask else ""
+
+    def _parts_of_masks(self, graph: Any) -> set[str]:
+        """Stored tensors that are only ever part of a mask."""
+        stored = [one.name for one in graph.initializer if is_float(one.data_type)]
+        given = [(one.name, one) for one in graph.initializer if is_float(one.data_type)]
+        for node in graph.node:
+            if node.op_type == "Constant" and len(node.output) == 1:
+                given += [(node.output[0], one.t) for one in node.attribute if one.name == "value"]
+        numbers = {}
+        for name, tensor in given:
+            if size_of(tuple(tensor.dims)) == 1:
+                number = self._constant(name, tensor).only_number()
+                if number is not None:
+                    numbers[name] = number
+        return parts_of_masks(graph, stored, numbers)
 
     def _constant(self, name: str, tensor: Any, most: int = LARGEST_CONSTANT) -> Constant:
         return read_constant(name, tensor, self._folder, self.tracer.budget, most)
@@ -226,7 +285,7 @@ class Walk:
     ) -> None:
         """Read nodes in their order; the scope has what they compute, while something reads it."""
         if id(graph) not in self._plans:  # A loop walks its body many times.
-            needed = _find_needed(graph.node, outputs)
+            needed = find_needed(graph.node, outputs)
             self._plans[id(graph)] = graph, needed, _last_readers(needed, outputs)
         _, nodes, done_with = self._plans[id(graph)]
         for position, proto in enumerate(nodes):
@@ -235,8 +294,8 @@ class Walk:
                 raise InvalidModelError(
                     f"more than {MOST_REPEATED:,} nodes once loops are unrolled"
                 )
-            domain = "" if proto.domain in DEFAULT_DOMAINS else proto.domain
-            operator = f"{domain}::{proto.op_type}" if domain else proto.op_type
+            operator = _operator_of(proto)
+            domain = operator.rpartition("::")[0]
             self.operators.append(operator)
             name = name_of(proto)
             inputs = [
@@ -256,7 +315,12 @@ class Walk:
                     self._constant,
                     run_body,
                 )
-                results = self._results(node)
+                try:
+                    results = self._results(node)
+                except InvalidModelError:
+                    if self._unsupported:
+                        self._note_ruleless(nodes[position + 1 :])
+                    raise
             extra = len(proto.output) - len(results)
             results += [Unreadable(operator, name) for _ in range(extra)]
             for output, result in zip(proto.output, results, strict=False):
@@ -272,6 +336,7 @@ class Walk:
         if unreadable:
             for one in unreadable:
                 self._note(one)
+            self._note_ruleless([node.proto])
             return [NOTED for _ in node.outputs]
         rule = TABLE.get(node.operator)
         self.tracer.name = next((name for name in node.outputs if name), node.name)
@@ -350,6 +415,14 @@ class Walk:
             )
         return scope[name]
 
+    def _note_ruleless(self, nodes: Iterable[Any]) -> None:
+        """Note the nodes that cannot be read whatever they read, those of subgraphs as well."""
+        for proto in all_nodes(nodes):
+            operator = _operator_of(proto)
+            is_function = _function_key(proto, proto.op_type) in self._functions
+            if operator not in TABLE and not is_function:
+                self._unsupported.add(operator, name_of(proto))
+
     def _note(self, unreadable: Unreadable) -> None:
         if unreadable is not NOTED:
             self._unsupported.add(
@@ -374,6 +447,12 @@ def _locate(node: Node, message: str) -> str:
     return f"node '{node.name}' ({shortened(node.operator)}): {message}"
 
 
+def _operator_of(proto: Any) -> str:
+    """The operator of a node, with its domain unless that is the standard one."""
+    domain = "" if proto.domain in DEFAULT_DOMAINS else proto.domain
+    return f"{domain}::{proto.op_type}" if domain else str(proto.op_type)
+
+
 def _function_key(proto: Any, name: str) -> tuple[str, str, str]:
     """What a function and the nodes that call it have in common."""
     return proto.domain, name, getattr(proto, "overload", "")
@@ -394,7 +473,7 @@ def _first_name(others: dict[str, str], name: str) -> str:
     return name
 
 
-def _find_needed(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
+def find_needed(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
     """The nodes that lead to an output, in their order."""
     wanted = set(outputs)
     needed = []

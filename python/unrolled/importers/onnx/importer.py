@@ -12,6 +12,7 @@ from unrolled.errors import InvalidArgumentError, InvalidModelError
 from unrolled.importers.door import Door, reading
 from unrolled.importers.onnx.graph import Walk
 from unrolled.importers.onnx.inputs import FROM_ONNX, declared_inputs
+from unrolled.importers.onnx.naming import known_names
 from unrolled.importers.onnx.reader import check_model, load_model, named_source
 from unrolled.importers.onnx.rules import TABLE
 from unrolled.importers.tracing.tracer import Tracer
@@ -38,8 +39,9 @@ def operators() -> tuple[str, ...]:
 
 def from_onnx(
     model: Any,
-    input_shapes: Mapping[str, Sequence[int]] | Sequence[int] | None = None,
+    input_shapes: Mapping[str, Sequence[int | None] | int] | Sequence[int | None] | None = None,
     *,
+    values: Mapping[str, Any] | None = None,
     parameters: Collection[str] = (),
     constants: Collection[str] = (),
     name: str | None = None,
@@ -55,9 +57,14 @@ def from_onnx(
     ----------
     model : str, Path, bytes or onnx.ModelProto
         A file, its content, or a model in memory.
-    input_shapes : dict of str to sequence of int, or sequence of int, optional
-        Shapes of inputs, batch axis included, where the file leaves lengths open. Of a model with
-        one input, its shape alone will do.
+    input_shapes : dict of str to sequence of int or to int, or sequence of int, optional
+        Shapes of inputs, batch axis included, where the file leaves lengths open, and lengths by
+        the symbols that the file has for them: ``{"batch": 1, "sequence": 128}``. A symbol that the
+        shape of one input fixes holds for the others. None in a shape is what the file says there.
+        Of a model with one input, its shape alone will do.
+    values : dict of str to int or array, optional
+        Elements of integer inputs that are the same in every run, such as ``{"position": 5}``, so
+        that numbers of steps, positions and conditions are known. One number is all elements.
     parameters, constants : collection of str
         Names of stored tensors, or inputs, that are parameters, or constants, whatever they seem.
         By default, floating-point initialisers are parameters, but for single numbers under a name
@@ -74,7 +81,10 @@ def from_onnx(
     Returns
     -------
     Network
-        Parameters have the names of the initialisers, `Network.provenance` says what was met.
+        Parameters have the names of the initialisers. Where an exporter numbered those
+        (``onnx::MatMul_4189``), they are named after the node that reads them, as in
+        ``layers.0.attn.qkv.weight``; the network knows them by either name. `Network.provenance`
+        says what was met, and has both names.
 
     Raises
     ------
@@ -103,6 +113,7 @@ def from_onnx(
     return read_onnx(
         model,
         input_shapes,
+        values=values,
         parameters=parameters,
         constants=constants,
         name=name,
@@ -116,6 +127,7 @@ def read_onnx(
     model: Any,
     input_shapes: Any,
     *,
+    values: Any = None,
     parameters: Collection[str] = (),
     constants: Collection[str] = (),
     name: str | None = None,
@@ -131,10 +143,17 @@ def read_onnx(
         if not graph.node and not graph.output:
             raise InvalidModelError("there is no graph in it")
         check_model(proto)
-        network = Network(name or _name(model, graph), semantics=semantics)
+        network = Network(_name(model, graph) if name is None else name, semantics=semantics)
         tracer = Tracer(network, operations=operations)
-        walk = Walk(tracer, proto, source, folder, frozenset(parameters), frozenset(constants))
-        shapes = declared_inputs(source, graph, input_shapes, walk.weight_inputs(), door)
+        names = known_names(graph)
+        stored = {known: name for name, known in names.items()}
+        parameters, constants = (
+            [stored.get(name, name) for name in given] for given in (parameters, constants)
+        )
+        walk = Walk(
+            tracer, proto, source, folder, frozenset(parameters), frozenset(constants), names
+        )
+        shapes = declared_inputs(source, graph, input_shapes, walk.weight_inputs(), door, values)
         _check_names(source, graph, [*parameters, *constants])
         walk.run(shapes)
     provenance = Provenance(
@@ -146,6 +165,7 @@ def read_onnx(
         dict(Counter(walk.operators)),
         {tensor.name: tensor.size for tensor in network.parameters},
         walk.skipped(),
+        walk.stored_names(),
     )
     network.record_provenance(provenance)
     return network

@@ -22,7 +22,6 @@ __all__: list[str] = []
 
 rule = TABLE.rule
 
-MOST_HEADS = 1 << 16
 MOST_CHANNELS = 1 << 24
 """A norm that has one weight for each of its groups may have so many channels."""
 
@@ -398,48 +397,3 @@ def _select_direction(tracer: Tracer, weight: Operand, direction: int) -> Operan
 @rule("DequantizeLinear")
 def dequantize(tracer: Tracer, node: Node) -> Operand:
     return tracer.pointwise(node.input(0))  # Integers stored for it are parameters already.
-
-
-@rule("Attention")
-def attention(tracer: Tracer, node: Node) -> list[Operand]:
-    query, key, value = (node.input(position) for position in range(3))
-    if len({query.rank, key.rank, value.rank}) != 1 or query.rank not in (3, 4):
-        shapes = f"{query.shape}, {key.shape} and {value.shape}"
-        raise InvalidModelError(f"node '{node.name}': queries, keys and values of shapes {shapes}")
-    if query.rank == 3:
-        heads = node.attribute("q_num_heads", 1), node.attribute("kv_num_heads", 1)
-        query = _heads(tracer, query, heads[0])
-        key, value = (_heads(tracer, x, heads[1]) for x in (key, value))
-        joined = True
-    else:
-        joined = False
-    if node.optional(4) is not None:
-        key = tracer.concat([node.input(4), key], 2)
-    if node.optional(5) is not None:
-        value = tracer.concat([node.input(5), value], 2)
-    present = [key, value]
-    groups = query.shape[1] // key.shape[1]
-    if query.shape[1] != groups * key.shape[1] or query.shape[1] > MOST_HEADS:
-        raise InvalidModelError(
-            f"node '{node.name}': {query.shape[1]} heads of queries and {key.shape[1]} of keys"
-        )
-    if groups > 1:
-        repeated = np.repeat(np.arange(key.shape[1]), groups)
-        key, value = (tracer.take(x, 1, repeated) for x in (key, value))
-    scores = tracer.einsum("bhqd,bhkd->bhqk", query, key)
-    mask = node.optional(3)
-    if isinstance(mask, Value):
-        scores = tracer.combine(scores, mask)
-    weights = tracer.normalise(scores, (3,), "softmax")
-    y = tracer.matmul(weights, value)
-    if joined:
-        y = tracer.transpose(y, (0, 2, 1, 3))
-        y = tracer.reshape(y, (*y.shape[:2], y.shape[2] * y.shape[3]))
-    return [y, *present]
-
-
-def _heads(tracer: Tracer, x: Operand, heads: int) -> Operand:
-    if heads < 1 or x.shape[2] % heads:
-        raise InvalidModelError(f"{tracer.name}: {heads} heads do not fit {x.shape}")
-    x = tracer.reshape(x, (*x.shape[:2], heads, x.shape[2] // heads))
-    return tracer.transpose(x, (0, 2, 1, 3))

@@ -120,6 +120,8 @@ def split(tracer: Tracer, node: Node) -> list[Operand]:
 @rule("Slice")
 def slice_(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
+    if any(isinstance(node.optional(position), Value) for position in (1, 2)):
+        raise UnsupportedOperatorError("where it begins or ends is known only at run time")
     starts, ends, axes, steps = (node.integers(position) for position in range(1, 5))
     starts = node.attribute("starts", []) if starts is None else starts
     ends = node.attribute("ends", []) if ends is None else ends
@@ -382,7 +384,15 @@ def _overlapping(window: Any, axis: int) -> Relation:
 
 
 def indices_of(node: Node, position: int) -> Any:
-    """Constant indices as an array."""
+    """Constant indices as an array.
+
+    Raises
+    ------
+    UnsupportedOperatorError
+        They are known only at run time, so that any element may be read.
+    """
+    if isinstance(node.optional(position), Value):
+        raise UnsupportedOperatorError("its indices are known only at run time")
     constant = node.constant(position)
     if constant is None or constant.array is None or constant.array.dtype.kind not in "iu":
         raise InvalidModelError(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from unrolled.importers.onnx.reader import is_float
 from unrolled.importers.onnx.table import QUANTISED_INPUTS
 from unrolled.importers.tracing.values import size_of
 
-__all__ = ["quantised_weights"]
+__all__ = ["MOVING", "all_nodes", "is_weight_type", "packed_shapes", "quantised_weights"]
 
 MOVING = ("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 """Operators that leave the elements of their first input as they are."""
@@ -29,7 +29,7 @@ def quantised_weights(graph: Any) -> dict[str, bool]:
     if not integers:
         return {}
     readers: dict[str, list[Any]] = {}
-    for node in _all_nodes(graph):
+    for node in all_nodes(graph.node):
         for name in node.input:
             readers.setdefault(name, []).append(node)
     floats = {
@@ -43,6 +43,17 @@ def quantised_weights(graph: Any) -> dict[str, bool]:
         kinds = set(_kinds(tensor.name, readers, floats, most))
         if kinds:
             found[tensor.name] = kinds == {"written out"}
+    return found
+
+
+def packed_shapes(graph: Any) -> dict[str, tuple[int, int]]:
+    """The shapes of weights of which several numbers are stored in one byte, by their names."""
+    found = {}
+    for node in all_nodes(graph.node):
+        if node.op_type == "MatMulNBits" and len(node.input) > 1:
+            sizes = {one.name: int(one.i) for one in node.attribute if one.name in ("K", "N")}
+            if min(sizes.get("K", 0), sizes.get("N", 0)) > 0:
+                found[node.input[1]] = sizes["K"], sizes["N"]
     return found
 
 
@@ -65,6 +76,11 @@ def _kinds(
                 moved = set(node.output) - seen
                 seen |= moved
                 waiting += moved
+
+
+def is_weight_type(data_type: int) -> bool:
+    """Whether a TensorProto of this type may be a weight: floating point, or quantised."""
+    return is_float(data_type) or _is_small(data_type)
 
 
 def _is_small(data_type: int) -> bool:
@@ -96,13 +112,13 @@ def _is_scaled(
     return bool(scaled) and all(scaled)
 
 
-def _all_nodes(graph: Any) -> Iterator[Any]:
-    """The nodes of a graph and of all graphs in it."""
-    waiting = [graph]
+def all_nodes(nodes: Iterable[Any]) -> Iterator[Any]:
+    """The nodes of a graph and those of all graphs in it."""
+    waiting = [nodes]
     while waiting:
-        for node in waiting.pop().node:
+        for node in waiting.pop():
             yield node
             for attribute in node.attribute:
                 if attribute.HasField("g"):
-                    waiting.append(attribute.g)
-                waiting += attribute.graphs
+                    waiting.append(attribute.g.node)
+                waiting += [graph.node for graph in attribute.graphs]

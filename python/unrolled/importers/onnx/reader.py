@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,16 +15,20 @@ from unrolled._support.files import open_regular, read_bytes
 from unrolled._support.hints import described, listed, shortened
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, InvalidModelError
+from unrolled.importers.onnx.wire import check_fields
 from unrolled.importers.tracing.budget import LARGEST_CONSTANT, Budget
+from unrolled.importers.tracing.masking import LOW
 from unrolled.importers.tracing.values import Constant, Operand, Shape, Value, size_of
 
 __all__ = [
+    "Items",
     "Node",
     "Stored",
     "check_location",
     "check_model",
     "is_float",
     "load_model",
+    "may_put_out",
     "name_of",
     "named_source",
     "read_constant",
@@ -109,6 +114,10 @@ def _parse(onnx: Any, content: bytes) -> Any:
     DecodeError = import_optional("google.protobuf.message", "onnx").DecodeError  # noqa: N806
 
     model = onnx.ModelProto()
+    try:
+        check_fields(content, onnx.ModelProto.DESCRIPTOR)
+    except ValueError as error:
+        raise InvalidModelError(f"{error}; no model that large is read") from None
     try:
         model.ParseFromString(content)
     except (DecodeError, ValueError, RecursionError) as error:
@@ -271,6 +280,22 @@ def read_constant(
     return Constant(shape, array)
 
 
+def may_put_out(tensor: Any) -> bool:
+    """Whether a large stored tensor begins as a mask would that is added to scores."""
+    from onnx import helper
+
+    if is_external(tensor) or not tensor.raw_data:
+        return False
+    try:
+        kind = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+    except (KeyError, ValueError, TypeError):
+        return False
+    if kind.kind != "f" or len(tensor.raw_data) < LARGEST_WEIGHT * kind.itemsize:
+        return False
+    first = np.frombuffer(tensor.raw_data, dtype=kind, count=LARGEST_WEIGHT)
+    return bool(np.all((first == 0) | (first <= LOW)))
+
+
 def is_external(tensor: Any) -> bool:
     """Whether the elements of a tensor are in another file."""
     from onnx import TensorProto
@@ -324,6 +349,13 @@ def _with_external_data(name: str, tensor: Any, folder: Path, size: int) -> Any:
     found.dims.extend(tensor.dims)
     found.raw_data = content
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """A sequence of tensors, which stands for itself in the place of an operand."""
+
+    operands: list[Operand]
 
 
 @dataclass(frozen=True)
@@ -387,6 +419,22 @@ class Node:
         self._read = read
         self.run_body = run_body
 
+    def named(self, operator: str) -> Node:
+        """The same node for the rule of another operator, which it was fused from."""
+        node = copy(self)
+        node.operator = operator
+        return node
+
+    def given(self, inputs: Mapping[int, Operand | None], *, only: bool = False) -> Node:
+        """The same node with other operands at some positions, and at the others none if `only`."""
+        node = copy(self)
+        kept = [] if only else self.inputs
+        length = max(len(kept), *[position + 1 for position in inputs])
+        node.inputs = [kept[at] if at < len(kept) else None for at in range(length)]
+        for position, operand in inputs.items():
+            node.inputs[position] = operand
+        return node
+
     def input(self, position: int) -> Operand:
         """An operand that must be there."""
         operand = self.optional(position)
@@ -398,9 +446,18 @@ class Node:
 
     def optional(self, position: int) -> Operand | None:
         """An operand, or None if it was left out."""
+        found = self.anything(position)
+        if isinstance(found, Items):
+            raise InvalidModelError(
+                f"node '{self.name}' ({self.operator}): input {position} is a sequence of tensors"
+            )
+        return found
+
+    def anything(self, position: int) -> Operand | Items | None:
+        """An operand or a sequence of them, or None if it was left out."""
         if position >= len(self.inputs) or self.inputs[position] is None:
             return None
-        found: Operand | Stored = self.inputs[position]
+        found: Operand | Items | Stored = self.inputs[position]
         return found.operand if isinstance(found, Stored) else found
 
     def integers(self, position: int) -> list[int] | None:

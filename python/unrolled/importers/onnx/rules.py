@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from unrolled.importers.onnx import (  # noqa: F401
+    attention,
     control,
     elementwise,
     layers,
+    microsoft,
     movement,
     resize,
+    sequences,
+    transforms,
 )
 from unrolled.importers.onnx.table import QUANTISED_INPUTS, TABLE, WEIGHT_INPUTS
 

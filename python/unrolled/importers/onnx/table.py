@@ -27,8 +27,15 @@ WEIGHT_INPUTS = {
 QUANTISED_INPUTS = {
     "ConvInteger": (1,),
     "DequantizeLinear": (0,),
+    "DynamicQuantizeMatMul": (1,),
     "MatMulInteger": (1,),
+    "MatMulIntegerToFloat": (1,),
+    "MatMulNBits": (1,),
+    "QAttention": (1, 2),
+    "QGemm": (3, 6),
+    "QLinearAdd": (0, 3),
     "QLinearConv": (3, 8),
     "QLinearMatMul": (3,),
+    "QLinearMul": (0, 3),
 }
 """Inputs of operators at which stored integers are weights."""

@@ -74,6 +74,38 @@ def _find_viewed(node: Any) -> Any:
     return node.args[0] if shares or schema.name.replace("::", ".") in MAY_ALIAS else None
 
 
+COMPARISONS = {
+    *("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_not", "isinf"),
+    *("logical_xor", "isnan", "isneginf", "bool"),
+}
+"""Operators whose result is a condition."""
+
+MOVEMENTS = {
+    *("view", "reshape", "slice", "select", "unsqueeze", "squeeze", "expand", "transpose", "t"),
+    *("permute", "alias", "detach", "clone", "contiguous", "tril", "triu", "to", "_to_copy"),
+    *("unflatten", "flatten", "narrow", "expand_as", "index", "lift_fresh_copy", "type_as"),
+}
+"""Operators after which it is still the same numbers, or zero."""
+
+
+def is_only_a_condition(node: Any) -> bool:
+    """Whether all that is ever made of a tensor is a condition."""
+    waiting, is_read = [node], False
+    while waiting:
+        for user in waiting.pop().users:
+            is_read = True
+            name = getattr(user.target, "__name__", str(user.target)).partition(".")[0]
+            value = user.meta.get("val")
+            is_flag = str(getattr(value, "dtype", "")) == "torch.bool"
+            if user.op != "call_function" or (name not in MOVEMENTS and name not in COMPARISONS):
+                return False
+            if not is_flag:
+                if name not in MOVEMENTS:
+                    return False
+                waiting.append(user)
+    return is_read
+
+
 def local_response_size(node: Any) -> int | None:
     """Over how many channels a division normalises, if it is a local response normalisation.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from unrolled._support.hints import described
@@ -17,6 +17,7 @@ from unrolled.importers.torch import (  # noqa: F401 - these fill the table
     products,
     windows,
 )
+from unrolled.importers.torch.calling import Returned, checked_outputs
 from unrolled.importers.torch.graph import Reader
 from unrolled.importers.torch.node import TABLE, Node
 from unrolled.importers.torch.program import FROM_TORCH, Program, exported
@@ -80,6 +81,7 @@ def from_torch(
     example_inputs: Any = None,
     *,
     kwargs: Mapping[str, Any] | None = None,
+    outputs: Collection[str] = (),
     name: str | None = None,
     semantics: Semantics = "value",
     operations: bool = False,
@@ -89,18 +91,27 @@ def from_torch(
 
     The module is exported by `torch.export`, as it is in evaluation: nothing is folded, batch norm
     keeps its four parameters a channel. Parameters have the names of the state dict. Floating-point
-    buffers that are used, such as running statistics, are parameters that are not trainable; all
+    buffers that are used, such as running statistics, are parameters that are not trainable, but
+    for those that the state dict leaves out, that only become a condition, or that are masks; all
     other tensors are constants. Nothing is computed, and weights may be on the "meta" device.
+
+    Models of transformers are read as they are: of what they return tensors count, and they keep no
+    cache for a next call.
 
     Parameters
     ----------
     module : torch.nn.Module or torch.export.ExportedProgram
         Left as it is.
-    example_inputs : torch.Tensor or tuple, optional
-        Positional arguments of a call; of tensors only shape and type matter, and they may be on
-        the "meta" device. An exported program with static shapes needs none.
+    example_inputs : torch.Tensor, tuple or dict, optional
+        Positional arguments of a call, or all arguments by name; of tensors only shape and type
+        matter, and they may be on the "meta" device. An exported program with static shapes needs
+        none.
     kwargs : dict of str to Tensor, optional
         Arguments by name.
+    outputs : collection of str
+        Which of the tensors that the module returns are outputs; by default all of them. Their
+        names are keys, fields and positions, joined by points: "logits", "0" or
+        "hidden_states.2"; "hidden_states" stands for all of these.
     name : str, optional
         Of the network; by default that of the class.
     semantics : {"value", "dependency"}
@@ -120,7 +131,7 @@ def from_torch(
     Raises
     ------
     InvalidArgumentError
-        No module, or inputs that are none.
+        No module, inputs that are none, or names of outputs that are none.
     InvalidModelError
         `torch.export` cannot export the module, or shapes are not known.
     MissingPackageError
@@ -130,8 +141,9 @@ def from_torch(
 
     Notes
     -----
-    A mask cuts no edges, whether it is added to scores, chooses between them and a constant
-    (`where`, `masked_fill`), or is given to attention; triangles of a tensor (`tril`, `triu`) do.
+    A mask that is constant takes edges away, whether it is added to scores, chooses between them
+    and a constant (`where`, `masked_fill`), or is given to attention; one that is known only at run
+    time does not.
     Operators that PyTorch itself makes of others are read as these if they have no rule.
 
     Examples
@@ -146,6 +158,7 @@ def from_torch(
         module,
         example_inputs,
         kwargs=kwargs,
+        outputs=outputs,
         name=name,
         semantics=semantics,
         operations=operations,
@@ -159,6 +172,7 @@ def read_torch(
     example_inputs: Any = None,
     *,
     kwargs: Mapping[str, Any] | None = None,
+    outputs: Collection[str] = (),
     name: str | None = None,
     semantics: Semantics = "value",
     operations: bool = False,
@@ -171,12 +185,21 @@ def read_torch(
         raise InvalidArgumentError(f"kwargs must be a dict, got {described(kwargs)}")
     source = _source(module)
     with reading(source):
-        program = exported(module, example_inputs, dict(kwargs or {}), training, door)
+        returned = Returned(checked_outputs(outputs))
+        program = exported(module, example_inputs, dict(kwargs or {}), training, returned, door)
         own = type(module).__name__ if name is None else name
-        return _built(program, source, Network(own, semantics=semantics), operations, door)
+        network = Network(own, semantics=semantics)
+        return _built(program, source, network, operations, returned, door)
 
 
-def _built(program: Any, source: str, network: Network, operations: bool, door: Door) -> Network:
+def _built(
+    program: Any,
+    source: str,
+    network: Network,
+    operations: bool,
+    returned: Returned,
+    door: Door,
+) -> Network:
     torch = import_optional("torch", "torch")
     tracer = Tracer(network, operations=operations)
     reader = Reader(tracer)
@@ -184,12 +207,16 @@ def _built(program: Any, source: str, network: Network, operations: bool, door: 
     outputs = reader.walk(program.graph_module, given.inputs)
     reader.unsupported.check(source)
     specs = program.graph_signature.output_specs
-    returned = program.graph.output_node().args[0]
+    nodes = program.graph.output_node().args[0]
     marked: dict[Any, int] = {}
     repeated: dict[str, str] = {}
     tracer.name = "output"
-    found = zip(returned, outputs, specs, strict=True)
+    found = zip(nodes, outputs, specs, strict=True)
     own = [(node, output) for node, output, spec in found if _is_output(spec)]
+    if not returned.names:  # A program that was exported before has names of its own.
+        names = [spec.arg.name for spec in specs if _is_output(spec)]
+        kept = returned.chosen(names)
+        own = [one for one, is_kept in zip(own, kept, strict=True) if is_kept]
     for number, (node, output) in enumerate(own):
         if not isinstance(output, Value):
             continue
@@ -208,7 +235,7 @@ def _built(program: Any, source: str, network: Network, operations: bool, door: 
         given.shapes,
         dict(reader.operators),
         {tensor.name: tensor.size for tensor in network.parameters},
-        given.skipped() | repeated,
+        returned.skipped | given.skipped() | tracer.notes | repeated,
     )
     network.record_provenance(provenance)
     return network

@@ -103,8 +103,10 @@ def _attention(tracer: Tracer, node: Node) -> Operand | list[Operand]:
         factor = query.shape[-1] ** -0.5 if scale is None else float(scale)
         scores = tracer.multiply(scores, Constant.of(factor))
     mask = node.get("attn_mask", node.get("attn_bias"))
-    if isinstance(mask, Value):
-        scores = tracer.add(scores, mask)
+    is_operand = isinstance(mask, (Value, Constant))
+    scores = tracer.masked_scores(
+        scores, mask if is_operand else None, causal=0 if node.get("is_causal") else None
+    )
     tracer.name = f"{name}/weights"
     weights = tracer.normalise(scores, [-1], "softmax")
     tracer.name = name

@@ -12,8 +12,15 @@ from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, InvalidModelError, UnrolledError
 from unrolled.importers.door import Door
-from unrolled.importers.torch.fx import mutates_views
+from unrolled.importers.torch.calling import (
+    Returned,
+    are_keywords,
+    returning_tensors,
+    without_caches,
+)
+from unrolled.importers.torch.fx import is_only_a_condition, mutates_views
 from unrolled.importers.torch.graph import constant_of
+from unrolled.importers.tracing.masking import puts_out
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Shape, Value
 
@@ -26,9 +33,16 @@ LONGEST_REASON = 500
 
 
 def exported(
-    module: Any, inputs: Any, kwargs: Mapping[str, Any], training: bool, door: Door
+    module: Any,
+    inputs: Any,
+    kwargs: Mapping[str, Any],
+    training: bool,
+    returned: Returned,
+    door: Door,
 ) -> Any:
     """The program of a module, with nothing written in place that is also seen through a view.
+
+    What the module returns is told to `returned`.
 
     Raises
     ------
@@ -49,11 +63,13 @@ def exported(
             f"{described(module)} needs example inputs: give "
             f"{door.inputs(FROM_TORCH, 'torch.zeros(1, 3, 224, 224)')}, in the shape that it takes"
         )
+    if not is_program and are_keywords(module, inputs):
+        inputs, kwargs = None, {**inputs, **kwargs}
     program = module
     with _silence(torch):
         try:
             if inputs is not None or kwargs:
-                program = _export(torch, module, inputs, kwargs, training)
+                program = _export(torch, module, inputs, kwargs, training, returned)
             if mutates_views(program.graph_module):
                 program = program.run_decompositions({})
         except (UnrolledError, MemoryError):
@@ -65,7 +81,14 @@ def exported(
     return program
 
 
-def _export(torch: Any, module: Any, inputs: Any, kwargs: Mapping[str, Any], training: bool) -> Any:
+def _export(
+    torch: Any,
+    module: Any,
+    inputs: Any,
+    kwargs: Mapping[str, Any],
+    training: bool,
+    returned: Returned,
+) -> Any:
     is_program = isinstance(module, torch.export.ExportedProgram)
     callee = module.module() if is_program else module
     modes = {one: one.training for one in callee.modules()}
@@ -80,8 +103,11 @@ def _export(torch: Any, module: Any, inputs: Any, kwargs: Mapping[str, Any], tra
         torch.backends.mha.set_fastpath_enabled(False)
         if not is_program:
             callee.train(training)
-        with torch.no_grad():
-            return torch.export.export(callee, args, named or None, strict=False)
+        with torch.no_grad(), without_caches(callee):
+            if is_program:
+                return torch.export.export(callee, args, named or None, strict=False)
+            with returning_tensors(callee, returned):
+                return torch.export.export(callee, args, named or None, strict=False)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
         for one, mode in modes.items():
@@ -95,6 +121,8 @@ def _place(torch: Any, given: Any, device: Any) -> Any:
     if isinstance(given, dict):
         return {name: _place(torch, one, device) for name, one in given.items()}
     if given is not None and not isinstance(given, (torch.Tensor, bool, int, float, str)):
+        if _holds_tensors(torch, given):  # As a cache of keys and values does.
+            return given
         raise InvalidArgumentError(
             f"example inputs must be tensors, got {described(given)}; use torch.zeros(shape)"
         )
@@ -103,6 +131,11 @@ def _place(torch: Any, given: Any, device: Any) -> Any:
     if given.is_meta:
         return torch.zeros(given.shape, dtype=given.dtype, device=device)
     return given.to(device)
+
+
+def _holds_tensors(torch: Any, given: Any) -> bool:
+    """Whether PyTorch knows how to take an object apart into tensors."""
+    return type(given) in torch.utils._pytree.SUPPORTED_NODES
 
 
 @contextmanager
@@ -141,6 +174,7 @@ class Program:
         self.inputs: list[Any] = []
         self._weights: dict[str, Value] = {}
         self._tied: dict[str, str] = {}
+        self._constants: dict[str, str] = {}
         self._names: dict[Any, str] = {}
         self._tracer = tracer
         self._door = door
@@ -152,7 +186,7 @@ class Program:
                 tensor = program.state_dict.get(spec.target)
                 if tensor is None:
                     tensor = program.constants[spec.target]
-                self.inputs.append(self._stored(spec.target, tensor, kind))
+                self.inputs.append(self._stored(spec, tensor, node))
             elif kind == "USER_INPUT":
                 self.inputs.append(self._given(node, spec))
             else:
@@ -163,12 +197,18 @@ class Program:
         unused = [name for name, one in self._weights.items() if one.node.tensor is None]
         found = dict.fromkeys(unused, "not used")
         found.update({name: f"the same tensor as {first}" for name, first in self._tied.items()})
-        return found
+        return found | self._constants
 
-    def _stored(self, name: str, tensor: Any, kind: str) -> Any:
+    def _stored(self, spec: Any, tensor: Any, node: Any) -> Any:
+        name, kind = spec.target, spec.kind.name
         is_number = tensor.is_floating_point() or tensor.is_complex()
         if kind == "CONSTANT_TENSOR" or not is_number:
             return constant_of(tensor)
+        if kind == "BUFFER":
+            reason = self._reason_of_buffer(spec, tensor, node)
+            if reason:
+                self._constants[name] = reason
+                return constant_of(tensor)
         key = _identity(tensor)
         if key in self._names:
             self._tied[name] = self._names[key]
@@ -177,6 +217,15 @@ class Program:
         value = self._tracer.parameter(name, tuple(tensor.shape), trainable=is_trainable)
         self._names[key], self._weights[name] = name, value
         return value
+
+    def _reason_of_buffer(self, spec: Any, tensor: Any, node: Any) -> str:
+        """Why a buffer is no parameter; empty if it is one."""
+        if spec.persistent is False:
+            return "a buffer that the state dict leaves out"
+        if is_only_a_condition(node):
+            return "a buffer that only becomes a condition"
+        held = constant_of(tensor).array
+        return "a mask that is added" if held is not None and puts_out(held) else ""
 
     def _given(self, node: Any, spec: Any) -> Any:
         value = node.meta.get("val")

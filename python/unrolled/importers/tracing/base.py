@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidModelError
 from unrolled.importers.tracing.budget import LARGEST_CONSTANT, Budget
 from unrolled.importers.tracing.functions import IDENTITY
+from unrolled.importers.tracing.masking import Flags, hiding_links
 from unrolled.importers.tracing.values import (
     Array,
     Constant,
@@ -30,15 +32,19 @@ if TYPE_CHECKING:
 
     TensorLink = tuple[Tensor, Sequence[Relation], LinkRole]
 
-__all__ = ["Base", "Link", "aligned", "shifted"]
+__all__ = ["Base", "Link", "aligned", "related", "shifted"]
 
 MOST_TENSORS = 1 << 17
 """A model that needs more tensors is refused, because it may be a trap."""
+
+LATEST_MASKS = 8
+"""Masked tensors that are remembered, for the same mask of the same tensor is the same again."""
 
 Link = tuple[Value, Sequence[Relation]]
 
 MOVE, OTHER = Operation("move"), Operation("other")
 SUM, PRODUCT = Operation("sum"), Operation("product")
+MATMUL = Operation("matmul")
 AVERAGE, MAXIMUM = Operation("average"), Operation("max_pool")
 REDUCTIONS = {"mean": AVERAGE, "sum": Operation("average", divisor=1.0), "max": MAXIMUM}
 
@@ -62,6 +68,7 @@ class Base:
         self._reserved: set[str] = set()
         self._copies: dict[str, int] = {}
         self.notes: dict[str, str] = {}
+        self._masked: deque[Node] = deque(maxlen=LATEST_MASKS)
         self.budget = Budget()
 
     def input(self, name: str, shape: Shape) -> Value:
@@ -224,7 +231,30 @@ class Base:
             return self.network.input(node.shape, node.name)
         if node.kind in ("parameter", "frozen"):
             return self.network.parameter(node.name, node.shape, node.kind == "parameter")
-        return self._emit_tensor(node.name, node.shape, self._links(node), self._operation(node))
+        if node.kind == "masked":
+            (x,) = node.operands
+            return self._visible(node, self.made(x))
+        tensor = self._emit_tensor(node.name, node.shape, self._links(node), self._operation(node))
+        return tensor if node.hidden is None else self._visible(node, tensor)
+
+    def _visible(self, node: Node, tensor: Tensor) -> Tensor:
+        """A tensor without the elements that a mask hides."""
+        assert node.hidden is not None
+        hidden: Flags = node.hidden
+        hiding = hiding_links(hidden, node.shape)
+        self.budget.keep(node.name, hiding.positions)
+        shape = node.shape
+        if hiding.span is not None:
+            first, last = hiding.span
+            shape = (*shape[:first], size_of(shape[first:last]), *shape[last:])
+            flat: TensorLink = (tensor, regrouping(node.shape, shape), "data")
+            tensor = self._emit_tensor(f"{node.name}/flat", shape, [flat], MOVE)
+        links: list[TensorLink] = [(tensor, relations, "data") for relations in hiding.links]
+        visible = self._emit_tensor(f"{node.name}/visible", shape, links, MOVE)
+        if shape == node.shape:
+            return visible
+        back: TensorLink = (visible, regrouping(shape, node.shape), "data")
+        return self._emit_tensor(f"{node.name}/masked", node.shape, [back], MOVE)
 
     def _operation(self, node: Node) -> Operation:
         """How a node that waited is computed."""
@@ -236,6 +266,8 @@ class Base:
             return PRODUCT
         if node.kind == "reduction":
             return REDUCTIONS.get(node.reduction, OTHER)
+        if node.kind == "contracted":
+            return MATMUL
         if node.kind == "normalised":
             return Operation(node.normaliser or "other", axes=node.axes)
         return MOVE
@@ -250,6 +282,12 @@ class Base:
                 axis: a for axis, a in enumerate(node.axes) if x.shape[axis] != node.shape[axis]
             }
             return [(self.made(x), shifted(x.rank, grown), "data")]
+        if node.kind == "contracted":
+            *given, result = node.labels
+            return [
+                (self.made(x), related(x.shape, labels, result, node.shape), "data")
+                for x, labels in zip(node.operands, given, strict=True)
+            ]
         is_transparent = node.kind == "normalised" and self.network.semantics == "value"
         links: list[TensorLink] = []
         for value in node.operands:
@@ -299,6 +337,24 @@ class Base:
 def aligned(source: Shape, target: Shape) -> list[Relation]:
     """How an operand is read after broadcasting, its last axis meeting the last."""
     return alignment(source, target, len(target) - len(source))
+
+
+def related(
+    shape: Shape, labels: Sequence[int], result: Sequence[int], target: Shape
+) -> list[Relation]:
+    """How a factor of a product is read, by the labels of its axes and of those of the product."""
+    relations = []
+    for axis, label in enumerate(result):
+        if label not in labels:
+            relations.append(Relation.sum(axis))
+    for source, label in enumerate(labels):
+        if label not in result:
+            relations.append(Relation.each(source))
+        else:
+            axis = list(result).index(label)
+            is_same = shape[source] == target[axis]
+            relations.append((Relation.same if is_same else Relation.all)(source, axis))
+    return relations
 
 
 def shifted(rank: int, starts: Mapping[int, int]) -> list[Relation]:

@@ -20,9 +20,19 @@ from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidModelError
 from unrolled.importers.tracing.base import OTHER, PRODUCT, SUM, aligned
 from unrolled.importers.tracing.functions import IDENTITY, Composition, combined
+from unrolled.importers.tracing.masking import (
+    LOW,
+    Flags,
+    hidden_of,
+    is_low,
+    is_put_out,
+    narrowed,
+    without_mask,
+)
 from unrolled.importers.tracing.movement import Movement
 from unrolled.importers.tracing.values import (
     LONGEST_CHAIN,
+    Array,
     Constant,
     Node,
     Operand,
@@ -35,6 +45,9 @@ from unrolled.importers.tracing.values import (
 from unrolled.network.builder import LinkRole
 
 __all__ = ["Elementwise"]
+
+AT_RUN_TIME = "a mask known only at run time: it takes no edges away"
+"""What the provenance says of a mask that changes nothing."""
 
 Kind: TypeAlias = Literal["sum", "product"]
 
@@ -72,6 +85,8 @@ class Elementwise(Movement):
         if isinstance(x, Constant):
             return Constant(x.shape) if function is None else self.work_out(x.shape, function, x)
         y = x if power else replace(x, sign="", mapped=True)
+        if x.fill is not None and (function is not None or not power):
+            y = replace(y, fill=_applied(function, x.fill))
         return self._apply_function(y, function, name or self.name)
 
     def _apply_function(
@@ -87,15 +102,20 @@ class Elementwise(Movement):
         if isinstance(x, Constant):
             return self.work_out(x.shape, lambda array: -array, x)
         shift = x.shift and replace(x.shift, sign=OPPOSITE[x.shift.sign])
-        y = replace(x, sign=OPPOSITE[x.sign], shift=shift)
+        fill = None if x.fill is None else -x.fill
+        y = replace(x, sign=OPPOSITE[x.sign], shift=shift, fill=fill)
         return self._apply_function(y, np.negative, "negative")
 
     def reciprocal(self, x: Operand) -> Operand:
         """One divided by a tensor."""
         if isinstance(x, Constant):
-            is_real = x.array is not None and x.array.dtype.kind == "f"
-            return self.work_out(x.shape, np.reciprocal, x) if is_real else Constant(x.shape)
-        return self._apply_function(x.signed(INVERSE[x.sign]), np.reciprocal, "reciprocal")
+            is_real = x.array is not None and x.array.dtype.kind in "iuf"
+            divided = partial(np.true_divide, 1.0)  # Of integers, too: 2 is no less than 2.0.
+            return self.work_out(x.shape, divided, x) if is_real else Constant(x.shape)
+        fill = None if not x.fill else 1.0 / x.fill
+        return self._apply_function(
+            replace(x, sign=INVERSE[x.sign], fill=fill), np.reciprocal, "reciprocal"
+        )
 
     def add(self, *operands: Operand) -> Operand:
         """Sum of tensors after broadcasting; a statistic subtracted from its tensor normalises."""
@@ -138,37 +158,136 @@ class Elementwise(Movement):
             return Constant(shape)
         return self.expand(self.multiply(*functions), shape)
 
+    def both(self, *operands: Operand) -> Operand:
+        """Whether all conditions hold: not where one is known not to.
+
+        It is a function of the others, and a known number where a constant is false.
+        """
+        shape = broadcast_shapes(self.name, [operand.shape for operand in operands])
+        result = self.function(*operands)
+        hidden: Flags = np.zeros((1,) * len(shape), dtype=bool)
+        for x in operands:
+            known = None
+            if isinstance(x, Constant) and x.array is not None:
+                known = ~np.asarray(x.array, dtype=bool)
+            elif isinstance(x, Value) and x.fill == 0.0:
+                known = hidden_of(x)
+            if known is not None:
+                self.budget.work(self.name, known.size)
+                hidden = hidden | _with_rank(known, len(shape))
+        return self.mask(result, hidden, 0.0)
+
+    def mask(self, x: Operand, hidden: Flags, fill: float) -> Operand:
+        """A tensor of which some elements are a number instead: nothing has an edge to them.
+
+        Parameters
+        ----------
+        x : Operand
+        hidden : numpy.ndarray of bool
+            True for them; broadcasts to the shape of `x`.
+        fill : float
+            What they are.
+        """
+        hidden = narrowed(_with_rank(np.asarray(hidden, dtype=bool), x.rank))
+        if isinstance(x, Constant) or not hidden.any():
+            return x
+        if hidden.all():
+            return self.work_out(x.shape, lambda: np.broadcast_to(np.float64(fill), x.shape))
+        inner = without_mask(x) if x.fill is not None else None
+        is_alike = x.fill == fill or (is_low(x.fill) and is_low(fill))
+        own = hidden_of(x)
+        if own is not None and is_alike:
+            union = narrowed(hidden | own)
+            if union.shape == own.shape and np.array_equal(union, own):
+                return replace(x, fill=fill)
+            if inner is not None and x.node.tensor is None:
+                hidden, x = union, inner
+        if x.axes is not None:
+            x = self._declare(self.made(x))
+        for known in self._masked:
+            # Functions write a mask several times, and mean one tensor.
+            (masked,) = known.operands
+            is_same = masked.node is x.node and masked.function is x.function
+            if is_same and known.hidden is not None and np.array_equal(known.hidden, hidden):
+                return Value(known, x.shape, fill=fill, mapped=True)
+        self.budget.hold(self.name, hidden)
+        node = Node("masked", self.name, x.shape, (replace(x, fill=None),), depth=x.node.depth)
+        node.hidden, node.is_weight = hidden, x.node.is_weight
+        self._masked.append(node)
+        return Value(node, x.shape, fill=fill)
+
     def where(self, condition: Operand, a: Operand, b: Operand) -> Operand:
         """Elements of `a` where a condition holds, else of `b`.
 
         What a constant condition chooses is known: each element is read from its own tensor, and
-        from none where a constant zero is chosen. Any other constant masks scores, as it would if
-        it were added, and changes no edge.
+        from none where a constant is chosen that is zero or puts scores out. Any other constant
+        changes no edge. A condition known at run time chooses anything, but for what it is known
+        not to choose.
         """
         values = [x for x in (a, b) if isinstance(x, Value)]
+        shape = broadcast_shapes(self.name, [condition.shape, a.shape, b.shape])
+        if isinstance(condition, Value):
+            return self._where_at_run_time(condition, a, b, shape)
+        if condition.array is None:
+            if any(map(_has_low, (a, b))):
+                self.notes[self.name] = "a mask whose values are not known: it takes no edges away"
+            return self.function(condition, a, b)
+        chosen = np.asarray(condition.array, dtype=bool)
+        if chosen.all() or not chosen.any():
+            return self.expand(a if chosen.all() else b, shape)
+        fill = a if isinstance(a, Constant) else b
+        if not isinstance(fill, Constant):
+            return self.choose(np.broadcast_to(~chosen, shape).astype(np.int8), [a, b])
+        if not values:
+            return Constant(shape)
+        hidden = _with_rank(chosen if fill is a else ~chosen, len(shape))
+        number = None if fill.array is None else _only_number_where(fill.array, hidden)
+        if number is None or (number != 0.0 and not is_low(number)):
+            return self.function(a, b)
+        return self.mask(self.expand(self._plain(values[0]), shape), hidden, number)
+
+    def _plain(self, x: Value) -> Value:
+        """A tensor as it is, not what it may turn out to be later."""
+        return x if x.axes is None else self._declare(self.made(x))
+
+    def _where_at_run_time(self, condition: Value, a: Operand, b: Operand, shape: Shape) -> Operand:
+        """What a condition chooses that is computed."""
+        result = self._chosen(condition, a, b, shape)
+        hidden: Flags | None = None
+        fill = None
+        unmet = hidden_of(condition) if condition.fill == 0.0 else None
+        if unmet is not None and isinstance(b, Constant):
+            # The condition is known not to hold there.
+            fill = b.only_number()
+            hidden = None if fill is None else unmet
+        elif (
+            isinstance(a, Constant)
+            and isinstance(b, Constant)
+            and a.array is not None
+            and b.array is not None
+        ):
+            low = is_put_out(a.array) & is_put_out(b.array)
+            hidden, fill = (low, -math.inf) if low.any() else (None, None)
+        if hidden is None and any(map(_has_low, (a, b))):
+            self.notes[self.name] = AT_RUN_TIME
+        if hidden is None or fill is None or not (fill == 0.0 or is_low(fill)):
+            return result
+        return self.mask(self.expand(result, shape), hidden, fill)
+
+    def _chosen(self, condition: Value, a: Operand, b: Operand, shape: Shape) -> Operand:
+        values = [x for x in (a, b) if isinstance(x, Value)]
         if len(values) == 1 and _is_of(condition, values[0]):
-            shape = broadcast_shapes(self.name, [condition.shape, a.shape, b.shape])
             return self.expand(self.pointwise(values[0], power=True), shape)
-        if isinstance(condition, Value) and len(values) == 1:
+        if len(values) == 1:
             # A condition on a statistic of the tensor belongs to its normaliser, as where a softmax
             # is made safe against groups that are masked as a whole.
-            shape = broadcast_shapes(self.name, [condition.shape, a.shape, b.shape])
             gate = condition.signed("/")
             x = replace(values[0], sign="", mapped=True)
             is_normalised = x.node.kind == "normalised"
             if is_normalised and _normalises(gate, x, "product") == x.node.axes:
                 return self.expand(x, shape)
             return self.expand(self.multiply(x, replace(gate, mapped=True)), shape)
-        if not isinstance(condition, Constant) or condition.array is None:
-            return self.function(condition, a, b)
-        chosen = np.asarray(condition.array, dtype=bool)
-        shape = broadcast_shapes(self.name, [chosen.shape, a.shape, b.shape])
-        if chosen.all() or not chosen.any():
-            return self.expand(a if chosen.all() else b, shape)
-        fill = a if isinstance(a, Constant) else b
-        if isinstance(fill, Constant) and (fill.array is None or np.any(fill.array)):
-            return self.function(a, b)
-        return self.choose(np.broadcast_to(~chosen, shape).astype(np.int8), [a, b])
+        return self.function(condition, a, b)
 
     def affine(
         self,
@@ -301,7 +420,9 @@ class Elementwise(Movement):
         places: Sequence[int | None] = range(x.rank) if x.axes is None else x.axes
         chosen = {places[axis % x.rank] for axis in axes}
         group = tuple(sorted([axis for axis in chosen if axis is not None]))
-        return self._make_normalised(x, group, normaliser=normaliser)
+        y = self._make_normalised(x, group, normaliser=normaliser)
+        # A softmax gives no weight to what is put out.
+        return replace(y, fill=0.0) if is_low(x.fill) and normaliser == "softmax" else y
 
     def _make_normalised(
         self,
@@ -313,6 +434,9 @@ class Elementwise(Movement):
     ) -> Value:
         """`axes` are those of the node; a sum subtracts a mean, which a product may follow."""
         is_transparent = self.network.semantics == "value"
+        hidden = hidden_of(x)
+        if hidden is not None and not (is_low(x.fill) or (x.fill == 0.0 and kind == "product")):
+            x, hidden = replace(x, fill=None), None
         if is_transparent and not self.operations:
             return x
         node = x.node
@@ -331,6 +455,7 @@ class Elementwise(Movement):
             is_divided=kind == "product",
             is_weight=node.is_weight,
             normaliser=normaliser,
+            hidden=hidden,
         )
         function = IDENTITY
         if (
@@ -358,6 +483,54 @@ class Elementwise(Movement):
         given = [operand for operand in operands if isinstance(operand, Value)]
         if not given:
             return Constant(shape)
+        given, hidden = self._without_masks(operands, given, kind, len(shape))
+        result = self._combined_whole(operands, given, kind, shape)
+        if hidden is not None:
+            return self.mask(
+                self.expand(result, shape), hidden, -math.inf if kind == "sum" else 0.0
+            )
+        if len(given) == 1 and isinstance(result, Value) and result.fill is not None:
+            constants = [x for x in operands if isinstance(x, Constant)]
+            result = replace(result, fill=_combined_fill(result.fill, constants, kind))
+        return result
+
+    def _without_masks(
+        self, operands: Sequence[Operand], given: list[Value], kind: Kind, rank: int
+    ) -> tuple[list[Value], Flags | None]:
+        """Tensors without their masks, and what the masks hide of their sum or product.
+
+        What is added to a score that is put out makes no difference, nor does what multiplies a
+        zero.
+        """
+        hidden: Flags | None = None
+        if kind == "sum":
+            for x in operands:
+                if isinstance(x, Constant) and x.array is not None:
+                    low = is_put_out(x.array)
+                    if low.any() and not low.all():
+                        self.budget.work(self.name, low.size)
+                        low = _with_rank(low, rank)
+                        hidden = low if hidden is None else hidden | low
+        elif any(isinstance(x, Constant) and is_low(x.only_number()) for x in operands):
+            self.notes[self.name] = AT_RUN_TIME
+        if len(given) == 1 or any(value.node.is_statistic for value in given):
+            return given, hidden
+        bare: list[Value] = []
+        for value in given:
+            own = hidden_of(value)
+            is_decisive = is_low(value.fill) if kind == "sum" else value.fill == 0.0
+            if own is None or not is_decisive:
+                bare.append(value)
+                continue
+            own = _with_rank(own, rank)
+            hidden = own if hidden is None else hidden | own
+            bare.append(without_mask(value) or value)
+        return bare, hidden
+
+    def _combined_whole(
+        self, operands: Sequence[Operand], given: list[Value], kind: Kind, shape: Shape
+    ) -> Operand:
+        """A sum or product of tensors and constants, whatever masks hide of it."""
         if kind == "sum":
             given = self._without_shifts(_without_multiplied_out(given))
         values, whole = self._without_normalisers(given, kind)
@@ -417,7 +590,8 @@ class Elementwise(Movement):
             if self.operations:
                 parts = [_function_of(value, common) for value in values]
                 function = combined(parts, lambda *factors: np.prod(factors, axis=0), "product")
-            return Value(common, shape, first.axes, function=function)
+            fill = 0.0 if any(value.fill == 0.0 for value in values) else None
+            return Value(common, shape, first.axes, function=function, fill=fill)
         statistics = [value.node.is_statistic for value in values]
         if common is not None or (is_one_view and all(statistics)):
             whole = [replace(value, shape=value.node.shape, axes=None) for value in values]
@@ -489,6 +663,56 @@ class Elementwise(Movement):
         node = Node(kind, self.name, shape, tuple(operands), parent=parent, depth=depth)
         node.is_weight = all(value.node.is_weight for value in operands)
         return Value(node, shape)
+
+
+def _applied(function: Callable[[Any], Any] | None, fill: float) -> float | None:
+    """What a function makes of a number; None if that is not known."""
+    if function is None:
+        return None
+    with np.errstate(all="ignore"):
+        try:
+            number = float(np.asarray(function(np.array([fill]))).reshape(-1)[0])
+        except (TypeError, ValueError, ArithmeticError, IndexError):
+            return None
+    return None if math.isnan(number) else number
+
+
+def _combined_fill(fill: float, constants: Sequence[Constant], kind: Kind) -> float | None:
+    """What constants make of a number that they are added to, or multiplied with."""
+    for constant in constants:
+        number = constant.only_number()
+        if kind == "sum":
+            if is_low(fill):
+                continue
+            fill = math.nan if number is None else fill + number
+        elif fill != 0.0:
+            fill = math.nan if number is None else fill * number
+    return None if math.isnan(fill) else fill
+
+
+def _only_number_where(array: Array, places: Flags) -> float | None:
+    """The number that a constant is in all these places: -inf if all put scores out."""
+    if array.dtype.kind not in "iufb":
+        return None
+    if array.size == 1:
+        found = array.reshape(-1)
+    else:
+        rank = max(array.ndim, places.ndim)
+        both = np.broadcast_arrays(_with_rank(array, rank), _with_rank(places, rank))
+        found = both[0][both[1]]
+    if bool(np.all(found <= LOW)):
+        return -math.inf
+    return 0.0 if not np.any(found) else None
+
+
+def _with_rank(array: Any, rank: int) -> Any:
+    """An array with axes of length 1 in front, as broadcasting puts them."""
+    return array.reshape((*[1] * (rank - array.ndim), *array.shape))
+
+
+def _has_low(x: Operand) -> bool:
+    """Whether a constant has elements that put scores out."""
+    return isinstance(x, Constant) and x.array is not None and bool(is_put_out(x.array).any())
 
 
 def _is_of(condition: Operand, x: Value) -> bool:

@@ -17,6 +17,7 @@ from unrolled.importers.tracing.index_maps import (
     along_axes,
     numbered,
 )
+from unrolled.importers.tracing.masking import hidden_of, reshaped_mask, with_hidden
 from unrolled.importers.tracing.values import Array, Constant, Node, Operand, Shape, Value, size_of
 
 __all__ = ["Movement"]
@@ -48,10 +49,16 @@ class Movement(Base):
         if x.node.kind == "reshaped":
             whole = x.node.operands[0]
             whole = replace(whole, function=whole.function.followed_by(x.function))
+            if hidden_of(whole) is not None:
+                whole = replace(whole, fill=x.fill)
         if whole.shape == shape:
             return whole
         node = Node("reshaped", self.name, shape, (whole,), is_weight=x.node.is_weight)
-        return Value(node, shape)
+        hidden = hidden_of(x)
+        moved = None if hidden is None else reshaped_mask(hidden, x.shape, shape)
+        return (
+            Value(node, shape) if moved is None else with_hidden(Value(node, shape), moved, x.fill)
+        )
 
     def transpose(self, x: Operand, order: Sequence[int]) -> Operand:
         """Axis i of the result is axis ``order[i]``."""
@@ -69,7 +76,9 @@ class Movement(Base):
             places = tuple(range(x.rank)) if x.axes is None else x.axes
             return replace(x, shape=shape, axes=tuple([places[axis] for axis in order]))
         relations = [Relation.same(source, target) for target, source in enumerate(order)]
-        return self.emit(shape, [(x, relations)])
+        result = self.emit(shape, [(x, relations)])
+        hidden = hidden_of(x)
+        return result if hidden is None else with_hidden(result, hidden.transpose(order), x.fill)
 
     def squeeze(self, x: Operand, axes: Sequence[int]) -> Operand:
         """Leave out axes of length 1."""
@@ -116,7 +125,9 @@ class Movement(Base):
                 relations.append(Relation.same(axis - offset, axis))
             else:
                 relations.append(Relation.all(axis - offset, axis))
-        return self.emit(shape, [(x, relations)])
+        result = self.emit(shape, [(x, relations)])
+        hidden = hidden_of(x)
+        return result if hidden is None else with_hidden(result, hidden, x.fill)
 
     def concat(self, operands: Sequence[Operand], axis: int) -> Operand:
         """Tensors one after the other along an axis."""
@@ -142,7 +153,16 @@ class Movement(Base):
             if isinstance(x, Value):
                 links.append((x, shifted(rank, {axis: start})))
             start += x.shape[axis]
-        return self.emit(shape, links)
+        result = self.emit(shape, links)
+        fills = {x.fill for x in operands if isinstance(x, Value) and hidden_of(x) is not None}
+        if len(fills) != 1:
+            return result
+        masks = []
+        for x in operands:
+            hidden = hidden_of(x)
+            masks.append(np.broadcast_to(False if hidden is None else hidden, x.shape))
+        self.budget.work(self.name, size_of(shape))
+        return with_hidden(result, np.concatenate(masks, axis), fills.pop())
 
     def stack(self, operands: Sequence[Operand], axis: int = 0) -> Operand:
         """Tensors of one shape along a new axis."""
@@ -163,7 +183,13 @@ class Movement(Base):
                 f"{self.name}: nothing is left of axis {axis} of shape {x.shape}"
             )
         relation = Relation.slice(axis, axis, start=start, step=step)
-        return self.read(x, {axis: (length, relation)})
+        result = self.read(x, {axis: (length, relation)})
+        hidden = hidden_of(x)
+        if hidden is None:
+            return result
+        if hidden.shape[axis] > 1:
+            hidden = hidden.take(start + step * np.arange(length), axis)
+        return with_hidden(result, hidden, x.fill)
 
     def split(self, x: Operand, axis: int, lengths: Sequence[int]) -> list[Operand]:
         """Parts of the given lengths along an axis."""

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from unrolled._core import Operation, Relation
 from unrolled._support.hints import listed, shortened
 from unrolled.errors import InvalidModelError
-from unrolled.importers.tracing.base import MOVE, OTHER, Link
-from unrolled.importers.tracing.elementwise import Elementwise
-from unrolled.importers.tracing.values import Constant, Operand, Value
+from unrolled.importers.tracing.base import MATMUL, MOVE, OTHER, Link, related
+from unrolled.importers.tracing.elementwise import AT_RUN_TIME, Elementwise
+from unrolled.importers.tracing.masked_products import (
+    Factor,
+    MaskedProduct,
+    Scores,
+)
+from unrolled.importers.tracing.masking import Flags, hidden_of
+from unrolled.importers.tracing.values import Constant, Node, Operand, Value
 from unrolled.network.builder import LinkRole
 
 __all__ = ["Products"]
 
-AFFINE, MATMUL = Operation("affine"), Operation("matmul")
+AFFINE = Operation("affine")
 ONE_HOT = Operation("embedding", "one_hot")
 
 
@@ -67,7 +74,7 @@ class Products(Elementwise):
         lengths = self._lengths(labels, operands)
         shape = tuple([lengths[label] for label in result])
         summed = [label for label in lengths if label not in result]
-        links = []
+        factors: list[Factor] = []
         for x, given in zip(operands, labels, strict=True):
             if isinstance(x, Constant):
                 continue
@@ -76,25 +83,77 @@ class Products(Elementwise):
                 wide = self.expand(x, (*[lengths[label] for label in missing], *x.shape))
                 assert isinstance(wide, Value)
                 x, given = wide, [*missing, *given]
-            relations = [
-                Relation.sum(axis) for axis, label in enumerate(result) if label not in given
-            ]
             for source, label in enumerate(given):
-                if label not in result:
-                    if x.shape[source] != lengths[label]:
-                        narrow = lengths[label]
-                        raise InvalidModelError(
-                            f"{self.name}: an axis of length 1 is summed with one of {narrow}"
-                        )
-                    relations.append(Relation.each(source))
-                else:
-                    same = x.shape[source] == lengths[label]
-                    target = list(result).index(label)
-                    relations.append((Relation.same if same else Relation.all)(source, target))
-            links.append((x, relations))
-        if not links:
+                if label not in result and x.shape[source] != lengths[label]:
+                    raise InvalidModelError(
+                        f"{self.name}: an axis of length 1 is summed with one of {lengths[label]}"
+                    )
+            factors.append((x, given))
+        if not factors:
             return Constant(shape)
-        return self.emit(shape, links, *self._product(links, operands))
+        for masked, other in (factors, factors[::-1]) if len(factors) == 2 else ():
+            product = MaskedProduct.of(masked, other, result, shape)
+            if product is not None:
+                return self._masked_product(product)
+        links = [(x, related(x.shape, given, result, shape)) for x, given in factors]
+        operation, roles = self._product(links, operands)
+        if operation is MATMUL and _are_scores(factors, result):
+            # Whether a mask follows decides what becomes of them.
+            named = (*[tuple(own) for _, own in factors], tuple(result))
+            values = tuple([x for x, _ in factors])
+            node = Node("contracted", self.name, shape, values, labels=named)
+            return Value(node, shape)
+        return self.emit(shape, links, operation, roles)
+
+    def _masked_product(self, product: MaskedProduct) -> Operand:
+        """A product with a factor of which a mask makes some elements zero."""
+        (x, labels), (other, _) = product.masked, product.other
+        result, shape = product.result, product.shape
+        read = related(x.shape, labels, result, shape)
+        if product.summed is None:
+            whole = self.emit(
+                shape, [(x, read), (other, product.relations_of_other())], MATMUL, ["data"] * 2
+            )
+            return self.mask(whole, product.hidden_of_result(), 0.0)
+        parts = product.parts()
+        if parts is None:
+            return self._masked_terms(product)
+        if any(part.axis is not None for part in parts):
+            product = product.with_wide_other(self.expand)
+        (other, _) = product.other
+        links = [(other, product.relations_of_other(part)) for part in parts]
+        scores = None if self.operations else Scores.behind(product, self.network.semantics)
+        if scores is None:
+            links = [(x, read), *links]
+            return self.emit(shape, links, MATMUL, ["data"] * len(links))
+        name = self.name
+        by_query, by_key, weights = scores.tensors(parts)
+        self.name = f"{name}/scores/query"
+        query = self.emit(by_query.shape, [(scores.query, by_query.relations[0])], OTHER)
+        self.name = f"{name}/scores/key"
+        key = self.emit(by_key.shape, [(scores.key, by_key.relations[0])], OTHER)
+        self.name = f"{name}/weights"
+        halves = [query, key] * len(parts)
+        weight = self.emit(weights.shape, list(zip(halves, weights.relations, strict=True)), OTHER)
+        self.name = name
+        links += [(weight, relations) for relations in scores.relations_of_weights(parts)]
+        return self.emit(shape, links, OTHER)
+
+    def _masked_terms(self, product: MaskedProduct) -> Operand:
+        """Any other product with a mask, term by term."""
+        (x, labels), (other, others) = product.masked, product.other
+        every = [*product.result, *[label for label in labels if label not in product.result]]
+        lengths = dict(zip(product.result, product.shape, strict=True))
+        lengths |= {label: n for label, n in zip(labels, x.shape, strict=True) if n > 1}
+        full = tuple([lengths.get(label, 1) for label in every])
+        links = [(x, related(x.shape, labels, every, full))]
+        links.append((other, related(other.shape, others, every, full)))
+        terms = self.mask(self.emit(full, links, OTHER), product.hidden_of(every), 0.0)
+        if isinstance(terms, Constant):
+            return Constant(product.shape)
+        return self.emit(
+            product.shape, [(terms, related(full, every, product.result, product.shape))], OTHER
+        )
 
     def _product(
         self, links: Sequence[Link], operands: Sequence[Operand]
@@ -108,6 +167,42 @@ class Products(Elementwise):
         if weights.count(True) == 1:
             return AFFINE, ["kernel" if is_weight else "data" for is_weight in weights]
         return MATMUL, ["data"] * len(links)
+
+    def masked_scores(
+        self, scores: Operand, mask: Operand | None = None, *, causal: int | None = None
+    ) -> Operand:
+        """Scores of queries and keys, their last two axes, as masks leave them.
+
+        Parameters
+        ----------
+        scores : Operand
+        mask : Operand, optional
+            Truth values, or what is added. One that is known only at run time takes no edges away,
+            and has edges of its own.
+        causal : int, optional
+            Query number i sees the keys up to number ``i + causal``.
+        """
+        if causal is not None:
+            later = np.triu(np.ones(scores.shape[-2:], dtype=bool), 1 + causal)
+            scores = self.mask(scores, later, -np.inf)
+        if mask is None or isinstance(scores, Constant):
+            return scores
+        if isinstance(mask, Constant):
+            if mask.array is None:
+                self.notes[self.name] = "a mask whose values are not known: it takes no edges away"
+                return scores
+            if mask.array.dtype == np.bool_:
+                return self.where(mask, scores, Constant.of(np.float32(-np.inf)))
+            return self.add(scores, mask)
+        hidden = hidden_of(mask)
+        if hidden is None and not mask.node.is_weight:
+            self.notes[self.name] = AT_RUN_TIME
+        is_flag = hidden is not None and mask.fill == 0.0
+        if is_flag:
+            assert hidden is not None
+            scores = self.mask(scores, _in_front(hidden, scores.rank), -np.inf)
+            mask = replace(mask, fill=None)
+        return self.add(scores, mask)
 
     def embedding(self, table: Operand, indices: Operand, axis: int = 0) -> Operand:
         """Positions along an axis chosen at run time: the product with one-hot rows.
@@ -166,6 +261,19 @@ class Products(Elementwise):
             )
             return self._diagonal(x, rest)
         return x
+
+
+def _in_front(hidden: Flags, rank: int) -> Flags:
+    """A mask with as many axes as it is broadcast to."""
+    return hidden.reshape((*[1] * (rank - hidden.ndim), *hidden.shape))
+
+
+def _are_scores(factors: Sequence[Factor], result: Sequence[int]) -> bool:
+    """Whether each of two factors has an axis of the product that the other one has not."""
+    (_, first), (_, second) = factors
+    return not set(result).isdisjoint(set(first) - set(second)) and not set(result).isdisjoint(
+        set(second) - set(first)
+    )
 
 
 def _parse(name: str, equation: str, ranks: Sequence[int]) -> tuple[list[list[int]], list[int]]:

@@ -41,6 +41,8 @@ Kind: TypeAlias = Literal[
     "normalised",
     "reshaped",
     "padded",
+    "contracted",
+    "masked",
 ]
 Sign: TypeAlias = Literal["", "-", "/"]
 Array: TypeAlias = npt.NDArray[Any]
@@ -62,7 +64,8 @@ class Node:
     ----------
     kind : str
         "tensor", "input", "parameter" or "frozen", a parameter that training does not change;
-        "sum", "product", "reduction", "normalised", "reshaped" or "padded".
+        "sum", "product", "reduction", "normalised", "reshaped", "padded", "contracted" or
+        "masked".
     name : str
         For the tensor.
     shape : tuple of int
@@ -93,6 +96,10 @@ class Node:
         Of a reduction: "mean", "sum", "max", "norm", or nothing if it is another one.
     views : dict
         Tensors of functions of it, by the name of the function, once they are made.
+    labels : tuple of tuple of int
+        Of a contracted one: those of the axes of its operands, and at last its own.
+    hidden : numpy.ndarray of bool or None
+        The elements that are constants, where some are: of a masked one those that a mask hides.
     """
 
     kind: Kind
@@ -111,6 +118,8 @@ class Node:
     normaliser: str = ""
     reduction: str = ""
     views: dict[str, Tensor] = field(default_factory=dict)
+    labels: tuple[tuple[int, ...], ...] = ()
+    hidden: Array | None = None
 
     @property
     def is_statistic(self) -> bool:
@@ -177,6 +186,9 @@ class Value:
     function : Composition
         What was done to the elements of the node, signs and reciprocals included. It is followed
         only if the tracer keeps operations.
+    fill : float or None
+        What the hidden elements of its node are, as far as it is known; of scores that a mask puts
+        out something very low, and of probabilities zero.
     """
 
     node: Node
@@ -187,6 +199,7 @@ class Value:
     awaits_scale: bool = False
     shift: Shift | None = None
     function: Composition = IDENTITY
+    fill: float | None = None
 
     @property
     def rank(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidNetworkError
-from unrolled.network.builder import Tensor
+from unrolled.network.builder import Tensor, undone_if_refused
 from unrolled.network.layers.dense import Dense
 from unrolled.network.layers.elementwise import alignment, broadcast_shape
 from unrolled.network.layers.masks import MaskPart, checked_mask
@@ -21,6 +21,7 @@ OTHER = Operation("other")
 class Attention(Dense, Reshaping, Normalization):
     """Layer methods for attention, made of products, softmax and dense layers."""
 
+    @undone_if_refused
     def attention(
         self,
         query: Tensor,
@@ -122,7 +123,7 @@ class Attention(Dense, Reshaping, Normalization):
             same = [Relation.same(axis, axis) for axis in range(rank)]
             if part.axis is not None:
                 at = rank + part.axis
-                same[at] = part.leading_relation(at, leading[at])
+                same[at] = part.leading_relation(at, at, leading[at])
             numbers, keys = mask.number_relation(rank, rank), mask.key_relation(rank, rank)
             self._core.link(by_query.id, weights.id, [*same, numbers])
             self._core.link(by_key.id, weights.id, [*same, keys])
@@ -153,6 +154,7 @@ class Attention(Dense, Reshaping, Normalization):
         self._core.link(x.id, y.id, relations)
         return y
 
+    @undone_if_refused
     def multi_head_attention(
         self,
         x: Tensor,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
-from unrolled.network.builder import Builder, Tensor, Weight
+from unrolled.network.builder import Builder, Tensor, Weight, undone_if_refused
 from unrolled.network.shapes import (
     LARGEST_WINDOW,
     Padding,
@@ -27,6 +27,7 @@ MOVE = Operation("move")
 class Convolution(Builder):
     """Layer methods for convolutions."""
 
+    @undone_if_refused
     def conv(
         self,
         x: Tensor,
@@ -95,6 +96,7 @@ class Convolution(Builder):
         )
         return self._convolve(layer, x, channels, groups, windows, use_bias, kernel, bias)
 
+    @undone_if_refused
     def depthwise_conv(
         self,
         x: Tensor,
@@ -145,6 +147,7 @@ class Convolution(Builder):
         windows = slides(layer, spatial, kernel_size, stride, dilation, padding)
         return self._convolve(layer, x, channels, groups, windows, use_bias, kernel, bias)
 
+    @undone_if_refused
     def conv_transpose(
         self,
         x: Tensor,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
-from unrolled.network.builder import Builder, LinkRole, Tensor, Weight
+from unrolled.network.builder import Builder, LinkRole, Tensor, Weight, undone_if_refused
 from unrolled.network.layers.elementwise import alignment, broadcast_shape
 from unrolled.network.shapes import boolean, integer
 
@@ -17,6 +17,7 @@ EMBEDDING = Operation("embedding")
 class Dense(Builder):
     """Layer methods that contract an axis."""
 
+    @undone_if_refused
     def dense(
         self,
         x: Tensor,
@@ -83,6 +84,7 @@ class Dense(Builder):
             self._core.link(tensor.id, y.id, [*shared, Relation.same(0, len(leading))], "bias")
         return y
 
+    @undone_if_refused
     def matmul(self, a: Tensor, b: Tensor, *, name: str | None = None) -> Tensor:
         """Matrix product of two tensors: an edge from each factor for every product term.
 
@@ -114,6 +116,7 @@ class Dense(Builder):
         self._own(layer, a, b)
         return self._product(layer, a, b, transposed=False)
 
+    @undone_if_refused
     def embedding(
         self,
         indices: Tensor,

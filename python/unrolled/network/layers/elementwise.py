@@ -9,7 +9,7 @@ import numpy as np
 from unrolled._core import Operation, Relation
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
-from unrolled.network.builder import Builder, PointwiseFunction, Tensor
+from unrolled.network.builder import Builder, PointwiseFunction, Tensor, undone_if_refused
 
 SUM = Operation("sum")
 DIFFERENCE = Operation("sum", "subtract")
@@ -22,6 +22,7 @@ MINIMUM = Operation("maximum", "minimum")
 class Elementwise(Builder):
     """Layer methods that work element by element."""
 
+    @undone_if_refused
     def activation(
         self,
         x: Tensor,
@@ -71,6 +72,7 @@ class Elementwise(Builder):
         layer = self._layer(function.partition("(")[0] or function, name)
         return self._pointwise(layer, x, Operation("function", function))
 
+    @undone_if_refused
     def add(self, *xs: Tensor, name: str | None = None) -> Tensor:
         """Sum of tensors after broadcasting; one edge for each occurrence of an operand.
 
@@ -106,10 +108,12 @@ class Elementwise(Builder):
         """
         return self._combine(self._layer("add", name), xs, SUM)
 
+    @undone_if_refused
     def subtract(self, a: Tensor, b: Tensor, *, name: str | None = None) -> Tensor:
         """Difference of two tensors; edges and errors as for `add`."""
         return self._combine(self._layer("subtract", name), (a, b), DIFFERENCE)
 
+    @undone_if_refused
     def multiply(self, *xs: Tensor, name: str | None = None) -> Tensor:
         """Product of tensors, a gate for example; both factors are edges, as for `add`.
 
@@ -129,14 +133,17 @@ class Elementwise(Builder):
         """
         return self._combine(self._layer("multiply", name), xs, PRODUCT)
 
+    @undone_if_refused
     def divide(self, a: Tensor, b: Tensor, *, name: str | None = None) -> Tensor:
         """Quotient of two tensors; edges and errors as for `add`."""
         return self._combine(self._layer("divide", name), (a, b), QUOTIENT)
 
+    @undone_if_refused
     def maximum(self, *xs: Tensor, name: str | None = None) -> Tensor:
         """Largest of several tensors, element by element; edges and errors as for `add`."""
         return self._combine(self._layer("maximum", name), xs, MAXIMUM)
 
+    @undone_if_refused
     def minimum(self, *xs: Tensor, name: str | None = None) -> Tensor:
         """Smallest of several tensors, element by element; edges and errors as for `add`."""
         return self._combine(self._layer("minimum", name), xs, MINIMUM)

@@ -68,17 +68,6 @@ class KeyMask:
         offsets = np.concatenate([[0], np.cumsum(self.numbers > 0)]).astype(np.int64)
         return Relation.sparse(source, target, offsets, queries[seen], self.numbers[seen])
 
-    def pair_relation(self, source: int, target: int) -> Relation:
-        """From an axis of all pairs of queries and keys, in row-major order, to that of queries."""
-        rows = self.rows
-        if rows is None:
-            assert self.window is not None
-            _, padding = self.window
-            first = np.maximum(np.arange(self.numbers.size) - padding, 0)
-            rows = _ranges(first, self.numbers)
-        pairs = rows + self.keys * np.repeat(np.arange(self.numbers.size), self.numbers)
-        return Relation.sparse(source, target, self._offsets(), pairs.astype(np.int64))
-
     def _offsets(self) -> Integers:
         return np.concatenate([[0], np.cumsum(self.numbers)]).astype(np.int64)
 
@@ -110,12 +99,12 @@ class MaskPart:
     axis: int | None = None
     positions: Integers | None = None
 
-    def leading_relation(self, axis: int, length: int) -> Relation:
+    def leading_relation(self, source: int, target: int, length: int) -> Relation:
         """The same positions along the leading axis, as far as the mask holds for them."""
         assert self.positions is not None
         chosen = np.full(length, -1, dtype=np.int64)
         chosen[self.positions] = self.positions
-        return Relation.select(axis, axis, chosen)
+        return Relation.select(source, target, chosen)
 
 
 def causal_mask(queries: int, keys: int) -> KeyMask:
@@ -203,12 +192,6 @@ def checked_mask(
             "axis; apply attention to each part of one of them"
         )
     return [] if all(part.mask.is_full for part in parts) else parts
-
-
-def _ranges(first: Integers, numbers: Integers) -> Integers:
-    """Ranges of integers, one after the other."""
-    starts = np.repeat(first - np.concatenate([[0], np.cumsum(numbers)[:-1]]), numbers)
-    return np.asarray(starts + np.arange(int(numbers.sum())), dtype=np.int64)
 
 
 def _window_of(seen: Flags, numbers: Integers) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ from unrolled._core import Operation, Relation
 from unrolled._support.arguments import items
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
-from unrolled.network.builder import Builder, Tensor
+from unrolled.network.builder import Builder, Tensor, undone_if_refused
 from unrolled.network.shapes import (
     LARGEST_WINDOW,
     PerAxis,
@@ -27,6 +27,7 @@ MOVE = Operation("move")
 class Movement(Builder):
     """Layer methods that move elements."""
 
+    @undone_if_refused
     def concat(self, xs: Iterable[Tensor], axis: int = 0, *, name: str | None = None) -> Tensor:
         """Join tensors along an axis.
 
@@ -76,6 +77,7 @@ class Movement(Builder):
             start += x.shape[axis]
         return y
 
+    @undone_if_refused
     def slice(
         self,
         x: Tensor,
@@ -116,6 +118,7 @@ class Movement(Builder):
             )
         return self._along(layer, x, axis, read)
 
+    @undone_if_refused
     def split(
         self, x: Tensor, sections: int | Sequence[int], axis: int = 0, *, name: str | None = None
     ) -> tuple[Tensor, ...]:
@@ -164,6 +167,7 @@ class Movement(Builder):
             ]
         )
 
+    @undone_if_refused
     def select(
         self, x: Tensor, axis: int, indices: Iterable[int], *, name: str | None = None
     ) -> Tensor:
@@ -209,6 +213,7 @@ class Movement(Builder):
         picks = np.array([i % length for i in chosen], dtype=np.int64)
         return self._read(layer, x, {axis: (len(chosen), Relation.select(axis, axis, picks))})
 
+    @undone_if_refused
     def pad(
         self, x: Tensor, padding: Sequence[tuple[int, int]], *, name: str | None = None
     ) -> Tensor:
@@ -251,6 +256,7 @@ class Movement(Builder):
         self._core.link(x.id, y.id, _shifted(len(shape), starts))
         return y
 
+    @undone_if_refused
     def upsample(self, x: Tensor, factor: PerAxis, *, name: str | None = None) -> Tensor:
         """Repeat every element along the spatial axes: nearest-neighbour upsampling.
 

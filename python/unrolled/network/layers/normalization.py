@@ -8,13 +8,14 @@ from typing import Literal
 from unrolled._core import Operation, Relation
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
-from unrolled.network.builder import Builder, Tensor, Weight
+from unrolled.network.builder import Builder, Tensor, Weight, undone_if_refused
 from unrolled.network.shapes import axes_of, axis_of, integer, non_negative
 
 
 class Normalization(Builder):
     """Layer methods that normalise."""
 
+    @undone_if_refused
     def batch_norm(
         self,
         x: Tensor,
@@ -75,6 +76,7 @@ class Normalization(Builder):
         operation = Operation("batch_norm", axes=(axis,), epsilon=epsilon)
         return self._normalise(layer, x, weights, (axis,), [], operation)
 
+    @undone_if_refused
     def layer_norm(
         self,
         x: Tensor,
@@ -122,6 +124,7 @@ class Normalization(Builder):
         layer = self._layer("layer_norm", name)
         return self._normalise_axes(layer, x, "layer_norm", axes, scale, shift, epsilon)
 
+    @undone_if_refused
     def rms_norm(
         self,
         x: Tensor,
@@ -141,6 +144,7 @@ class Normalization(Builder):
         layer = self._layer("rms_norm", name)
         return self._normalise_axes(layer, x, "rms_norm", axes, scale, False, epsilon)
 
+    @undone_if_refused
     def group_norm(
         self,
         x: Tensor,
@@ -190,6 +194,7 @@ class Normalization(Builder):
         groups = integer(layer, "groups", groups)
         return self._normalise_groups(layer, x, groups, scale, shift, epsilon)
 
+    @undone_if_refused
     def instance_norm(
         self,
         x: Tensor,
@@ -211,6 +216,7 @@ class Normalization(Builder):
         groups = x.shape[0] if x.shape else 1
         return self._normalise_groups(layer, x, groups, scale, shift, epsilon)
 
+    @undone_if_refused
     def softmax(self, x: Tensor, *, axis: int = -1, name: str | None = None) -> Tensor:
         """Softmax along an axis.
 

@@ -7,7 +7,7 @@ from typing import Literal
 from unrolled._core import Operation, Relation
 from unrolled._support.arguments import checked_choice
 from unrolled.errors import InvalidNetworkError
-from unrolled.network.builder import Builder, Tensor
+from unrolled.network.builder import Builder, Tensor, undone_if_refused
 from unrolled.network.shapes import Padding, PerAxis, boolean, slides, spatial_shape
 
 OPERATIONS = {"average": Operation("average"), "max": Operation("max_pool")}
@@ -16,6 +16,7 @@ OPERATIONS = {"average": Operation("average"), "max": Operation("max_pool")}
 class Pooling(Builder):
     """Layer methods for pooling."""
 
+    @undone_if_refused
     def max_pool(
         self,
         x: Tensor,
@@ -56,6 +57,7 @@ class Pooling(Builder):
         layer = self._layer("max_pool", name)
         return self._pool(layer, x, pool_size, stride, dilation, padding, OPERATIONS["max"])
 
+    @undone_if_refused
     def average_pool(
         self,
         x: Tensor,
@@ -78,6 +80,7 @@ class Pooling(Builder):
         layer = self._layer("average_pool", name)
         return self._pool(layer, x, pool_size, stride, dilation, padding, OPERATIONS["average"])
 
+    @undone_if_refused
     def global_pool(
         self,
         x: Tensor,

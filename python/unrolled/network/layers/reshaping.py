@@ -7,7 +7,7 @@ from math import prod
 
 from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
-from unrolled.network.builder import Builder, Tensor
+from unrolled.network.builder import Builder, Tensor, undone_if_refused
 from unrolled.network.shapes import axes_of, integer
 
 MOVE = Operation("move")
@@ -16,6 +16,7 @@ MOVE = Operation("move")
 class Reshaping(Builder):
     """Layer methods that regroup or permute axes."""
 
+    @undone_if_refused
     def reshape(self, x: Tensor, shape: int | Sequence[int], *, name: str | None = None) -> Tensor:
         """Give the elements another shape, in row-major order.
 
@@ -52,6 +53,7 @@ class Reshaping(Builder):
         self._core.link(x.id, y.id, regrouping(x.shape, wanted))
         return y
 
+    @undone_if_refused
     def flatten(self, x: Tensor, *, name: str | None = None) -> Tensor:
         """Give the elements a single axis, in row-major order.
 
@@ -68,6 +70,7 @@ class Reshaping(Builder):
         self._core.link(x.id, y.id, regrouping(x.shape, y.shape))
         return y
 
+    @undone_if_refused
     def transpose(
         self, x: Tensor, axes: Sequence[int] | None = None, *, name: str | None = None
     ) -> Tensor:

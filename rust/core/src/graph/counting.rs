@@ -27,7 +27,7 @@ use crate::graph::options::{GraphCountOptions, Kinds, Towards};
 use crate::graph::roles::node_set;
 use crate::graph::survey::blocks::{Numbering, Survey, survey};
 use crate::graph::sweep::drive;
-use crate::machine::memory::available_memory;
+use crate::machine::memory::{available_memory, check_room};
 use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
 
@@ -314,10 +314,6 @@ impl Job<'_> {
 
     /// Refuses to take more memory than is allowed.
     fn check_memory(&self, what: &str, needed: u64) -> Result<()> {
-        if needed > self.limit {
-            let (what, limit) = (what.into(), self.limit);
-            return Err(Error::GraphMemory { what, needed, limit });
-        }
-        Ok(())
+        check_room(what, needed, self.limit)
     }
 }

@@ -13,6 +13,7 @@ use crate::graph::frame::Frame;
 use crate::graph::lists::node_set::NodeSet;
 use crate::graph::log::scaled_counts::{RADIX, ScaledCounts};
 use crate::graph::options::Towards;
+use crate::machine::memory::{available_memory, check_room, zeroed};
 use crate::machine::monitor::Monitor;
 use crate::machine::team::{Team, parts};
 use crate::number::{Value, split_exponent};
@@ -143,6 +144,12 @@ impl GraphCounts {
         self.exact
     }
 
+    /// The number of nodes of the graph.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.frame.nodes
+    }
+
     /// The direction of the paths that were counted.
     #[must_use]
     pub fn towards(&self) -> Towards {
@@ -184,7 +191,8 @@ impl GraphCounts {
     /// # Errors
     /// [`Error::Interrupted`].
     pub fn log2(&self, threads: usize, monitor: &Monitor<'_>) -> Result<Vec<f64>> {
-        let mut logarithms = vec![0.0; self.frame.nodes];
+        let mut logarithms =
+            zeroed::<f64>("listing the logarithms of all counts", self.frame.nodes)?;
         let pieces = parts(0..logarithms.len(), logarithms.len().div_ceil(PIECE), PIECE);
         let tasks = pieces.into_iter().zip(logarithms.chunks_mut(PIECE));
         Team::new(threads).each(
@@ -204,6 +212,41 @@ impl GraphCounts {
             },
         )?;
         Ok(logarithms)
+    }
+
+    /// The counts of nodes, in their order, as integers.
+    ///
+    /// # Errors
+    /// [`Error::InvalidGraph`] as for [`GraphCounts::value`], and for counts in log space;
+    /// [`Error::GraphMemory`], [`Error::Interrupted`].
+    pub fn integers(
+        &self,
+        nodes: impl ExactSizeIterator<Item = usize>,
+        monitor: &Monitor<'_>,
+    ) -> Result<Vec<BigUint>> {
+        const LISTING: &str = "listing exact counts";
+        if !self.exact {
+            let reason = "counts are known in log space only".into();
+            return Err(Error::InvalidGraph { reason });
+        }
+        let mut needed = (size_of::<BigUint>() as u64).saturating_mul(nodes.len() as u64);
+        let limit = available_memory();
+        check_room(LISTING, needed, limit)?;
+        let mut integers = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let integer = match self.value(node)?.exact {
+                Some(integer) => integer,
+                None => self.integer(node),
+            };
+            let words = integer.bits() / 64 + 1;
+            needed = needed.saturating_add(2 * 8 * words); // Python's integer is a copy.
+            if needed > limit {
+                return Err(Error::GraphMemory { what: LISTING.into(), needed, limit });
+            }
+            integers.push(integer);
+            monitor.breathe(words + 16)?;
+        }
+        Ok(integers)
     }
 
     /// The place of a node in the numbering of a side.

@@ -28,12 +28,14 @@ pub(crate) struct Team {
 }
 
 impl Team {
-    /// A team of so many threads; 0 means one for every core.
+    /// A team of so many threads, at most one for every core; 0 means one for every core.
     pub(crate) fn new(threads: usize) -> Self {
         // Asking the system takes longer than counting a small graph, so that it is done once.
         static CORES: OnceLock<usize> = OnceLock::new();
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if threads == 0 { *CORES.get_or_init(cores) } else { threads };
+        // More threads than cores only wait for one another.
+        let cores = *CORES.get_or_init(cores);
+        let threads = if threads == 0 { cores } else { threads.min(cores) };
         Self { threads, pool: OnceCell::new() }
     }
 

@@ -220,6 +220,19 @@ impl Network {
         Ok(())
     }
 
+    /// Takes back what was declared last, so that a layer which is refused halfway leaves no trace:
+    /// so many tensors and links stay. Links and outputs of tensors that go, go as well.
+    pub fn truncate(&mut self, tensors: usize, links: usize) {
+        for tensor in self.tensors.drain(tensors.min(self.tensors.len())..) {
+            self.names.remove(&tensor.name);
+        }
+        self.operations.truncate(tensors);
+        self.links.truncate(links);
+        let stays = |id: &TensorId| id.0 < tensors;
+        self.links.retain(|link| stays(&link.source) && stays(&link.target));
+        self.outputs.retain(stays);
+    }
+
     /// The tensor with this identifier.
     ///
     /// # Errors

@@ -70,6 +70,8 @@ pub use sweep::{TensorReading, Workspace, propagate};
 pub(crate) use compile::{KernelUse, Survey, joins_positions};
 pub(crate) use functions::Function;
 pub(crate) use geometry::{lengths, sums};
+pub(crate) use moments::Moments;
+pub(crate) use normal::largest as largest_normal;
 pub(crate) use scaled::{excess, power_of_four};
 
 /// Moments of a function of two normal variables: see [`function_moments`].

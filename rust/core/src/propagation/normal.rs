@@ -101,7 +101,7 @@ pub(super) fn panels(places: &[f64], width: f64) -> Vec<f64> {
 }
 
 /// Mean and mean square of the largest of `n` independent standard normal variables.
-pub(super) fn largest(n: f64) -> (f64, f64) {
+pub(crate) fn largest(n: f64) -> (f64, f64) {
     if n <= 1.0 {
         return (0.0, 1.0);
     }

@@ -116,8 +116,8 @@ pub(crate) enum Operator {
     Move(Move),
     /// The mean of a window.
     Average(Average),
-    /// The largest element of a window; the number says how many positions become one.
-    Largest { stride: f64 },
+    /// The largest element of a window.
+    Largest(Largest),
     /// The mean or the largest element over all positions.
     Global { positions: f64, is_average: bool },
     /// Independent weights that are shared between positions.
@@ -161,6 +161,17 @@ pub(crate) struct Average {
     pub(super) channels: f64,
 }
 
+/// The largest element of a window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Largest {
+    /// Source positions for each target position.
+    pub(super) stride: f64,
+    /// Variance of the largest of as many independent standard normal numbers as a window has.
+    pub(super) variance: f64,
+    /// Correlation that the mean of white noise has between windows. That of the largest is near it.
+    pub(super) overlap: f64,
+}
+
 /// A kernel and the size of what it joins.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Weighted {
@@ -175,7 +186,7 @@ pub(crate) struct Weighted {
     pub(crate) taps: f64,
     /// Source positions for each target position along all axes.
     pub(crate) stride: f64,
-    /// Positions that are read; where kernels overlap, each counts once for every tap.
+    /// Positions read: all of the source where windows overlap, else one for each window.
     pub(crate) positions_read: f64,
     /// Whether the kernel is a table whose rows are read at indices.
     pub(crate) is_table: bool,
@@ -218,7 +229,12 @@ impl Operator {
                     to.covariance = to.variance;
                 }
             }
-            Self::Largest { .. } | Self::Contracted { .. } => {
+            Self::Contracted { .. } => to.kept = to.variance,
+            Self::Largest(window) => {
+                // What a window has in common moves all its elements, and so the largest, alike.
+                let apart = window.variance * (from.variance - from.covariance);
+                to.variance = from.covariance + apart;
+                to.covariance = from.covariance + window.overlap * apart;
                 to.kept = to.variance;
             }
             Self::Average(window) => {
@@ -263,7 +279,9 @@ impl Operator {
                     exponent: gradient.exponent,
                 }
             }
-            Self::Largest { stride } => gradient.times(1.0 / stride, 1.0 / (stride * stride)),
+            Self::Largest(Largest { stride, .. }) => {
+                gradient.times(1.0 / stride, 1.0 / (stride * stride))
+            }
             Self::Global { positions, is_average } => {
                 let square = 1.0 / (positions * positions);
                 let whole = if *is_average { square } else { 1.0 / positions };

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::operators::{Average, Move, Operator, Weighted, overlap};
+use super::operators::{Average, Largest, Move, Operator, Weighted, overlap};
 use crate::error::{Error, Result};
 use crate::network::relation::{AxisRelation, Relation};
 use crate::network::{Link, LinkRole, Network, OperationKind, Role, TensorId};
 use crate::propagation::{
-    Function, KernelUse, OwnFunctions, Survey, joins_positions, lengths, sums,
+    Function, KernelUse, OwnFunctions, Survey, joins_positions, largest_normal, lengths, sums,
 };
 
 /// A compiled network. It depends on shapes, links, operations and gates alone.
@@ -468,7 +468,12 @@ impl<'a> Planner<'a> {
             return Operator::Global { positions, is_average };
         }
         if !is_average {
-            return Operator::Largest { stride };
+            let (mean, square) = largest_normal(taps);
+            return Operator::Largest(Largest {
+                stride,
+                variance: square - mean * mean,
+                overlap: overlap(windows.iter().copied()),
+            });
         }
         let dense = windows.iter().map(|&(size, _)| (size, 1.0));
         Operator::Average(Average {
@@ -508,7 +513,8 @@ impl<'a> Planner<'a> {
             };
             if is_position {
                 source_positions *= source;
-                read *= (size / step).min(1.0);
+                // Windows that share no position are read as a dense layer reads its source.
+                read *= if size > step { source } else { target };
                 stride *= step;
             }
             taps *= size;
@@ -519,8 +525,7 @@ impl<'a> Planner<'a> {
             along.map(|(&length, &shared)| if shared { length as f64 } else { 1.0 }).product();
         let source_channels =
             if kernel.is_table { 1.0 } else { elements(link.source) / source_positions };
-        let positions_read =
-            if kernel.is_table { target_positions } else { source_positions * read };
+        let positions_read = if kernel.is_table { target_positions } else { read };
         Weighted {
             kernel: number,
             fan: if kernel.is_table { 1.0 } else { fan },

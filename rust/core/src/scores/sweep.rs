@@ -6,13 +6,14 @@ use super::operators::{Gradient, Operator, Signal, Weighted};
 use super::plan::{Plan, Rule};
 use crate::error::{Error, Result};
 use crate::machine::Monitor;
+use crate::propagation::Moments;
 
 /// The work of one link in the monitor's units (lanes of a count), so that progress is reported in
 /// time.
 const LANES_A_LINK: u64 = 256;
 
 /// The names of the scores of [`Plan::score`], in their order.
-pub const SCORE_NAMES: [&str; 9] = [
+pub const SCORE_NAMES: [&str; 10] = [
     "saliency_entropy",
     "effective_macs",
     "effective_units",
@@ -22,6 +23,7 @@ pub const SCORE_NAMES: [&str; 9] = [
     "macs",
     "activations",
     "depth",
+    "layers",
 ];
 
 /// Scores of one architecture. Only what lies between an input and an output counts.
@@ -45,6 +47,8 @@ pub struct Scores {
     pub activations: f64,
     /// The most kernels on one path.
     pub depth: f64,
+    /// Links with a kernel.
+    pub layers: f64,
 }
 
 impl Scores {
@@ -59,11 +63,12 @@ impl Scores {
         macs: 0.0,
         activations: 0.0,
         depth: 0.0,
+        layers: 0.0,
     };
 
     /// All scores, in the order of [`SCORE_NAMES`].
     #[must_use]
-    pub fn to_array(&self) -> [f64; 9] {
+    pub fn to_array(&self) -> [f64; 10] {
         [
             self.saliency_entropy,
             self.effective_macs,
@@ -74,6 +79,7 @@ impl Scores {
             self.macs,
             self.activations,
             self.depth,
+            self.layers,
         ]
     }
 }
@@ -89,6 +95,7 @@ pub struct Workspace {
     begins: Vec<bool>,
     ends: Vec<bool>,
     depths: Vec<u32>,
+    known: KnownMoments,
     saliencies: Vec<Saliency>,
     /// The last sweep in which each kernel was met.
     met: Vec<u64>,
@@ -129,9 +136,45 @@ impl Workspace {
             begins: vec![false; nodes],
             ends: vec![false; nodes],
             depths: vec![0; nodes],
+            known: KnownMoments::new(plan.functions.len()),
             saliencies: Vec::with_capacity(plan.links.len()),
             met: vec![0; plan.kernels],
             sweep: 0,
+        }
+    }
+}
+
+/// The latest moments of functions, which take long to integrate. Equal branches, the gates of a
+/// recurrent cell, and other architectures of a space ask for the same ones again.
+#[derive(Debug, Clone)]
+struct KnownMoments(Vec<Option<(MomentsKey, Moments)>>);
+
+/// The number of a function, and the bits of the variance and correlation of its arguments.
+type MomentsKey = (usize, u64, u64);
+
+impl KnownMoments {
+    /// How many are kept, a power of two.
+    const PLACES: usize = 1 << 10;
+
+    fn new(functions: usize) -> Self {
+        Self(vec![None; if functions > 0 { Self::PLACES } else { 0 }])
+    }
+
+    /// Moments from the table, or computed and put there.
+    fn get(&mut self, key: MomentsKey, compute: impl FnOnce() -> Moments) -> Moments {
+        let (function, variance, correlation) = key;
+        let mixed = (variance ^ correlation.rotate_left(29) ^ function as u64)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let place = (mixed >> 32) as usize & (Self::PLACES - 1);
+        match self.0.get(place) {
+            Some(Some((known, moments))) if *known == key => *moments,
+            _ => {
+                let moments = compute();
+                if let Some(slot) = self.0.get_mut(place) {
+                    *slot = Some((key, moments));
+                }
+                moments
+            }
         }
     }
 }
@@ -309,7 +352,8 @@ impl Plan {
             Rule::Relu | Rule::Function(_) => {
                 let argument = live.map(arriving).next();
                 if let Some(argument) = argument {
-                    (found, workspace.slopes[at]) = self.function(node.rule, &argument);
+                    (found, workspace.slopes[at]) =
+                        self.function(node.rule, &argument, &mut workspace.known);
                 }
             }
             Rule::Product => {
@@ -382,7 +426,12 @@ impl Plan {
 
     /// The signal of a function's values, with the mean square of its slopes and their mean product
     /// at two positions.
-    fn function(&self, rule: Rule, argument: &Signal) -> (Signal, (f64, f64)) {
+    fn function(
+        &self,
+        rule: Rule,
+        argument: &Signal,
+        known: &mut KnownMoments,
+    ) -> (Signal, (f64, f64)) {
         let r = argument.correlation();
         let Rule::Function(number) = rule else {
             let variance = argument.variance * (1.0 - 1.0 / PI) / 2.0;
@@ -400,7 +449,8 @@ impl Plan {
         } else {
             (argument.plain(), 0)
         };
-        let moments = function.alone(0.0, argument.variance, r);
+        let key = (number, argument.variance.to_bits(), r.to_bits());
+        let moments = known.get(key, || function.alone(0.0, argument.variance, r));
         let mean = moments.mean * moments.mean;
         let variance = (moments.square - mean).max(0.0);
         let signal = Signal {
@@ -615,6 +665,7 @@ fn add_link(
     scores.effective_edges += weights * taps * kernel.positions_read;
     scores.effective_units += units;
     scores.macs += weights * kernel.taps * kernel.target_positions;
+    scores.layers += 1.0;
     scores.activations += kernel.target_channels * kernel.target_positions;
     if workspace.met[kernel.kernel] != workspace.sweep {
         workspace.met[kernel.kernel] = workspace.sweep;

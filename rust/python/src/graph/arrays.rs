@@ -11,6 +11,7 @@ use unrolled_core::{
 
 use crate::enter::enter;
 use crate::error::{CoreError, InvalidGraphError};
+use crate::natural::listed;
 
 /// A function that is told how far a long call has come.
 pub(crate) type Progress = Option<Py<PyAny>>;
@@ -193,15 +194,15 @@ pub(crate) struct RoleArrays<'py> {
 
 impl RoleArrays<'_> {
     /// The roles as the core takes them.
-    pub(crate) fn roles(&self) -> Roles {
+    pub(crate) fn roles(&self) -> PyResult<Roles> {
         let owned = |array: &Option<PyReadonlyArray1<'_, u32>>| {
-            array.as_ref().map(|array| array.as_array().to_vec())
+            array.as_ref().map(|array| listed(array.as_array().iter().copied())).transpose()
         };
-        let parameters = match (&self.labels, owned(&self.parameters)) {
-            (Some(labels), _) => ParameterNodes::Labels(labels.as_array().to_vec()),
+        let parameters = match (&self.labels, owned(&self.parameters)?) {
+            (Some(labels), _) => ParameterNodes::Labels(listed(labels.as_array().iter().copied())?),
             (None, Some(nodes)) => ParameterNodes::Nodes(nodes),
             (None, None) => ParameterNodes::Sources,
         };
-        Roles { outputs: owned(&self.outputs), inputs: owned(&self.inputs), parameters }
+        Ok(Roles { outputs: owned(&self.outputs)?, inputs: owned(&self.inputs)?, parameters })
     }
 }

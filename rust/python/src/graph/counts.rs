@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use num_bigint::BigUint;
-use numpy::{PyArray1, ToPyArray};
+use numpy::{PyArray1, PyReadonlyArray1, ToPyArray};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use unrolled_core::{GraphCounts as CoreCounts, GraphSpectrum as CoreSpectrum, Value};
@@ -11,6 +11,7 @@ use unrolled_core::{GraphCounts as CoreCounts, GraphSpectrum as CoreSpectrum, Va
 use crate::enter::enter;
 use crate::error::CoreError;
 use crate::graph::arrays::GraphArrays;
+use crate::natural::listed;
 
 /// The counts of all nodes of a graph.
 #[pyclass(frozen, module = "unrolled._core", name = "GraphCounts")]
@@ -54,6 +55,24 @@ impl GraphCounts {
 
     fn value(&self, node: usize) -> Result<Triple, CoreError> {
         Ok(triple(self.counts.value(node)?))
+    }
+
+    /// The exact counts of nodes; of all, if none are given.
+    #[pyo3(signature = (nodes=None))]
+    fn integers(
+        &self,
+        py: Python<'_>,
+        nodes: Option<PyReadonlyArray1<'_, u64>>,
+    ) -> PyResult<Vec<BigUint>> {
+        match nodes {
+            None => {
+                enter(py, None, |monitor| self.counts.integers(0..self.counts.nodes(), monitor))
+            }
+            Some(nodes) => {
+                let nodes = listed(nodes.as_array().iter().map(|&node| node as usize))?;
+                enter(py, None, |monitor| self.counts.integers(nodes.into_iter(), monitor))
+            }
+        }
     }
 
     fn group(&self, py: Python<'_>, label: i64) -> PyResult<Triple> {

@@ -22,6 +22,7 @@ use crate::graph::arrays::{
     Arrays, GraphArrays, IndexArray, Progress, RoleArrays, SortedLists, reading, slice,
 };
 use crate::graph::counts::GraphCounts;
+use crate::natural::listed;
 
 /// A directed acyclic graph. Arrays are shared with Python, not copied.
 #[pyclass(frozen, module = "unrolled._core", name = "Graph")]
@@ -50,7 +51,7 @@ impl Graph {
         let (csr, order) = enter(py, reporter, |monitor| {
             from_edges(&ends, heads, shared, num_nodes, threads, monitor)
         })?;
-        let (lists, roles) = (Lists::Memory(csr.borrowed()), roles.roles());
+        let (lists, roles) = (Lists::Memory(csr.borrowed()), roles.roles()?);
         let frame = enter(py, progress, |monitor| {
             let graph = CoreGraph::new(lists, roles, order, threads, monitor)?;
             Ok(Arc::clone(graph.frame()))
@@ -85,7 +86,7 @@ impl Graph {
     ) -> PyResult<Self> {
         let arrays = Arrays::Memory { offsets: indptr, targets: indices, multiplicity };
         let order = NodeOrder::default();
-        Ok(Self(Arc::new(arrays.into_graph(py, roles.roles(), order, threads, progress)?)))
+        Ok(Self(Arc::new(arrays.into_graph(py, roles.roles()?, order, threads, progress)?)))
     }
 
     #[staticmethod]
@@ -106,9 +107,11 @@ impl Graph {
         let place = FilePlace::open(&path, indices_at, wide, multiplicity_at);
         let place = place.map_err(CoreError::from)?;
         let arrays = Arrays::File { place, offsets: indptr, edges: num_edges };
-        let order =
-            rank.map(|rank| NodeOrder::ranked(rank.as_array().to_vec())).unwrap_or_default();
-        Ok(Self(Arc::new(arrays.into_graph(py, roles.roles(), order, 1, progress)?)))
+        let order = match rank {
+            Some(rank) => NodeOrder::ranked(listed(rank.as_array().iter().copied())?),
+            None => NodeOrder::default(),
+        };
+        Ok(Self(Arc::new(arrays.into_graph(py, roles.roles()?, order, 1, progress)?)))
     }
 
     #[getter]

@@ -86,6 +86,15 @@ impl Network {
         Ok(self.0.mark_output(TensorId(id))?)
     }
 
+    /// How many tensors and links there are, for `truncate`.
+    fn sizes(&self) -> (usize, usize) {
+        (self.0.tensors().len(), self.0.links().len())
+    }
+
+    fn truncate(&mut self, tensors: usize, links: usize) {
+        self.0.truncate(tensors, links);
+    }
+
     fn find(&self, name: &str) -> Option<usize> {
         self.0.find(name).map(|id| id.0)
     }

@@ -14,12 +14,14 @@ use crate::graph::lists::csr::{
 };
 use crate::graph::survey::blocks::Numbering;
 use crate::graph::survey::node_order::NodeOrder;
-use crate::machine::memory::available_memory;
+use crate::machine::memory::{available_memory, check_room, zeroed};
 use crate::machine::monitor::Monitor;
 use crate::machine::team::{Team, parts};
 
 /// The edges in one piece of the work.
 const PIECE: usize = 1 << 20;
+/// What needs memory here.
+pub(crate) const BUILDING: &str = "building the graph";
 /// The nodes in a bucket, as a power of two, of which the counters stay in the cache.
 const BUCKET_BITS: u32 = 12;
 /// The most buckets: every bucket needs a cache line of its own while edges are gathered.
@@ -200,20 +202,19 @@ fn check_memory(nodes: u64, edges: usize) -> Result<()> {
     if needed < 1 << 26 {
         return Ok(());
     }
-    let limit = available_memory();
-    if needed > limit {
-        return Err(Error::GraphMemory { what: "building the graph".into(), needed, limit });
-    }
-    Ok(())
+    check_room(BUILDING, needed, available_memory())
 }
 
 /// Offsets in 32 bits, if the number of edges fits.
-fn narrow_offsets<'a>(offsets: Vec<u64>, edges: usize) -> Indices<'a> {
-    if edges <= u32::MAX as usize {
-        offsets.into_iter().map(|offset| offset as u32).collect::<Vec<_>>().into()
-    } else {
-        offsets.into()
+fn narrow_offsets<'a>(offsets: Vec<u64>, edges: usize) -> Result<Indices<'a>> {
+    if edges > u32::MAX as usize {
+        return Ok(offsets.into());
     }
+    let mut narrow = zeroed::<u32>(BUILDING, offsets.len())?;
+    for (short, offset) in narrow.iter_mut().zip(offsets) {
+        *short = offset as u32;
+    }
+    Ok(narrow.into())
 }
 
 /// The edges of one piece, bucket by bucket; those of one bucket are in the order in which they
@@ -250,9 +251,10 @@ pub(crate) fn sort<'a, E: Edges>(
         bits += 1;
     }
     let gathered = gather(edges, nodes, bits, team, monitor)?;
-    let mut offsets = vec![0u64; nodes + 1];
-    let mut targets = vec![0u32; edges.len()];
-    let mut multiplicity = vec![0u64; if edges.has_multiplicity() { edges.len() } else { 0 }];
+    let mut offsets = zeroed::<u64>(BUILDING, nodes + 1)?;
+    let mut targets = zeroed::<u32>(BUILDING, edges.len())?;
+    let weighted = if edges.has_multiplicity() { edges.len() } else { 0 };
+    let mut multiplicity = zeroed::<u64>(BUILDING, weighted)?;
     let mut buckets = Vec::new();
     let mut rest = (&mut offsets[..nodes], &mut targets[..], &mut multiplicity[..]);
     let mut before = 0u64;
@@ -275,7 +277,7 @@ pub(crate) fn sort<'a, E: Edges>(
     offsets[nodes] = edges.len() as u64;
     monitor.finish()?;
     Ok(Csr {
-        offsets: narrow_offsets(offsets, edges.len()),
+        offsets: narrow_offsets(offsets, edges.len())?,
         targets: targets.into(),
         multiplicity: edges.has_multiplicity().then(|| multiplicity.into()),
     })
@@ -294,7 +296,7 @@ fn gather<E: Edges>(
     let mut gathered: Vec<PieceBuckets> = pieces.iter().map(|_| PieceBuckets::default()).collect();
     let cost = |(piece, _): &(&Range<usize>, &mut PieceBuckets)| piece.len() as u64;
     team.each(pieces.iter().zip(gathered.iter_mut()), monitor, cost, |(piece, gathered)| {
-        let mut starts = vec![0u32; buckets + 1];
+        let mut starts = zeroed::<u32>(BUILDING, buckets + 1)?;
         // The arrays of edges may be changed meanwhile; then some edges are left out, but none is
         // written out of bounds.
         edges.visit(piece.clone(), |row, _, _| {
@@ -306,10 +308,10 @@ fn gather<E: Edges>(
             starts[bucket + 1] += starts[bucket];
         }
         let mut next = starts.clone();
-        let mut pairs = vec![0u64; piece.len()];
+        let mut pairs = zeroed::<u64>(BUILDING, piece.len())?;
         let low = (1u64 << bits) - 1;
         if edges.has_multiplicity() {
-            let mut multiplicity = vec![0u64; piece.len()];
+            let mut multiplicity = zeroed::<u64>(BUILDING, piece.len())?;
             edges.visit(piece.clone(), |row, column, times| {
                 let Some(at) = next.get_mut((row >> bits) as usize) else { return };
                 let place = (pairs.get_mut(*at as usize), multiplicity.get_mut(*at as usize));

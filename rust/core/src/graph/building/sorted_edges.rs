@@ -7,11 +7,12 @@
 use std::ops::Range;
 
 use crate::error::Result;
+use crate::graph::building::edges::BUILDING;
 use crate::graph::lists::csr::{Index, Indices, MOST_NODES};
 use crate::graph::lists::node_set::pack_bits;
 use crate::graph::survey::blocks::{Numbering, SurveyBuilder, extremes};
 use crate::graph::survey::stretches::ENOUGH;
-use crate::machine::memory::available_memory;
+use crate::machine::memory::{available_memory, zeroed};
 use crate::machine::monitor::Monitor;
 
 /// The edges in one piece.
@@ -88,7 +89,7 @@ where
     if known > most || !fits::<O>(nodes.unwrap_or(known)) {
         return Ok(None);
     }
-    let mut lists = ListBuilder::new(edges, known, nodes.unwrap_or(known), offset);
+    let mut lists = ListBuilder::new(edges, known, nodes.unwrap_or(known), offset)?;
     let (mut largest, mut rising) = (known, true);
     let mut summary = PieceSummary::default();
     let mut end = edges;
@@ -145,12 +146,12 @@ where
     Indices<'static>: From<Vec<O>>,
 {
     /// No list yet, of a graph of so many nodes; those from `known` on have no successors.
-    fn new(edges: usize, known: usize, nodes: usize, offset: F) -> Self {
-        let mut offsets = vec![O::default(); nodes + 1];
+    fn new(edges: usize, known: usize, nodes: usize, offset: F) -> Result<Self> {
+        let mut offsets = zeroed::<O>(BUILDING, nodes + 1)?;
         offsets[known] = offset(edges);
         let survey = SurveyBuilder::new(known, edges);
         let extremes = NONE;
-        Self { offsets, offset, next: known, end: edges, looked: known, extremes, survey }
+        Ok(Self { offsets, offset, next: known, end: edges, looked: known, extremes, survey })
     }
 
     /// Adds the lists that begin in a piece, of which the first edge is `start`.

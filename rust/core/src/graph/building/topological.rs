@@ -6,11 +6,14 @@ use crate::error::{Error, Result};
 use crate::graph::building::edges::{Edges, sort};
 use crate::graph::lists::csr::{Csr, Index, with_indices};
 use crate::graph::lists::source::lists_changed;
+use crate::machine::memory::{reserved, zeroed};
 use crate::machine::monitor::Monitor;
 use crate::machine::team::{Team, parts};
 
 /// So many nodes are worked on between two looks at the monitor.
 const PIECE: usize = 1 << 14;
+/// What needs memory here.
+const NUMBERING: &str = "numbering the nodes in topological order";
 
 /// The lists of a graph whose nodes were renumbered so that every edge goes up.
 #[derive(Debug)]
@@ -32,7 +35,7 @@ pub(crate) fn renumber(
     let nodes = csr.nodes();
     monitor.start(3 * csr.edges() as u64 + nodes as u64);
     let order = with_indices!(&csr.targets, targets => topological_order(csr, targets, monitor))?;
-    let mut rank = vec![0u32; nodes];
+    let mut rank = zeroed::<u32>(NUMBERING, nodes)?;
     for (number, &node) in order.iter().enumerate() {
         rank[node as usize] = number as u32;
     }
@@ -50,7 +53,7 @@ fn topological_order<I: Index>(
     monitor: &Monitor<'_>,
 ) -> Result<Vec<u32>> {
     let nodes = csr.nodes();
-    let mut waiting = vec![0u32; nodes];
+    let mut waiting = zeroed::<u32>(NUMBERING, nodes)?;
     let many = || Error::SizeOverflow { what: "the number of edges to one node".into() };
     for piece in targets.chunks(8 * PIECE) {
         for id in piece {
@@ -59,7 +62,7 @@ fn topological_order<I: Index>(
         }
         monitor.advance(piece.len() as u64)?;
     }
-    let mut order: Vec<u32> = Vec::with_capacity(nodes);
+    let mut order: Vec<u32> = reserved(NUMBERING, nodes)?;
     order.extend((0..nodes as u32).filter(|&node| waiting[node as usize] == 0));
     let mut next = 0;
     while next < order.len() {
@@ -130,15 +133,15 @@ fn relabel<I: Index>(
     team: &Team,
     monitor: &Monitor<'_>,
 ) -> Result<Csr<'static>> {
-    let mut offsets = Vec::with_capacity(order.len() + 1);
+    let mut offsets = reserved(NUMBERING, order.len() + 1)?;
     offsets.push(0u64);
     let mut edges = 0u64;
     for &node in order {
         edges += csr.range(node as usize).len() as u64;
         offsets.push(edges);
     }
-    let mut lists = vec![0u32; targets.len()];
-    let mut times = vec![0u64; csr.multiplicity.as_ref().map_or(0, |times| times.len())];
+    let mut lists = zeroed::<u32>(NUMBERING, targets.len())?;
+    let mut times = zeroed::<u64>(NUMBERING, csr.multiplicity.as_ref().map_or(0, |m| m.len()))?;
     let mut rest = (&mut lists[..], &mut times[..]);
     let mut pieces = Vec::new();
     for nodes in parts(0..order.len(), order.len().div_ceil(PIECE), 1) {

@@ -17,6 +17,7 @@ use crate::graph::lists::source::{ListSection, lists_changed};
 use crate::graph::survey::blocks::Survey;
 use crate::graph::survey::stretches::{Stretch, edges_read};
 use crate::graph::sweep::Sweep;
+use crate::machine::memory::{check_room, is_to_be_had};
 use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
 
@@ -98,7 +99,12 @@ impl<'a> ExactSweep<'a> {
             {
                 self.bands.leave_slab();
             }
-            self.bands.extend(first, digits, room.min(most));
+            // More than what is needed now is only asked for if it is there.
+            let bytes = |lanes: usize| (size_of::<u64>() as u64).saturating_mul(lanes as u64);
+            let needed = (end - first) * digits;
+            let room = if is_to_be_had(bytes(room.min(most))) { room.min(most) } else { needed };
+            check_room(COUNTING, bytes(needed), self.limit)?;
+            self.bands.extend(first, digits, room);
         }
         self.bands.latest().map(|band| band.first).ok_or_else(lists_changed)
     }

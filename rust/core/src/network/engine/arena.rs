@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::machine::memory::{available_memory, is_to_be_had};
 use crate::machine::reserve::{Buffer, LEAST_POOLED, Reserve, with_room};
 use crate::network::count_tensor::CountTensor;
 use crate::number::{Exact, Number};
@@ -129,6 +130,15 @@ impl<L: Copy + Default> Arena<L> {
                 });
             };
             self.held -= bytes_of(&unused);
+        }
+        if !is_to_be_had(bytes) {
+            return Err(Error::MemoryLimit {
+                needed: self.loaned.saturating_add(bytes),
+                complete: false,
+                exact: self.planned_radix == Exact::RADIX_BITS,
+                limit: available_memory().min(self.limit),
+                tensor: self.tensor.clone(),
+            });
         }
         self.held += bytes;
         Ok(vec![L::default(); length])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from unrolled._core import Operation, Relation
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
-from unrolled.network.builder import Builder, Choice, Tensor
+from unrolled.network.builder import Builder, Choice, Tensor, undone_if_refused
 
 SUM = Operation("sum")
 
@@ -15,6 +15,7 @@ SUM = Operation("sum")
 class Selection(Builder):
     """The layer method that leaves a decision open."""
 
+    @undone_if_refused
     def choice(
         self, name: str, options: Mapping[str, Tensor | None], *, place: str | None = None
     ) -> Tensor:

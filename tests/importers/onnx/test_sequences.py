@@ -1,0 +1,197 @@
+"""Sequences, optional values and Fourier transforms, each as what it comes to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx")
+
+from onnx import ModelProto
+
+import unrolled
+from cases.onnx_models import model, node, subgraph
+from oracles.onnx_checking import assert_counts
+from unrolled.errors import InvalidModelError, UnsupportedOperatorError
+
+PAIR = {"a": (2, 3), "b": (2, 3)}
+AT = {"zero": np.array(0), "one": np.array(1), "last": np.array(-1)}
+
+CASES: dict[str, tuple[ModelProto, ModelProto]] = {
+    "built, changed and joined": (
+        model(
+            "SequenceConstruct a,b -> s",
+            "SequenceInsert s,a,zero -> t",
+            "SequenceErase t,last -> u",
+            node("ConcatFromSequence u -> y", axis=1),
+            weights=PAIR,
+            constants=AT,
+        ),
+        model(node("Concat a,a -> y", axis=1), weights=PAIR),
+    ),
+    "stacked": (
+        model(
+            "SequenceEmpty -> e",
+            "SequenceInsert e,a -> s",
+            "SequenceInsert s,b -> t",
+            node("ConcatFromSequence t -> y", axis=0, new_axis=1),
+            weights=PAIR,
+        ),
+        model(
+            "Unsqueeze a,zero -> a1",
+            "Unsqueeze b,zero -> b1",
+            node("Concat a1,b1 -> y", axis=0),
+            weights=PAIR,
+            constants={"zero": np.array([0])},
+        ),
+    ),
+    "split": (
+        model(
+            node("SplitToSequence a,two -> s", axis=1),
+            "SequenceAt s,one -> p",
+            "SequenceAt s,zero -> q",
+            "Mul p,q -> y",
+            weights=PAIR,
+            constants={**AT, "two": np.array(2)},
+        ),
+        model(
+            node("Split a,parts -> q,p", axis=1),
+            "Mul p,q -> y",
+            weights=PAIR,
+            constants={"parts": np.array([2, 1])},
+        ),
+    ),
+    "split into rows": (
+        model(
+            node("SplitToSequence a -> s", axis=0, keepdims=0),
+            "SequenceAt s,last -> p",
+            "Mul p,b -> y",
+            weights=PAIR,
+            constants=AT,
+        ),
+        model("Gather a,one -> p", "Mul p,b -> y", weights=PAIR, constants=AT),
+    ),
+    "mapped": (
+        model(
+            "SequenceConstruct a,b -> s",
+            node(
+                "SequenceMap s,b -> t",
+                body=subgraph("Add e,f -> g", inputs="e,f", outputs="g"),
+            ),
+            node("ConcatFromSequence t -> y", axis=0),
+            weights=PAIR,
+        ),
+        model("Add a,b -> p", "Add b,b -> q", node("Concat p,q -> y", axis=0), weights=PAIR),
+    ),
+    "optional": (
+        model(
+            "Optional a -> o",
+            "OptionalHasElement o -> c",
+            node(
+                "If c -> y",
+                then_branch=subgraph("OptionalGetElement o -> t", outputs="t"),
+                else_branch=subgraph("Neg b -> e", outputs="e"),
+            ),
+            weights=PAIR,
+        ),
+        model("Identity a -> y", weights=PAIR),
+    ),
+    "a length as a number": (
+        model(
+            "SequenceConstruct a,b -> s",
+            "SequenceLength s -> n",
+            "Gather w,n -> r",
+            "Mul a,r -> y",
+            weights={**PAIR, "w": (3, 3)},
+        ),
+        model(
+            "Gather w,two -> r",
+            "Mul a,r -> y",
+            weights={**PAIR, "w": (3, 3)},
+            constants={"two": np.array(2)},
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_sequence_is_what_is_in_it(name: str) -> None:
+    found, plain = CASES[name]
+    assert_counts(found, as_if=plain)
+
+
+def test_a_sequence_as_an_output_is_several() -> None:
+    network = unrolled.from_onnx(model("SequenceConstruct a,b -> s", weights=PAIR))
+    assert [tensor.shape for tensor in network.outputs] == [(2, 3), (2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("proto", "message", "kind"),
+    [
+        (
+            model("SequenceConstruct a,b -> s", "Relu s -> y", weights=PAIR),
+            "input 0 is a sequence of tensors",
+            InvalidModelError,
+        ),
+        (model("SequenceAt a,i -> y", weights=PAIR, inputs={"i": ()}), "no seq", InvalidModelError),
+        (
+            model(
+                "SequenceConstruct a -> s", "SequenceAt s,i -> y", weights=PAIR, inputs={"i": ()}
+            ),
+            "known only at run time",
+            UnsupportedOperatorError,
+        ),
+        (
+            model("SequenceConstruct a -> s", "SequenceAt s,one -> y", weights=PAIR, constants=AT),
+            "no place 1 among 1",
+            InvalidModelError,
+        ),
+        (
+            model("SequenceEmpty -> s", "ConcatFromSequence s -> y"),
+            "empty",
+            InvalidModelError,
+        ),
+        (
+            model("StatefulPartitionedCall a -> y", weights=PAIR),
+            "no rule for 1 operator: StatefulPartitionedCall",
+            UnsupportedOperatorError,
+        ),
+    ],
+)
+def test_sequences_that_cannot_be(proto: ModelProto, message: str, kind: Any) -> None:
+    with pytest.raises(kind, match=message):
+        unrolled.from_onnx(proto)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "shape", "count"),
+    [
+        ("DFT x -> y", {"axis": 1, "onesided": 0}, (2, 5, 1), 5 * 2),
+        ("DFT x -> y", {"axis": 1, "onesided": 1}, (2, 5, 1), 3 * 2),
+        ("DFT x -> y", {"axis": 1, "inverse": 1}, (2, 5, 2), 5 * 2),
+        ("DFT x,eight -> y", {"axis": 1}, (2, 5, 1), 8 * 2),
+    ],
+)
+def test_a_transform_sums_over_its_axis(
+    text: str, options: dict[str, Any], shape: tuple[int, ...], count: int
+) -> None:
+    """Every element is in both parts of every bin of its row."""
+    proto = model(node(text, **options), weights={"x": shape}, constants={"eight": np.array(8)})
+    counts = unrolled.count(unrolled.from_onnx(proto))["x"].exact()
+    assert counts.tolist() == np.full(shape, count).tolist()
+
+
+def test_frames_of_a_signal() -> None:
+    """Frames of four, two apart: three of them in eight samples, with three bins of two parts."""
+    proto = model(
+        "STFT x,step,window -> y",
+        weights={"x": (1, 8, 1), "window": (4,)},
+        constants={"step": np.array(2)},
+    )
+    counts = unrolled.count(unrolled.from_onnx(proto))
+    frames = [sum(start <= at < start + 4 for start in (0, 2, 4)) for at in range(8)]
+    assert counts["x"].exact().reshape(-1).tolist() == [6 * number for number in frames]
+    assert counts["window"].exact().tolist() == [18] * 4
+    assert unrolled.from_onnx(proto).outputs[0].shape == (1, 3, 3, 2)
