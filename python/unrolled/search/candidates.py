@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from unrolled.search.space import Rows, Space
-from unrolled.search.table import Table
-from unrolled.search.variants import Template
 
 from unrolled._support.arguments import Progress, items
 from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import InvalidArgumentError, UnknownNameError
-from unrolled.scores.features import columns_of
-from unrolled.scores.scoring import checked_network
+from unrolled.scores.architecture_features import columns_of
+from unrolled.scores.scoring import DOOR, checked_network
+from unrolled.search.space import Rows, Space
+from unrolled.search.table import Table
+from unrolled.search.variants import Template
 from unrolled.sources.resolution import resolve
 from unrolled.spectrum.catalogue import FEATURES
 
@@ -170,7 +170,7 @@ def candidates_of(
     found: dict[str, list[float]] = {}
     names = []
     for done, model in enumerate(models, 1):
-        network = checked_network(resolve(model))
+        network = checked_network(resolve(model, operations=True, door=DOOR))
         names.append(network.name)
         for name, value in columns_of(network).items():
             found.setdefault(name, []).append(value)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from unrolled.search.space import Space
 
 from unrolled._support.arguments import Progress, checked_choice, checked_positive, items
 from unrolled._support.hints import described
@@ -27,6 +26,7 @@ from unrolled.search.candidates import (
     names_of,
 )
 from unrolled.search.regression import Posterior, normal_scores, posterior, standardized
+from unrolled.search.space import Space
 from unrolled.show import tables
 
 if TYPE_CHECKING:

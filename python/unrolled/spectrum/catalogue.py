@@ -357,7 +357,7 @@ FEATURES: Mapping[str, Quantity] = MappingProxyType(
         for key, meaning in (
             (
                 "path_kernels",
-                "mean number of kernels on a path, a path taken with the share of variance that it carries",
+                "mean number of kernels on a path, each taken with the variance that it carries",
             ),
             ("path_kernels_deviation", "standard deviation of the number of kernels on a path"),
             ("path_activations", "mean number of activation functions on a path"),
@@ -413,11 +413,11 @@ FEATURES: Mapping[str, Quantity] = MappingProxyType(
             ("log_effective_taps", "mean over layers of the log of effective taps"),
             (
                 "log_saliency",
-                "mean over layers of the log of the root of their expected square saliency",
+                "mean over layers of the log of the root mean square saliency",
             ),
             (
                 "log_saliency_deviation",
-                "standard deviation over layers of the log of the root of their expected square saliency",
+                "standard deviation over layers of the log of the root mean square saliency",
             ),
             ("log_positions", "mean over layers of the log of output positions"),
             (

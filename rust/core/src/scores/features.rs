@@ -191,6 +191,8 @@ pub(crate) struct FeatureDesk {
     paths: Vec<Paths>,
     /// Whether a kernel reads a tensor.
     is_read: Vec<bool>,
+    /// How many links read a tensor.
+    readers: Vec<u32>,
 }
 
 impl Plan {
@@ -218,6 +220,14 @@ impl Plan {
         desk.paths.resize(self.nodes.len(), Paths::default());
         desk.is_read.clear();
         desk.is_read.resize(self.nodes.len(), false);
+        desk.readers.clear();
+        desk.readers.resize(self.nodes.len(), 0);
+        for (at, node) in self.nodes.iter().enumerate() {
+            for link in &self.links[node.first..node.end] {
+                let is_live = workspace.is_live(at) && workspace.is_live(link.source);
+                desk.readers[link.source] += u32::from(is_live);
+            }
+        }
         let census = Census::default();
         let mut sweep = Sweep { plan: self, workspace, desk, extent, census };
         for at in 0..self.nodes.len() {
@@ -298,27 +308,25 @@ impl Sweep<'_> {
         }
     }
 
-    /// What a link is; behind a norm, that which led there.
+    /// What a link is. Behind a tensor that it alone reads, it is what led there: a kernel before a
+    /// norm, or the only option of a choice.
     fn kind(&self, link: &PlanLink) -> Kind {
         let own = match &link.operator {
             Operator::Weighted(_) => Kind::Kernel,
             Operator::Average(_) => Kind::AveragePool,
-            Operator::Largest { .. } => Kind::MaxPool,
+            Operator::Largest(_) => Kind::MaxPool,
             _ => Kind::Identity,
         };
         let source = &self.plan.nodes[link.source];
-        let [before] = &self.plan.links[source.first..source.end] else { return own };
+        let mut before = self.live(source);
+        let (Some((_, one)), None) = (before.next(), before.next()) else { return own };
+        if own != Kind::Identity || self.desk.readers[link.source] > 1 {
+            return own;
+        }
         match source.rule {
-            _ if own != Kind::Identity => own,
-            Rule::Norm => match self.kind(before) {
-                Kind::Identity => Kind::Norm,
-                kind => kind,
-            },
+            Rule::Norm if self.kind(one) == Kind::Identity => Kind::Norm,
+            Rule::Norm | Rule::Sum { .. } | Rule::Concatenation | Rule::Choice => self.kind(one),
             Rule::Relu | Rule::Function(_) => Kind::Function,
-            Rule::Sum { .. } | Rule::Concatenation => match &before.operator {
-                Operator::Move(_) => Kind::Identity,
-                _ => self.kind(before),
-            },
             _ => Kind::Identity,
         }
     }
@@ -345,7 +353,7 @@ impl Sweep<'_> {
         }
         match &link.operator {
             Operator::Average(_) => self.census.average_pools += 1.0,
-            Operator::Largest { .. } => self.census.max_pools += 1.0,
+            Operator::Largest(_) => self.census.max_pools += 1.0,
             _ => {}
         }
     }

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unrolled._core import Scorer
+from unrolled._support.optional import import_optional
 from unrolled.errors import UnrolledError
 from unrolled.network.network import Network
 from unrolled.propagation.functions import pieces_of
-from unrolled.scores.scoring import checked_network
+from unrolled.scores.scoring import DOOR, checked_network
 from unrolled.show import tables
 from unrolled.sources.resolution import resolve
 from unrolled.spectrum.catalogue import FEATURES
@@ -60,8 +61,6 @@ class Features:
         MissingPackageError
             pandas is not installed.
         """
-        from unrolled._support.optional import import_optional
-
         pandas = import_optional("pandas", "pandas", "to_pandas()")
         series: pandas.Series[Any] = pandas.Series(self.values, name=self.name)
         return series
@@ -89,8 +88,9 @@ class Features:
 
 def features(
     model: Any,
+    /,
     *,
-    input_shape: Any = None,
+    inputs: Any = None,
     functions: Mapping[str, Callable[[Any], Any]] | None = None,
 ) -> Features:
     """Numbers that describe the architecture of a model to a predictor.
@@ -104,7 +104,7 @@ def features(
     ----------
     model
         Whatever `score` takes.
-    input_shape, functions
+    inputs, functions
         As for `score`.
 
     Returns
@@ -127,7 +127,9 @@ def features(
     >>> round(found["least_kernels"]), round(found["most_kernels"])
     (5, 18)
     """
-    return features_of(checked_network(resolve(model, input_shape=input_shape)), functions)
+    return features_of(
+        checked_network(resolve(model, inputs=inputs, operations=True, door=DOOR)), functions
+    )
 
 
 def features_of(
