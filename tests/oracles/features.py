@@ -44,7 +44,8 @@ def features(net: Description, output: str) -> dict[str, float]:
             reach[step.name] += share * (reach[source.name] + width)
         laws[step.name] = law
         paths[step.name] = sum(paths[source.name] for source in sources)
-        found["links"] += len(sources)
+        is_layer = step.operation in ("conv", "average", "largest")
+        found["links"] += len(sources) if len(sources) > 1 or is_layer else 0
         if step.operation == "add" and len(sources) > 1:
             kinds = [_kind(net, steps, source) for source in sources]
             found["identities"] += kinds.count("identity")

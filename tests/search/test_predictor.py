@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import unrolled
 from unrolled import models, search
+from unrolled.cli import main
 from unrolled.scores import benchmarks
 from unrolled.scores.statistics import spearman
+from unrolled.search.labels import read_labels
 
 pytest.importorskip("scipy")
 
@@ -62,7 +66,7 @@ def test_a_predictor_that_beats_nothing_gives_way_and_says_so(cells: Any) -> Non
     ranking = predictor.rank(rows[:100])
     column = search.propagate_many(space, rows[:100]).get(explanation.basis)
     if column is not None:
-        assert ranking[0].index == int(np.argmax(column))
+        assert ranking[0].number == int(np.argmax(column))
     assert ranking.basis == explanation.basis
 
 
@@ -109,7 +113,7 @@ def test_suggestions_are_new_and_come_from_the_pool() -> None:
     rows = SPACE.rows(0, 200)
     predictor = search.Predictor(space=SPACE).fit(rows[:10], np.arange(10.0))
     found = predictor.suggest(rows, 5)
-    indices = [one.index for one in found]
+    indices = [one.number for one in found]
     assert len(set(indices)) == 5
     assert min(indices) >= 10
     with pytest.raises(unrolled.InvalidArgumentError, match="only 0"):
@@ -120,7 +124,7 @@ def test_a_suggestion_lowers_uncertainty_more_than_the_least_useful_one() -> Non
     rows = SPACE.rows(0, 200)
     labels = np.random.default_rng(0).standard_normal(11)
     first = search.Predictor(space=SPACE).fit(rows[:10], labels[:10])
-    chosen = rows[first.suggest(rows, 1)[0].index]
+    chosen = rows[first.suggest(rows, 1)[0].number]
     repeated = rows[0]
     left = []
     for added in (chosen, repeated):
@@ -183,3 +187,42 @@ def test_unknown_features_and_targets_are_refused() -> None:
         search.Predictor(target="loss")
     with pytest.raises(unrolled.InvalidArgumentError, match="not fitted"):
         search.Predictor().predict([models.mlp([4], inputs=2, classes=2)])
+
+
+def test_labels_are_read_from_a_file_and_wrong_lines_are_named(tmp_path: Any) -> None:
+    names = [place.name for place in SPACE.places]
+    path = tmp_path / "labels.csv"
+    rows = SPACE.rows(0, 9)
+    lines = [",".join([*names, "accuracy"])]
+    lines += [
+        ",".join([*SPACE.decode(row.tolist()).values(), str(0.5 + at / 100)])
+        for at, row in enumerate(rows)
+    ]
+    path.write_text("\n".join(lines))
+    found, accuracies = read_labels(SPACE, path)
+    np.testing.assert_array_equal(found, rows)
+    assert accuracies == pytest.approx(0.5 + np.arange(9) / 100)
+    path.write_text("\n".join([*lines[:3], lines[3].rpartition(",")[0] + ",high"]))
+    with pytest.raises(unrolled.InvalidArgumentError, match="line 4"):
+        read_labels(SPACE, path)
+    path.write_text("accuracy\n0.5")
+    with pytest.raises(unrolled.InvalidArgumentError, match="no column"):
+        read_labels(SPACE, path)
+
+
+def test_the_shell_ranks_a_space_from_labels(tmp_path: Any) -> None:
+    names = [place.name for place in SPACE.places]
+    rows = SPACE.random_rows(12, np.random.default_rng(4))
+    sizes = search.macs_many(SPACE, rows)["macs"]
+    path = tmp_path / "labels.csv"
+    lines = [",".join([*names, "accuracy"])]
+    for row, size in zip(rows, sizes, strict=True):
+        lines.append(",".join([*SPACE.decode(row.tolist()).values(), f"{size:g}"]))
+    path.write_text("\n".join(lines))
+    run = CliRunner().invoke(main, ["search", "nasbench_macro", "--labels", str(path), "--json"])
+    assert run.exit_code == 0, run.output
+    best = json.loads(run.stdout)
+    assert len(best) == 10
+    assert {"prediction", "uncertainty", "ranked_by", *names} <= set(best[0])
+    shown = CliRunner().invoke(main, ["search", "nasbench_macro", "--labels", str(path)])
+    assert "Architectures are ranked by" in shown.stdout

@@ -61,8 +61,8 @@ class Features:
         MissingPackageError
             pandas is not installed.
         """
-        pandas = import_optional("pandas", "pandas", "to_pandas()")
-        series: pandas.Series[Any] = pandas.Series(self.values, name=self.name)
+        frames = import_optional("pandas", "pandas", "to_pandas()")
+        series: pandas.Series[Any] = frames.Series(self.values, name=self.name)
         return series
 
     def table(self, *, width: int | None = None) -> str:

@@ -58,7 +58,7 @@ class Ranked(NamedTuple):
     name : str
     row : tuple of int or None
         Its options, if it is of a space.
-    index : int
+    number : int
         Its position among those that were ranked.
     prediction, uncertainty : float
         As `Predictor.predict` and `Predictor.uncertainty` have them.
@@ -66,7 +66,7 @@ class Ranked(NamedTuple):
 
     name: str
     row: tuple[int, ...] | None
-    index: int
+    number: int
     prediction: float
     uncertainty: float
 
@@ -97,8 +97,8 @@ class Ranking(Sequence[Ranked]):
         MissingPackageError
             pandas is not installed.
         """
-        pandas = import_optional("pandas", "pandas", "to_pandas()")
-        frame: pandas.DataFrame = pandas.DataFrame(self._ranked, columns=Ranked._fields)
+        frames = import_optional("pandas", "pandas", "to_pandas()")
+        frame: pandas.DataFrame = frames.DataFrame(self._ranked, columns=Ranked._fields)
         return frame
 
     def table(self, *, width: int | None = None, n: int = 10) -> str:
@@ -380,7 +380,7 @@ class Predictor:
             [one.features(self._choice) for one in (self._fitted(), candidates)]
         )
         chosen = _spread_out(features, self.num_labels, usable, wanted)
-        ranking = {one.index: one for one in self._ranking(candidates)}
+        ranking = {one.number: one for one in self._ranking(candidates)}
         return [ranking[at] for at in chosen]
 
     def explain(self) -> Explanation:

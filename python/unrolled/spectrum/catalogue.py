@@ -448,7 +448,7 @@ FEATURES: Mapping[str, Quantity] = MappingProxyType(
                 "weighted_correlation",
                 "mean correlation between positions, each layer with its effective MACs",
             ),
-            ("log_links", "log of the number of links"),
+            ("log_links", "log of the number of kernels, pools, and operands of sums and the like"),
             ("log_other_parameters", "log of 1 + the parameters that are no kernels"),
             (
                 "log_other_macs",

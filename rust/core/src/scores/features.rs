@@ -332,7 +332,8 @@ impl Sweep<'_> {
     }
 
     fn take_census(&mut self, node: &Node, link: &PlanLink, share: f64, count: f64) {
-        self.census.links += 1.0;
+        let moves = matches!(link.operator, Operator::Move(_) | Operator::Global { .. });
+        self.census.links += f64::from(u8::from(count > 1.0 || !moves));
         match node.rule {
             Rule::Sum { .. } | Rule::Choice if count > 1.0 => {
                 let kind = self.kind(link);
