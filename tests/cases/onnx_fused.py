@@ -467,3 +467,68 @@ case(
 )
 last = CASES["QuantizeLinear and DequantizeLinear"].fused.graph
 last.node.append(ms("DequantizeLinear q,as,az -> y"))
+PACKED = {"qkv": (1, 3, 2, 3, 2)}
+case(
+    "MultiHeadAttention of packed queries, keys and values",
+    ms("MultiHeadAttention qkv -> y", num_heads=2),
+    node("Split qkv -> q5,k5,v5", axis=3, num_outputs=3),
+    *[f"Reshape {one}5,flat -> {one}" for one in "qkv"],
+    *apart("q", "k", "v"),
+    *ATTENDED,
+    weights=PACKED,
+    constants={**HEADS, "flat": np.array([1, 3, 4])},
+    opset=18,
+)
+case(
+    "MultiHeadAttention of packed keys and values",
+    ms("MultiHeadAttention q,kv -> y", num_heads=2),
+    node("Split kv -> k5,v5", axis=3, num_outputs=2),
+    *[f"Reshape {one}5,flat -> {one}" for one in "kv"],
+    *apart("q", "k", "v"),
+    *ATTENDED,
+    weights={"q": (1, 3, 4), "kv": (1, 5, 2, 2, 2)},
+    constants={**HEADS, "flat": np.array([1, 5, 4])},
+    opset=18,
+)
+case(
+    "Attention with a past",
+    ms("Attention x,w,b,,past -> y,present", num_heads=2),
+    "MatMul x,w -> m",
+    "Add m,b -> a",
+    node("Split a -> q,k,v", axis=2, num_outputs=3),
+    *apart("q", "k", "v"),
+    node("Split past -> pk5,pv5", axis=0, num_outputs=2),
+    "Reshape pk5,old -> pk",
+    "Reshape pv5,old -> pv",
+    node("Concat pk,kh -> kall", axis=2),
+    node("Concat pv,vh -> vall", axis=2),
+    node("Transpose kall -> kt", perm=[0, 1, 3, 2]),
+    "MatMul qh,kt -> s",
+    node("Softmax s -> p", axis=-1),
+    "MatMul p,vall -> o",
+    node("Transpose o -> ot", perm=[0, 2, 1, 3]),
+    "Reshape ot,joined -> y",
+    "Unsqueeze kall,zero -> k1",
+    "Unsqueeze vall,zero -> v1",
+    node("Concat k1,v1 -> present", axis=0),
+    weights={**TOKENS, "w": (4, 12), "b": (12,), "past": (2, 1, 2, 2, 2)},
+    constants={**HEADS, "old": np.array([1, 2, 2, 2]), "zero": np.array([0])},
+    outputs="y,present",
+    opset=18,
+)
+case(
+    "Attention with widths and a bias of scores",
+    ms("Attention x,w,,,,more -> y", num_heads=2, qkv_hidden_sizes=[4, 4, 6]),
+    "MatMul x,w -> a",
+    node("Split a,widths -> q,k,v", axis=2),
+    *apart("q", "k", "v"),
+    node("Transpose kh -> kt", perm=[0, 1, 3, 2]),
+    "MatMul qh,kt -> s0",
+    "Add s0,more -> s",
+    node("Softmax s -> p", axis=-1),
+    "MatMul p,vh -> o",
+    node("Transpose o -> ot", perm=[0, 2, 1, 3]),
+    "Reshape ot,joined -> y",
+    weights={**TOKENS, "w": (4, 14), "more": (1, 2, 3, 3)},
+    constants={**HEADS, "widths": np.array([4, 4, 6])},
+)

@@ -138,7 +138,18 @@ def test_damaged_arrays_are_refused_and_followed_nowhere(layout, damage):
         Graph.from_scipy(matrix)
 
 
+def test_lists_that_are_no_lists_are_refused():
+    matrix = sparse.lil_array((2, 2), dtype=int)
+    matrix.rows = np.array([1, 2])
+    with pytest.raises(InvalidGraphError, match="cannot be read"):
+        Graph.from_scipy(matrix)
+
+
 def test_damaged_pairs_are_refused():
+    matrix = sparse.coo_array((2, 2), dtype=int)
+    matrix.coords = ()
+    with pytest.raises(InvalidGraphError, match="cannot be read"):
+        Graph.from_scipy(matrix)
     matrix = sparse.coo_array(
         (np.array([1, 1]), (np.array([0, 0]), np.array([1, 1]))), shape=(2, 2)
     )

@@ -57,12 +57,20 @@ def entries_of_matrix(matrix: Any) -> MatrixLists | MatrixEdges:
             f"a matrix of multiplicities has integers or booleans, got dtype {matrix.dtype}; "
             "convert it with .astype(int)"
         )
-    if matrix.format == "csr":
-        return _rows(matrix)
-    if matrix.format not in READERS:
+    if matrix.format != "csr" and matrix.format not in READERS:
         raise InvalidGraphError(
             f"a matrix in the format {matrix.format!r} cannot be read; convert it with .tocoo()"
         )
+    try:
+        return _rows(matrix) if matrix.format == "csr" else _edges(matrix)
+    except InvalidGraphError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InvalidGraphError(f"arrays of the matrix cannot be read: {error}") from error
+
+
+def _edges(matrix: Any) -> MatrixEdges:
+    """All entries but zeros, with their rows and columns."""
     sources, targets, data = READERS[matrix.format](matrix)
     if data.size and not data.all():
         kept = np.flatnonzero(data)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unrolled import Network, analyze
+from unrolled import Network, analyze, count
 
 jax = pytest.importorskip("jax")
 
@@ -317,3 +317,55 @@ def test_loops_and_branches_of_known_course() -> None:
     assert found[0].tolist() == found[1].tolist() == found[2].tolist()
     # Entry (i, j) is used first, in between and last: j has 16, 4 and 1 paths to the outputs.
     assert np.all(found[1] == 16 + 4 + 1)
+
+
+def dequantised(params, x):
+    weight = params["q"].astype(np.float32) * params["scale"]
+    return x @ weight + params["bias"]
+
+
+def shifted(params, x):
+    weight = (params["q"].astype(np.float32) - params["zero"]) * params["scale"][None]
+    return x @ weight + params["bias"]
+
+
+def scaled_afterwards(params, x):
+    return (x @ params["q"].astype(np.float32)) * params["scale"] + params["bias"]
+
+
+@pytest.mark.parametrize("is_jitted", [False, True])
+@pytest.mark.parametrize("function", [dequantised, shifted, scaled_afterwards])
+def test_integers_that_are_dequantised_by_hand_are_the_parameter(function, is_jitted):
+    """Their scale and zero point are none: counts are those of a dense layer."""
+    params = {
+        "q": np.ones((3, 4), np.int8),
+        "scale": np.ones(4, np.float32),
+        "zero": np.ones((1, 4), np.float32),
+        "bias": np.ones(4, np.float32),
+    }
+    called = jax.jit(function) if is_jitted else function
+    network = from_jax(called, params, np.ones((2, 3), np.float32))
+    counts = count(network)
+    assert {name: counts[name].exact().tolist() for name in counts} == {
+        "q": [[2] * 4] * 3,
+        "bias": [2] * 4,
+    }
+    assert network.provenance.skipped["scale"] == "the scale of a quantised weight"
+    assert [one.name for one in network.parameters if not one.trainable] == ["q"]
+
+
+def test_integers_that_are_no_weights_keep_their_values():
+    """An array of positions has to be known, and a mask is no factor."""
+
+    def chosen(params, x):
+        if params["at"][0] == 1:
+            x = x[:, params["at"]]
+        return x * (params["seen"] > 0) * params["scale"]
+
+    params = {
+        "at": np.array([1, 0], np.int8),
+        "seen": np.array([1, 0], np.uint8),
+        "scale": np.ones(2, np.float32),
+    }
+    network = from_jax(chosen, params, np.ones((2, 3), np.float32))
+    assert [tensor.name for tensor in network.parameters] == ["scale"]

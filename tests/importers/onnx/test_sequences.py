@@ -153,6 +153,7 @@ def test_a_sequence_as_an_output_is_several() -> None:
             "empty",
             InvalidModelError,
         ),
+        (model("Optional -> y"), "optional value that is not there", InvalidModelError),
         (
             model("StatefulPartitionedCall a -> y", weights=PAIR),
             "no rule for 1 operator: StatefulPartitionedCall",

@@ -199,3 +199,43 @@ def test_gates() -> None:
 
 def test_norm_module_written_out_on_an_expanded_statistic() -> None:
     assert count(from_torch(Norm(4), torch.zeros(1, 3, 4)))["weight"].total == 12
+
+
+class Integers(nn.Module):
+    """A weight of integers that is dequantised by hand."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.form = form
+        self.register_buffer("q", torch.ones(4, 3, dtype=torch.int8))
+        self.register_buffer("scale", torch.ones(4))
+        self.register_buffer("zero", torch.ones(4, 1))
+        self.bias = nn.Parameter(torch.ones(4))
+
+    def forward(self, x):
+        if self.form == "scaled":
+            return nn.functional.linear(x, self.q.float() * self.scale[:, None], self.bias)
+        if self.form == "shifted":
+            weight = (self.q.to(torch.float32) - self.zero) * self.scale[:, None]
+            return x @ weight.t() + self.bias
+        if self.form == "scaled afterwards":
+            return (x @ self.q.float().t()) * self.scale + self.bias
+        return x * (self.q[0] > 0) + self.bias[:3]
+
+
+@pytest.mark.parametrize("form", ["scaled", "shifted", "scaled afterwards"])
+def test_integers_that_are_dequantised_by_hand_are_the_parameter(form):
+    """Their scale and zero point are none: counts are those of a dense layer."""
+    network = from_torch(Integers(form), torch.ones(2, 3))
+    counts = count(network)
+    assert {name: counts[name].exact().tolist() for name in counts} == {
+        "q": [[2] * 3] * 4,
+        "bias": [2] * 4,
+    }
+    assert network.provenance.skipped["scale"] == "the scale of a quantised weight"
+    assert network.parameters[0].trainable is False
+
+
+def test_integers_that_only_choose_are_no_parameter():
+    network = from_torch(Integers("a mask"), torch.ones(2, 3))
+    assert [tensor.name for tensor in network.parameters] == ["bias"]

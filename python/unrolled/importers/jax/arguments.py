@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError
+from unrolled.importers.jax.quantisation import are_small_integers
 from unrolled.importers.tracing.values import Shape
 
 __all__ = ["Frozen", "Inputs", "Parameters", "path_name"]
@@ -31,11 +32,14 @@ class Parameters:
         Those that are parameters, and whether training changes them.
     names : set of str
         Of all leaves.
+    integers : list of str
+        Leaves with integers of a byte or less, which may be quantised weights: those that are named
+        as `weights` are.
     skipped : dict of str to str
         Leaves that are no parameters, and why.
     """
 
-    def __init__(self, tree: Any, frozen: Frozen) -> None:
+    def __init__(self, tree: Any, frozen: Frozen, weights: Collection[str] = ()) -> None:
         jax = import_optional("jax", "jax")
 
         leaves, self._structure = jax.tree_util.tree_flatten_with_path(tree)
@@ -46,6 +50,7 @@ class Parameters:
         self.skipped: dict[str, str] = {}
         self.trainable: dict[str, bool] = {}
         self.names: set[str] = set()
+        self.integers: list[str] = []
         variables = _flax_variables(tree)
         is_frozen = _predicate(frozen)
         for at, (path, leaf) in enumerate(leaves):
@@ -58,7 +63,11 @@ class Parameters:
                 continue  # An option or a function, used as it is.
             shape = checked_shape(name, leaf)
             kind = self._kind(name, shape, leaf.dtype)
-            if kind is not None:
+            if kind is not None and are_small_integers(leaf):
+                self.integers.append(name)
+            if name in weights:
+                self.trainable[name] = False
+            elif kind is not None:
                 self.skipped[name] = kind
                 if hasattr(leaf, "__array__"):
                     continue

@@ -190,17 +190,21 @@ def add(tracer: Tracer, node: Equation) -> Item:
 
 @rule("sub")
 def subtract(tracer: Tracer, node: Equation) -> Item:
-    return applied(tracer, node, tracer.subtract)
+    return applied(
+        tracer, node, lambda *given: tracer.subtract(*tracer.dequantised(given, "zero point"))
+    )
 
 
 @rule("mul")
 def multiply(tracer: Tracer, node: Equation) -> Item:
-    return applied(tracer, node, tracer.multiply)
+    return applied(
+        tracer, node, lambda *given: tracer.multiply(*tracer.dequantised(given, "scale"))
+    )
 
 
 @rule("div")
 def divide(tracer: Tracer, node: Equation) -> Item:
-    return applied(tracer, node, tracer.divide)
+    return applied(tracer, node, lambda *given: tracer.divide(*tracer.dequantised(given, "scale")))
 
 
 @rule("max", "min", "clamp")

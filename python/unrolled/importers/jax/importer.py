@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from unrolled._support.hints import described
@@ -13,10 +14,11 @@ from unrolled.importers.jax.arguments import Frozen, Inputs, Parameters
 from unrolled.importers.jax.equation import Missing, Thing
 from unrolled.importers.jax.lazy import made
 from unrolled.importers.jax.liveness import inner_jaxpr, opened
+from unrolled.importers.jax.quantisation import scaled_integers
 from unrolled.importers.jax.rules import TABLE
 from unrolled.importers.jax.tracer import RememberingTracer
 from unrolled.importers.jax.walk import Walker
-from unrolled.importers.tracing.values import Constant
+from unrolled.importers.tracing.values import Constant, Value
 from unrolled.network.builder import Semantics
 from unrolled.network.network import Network
 from unrolled.network.provenance import Provenance
@@ -132,11 +134,16 @@ def _built(
     parameters = Parameters(params, frozen)
     inputs = Inputs(function, example_inputs, set(parameters.names))
 
-    def traced(weights: list[Any], arguments: tuple[Any, ...]) -> Any:
-        return function(parameters.tree(weights), *arguments)
+    def trace(of: Parameters) -> Any:
+        def traced(weights: list[Any], arguments: tuple[Any, ...]) -> Any:
+            return function(of.tree(weights), *arguments)
+
+        return jax.make_jaxpr(traced)(of.structs, inputs.structs)
 
     try:
-        closed = jax.make_jaxpr(traced)(parameters.structs, inputs.structs)
+        if parameters.integers:
+            parameters = Parameters(params, frozen, _quantised(parameters.integers, trace, params))
+        closed = trace(parameters)
     except MemoryError:
         raise
     except Exception as error:
@@ -150,16 +157,21 @@ def _built(
         things.append(
             Constant(struct.shape)
             if trainable is None
-            else tracer.parameter(key, struct.shape, trainable=trainable)
+            else _parameter(tracer, key, struct.shape, trainable, key in parameters.integers)
         )
     for key, shape, is_key in zip(inputs.names, inputs.shapes, inputs.are_keys, strict=True):
-        things.append(Constant(shape) if is_key else tracer.input(key, shape))
+        # An input may be empty, as a cache of keys and values is at first.
+        is_constant = is_key or 0 in shape
+        things.append(Constant(shape) if is_constant else tracer.input(key, shape))
     results = walker.closed(closed, things, [True] * len(closed.jaxpr.outvars))
     walker.unsupported.check(source)
     repeated = _mark_outputs(walker, closed.jaxpr, results)
     used = {tensor.name: tensor.size for tensor in network.parameters}
     skipped = {**parameters.skipped, **walker.skipped, **tracer.notes, **repeated}
     skipped.update({key: "not used" for key in parameters.trainable if key not in used})
+    skipped.update(
+        {name: tracer.notes[name] for name in parameters.trainable if name in tracer.notes}
+    )
     for key, is_key in zip(inputs.names, inputs.are_keys, strict=True):
         if is_key:
             skipped[key] = "key of random numbers"
@@ -175,6 +187,32 @@ def _built(
     )
     network.record_provenance(provenance)
     return network
+
+
+def _quantised(names: list[str], trace: Callable[[Parameters], Any], params: Any) -> set[str]:
+    """Which parameters of small integers are quantised weights."""
+    trial = Parameters(params, None, names)
+    try:
+        jaxpr = trace(trial).jaxpr
+    except MemoryError:
+        raise
+    except Exception:  # A function that needs their values, whatever it raises without them.
+        return set()
+    places = {name: at for at, name in enumerate(trial.traced_names)}
+    floats = [at for name, at in places.items() if name in trial.trainable and name not in names]
+    return scaled_integers(jaxpr, {name: places[name] for name in names}, floats)
+
+
+def _parameter(
+    tracer: RememberingTracer,
+    name: str,
+    shape: tuple[int, ...],
+    trainable: bool,
+    is_quantised: bool,
+) -> Value:
+    """A parameter; one of integers awaits its scale."""
+    value = tracer.parameter(name, shape, trainable=trainable)
+    return replace(value, awaits_scale=True) if is_quantised else value
 
 
 def _mark_outputs(walker: Walker, jaxpr: Any, results: list[Thing]) -> dict[str, str]:

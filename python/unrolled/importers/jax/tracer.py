@@ -25,11 +25,14 @@ class RememberingTracer(Tracer):
     ----------
     origins : dict of Node to Value
         Reshaped tensors, and what they were before.
+    columns : dict of Node to sequence of Operand
+        Tensors that were put together of columns, and these.
     """
 
     def __init__(self, network: Network, *, operations: bool = False) -> None:
         super().__init__(network, operations=operations)
         self.origins: dict[Node, Value] = {}
+        self.columns: dict[Node, Sequence[Operand]] = {}
         self._reshapes: dict[tuple[Node, Shape], Value] = {}
         self._sums: dict[Node, Sequence[Operand]] = {}
         self._products: dict[Node, Sequence[Operand]] = {}

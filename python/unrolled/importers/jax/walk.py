@@ -37,7 +37,6 @@ REFUSED = {
     ),
     **dict.fromkeys(["random_split", "random_unwrap", "random_wrap", "threefry2x32"], RANDOM),
     **dict.fromkeys(["rng_bit_generator", "rng_uniform"], RANDOM),
-    **dict.fromkeys(["sort", "top_k", "approx_top_k"], "its edges depend on the values"),
 }
 """Primitives without a rule of which more can be said than that."""
 
@@ -95,7 +94,9 @@ class Walker:
             known[variable] = self._capture(value)
 
         def found(atom: Any) -> Thing | Contraction:
-            return self._capture(atom.val, atom.aval) if hasattr(atom, "val") else known[atom]
+            if hasattr(atom, "val"):
+                return self._capture(atom.val, atom.aval)
+            return known.get(atom, MISSING)  # What is passed to a loop that does not use it.
 
         for equation, outputs in zip(jaxpr.eqns, live, strict=True):
             if any(outputs):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -151,19 +150,19 @@ def add(tracer: Tracer, node: Node) -> Operand:
 
 @rule("Sub")
 def subtract(tracer: Tracer, node: Node) -> Operand:
-    operands = dequantised(tracer, operands_of(tracer, node), "zero point")
+    operands = tracer.dequantised(operands_of(tracer, node), "zero point")
     return folded(tracer, node, operands, np.subtract) or tracer.subtract(*operands)
 
 
 @rule("Mul")
 def multiply(tracer: Tracer, node: Node) -> Operand:
-    operands = dequantised(tracer, operands_of(tracer, node), "scale")
+    operands = tracer.dequantised(operands_of(tracer, node), "scale")
     return folded(tracer, node, operands, np.multiply) or tracer.multiply(*operands)
 
 
 @rule("Div")
 def divide(tracer: Tracer, node: Node) -> Operand:
-    operands = dequantised(tracer, operands_of(tracer, node), "scale")
+    operands = tracer.dequantised(operands_of(tracer, node), "scale")
     return folded(tracer, node, operands, _quotient) or tracer.divide(*operands)
 
 
@@ -435,32 +434,6 @@ def operands_of(tracer: Tracer, node: Node) -> list[Operand]:
         (axis,) = checked_axes(node, [node.attribute("axis", 0)], a.rank)
         after = a.rank - axis - b.rank
         operands[1] = tracer.reshape(b, (*b.shape, *[1] * max(after, 0)))
-    return operands
-
-
-def dequantised(tracer: Tracer, operands: list[Operand], part: str) -> list[Operand]:
-    """The operands of a product or difference, a part of a quantised weight made a constant.
-
-    The first stored tensor that multiplies stored integers, or a product with them, is their scale:
-    as where a single operator dequantises them, it is no parameter. Nor is one that is subtracted
-    before.
-
-    Parameters
-    ----------
-    tracer : Tracer
-    operands : list of Operand
-    part : {"scale", "zero point"}
-    """
-    for x, other in (operands, operands[::-1]) if len(operands) == 2 else ():
-        if not (isinstance(x, Value) and x.awaits_scale and isinstance(other, Value)):
-            continue
-        stored = other.node
-        while stored.kind == "reshaped":
-            stored = stored.operands[0].node
-        if stored.kind in ("parameter", "frozen") and not other.awaits_scale:
-            tracer.notes[stored.name] = f"the {part} of a quantised weight"
-            rest = replace(x, awaits_scale=part != "scale")
-            return [rest if one is x else Constant(other.shape) for one in operands]
     return operands
 
 

@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from unrolled._support.hints import shortened
 from unrolled.errors import InvalidModelError, UnrolledError, UnsupportedOperatorError
 from unrolled.importers.onnx.conditions import parts_of_masks
@@ -136,6 +138,8 @@ class Walk:
             elif name in weights:
                 value = self.tracer.parameter(name, shape)
                 self._stored[name] = scope[name] = Stored(Constant(shape), value)
+            elif not size_of(shape):  # As a cache of keys and values may be.
+                scope[name] = Constant(shape, np.zeros(shape, np.float32))
             else:
                 scope[name] = self._inputs[name] = self.tracer.input(name, shape)
         if all(stated.get(name) == list(shape) for name, (shape, _) in inputs.items()):
@@ -405,6 +409,10 @@ class Walk:
         found = self._read(scope, name, reader, "output")
         if isinstance(found, Unreadable):
             self._note(found)
+        if found is None:
+            raise InvalidModelError(
+                f"output '{shortened(name)}' of {reader} is an optional value that is not there"
+            )
         return found.operand if isinstance(found, Stored) else found
 
     def _read(self, scope: Scope, name: str, reader: str, operator: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from unrolled.importers.onnx.reader import is_float
@@ -48,7 +49,9 @@ def quantised_weights(graph: Any) -> dict[str, bool]:
 
 def packed_shapes(graph: Any) -> dict[str, tuple[int, int]]:
     """The shapes of weights of which several numbers are stored in one byte, by their names."""
-    found = {}
+    found: dict[str, tuple[int, int]] = {}
+    if not any(_is_small(tensor.data_type) for tensor in graph.initializer):
+        return found
     for node in all_nodes(graph.node):
         if node.op_type == "MatMulNBits" and len(node.input) > 1:
             sizes = {one.name: int(one.i) for one in node.attribute if one.name in ("K", "N")}
@@ -83,6 +86,7 @@ def is_weight_type(data_type: int) -> bool:
     return is_float(data_type) or _is_small(data_type)
 
 
+@cache
 def _is_small(data_type: int) -> bool:
     """Whether a TensorProto of this type holds integers of 8 bits or less."""
     from onnx import TensorProto

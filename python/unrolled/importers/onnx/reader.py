@@ -6,6 +6,7 @@ import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -224,6 +225,7 @@ def _names(graph: Any) -> Iterator[Any]:
             yield from (attribute.name, attribute.ref_attr_name)
 
 
+@cache
 def is_float(data_type: int) -> bool:
     """Whether a TensorProto of this type holds floating-point numbers."""
     from onnx import TensorProto

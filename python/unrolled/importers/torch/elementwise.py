@@ -188,6 +188,7 @@ def _add(tracer: Tracer, node: Node) -> Operand:
         return tracer.subtract(b, _scale(tracer, a, alpha))
     minus = "sub" in node.operator
     if (alpha < 0) != minus:
+        a, b = tracer.dequantised([a, b], "zero point")
         return tracer.subtract(a, _scale(tracer, b, abs(alpha)))
     return tracer.add(a, _scale(tracer, b, abs(alpha)))
 
@@ -198,7 +199,7 @@ def _multiply(tracer: Tracer, node: Node) -> Operand:
     for x, factor in ((a, b), (b, a)):
         if isinstance(x, Value) and isinstance(factor, Constant):
             return tracer.expand(_times(tracer, x, factor), node.shape)
-    return tracer.multiply(a, b)
+    return tracer.multiply(*tracer.dequantised([a, b], "scale"))
 
 
 @aten("div", "divide", "true_divide", "floor_divide")
@@ -211,7 +212,7 @@ def _divide(tracer: Tracer, node: Node) -> Operand:
         return tracer.expand(
             _times(tracer, a, factor if isinstance(factor, Constant) else b), node.shape
         )
-    return tracer.divide(a, b)
+    return tracer.divide(*tracer.dequantised([a, b], "scale"))
 
 
 @aten("addcmul", "addcdiv")

@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from unrolled._support.hints import described
@@ -20,6 +21,7 @@ from unrolled.importers.torch.calling import (
 )
 from unrolled.importers.torch.fx import is_only_a_condition, mutates_views
 from unrolled.importers.torch.graph import constant_of
+from unrolled.importers.torch.quantisation import scaled_integers
 from unrolled.importers.tracing.masking import puts_out
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Shape, Value
@@ -180,6 +182,7 @@ class Program:
         self._door = door
         self._torch = torch
         nodes = program.graph.find_nodes(op="placeholder")
+        self._quantised = self._find_quantised(program, nodes)
         for node, spec in zip(nodes, program.graph_signature.input_specs, strict=True):
             kind = spec.kind.name
             if kind in ("PARAMETER", "BUFFER", "CONSTANT_TENSOR"):
@@ -192,19 +195,35 @@ class Program:
             else:
                 self.inputs.append(None)
 
+    def _find_quantised(self, program: Any, nodes: Any) -> set[Any]:
+        """The placeholders of integers that are quantised weights."""
+        integers, floats = [], []
+        for node, spec in zip(nodes, program.graph_signature.input_specs, strict=True):
+            value = node.meta.get("val")
+            if spec.kind.name == "USER_INPUT" or not isinstance(value, self._torch.Tensor):
+                continue
+            if value.is_floating_point():
+                floats.append(node)
+            elif value.dtype in (self._torch.int8, self._torch.uint8) and value.numel() > 1:
+                integers.append(node)
+        return scaled_integers(integers, floats) if integers else set()
+
     def skipped(self) -> dict[str, str]:
         """What might seem a parameter and is none, and why."""
         unused = [name for name, one in self._weights.items() if one.node.tensor is None]
         found = dict.fromkeys(unused, "not used")
+        notes = self._tracer.notes
+        found.update({name: notes[name] for name in unused if name in notes})
         found.update({name: f"the same tensor as {first}" for name, first in self._tied.items()})
         return found | self._constants
 
     def _stored(self, spec: Any, tensor: Any, node: Any) -> Any:
         name, kind = spec.target, spec.kind.name
         is_number = tensor.is_floating_point() or tensor.is_complex()
-        if kind == "CONSTANT_TENSOR" or not is_number:
+        is_quantised = node in self._quantised
+        if not is_quantised and (kind == "CONSTANT_TENSOR" or not is_number):
             return constant_of(tensor)
-        if kind == "BUFFER":
+        if kind == "BUFFER" and not is_quantised:
             reason = self._reason_of_buffer(spec, tensor, node)
             if reason:
                 self._constants[name] = reason
@@ -215,6 +234,7 @@ class Program:
             return self._weights[self._names[key]]
         is_trainable = kind == "PARAMETER" and bool(tensor.requires_grad)
         value = self._tracer.parameter(name, tuple(tensor.shape), trainable=is_trainable)
+        value = replace(value, awaits_scale=True) if is_quantised else value
         self._names[key], self._weights[name] = name, value
         return value
 
@@ -241,6 +261,8 @@ class Program:
                 )
         name = node.name
         self.shapes[name] = shape
+        if 0 in shape:  # As a cache of keys and values may be.
+            return constant_of(self._torch.zeros(shape, dtype=value.dtype))
         return self._tracer.input(name, shape)
 
 

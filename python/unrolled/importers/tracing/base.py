@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,6 +70,7 @@ class Base:
         self._copies: dict[str, int] = {}
         self.notes: dict[str, str] = {}
         self._masked: deque[Node] = deque(maxlen=LATEST_MASKS)
+        self._triangle: tuple[tuple[int, int, int], Flags] | None = None
         self.budget = Budget()
 
     def input(self, name: str, shape: Shape) -> Value:
@@ -204,6 +206,8 @@ class Base:
         ]
         result = self._declare(self._emit_tensor(self.name, shape, made, operation))
         result.node.is_weight = all(value.node.is_weight for value, _ in links)
+        if operation is MOVE and any(value.awaits_scale for value, _ in links):
+            return replace(result, awaits_scale=True)
         return result
 
     def _store(self, kind: Kind, name: str, shape: Shape) -> Value:

@@ -137,6 +137,33 @@ class Elementwise(Movement):
         """Quotient of two tensors after broadcasting; see `multiply`."""
         return self.multiply(a, self.reciprocal(b))
 
+    def dequantised(
+        self, operands: Sequence[Operand], part: Literal["scale", "zero point"]
+    ) -> list[Operand]:
+        """The operands of a product or difference, a part of a quantised weight made a constant.
+
+        The first stored tensor that multiplies stored integers, or a product with them, is their
+        scale: as where a single operator dequantises them, it is no parameter. Nor is one that is
+        subtracted before.
+
+        Parameters
+        ----------
+        operands : sequence of Operand
+        part : {"scale", "zero point"}
+            What the other operand is if one is of stored integers.
+        """
+        for x, other in (operands, operands[::-1]) if len(operands) == 2 else ():
+            if not (isinstance(x, Value) and x.awaits_scale and isinstance(other, Value)):
+                continue
+            stored = other.node
+            while stored.kind == "reshaped":
+                stored = stored.operands[0].node
+            if stored.kind in ("parameter", "frozen") and not other.awaits_scale:
+                self.notes[stored.name] = f"the {part} of a quantised weight"
+                rest = replace(x, awaits_scale=part != "scale")
+                return [rest if one is x else Constant(other.shape) for one in operands]
+        return list(operands)
+
     def combine(self, *operands: Operand) -> Operand:
         """Any other function of elements at the same index: an edge for each operand."""
         shape = broadcast_shapes(self.name, [operand.shape for operand in operands])

@@ -56,9 +56,8 @@ class Movement(Base):
         node = Node("reshaped", self.name, shape, (whole,), is_weight=x.node.is_weight)
         hidden = hidden_of(x)
         moved = None if hidden is None else reshaped_mask(hidden, x.shape, shape)
-        return (
-            Value(node, shape) if moved is None else with_hidden(Value(node, shape), moved, x.fill)
-        )
+        y = Value(node, shape, awaits_scale=x.awaits_scale)
+        return y if moved is None else with_hidden(y, moved, x.fill)
 
     def transpose(self, x: Operand, order: Sequence[int]) -> Operand:
         """Axis i of the result is axis ``order[i]``."""
