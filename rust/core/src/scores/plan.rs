@@ -386,8 +386,10 @@ impl<'a> Planner<'a> {
         axes.map(|(&length, &is_position)| if is_position { length as f64 } else { 1.0 }).product()
     }
 
+    /// The axes of positions, but for those of length 1, such as that of the batch.
     fn dimensions(&self, id: TensorId) -> f64 {
-        self.survey.positions[id.0].iter().filter(|&&is_position| is_position).count() as f64
+        let axes = self.shape(id).iter().zip(&self.survey.positions[id.0]);
+        axes.filter(|&(&length, &is_position)| is_position && length > 1).count() as f64
     }
 
     fn reach(&self, link: &Link) -> f64 {
