@@ -238,6 +238,10 @@ class Network:
     @property
     def links(self) -> list[tuple[int, int, list[Relation]]]: ...
     @property
+    def ends(self) -> list[tuple[int, int]]:
+        """Source and target of every link."""
+
+    @property
     def roles(self) -> list[_LinkRole]:
         """What the source of every link is to its target."""
 
@@ -485,12 +489,18 @@ class Program:
         """Where derivatives start."""
 
     @property
-    def parameters(self) -> list[tuple[int, str | None, float, float, int]]:
-        """Of every parameter: tensor, role, fan-in, fan-out and number of uses."""
+    def parameters(
+        self,
+    ) -> list[tuple[int, str | None, tuple[int | None, int | None], tuple[float, float], int]]:
+        """Of every parameter: tensor, role, target and source, fan-in and fan-out, uses."""
 
     @property
     def cut(self) -> list[int]:
         """Softmaxes at the end, which are left out."""
+
+    @property
+    def computed_kernels(self) -> list[int]:
+        """Kernels that are computed from parameters."""
 
     @property
     def exactness(self) -> list[Literal["exact", "mean-field", "approximate"]]:
