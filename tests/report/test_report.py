@@ -23,6 +23,8 @@ pytest.importorskip("jinja2")
 
 from unrolled import report
 from unrolled.report.charts import looks
+from unrolled.show import html
+from unrolled.show.plot import sensible_zero
 
 BEGIN_OF_CHARTS = '<script type="application/json" id="charts">'
 NASTY = "</script><script>document.title='broken'</script><img src=x onerror=alert(1)>&amp;\"'"
@@ -371,3 +373,41 @@ def test_signals_at_initialisation_have_a_section_if_asked_for(tmp_path):
     result = invoke("report", "resnet18", "--size", 32, "--init", "hee", "-o", path)
     assert result.exit_code == 2
     assert "did you mean 'he'" in result.stderr
+
+
+def test_the_headline_states_the_finding(page, comparison):
+    """Which model leads, and by how much."""
+    first, second = comparison[0], comparison[1]
+    (finding,) = [one for one in page.texts["p"] if one.startswith(first.name)]
+    assert "has the largest spread estimate" in finding
+    assert f"{first.spread_estimate:.3f} bits, before {second.name}" in finding
+
+
+def test_one_model_is_told_by_its_main_layers():
+    analysis = unrolled.analyze(models.resnet(18, size=32))
+    text = report.render(unrolled.compare([analysis]))
+    shares = sorted((one.share_of_spread for one in analysis.layers), reverse=True)
+    assert shares[0] > 0.5
+    assert f"comes from one layer, {analysis.layers[0].name}, of 41" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "start"),
+    [([3.0, 10.0], 0), ([26.05, 26.4, 26.7], 25.9), ([5.0], 0), ([0.0, 9.0], 0), ([7.0, 7.0], 0)],
+)
+def test_bars_begin_at_a_sensible_zero(values, start):
+    assert sensible_zero(values) == start
+
+
+def test_symbols_are_mathematics():
+    assert html.mathematics("P'_G") == "<var>P</var>\N{PRIME}<sub>G</sub>"
+    assert html.mathematics("<b> C_v") == "&lt;b&gt; <var>C</var><sub>v</sub>"
+    assert html.mathematics("CNN, ResNet E-1") == "CNN, ResNet E-1"
+
+
+def test_many_models_have_names_at_their_points_and_a_filter():
+    nets = [models.mlp([4 + at], inputs=3, name=f"mlp{at}") for at in range(12)]
+    text = report.render(unrolled.compare(nets))
+    assert '<input type="search"' in text
+    for at in range(12):
+        assert f'"label",["mlp{at}"]' in text

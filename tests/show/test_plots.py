@@ -175,3 +175,14 @@ def test_no_display_is_needed(tmp_path):
         timeout=60,
     )
     assert (tmp_path / "figure.png").stat().st_size > 0
+
+
+def test_rankings_of_two_hundred_models_show_both_ends():
+    nets = [models.mlp([3 + at], inputs=2, name=f"mlp{at}") for at in range(200)]
+    comparison = unrolled.compare(nets, sort="num_parameters")
+    figure, axes = comparison.plot()
+    assert figure.get_size_inches()[1] < 14
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names[0] == comparison[0].name
+    assert names[-1] == comparison[-1].name
+    assert "160 models between" in names

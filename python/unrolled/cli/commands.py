@@ -49,6 +49,8 @@ from unrolled.spectrum.catalogue import RANKED, RANKED_BY, SCORES
 __all__ = ["main"]
 
 FRAMEWORKS = ["onnx", "keras", "torch", "jax"]
+WIDEST_HELP = 140
+"""Columns of help in a terminal that has as many; longer lines are hard to read."""
 MOST_TEMPERATURES = 10_000
 """A table of more would take minutes to draw, and memory in proportion."""
 
@@ -59,7 +61,10 @@ def graph_options(command: Callable[..., None]) -> Callable[..., None]:
         "--mmap", is_flag=True, help="Leave the edges of an .npz file where they are."
     )(command)
     return click.option(
-        "--threads", type=int, metavar="N", help="Of a graph. [default: one a core]"
+        "--threads",
+        type=int,
+        metavar="N",
+        help="How many threads count a graph. [default: one a core]",
     )(command)
 
 
@@ -68,12 +73,13 @@ def sorting_options(command: Callable[..., None]) -> Callable[..., None]:
     command = click.option(
         "--ascending/--descending",
         default=None,
-        help="Smallest or largest first. [default: descending; names ascending]",
+        help="Whether the smallest or the largest comes first. [default: descending; names "
+        "ascending]",
     )(command)
     return click.option(
         "--sort",
         metavar="KEY",
-        help=f"Quantity to rank by, one of: {', '.join(RANKED)}; with --scores also "
+        help=f"What to rank by, one of: {', '.join(RANKED)}; with --scores also "
         f"{', '.join(key for key in SCORES if key not in RANKED)}. "
         f"[default: {RANKED[0]}; with --scores {RANKED_BY}]",
     )(command)
@@ -87,14 +93,18 @@ width_option = click.option(
     "--width",
     type=click.IntRange(min=40, max=1000),
     metavar="COLUMNS",
-    help="Columns of text that tables may fill. [default: those of the terminal]",
+    help="Let tables fill this many columns of text. [default: those of the terminal]",
 )
 
 
 @click.group(
     cls=Program,
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        # click stops at 80 columns by itself, however wide the terminal is.
+        "max_content_width": WIDEST_HELP,
+    },
 )
 @click.version_option(VERSION, "-V", "--version", message="%(prog)s %(version)s")
 @click.pass_context
@@ -103,6 +113,8 @@ def main(context: click.Context) -> None:
 
     Counts the contexts of every parameter: the paths from it to an output of the model's
     computational graph.
+
+    Example: unrolled analyze resnet50
     """
     if context.invoked_subcommand is None:
         say(context.get_help())
@@ -242,8 +254,8 @@ def compare_command(
 @main.command("report")
 @click.argument("names", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE", required=True, help="The HTML file to write.")
-@click.option("--title", help="Heading of the report.")
-@click.option("--date", metavar="TEXT", help="Date to show. [default: today]")
+@click.option("--title", help="Give the report this heading.")
+@click.option("--date", metavar="TEXT", help="Show this date. [default: today]")
 @click.option(
     "--init",
     "weights",
@@ -260,7 +272,10 @@ def report_command(
     weights: str | None,
     **options: Any,
 ) -> None:
-    """Write a report on the models or files NAMES as one HTML file."""
+    """Write a report on the models or files NAMES as one HTML file.
+
+    Example: unrolled report *.onnx -o report.html --title "Our models"
+    """
     from unrolled import report  # It is heavy, and only needed here.
 
     report.check_packages()
@@ -384,7 +399,12 @@ def show(
             if number:
                 say("")
             print_sheet(sheet, width)
-        lines = [provenance.line for one in analyses if (provenance := one.provenance) is not None]
+        most = width or tables.output_width()
+        lines = [
+            shortened(provenance.line, most)
+            for one in analyses
+            if (provenance := one.provenance) is not None
+        ]
         if lines:
             say("\n" + "\n".join(lines))
 
@@ -407,15 +427,16 @@ def print_sheet(sheet: tables.Sheet, width: int | None) -> None:
     default="he",
     show_default=True,
     metavar="SCHEME",
-    help="Weights: he, lecun, glorot, torch, orthogonal, or a number s for s / fan-in.",
+    help="How weights are drawn: he, lecun, glorot, torch, orthogonal, or a number s for a "
+    "variance of s / fan-in.",
 )
-@click.option("--biases", type=float, metavar="V", help="Variance of a bias. [default: 0]")
+@click.option("--biases", type=float, metavar="V", help="The variance of each bias. [default: 0]")
 @click.option(
     "--correlation",
     type=float,
     default=0.0,
     show_default=True,
-    help="Of two samples at the input.",
+    help="How alike two samples are at the input, from 0 to 1.",
 )
 @click.option(
     "--batch-norm",
@@ -476,19 +497,30 @@ def init_command(
     default="he",
     show_default=True,
     metavar="SCHEME",
-    help="Weights of MODEL: he, lecun, glorot, torch, orthogonal, or a number s for s / fan-in.",
+    help="How weights of MODEL are drawn: he, lecun, glorot, torch, orthogonal, or a number s for "
+    "a variance of s / fan-in.",
 )
-@click.option("--correlation", type=float, metavar="C", help="Of two samples. [default: 0]")
+@click.option(
+    "--correlation",
+    type=float,
+    metavar="C",
+    help="How alike two samples are at the input, from 0 to 1. [default: 0]",
+)
 @click.option(
     "--batch-norm",
     type=click.Choice(["batch", "stored"]),
     help="Normalise by the samples, as in training, or by the stored statistics. [default: batch]",
 )
-@click.option("--activation", metavar="NAME", help="Instead of MODEL: mean field of a function.")
 @click.option(
-    "--sw2", type=float, metavar="X", help="Variance of weights by fan-in. [default: critical]"
+    "--activation", metavar="NAME", help="Instead of a MODEL, show the mean field of this function."
 )
-@click.option("--sb2", type=float, metavar="Y", help="Variance of biases. [default: 0]")
+@click.option(
+    "--sw2",
+    type=float,
+    metavar="X",
+    help="The variance of weights times their fan-in. [default: critical]",
+)
+@click.option("--sb2", type=float, metavar="Y", help="The variance of each bias. [default: 0]")
 @source_options
 @json_option
 @click.option("--plot", metavar="FILE", help="Draw figures into an image: .png, .svg, .pdf, ...")
@@ -572,7 +604,10 @@ def _json_values(value: Any) -> Any:
 @main.command("operators")
 @click.argument("framework", type=click.Choice(FRAMEWORKS))
 def operators_command(framework: str) -> None:
-    """List the operators of FRAMEWORK that can be read, one a line."""
+    """List the operators of FRAMEWORK that can be read, one a line.
+
+    Example: unrolled operators onnx
+    """
     module = import_module(f"unrolled.importers.{framework}")
     say("\n".join(module.operators()))
 
@@ -593,7 +628,11 @@ def operators_command(framework: str) -> None:
     "as their axis.",
 )
 @click.option(
-    "--unit", type=click.Choice(["nats", "bits"]), default="nats", show_default=True, help="Of all."
+    "--unit",
+    type=click.Choice(["nats", "bits"]),
+    default="nats",
+    show_default=True,
+    help="The unit of all quantities.",
 )
 @model_options
 @json_option
@@ -612,6 +651,8 @@ def thermo_command(
     """Sweep the temperature of MODEL: Z, F, U, S and C_v at each, and the peaks of C_v.
 
     MODEL is the name of a published model, or a file, as for analyze.
+
+    Example: unrolled thermo resnet50 --temperatures -2:2:9 --plot curves.svg
     """
     given: dict[str, Any] = {
         "temperatures": None if temperatures is None else parsed_temperatures(temperatures),
@@ -723,19 +764,19 @@ def spaced(first: float, last: float, number: int) -> list[float | str]:
     metavar="KEY",
     default=RANKED_BY,
     show_default=True,
-    help=f"Score to rank by, one of: {', '.join(SCORES)}, name.",
+    help=f"The score to rank by, one of: {', '.join(SCORES)}, name.",
 )
 @click.option(
     "--ascending/--descending",
     default=None,
-    help="Smallest or largest first. [default: descending; names ascending]",
+    help="Whether the smallest or the largest comes first. [default: descending; names ascending]",
 )
 @click.option(
     "--unit",
     type=click.Choice(["nats", "bits"]),
     default="nats",
     show_default=True,
-    help="Of the log size and the saliency entropy.",
+    help="The unit of the log size and of the saliency entropy.",
 )
 @source_options
 @json_option
@@ -794,6 +835,8 @@ def evaluate_command(
 
     Spaces of cells and chains of blocks take some seconds. The family "published" needs nothing
     else; torchvision, timm and keras need these packages, and some minutes.
+
+    Example: unrolled evaluate nasbench201
     """
     check_figure(plot)
     with progress_bar(f"Scoring {benchmark}") as progress:
@@ -808,7 +851,10 @@ def evaluate_command(
 
 @main.command("models")
 def models_command() -> None:
-    """List the models that can be named."""
+    """List the models that can be named.
+
+    Example: unrolled models
+    """
     columns = [
         tables.Column("model", "left"),
         tables.Column("own size"),

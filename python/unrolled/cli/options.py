@@ -147,12 +147,12 @@ def source_options(command: Callable[..., None]) -> Callable[..., None]:
             "--size",
             type=int,
             metavar="PIXELS",
-            help="Side of the input image of a published model. [default: own]",
+            help="Build a published model for images of this side. [default: own]",
         ),
         click.option(
             "--padding",
             type=click.Choice(["symmetric", "same"]),
-            help="Of a published model: half the kernel on both sides, or as Keras does it. "
+            help="Pad a published model by half the kernel on both sides, or as Keras does. "
             "[default: symmetric]",
         ),
         click.option(
@@ -165,8 +165,8 @@ def source_options(command: Callable[..., None]) -> Callable[..., None]:
             "inputs",
             multiple=True,
             metavar="NAME=LENGTHS",
-            help="Shape of an input of a model file, such as x=1,3,224,224, or a length that the "
-            "file leaves open, by its symbol: batch=1. A ? is as in the file.",
+            help="Give an input of a model file this shape, such as x=1,3,224,224, or give a "
+            "length that the file leaves open by its symbol: batch=1. A ? is as in the file.",
         ),
         click.option(
             "--value",
@@ -178,7 +178,8 @@ def source_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--semantics",
             type=click.Choice(["value", "dependency"]),
-            help="Of a model file: edges of normalisers. [default: value]",
+            help="Which edges normalisers of a model file have: one from each value, or one from "
+            "everything they depend on. [default: value]",
         ),
     ]
     for option in reversed(options):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from unrolled._support.hints import shortened
 from unrolled._support.optional import import_optional
 from unrolled.ensemble.sweeps import peaks_on
 from unrolled.printable import printable
@@ -36,8 +37,14 @@ __all__ = [
 
 HEIGHT = 330
 COLORS = ("#2a87c8", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6fd1", "#808080")
-DASHES = ("solid", "dashed", "dotted")
-DECIMALS = 4
+DASHES = ("solid", "dashed", "dotted", "dotdash")
+DECIMALS = 3
+MANY_MODELS = 6
+"""Of more models, curves have fewer points, so that a page stays small."""
+MOST_POINTS = 160
+MOST_NAMES = 40
+"""Of more models, names at points would hide the points."""
+LONGEST_NAME = 28
 
 
 class Look(NamedTuple):
@@ -78,7 +85,9 @@ def looks(names: Sequence[str]) -> list[Look]:
 
 def estimates(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart:
     """Both estimates of every model that has an input, over its number of parameters."""
-    millions = max(one.num_parameters for one in analyses) >= 10**6
+    smallest = min(one.num_parameters for one in analyses)
+    largest = max(one.num_parameters for one in analyses)
+    millions = largest >= 10**6
     figure = _figure(
         f"number of parameters, N_G{' [millions]' if millions else ''}", "estimate [bits]",
         x_axis_type="log", tooltips=[
@@ -102,11 +111,22 @@ def estimates(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart
                 "y": _round([getattr(one, what)]),
                 "parameters": [one.num_parameters],
                 "what": [symbol],
+                "label": [shortened(look.key, LONGEST_NAME)],
             }
+            source = _source(data)
             figure.scatter(
-                "x", "y", source=_source(data), name=look.key, marker=marker, size=11,
+                "x", "y", source=source, name=look.key, marker=marker, size=11,
                 color=look.color, fill_alpha=0.6,
             )  # fmt: skip
+            if what == "spread_estimate" and len(analyses) <= MOST_NAMES:
+                is_left = one.num_parameters**2 < smallest * largest
+                figure.text(
+                    "x", "y", "label", source=source, name=look.key, text_color=look.color,
+                    text_font_size="10px", text_baseline="middle",
+                    text_align="left" if is_left else "right", x_offset=9 if is_left else -9,
+                )  # fmt: skip
+    points = [one for one in figure.renderers if not isinstance(one.glyph, _models().Text)]
+    figure.hover.renderers = points
     caption = (
         "The estimates of each model over its number of parameters: circles the spread estimate "
         "P'_G, triangles the surprisal estimate P_G, in bits."
@@ -195,7 +215,8 @@ def temperatures(
     sizes = np.abs(np.concatenate([curve["temperature"] for curve in curves]))
     largest = float(sizes[np.isfinite(sizes)].max(initial=0.0))
     width = smallest if smallest is not None and largest > MANY_SCALES * smallest else None
-    sources = [_curve_source(curve, quantities, width) for curve in curves]
+    most = MOST_POINTS if len(curves) > MANY_MODELS else None
+    sources = [_curve_source(curve, quantities, width, most) for curve in curves]
     marks = [_peaks_source(found, curve, width) for found, curve in zip(peaks, curves, strict=True)]
     charts = []
     for column, label in quantities.items():
@@ -233,10 +254,20 @@ def temperatures(
     return charts
 
 
-def _curve_source(curve: TemperatureSweep, quantities: Iterable[str], width: float | None) -> Any:
-    """A curve by rising temperature, with a line of nothing at T = 0."""
+def _curve_source(
+    curve: TemperatureSweep, quantities: Iterable[str], width: float | None, most: int | None
+) -> Any:
+    """A curve by rising temperature, with a line of nothing at T = 0, of so many points at most."""
     gap = int(np.count_nonzero(np.signbit(curve["temperature"])))
-    columns = {name: np.insert(curve[name], gap, np.nan) for name in ("temperature", *quantities)}
+    kept = np.arange(len(curve["temperature"]))
+    if most is not None and len(kept) > most:
+        peak = int(np.nanargmax(curve["heat_capacity"]))
+        wanted = np.linspace(0, len(kept) - 1, most).astype(np.int64)
+        kept = np.unique([*wanted.tolist(), peak, max(gap - 1, 0), min(gap, len(kept) - 1)])
+        gap = int(np.count_nonzero(kept < gap))
+    columns = {
+        name: np.insert(curve[name][kept], gap, np.nan) for name in ("temperature", *quantities)
+    }
     return _source(
         {
             "x": _places(columns["temperature"], width),

@@ -24,10 +24,11 @@ from unrolled.errors import InvalidArgumentError
 from unrolled.printable import printable
 from unrolled.report import charts
 from unrolled.show import html, tables
-from unrolled.show.cells import format_row
+from unrolled.show.cells import format_cell, format_row
 from unrolled.show.layers import HEADINGS, layer_row
+from unrolled.show.plot import sensible_zero
 from unrolled.show.protocols import AnalysisLike, ComparisonLike
-from unrolled.spectrum.catalogue import TABULATED, value_of
+from unrolled.spectrum.catalogue import CATALOGUE, TABULATED, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -162,7 +163,9 @@ def render(
     )
     return str(
         environment.from_string(template).render(
+            mathematics=lambda text: safe(html.mathematics(text)),
             title=str(title) if title is not None else _title(comparison),
+            finding=_find_headline(comparison),
             lead=_lead(comparison),
             version=VERSION,
             css=safe(css),
@@ -176,7 +179,13 @@ def render(
             facts=safe(_facts(comparison.analyses)),
             initializations=[_initialization(one, safe) for one in initializations],
             definitions=safe(
-                html.table("Symbols", ["symbol", "meaning", "unit"], _symbols(), classes="text")
+                html.table(
+                    "Symbols",
+                    ["symbol", "meaning", "unit"],
+                    _symbols(),
+                    classes="text",
+                    symbols="all",
+                )
             ),
             provenance=safe(_provenance(comparison, date)),
             charts=safe(charts.embedded([chart for one in sections for chart in one.charts])),
@@ -246,7 +255,7 @@ def _sweep_table(comparison: ComparisonLike, ensembles: Sequence[Ensemble]) -> s
         for temperature, *values in zip(*(sweep[name].tolist() for name in columns), strict=True):
             rows.append([one.name, f"{temperature:g}", *(f"{value:,.3f}" for value in values)])
     headings = ["model", "T", "F [bits]", "U [bits]", "S [bits]", "C_v [bits]"]
-    return html.table("Quantities at a few temperatures", headings, rows)
+    return html.table("Quantities at a few temperatures", headings, rows, symbols="headings")
 
 
 def _peaks_table(comparison: ComparisonLike, peaks: Sequence[Sequence[HeatCapacityPeak]]) -> str:
@@ -263,13 +272,58 @@ def _peaks_table(comparison: ComparisonLike, peaks: Sequence[Sequence[HeatCapaci
         for one in found
     ]
     headings = ["model", "peak", "T", "1 / T", "C_v [bits]", "U [bits]", "S [bits]"]
-    return html.table("Peaks of the heat capacity", headings, rows) if rows else ""
+    return (
+        html.table("Peaks of the heat capacity", headings, rows, symbols="headings") if rows else ""
+    )
 
 
 def _title(comparison: ComparisonLike) -> str:
     if len(comparison) == 1:
         return f"Contexts of {comparison[0].name}"
     return f"{len(comparison)} {comparison.title[0].lower()}{comparison.title[1:]}"
+
+
+def _find_headline(comparison: ComparisonLike) -> str:
+    """What the page finds, in a sentence or two."""
+    if len(comparison) == 1:
+        return _find_main_layers(comparison[0])
+    key = {"name": "spread_estimate", "total_contexts": "log2_total_contexts"}.get(
+        comparison.sort, comparison.sort
+    )
+    quantity = CATALOGUE.get(key)
+    known = [one for one in comparison if quantity and value_of(one, key) is not None]
+    if quantity is None or len(known) < 2:
+        return f"{comparison[0].name} comes first of {len(comparison)} models."
+    ranked = sorted(known, key=lambda one: -float(value_of(one, key) or 0.0))
+    first, second, last = ranked[0], ranked[1], ranked[-1]
+    ahead = format_cell(first, quantity)
+    what = quantity.label.removesuffix(f" {quantity.symbol}")
+    unit = f" {quantity.unit}" if quantity.unit else ""
+    least = f"{last.name} has the least, {format_cell(last, quantity)}."
+    if value_of(first, key) == value_of(second, key):
+        return f"{first.name} and {second.name} share the largest {what}: {ahead}{unit}."
+    return (
+        f"{first.name} has the largest {what}, {ahead}{unit}, before {second.name} with "
+        f"{format_cell(second, quantity)}. {least}"
+    )
+
+
+def _find_main_layers(analysis: AnalysisLike) -> str:
+    """How few layers half of the expected spread comes from."""
+    if not analysis.has_layers or not analysis.layers:
+        return (
+            f"{tables.integer(analysis.num_parameters)} parameters of {analysis.name} have "
+            f"{tables.integer(len(analysis.spectrum))} different numbers of contexts."
+        )
+    shares = sorted(float(np.nan_to_num(one.share_of_spread)) for one in analysis.layers)[::-1]
+    number = min(int(np.searchsorted(np.cumsum(shares), 0.5)) + 1, len(shares))
+    main = sorted(analysis.layers, key=lambda one: -np.nan_to_num(one.share_of_spread))[:number]
+    size = sum(one.num_parameters for one in main) / max(analysis.num_parameters, 1)
+    which = f"one layer, {main[0].name}," if number == 1 else f"{number} layers"
+    return (
+        f"More than half of the expected spread of {analysis.name} comes from {which} of "
+        f"{len(shares)}, with {tables.share(size, size > 0)} of the parameters."
+    )
 
 
 def _lead(comparison: ComparisonLike) -> str:
@@ -291,15 +345,18 @@ def _ranking(comparison: ComparisonLike) -> str:
     headings = [one.with_unit(one.heading, "[]") for one in ordered]
     rows = [format_row(one, ordered) for one in comparison]
     bars = {}
+    caption = "Contexts" if comparison.scores else comparison.title
     if ordered[0].key == comparison.sort:
         # None becomes not a number.
         values = np.array([value_of(one, comparison.sort) for one in comparison], np.float64)
-        values = np.where(np.isfinite(values), values, 0.0).clip(min=0.0)
+        start = sensible_zero(values)
+        values = np.where(np.isfinite(values), values - start, 0.0).clip(min=0.0)
         bars[1] = list(values / (values.max() or 1.0))
-    if not comparison.scores:
-        return html.table(comparison.title, ["model", *headings], rows, bars=bars)
-    counts = html.table("Contexts", ["model", *headings], rows, bars=bars)
-    return html.scores(comparison) + counts
+        if start:
+            caption += f". Bars begin at {start:,.6g}"
+    heads = ["model", *headings]
+    counts = html.table(caption, heads, rows, bars=bars, symbols="headings")
+    return html.scores(comparison) + counts if comparison.scores else counts
 
 
 def _facts(analyses: Sequence[AnalysisLike]) -> str:
@@ -324,7 +381,9 @@ def _model(analysis: AnalysisLike, style: charts.Look, safe: Any) -> dict[str, A
         rows = [layer_row(layer, 3) for layer in analysis.layers]
         caption = f"Layers of {analysis.name}, with the shape of the first parameter of each"
         shares = [float(np.nan_to_num(layer.share_of_spread)) for layer in analysis.layers]
-        layers = html.table(caption, HEADINGS, rows, bars={len(HEADINGS) - 1: shares})
+        layers = html.table(
+            caption, HEADINGS, rows, symbols="headings", bars={len(HEADINGS) - 1: shares}
+        )
         summary = f"{style.key}: {len(rows)} layers"
     return {
         **style._asdict(),

@@ -6,8 +6,10 @@ Everything from outside is made printable, and then escaped.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from unrolled.show.layers import HEADINGS, layer_row
 from unrolled.show.protocols import AnalysisLike, ComparisonLike
 from unrolled.spectrum.catalogue import SCORES_SHOWN, TABULATED
 
-__all__ = ["analysis", "comparison", "styled", "table"]
+__all__ = ["analysis", "comparison", "escaped", "mathematics", "styled", "table"]
 
 MOST_ROWS = 60
 LEAST_BAR = 0.001
@@ -32,29 +34,62 @@ def table(
     *,
     classes: str = "unrolled",
     bars: Mapping[int, Sequence[float]] = MappingProxyType({}),
+    symbols: Literal["none", "headings", "all"] = "none",
 ) -> str:
     """A table whose first column names its rows; the others are numbers.
 
+    Where `symbols` says so, those of formulas are set as mathematics: in the headings, or in the
+    names of rows as well, if these come from nowhere else.
+
     Columns in `bars` have a bar behind each cell, as long as the share of the width it has.
     """
-    first, *others = (escaped(heading.replace("\n", " ")) for heading in headings)
+    write = mathematics if symbols != "none" else escaped
+    write_cell = mathematics if symbols == "all" else escaped
+    first, *others = (write(heading.replace("\n", " ")) for heading in headings)
     head = f'<th scope="col">{first}</th>' + "".join(
         f'<th scope="col" class="n">{heading}</th>' for heading in others
     )
     lines = []
     for at, (name, *cells) in enumerate(rows):
         # End tags of rows and cells are optional, and a report has thousands of them.
-        line = f'<tr><th scope="row">{escaped(name)}'
+        line = f'<tr><th scope="row">{write_cell(name)}'
         for column, cell in enumerate(cells, 1):
             share = bars[column][at] if column in bars else 0.0
             mark = f' class="bar" style="--share: {share:.1%}"' if share >= LEAST_BAR else ""
-            line += f"<td{mark}>{escaped(cell)}"
+            line += f"<td{mark}>{write_cell(cell)}"
         lines.append(line)
     body = "\n".join(lines)
     return (
         f'<table class="{classes}"><caption>{escaped(caption)}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
     )
+
+
+SYMBOL = re.compile(r"\|G\||\b(?:log2|[CEFHNPSUTZ](?:&#x27;)?(?:_[A-Za-z])?(?![\w-]))")
+"""Logarithms, and single letters with a prime or an index, in text that was escaped."""
+
+
+def mathematics(text: str) -> str:
+    """A text with its symbols set as mathematics: letters slanted, indices lowered.
+
+    Examples
+    --------
+    >>> mathematics("P'_G, log2 Z")
+    '<var>P</var>\u2032<sub>G</sub>, log<sub>2</sub> <var>Z</var>'
+    """
+
+    def set_symbol(found: re.Match[str]) -> str:
+        symbol = found[0]
+        if symbol == "log2":
+            return "log<sub>2</sub>"
+        if symbol == "|G|":
+            return "|<var>G</var>|"
+        letter, _, index = symbol.partition("_")
+        prime = "\N{PRIME}" if letter.endswith("&#x27;") else ""
+        lowered = f"<sub>{index}</sub>" if index else ""
+        return f"<var>{letter[0]}</var>{prime}{lowered}"
+
+    return SYMBOL.sub(set_symbol, escaped(text))
 
 
 def escaped(text: str) -> str:
@@ -119,6 +154,8 @@ def _left_out(number: int, what: str) -> str:
 def styled(body: str) -> str:
     """Numbers to the right, in notebooks that know nothing of our classes."""
     style = (
+        ".unrolled-html svg {margin-right: 2em} "
+        ".unrolled-html table.unrolled td {white-space: nowrap} "
         ".unrolled-html table.unrolled td, .unrolled-html th.n {text-align: right; "
         "font-variant-numeric: tabular-nums} .unrolled-html th {text-align: left} "
         ".unrolled-html caption {text-align: left; font-weight: bold}"

@@ -237,8 +237,9 @@ WIDE = ("shape", "parameters", "output", "macs", "least", "most", *USUAL[4:])
 WIDEST = ("shape", "parameters", "output", "macs", "least", "most", "bar", *USUAL[4:])
 WIDE_AT, WIDEST_AT = 100, 120
 
-HEADINGS = ("layer", *(COLUMNS[key].heading for key in WIDE))
-"""Of `layer_row`, for pages, which have room."""
+ON_PAGES = ("shape", "parameters", "macs", "least", "most", *USUAL[4:])
+HEADINGS = ("layer", *(COLUMNS[key].heading for key in ON_PAGES))
+"""Of `layer_row`, for pages, which have thousands of rows and should stay small."""
 
 
 def chosen_columns(columns: Iterable[str] | None, width: int) -> tuple[str, ...]:
@@ -367,4 +368,4 @@ def layer_cells(layer: LayerSummary, columns: Iterable[str], whole: Whole) -> li
 
 def layer_row(layer: LayerSummary, decimals: int) -> list[str]:
     """The cells of a layer in the tables of pages, by `HEADINGS`."""
-    return layer_cells(layer, WIDE, Whole(layer, math.nan, decimals, 1))
+    return layer_cells(layer, ON_PAGES, Whole(layer, math.nan, decimals, 1))

@@ -69,6 +69,10 @@ PANEL = (6.4, 3.2)
 LOG_COUNT = r"$\log_2 C$ [bits]"
 MOST_TICKS = 12
 MOST_BARS = 12
+MOST_RANKED = 40
+"""Of longer rankings both ends are drawn."""
+ALIKE = 0.6
+"""Bars whose shortest is this part of the longest do not begin at zero."""
 LEAST_SHARE = 5e-5
 BINS = 60
 
@@ -262,13 +266,47 @@ def ranking(comparison: ComparisonLike) -> tuple[Figure, Axes]:
     finite = [0.0 if value is None or not np.isfinite(value) else float(value) for value in values]
     title = f"{quantity.title} {quantity.latex}" if quantity.is_tabulated else quantity.label
     label = quantity.with_unit(title, "[]")
+    names = [one.name for one in comparison]
+    texts = [_bar_text(value) for value in values]
+    start = sensible_zero([value for value in finite if value])
+    if len(names) > MOST_RANKED:
+        # Both ends, and a line between that says how many are left out.
+        half = MOST_RANKED // 2
+        left_out = f"{tables.integer(len(names) - 2 * half)} models between"
+        names = [*names[:half], left_out, *names[-half:]]
+        texts = [*texts[:half], "", *texts[-half:]]
+        finite = [*finite[:half], start, *finite[-half:]]
     with styled():
-        figure, (axes,) = new_figure(size=(PANEL[0], 1.0 + 0.3 * len(values)))
-        names = [one.name for one in comparison]
-        _bars(axes, names, finite, [_bar_text(value) for value in values], COLOR)
+        figure, (axes,) = new_figure(size=(PANEL[0], 1.0 + 0.3 * len(names)))
+        _bars(axes, names, finite, texts, COLOR)
         axes.margins(x=0.2)
+        if start:
+            # Bars are cut off where they are all alike; the axis says where.
+            axes.set_xlim(start, start + 1.25 * (max(finite) - start))
+            label += f", from {start:,.6g}"
         axes.set(title=comparison.title, xlabel=label)
     return figure, axes
+
+
+def sensible_zero(values: Sequence[float] | Any) -> float:
+    """Where bars begin: at zero, unless all are so large that their ends would look alike.
+
+    Then at a round number below the smallest, which leaves it a tenth of the longest bar or more.
+
+    Examples
+    --------
+    >>> sensible_zero([3.0, 10.0]), sensible_zero([26.05, 26.4, 26.7])
+    (0.0, 25.9)
+    """
+    given = np.asarray(values, dtype=np.float64)
+    found = given[np.isfinite(given)]
+    if len(found) < 2 or found.min() <= 0 or found.min() < ALIKE * found.max():
+        return 0.0
+    span = float(found.max() - found.min())
+    if span <= 0:
+        return 0.0
+    step = 10.0 ** np.floor(np.log10(span))
+    return float(round(np.floor((found.min() - span / 9) / step) * step, 12))
 
 
 def _bars(

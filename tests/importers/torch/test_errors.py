@@ -102,7 +102,6 @@ def test_all_operators_without_a_rule_are_named() -> None:
     [
         (nn.LSTM(3, 4, proj_size=2), torch.zeros(2, 1, 3), "proj_size"),
         (nn.EmbeddingBag(5, 3), torch.zeros(1, 2, dtype=torch.long), "known only at run time"),
-        (Function(lambda y: y[y.long(), y.long()]), X, "run time"),
     ],
 )
 def test_operators_that_cannot_be_read_are_named(module: Any, inputs: Any, match: str) -> None:

@@ -10,7 +10,14 @@ import numpy.typing as npt
 from unrolled._core import Relation
 from unrolled._support.optional import import_optional
 from unrolled.importers.jax.lazy import Item, broadcast, reshaped
+from unrolled.importers.jax.routing import (
+    cut_at_run_time,
+    gather_at_run_time,
+    put_at_run_time,
+    scatter_at_run_time,
+)
 from unrolled.importers.jax.table import TABLE, refused
+from unrolled.importers.jax.tracer import RememberingTracer
 from unrolled.importers.tracing.values import Constant, Operand, Value
 
 if TYPE_CHECKING:
@@ -65,6 +72,8 @@ def cut_at(tracer: Tracer, node: Equation) -> Operand:
         (axis,) = chosen
         x = tracer.embedding(x, tracer.reshape(given[axis], (1,)), axis)
         given[axis] = Constant.of(0)
+    elif chosen:
+        return cut_at_run_time(tracer, x, given, shape)
     if isinstance(x, Constant):
         return Constant(shape)
     return _slice(tracer, x, _starts(given, x.shape, shape), shape, (1,) * x.rank)
@@ -94,6 +103,8 @@ def _starts(given: list[Operand], shape: tuple[int, ...], box: tuple[int, ...]) 
 @rule("dynamic_update_slice")
 def replace_at(tracer: Tracer, node: Equation) -> Operand:
     x, new, *given = node.operands
+    if any(isinstance(start, Value) for start in given):
+        return put_at_run_time(tracer, x, new, given)
     starts = _starts(given, x.shape, new.shape)
     cut_axes = [axis for axis, length in enumerate(x.shape) if new.shape[axis] != length]
     if not cut_axes:
@@ -119,7 +130,12 @@ def replace_at(tracer: Tracer, node: Equation) -> Operand:
 @rule("concatenate")
 def concatenate(tracer: Tracer, node: Equation) -> Operand:
     axis = node.params["dimension"]
-    return tracer.concat([x for x in node.operands if x.shape[axis]], axis)
+    given = [x for x in node.operands if x.shape[axis]]
+    y = tracer.concat(given, axis)
+    is_columns = axis == y.rank - 1 and all(x.shape[axis] == 1 for x in given)
+    if is_columns and isinstance(y, Value) and isinstance(tracer, RememberingTracer):
+        tracer.columns[y.node] = given  # Numbers of elements along several axes.
+    return y
 
 
 @rule("split")
@@ -181,7 +197,7 @@ def gather(tracer: Tracer, node: Equation) -> Operand:
         order = [slices[a] if a in slices else next(of_indices) for a in range(y.rank)]
         return tracer.transpose(y, order)
     if array is None:
-        raise refused(RUN_TIME)
+        return gather_at_run_time(tracer, node, x, indices)
     return tracer.rearrange([x], lambda numbers: node.run(numbers, array, fill_value=0))
 
 
@@ -205,7 +221,9 @@ def _drops(node: Equation, at: npt.NDArray[Any], length: int) -> bool:
 
 @rule("scatter")
 def replace(tracer: Tracer, node: Equation) -> Operand:
-    x, _, updates = node.operands
+    x, indices, updates = node.operands
+    if isinstance(indices, Value):
+        return scatter_at_run_time(tracer, node)
     targets = _targets(tracer, node)
 
     def run(old: Any, new: Any) -> Any:
@@ -219,7 +237,9 @@ def replace(tracer: Tracer, node: Equation) -> Operand:
 @rule("scatter-add", "scatter-sub", "scatter-mul", "scatter-max", "scatter-min")
 @rule("scatter_add", "scatter_sub", "scatter_mul", "scatter_max", "scatter_min")
 def accumulate(tracer: Tracer, node: Equation) -> Operand:
-    x, _, updates = node.operands
+    x, indices, updates = node.operands
+    if isinstance(indices, Value):
+        return scatter_at_run_time(tracer, node)
     targets = _targets(tracer, node)
     parts: list[Operand] = [x]
     if isinstance(updates, Value):

@@ -7,6 +7,7 @@ from unrolled.importers.jax import (  # noqa: F401
     elementwise,
     movement,
     products,
+    routing,
 )
 from unrolled.importers.jax.table import TABLE
 

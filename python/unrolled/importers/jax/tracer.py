@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Node, Operand, Shape, Value
@@ -25,19 +25,29 @@ class RememberingTracer(Tracer):
     ----------
     origins : dict of Node to Value
         Reshaped tensors, and what they were before.
+    columns : dict of Node to sequence of Operand
+        Tensors that were put together of columns, and these.
     """
 
     def __init__(self, network: Network, *, operations: bool = False) -> None:
         super().__init__(network, operations=operations)
         self.origins: dict[Node, Value] = {}
+        self.columns: dict[Node, Sequence[Operand]] = {}
         self._reshapes: dict[tuple[Node, Shape], Value] = {}
         self._sums: dict[Node, Sequence[Operand]] = {}
         self._products: dict[Node, Sequence[Operand]] = {}
         self._of_weights: set[Node] = set()
 
-    def parameter(self, name: str, shape: Shape, *, trainable: bool = True) -> Value:
+    def parameter(
+        self,
+        name: str,
+        shape: Shape,
+        *,
+        trainable: bool = True,
+        values: Callable[[], Any] | None = None,
+    ) -> Value:
         """Declare a parameter of the model."""
-        value = super().parameter(name, shape, trainable=trainable)
+        value = super().parameter(name, shape, trainable=trainable, values=values)
         self._of_weights.add(value.node)
         return value
 

@@ -117,8 +117,9 @@ def from_keras(
 
     Notes
     -----
-    Layers are read as they work at inference, so dropout and augmentation do nothing. Masks,
-    causal ones too, do not take edges away: all terms of a sum count.
+    Layers are read as they work at inference, so dropout and augmentation do nothing. A causal mask
+    (``use_causal_mask=True``) and masks that are constant take edges away; masks known only at run
+    time do not.
 
     Examples
     --------

@@ -204,6 +204,69 @@ def _take(tracer: Tracer, layer: Layer) -> Operand:
     return tracer.take(x, axis, array)
 
 
+@rule("ops.TakeAlongAxis")
+def _take_along_axis(tracer: Tracer, layer: Layer) -> Operand:
+    x, indices = layer.x, layer.argument(1, "indices")
+    axis = layer.argument(2, "axis", layer.config.get("axis", -1))
+    if not isinstance(indices, Value):
+        array = indices.array if isinstance(indices, Constant) else np.asarray(indices)
+        if array is None:
+            raise layer.refused("the indices are not known")
+        return tracer.rearrange([x], lambda a: np.take_along_axis(a, array, axis))
+    if axis is None:
+        x, axis = tracer.reshape(x, (x.size,)), 0
+    return tracer.take_along(x, indices, axis)
+
+
+@rule("ops.ScatterUpdate", "ops.Scatter")
+def _scatter(tracer: Tracer, layer: Layer) -> Operand:
+    if layer.operator == "ops.Scatter":
+        given = [layer.argument(0, "indices"), layer.argument(1, "values")]
+        shape = layer.argument(2, "shape", layer.config.get("shape"))
+        target: Operand = Constant(tuple(shape), np.zeros(tuple(shape)))
+    else:
+        given = [layer.argument(1, "indices"), layer.argument(2, "updates")]
+        target = layer.x
+    indices, updates = (
+        one if isinstance(one, (Value, Constant)) else Constant.of(np.asarray(one)) for one in given
+    )
+    depth = indices.shape[-1]
+    last = indices.rank - 1
+    numbers = [
+        tracer.reshape(tracer.slice(indices, last, at, 1), indices.shape[:-1])
+        for at in range(depth)
+    ]
+    if isinstance(indices, Value):
+        return tracer.put_at(target, range(depth), numbers, updates)
+    array = indices.array
+    if array is None:
+        raise layer.refused("the indices are not known")
+    places = tuple([array[..., at] for at in range(depth)])
+    if layer.operator == "ops.Scatter" or layer.config.get("reduction") is not None:
+        return tracer.put_at(target, range(depth), numbers, updates)
+
+    def run(old: Any, new: Any) -> Any:
+        old = old.copy()
+        old[places] = new
+        return old
+
+    return tracer.rearrange([target, updates], run)
+
+
+@rule("ops.Sort", "ops.Argsort")
+def _sort(tracer: Tracer, layer: Layer) -> Operand:
+    x, axis = layer.x, layer.argument(1, "axis", layer.config.get("axis", -1))
+    if axis is None:
+        x, axis = tracer.reshape(x, (x.size,)), 0
+    return tracer.reorder(x, axis)
+
+
+@rule("ops.TopK")
+def _top_k(tracer: Tracer, layer: Layer) -> list[Operand]:
+    y = tracer.reorder(layer.x, -1, layer.integer("k"))
+    return [y, y]
+
+
 @rule("ops.DepthToSpace", "ops.SpaceToDepth")
 def _blocks(tracer: Tracer, layer: Layer) -> Operand:
     x, block = layer.x, layer.integer("block_size")

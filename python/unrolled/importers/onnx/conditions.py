@@ -1,8 +1,9 @@
 """Which stored tensors of an ONNX graph are only ever part of a mask.
 
 Exporters store the ones of a triangle, and numbers that masks are made of, like weights. A stored
-tensor is no weight if all that is made of it is a condition that is known beforehand, or is
-multiplied with a number so low that it puts scores out, or is chosen beside such a number.
+tensor is no weight if all that is made of it is a condition that is known beforehand and chooses
+between tensors, or is multiplied with a number so low that it puts scores out, or is chosen beside
+such a number.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ COMPARISONS = {
     *("And", "Equal", "Greater", "GreaterOrEqual", "IsInf", "IsNaN", "Less", "LessOrEqual", "Not"),
     *("Or", "Xor"),
 }
-"""Operators whose result is a condition."""
+"""Operators whose result is a condition, which is part of a mask if all that it does is choose."""
 
 CARRYING = {
     *("Add", "Cast", "Concat", "Expand", "Flatten", "Identity", "Max", "Min", "Mul", "Neg"),
     *("Reshape", "Slice", "Split", "Squeeze", "Sub", "Tile", "Transpose", "Trilu", "Unsqueeze"),
 }
 """Operators whose result is part of a mask if all that is made of it is."""
+
+MASKED = {"Attention": 3}
+"""Inputs of operators that are masks."""
 
 BOOL = 9
 """The type of conditions."""
@@ -71,22 +75,28 @@ def _only_in_masks(
     """The candidates that are only part of masks if the other ones are constants, too."""
     fixed = _known_beforehand(graph, candidates)
     uses: dict[str, bool] = {}
+    flags: set[str] = set()
+    for node in graph.node:
+        if node.op_type in COMPARISONS or _casts_to_conditions(node):
+            flags.update(node.output)
     for node in reversed(graph.node):
-        is_fixed = all(name in fixed for name in node.output if name)
-        is_free = not others.intersection(node.output)
+        is_fixed = all(name in fixed for name in node.input)
         is_condition = node.op_type in COMPARISONS or _casts_to_conditions(node)
         of_result = [uses.get(name, False) and name not in others for name in node.output if name]
-        for name in node.input:
+        is_carried = bool(of_result) and all(of_result)
+        for position, name in enumerate(node.input):
             given = [numbers.get(other, 0.0) for other in node.input if other != name]
             is_low = min(given, default=0.0) <= LOW
             if is_condition:
-                is_part = is_fixed and is_free
+                is_part = is_fixed and is_carried
             elif node.op_type == "Mul" and is_low:
                 is_part = True
             elif node.op_type == "Where":
-                is_part = is_low and name in numbers and not numbers[name]
+                is_part = name in fixed if not position else _is_zero(numbers, name) and is_low
+            elif node.op_type in MASKED:
+                is_part = position == MASKED[node.op_type] and name in fixed & flags
             else:
-                is_part = node.op_type in CARRYING and bool(of_result) and all(of_result)
+                is_part = node.op_type in CARRYING and is_carried
             uses[name] = uses.get(name, True) and is_part
     return {name for name in candidates if uses.get(name, False) and name not in others}
 
@@ -102,6 +112,10 @@ def _known_beforehand(graph: Any, candidates: set[str]) -> set[str]:
         if node.op_type in ("Shape", "Size") or all(name in known for name in node.input):
             known.update(node.output)
     return known
+
+
+def _is_zero(numbers: Mapping[str, float], name: str) -> bool:
+    return numbers.get(name, 1.0) == 0.0
 
 
 def _casts_to_conditions(node: Any) -> bool:

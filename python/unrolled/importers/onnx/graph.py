@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from unrolled._support.hints import shortened
 from unrolled.errors import InvalidModelError, UnrolledError, UnsupportedOperatorError
 from unrolled.importers.onnx.conditions import parts_of_masks
@@ -25,6 +27,7 @@ from unrolled.importers.onnx.reader import (
     name_of,
     read_constant,
     shape_of_tensor,
+    stored_values,
 )
 from unrolled.importers.onnx.rules import TABLE, WEIGHT_INPUTS
 from unrolled.importers.rules import Unsupported, as_list
@@ -136,6 +139,8 @@ class Walk:
             elif name in weights:
                 value = self.tracer.parameter(name, shape)
                 self._stored[name] = scope[name] = Stored(Constant(shape), value)
+            elif not size_of(shape):  # As a cache of keys and values may be.
+                scope[name] = Constant(shape, np.zeros(shape, np.float32))
             else:
                 scope[name] = self._inputs[name] = self.tracer.input(name, shape)
         if all(stated.get(name) == list(shape) for name, (shape, _) in inputs.items()):
@@ -234,7 +239,9 @@ class Walk:
         known = self._stored.get(name)
         if known is None:
             own = self._names.get(name, name)
-            known = Stored(constant, self.tracer.parameter(own, shape or constant.shape))
+            values = partial(stored_values, tensor)
+            value = self.tracer.parameter(own, shape or constant.shape, values=values)
+            known = Stored(constant, value)
             self._stored[name] = known
         return known
 

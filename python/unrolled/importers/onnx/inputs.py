@@ -140,6 +140,7 @@ def _by_name(
     door: Door,
 ) -> tuple[dict[str, list[int | None]], dict[str, int]]:
     """The shapes that were given by the names of inputs, and the lengths by symbols."""
+    firsts = {shape[0] for shape in stated.values() if shape}
     open_ = {one for shape in stated.values() for one in shape or () if isinstance(one, str)}
     symbols: dict[str, int] = {}
     rest = given
@@ -148,7 +149,10 @@ def _by_name(
         for name, length in given.items():
             is_number = isinstance(length, WHOLE)
             if name in open_ and (is_number or name not in stated):
-                (found, *more) = checked(source, name, [length] if is_number else length) or [None]
+                shape = [length] if is_number else length
+                (found, *more) = checked(source, name, shape, may_be_empty=name not in firsts) or [
+                    None
+                ]
                 if found is not None and not more:
                     symbols[name] = found
                     del rest[name]
@@ -228,14 +232,20 @@ def _values(
     return found
 
 
-def checked(source: str, name: str, shape: Any) -> list[int | None]:
-    """A shape of positive ints, and of None for lengths that the file may say."""
+def checked(source: str, name: str, shape: Any, *, may_be_empty: bool = False) -> list[int | None]:
+    """A shape of positive ints, and of None for lengths that the file may say.
+
+    Behind the first axis a length may be 0, as that of an empty cache of keys and values; and the
+    first one, if it `may_be_empty`.
+    """
     try:
         lengths = [None if length is None else int(length) for length in shape]
         whole = all(length == int_ for length, int_ in zip(shape, lengths, strict=True))
     except (TypeError, ValueError, OverflowError):
         lengths, whole = [], False
-    if not whole or len(lengths) > MOST_AXES or any(n is not None and n < 1 for n in lengths):
+    negative = any(n is not None and n < 0 for n in lengths)
+    empty = lengths[:1] == [0] and not may_be_empty
+    if not whole or len(lengths) > MOST_AXES or negative or empty:
         raise InvalidArgumentError(
             f"{source}: input '{shortened(str(name))}': a shape is a sequence of positive integers "
             f"such as (1, 3, 224, 224), of at most {MOST_AXES}; got {described(shape)}"
@@ -265,9 +275,10 @@ def _shape(
     lengths: list[int] = []
     for axis, length in enumerate(stated):
         found = None if given is None else given[axis]
+        is_asked_for = found is not None or isinstance(length, str)
         if found is None:
             found = symbols.get(length) if isinstance(length, str) else length
-        if found is None or found < 1:
+        if found is None or found < (0 if is_asked_for else 1):
             known = f" ('{shortened(length)}')" if isinstance(length, str) else ""
             example = [n if isinstance(n, int) and n > 0 else 1 for n in stated]
             raise InvalidModelError(

@@ -160,13 +160,20 @@ def compress(tracer: Tracer, node: Node) -> Operand:
 def gather_elements(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
     (axis,) = checked_axes(node, [node.attribute("axis", 0)], x.rank)
+    index = _at_run_time(node, 1)
+    if index is not None:
+        return tracer.take_along(x, index, axis)
     at = indices_of(node, 1)
     return tracer.rearrange([x], lambda a: np.take_along_axis(cut(a, at, axis), at, axis))
 
 
 @rule("GatherND")
 def gather_nd(tracer: Tracer, node: Node) -> Operand:
-    x, at, batch = node.input(0), indices_of(node, 1), node.attribute("batch_dims", 0)
+    x, batch = node.input(0), node.attribute("batch_dims", 0)
+    index = _at_run_time(node, 1)
+    if index is not None:
+        return tracer.gather_at(x, *_places_of(tracer, node, x, index, batch))
+    at = indices_of(node, 1)
     depth = at.shape[-1] if at.ndim else 0
     if not 1 <= depth <= x.rank - batch or at.shape[:batch] != x.shape[:batch]:
         raise InvalidModelError(
@@ -184,6 +191,11 @@ def gather_nd(tracer: Tracer, node: Node) -> Operand:
 def scatter_elements(tracer: Tracer, node: Node) -> Operand:
     x, updates = node.input(0), node.input(2)
     (axis,) = checked_axes(node, [node.attribute("axis", 0)], x.rank)
+    index = _at_run_time(node, 1)
+    if index is not None:
+        if index.shape != updates.shape:
+            raise InvalidModelError(f"node '{node.name}': indices do not fit the updates")
+        return tracer.put_along(x, index, updates, axis)
     at = indices_of(node, 1)
     if at.shape != updates.shape or at.ndim != x.rank:
         raise InvalidModelError(f"node '{node.name}': indices do not fit the updates")
@@ -194,9 +206,38 @@ def scatter_elements(tracer: Tracer, node: Node) -> Operand:
 
 @rule("ScatterND")
 def scatter_nd(tracer: Tracer, node: Node) -> Operand:
+    index = _at_run_time(node, 1)
+    if index is not None:
+        x = node.input(0)
+        return tracer.put_at(x, *_places_of(tracer, node, x, index, 0), node.input(2))
     at = indices_of(node, 1)
     places = tuple([at[..., k] for k in range(at.shape[-1])])
     return _scatter(tracer, node, node.input(0), node.input(2), places)
+
+
+def _at_run_time(node: Node, position: int) -> Value | None:
+    """Indices that are computed; None if they are constant."""
+    index = node.optional(position)
+    return index if isinstance(index, Value) else None
+
+
+def _places_of(
+    tracer: Tracer, node: Node, x: Operand, index: Value, batch: int
+) -> tuple[list[int], list[Operand]]:
+    """The axes that indices along the last axis of a tensor are for, and the indices of each."""
+    depth = index.shape[-1] if index.rank else 0
+    if not 1 <= depth <= x.rank - batch or index.shape[:batch] != x.shape[:batch]:
+        raise InvalidModelError(
+            f"node '{node.name}': indices of shape {index.shape} do not fit {x.shape}"
+        )
+    rank = index.rank - 1
+    numbers: list[Operand] = []
+    for axis in range(batch):
+        line = np.arange(x.shape[axis]).reshape([-1 if a == axis else 1 for a in range(rank)])
+        numbers.append(Constant(line.shape, line))
+    for number in range(depth):
+        numbers.append(tracer.squeeze(tracer.slice(index, rank, number, 1), [-1]))
+    return list(range(batch + depth)), numbers
 
 
 def _scatter(

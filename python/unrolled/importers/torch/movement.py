@@ -9,7 +9,14 @@ import numpy as np
 from unrolled._core import Relation
 from unrolled.errors import UnsupportedOperatorError
 from unrolled.importers.torch.node import Node, aten, many, mapped, tensor_of
-from unrolled.importers.tracing.values import Array, Constant, Operand, Value
+from unrolled.importers.tracing.base import OTHER
+from unrolled.importers.tracing.values import (
+    Array,
+    Constant,
+    Operand,
+    Value,
+    broadcast_shapes,
+)
 
 if TYPE_CHECKING:
     from unrolled.importers.tracing.tracer import Tracer
@@ -65,7 +72,8 @@ def _expand(tracer: Tracer, node: Node) -> Operand:
 
 @aten("cat", "concat", "concatenate")
 def _concat(tracer: Tracer, node: Node) -> Operand:
-    operands = [x for x in node["tensors"] if x.shape != (0,)]
+    # Empty tensors have nothing to add, such as a cache at first.
+    operands = [x for x in node["tensors"] if x.size]
     return tracer.concat(operands, node["dim"])
 
 
@@ -283,7 +291,30 @@ def _index(tracer: Tracer, node: Node) -> Operand:
             return tracer.embedding(x, index, axis)
         if index.array is not None and index.array.dtype.kind in "iu":
             return tracer.take(x, axis, index.array)
+    if any(isinstance(index, Value) for _, index in given):
+        axes, numbers = _indexed(given)
+        y = tracer.gather_at(x, axes, numbers)
+        return tracer.transpose(y, _order_of_result(axes, y.rank, x.rank))
     return _move_elements(tracer, node)
+
+
+def _indexed(given: list[Any]) -> tuple[list[int], list[Operand]]:
+    """The axes that are indexed, and the indices of each."""
+    for _, index in given:
+        if isinstance(index, Constant) and (index.array is None or index.array.dtype == np.bool_):
+            raise UnsupportedOperatorError(
+                "conditions, or indices without values, beside indices that are computed"
+            )
+    return [axis for axis, _ in given], [index for _, index in given]
+
+
+def _order_of_result(axes: list[int], rank: int, rank_before: int) -> list[int]:
+    """The axes of slices, those of the indices first, in the order that PyTorch gives them."""
+    count = rank - (rank_before - len(axes))
+    is_together = axes == list(range(axes[0], axes[0] + len(axes)))
+    before = axes[0] if is_together else 0
+    rest = list(range(count, rank))
+    return [*rest[:before], *range(count), *rest[before:]]
 
 
 @aten("embedding")
@@ -299,6 +330,9 @@ def _one_hot(tracer: Tracer, node: Node) -> Operand:
 
 @aten("index_put", "_unsafe_index_put", "_index_put_impl", "index_add", "scatter_add")
 def _put(tracer: Tracer, node: Node) -> Operand:
+    at_run_time = _put_at_run_time(tracer, node)
+    if at_run_time is not None:
+        return at_run_time
     is_sum = node.get("accumulate", True)
     if not is_sum:
         return _move_elements(tracer, node)
@@ -314,6 +348,52 @@ def _put(tracer: Tracer, node: Node) -> Operand:
     return tracer.add(x, added)
 
 
+def _put_at_run_time(tracer: Tracer, node: Node) -> Operand | None:
+    """What is put where numbers of run time say; None if they are constant."""
+    x = node.operand("self")
+    if "indices" in node:
+        indices = enumerate(node["indices"])
+        given = [(axis, index) for axis, index in indices if index is not None]
+        if not any(isinstance(index, Value) for _, index in given):
+            return None
+        axes, numbers = _indexed(given)
+        shape = broadcast_shapes(tracer.name, [number.shape for number in numbers])
+        rest = [length for axis, length in enumerate(x.shape) if axis not in axes]
+        order = _order_of_result(axes, len(shape) + len(rest), x.rank)
+        first = (*shape, *rest)
+        values = tracer.expand(node.operand("values"), [first[axis] for axis in order])
+        back = [order.index(axis) for axis in range(len(order))]
+        return tracer.put_at(x, axes, numbers, tracer.transpose(values, back))
+    index, axis = node["index"], node["dim"] % max(x.rank, 1)
+    if not isinstance(index, Value):
+        return None
+    name = next(one for one in ("src", "source", "value") if one in node)
+    updates = node.operand(name)
+    is_whole = any(kind in node.operator for kind in ("index_add", "index_copy", "index_fill"))
+    if not is_whole:
+        return tracer.put_along(x, index, updates, axis)
+    if updates.rank == x.rank:
+        order = [axis, *[other for other in range(x.rank) if other != axis]]
+        updates = tracer.transpose(updates, order)
+    return tracer.put_at(x, [axis], [index], updates)
+
+
+@aten("scatter", "scatter_reduce", "index_copy", "index_fill")
+def _replaced_at(tracer: Tracer, node: Node) -> Operand:
+    at_run_time = _put_at_run_time(tracer, node)
+    return _move_elements(tracer, node) if at_run_time is None else at_run_time
+
+
+@aten("histc", "bincount")
+def _histogram(tracer: Tracer, node: Node) -> Operand:
+    """How many elements fall into each part: every element may."""
+    x = node.operand("self")
+    assert isinstance(x, Value)
+    flat = tracer.reshape(x, (x.size,))
+    assert isinstance(flat, Value)
+    return tracer.read(flat, {0: (node.shape[0], Relation.all(0, 0))}, OTHER)
+
+
 def _count(name: str, given: Any, source: str, shape: Any) -> Any:
     """For how often each element is written."""
     if name == "self":
@@ -323,25 +403,26 @@ def _count(name: str, given: Any, source: str, shape: Any) -> Any:
     return tensor_of(_known(given)) if isinstance(given, (Value, Constant)) else given
 
 
-@aten("gather")
+@aten("gather", "take_along_dim")
 def _gather(tracer: Tracer, node: Node) -> Operand:
-    x, index, axis = node.operand("self"), node["index"], node["dim"]
-    if isinstance(index, Constant):
+    x, axis = node.operand("self"), node["dim"]
+    index = node["index" if "index" in node else "indices"]
+    if isinstance(index, Constant) or axis is None:
         return _move_elements(tracer, node)
-    axis %= x.rank
-    for other, length in enumerate(node.shape):
-        if other != axis:
-            x = tracer.slice(x, other, 0, length)
-    rows = x.shape[axis]
-    wide = tracer.expand(tracer.unsqueeze(index, [index.rank]), (*index.shape, rows))
-    same = list(range(x.rank))
-    labels = [*same[:axis], x.rank, *same[axis + 1 :]]  # The product with one-hot rows.
-    return tracer.contract([labels, [*same, x.rank]], same, [x, wide])
+    if node.operator.startswith("aten.take_along_dim"):  # Which broadcasts the other axes.
+        axis %= x.rank
+        shape = [
+            n if a == axis else max(n, x.shape[a], key=lambda one: one != 1 and one)
+            for a, n in enumerate(index.shape)
+        ]
+        index = tracer.expand(index, shape)
+        x = tracer.expand(x, [x.shape[axis] if a == axis else n for a, n in enumerate(shape)])
+    return tracer.take_along(x, index, axis)
 
 
 @aten(
-    *("rot90", "diagonal", "diag", "diag_embed", "scatter", "index_copy", "index_fill", "take"),
-    *("select_scatter", "slice_scatter", "diagonal_scatter", "as_strided", "take_along_dim"),
+    *("rot90", "diagonal", "diag", "diag_embed", "take"),
+    *("select_scatter", "slice_scatter", "diagonal_scatter", "as_strided"),
     *("masked_scatter", "masked_select", "movedim", "moveaxis", "linalg_diagonal"),
     *("diagonal_copy", "as_strided_copy", "as_strided_scatter", "_unsafe_index", "trace_diagonal"),
 )

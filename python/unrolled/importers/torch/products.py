@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from unrolled._core import Relation
 from unrolled.errors import UnsupportedOperatorError
-from unrolled.importers.torch.node import Node, aten
+from unrolled.importers.torch.node import TABLE, Node, aten
+from unrolled.importers.tracing.functions import NAMED
+from unrolled.importers.tracing.products import ONE_HOT
 from unrolled.importers.tracing.values import Constant, Operand, Value
 
 if TYPE_CHECKING:
@@ -44,6 +47,26 @@ def _add_matmul(tracer: Tracer, node: Node) -> Operand:
         return y
     is_bias = isinstance(x, Value) and x.rank == 1 and x.shape == y.shape[-1:]
     return tracer.affine(y, (y.rank - 1,), x) if is_bias else tracer.add(x, y)
+
+
+@TABLE.rule("aten._grouped_mm", "transformers.grouped_mm_fallback")
+def _grouped_matmul(tracer: Tracer, node: Node) -> Operand:
+    """Rows times the matrix of their group; where groups end is known only at run time.
+
+    Every row may be of every group.
+    """
+    x = node.operand("self" if "self" in node else "input")
+    matrices = node.operand("mat2" if "mat2" in node else "weight")
+    ends = node["offs"]
+    if x.rank != 2 or matrices.rank != 3 or not isinstance(ends, (Value, Constant)):
+        raise UnsupportedOperatorError("groups of columns, or of equal size")
+    one_hot: Operand = Constant((x.shape[0], matrices.shape[0]))
+    if isinstance(ends, Value):
+        groups = [(ends, [Relation.sum(0), Relation.same(0, 1)])]
+        one_hot = tracer.emit(one_hot.shape, groups, ONE_HOT)
+    y = tracer.contract([[0, 1], [2, 1, 3], [0, 2]], [0, 3], [x, matrices, one_hot])
+    bias = node.get("bias")
+    return y if bias is None else tracer.add(y, bias)
 
 
 @aten("outer", "ger")
@@ -155,7 +178,8 @@ def _rnn(tracer: Tracer, node: Node) -> list[Operand]:
     _check_plain(node, 4, 1)
 
     def run(x: Operand, weights: list[Operand], state: list[Operand], reverse: bool) -> Any:
-        return tracer.rnn(x, weights, *state, reverse=reverse)
+        function = NAMED["relu" if node.operator == "rnn_relu" else "tanh"]
+        return tracer.rnn(x, weights, *state, reverse=reverse, function=function)
 
     return _recurrent(tracer, node, node["params"], [node["hx"]], run)
 

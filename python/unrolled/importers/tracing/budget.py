@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from unrolled.errors import InvalidModelError
 
-__all__ = ["LARGEST_CONSTANT", "MOST_BYTES", "MOST_WORK", "Budget"]
+__all__ = ["LARGEST_CONSTANT", "LARGEST_MASK", "MOST_BYTES", "MOST_WORK", "Budget"]
 
 LARGEST_CONSTANT = 1 << 24
 """Elements of a constant whose values are worked out; beyond, only its shape is known."""
@@ -22,6 +22,9 @@ MOST_BYTES = 1 << 29
 
 LONGEST_LIST = 1 << 24
 """Positions of one relation, of which there are some copies for a moment."""
+
+LARGEST_MASK = 1 << 26
+"""Elements of a mask of queries times keys: 8,192 tokens."""
 
 BYTES_OF_POSITION = 16
 
@@ -70,6 +73,20 @@ class Budget:
         self._held.add(id(owner))
         weakref.finalize(owner, self._release, id(owner), owner.nbytes).atexit = False
         self._take(what, owner.nbytes)
+
+    def spread(self, what: str, elements: int) -> None:
+        """Refuse a mask that is too large to be spread out, which takes no memory for long.
+
+        Raises
+        ------
+        InvalidModelError
+            It has too many elements.
+        """
+        if elements > LARGEST_MASK:
+            raise InvalidModelError(
+                f"{what}: a mask of {elements:,} elements is too large; at most {LARGEST_MASK:,} "
+                "are followed; export the model with smaller inputs"
+            )
 
     def keep(self, what: str, positions: int) -> None:
         """Count positions that a relation lists, which the network keeps.

@@ -16,7 +16,7 @@ import numpy as np
 from unrolled._core import Relation
 from unrolled.importers.tracing.base import related
 from unrolled.importers.tracing.masking import Flags, hidden_of, narrowed, varying_axes
-from unrolled.importers.tracing.values import Node, Operand, Shape, Value
+from unrolled.importers.tracing.values import Node, Operand, Shape, Value, size_of
 from unrolled.network.layers.masks import MaskPart, mask_parts
 
 __all__ = ["Factor", "MaskedProduct", "Scores"]
@@ -99,6 +99,12 @@ class MaskedProduct:
     def hidden_of_result(self) -> Flags:
         """The elements of the product that are zero, if the mask hides all of their terms."""
         return self.hidden_of(self.result)
+
+    def size_of_mask(self) -> int:
+        """How many elements a mask of rows and columns has."""
+        lengths = dict(zip(self.masked[1], self.masked[0].shape, strict=True))
+        labels = [label for label in (self.lead, self.row, self.summed) if label is not None]
+        return size_of([lengths[label] for label in labels])
 
     def parts(self) -> list[MaskPart] | None:
         """The mask as one of rows and columns; None if it is none."""

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from unrolled._core import Relation
-from unrolled.importers.tracing.budget import LARGEST_CONSTANT
+from unrolled.errors import InvalidModelError
+from unrolled.importers.tracing.budget import LARGEST_CONSTANT, LARGEST_MASK
 from unrolled.importers.tracing.values import Array, Operand, Shape, Value, size_of
 
 __all__ = [
@@ -142,7 +143,13 @@ class Hiding(NamedTuple):
 
 
 def hiding_links(hidden: Flags, shape: Shape) -> Hiding:
-    """The links that read what a mask leaves."""
+    """The links that read what a mask leaves.
+
+    Raises
+    ------
+    InvalidModelError
+        A mask that is followed element by element over too many.
+    """
     hidden = narrowed(hidden)
     axes = varying_axes(hidden)
     lines = _lines(~hidden, axes)
@@ -156,6 +163,12 @@ def hiding_links(hidden: Flags, shape: Shape) -> Hiding:
         if apart is not None:
             return apart
     first, last = axes[0], axes[-1] + 1
+    size = size_of(shape[first:last])
+    if size > LARGEST_MASK:
+        raise InvalidModelError(
+            f"a mask that is followed over {size:,} elements one by one is too large; at most "
+            f"{LARGEST_MASK:,} are; export the model with smaller inputs"
+        )
     flat = np.broadcast_to(hidden, _spanned(hidden.shape, shape, first, last))
     return Hiding((first, last), [_flat_link(~flat, first, last)], flat.size)
 

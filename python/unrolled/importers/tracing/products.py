@@ -117,6 +117,7 @@ class Products(Elementwise):
                 shape, [(x, read), (other, product.relations_of_other())], MATMUL, ["data"] * 2
             )
             return self.mask(whole, product.hidden_of_result(), 0.0)
+        self.budget.spread(self.name, product.size_of_mask())
         parts = product.parts()
         if parts is None:
             return self._masked_terms(product)
@@ -185,8 +186,8 @@ class Products(Elementwise):
             Query number i sees the keys up to number ``i + causal``.
         """
         if causal is not None:
-            later = np.triu(np.ones(scores.shape[-2:], dtype=bool), 1 + causal)
-            scores = self.mask(scores, later, -np.inf)
+            queries, keys = scores.shape[-2:]
+            scores = self.mask(scores, self._later(queries, keys, causal), -np.inf)
         if mask is None or isinstance(scores, Constant):
             return scores
         if isinstance(mask, Constant):
@@ -205,6 +206,15 @@ class Products(Elementwise):
             scores = self.mask(scores, _in_front(hidden, scores.rank), -np.inf)
             mask = replace(mask, fill=None)
         return self.add(scores, mask)
+
+    def _later(self, queries: int, keys: int, causal: int) -> Flags:
+        """The keys that come after each query; the layers of a model have one in common."""
+        known = queries, keys, causal
+        if self._triangle is None or self._triangle[0] != known:
+            self.budget.spread(self.name, queries * keys)
+            at = np.arange(keys) - np.arange(queries)[:, None]
+            self._triangle = known, np.asarray(at > causal)
+        return self._triangle[1]
 
     def embedding(self, table: Operand, indices: Operand, axis: int = 0) -> Operand:
         """Positions along an axis chosen at run time: the product with one-hot rows.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from unrolled.importers.tracing.recurrent import Recurrent
+from unrolled.importers.tracing.routing import Routing
 from unrolled.importers.tracing.windows import Windows
 
 __all__ = ["Tracer"]
 
 
-class Tracer(Recurrent, Windows):
+class Tracer(Routing, Recurrent, Windows):
     """Turns the operators of a model into tensors and links of a `Network`.
 
     Rules call its methods with operands and return what they return. A `Value` stands for a tensor

@@ -35,7 +35,19 @@
   addEventListener("beforeprint", () => paint(colors.print));
   addEventListener("afterprint", follow);
 
-  for (const box of document.querySelectorAll("fieldset input")) {
+  const boxes = [...document.querySelectorAll("fieldset input[type=checkbox]")];
+  const search = document.querySelector("fieldset input[type=search]");
+  search?.addEventListener("input", () => {
+    for (const box of boxes) {
+      const wanted = box.value.toLowerCase().includes(search.value.toLowerCase());
+      box.parentElement.hidden = !wanted;
+      if (box.checked !== wanted) {
+        box.checked = wanted;
+        box.dispatchEvent(new Event("change"));
+      }
+    }
+  });
+  for (const box of boxes) {
     box.addEventListener("change", () => {
       for (const model of models()) {
         if (model.type === "GlyphRenderer" && model.name === box.value) {

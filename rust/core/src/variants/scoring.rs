@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::machine::Monitor;
 use crate::machine::team::Team;
 use crate::propagation::OwnFunctions;
-use crate::scores::{Operator, Plan, PlanLink, Scores, Workspace};
+use crate::scores::{FeatureDesk, Features, Operator, Plan, PlanLink, Scores, Workspace};
 
 /// How long one link takes, as a number of lanes of a count, so that progress is reported in time.
 const LANES_A_LINK: u64 = 64;
@@ -58,6 +58,7 @@ struct Desk {
     /// The number in it of each node of the whole plan.
     number: Vec<usize>,
     workspace: Workspace,
+    features: FeatureDesk,
     depths: Vec<u32>,
     met: Vec<u64>,
     round: u64,
@@ -112,6 +113,24 @@ impl VariantScorer {
         })
     }
 
+    /// Scores and features of architectures, whose rows of options follow one another.
+    ///
+    /// # Errors
+    /// As for [`VariantScorer::sizes`].
+    pub fn features(
+        &self,
+        rows: &[u32],
+        architectures: usize,
+        threads: usize,
+        monitor: &Monitor<'_>,
+    ) -> Result<Vec<(Scores, Features)>> {
+        let empty = (Scores::NOTHING, Features::NOTHING);
+        self.each(rows, architectures, threads, monitor, empty, |desk, found| {
+            self.restrict(desk);
+            *found = desk.own.features_alone(&mut desk.workspace, &mut desk.features);
+        })
+    }
+
     /// Works on every architecture with its gates open, and what takes part in it found.
     fn each<T: Clone + Send>(
         &self,
@@ -159,6 +178,7 @@ impl VariantScorer {
             own,
             number: vec![0; self.plan.nodes.len()],
             workspace: Workspace::new(&self.plan),
+            features: FeatureDesk::default(),
             depths: vec![0; self.plan.nodes.len()],
             met: vec![0; self.plan.kernels],
             round: 0,
@@ -184,8 +204,7 @@ impl VariantScorer {
             for link in &self.plan.links[node.first..node.end] {
                 if self.arrives(link, desk) {
                     let source = desk.number[link.source];
-                    let operator = link.operator.clone();
-                    own.links.push(PlanLink { source, operator, gate: None });
+                    own.links.push(PlanLink { source, gate: None, ..link.clone() });
                 }
             }
             desk.number[at] = own.nodes.len();
