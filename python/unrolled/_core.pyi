@@ -238,6 +238,10 @@ class Network:
     @property
     def links(self) -> list[tuple[int, int, list[Relation]]]: ...
     @property
+    def ends(self) -> list[tuple[int, int]]:
+        """Source and target of every link."""
+
+    @property
     def roles(self) -> list[_LinkRole]:
         """What the source of every link is to its target."""
 
@@ -498,12 +502,18 @@ class Program:
         """Where derivatives start."""
 
     @property
-    def parameters(self) -> list[tuple[int, str | None, float, float, int]]:
-        """Of every parameter: tensor, role, fan-in, fan-out and number of uses."""
+    def parameters(
+        self,
+    ) -> list[tuple[int, str | None, tuple[int | None, int | None], tuple[float, float], int]]:
+        """Of every parameter: tensor, role, target and source, fan-in and fan-out, uses."""
 
     @property
     def cut(self) -> list[int]:
         """Softmaxes at the end, which are left out."""
+
+    @property
+    def computed_kernels(self) -> list[int]:
+        """Kernels that are computed from parameters."""
 
     @property
     def exactness(self) -> list[Literal["exact", "mean-field", "approximate"]]:
@@ -605,6 +615,11 @@ class VariantScorer:
     ) -> npt.NDArray[np.float64]:
         """A row of scores, in the order of `score_columns`, for each row of options."""
 
+    def features(
+        self, rows: npt.NDArray[np.uint32], *, threads: int = 0, progress: _Progress = None
+    ) -> npt.NDArray[np.float64]:
+        """A row of features and scores, as `Scorer.feature_columns` has them."""
+
 class Scorer:
     """A network compiled for scoring, with gates that open and close links."""
 
@@ -619,3 +634,7 @@ class Scorer:
         self, open: npt.NDArray[np.bool_], progress: _Progress = None
     ) -> npt.NDArray[np.float64]:
         """A row of scores, in the order of `columns`, for each row of open gates."""
+
+    feature_columns: ClassVar[list[str]]
+    def features(self) -> npt.NDArray[np.float64]:
+        """Features and scores of a network without gates, in the order of `feature_columns`."""

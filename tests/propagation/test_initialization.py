@@ -66,13 +66,46 @@ def test_vgg_vanishes_under_the_defaults_of_pytorch_and_not_under_he():
     assert "Behind relu, weights of variance 2 / fan-in keep signal and gradient." in report.advice
 
 
-def test_biases_of_pytorch_hide_that_the_signal_of_vgg_vanishes():
+def test_biases_of_pytorch_are_all_that_is_left_of_the_signal_of_vgg():
     report = initialization_report(vgg16(), "torch")
-    assert report.vanishes_at is None  # What is left are biases, the same for all samples.
-    assert report.collapses_at is not None
+    p = report.propagation
+    fans = {kernel.layer: kernel.fan_in for kernel in p.kernels}
+    for one in p.parameters:
+        if one.role == "bias":
+            assert one.mean_square == pytest.approx(1 / 3 / fans[one.layer])
+    assert report.vanishes_at == "conv_6"
+    # q = q / 6 + b far from the borders, whatever the input was.
+    dense = report.rows[-2]
+    assert dense.mean_square == pytest.approx(6 / 5 / (3 * 4096), rel=0.2)
+    assert dense.correlation > 0.999
+    assert report.collapses_at == "conv_7"
     assert report.log10_gradient_ratio < -3
     assert any("those of the last layer" in one for one in report.findings)
     assert any(one.startswith("Smaller biases") for one in report.advice)
+
+
+def gated(*, squeeze):
+    net = Network()
+    x = net.activation(net.conv(net.input((3, 16, 16)), 32, 3, use_bias=False, name="maps"))
+    if squeeze:
+        s = net.global_pool(x, keep_dimensions=True)
+        s = net.activation(net.conv(s, 8, 1, use_bias=False, name="squeeze"))
+        s = net.activation(net.conv(s, 32, 1, use_bias=False, name="excite"), "sigmoid")
+        x = net.multiply(x, s)
+    net.output(net.dense(net.flatten(x), 10, use_bias=False, name="head"))
+    return net
+
+
+def test_gates_of_whole_maps_may_be_the_same_for_all_samples():
+    report = initialization_report(gated(squeeze=True))
+    assert report.propagation["squeeze"].correlation > 0.99
+    assert report.is_sound
+    # The same layers on the way to the output are another matter.
+    net = Network()
+    x = net.activation(net.conv(net.input((3, 16, 16)), 32, 3, use_bias=False))
+    x = net.conv(net.global_pool(x, keep_dimensions=True), 8, 1, use_bias=False, name="squeeze")
+    net.output(net.dense(net.flatten(net.activation(x)), 10, use_bias=False))
+    assert initialization_report(net).collapses_at == "squeeze"
 
 
 def resnet50(size=64):

@@ -333,7 +333,7 @@ def test_batch_norm_behind_a_concatenation_normalises_each_channel() -> None:
 
 def test_repeating() -> None:
     """Nearest upsampling in front of a mean over all positions: derivatives are coherent."""
-    draws, width, side = Draws(400, 10), 16, 6
+    draws, width, side = Draws(150, 10), 16, 6
     x = draws.input(12, side, side, samples=1)
     k1, k2 = draws.kernel(2 / 108, width, 12, 3, 3), draws.kernel(0.01, 8, width, 3, 3)
     a = apply(affine(x, k1, padding=1), *RELU)

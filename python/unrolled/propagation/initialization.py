@@ -6,7 +6,7 @@ The numbers are those of `propagate`; this module reads them as an engineer woul
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import exp, inf, isfinite, isnan, log2, log10, nan
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -49,6 +49,9 @@ MOST_ROUNDS = 60
 """Sweeps after which scaling weights gives up."""
 
 CLOSE = 1e-6
+
+CONSTANT = 1e-12
+"""Samples that are as alike as this read the same numbers."""
 
 HOMOGENEOUS = frozenset({"relu", "leaky_relu", "abs", "identity", "linear", "negative"})
 """Functions of which no variance of the weights is critical: scale passes through them."""
@@ -391,10 +394,18 @@ def _report(network: Network, propagation: Propagation) -> InitializationReport:
     inputs = [tensor.log2_mean_square for tensor in propagation.tensors if tensor.kind == "input"]
     start = max(inputs, default=0.0)
     rows = tuple(_row(kernel, tensors, start) for kernel in propagation.kernels)
-    first = {
+    alike = _rows_alike(network, propagation, rows)
+    rows = tuple(
+        replace(row, verdict="ok") if row.verdict == "one direction" and not is_alike else row
+        for row, is_alike in zip(rows, alike, strict=True)
+    )
+    first: dict[str, LayerVerdict | None] = {
         verdict: next((row for row in rows if row.verdict == verdict), None)
-        for verdict in ("explodes", "vanishes", "one direction")
+        for verdict in ("explodes", "vanishes")
     }
+    first["one direction"] = next(
+        (row for row, is_alike in zip(rows, alike, strict=True) if is_alike), None
+    )
     report = InitializationReport(
         network.name,
         rows,
@@ -449,6 +460,52 @@ def _row(
         kernel.relative_gradient,
         verdict,
     )
+
+
+def _rows_alike(
+    network: Network, propagation: Propagation, rows: Sequence[LayerVerdict]
+) -> list[bool]:
+    """At which layers samples can hardly be told apart although they should be.
+
+    They need not be at layers whose output only scales whole maps, as in squeeze-and-excite blocks:
+    the maps tell samples apart. Nor where a layer reads what no sample changes, as a class token.
+    """
+    found = [row.correlation > MOST_CORRELATION for row in rows]
+    if not any(found):
+        return found
+    tensors = {tensor.name: tensor for tensor in propagation.tensors}
+    reaching = _tensors_reaching_outputs(network, propagation)
+    has_collapsed = False
+    for at, kernel in enumerate(propagation.kernels):
+        if found[at]:
+            source = tensors.get(kernel.source or "")
+            is_given = source is not None and 1 - source.correlation < CONSTANT
+            found[at] = kernel.target in reaching and (has_collapsed or not is_given)
+            has_collapsed |= found[at]
+    return found
+
+
+def _tensors_reaching_outputs(network: Network, propagation: Propagation) -> set[str]:
+    """Tensors that go elsewhere than into factors that are repeated over a map."""
+    tensors = {tensor.name: tensor for tensor in propagation.tensors}
+    readers: dict[str, list[TensorPropagation]] = {}
+    known = network.tensors
+    for (start, end), role in zip(network._core.ends, network._core.roles, strict=True):
+        if role == "data" and known[end].name in tensors:
+            readers.setdefault(known[start].name, []).append(tensors[known[end].name])
+    # As they are, and after a move has repeated them.
+    reaching: tuple[set[str], set[str]] = (set(), set())
+    for tensor in reversed(propagation.tensors):
+        behind = readers.get(tensor.name, [])
+        for is_repeated in (False, True):
+            for reader in behind:
+                is_larger = is_repeated or reader.size > tensor.size
+                is_gate = reader.kind == "product" and is_larger
+                if not is_gate and reader.name in reaching[reader.kind == "move" and is_larger]:
+                    reaching[is_repeated].add(tensor.name)
+            if not behind:
+                reaching[is_repeated].add(tensor.name)
+    return reaching[False]
 
 
 def _findings(

@@ -547,12 +547,17 @@ def propagate(
     notes = [
         f"The softmax '{tensors[number].name}' at the end is left out." for number in program.cut
     ]
+    if program.computed_kernels:
+        notes.append(
+            f"{len(program.computed_kernels)} kernels are computed from parameters, perhaps "
+            "standardised; they are taken to have the variance that was asked for."
+        )
     if exact is None and program.resolution != "exact":
         notes.append("Elements near borders are not told from others, for too many would differ.")
     return Propagation(
         network,
         _tensors(network, program, sweep, order),
-        _parameters(network, uses, elements, sweep, {tensor.name for tensor in order}),
+        _parameters(uses, elements, sweep),
         _log2(*sweep.jacobian),
         sum(end.size for end in ends),
         settings,
@@ -651,36 +656,21 @@ def _tensors(
     return found
 
 
-def _parameters(
-    network: Network, uses: Sequence[Use], elements: Any, sweep: Sweep, signals: set[str]
-) -> list[ParameterPropagation]:
-    first: dict[str, tuple[str, str | None]] = {}
-    waiting: dict[str, str] = {}
-    for link in network.links:
-        start, end = link.source.name, link.target.name
-        if link.source.role == "parameter" or start not in signals:
-            first.setdefault(start, (end, waiting.get(end)))
-        elif link.role == "data":
-            waiting[end] = start
-    for start in list(first)[::-1]:  # What is made of parameters alone was met after them.
-        end, _ = first[start]
-        if end not in signals and end in first:
-            first[start] = first[end]
+def _parameters(uses: Sequence[Use], elements: Any, sweep: Sweep) -> list[ParameterPropagation]:
     found = []
     values = zip(
         sweep.parameter_gradients.tolist(), sweep.parameter_exponents.tolist(), strict=True
     )
     for use, (_, square), (gradient, power) in zip(uses, elements.tolist(), values, strict=True):
-        if use.role is None:
+        if use.role is None or use.target is None:
             continue
-        target, source = first[use.name]
         found.append(
             ParameterPropagation(
                 name=use.name,
                 layer=use.layer,
                 role=use.role,
-                target=target,
-                source=source if use.role == "kernel" else None,
+                target=use.target,
+                source=use.source,
                 size=use.size,
                 fan_in=use.fan_in,
                 fan_out=use.fan_out,

@@ -34,8 +34,13 @@ class Use(NamedTuple):
     role : str or None
         "kernel", "bias", "scale", "shift", "mean", "variance" or "table"; None if it is not used.
     size : int
+    target : str or None
+        The tensor that is computed with it, at its first place of use.
+    source : str or None
+        Of a kernel: the tensor that it is applied to.
     fan_in : float
-        Edges into one element of the output where all taps are in bounds.
+        Edges into one element of the output where all taps are in bounds; of a bias, those of its
+        layer, or 0 if it belongs to none.
     fan_out : float
         Edges from one element of the input.
     uses : int
@@ -46,6 +51,8 @@ class Use(NamedTuple):
     layer: str
     role: str | None
     size: int
+    target: str | None
+    source: str | None
     fan_in: float
     fan_out: float
     uses: int
@@ -59,10 +66,11 @@ def uses_of(network: Network, program: Program) -> list[Use]:
     """The parameters of a network, in the order in which the program has them."""
     tensors = network.tensors
     uses = []
-    for number, role, fan_in, fan_out, places in program.parameters:
+    for number, role, ends, fans, places in program.parameters:
         tensor = tensors[number]
         layer, _ = split_name(tensor.name)
-        uses.append(Use(tensor.name, layer, role, tensor.size, fan_in, fan_out, places))
+        target, source = (None if end is None else tensors[end].name for end in ends)
+        uses.append(Use(tensor.name, layer, role, tensor.size, target, source, *fans, places))
     return uses
 
 
@@ -85,7 +93,6 @@ def elements_of(
     _check_weights(weights)
     given = _by_name(uses, weights, "weights") if isinstance(weights, Mapping) else {}
     changed = _by_name(uses, overrides, "overrides") if overrides is not None else {}
-    fan_of_bias = _fans_of_biases(network, uses)
     stored = _stored_moments(network) if weights == "stored" else {}
     rows = []
     for use in uses:
@@ -101,7 +108,7 @@ def elements_of(
                 "model with its weights, or give them as weights={name: array}"
             )
         else:
-            row = _initial(use, weights, biases, gain, fan_of_bias.get(use.name))
+            row = _initial(use, weights, biases, gain)
         rows.append(row)
     return np.array(rows, dtype=np.float64).reshape(-1, 2)
 
@@ -123,9 +130,7 @@ def _check_weights(weights: Weights) -> None:
             )
 
 
-def _initial(
-    use: Use, weights: Weights, biases: float | None, gain: float, fan_of_bias: float | None
-) -> tuple[float, float]:
+def _initial(use: Use, weights: Weights, biases: float | None, gain: float) -> tuple[float, float]:
     """Mean and mean square as they are before training."""
     if use.role == "kernel":
         return 0.0, _kernel_variance(use, weights, gain)
@@ -133,7 +138,7 @@ def _initial(
         if biases is not None:
             return 0.0, float(biases)
         is_torch = isinstance(weights, str) and weights == "torch"
-        return 0.0, 1 / (3 * fan_of_bias) if is_torch and fan_of_bias else 0.0
+        return 0.0, 1 / (3 * use.fan_in) if is_torch and use.fan_in else 0.0
     if use.role in ("scale", "variance"):
         return 1.0, 1.0
     return 0.0, 1.0 if use.role == "table" else 0.0
@@ -183,23 +188,6 @@ def _by_name(uses: list[Use], given: Mapping[str, Any], what: str) -> dict[str, 
             )
         found[names[name]] = value
     return found
-
-
-def _fans_of_biases(network: Network, uses: list[Use]) -> dict[str, float]:
-    """The fan-in of the layer that each bias belongs to."""
-    fans = {use.name: use.fan_in for use in uses if use.role == "kernel"}
-    into: dict[int, float] = {}
-    for link in network.links:
-        if link.role == "kernel" and link.source.name in fans:
-            into.setdefault(link.target.id, fans[link.source.name])
-        elif link.role == "data" and link.source.id in into:
-            # A bias may follow after what was computed was given another shape.
-            into.setdefault(link.target.id, into[link.source.id])
-    return {
-        link.source.name: into[link.target.id]
-        for link in network.links
-        if link.role == "bias" and link.target.id in into
-    }
 
 
 def _stored_moments(network: Network) -> Mapping[str, tuple[float, float]]:

@@ -20,8 +20,10 @@ use crate::network::Network;
 pub(crate) type Pieces<'py> =
     (PyReadonlyArray1<'py, f64>, PyReadonlyArray1<'py, f64>, PyReadonlyArray1<'py, f64>, bool);
 
-/// Of a parameter: tensor, role, fan-in, fan-out, and in how many places it is used.
-type ParameterRow = (usize, Option<&'static str>, f64, f64, usize);
+/// Of a parameter: tensor, role, the tensors that it is used for and applied to, fan-in and fan-out,
+/// and in how many places it is used.
+type ParameterRow =
+    (usize, Option<&'static str>, (Option<usize>, Option<usize>), (f64, f64), usize);
 
 /// A network, compiled for signal propagation.
 #[pyclass(frozen, module = "unrolled._core", name = "Program")]
@@ -74,7 +76,8 @@ impl Program {
         let rows = self.0.parameters().iter();
         rows.map(|one| {
             let role = one.role.map(|role| role.name());
-            (one.tensor.0, role, one.fan_in, one.fan_out, one.uses)
+            let ends = (one.target.map(|tensor| tensor.0), one.source.map(|tensor| tensor.0));
+            (one.tensor.0, role, ends, (one.fan_in, one.fan_out), one.uses)
         })
         .collect()
     }
@@ -87,6 +90,11 @@ impl Program {
     #[getter]
     fn cut(&self) -> Vec<usize> {
         self.0.cut().iter().map(|tensor| tensor.0).collect()
+    }
+
+    #[getter]
+    fn computed_kernels(&self) -> Vec<usize> {
+        self.0.computed_kernels().iter().map(|tensor| tensor.0).collect()
     }
 
     #[getter]

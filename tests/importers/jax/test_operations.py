@@ -44,6 +44,19 @@ def found_in(net):
         (nn.hard_swish, "hard_swish"),
         (nn.sigmoid, "sigmoid"),
         (nn.tanh, "tanh"),
+        (nn.elu, "elu"),
+        (lambda h: nn.elu(h, 0.5), "elu(0.5)"),
+        (lambda h: nn.celu(h, 2.0), "celu(2)"),
+        (nn.selu, "selu"),
+        (nn.leaky_relu, "leaky_relu(0.01)"),
+        (lambda h: jnp.where(h > 0, h, 0.2 * h), "leaky_relu(0.2)"),
+        (lambda h: jnp.maximum(h, 0.2 * h), "leaky_relu(0.2)"),
+        (lambda h: jnp.where(h > 0.5, h - 0.5, jnp.where(h < -0.5, h + 0.5, 0)), "softshrink"),
+        (nn.hard_tanh, "hard_tanh"),
+        (nn.softplus, "softplus"),
+        (lambda h: jnp.logaddexp(h, 0), "softplus"),
+        (nn.log_sigmoid, "log_sigmoid"),
+        (nn.mish, "mish"),
     ],
 )
 def test_functions_have_names_however_they_are_written(function, name):
@@ -85,8 +98,7 @@ def test_a_norm_is_not_a_root_mean_square():
 
 
 def test_unknown_functions_are_named_and_can_be_said():
-    """Functions with a condition in them are not followed."""
-    net = read(lambda h: nn.leaky_relu(h, 0.2), operations=True)
+    net = read(jax.lax.lgamma, operations=True)
     with pytest.raises(UnknownOperationError, match="1 unknown operation") as caught:
         unrolled.propagate(net)
     (function,) = [name for kind, name in found_in(net) if kind == "function"]

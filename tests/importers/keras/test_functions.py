@@ -36,6 +36,7 @@ def found_in(net):
         ([L.LeakyReLU(0.2)], "leaky_relu(0.2)"),
         ([L.Activation("hard_silu")], "hard_swish"),
         ([lambda h: h * ops.sigmoid(h)], "silu"),
+        ([lambda h: h * ops.relu6(h + 3) / 6], "hard_swish"),
         ([lambda h: ops.gelu(h, approximate=False)], "gelu"),
         ([lambda h: ops.gelu(h, approximate=True)], "gelu_tanh"),
     ],
@@ -48,6 +49,30 @@ def test_functions_have_names_however_they_are_written(layers, name):
     for parameter in expected:
         np.testing.assert_array_equal(found[parameter].log2(), expected[parameter].log2())
     unrolled.propagate(net)
+
+
+@pytest.mark.parametrize(
+    ("layer", "functions"),
+    [
+        (L.LSTM(3), {"sigmoid", "tanh"}),
+        (
+            L.LSTM(3, activation="relu", recurrent_activation="hard_sigmoid"),
+            {"relu", "hard_sigmoid"},
+        ),
+        (L.GRU(3), {"sigmoid", "tanh", "linear(-1, 1)"}),
+        (L.GRU(3, activation="elu", reset_after=False), {"sigmoid", "elu", "linear(-1, 1)"}),
+        (L.SimpleRNN(3, activation="softsign"), {"softsign"}),
+    ],
+)
+def test_recurrent_layers_have_the_functions_that_they_were_given(layer, functions):
+    x = keras.Input((4, 2))
+    model = keras.Model(x, layer(x))
+    net, without = from_keras(model, operations=True), from_keras(model)
+    assert {name for kind, name in found_in(net) if kind == "function"} == functions
+    found, expected = unrolled.count(net), unrolled.count(without)
+    for parameter in expected:
+        np.testing.assert_array_equal(found[parameter].log2(), expected[parameter].log2())
+    assert unrolled.propagate(net).jacobian > 0
 
 
 @pytest.mark.parametrize(

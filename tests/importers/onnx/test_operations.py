@@ -104,10 +104,43 @@ def functions_behind(*nodes, opset=20, **constants):
         (["Sigmoid h -> y"], {}, "sigmoid"),
         ([node("LeakyRelu h -> y", alpha=0.2)], {}, "leaky_relu(0.2)"),
         ([node("Elu h -> y", alpha=0.5)], {}, "elu(0.5)"),
+        (["Mul h,a -> b", "Max h,b -> y"], {"a": 0.1}, "leaky_relu(0.1)"),
     ],
 )
 def test_functions_have_names_however_they_are_written(nodes, constants, name):
-    assert functions_behind(*nodes, **constants) == [name]
+    assert functions_behind(*nodes, **constants)[-1:] == [name]
+
+
+def test_a_function_that_reads_a_tensor_twice_is_followed_once():
+    read = model(
+        *("MatMul x,w -> h", "Mul h,a -> b", "Max h,b -> y"),
+        inputs={"x": (2, 3)},
+        weights={"w": (3, 4)},
+        constants={"a": np.float32(0.5)},
+    )
+    with_operations = unrolled.from_onnx(read, operations=True)
+    assert unrolled.count(with_operations)["w"].exact()[0, 0] == 4  # Two rows, two edges each.
+    p = unrolled.propagate(with_operations)
+    assert p["y"].mean_square == pytest.approx(2 * (1 + 0.25) / 2)
+    assert p.jacobian == pytest.approx(2 * 3 * 4 * (2 / 3) * (1 + 0.25) / 2)
+
+
+def test_recurrent_layers_have_the_functions_that_they_name():
+    def functions(recurrent):
+        read = model(recurrent, inputs={"x": (2, 1, 3)}, weights={"w": (1, 8, 3), "r": (1, 8, 2)})
+        net = unrolled.from_onnx(read, operations=True)
+        assert unrolled.propagate(net).jacobian > 0
+        return {name for kind, name in operations_of(net) if kind == "function"}
+
+    assert functions(node("LSTM x,w,r -> y", hidden_size=2)) == {"sigmoid", "tanh"}
+    given = node(
+        "LSTM x,w,r -> y",
+        hidden_size=2,
+        activations=["HardSigmoid", "Relu", "LeakyRelu"],
+        activation_alpha=[0.25, 0.3],
+        activation_beta=[0.5],
+    )
+    assert functions(given) == {"hard_sigmoid(0.25, 0.5)", "relu", "leaky_relu(0.3)"}
 
 
 def test_multiples_of_functions_are_the_function_and_a_factor():

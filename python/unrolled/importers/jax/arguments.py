@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError
 from unrolled.importers.jax.quantisation import are_small_integers
@@ -77,6 +79,11 @@ class Parameters:
             self._traced.append(at)
             self.traced_names.append(name)
             self.structs.append(_struct(leaf))
+
+    def values(self, name: str) -> Any:
+        """The elements of a leaf that is traced; None if only its shape is known."""
+        leaf = self._leaves[self._traced[self.traced_names.index(name)]]
+        return np.asarray(leaf, np.float32) if hasattr(leaf, "__array__") else None
 
     def tree(self, traced: Sequence[Any]) -> Any:
         """The argument with other values at the leaves that are traced."""

@@ -84,9 +84,28 @@ KNOWN: dict[str, ElementFunction] = {
 """What primitives compute from single elements, as far as it is known."""
 
 
-def gate(tracer: Tracer, *operands: Operand) -> Operand:
+COMPARISONS: dict[str, Callable[..., Array]] = {
+    "and": np.logical_and,
+    "atan2": np.arctan2,
+    "eq": np.equal,
+    "ge": np.greater_equal,
+    "gt": np.greater,
+    "le": np.less_equal,
+    "lt": np.less,
+    "ne": np.not_equal,
+    "or": np.logical_or,
+}
+"""What some of the functions of several tensors compute."""
+
+
+EXTREMES: dict[str, Callable[..., Array]] = {"max": np.maximum, "min": np.minimum}
+
+
+def gate(
+    tracer: Tracer, *operands: Operand, compute: Callable[..., Array] | None = None
+) -> Operand:
     """Any function of its operands, one function if all are functions of one tensor."""
-    return tracer.function(*operands)
+    return tracer.function(*operands, compute=compute)
 
 
 def applied(tracer: Tracer, node: Equation, function: Callable[..., Operand]) -> Item:
@@ -99,7 +118,8 @@ def function(tracer: Tracer, node: Equation) -> Item:
     known = KNOWN.get(node.operator)
     if known is not None:
         return applied(tracer, node, lambda x: _pointwise(tracer, x, known, node.operator))
-    return applied(tracer, node, lambda *given: gate(tracer, *given))
+    compute = COMPARISONS.get(node.operator)
+    return applied(tracer, node, lambda *given: gate(tracer, *given, compute=compute))
 
 
 def _pointwise(
@@ -212,7 +232,7 @@ def extreme(tracer: Tracer, node: Equation) -> Item:
     def larger(*operands: Operand) -> Operand:
         values = [x for x in operands if isinstance(x, Value)]
         if len(values) > 1:
-            return tracer.combine(*values)
+            return tracer.combine(*operands, compute=EXTREMES.get(node.operator))
         clip = _clipping(node.operator, operands)
         return tracer.pointwise(values[0], clip, power=True, name=node.operator)
 
@@ -242,7 +262,8 @@ def select(tracer: Tracer, node: Equation) -> Item:
         def chosen(which: Operand, *cases: Operand) -> Operand:
             if len(cases) == 2 and any(isinstance(case, Constant) for case in cases):
                 return tracer.where(which, cases[1], cases[0])
-            return gate(tracer, which, *cases)
+            compute = _selected if len(cases) == 2 else None
+            return gate(tracer, which, *cases, compute=compute)
 
         return applied(tracer, node, chosen)
     # Along axes that were broadcast, one element stands for all.
@@ -257,6 +278,10 @@ def select(tracer: Tracer, node: Equation) -> Item:
     if len(others) == len(cases) - 1 and not all(_is_zero(case) for case in others):
         return applied(tracer, node, lambda *given: gate(tracer, *given))
     return tracer.choose(which.array, node.operands[1:])
+
+
+def _selected(which: Array, otherwise: Array, chosen: Array) -> Array:
+    return np.where(which, chosen, otherwise)
 
 
 def _is_zero(constant: Constant) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from unrolled._support.hints import described
@@ -157,7 +158,7 @@ def _built(
         things.append(
             Constant(struct.shape)
             if trainable is None
-            else _parameter(tracer, key, struct.shape, trainable, key in parameters.integers)
+            else _parameter(tracer, key, struct.shape, trainable, parameters)
         )
     for key, shape, is_key in zip(inputs.names, inputs.shapes, inputs.are_keys, strict=True):
         # An input may be empty, as a cache of keys and values is at first.
@@ -208,11 +209,12 @@ def _parameter(
     name: str,
     shape: tuple[int, ...],
     trainable: bool,
-    is_quantised: bool,
+    parameters: Parameters,
 ) -> Value:
     """A parameter; one of integers awaits its scale."""
-    value = tracer.parameter(name, shape, trainable=trainable)
-    return replace(value, awaits_scale=True) if is_quantised else value
+    values = partial(parameters.values, name)
+    value = tracer.parameter(name, shape, trainable=trainable, values=values)
+    return replace(value, awaits_scale=True) if name in parameters.integers else value
 
 
 def _mark_outputs(walker: Walker, jaxpr: Any, results: list[Thing]) -> dict[str, str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Node, Operand, Shape, Value
@@ -38,9 +38,16 @@ class RememberingTracer(Tracer):
         self._products: dict[Node, Sequence[Operand]] = {}
         self._of_weights: set[Node] = set()
 
-    def parameter(self, name: str, shape: Shape, *, trainable: bool = True) -> Value:
+    def parameter(
+        self,
+        name: str,
+        shape: Shape,
+        *,
+        trainable: bool = True,
+        values: Callable[[], Any] | None = None,
+    ) -> Value:
         """Declare a parameter of the model."""
-        value = super().parameter(name, shape, trainable=trainable)
+        value = super().parameter(name, shape, trainable=trainable, values=values)
         self._of_weights.add(value.node)
         return value
 

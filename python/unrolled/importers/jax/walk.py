@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from unrolled.importers.jax.equation import MISSING, Equation, Missing, Thing
 from unrolled.importers.jax.lazy import elementwise
 from unrolled.importers.jax.liveness import Liveness, called_name, inner_jaxpr, opened
 from unrolled.importers.rules import RuleTable, Unsupported
-from unrolled.importers.tracing.values import Constant
+from unrolled.importers.tracing.values import Array, Constant
 
 if TYPE_CHECKING:
     from unrolled.importers.tracing.tracer import Tracer
@@ -41,10 +42,16 @@ REFUSED = {
 """Primitives without a rule of which more can be said than that."""
 
 
-FUNCTIONS = ("celu", "squareplus")
-"""Jitted functions of `jax.nn` that add up several functions of one tensor. They count as one."""
+FUNCTIONS: dict[str, tuple[Callable[[Array, float], Array], float]] = {
+    "celu": (lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha)), 1.0),
+    "squareplus": (lambda x, b: (x + np.sqrt(x**2 + b)) / 2, 4.0),
+}
+"""Jitted functions of `jax.nn` that add up several functions of one tensor. They count as one.
 
-PAIRS = ("hypot", "logaddexp", "logaddexp2")
+What each computes, and the default of its argument.
+"""
+
+PAIRS = {"hypot": np.hypot, "logaddexp": np.logaddexp, "logaddexp2": np.logaddexp2}
 """Functions of `jax.numpy` that use each of two tensors several times. They count as one."""
 
 LOOPS = ("cond", "scan", "while")
@@ -124,7 +131,7 @@ class Walker:
             if called is not None and operator not in self._table:
                 things = [self._einsums.made(thing) for thing in given]
                 if _is_function(equation):
-                    return [self._map(thing) for thing in things[:1]]
+                    return [self._map(called_name(equation), *things)]
                 if called_name(equation) in PAIRS and len(equation.outvars) == 1:
                     shape = tuple(equation.outvars[0].aval.shape)
                     return [self._combine(called_name(equation), things, shape)]
@@ -158,11 +165,16 @@ class Walker:
             self._constants[id(value)] = value, found
         return self._constants[id(value)][1]
 
-    def _map(self, thing: Thing) -> Thing:
+    def _map(self, name: str, thing: Thing, *arguments: Thing) -> Thing:
         """A function of single elements."""
         if isinstance(thing, Missing):
             return thing
-        return elementwise(self.tracer, [thing], thing.shape, self.tracer.pointwise)
+        compute, default = FUNCTIONS[name]
+        numbers = [one.only_number() if isinstance(one, Constant) else None for one in arguments]
+        argument = numbers[0] if numbers else default
+        known = None if argument is None else partial(_with_argument, compute, argument)
+        function = partial(self.tracer.pointwise, function=known, name=name)
+        return elementwise(self.tracer, [thing], thing.shape, function)
 
     def _combine(self, name: str, things: Sequence[Thing], shape: tuple[int, ...]) -> Thing:
         """A function of the elements at the same index of several tensors."""
@@ -170,7 +182,8 @@ class Walker:
         if len(items) < len(things):
             return MISSING
         self.tracer.name = "/".join([part for part in (*self._scopes, name) if part])
-        return elementwise(self.tracer, items, shape, self.tracer.function)
+        function = partial(self.tracer.function, compute=PAIRS[name])
+        return elementwise(self.tracer, items, shape, function)
 
     @contextmanager
     def _scope(self, name: str) -> Iterator[None]:
@@ -226,3 +239,7 @@ def _is_function(equation: Any) -> bool:
     results = [out.aval.shape for out in equation.outvars]
     named = called_name(equation) in FUNCTIONS
     return named and results == [first] and all(shape == () for shape in others)
+
+
+def _with_argument(compute: Callable[[Array, float], Array], argument: float, x: Array) -> Array:
+    return compute(x, argument)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from unrolled.errors import InvalidModelError
 from unrolled.importers.tracing.values import Shape
 
@@ -67,6 +69,12 @@ class LiveWeights:
         self.used.add(id(weight))
         own = str(getattr(weight, "path", path)).partition(":")[0]
         return (own if own.endswith(f"/{name}") else path), bool(weight.trainable) and trainable
+
+    def values(self, layer: Layer, name: str, shape: Shape) -> Any:
+        """The elements of a weight; None if a file is read."""
+        owner = self._layers.get(layer.place)
+        weight = None if owner is None else _find(_sequence(owner, "weights"), name, shape)
+        return None if weight is None else np.asarray(weight.numpy(), np.float32)
 
     def unused(self) -> list[tuple[str, str]]:
         """Weights of the model that no output is computed from, with the reason."""

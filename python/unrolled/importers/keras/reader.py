@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from unrolled._support.hints import described, shortened
@@ -258,7 +259,8 @@ class Reader:
         path, trainable = self.live.checked(layer, name, path, shape, trainable)
         if path in self.parameters:  # Layers of equal names in different models.
             path = "/".join([*layer.place, name])
-        declared = self.tracer.parameter(path, shape, trainable=trainable)
+        values = partial(self.live.values, layer, name, shape)
+        declared = self.tracer.parameter(path, shape, trainable=trainable, values=values)
         self._weights[key] = declared
         self.parameters[declared.node.name] = declared.size
         return declared

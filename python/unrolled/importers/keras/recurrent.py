@@ -8,8 +8,9 @@ from typing import Any
 
 from unrolled.errors import InvalidModelError
 from unrolled.importers.keras.layer import TABLE, Layer, flattened
-from unrolled.importers.keras.rules import POINTWISE
+from unrolled.importers.keras.rules import POINTWISE, activation_function
 from unrolled.importers.keras.windows import convolved, spatial_axes, windows_of
+from unrolled.importers.tracing.functions import ElementFunction
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Operand
 
@@ -72,9 +73,14 @@ def _run(
     time = tracer.transpose(x, (1, 0, 2))
     given = [tracer.unsqueeze(state, (0,)) for state in states]
     first = given[0] if given else None
+    of_new = _activation(cell, "activation", "tanh")
+    of_gates = _activation(cell, "recurrent_activation", "sigmoid")
     if kind == "LSTM":
         carry = given[1] if len(given) > 1 else None
-        steps, *last = tracer.lstm(time, weights, first, carry, order="ifco", reverse=reverse)
+        functions = (of_gates, of_new, of_new)
+        steps, *last = tracer.lstm(
+            time, weights, first, carry, order="ifco", reverse=reverse, functions=functions
+        )
     elif kind == "GRU":
         steps, *last = tracer.gru(
             time,
@@ -83,9 +89,10 @@ def _run(
             recurrent_bias=recurrent_bias,
             reset_after=after,
             reverse=reverse,
+            functions=(of_gates, of_new),
         )
     else:
-        steps, *last = tracer.rnn(time, weights, first, reverse=reverse)
+        steps, *last = tracer.rnn(time, weights, first, reverse=reverse, function=of_new)
     return tracer.transpose(steps, (1, 0, 2)), [tracer.squeeze(state, (0,)) for state in last]
 
 
@@ -95,6 +102,12 @@ def _check_activations(cell: Layer) -> None:
         given = cell.config.get(key)
         if given is not None and given not in POINTWISE:
             raise cell.refused(f"{key} {given!r} in a recurrent layer cannot be read")
+
+
+def _activation(cell: Layer, key: str, default: str) -> ElementFunction | None:
+    """The function that a configuration names; None without an activation is the identity."""
+    name = cell.config.get(key, default)
+    return activation_function("linear" if name is None else str(name), {})
 
 
 def _select_returned(

@@ -128,10 +128,13 @@ def _is_tanh(node: Node) -> bool:
 @rule(*COMBINED)
 def combined(tracer: Tracer, node: Node) -> Operand:
     operands = operands_of(tracer, node)
-    constant = folded(tracer, node, operands, COMBINED[node.operator])
+    function = COMBINED[node.operator]
+    constant = folded(tracer, node, operands, function)
     if constant is not None:
         return constant
-    return tracer.both(*operands) if node.operator == "And" else tracer.combine(*operands)
+    if node.operator == "And":
+        return tracer.both(*operands)
+    return tracer.combine(*operands, compute=function)
 
 
 @rule("Where")
@@ -190,7 +193,7 @@ def extreme(tracer: Tracer, node: Node) -> Operand:
             tracer.pointwise(values[0], clip, power=True, name=node.operator),
             broadcast_shapes(tracer.name, [operand.shape for operand in operands]),
         )
-    return tracer.combine(*operands)
+    return tracer.combine(*operands, compute=function)
 
 
 @rule("Clip")

@@ -27,6 +27,7 @@ from unrolled.importers.onnx.reader import (
     name_of,
     read_constant,
     shape_of_tensor,
+    stored_values,
 )
 from unrolled.importers.onnx.rules import TABLE, WEIGHT_INPUTS
 from unrolled.importers.rules import Unsupported, as_list
@@ -238,7 +239,9 @@ class Walk:
         known = self._stored.get(name)
         if known is None:
             own = self._names.get(name, name)
-            known = Stored(constant, self.tracer.parameter(own, shape or constant.shape))
+            values = partial(stored_values, tensor)
+            value = self.tracer.parameter(own, shape or constant.shape, values=values)
+            known = Stored(constant, value)
             self._stored[name] = known
         return known
 

@@ -14,6 +14,7 @@ from unrolled.errors import InvalidModelError, UnsupportedOperatorError
 from unrolled.importers.onnx.elementwise import checked_axes
 from unrolled.importers.onnx.reader import Node, Stored
 from unrolled.importers.onnx.table import TABLE
+from unrolled.importers.tracing.functions import NAMED, ElementFunction
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Operand, Value, size_of
 from unrolled.importers.tracing.windows import Window
@@ -340,6 +341,68 @@ def _softmax_kind(node: Node) -> str:
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
+USUAL = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
+"""Functions of recurrent layers that name none."""
+
+ARGUMENTS = {
+    "affine": (1.0, 0.0),
+    "elu": (1.0, None),
+    "hardsigmoid": (0.2, 0.5),
+    "leakyrelu": (0.01, None),
+    "scaledtanh": (1.0, 1.0),
+    "thresholdedrelu": (1.0, None),
+}
+"""Functions of recurrent layers with arguments alpha and beta, and what these are by default."""
+
+
+def _recurrent_functions(node: Node, directions: int) -> list[list[ElementFunction | None]]:
+    """The functions of a recurrent layer, for each direction."""
+    number = len(USUAL[node.operator])
+    names = [
+        (name.decode() if isinstance(name, bytes) else str(name)).lower()
+        for name in node.attribute("activations", [*USUAL[node.operator]] * directions)
+    ]
+    if len(names) != number * directions:
+        raise InvalidModelError(
+            f"node '{node.name}' ({node.operator}): {len(names)} activations for {directions} "
+            f"direction{'s' if directions > 1 else ''} of {number}"
+        )
+    given = [iter(node.attribute(key, [])) for key in ("activation_alpha", "activation_beta")]
+    bound = node.attribute("clip", None)
+    found: list[ElementFunction | None] = []
+    for name in names:
+        defaults = ARGUMENTS.get(name, (None, None))
+        arguments = [
+            0.0 if default is None else float(next(one, default))
+            for one, default in zip(given, defaults, strict=True)
+        ]
+        function = _recurrent_function(name, *arguments)
+        if function is not None and bound is not None:
+            function = _clipped(function, float(bound))
+        found.append(function)
+    return [found[at * number : (at + 1) * number] for at in range(directions)]
+
+
+def _recurrent_function(name: str, alpha: float, beta: float) -> ElementFunction | None:
+    functions: dict[str, ElementFunction] = {
+        "affine": lambda x: alpha * x + beta,
+        "elu": lambda x: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
+        "hardsigmoid": lambda x: np.clip(alpha * x + beta, 0, 1),
+        "leakyrelu": lambda x: np.where(x > 0, x, alpha * x),
+        "relu": NAMED["relu"],
+        "scaledtanh": lambda x: alpha * np.tanh(beta * x),
+        "sigmoid": NAMED["sigmoid"],
+        "softplus": NAMED["softplus"],
+        "softsign": NAMED["softsign"],
+        "tanh": NAMED["tanh"],
+        "thresholdedrelu": lambda x: np.where(x > alpha, x, 0),
+    }
+    return functions.get(name)
+
+
+def _clipped(function: ElementFunction, bound: float) -> ElementFunction:
+    return lambda x: function(np.clip(x, -bound, bound))
+
 
 @rule("LSTM", "GRU", "RNN")
 def recurrent(tracer: Tracer, node: Node) -> list[Operand]:
@@ -368,6 +431,7 @@ def recurrent(tracer: Tracer, node: Node) -> list[Operand]:
             f"units, direction '{direction}'"
         )
     found: list[tuple[Operand, ...]] = []
+    functions = _recurrent_functions(node, len(runs))
     for number, reverse in enumerate(runs):
         weights = [_select_direction(tracer, w, number) for w in (kernel, recurrent_kernel)]
         rows = weights[0].shape[0]
@@ -381,7 +445,14 @@ def recurrent(tracer: Tracer, node: Node) -> list[Operand]:
             holes = node.optional(7)
             holes = None if holes is None else _select_direction(tracer, holes, number)
             found.append(
-                tracer.lstm(x, [*weights, *halves], *states, peepholes=holes, reverse=reverse)
+                tracer.lstm(
+                    x,
+                    [*weights, *halves],
+                    *states,
+                    peepholes=holes,
+                    reverse=reverse,
+                    functions=functions[number],
+                )
             )
         elif node.operator == "GRU":
             found.append(
@@ -392,10 +463,14 @@ def recurrent(tracer: Tracer, node: Node) -> list[Operand]:
                     recurrent_bias=halves[1] if halves else None,
                     reset_after=bool(node.attribute("linear_before_reset", 0)),
                     reverse=reverse,
+                    functions=functions[number],
                 )
             )
         else:
-            found.append(tracer.rnn(x, [*weights, *halves], states[0], reverse=reverse))
+            (function,) = functions[number]
+            found.append(
+                tracer.rnn(x, [*weights, *halves], states[0], reverse=reverse, function=function)
+            )
     sequences, *last = zip(*found, strict=True)
     y = tracer.concat([tracer.unsqueeze(s, [1]) for s in sequences], 1)
     ends = [tracer.concat(one, 0) for one in last]

@@ -282,6 +282,19 @@ def read_constant(
     return Constant(shape, array)
 
 
+def stored_values(tensor: Any) -> Any:
+    """The elements of a tensor of floats; None if the file does not hold them."""
+    from onnx import numpy_helper
+
+    fields = ("raw_data", "float_data", "double_data", "int32_data")
+    if is_external(tensor) or not any(len(getattr(tensor, field)) for field in fields):
+        return None
+    try:
+        return np.asarray(numpy_helper.to_array(tensor), np.float32)
+    except (ValueError, TypeError):
+        return None  # Only the shape is told, as in models without their weights.
+
+
 def may_put_out(tensor: Any) -> bool:
     """Whether a large stored tensor begins as a mask would that is added to scores."""
     from onnx import helper

@@ -52,6 +52,20 @@ NAMES: dict[str, Callable[[Any], Any]] = {
 }
 """Functions of one tensor without arguments, by their names in PyTorch."""
 
+COMPUTED: dict[str, Callable[..., Any]] = {
+    **dict.fromkeys(["eq", "__eq__"], np.equal),
+    **dict.fromkeys(["ne", "not_equal"], np.not_equal),
+    **dict.fromkeys(["lt", "less"], np.less),
+    **dict.fromkeys(["le", "less_equal"], np.less_equal),
+    **dict.fromkeys(["gt", "greater"], np.greater),
+    **dict.fromkeys(["ge", "greater_equal"], np.greater_equal),
+    **dict.fromkeys(["logical_and", "bitwise_and", "__and__"], np.logical_and),
+    **dict.fromkeys(["logical_or", "bitwise_or", "__or__"], np.logical_or),
+    "logaddexp": np.logaddexp,
+    "hypot": np.hypot,
+}
+"""What some functions of several tensors compute."""
+
 REDUCTIONS = {
     **{"mean": "mean", "nanmean": "mean", "sum": "sum", "nansum": "sum", "amax": "max"},
     **{"norm": "norm", "linalg_vector_norm": "norm"},
@@ -230,6 +244,9 @@ def _add_product(tracer: Tracer, node: Node) -> Operand:
     *("heaviside", "ldexp", "gcd", "lcm", "bitwise_left_shift", "bitwise_right_shift"),
 )
 def _function_of_all(tracer: Tracer, node: Node) -> Operand:
+    compute = COMPUTED.get(node.operator)
+    if compute is not None:
+        return tracer.function(node.operand("self"), node.operand("other"), compute=compute)
     return tracer.function(*node.operands())
 
 
@@ -243,7 +260,8 @@ def _extremum(tracer: Tracer, node: Node) -> Operand:
         extreme = np.maximum if "max" in node.operator else np.minimum
         clip = None if bound is None else (lambda a: extreme(a, bound))
         return tracer.expand(_power(tracer, values[0], clip), node.shape)
-    return tracer.combine(*operands)
+    extreme = np.maximum if "max" in node.operator else np.minimum
+    return tracer.combine(*operands, compute=extreme if len(operands) == 2 else None)
 
 
 @aten("where")

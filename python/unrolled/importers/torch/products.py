@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from unrolled._core import Relation
 from unrolled.errors import UnsupportedOperatorError
 from unrolled.importers.torch.node import TABLE, Node, aten
+from unrolled.importers.tracing.functions import NAMED
 from unrolled.importers.tracing.products import ONE_HOT
 from unrolled.importers.tracing.values import Constant, Operand, Value
 
@@ -177,7 +178,8 @@ def _rnn(tracer: Tracer, node: Node) -> list[Operand]:
     _check_plain(node, 4, 1)
 
     def run(x: Operand, weights: list[Operand], state: list[Operand], reverse: bool) -> Any:
-        return tracer.rnn(x, weights, *state, reverse=reverse)
+        function = NAMED["relu" if node.operator == "rnn_relu" else "tanh"]
+        return tracer.rnn(x, weights, *state, reverse=reverse, function=function)
 
     return _recurrent(tracer, node, node["params"], [node["hx"]], run)
 

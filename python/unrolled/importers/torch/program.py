@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from unrolled._support.hints import described
@@ -233,7 +234,12 @@ class Program:
             self._tied[name] = self._names[key]
             return self._weights[self._names[key]]
         is_trainable = kind == "PARAMETER" and bool(tensor.requires_grad)
-        value = self._tracer.parameter(name, tuple(tensor.shape), trainable=is_trainable)
+        value = self._tracer.parameter(
+            name,
+            tuple(tensor.shape),
+            trainable=is_trainable,
+            values=partial(_values, tensor),
+        )
         value = replace(value, awaits_scale=True) if is_quantised else value
         self._names[key], self._weights[name] = name, value
         return value
@@ -272,3 +278,10 @@ def _identity(tensor: Any) -> Any:
         return id(tensor)
     address = tensor.data_ptr()
     return address, tuple(tensor.shape), tensor.stride(), tensor.dtype
+
+
+def _values(tensor: Any) -> Any:
+    """The elements of a tensor; None if it has none that are at hand."""
+    if tensor.is_meta or tensor.is_complex() or type(tensor).__name__ == "FakeTensor":
+        return None
+    return tensor.detach().cpu().float().numpy()

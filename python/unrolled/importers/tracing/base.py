@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,6 +47,9 @@ MOVE, OTHER = Operation("move"), Operation("other")
 SUM, PRODUCT = Operation("sum"), Operation("product")
 MATMUL = Operation("matmul")
 AVERAGE, MAXIMUM = Operation("average"), Operation("max_pool")
+CHUNK = 1 << 20
+"""Elements of a parameter that are averaged at once."""
+
 REDUCTIONS = {"mean": AVERAGE, "sum": Operation("average", divisor=1.0), "max": MAXIMUM}
 
 
@@ -67,6 +70,7 @@ class Base:
         self.name = "tensor"
         self._outputs: set[int] = set()
         self._reserved: set[str] = set()
+        self._values: dict[Node, Callable[[], Any]] = {}
         self._copies: dict[str, int] = {}
         self.notes: dict[str, str] = {}
         self._masked: deque[Node] = deque(maxlen=LATEST_MASKS)
@@ -77,9 +81,29 @@ class Base:
         """An input of the model, which is declared when something is computed from it."""
         return self._store("input", name, shape)
 
-    def parameter(self, name: str, shape: Shape, *, trainable: bool = True) -> Value:
-        """A parameter of the model, which is declared when something is computed from it."""
-        return self._store("parameter" if trainable else "frozen", name, shape)
+    def parameter(
+        self,
+        name: str,
+        shape: Shape,
+        *,
+        trainable: bool = True,
+        values: Callable[[], Any] | None = None,
+    ) -> Value:
+        """A parameter of the model, which is declared when something is computed from it.
+
+        Parameters
+        ----------
+        name : str
+        shape : tuple of int
+        trainable : bool
+        values : callable, optional
+            Returns the elements, or None. Only their mean and mean square are kept, for signals
+            under stored weights.
+        """
+        value = self._store("parameter" if trainable else "frozen", name, shape)
+        if values is not None and self.operations:
+            self._values[value.node] = values
+        return value
 
     def work_out(
         self, shape: Shape, function: Callable[..., Array], *constants: Constant
@@ -234,7 +258,10 @@ class Base:
         if node.kind == "input":
             return self.network.input(node.shape, node.name)
         if node.kind in ("parameter", "frozen"):
-            return self.network.parameter(node.name, node.shape, node.kind == "parameter")
+            tensor = self.network.parameter(node.name, node.shape, node.kind == "parameter")
+            if node in self._values:
+                self._record_moments(tensor.name, self._values.pop(node)())
+            return tensor
         if node.kind == "masked":
             (x,) = node.operands
             return self._visible(node, self.made(x))
@@ -259,6 +286,19 @@ class Base:
             return visible
         back: TensorLink = (visible, regrouping(shape, node.shape), "data")
         return self._emit_tensor(f"{node.name}/masked", node.shape, [back], MOVE)
+
+    def _record_moments(self, name: str, values: Any) -> None:
+        """Keep mean and mean square of the elements of a parameter."""
+        flat = np.asarray(() if values is None else values).reshape(-1)
+        if not flat.size or flat.dtype.kind not in "fiu":
+            return
+        total = squares = 0.0
+        for at in range(0, flat.size, CHUNK):
+            part = flat[at : at + CHUNK].astype(np.float64)
+            total += float(part.sum())
+            squares += float(part @ part)
+        if np.isfinite(squares):
+            self.network.record_moments(name, total / flat.size, squares / flat.size)
 
     def _operation(self, node: Node) -> Operation:
         """How a node that waited is computed."""

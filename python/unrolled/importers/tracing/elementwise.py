@@ -164,26 +164,76 @@ class Elementwise(Movement):
                 return [rest if one is x else Constant(other.shape) for one in operands]
         return list(operands)
 
-    def combine(self, *operands: Operand) -> Operand:
-        """Any other function of elements at the same index: an edge for each operand."""
-        shape = broadcast_shapes(self.name, [operand.shape for operand in operands])
-        links = [
-            (operand, aligned(operand.shape, shape))
-            for operand in operands
-            if isinstance(operand, Value)
-        ]
-        return self.emit(shape, links, OTHER) if links else Constant(shape)
+    def combine(self, *operands: Operand, compute: Callable[..., Any] | None = None) -> Operand:
+        """Any other function of elements at the same index: an edge for each operand.
 
-    def function(self, *operands: Operand) -> Operand:
+        Parameters
+        ----------
+        *operands : Operand
+        compute : callable, optional
+            The function of arrays. If all operands are functions of one tensor, it tells what is
+            done to a signal.
+        """
+        shape = broadcast_shapes(self.name, [operand.shape for operand in operands])
+        values = [operand for operand in operands if isinstance(operand, Value)]
+        if not values:
+            return Constant(shape)
+        first = values[0]
+        operation = OTHER
+        if all(_is_of(x, first) for x in values) and shape == first.shape:
+            name = self._composed(first.node, operands, compute).name()
+            if name is not None:
+                values = [replace(x, function=IDENTITY) for x in values]
+                operation = Operation("function", function=name)
+        return self.emit(shape, [(x, aligned(x.shape, shape)) for x in values], operation)
+
+    def function(self, *operands: Operand, compute: Callable[..., Any] | None = None) -> Operand:
         """Any function of elements at the same index.
 
         One function if all operands are functions of one tensor, else an edge for each of them.
+
+        Parameters
+        ----------
+        *operands : Operand
+        compute : callable, optional
+            The function of arrays, which tells what is done to a signal.
         """
         functions = [self.pointwise(x) for x in operands if isinstance(x, Value)]
         shape = broadcast_shapes(self.name, [operand.shape for operand in operands])
         if not functions:
             return Constant(shape)
-        return self.expand(self.multiply(*functions), shape)
+        result = self.multiply(*functions)
+        if isinstance(result, Value):
+            result = self._computed(result, operands, compute)
+        return self.expand(result, shape)
+
+    def _computed(
+        self, x: Value, operands: Sequence[Operand], compute: Callable[..., Any] | None
+    ) -> Value:
+        """A value with the function that `compute` makes of the operands, if it is one of them."""
+        composed = self._composed(x.node, operands, compute)
+        is_plain = composed.apply is not None and x.fill is None
+        return replace(x, function=composed) if is_plain else x
+
+    def _composed(
+        self, node: Node, operands: Sequence[Operand], compute: Callable[..., Any] | None
+    ) -> Composition:
+        """A function of several functions of one node, and of single numbers."""
+        unknown = Composition(None, self.name)
+        if compute is None or not self.operations:
+            return unknown
+        parts = []
+        for operand in operands:
+            if isinstance(operand, Value):
+                if node not in operand.node.functions_of():
+                    return unknown
+                parts.append(_function_of(operand, node))
+            else:
+                number = operand.only_number()
+                if number is None:
+                    return unknown
+                parts.append(Composition(partial(np.full_like, fill_value=number), f"{number:g}"))
+        return combined(parts, compute, self.name)
 
     def both(self, *operands: Operand) -> Operand:
         """Whether all conditions hold: not where one is known not to.
@@ -241,6 +291,8 @@ class Elementwise(Movement):
         node = Node("masked", self.name, x.shape, (replace(x, fill=None),), depth=x.node.depth)
         node.hidden, node.is_weight = hidden, x.node.is_weight
         self._masked.append(node)
+        if self.operations:
+            self.notes[self.name] = "a mask: a signal is followed as if what it hides were zero"
         return Value(node, x.shape, fill=fill)
 
     def where(self, condition: Operand, a: Operand, b: Operand) -> Operand:
@@ -304,7 +356,9 @@ class Elementwise(Movement):
     def _chosen(self, condition: Value, a: Operand, b: Operand, shape: Shape) -> Operand:
         values = [x for x in (a, b) if isinstance(x, Value)]
         if len(values) == 1 and _is_of(condition, values[0]):
-            return self.expand(self.pointwise(values[0], power=True), shape)
+            chosen_of = self.pointwise(values[0], power=True)
+            assert isinstance(chosen_of, Value)
+            return self.expand(self._computed(chosen_of, (condition, a, b), np.where), shape)
         if len(values) == 1:
             # A condition on a statistic of the tensor belongs to its normaliser, as where a softmax
             # is made safe against groups that are masked as a whole.
@@ -314,7 +368,7 @@ class Elementwise(Movement):
             if is_normalised and _normalises(gate, x, "product") == x.node.axes:
                 return self.expand(x, shape)
             return self.expand(self.multiply(x, replace(gate, mapped=True)), shape)
-        return self.function(condition, a, b)
+        return self.function(condition, a, b, compute=np.where)
 
     def affine(
         self,

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from unrolled._core import Relation
 from unrolled.errors import InvalidModelError
 from unrolled.importers.tracing.base import MOVE, OTHER, Link
-from unrolled.importers.tracing.functions import NAMED
+from unrolled.importers.tracing.functions import NAMED, ElementFunction
 from unrolled.importers.tracing.products import AFFINE, Products
 from unrolled.importers.tracing.values import Constant, Operand, Value
 from unrolled.network.builder import LinkRole
@@ -17,6 +17,8 @@ __all__ = ["Recurrent"]
 
 Part: TypeAlias = Operand | tuple[Operand, list[int]] | None
 """What a new state is computed from: another state, or some of the gates."""
+
+SIGMOID, TANH = NAMED["sigmoid"], NAMED["tanh"]
 
 LONGEST_SEQUENCE = 65_536
 """Sequences with more steps are not unrolled."""
@@ -41,6 +43,7 @@ class Recurrent(Products):
         order: str = "iofc",
         peepholes: Operand | None = None,
         reverse: bool = False,
+        functions: Sequence[ElementFunction | None] = (SIGMOID, TANH, TANH),
     ) -> tuple[Operand, Operand, Operand]:
         """Long short-term memory in one direction.
 
@@ -57,6 +60,9 @@ class Recurrent(Products):
             From the cell to the gates i, o and f.
         reverse : bool
             Whether time runs backwards.
+        functions : sequence of callable or None
+            Of the gates, of what is new in the cell, and of the cell on its way to the hidden
+            state; None for one that is not known.
 
         Returns
         -------
@@ -73,7 +79,7 @@ class Recurrent(Products):
         for step in self._steps(x, reverse):
             gates = self._gates(given[step], recurrent, hidden)
             if self.operations and peepholes is None:
-                cell, hidden = self._lstm_step(gates, order, cell)
+                cell, hidden = self._lstm_step(gates, order, cell, functions)
                 states.append(hidden)
                 continue
             forget = "f" if isinstance(cell, Value) else ""
@@ -97,6 +103,7 @@ class Recurrent(Products):
         order: str = "zrh",
         reset_after: bool = True,
         reverse: bool = False,
+        functions: Sequence[ElementFunction | None] = (SIGMOID, TANH),
     ) -> tuple[Operand, Operand]:
         """Gated recurrent units in one direction.
 
@@ -110,6 +117,8 @@ class Recurrent(Products):
             Of the gates: update z, reset r, candidate h.
         reset_after : bool
             Whether the reset gate multiplies after the product with the recurrent kernel.
+        functions : sequence of callable or None
+            Of the gates and of the candidate.
 
         Returns
         -------
@@ -125,6 +134,11 @@ class Recurrent(Products):
             biases = dict(zip(order, rows, strict=True))
         states: list[Operand] = []
         for step in self._steps(x, reverse):
+            if self.operations:
+                gate = {one: self._gate(given[step], at) for at, one in enumerate(order)}
+                hidden = self._gru_step(gate, kernels, biases, hidden, reset_after, functions)
+                states.append(hidden)
+                continue
             part: dict[str, Part] = {g: (given[step], [at]) for at, g in enumerate(order)}
             past = {gate: self._recurrent(hidden, kernels[gate], biases.get(gate)) for gate in "zr"}
             update = self._state(units, [part["z"], past["z"]])
@@ -151,8 +165,9 @@ class Recurrent(Products):
         hidden: Operand | None = None,
         *,
         reverse: bool = False,
+        function: ElementFunction | None = TANH,
     ) -> tuple[Operand, Operand]:
-        """A plain recurrent layer in one direction; as for `lstm`, with one gate.
+        """A plain recurrent layer in one direction; as for `lstm`, with one gate and function.
 
         Returns
         -------
@@ -165,7 +180,7 @@ class Recurrent(Products):
         for step in self._steps(x, reverse):
             gates = self._gates(given[step], recurrent, hidden)
             if self.operations:
-                hidden = self._apply_tanh(self._gate(gates, 0))
+                hidden = self.pointwise(self._gate(gates, 0), function, name="activation")
             else:
                 hidden = self._state(units, [(gates, [0])])
             states.append(hidden)
@@ -239,22 +254,62 @@ class Recurrent(Products):
         one = self.slice(gates, 2, number, 1)
         return self.reshape(one, (*one.shape[:2], one.shape[3]))
 
-    def _apply_sigmoid(self, x: Operand) -> Operand:
-        return self.pointwise(x, NAMED["sigmoid"], name="sigmoid")
-
-    def _apply_tanh(self, x: Operand) -> Operand:
-        return self.pointwise(x, NAMED["tanh"], name="tanh")
-
     def _lstm_step(
-        self, gates: Operand, order: str, cell: Operand | None
+        self,
+        gates: Operand,
+        order: str,
+        cell: Operand | None,
+        functions: Sequence[ElementFunction | None],
     ) -> tuple[Operand, Operand]:
         """The cell and the hidden state of a step, operation by operation."""
+        of_gates, of_new, of_cell = functions
         gate = {name: self._gate(gates, order.index(name)) for name in "ioc"}
-        new = self.multiply(self._apply_sigmoid(gate["i"]), self._apply_tanh(gate["c"]))
+
+        def open_gate(name: str) -> Operand:
+            return self.pointwise(gate[name], of_gates, name="activation of the gates")
+
+        new = self.multiply(
+            open_gate("i"), self.pointwise(gate["c"], of_new, name="activation of the cell")
+        )
         if isinstance(cell, Value):
-            forget = self._apply_sigmoid(self._gate(gates, order.index("f")))
-            new = self.add(self.multiply(forget, cell), new)
-        return new, self.multiply(self._apply_sigmoid(gate["o"]), self._apply_tanh(new))
+            gate["f"] = self._gate(gates, order.index("f"))
+            new = self.add(self.multiply(open_gate("f"), cell), new)
+        state = self.pointwise(new, of_cell, name="activation of the state")
+        return new, self.multiply(open_gate("o"), state)
+
+    def _gru_step(
+        self,
+        gate: dict[str, Operand],
+        kernels: dict[str, Operand],
+        biases: dict[str, Operand],
+        hidden: Operand | None,
+        reset_after: bool,
+        functions: Sequence[ElementFunction | None],
+    ) -> Operand:
+        """The hidden state of a step, operation by operation."""
+        of_gates, of_new = functions
+
+        def open_gate(name: str) -> Operand:
+            past = self._recurrent(hidden, kernels[name], biases.get(name))
+            total = gate[name] if past is None else self.add(gate[name], past)
+            return self.pointwise(total, of_gates, name="activation of the gates")
+
+        update, reset = open_gate("z"), open_gate("r")
+        if isinstance(update, Value):  # It is read twice.
+            update = self._declare(self.made(update))
+        if reset_after:
+            product = self._recurrent(hidden, kernels["h"], biases.get("h"))
+            gated = None if product is None else self.multiply(reset, product)
+        else:
+            held = self.multiply(reset, hidden) if isinstance(hidden, Value) else None
+            gated = self._recurrent(held, kernels["h"], biases.get("h"))
+        total = gate["h"] if gated is None else self.add(gate["h"], gated)
+        candidate = self.pointwise(total, of_new, name="activation of the candidate")
+        rest = self.pointwise(update, lambda x: 1.0 - x, name="one minus")
+        new = self.multiply(rest, candidate)
+        if not isinstance(hidden, Value):
+            return new
+        return self.add(new, self.multiply(update, hidden))
 
     def _recurrent(
         self, hidden: Operand | None, kernel: Operand, bias: Operand | None
@@ -268,7 +323,7 @@ class Recurrent(Products):
         if not links:
             return None
         roles: list[LinkRole] = ["data", "kernel", "bias"]
-        affine = [AFFINE, roles[: len(links)]] if len(links) > 1 else [OTHER]
+        affine = [AFFINE, roles[: len(links)]] if len(links) > 1 else [MOVE]
         return self.reshape(self.emit((1, batch, 1, units), links, *affine), (1, batch, units))
 
     def _recurrent_links(self, kernel: Operand, hidden: Operand | None) -> list[Link]:

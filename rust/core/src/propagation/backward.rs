@@ -178,9 +178,11 @@ impl Sweep<'_> {
         let variance = self.settings.parameters[weighted.kernel].mean_square;
         let own = &self.workspace.gradients[node.cells.clone()];
         let signals = &self.workspace.signals[source.cells.clone()];
+        // Batch norm takes off what all positions of all samples have in common.
+        let common_of = |signal: &Signal| signal.seen(weighted.sees_positions).pairs[BOTH];
         let mut squares = signals
             .iter()
-            .map(|signal| signal.square - if is_centred { signal.pairs[BOTH] } else { 0.0 });
+            .map(|signal| signal.square - if is_centred { common_of(signal) } else { 0.0 });
         // The gradient sums, over all edges, the mean square of the derivative at the target times
         // that of the element at the source. The source gets derivatives through the same edges.
         let (sum, passed) = match &link.map {
@@ -209,7 +211,7 @@ impl Sweep<'_> {
             passed.into_iter().map(|one: Gradient| one.times(1.0, coherence)).collect();
         let mean = node.mean(&self.workspace.gradients);
         let signal = source.mean(&self.workspace.signals);
-        let common = if is_centred { signal.pairs[BOTH] } else { 0.0 };
+        let common = if is_centred { common_of(&signal) } else { 0.0 };
         let seen = signal.seen(weighted.sees_positions).pairs[POSITIONS] - common;
         let sum = (sum + mean.pair * weighted.pairs * seen) * self.along_values(node.keys_of);
         self.workspace.parameters[weighted.kernel].add(Scaled::new(sum, exponent + unit));
@@ -373,7 +375,10 @@ impl Sweep<'_> {
                 let others = (scores.queries - 1.0).max(0.0) * mean.pair;
                 let terms = query.square * mean.square + query.pairs[POSITIONS] * others;
                 let square = from * scale * terms;
-                let pair = if scores.keys > 1.0 { -square / (scores.keys - 1.0) } else { 0.0 };
+                // Those by the keys of one query add up to zero. Keys are a part of all positions
+                // where attention is within windows.
+                let positions = self.program.nodes[link.source].positions.max(scores.keys);
+                let pair = if positions > 1.0 { -square / (positions - 1.0) } else { 0.0 };
                 let passed = Gradient { square, pair };
                 self.receive_evenly(link.source, passed, exponent + query_unit);
             }

@@ -161,10 +161,20 @@ impl Grid {
 
 /// Cuts the axes of all tensors into as few runs as the links allow. `links` has the numbers of the
 /// two grids that each of them joins.
-/// Gives up, with false, when there are more than `most` cells.
-pub(super) fn refine(grids: &mut [Grid], links: &[(usize, usize, Join<'_>)], most: usize) -> bool {
+/// Gives up, with false, when there are more than `most` cells, or after so many rounds.
+pub(super) fn refine(
+    grids: &mut [Grid],
+    links: &[(usize, usize, Join<'_>)],
+    most: usize,
+    rounds: usize,
+) -> bool {
     while links.iter().fold(false, |changes, link| split_alike(grids, link) | changes) {}
+    let mut round = 0;
     loop {
+        if round == rounds {
+            return false;
+        }
+        round += 1;
         let mut changes = false;
         for link in links.iter().chain(links.iter().rev()) {
             changes |= cut_alike(grids, link);

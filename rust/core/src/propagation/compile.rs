@@ -1,6 +1,7 @@
 //! From a network to a program: which rule each tensor follows, and the numbers that it takes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cells::{CellMap, Grid, Join, refine};
 use super::functions::{Function, OwnFunctions};
@@ -15,9 +16,12 @@ use crate::network::{
     AxisRelation, Link, LinkRole, Network, Operation, OperationKind, Relation, Role, TensorId,
 };
 
+/// How many programs were compiled.
+static COMPILED: AtomicU64 = AtomicU64::new(1);
+
 /// A tensor's roots are those it is computed from without weights in between. So many are
 /// remembered at most.
-const MOST_ROOTS: usize = 256;
+const MOST_ROOTS: usize = 64;
 
 impl Program {
     /// Compiles a network.
@@ -96,6 +100,9 @@ const MOST_CELLS: usize = 1 << 25;
 /// As many take some tenths of a second.
 const AFFORDABLE_CELLS: usize = 1 << 18;
 
+/// So many links may be looked at to find out how many cells there are.
+const AFFORDABLE_CUTS: usize = 1 << 18;
+
 /// Whether a relation joins positions, along which weights are shared, and not channels.
 pub(crate) fn joins_positions(
     part: &AxisRelation,
@@ -164,6 +171,8 @@ impl<'a> Compiler<'a> {
                 parameters.push(ParameterUse {
                     tensor: TensorId(id),
                     role: None,
+                    target: None,
+                    source: None,
                     fan_in: 1.0,
                     fan_out: 1.0,
                     elements: tensor.elements() as f64,
@@ -184,6 +193,7 @@ impl<'a> Compiler<'a> {
             parameter_of,
             function_of: HashMap::new(),
             program: Program {
+                number: COMPILED.fetch_add(1, Ordering::Relaxed),
                 nodes: Vec::new(),
                 links: Vec::new(),
                 parameters,
@@ -191,6 +201,7 @@ impl<'a> Compiler<'a> {
                 node_of: vec![None; tensors],
                 outputs: Vec::new(),
                 cut: Vec::new(),
+                computed: Vec::new(),
                 resolution: Resolution::Mean,
                 cells: 0,
                 slopes: 0,
@@ -275,7 +286,9 @@ impl<'a> Compiler<'a> {
             }
         }
         let mut grids: Vec<Grid> = (0..nodes.len()).map(|node| Grid::whole(shape(node))).collect();
-        if !refine(&mut grids, &joins, most) {
+        let rounds =
+            if most == MOST_CELLS { usize::MAX } else { AFFORDABLE_CUTS / joins.len().max(1) };
+        if !refine(&mut grids, &joins, most, rounds) {
             return Ok(false);
         }
         let mut cells = 0usize;
@@ -617,33 +630,101 @@ impl<'a> Compiler<'a> {
 
     /// Records a use of a parameter, and returns the parameter's number.
     fn use_parameter(&mut self, link: &Link) -> usize {
-        let (mut fan_in, mut fan_out) = (1.0, 1.0);
+        let (mut fan_in, mut fan_out, mut source) = (1.0, 1.0, None);
         if link.role == LinkRole::Kernel {
-            let into = &self.into[link.target.0];
-            let data = into.iter().find(|data| {
-                data.role == LinkRole::Data
-                    && self.kernel_of(data).is_some_and(|kernel| std::ptr::eq(kernel, link))
-            });
-            for part in data.iter().flat_map(|data| data.relations.iter().map(move |p| (data, p))) {
-                let (data, part) = part;
-                let lengths = lengths(part, self.shape(data.source), self.shape(data.target));
-                let (into, from) = fans(&part.relation, lengths);
-                fan_in *= into;
-                // Repeated weights are read by more outputs, but each output reads its own copies.
-                fan_out *= match part.relation {
-                    Relation::Window(window) => window.size as f64,
-                    _ => from,
-                };
-            }
+            (fan_in, fan_out, source) = self.fans_of(link);
+        } else if link.role == LinkRole::Bias {
+            fan_in = self.fan_of_bias(link);
         }
-        let number = self.parameter_of.get(&link.source.0).copied().unwrap_or_default();
-        let parameter = &mut self.program.parameters[number];
+        let number = self.parameter_behind(link);
+        // There is none where a kernel is computed from an input, which was refused.
+        let Some(parameter) = self.program.parameters.get_mut(number) else { return number };
         if parameter.role.is_none() {
-            (parameter.role, parameter.fan_in, parameter.fan_out) =
-                (Some(link.role), fan_in, fan_out);
+            parameter.role = Some(link.role);
+            (parameter.fan_in, parameter.fan_out) = (fan_in, fan_out);
+            (parameter.target, parameter.source) = (Some(link.target), source);
         }
         parameter.uses += 1;
         number
+    }
+
+    /// Edges into an element of the output of a kernel, edges from one of its input, and the input.
+    fn fans_of(&self, kernel: &Link) -> (f64, f64, Option<TensorId>) {
+        let into = &self.into[kernel.target.0];
+        let data = into.iter().find(|data| {
+            data.role == LinkRole::Data
+                && self.kernel_of(data).is_some_and(|own| std::ptr::eq(own, kernel))
+        });
+        let Some(data) = data else { return (1.0, 1.0, None) };
+        let (mut fan_in, mut fan_out) = (1.0, 1.0);
+        for part in &data.relations {
+            let lengths = lengths(part, self.shape(data.source), self.shape(data.target));
+            let (into, from) = fans(&part.relation, lengths);
+            fan_in *= into;
+            // Repeated weights are read by more outputs, but each output reads its own copies.
+            fan_out *= match part.relation {
+                Relation::Window(window) => window.size as f64,
+                _ => from,
+            };
+        }
+        (fan_in, fan_out, Some(data.source))
+    }
+
+    /// The fan-in of the layer that a bias belongs to: what it is added to may have been given
+    /// another shape in between.
+    fn fan_of_bias(&self, bias: &Link) -> f64 {
+        let mut at = bias.target;
+        loop {
+            let into = &self.into[at.0];
+            if let Some(kernel) = into.iter().find(|link| link.role == LinkRole::Kernel) {
+                return self.fans_of(kernel).0;
+            }
+            match into.iter().find(|link| link.role == LinkRole::Data) {
+                Some(link) => at = link.source,
+                None => return 0.0,
+            }
+        }
+    }
+
+    /// The number of the parameter that a link leads from, or of the largest of those that its
+    /// source is computed from.
+    fn parameter_behind(&mut self, link: &Link) -> usize {
+        if let Some(&number) = self.parameter_of.get(&link.source.0) {
+            return number;
+        }
+        let mut seen = HashSet::new();
+        let (mut waiting, mut found, mut most) = (vec![link.source], None, 0);
+        let mut is_moved = true;
+        while let Some(at) = waiting.pop() {
+            if !seen.insert(at.0) {
+                continue;
+            }
+            let tensor = &self.network.tensors()[at.0];
+            if tensor.role == Role::Input {
+                found = None;
+                break;
+            }
+            let size = tensor.elements();
+            if let Some(&number) = self.parameter_of.get(&at.0)
+                && size > most
+            {
+                (found, most) = (Some(number), size);
+            }
+            is_moved &= tensor.role != Role::Activation
+                || self.network.operation(at).is_ok_and(|one| one.kind == OperationKind::Move);
+            waiting.extend(self.into[at.0].iter().map(|link| link.source));
+        }
+        if link.role == LinkRole::Kernel
+            && !is_moved
+            && !self.program.computed.contains(&link.source)
+        {
+            self.program.computed.push(link.source);
+        }
+        found.unwrap_or_else(|| {
+            let role = link.role.name();
+            self.refuse(link.target, format!("its {role} is computed from an input"));
+            0
+        })
     }
 
     /// Axes of a computed tensor along which weights are shared, from those of its sources.
@@ -712,9 +793,15 @@ impl<'a> Compiler<'a> {
 
     /// The rule of a tensor, whose links are added to the program; `None` if it is not known.
     fn rule(&mut self, id: TensorId, operation: &Operation) -> Result<Option<Rule>> {
-        let links = self.data_links(id);
+        let mut links = self.data_links(id);
         if links.iter().any(|link| self.program.node_of[link.source.0].is_none()) {
             return Ok(None);
+        }
+        if operation.kind == OperationKind::Function {
+            // A function such as max(x, a x) may read one tensor in several places.
+            links.dedup_by(|one, other| {
+                one.source == other.source && one.relations == other.relations
+            });
         }
         let expected = match operation.kind {
             OperationKind::Affine
@@ -1322,7 +1409,7 @@ impl<'a> Compiler<'a> {
                 let others = fixed.iter().filter(|link| !is_affine(link)).count();
                 let tied = links.iter().any(|link| match &link.operator {
                     Operator::Weighted(weighted) => {
-                        self.program.parameters[weighted.kernel].uses > 1
+                        self.program.parameters.get(weighted.kernel).is_some_and(|one| one.uses > 1)
                     }
                     _ => false,
                 });

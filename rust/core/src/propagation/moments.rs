@@ -15,6 +15,12 @@ pub(crate) struct Law {
 impl Law {
     /// Which correlation is that between positions of one sample.
     pub(crate) const POSITIONS: usize = 1;
+
+    /// What tells it from all other laws.
+    pub(crate) fn bits(&self) -> [u64; 5] {
+        let [samples, positions, both] = self.correlations;
+        [self.mean, self.variance, samples, positions, both].map(f64::to_bits)
+    }
 }
 
 /// Moments of the values of a function, and of its slope.

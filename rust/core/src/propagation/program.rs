@@ -14,6 +14,8 @@ use crate::network::{LinkRole, TensorId};
 /// A network, compiled for [`propagate`](super::propagate).
 #[derive(Debug, Clone)]
 pub struct Program {
+    /// Which program it is, among all that were compiled.
+    pub(super) number: u64,
     pub(super) nodes: Vec<Node>,
     /// Links with data, those into each node next to each other.
     pub(super) links: Vec<DataLink>,
@@ -26,6 +28,8 @@ pub struct Program {
     pub(super) outputs: Vec<usize>,
     /// Softmaxes at the end that were left out.
     pub(super) cut: Vec<TensorId>,
+    /// Kernels that are computed from parameters.
+    pub(super) computed: Vec<TensorId>,
     /// Which elements have cells of their own.
     pub(super) resolution: Resolution,
     /// Cells of all nodes.
@@ -79,8 +83,12 @@ pub struct ParameterUse {
     pub tensor: TensorId,
     /// The role that it has where it is used first; `None` if it is not used.
     pub role: Option<LinkRole>,
+    /// The tensor that is computed with it there.
+    pub target: Option<TensorId>,
+    /// The tensor that a kernel is applied to there.
+    pub source: Option<TensorId>,
     /// How many edges lead to one target element where all taps are in bounds, at the first place
-    /// of use.
+    /// of use. A bias has that of its layer, or 0 if it belongs to none.
     pub fan_in: f64,
     /// How many edges lead from one source element, under the same conditions.
     pub fan_out: f64,
@@ -333,6 +341,13 @@ impl Program {
     #[must_use]
     pub fn cut(&self) -> &[TensorId] {
         &self.cut
+    }
+
+    /// Kernels that are computed from parameters, as standardised ones are. The parameter that each
+    /// is made of stands for it.
+    #[must_use]
+    pub fn computed_kernels(&self) -> &[TensorId] {
+        &self.computed
     }
 
     /// Where derivatives start: the outputs, or what a softmax there is taken of.

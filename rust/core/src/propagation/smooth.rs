@@ -7,6 +7,7 @@
 //! one is over what both arguments have in common.
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
+use std::sync::OnceLock;
 
 use super::moments::{Law, Moments};
 use super::normal::{density, means, nodes, panels};
@@ -17,6 +18,9 @@ const TERMS: [usize; 2] = [64, 256];
 
 /// The largest remainder of a series, in proportion to its sum.
 const TOLERANCE: f64 = 1e-14;
+
+/// Nodes at which polynomials are evaluated at once.
+const LANES: usize = 8;
 
 /// `sqrt(2 / pi)`.
 const TANH_GELU: f64 = 0.797_884_560_802_865_4;
@@ -236,29 +240,49 @@ impl Expansion {
         });
         let missing = (square - value * value, slope_square - slope_mean * slope_mean);
         let values = vec![value, deviation * slope_mean];
-        let mut expansion =
-            Self { mean, variance, values, square, slope_mean, slope_square, missing };
+        Self { mean, variance, values, square, slope_mean, slope_square, missing }
+    }
+
+    /// Computes as many coefficients as are needed at this correlation, or as are tried.
+    fn extend(&mut self, function: &Smooth, correlation: f64) {
         for terms in TERMS {
-            if expansion.is_complete(1.0) {
+            if self.is_complete(correlation) {
                 break;
             }
-            expansion.extend(function, &points, terms);
+            if self.values.len() < terms {
+                self.compute(function, terms);
+            }
         }
-        expansion
     }
 
     /// Computes coefficients until there are `terms` of them.
-    fn extend(&mut self, function: &Smooth, points: &[f64], terms: usize) {
+    fn compute(&mut self, function: &Smooth, terms: usize) {
         let deviation = self.variance.sqrt();
+        let places: Vec<f64> =
+            function.kinks().iter().map(|kink| (kink - self.mean) / deviation).collect();
+        let points = panels(&places, 1.0 / deviation);
         self.values = vec![0.0; terms];
-        for (z, weight) in nodes(points) {
-            let value = weight * function.at(self.mean + deviation * z).0;
-            let (mut term, mut before) = (value, 0.0);
-            // Each polynomial follows from the two before it; both are carried times the value.
-            for (n, sum) in self.values.iter_mut().enumerate() {
-                *sum += term;
-                let n = n as f64;
-                (term, before) = ((z * term - n.sqrt() * before) / (n + 1.0).sqrt(), term);
+        let mut nodes = nodes(&points);
+        loop {
+            // Each polynomial follows from the two before it. All are carried times the value, at
+            // several nodes at once.
+            let (mut z, mut term, mut before) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+            let mut count = 0;
+            for (lane, (node, weight)) in nodes.by_ref().take(LANES).enumerate() {
+                z[lane] = node;
+                term[lane] = weight * function.at(self.mean + deviation * node).0;
+                count += 1;
+            }
+            if count == 0 {
+                break;
+            }
+            for (sum, &(grown, kept)) in self.values.iter_mut().zip(recurrence()) {
+                *sum += term.iter().sum::<f64>();
+                for lane in 0..LANES {
+                    let next = grown * z[lane] * term[lane] - kept * before[lane];
+                    before[lane] = term[lane];
+                    term[lane] = next;
+                }
             }
         }
         self.measure();
@@ -282,12 +306,15 @@ impl Expansion {
     }
 
     /// Mean product of the values at two arguments of this correlation.
-    fn pair(&self, function: &Smooth, correlation: f64) -> f64 {
+    fn pair(&mut self, function: &Smooth, correlation: f64) -> f64 {
         if correlation == 0.0 {
-            self.values[0] * self.values[0]
-        } else if correlation >= 1.0 {
-            self.square
-        } else if self.is_complete(correlation) {
+            return self.values[0] * self.values[0];
+        }
+        if correlation >= 1.0 {
+            return self.square;
+        }
+        self.extend(function, correlation);
+        if self.is_complete(correlation) {
             self.values.iter().rev().fold(0.0, |sum, a| sum * correlation + a * a)
         } else {
             self.double_integrals(function, correlation).0
@@ -295,12 +322,15 @@ impl Expansion {
     }
 
     /// Mean product of the slopes at two arguments of this correlation.
-    fn slope_pair(&self, function: &Smooth, correlation: f64) -> f64 {
+    fn slope_pair(&mut self, function: &Smooth, correlation: f64) -> f64 {
         if correlation == 0.0 {
-            self.slope_mean * self.slope_mean
-        } else if correlation >= 1.0 {
-            self.slope_square
-        } else if self.is_complete(correlation) {
+            return self.slope_mean * self.slope_mean;
+        }
+        if correlation >= 1.0 {
+            return self.slope_square;
+        }
+        self.extend(function, correlation);
+        if self.is_complete(correlation) {
             let terms = self.values.iter().enumerate().skip(1).rev();
             terms.fold(0.0, |sum, (n, a)| sum * correlation + n as f64 * a * a) / self.variance
         } else {
@@ -369,6 +399,7 @@ impl Expansions {
             let nodes = (0..count).map(|k| {
                 let x = (PI * (k as f64 + 0.5) / count as f64).cos();
                 let mut expansion = Expansion::new(function, 0.0, (middle + half * x).exp());
+                expansion.extend(function, 1.0);
                 expansion.values.resize(TERMS[0], 0.0);
                 expansion
             });
@@ -381,7 +412,8 @@ impl Expansions {
     fn is_accurate(&self, function: &Smooth) -> bool {
         [-1.0, -0.61, 0.17, 0.83].into_iter().all(|x: f64| {
             let variance = (self.middle + self.half * x).exp();
-            let (found, right) = (self.at(variance), Expansion::new(function, 0.0, variance));
+            let (found, mut right) = (self.at(variance), Expansion::new(function, 0.0, variance));
+            right.extend(function, 1.0);
             let near = |a: f64, b: f64, scale: f64| (a - b).abs() <= 1e-12 * scale;
             let values = found.values.iter().zip(&right.values);
             near(found.square, right.square, right.square)
@@ -435,6 +467,17 @@ impl Expansions {
             function.moments(law, &mut None)
         }
     }
+}
+
+/// Factors of the recurrence of normalised Hermite polynomials.
+fn recurrence() -> &'static [(f64, f64); TERMS[1]] {
+    static FACTORS: OnceLock<[(f64, f64); TERMS[1]]> = OnceLock::new();
+    FACTORS.get_or_init(|| {
+        std::array::from_fn(|n| {
+            let n = n as f64;
+            (1.0 / (n + 1.0).sqrt(), (n / (n + 1.0)).sqrt())
+        })
+    })
 }
 
 fn sigmoid(x: f64) -> f64 {

@@ -6,6 +6,8 @@
 //! networks through transient chaos*, 2016; Schoenholz et al., *Deep information propagation*,
 //! 2017; Yang et al., *A mean field theory of batch normalization*, 2019.
 
+use std::collections::HashMap;
+
 use super::cells::Linear;
 use super::functions::Function;
 use super::moments::{Law, Moments};
@@ -18,6 +20,9 @@ use super::signal::{BOTH, Gradient, POSITIONS, SAMPLES, Shifted, Signal};
 use super::smooth::{Expansion, Expansions};
 use crate::error::{Error, Result};
 use crate::network::TensorId;
+
+/// Moments of functions that are remembered from sweep to sweep.
+const MOST_MOMENTS: usize = 1 << 14;
 
 /// With this many cells or more, moments of smooth functions are interpolated.
 const MANY_CELLS: usize = 24;
@@ -37,6 +42,10 @@ pub struct Workspace {
     /// The expected squared gradient of each parameter, summed over its elements.
     pub(super) parameters: Vec<Scaled>,
     expansions: Vec<Option<Expansion>>,
+    /// Moments of smooth functions by the number of the function and the law.
+    moments: HashMap<(usize, [u64; 5]), Moments>,
+    /// The program that these belong to.
+    program: u64,
 }
 
 /// The results of a sweep for a tensor, as means over its elements.
@@ -192,7 +201,13 @@ impl Sweep<'_> {
         refill(&mut workspace.alive, nodes, true);
         refill(&mut workspace.slopes, program.slopes, (1.0, 1.0));
         refill(&mut workspace.parameters, program.parameters.len(), Scaled::default());
-        workspace.expansions.resize(program.functions.len(), None);
+        if workspace.program != program.number || workspace.moments.len() > MOST_MOMENTS {
+            workspace.moments.clear();
+        }
+        if workspace.program != program.number {
+            refill(&mut workspace.expansions, program.functions.len(), None);
+            workspace.program = program.number;
+        }
         Ok(())
     }
 
@@ -409,7 +424,8 @@ impl Sweep<'_> {
     fn apply(&mut self, node: &Node, function: usize, exponent: Exponent) -> Result<Exponent> {
         let known = &self.program.functions[function];
         let slopes = self.program.links[node.links.start].slopes;
-        let Workspace { signals, slopes: all, expansions, .. } = &mut *self.workspace;
+        let Workspace { signals, slopes: all, expansions, moments: known_moments, .. } =
+            &mut *self.workspace;
         let cells = &mut signals[node.cells.clone()];
         let slopes = &mut all[slopes..slopes + cells.len()];
         if exponent == 0 || known.is_homogeneous() {
@@ -425,6 +441,9 @@ impl Sweep<'_> {
                 let moments = match (&last, &table, known) {
                     (Some((before, moments)), ..) if *before == law => *moments,
                     (_, Some(table), Function::Smooth(smooth)) => table.moments(smooth, &law),
+                    (_, _, Function::Smooth(smooth)) => *known_moments
+                        .entry((function, law.bits()))
+                        .or_insert_with(|| smooth.moments(&law, &mut expansions[function])),
                     _ => known.moments(&law, &mut expansions[function]),
                 };
                 last = Some((law, moments));

@@ -122,6 +122,11 @@ impl Network {
     }
 
     #[getter]
+    fn ends(&self) -> Vec<(usize, usize)> {
+        self.0.links().iter().map(|link| (link.source.0, link.target.0)).collect()
+    }
+
+    #[getter]
     fn roles(&self) -> Vec<&'static str> {
         self.0.links().iter().map(|link| link.role.name()).collect()
     }
