@@ -399,7 +399,12 @@ def show(
             if number:
                 say("")
             print_sheet(sheet, width)
-        lines = [provenance.line for one in analyses if (provenance := one.provenance) is not None]
+        most = width or tables.output_width()
+        lines = [
+            shortened(provenance.line, most)
+            for one in analyses
+            if (provenance := one.provenance) is not None
+        ]
         if lines:
             say("\n" + "\n".join(lines))
 
