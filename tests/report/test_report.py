@@ -295,9 +295,9 @@ def test_nothing_of_a_name_runs(rendered):
     assert "<title>4 models by" in rendered
 
 
-def test_the_report_of_the_published_models_is_under_two_megabytes():
+def test_the_report_of_the_published_models_is_under_three_megabytes():
     text = report.render(unrolled.compare(PUBLISHED))
-    assert len(text.encode()) < 2_000_000
+    assert len(text.encode()) < 3_000_000
 
 
 @pytest.mark.parametrize(
