@@ -62,7 +62,7 @@ if TYPE_CHECKING:
         initialization_report,
         propagate,
     )
-    from unrolled.scores import Evaluation, Scores, evaluate, score
+    from unrolled.scores import Evaluation, Features, Scores, evaluate, features, score
 
 __all__ = [
     "Analysis",
@@ -75,6 +75,7 @@ __all__ = [
     "EnergyLevel",
     "Ensemble",
     "Evaluation",
+    "Features",
     "Graph",
     "GraphCounts",
     "GraphFileError",
@@ -121,6 +122,7 @@ __all__ = [
     "divergence",
     "errors",
     "evaluate",
+    "features",
     "from_jax",
     "from_keras",
     "from_onnx",
@@ -143,7 +145,7 @@ FROM_PROPAGATION = (
     "initialization_report",
     "propagate",
 )
-FROM_SCORES = ("Evaluation", "Scores", "evaluate", "score")
+FROM_SCORES = ("Evaluation", "Features", "Scores", "evaluate", "features", "score")
 
 
 def __getattr__(name: str) -> Any:

@@ -276,6 +276,19 @@ class Network:
     ) -> Counts:
         """Along an axis before those of a parameter: contexts, their lengths, and the squares."""
 
+    def path_moments(
+        self,
+        grades: Sequence[int],
+        exact: bool = True,
+        *,
+        memory_limit: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Counts:
+        """Of the first parameter: paths from inputs to outputs, their grades, and the squares.
+
+        Without any grade the number of paths alone.
+        """
+
     def extreme_lengths(
         self,
         longest: bool,
@@ -602,6 +615,11 @@ class VariantScorer:
     ) -> npt.NDArray[np.float64]:
         """A row of scores, in the order of `score_columns`, for each row of options."""
 
+    def features(
+        self, rows: npt.NDArray[np.uint32], *, threads: int = 0, progress: _Progress = None
+    ) -> npt.NDArray[np.float64]:
+        """A row of features and scores, as `Scorer.feature_columns` has them."""
+
 class Scorer:
     """A network compiled for scoring, with gates that open and close links."""
 
@@ -616,3 +634,7 @@ class Scorer:
         self, open: npt.NDArray[np.bool_], progress: _Progress = None
     ) -> npt.NDArray[np.float64]:
         """A row of scores, in the order of `columns`, for each row of open gates."""
+
+    feature_columns: ClassVar[list[str]]
+    def features(self) -> npt.NDArray[np.float64]:
+        """Features and scores of a network without gates, in the order of `feature_columns`."""

@@ -43,6 +43,7 @@ OBJECTS: dict[str, tuple[Any, Any]] = {
         unrolled.evaluate("nasbench_macro", ["effective_units"], draws=2),
         lambda one: one.table(width=99),
     ),
+    "Features": (unrolled.features(NETWORK), lambda one: one),
     "Graph": (GRAPH, lambda one: (repr(one), one.indices.tolist())),
     "GraphCounts": (unrolled.count(GRAPH), lambda one: (one.total, one[0])),
     "HeatCapacityPeak": (ENSEMBLE.heat_capacity_peaks()[0], lambda one: one),

@@ -217,7 +217,13 @@ def conv_norm(net: Description, x: str, channels: int, k: int, s: int = 1, group
 
 
 def nasbench201(choices: tuple[int, ...]) -> dict[str, float]:
-    """Scores of a cell: operations of 01, 02, 12, 03, 13, 23, from none to the 3 x 3 kernel."""
+    """Scores of a cell; see `nasbench201_cells`."""
+    net, output = nasbench201_cells(choices)
+    return net.scores(output)
+
+
+def nasbench201_cells(choices: tuple[int, ...]) -> tuple[Description, str]:
+    """A network of equal cells: operations of 01, 02, 12, 03, 13, 23, from none to 3 x 3."""
     net = Description(3, 32)
     x = conv_norm(net, "input0", 16, 3)
     for width in (16, 32, 64):
@@ -243,10 +249,16 @@ def nasbench201(choices: tuple[int, ...]) -> dict[str, float]:
                 net.steps[node].positions = net.steps[x].positions
                 nodes.append(node)
             x = nodes[3]
-    return net.scores(net.dense(net.pool(net.relu(net.norm(x))), 10))
+    return net, net.dense(net.pool(net.relu(net.norm(x))), 10)
 
 
 def nasbench_macro(choices: tuple[int, ...]) -> dict[str, float]:
+    """Scores of a chain of blocks; see `nasbench_macro_blocks`."""
+    net, output = nasbench_macro_blocks(choices)
+    return net.scores(output)
+
+
+def nasbench_macro_blocks(choices: tuple[int, ...]) -> tuple[Description, str]:
     net = Description(3, 32)
     x, width, rest = net.relu(conv_norm(net, "input0", 32, 3)), 32, list(choices)
     for layers in (2, 3, 3):
@@ -264,4 +276,4 @@ def nasbench_macro(choices: tuple[int, ...]) -> dict[str, float]:
                 x = y if layer == 0 else net.add([x, y])
             width = channels
     x = net.relu(conv_norm(net, x, 1280, 1))
-    return net.scores(net.dense(net.pool(x), 10))
+    return net, net.dense(net.pool(x), 10)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import unrolled
+from peers.numpy_scores import saliency_entropies
 from unrolled import (
     InvalidArgumentError,
     InvalidNetworkError,
@@ -263,6 +264,13 @@ def test_three_hundred_cells_of_nasbench201_score_as_alone() -> None:
         assert found["saliency_entropy"][at] == pytest.approx(alone.saliency_entropy, rel=1e-13)
         assert found["macs"][at] == alone.macs
         assert found["effective_units"][at] == pytest.approx(alone.effective_units, rel=1e-13)
+
+
+def test_every_tenth_cell_of_nasbench201_has_the_entropy_of_a_program_of_numpy() -> None:
+    space = search.nasbench201()
+    rows = space.rows()[::10]
+    entropies = search.propagate_many(space, rows)["saliency_entropy"]
+    np.testing.assert_allclose(entropies, saliency_entropies(rows.astype(np.int64)), rtol=1e-9)
 
 
 def test_equal_architectures_have_one_canonical_row() -> None:

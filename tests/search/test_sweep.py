@@ -259,6 +259,8 @@ def test_bad_arguments() -> None:
         search.sweep(space, ["mac"])
     with pytest.raises(InvalidArgumentError, match="at least one score"):
         search.sweep(space, [])
+    with pytest.raises(InvalidArgumentError, match="too many to look at all"):
+        search.sweep(search.darts(cells=1, channels=2))
     with pytest.raises(InvalidArgumentError, match="expected a Space"):
         search.sweep("nasbench201")  # type: ignore[arg-type]
     with pytest.raises(InvalidArgumentError, match="executor must be"):
@@ -428,6 +430,17 @@ def test_dask_makes_good_for_a_worker_that_dies(tmp_path: Path) -> None:
                 )
                 again = search.sweep(search.nasbench_macro(), executor=cluster.scheduler_address)
             assert len(again) == 6561
+            search.sweep.__globals__["PATIENCE"] = 1
+            with (
+                LocalCluster(n_workers=0, dashboard_address=None) as cluster,
+                Client(cluster) as client,
+            ):
+                try:
+                    search.sweep(search.nasbench_macro(), executor=client)
+                except search.SweepError as error:
+                    assert "no workers" in str(error)
+                else:
+                    raise AssertionError("a sweep without workers came to an end")
         """
     )
     (tmp_path / "tests_of_sweeps.py").write_text(Path(__file__).read_text(encoding="utf-8"))

@@ -359,9 +359,12 @@ def test_networks_that_are_not_straight(layer, error, message):
 
 
 def test_networks_without_activations():
-    """Counts do not need them, so that published models leave them out."""
+    """Counts do not need them, so that networks of `models` leave them out; named models do not."""
     with pytest.raises(TheoryDomainError, match="published models leave them out"):
-        linear_region_bounds("resnet18")
+        linear_region_bounds(unrolled.models.resnet(18, size=32))
+    named = linear_region_bounds("resnet18")
+    assert len(named.per_layer) == 18  # 17 ReLUs and the pooling of maxima.
+    assert named.log2_upper > 1e6
     linear = chain([3, 3], activation="linear")
     assert linear_region_bounds(linear).upper == 1
 

@@ -56,6 +56,12 @@ MOST_SWEPT = 20_000_000
     metavar="N",
     help="Search by evolution with so many evaluations, instead of looking at all.",
 )
+@click.option(
+    "--labels",
+    metavar="FILE",
+    help="A CSV file of trained architectures: a column for each place, and 'accuracy'. What the "
+    "others are worth is predicted from them.",
+)
 @click.option("--seed", default=0, show_default=True, help="Of the evolution.")
 @click.option("--threads", type=int, metavar="N", help="Of this machine. [default: one a core]")
 @click.option("--plot", metavar="FILE", help="Draw the ranking against MACs into an image.")
@@ -70,6 +76,7 @@ def search_command(
     out: str | None,
     executor: str | None,
     evaluations: int | None,
+    labels: str | None,
     seed: int,
     threads: int | None,
     plot: str | None,
@@ -96,6 +103,14 @@ def search_command(
     if plot is not None and "macs" not in wanted:
         wanted.append("macs")
     space = _space(name)
+    if labels is not None:
+        if evaluations is not None or out is not None or executor is not None or scores or by:
+            raise InvalidArgumentError(
+                "--labels ranks by what it predicts; leave --score, --by, --out, --executor and "
+                "--evaluations"
+            )
+        _say_predictions(space, labels, top, where, as_json)
+        return
     found: Table
     if evaluations is not None:
         if out is not None or executor is not None:
@@ -139,6 +154,40 @@ def search_command(
             notes = f"{len(found):,} architectures were scored"
             notes += f", {len(found.errors):,} of them have no path or cannot be built."
             say(notes)
+
+
+def _say_predictions(space: Space, labels: str, top: int, where: str | None, as_json: bool) -> None:
+    """Rank a space by a predictor that was fitted to a file of labels."""
+    from unrolled import search
+    from unrolled.search.labels import read_labels
+
+    if space.size > MOST_SWEPT:
+        raise InvalidArgumentError(
+            f"space '{space.name}' has {space.size:.3g} architectures, too many to predict at once"
+        )
+    predictor = search.Predictor(space=space).fit(*read_labels(space, labels))
+    rows = space.rows()
+    if where is not None:
+        with progress_bar(f"Scoring {space.name}") as progress:
+            table = search.sweep(space, _read_by(where), progress=progress)
+        rows = table.top(max(1, len(table)), by=table.names[0], where=where).rows
+    with progress_bar(f"Predicting {space.name}") as progress:
+        ranking = predictor.rank(rows, progress=progress)
+    best = ranking.top(top)
+    if as_json:
+        found = [
+            {
+                **space.decode(one.row),
+                "prediction": json_value(one.prediction),
+                "uncertainty": json_value(one.uncertainty),
+                "ranked_by": ranking.basis,
+            }
+            for one in best
+        ]
+        say(json_text(found))
+        return
+    say(ranking.table(n=top))
+    say(predictor.explain().reason)
 
 
 def _read_by(where: str | None) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
-from unrolled.counting.path_diagram import Diagram, number_of_pairs
+from unrolled.counting.path_diagram import computation_order, number_of_pairs
 from unrolled.errors import NothingToCountError
 from unrolled.network.builder import Link, Tensor
 from unrolled.network.network import Network
@@ -69,13 +69,21 @@ class DataFlow:
             if all(link.target.id not in live for link in out_of[tensor.id])
         }
 
+        self._known: dict[object, int] = {}
+
     @cached_property
     def pairs(self) -> list[int]:
         """How many pairs of elements each of the links joins."""
-        return [
-            number_of_pairs(link.relations, link.source.shape, link.target.shape)
-            for link in self.links
-        ]
+        return [self.pairs_of(link) for link in self.links]
+
+    def pairs_of(self, link: Link) -> int:
+        """How many pairs of elements a link of the network joins."""
+        # Layers of one kind have equal links: most are counted once.
+        alike = (link.relations, link.source.shape, link.target.shape)
+        pairs = self._known.get(alike)
+        if pairs is None:
+            pairs = self._known[alike] = number_of_pairs(*alike)
+        return pairs
 
 
 def computed_order(network: Network) -> list[Tensor]:
@@ -88,8 +96,10 @@ def computed_order(network: Network) -> list[Tensor]:
     """
     if all(link.source.id < link.target.id for link in network.links):
         return list(network.tensors)
-    order = Diagram.of_network(network, network.inputs).order()
-    return [network.tensors[number] for number in order]
+    tensors = network.tensors
+    pairs = [(link.source.id, link.target.id) for link in network.links]
+    order = computation_order([tensor.name for tensor in tensors], pairs)
+    return [tensors[number] for number in order]
 
 
 def takes_memory_of(kind: str, tensor: Tensor, links: Sequence[Link], readers: int) -> bool:

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from unrolled import _core
 from unrolled._core import Relation
-from unrolled.counting.path_diagram import Arrow, Diagram, Weight
+from unrolled.counting.path_diagram import Diagram, Weight
 
-__all__ = ["counted", "grade_law", "grade_sums", "is_countable", "total_paths"]
+__all__ = ["counted", "grade_law", "is_countable"]
 
 
 def is_countable(weight: Weight) -> bool:
@@ -83,85 +83,10 @@ def grade_law(
     """How many paths from the starts to the ends have each grade, as counts of one parameter.
 
     Paths are counted from the ends of the diagram turned round, where maps are large and grades
-    are few. Every tensor has one more axis, as long as there are grades; links shift it.
+    are few. Every tensor has one more axis in front, as long as there are grades; links shift it.
     """
     grades = diagram.largest_grades()
     lengths = {number: grade + 1 for number, grade in enumerate(grades) if grade is not None}
-
-    def step(arrow: Arrow) -> Relation:
-        return Relation.slice(0, 0, start=arrow.grade)
-
-    return _with_an_axis(diagram, lengths, step, exact, memory_limit, progress)
-
-
-def grade_sums(
-    diagram: Diagram,
-    exact: bool,
-    *,
-    memory_limit: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> _core.ParameterCounts:
-    """The number of paths, the sum of their grades, and that of the squares, as three counts.
-
-    Cheaper than the law of the grade where that has many terms. Every tensor has one more axis, of
-    length three; behind a link of grade g the three are C, S + g C and S2 + 2 g S + g^2 C. Paths
-    are counted towards the ends, as contexts are: where tensors are joined, taking a part is less
-    work than putting it in.
-    """
-
-    def step(arrow: Arrow) -> Relation:
-        grade = arrow.grade
-        if not grade:
-            return Relation.same(0, 0)
-        times = [1, grade, grade**2, 1, 2 * grade, 1]
-        return Relation.sparse(0, 0, [0, 3, 5, 6], [0, 1, 2, 1, 2, 2], times)
-
-    turned = diagram.turned_round()
-    lengths = dict.fromkeys(_find_reached(turned), 3)
-    return _with_an_axis(turned, lengths, step, exact, memory_limit, progress)
-
-
-def total_paths(
-    diagram: Diagram,
-    *,
-    memory_limit: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> int:
-    """The number of paths from the starts to the ends, without those of single tensors."""
-    turned = diagram.turned_round()
-    lengths = dict.fromkeys(_find_reached(turned), 1)
-    counts = _with_an_axis(
-        turned, lengths, lambda arrow: Relation.same(0, 0), True, memory_limit, progress
-    )
-    return counts.exact(0)
-
-
-def _find_reached(diagram: Diagram) -> list[int]:
-    """The tensors that a start leads to."""
-    return [number for number, grade in enumerate(diagram.largest_grades()) if grade is not None]
-
-
-def _with_an_axis(
-    diagram: Diagram,
-    lengths: dict[int, int],
-    step: Callable[[Arrow], Relation],
-    exact: bool,
-    memory_limit: int | None,
-    progress: Callable[[int, int], None] | None,
-) -> _core.ParameterCounts:
-    """Count paths from the ends of a diagram turned round, with one more axis in front.
-
-    Parameters
-    ----------
-    diagram : Diagram
-    lengths : dict of int to int
-        Of the additional axis of every tensor that a start leads to. Paths begin at its first
-        index.
-    step : callable
-        How a link changes it.
-    exact, memory_limit, progress
-        As for the core.
-    """
     turned = diagram.turned_round()
     shapes = {number: (length, *diagram.shapes[number]) for number, length in lengths.items()}
     copy = _Copy()
@@ -181,7 +106,8 @@ def _with_an_axis(
             continue
         reader = copy.weighted(tensors[arrow.source], shapes[arrow.source], arrow.weight)
         others = [_shift_axes(relation) for relation in arrow.relations]
-        copy.core.link(reader, tensors[arrow.target], [step(arrow), *others])
+        step = Relation.slice(0, 0, start=arrow.grade)
+        copy.core.link(reader, tensors[arrow.target], [step, *others])
     for number, weight in turned.ends.items():
         shape = shapes[number]
         # The core refuses outputs that nothing leads to, such as an input that nothing reads.

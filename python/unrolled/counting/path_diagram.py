@@ -25,6 +25,7 @@ __all__ = [
     "Arrow",
     "Diagram",
     "Weight",
+    "computation_order",
     "number_of_edges",
     "number_of_pairs",
     "number_of_terms",
@@ -129,16 +130,9 @@ class Diagram:
         CycleError
             The links form a cycle.
         """
-        sources: dict[int, set[int]] = {number: set() for number in range(len(self.shapes))}
-        for arrow in self.arrows:
-            sources[arrow.target].add(arrow.source)
-        try:
-            return list(graphlib.TopologicalSorter(sources).static_order())
-        except graphlib.CycleError as error:
-            cycle = " -> ".join(self.names[number] for number in reversed(error.args[1]))
-            raise CycleError(
-                f"the links form a cycle: {cycle}; sums over paths need an acyclic network"
-            ) from None
+        return computation_order(
+            self.names, [(arrow.source, arrow.target) for arrow in self.arrows]
+        )
 
     def largest_grades(self) -> list[int | None]:
         """For every tensor the largest grade of a path of tensors from a start; None without."""
@@ -154,6 +148,38 @@ class Diagram:
                     known.append(before + arrow.grade)
             grades[number] = max(known, default=None)
         return grades
+
+
+def computation_order(names: Sequence[str], pairs: Iterable[tuple[int, int]]) -> list[int]:
+    """Tensors by number, each after those it is computed from.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the tensors, by number.
+    pairs : iterable of (int, int)
+        Numbers of the sources and targets of links.
+
+    Raises
+    ------
+    CycleError
+        The links form a cycle.
+
+    Examples
+    --------
+    >>> computation_order(["sum", "x", "y"], [(1, 2), (1, 0), (2, 0)])
+    [1, 2, 0]
+    """
+    sources: dict[int, set[int]] = {number: set() for number in range(len(names))}
+    for source, target in pairs:
+        sources[target].add(source)
+    try:
+        return list(graphlib.TopologicalSorter(sources).static_order())
+    except graphlib.CycleError as error:
+        cycle = " -> ".join(names[number] for number in reversed(error.args[1]))
+        raise CycleError(
+            f"the links form a cycle: {cycle}; sums over paths need an acyclic network"
+        ) from None
 
 
 def transposed(

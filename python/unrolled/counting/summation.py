@@ -19,15 +19,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
+from unrolled import _core
 from unrolled._core import Operation
 from unrolled._support.arguments import Progress, check_progress, checked_limit
 from unrolled._support.hints import described, did_you_mean
 from unrolled.counting.counted_sweep import (
     counted,
     grade_law,
-    grade_sums,
     is_countable,
-    total_paths,
 )
 from unrolled.counting.path_diagram import Arrow, Diagram, Weight
 from unrolled.counting.scaled import LARGEST_PRODUCTS, SUMS, Scaled
@@ -226,16 +225,27 @@ def grade_moments(
     >>> grade_moments(models.mlp([3, 5], inputs=4, classes=2), "affine")
     GradeMoments(total=120, mean=3.0, variance=0.0)
     """
-    diagram = _reachable(_diagram(network, _Request(None, None, None, grade, "element", "sum")))
     limit = checked_limit(memory_limit)
     check_progress(progress)
-    total = total_paths(diagram, memory_limit=limit, progress=progress)
+    _check_ends(network)
+    request = _Request(None, None, None, grade, "element", "sum")
+    grade_of = _grade_function(network, request)
+    grades = [_checked_grade(grade_of(link), _where(link)) for link in network.links]
+    count = network._core.path_moments
+    total = int(_only_counts(count([], memory_limit=limit, progress=progress), True).integers()[0])
     if not total:
         return GradeMoments(0, math.nan, math.nan)
-    sums = SumMap.of_counts(grade_sums(diagram, False, progress=progress), False).scaled()
+    if not any(grades):
+        return GradeMoments(total, 0.0, 0.0)
+    sums = _only_counts(count(grades, False, progress=progress), False).scaled()
     mantissa, exponent = sums.at(slice(0, 1)).total()
     _, first, second = (sums.scaled_by(-exponent).floats() / mantissa).tolist()
     return GradeMoments(total, first, max(second - first**2, 0.0))
+
+
+def _only_counts(counts: _core.Counts, is_exact: bool) -> SumMap:
+    """The counts of the parameter that paths were counted for."""
+    return SumMap.of_counts(counts.parameter(counts.parameters[0]), is_exact)
 
 
 class _Request(NamedTuple):
@@ -517,13 +527,23 @@ def _count_maps(diagram: Diagram, is_exact: bool, options: Mapping[str, Any]) ->
     return [SumMap.of_counts(core.parameter(probe), is_exact) for probe in probes]
 
 
-def _diagram(network: Network, request: _Request) -> Diagram:
-    """The network with weights and grades on its links."""
+def _check_ends(network: Network) -> None:
+    """Refuse a network without an input or an output."""
     if not network.inputs or not network.outputs:
         what = "input" if not network.inputs else "output"
         raise NothingToCountError(
             f"network '{network.name}' has no {what}; paths lead from an input to an output"
         )
+
+
+def _where(link: Link) -> str:
+    """A link, as errors name it."""
+    return f"the link from '{link.source.name}' to '{link.target.name}'"
+
+
+def _diagram(network: Network, request: _Request) -> Diagram:
+    """The network with weights and grades on its links."""
+    _check_ends(network)
     shapes = [tensor.shape for tensor in network.tensors]
     if request.level == "tensor":
         shapes = [() for _ in shapes]
@@ -531,7 +551,7 @@ def _diagram(network: Network, request: _Request) -> Diagram:
     arrows = []
     for link in network.links:
         shape = shapes[link.target.id]
-        where = f"the link from '{link.source.name}' to '{link.target.name}'"
+        where = _where(link)
         weight = checked_weight(weight_of(link), shape, where)
         grade = _checked_grade(grade_of(link), where)
         if request.semiring == "max" and request.grade is not None:
@@ -599,9 +619,8 @@ def _grade_function(network: Network, request: _Request) -> Grade:
         raise InvalidArgumentError(
             f"grade must be a function of a Link or 'affine', got {described(grade)}"
         )
-    return lambda link: int(
-        link.source.role != "parameter" and _kind(network, link.target) == "affine"
-    )
+    layers = {tensor.id for tensor in network.tensors if _kind(network, tensor) == "affine"}
+    return lambda link: int(link.source.role != "parameter" and link.target.id in layers)
 
 
 def _ends(

@@ -193,6 +193,7 @@ class Builder:
         self._numbers: dict[str, int] = {}
         self._functions: dict[str, Callable[[Any], Any]] = {}
         self._moments: dict[str, tuple[float, float]] = {}
+        self._links: tuple[Link, ...] = ()
         self._choices: list[Choice] = []
 
     @property
@@ -233,14 +234,18 @@ class Builder:
     @property
     def links(self) -> tuple[Link, ...]:
         """The links in the order of declaration."""
-        return tuple(
-            [
-                Link(self._tensors[source], self._tensors[target], tuple(relations), role)
-                for (source, target, relations), role in zip(
-                    self._core.links, self._core.roles, strict=True
-                )
-            ]
-        )
+        roles = self._core.roles
+        if len(self._links) != len(roles):  # Links are added, never changed or taken away.
+            tensors = self._tensors
+            self._links = tuple(
+                [
+                    Link(tensors[source], tensors[target], tuple(relations), role)
+                    for (source, target, relations), role in zip(
+                        self._core.links, roles, strict=True
+                    )
+                ]
+            )
+        return self._links
 
     @property
     def choices(self) -> tuple[Choice, ...]:

@@ -385,8 +385,9 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
             else memo.setdefault(id(one), replace(one, network=copy))
             for one in self._tensors
         ]
+        copy._links = ()
         for name, value in self.__dict__.items():
-            if name not in ("_core", "_tensors"):
+            if name not in ("_core", "_tensors", "_links"):
                 # What a recipe and a function refer to is theirs, and a provenance cannot change.
                 is_shared = name in ("_recipe", "_provenance")
                 copy.__dict__[name] = value if is_shared else deepcopy(value, memo)
@@ -396,6 +397,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
         """All but the core, and but what cannot be pickled of a recipe and of functions."""
         state = dict(self.__dict__)
         del state["_core"]
+        state["_links"] = ()
         state["_construction"] = construction_of(self)
         if not _is_picklable(self._recipe):
             state["_recipe"] = None

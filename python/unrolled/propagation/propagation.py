@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, inf, isnan, ldexp, log2, nan
+from math import exp, inf, isnan, ldexp, log2, nan, prod
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -106,7 +106,7 @@ class TensorPropagation:
     @property
     def size(self) -> int:
         """The number of elements."""
-        return int(np.prod(self.shape, dtype=object))
+        return prod(self.shape)
 
 
 @dataclass(frozen=True)

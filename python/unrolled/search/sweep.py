@@ -30,6 +30,9 @@ DEFAULT_SCORES = ("saliency_entropy", "effective_units", "macs", "parameters")
 QUICK_CHUNK = 1 << 16
 SLOW_CHUNK = 1 << 6
 
+MOST_HELD, MOST_ROWS = 10**8, 10**10
+"""Architectures of a sweep in memory, and of one into a file."""
+
 PATIENCE = 60.0
 """Seconds without any worker of Dask after which a sweep gives up."""
 
@@ -112,6 +115,12 @@ def sweep(
     size = QUICK_CHUNK if job.is_quick else SLOW_CHUNK
     if chunk is not None:
         size = checked_positive(chunk, "chunk")
+    if job.total > (MOST_HELD if out is None else MOST_ROWS):
+        raise InvalidArgumentError(
+            f"space '{space.name}' has {job.total:.3g} architectures, too many to look at all "
+            f"(at most {MOST_HELD:.0e}, or {MOST_ROWS:.0e} with out=); give some as rows=, or "
+            "search with evolve()"
+        )
     count = -(-job.total // size)
     parts = None
     done: set[int] = set()
@@ -232,7 +241,9 @@ def _executor(given: Any, stack: ExitStack) -> tuple[Executor, int, Callable[[],
             "executor must be an Executor of concurrent.futures, a Client of dask.distributed, or "
             f"the address of a scheduler of Dask, got {described(given)}"
         )
-    pool = stack.enter_context(client.get_executor(pure=False, retries=3))
+    pool = client.get_executor(pure=False, retries=3)
+    # To wait for what is still out would be to wait for ever if there are no workers.
+    stack.callback(pool.shutdown, wait=False)
     seen = time.monotonic()
 
     def check() -> None:

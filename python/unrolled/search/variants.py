@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unrolled._core import Variants, VariantScorer
+from unrolled._core import Scorer, Variants, VariantScorer
 from unrolled._support.arguments import Progress
 from unrolled.errors import InvalidNetworkError, NothingToCountError, UnrolledError
 from unrolled.network.network import Network
@@ -115,6 +115,13 @@ class Template:
         found = _columns(VariantScorer.score_columns, table)
         found["log_size"] = mean_log_size(found)
         return found
+
+    def features(
+        self, rows: Options, *, threads: int = 0, progress: Progress | None = None
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """Features and scores of variants, by name."""
+        found = self._scoring().features(rows, threads=threads, progress=progress)
+        return _columns(Scorer.feature_columns, found)
 
     def counts(
         self,

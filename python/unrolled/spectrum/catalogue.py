@@ -16,6 +16,7 @@ __all__ = [
     "BASELINES",
     "CATALOGUE",
     "ESTIMATES",
+    "FEATURES",
     "RANKED",
     "RANKED_BY",
     "SCORES",
@@ -359,6 +360,108 @@ RANKED_BY = "log_size"
 
 SCORES_SHOWN = tuple(one for one in SCORE_QUANTITIES if one.is_tabulated)
 """Those for which tables of several models have a column."""
+
+
+FEATURES: Mapping[str, Quantity] = MappingProxyType(
+    {
+        key: Quantity(key, key.replace("_", " "), meaning, decimals=4)
+        for key, meaning in (
+            (
+                "path_kernels",
+                "mean number of kernels on a path, each taken with the variance that it carries",
+            ),
+            ("path_kernels_deviation", "standard deviation of the number of kernels on a path"),
+            ("path_activations", "mean number of activation functions on a path"),
+            (
+                "log_receptive_field",
+                "log of 1 + the mean square reach of a path at the input, along one axis",
+            ),
+            ("log_paths", "log of the number of paths from an input to an output, over tensors"),
+            ("least_kernels", "kernels on the path that has the fewest"),
+            ("most_kernels", "kernels on the path that has the most"),
+            ("log_path_kernels", "log of 1 + the mean number of kernels on a path"),
+            ("relative_path_kernels", "mean number of kernels on a path, over the most"),
+            (
+                "relative_path_kernels_deviation",
+                "standard deviation of the number of kernels on a path, over its mean",
+            ),
+            (
+                "weightless_share",
+                "share of the variance that reaches sums by links without a kernel",
+            ),
+            (
+                "identity_share",
+                "share of the variance that reaches sums by links that change nothing",
+            ),
+            ("log_merges", "log of 1 + the number of sums of several tensors"),
+            ("log_identities", "log of 1 + the number of links into sums that change nothing"),
+            ("log_average_pools", "log of 1 + the number of average pools"),
+            ("log_max_pools", "log of 1 + the number of max pools"),
+            ("log_lone_norms", "log of 1 + the number of norms that follow no kernel"),
+            ("log_concatenations", "log of 1 + the number of tensors that are concatenated"),
+            (
+                "log_lone_activations",
+                "log of 1 + the number of activation functions that no kernel reads",
+            ),
+            ("log_gates", "log of 1 + the number of factors of products"),
+            ("log_channels", "mean over layers of the log of output channels"),
+            (
+                "log_channels_deviation",
+                "standard deviation over layers of the log of output channels",
+            ),
+            ("log_channels_maximum", "log of the most output channels of a layer"),
+            ("log_channels_minimum", "log of the fewest output channels of a layer"),
+            ("log_channel_ratio", "mean over layers of |log of input over output channels|"),
+            ("log_fan_in", "mean over layers of the log of the fan-in"),
+            (
+                "log_effective_weights_deviation",
+                "standard deviation over layers of the log of effective weights",
+            ),
+            (
+                "log_effective_units_deviation",
+                "standard deviation over layers of the log of effective units",
+            ),
+            ("log_effective_taps", "mean over layers of the log of effective taps"),
+            (
+                "log_saliency",
+                "mean over layers of the log of the root mean square saliency",
+            ),
+            (
+                "log_saliency_deviation",
+                "standard deviation over layers of the log of the root mean square saliency",
+            ),
+            ("log_positions", "mean over layers of the log of output positions"),
+            (
+                "saliency_slope",
+                "slope of the log of saliency along the depth, times the deviation of the depth",
+            ),
+            (
+                "channels_slope",
+                "slope of the log of channels along the depth, times the deviation of the depth",
+            ),
+            ("correlation", "mean over layers of the correlation between positions of their input"),
+            (
+                "last_correlation",
+                "correlation between positions of the input of the last layer that has several",
+            ),
+            (
+                "weighted_correlation",
+                "mean correlation between positions, each layer with its effective MACs",
+            ),
+            ("log_links", "log of the number of kernels, pools, and operands of sums and the like"),
+            ("log_other_parameters", "log of 1 + the parameters that are no kernels"),
+            (
+                "log_other_macs",
+                "log of 1 + the multiplications by no kernel, such as those of attention",
+            ),
+        )
+    }
+)
+"""The numbers that describe an architecture to a predictor, in the order of the core.
+
+Logarithms are natural. A layer is a link with a kernel; means are unweighted, over those that lie
+between an input and an output.
+"""
 
 
 def value_of(model: Any, key: str) -> Any:

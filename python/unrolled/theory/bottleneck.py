@@ -94,6 +94,16 @@ class BottleneckCurve(TheoryResult):
     encoders: Array | None = None
 
     @property
+    def I_X(self) -> Array:  # noqa: N802
+        """``I(X;T)``, under the symbol that the field writes for `information_x`."""
+        return self.information_x
+
+    @property
+    def I_Y(self) -> Array:  # noqa: N802
+        """``I(T;Y)``, likewise `information_y`."""
+        return self.information_y
+
+    @property
     def title(self) -> str:
         """What there is to know, and from where on anything is kept."""
         return (

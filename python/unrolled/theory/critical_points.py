@@ -5,7 +5,7 @@ What happens on either side of the edge is in `mean_fields`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -54,6 +54,10 @@ class Gain(TheoryResult):
     q: float
     forward: float
     backward: float
+
+    def __iter__(self) -> Iterator[float]:
+        """The two factors, as in ``forward, backward = gain("gelu")``."""
+        return iter((self.forward, self.backward))
 
     @property
     def title(self) -> str:

@@ -118,9 +118,9 @@ class LengthMap(TheoryResult):
 def length_map(
     activation: ActivationLike,
     sigma_w2: float,
-    sigma_b2: float = 0.0,
-    *,
+    sigma_b2: float,
     depth: int,
+    *,
     q0: float | None = None,
 ) -> LengthMap:
     """How long and how bent a circle of inputs becomes on its way through the layers.

@@ -18,10 +18,9 @@ import numpy as np
 from unrolled._support.hints import described
 from unrolled.costs.activations import activations_of, width_of
 from unrolled.costs.data_flow import DataFlow
-from unrolled.counting.path_diagram import number_of_pairs
 from unrolled.errors import InvalidArgumentError
 from unrolled.graph.graph import Graph
-from unrolled.network.builder import Link, Semantics
+from unrolled.network.builder import Semantics
 from unrolled.network.network import Network
 from unrolled.show.plot import COLOR, SECOND_COLOR, styled
 from unrolled.sources.resolution import resolve
@@ -212,7 +211,7 @@ def jacobian_cost(
     (60000, 60000, 20800, '((J4 (J3 J2)) J1)')
     """
     dims = _dims(model)
-    found = None if dims else resolve(model, inputs=inputs, semantics=semantics)
+    found = None if dims else resolve(model, inputs=inputs, semantics=semantics, operations=True)
     if isinstance(found, Graph):
         return _cost_of_graph(found, order)
     if order is not None:
@@ -295,10 +294,6 @@ def _cost_of_graph(graph: Graph, order: EliminationOrder) -> JacobianCost:
         None if chosen is None else chosen.cost,
         reason,
     )
-
-
-def _pairs(link: Link) -> int:
-    return number_of_pairs(link.relations, link.source.shape, link.target.shape)
 
 
 def _cost_of_network(network: Network) -> JacobianCost:
@@ -481,7 +476,7 @@ def gradient_cost(
     for link in network.links:
         if link.source.role != "parameter" or link.target.id not in live:
             continue
-        pairs = _pairs(link)
+        pairs = flow.pairs_of(link)
         halves += 0 if link.role == "kernel" else 2 * pairs
         reverse += pairs if link.source.trainable else 0
     trained = sum(tensor.size for tensor in network.parameters if tensor.trainable)
@@ -606,7 +601,7 @@ def activation_memory(
 
 
 def _network(caller: str, model: Any, inputs: Any, semantics: Semantics | None) -> Network:
-    network = resolve(model, inputs=inputs, semantics=semantics)
+    network = resolve(model, inputs=inputs, semantics=semantics, operations=True)
     if not isinstance(network, Network):
         raise InvalidArgumentError(
             f"{caller}() needs a network, whose operations are known; got {described(network)}"

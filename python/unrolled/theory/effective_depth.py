@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unrolled._support.hints import described
-from unrolled.counting.path_diagram import Diagram, number_of_pairs
+from unrolled.counting.path_diagram import computation_order, number_of_pairs
 from unrolled.errors import InvalidArgumentError, NothingToCountError
 from unrolled.network.builder import Link
 from unrolled.network.network import Network
@@ -187,9 +188,12 @@ def _law(network: Network, propagation: Propagation) -> tuple[tuple[float, ...],
     for link in network.links:
         if link.source.role != "parameter" and link.role == "data":
             into.setdefault(link.target.id, []).append(link)
+    # Layers of one kind have equal links: most are counted once.
+    pairs_of = cache(number_of_pairs)
     for links in into.values():
         for link in links:
-            passed = _passed(network, link, links, states, variances)
+            pairs = pairs_of(link.relations, link.source.shape, link.target.shape)
+            passed = _passed(network, link, links, states, variances, pairs)
             out_of.setdefault(link.source.id, []).append((link, passed))
     ends = {tensor.id for tensor in network.outputs}
     # A function right before a maximum is followed together with it and has no gradient of its own;
@@ -197,8 +201,10 @@ def _law(network: Network, propagation: Propagation) -> tuple[tuple[float, ...],
     totals = {name: _total(state) for name, state in states.items()}
     laws: dict[int, np.ndarray] = {}
     deepest: dict[int, int] = {}
-    for number in reversed(Diagram.of_network(network, network.inputs).order()):
-        tensor = network.tensors[number]
+    tensors = network.tensors
+    arrows = [(link.source.id, link.target.id) for link in network.links]
+    for number in reversed(computation_order([tensor.name for tensor in tensors], arrows)):
+        tensor = tensors[number]
         branches: list[tuple[float, Link | None]] = [
             (math.log2(passed) + totals[link.target.name], link)
             for link, passed in out_of.get(number, [])
@@ -266,6 +272,7 @@ def _passed(
     siblings: Sequence[Link],
     states: dict[str, TensorPropagation],
     variances: dict[str, float],
+    pairs: int,
 ) -> float:
     """How much of the squared derivatives by a target comes back along one of its links."""
     operation = network.operation(link.target)
@@ -275,9 +282,7 @@ def _passed(
         return 0.0
     if kind == "function" or kind.endswith("_norm"):
         return target.slope if math.isfinite(target.log2_slope) else 1.0
-    taps = number_of_pairs(link.relations, link.source.shape, link.target.shape) / max(
-        target.size, 1
-    )
+    taps = pairs / max(target.size, 1)
     if kind == "affine":  # Of the taps, only those in bounds.
         return taps * variances.get(link.target.name, 1.0)
     if kind == "average":

@@ -242,7 +242,7 @@ class JacobianSpectrum(SpectralLaw):
 
 
 def jacobian_spectrum(
-    activation: ActivationLike | MeanField | SlopeLaw | Network,
+    activation: ActivationLike | MeanField | CriticalPoint | SlopeLaw | Network,
     depth: int | None = None,
     *,
     ensemble: Ensemble = "gaussian",
@@ -253,10 +253,10 @@ def jacobian_spectrum(
 
     Parameters
     ----------
-    activation : str, Activation, callable, MeanField, pair of sequences, or Network
-        A mean field brings `sigma_w2` and `q`. A pair is the law of the squared derivative:
-        values and probabilities, which may be fractions. A network is a chain of dense layers of
-        one width, each followed by the same activation; it brings its depth.
+    activation : str, Activation, callable, MeanField, CriticalPoint, pair of sequences, or Network
+        A mean field or a critical point brings `sigma_w2` and `q`. A pair is the law of the
+        squared derivative: values and probabilities, which may be fractions. A network is a chain
+        of dense layers of one width, each followed by the same activation; it brings its depth.
     depth : int
         Number of layers, each of weights and an activation, positive. Not of a network.
     ensemble : {"gaussian", "orthogonal"}
@@ -304,7 +304,7 @@ def jacobian_spectrum(
         exact, name, note = activation, "given derivatives", ""
         values, probabilities = _checked_law(activation)
     else:
-        if isinstance(activation, MeanField):
+        if isinstance(activation, (MeanField, CriticalPoint)):
             if sigma_w2 is not None:
                 raise InvalidArgumentError("a mean field has its own sigma_w2: leave it out")
             sigma_w2, q = activation.sigma_w2, activation.q

@@ -140,7 +140,7 @@ class MeanField(TheoryResult):
 
 
 def mean_field(
-    activation: ActivationLike, sigma_w2: float, sigma_b2: float = 0.0, *, q0: float | None = None
+    activation: ActivationLike, sigma_w2: float, sigma_b2: float = 0.0, q0: float | None = None
 ) -> MeanField:
     """Fixed points, slopes, depth scales and phase of deep random networks.
 
@@ -220,13 +220,13 @@ def mean_field(
 
 
 @overload
-def q_map(activation: ActivationLike, sigma_w2: float, sigma_b2: float, q: float, /) -> float: ...
+def q_map(activation: ActivationLike, sigma_w2: float, sigma_b2: float, q: float) -> float: ...
 @overload
 def q_map(
-    activation: ActivationLike, sigma_w2: float, sigma_b2: float, q: ArrayLike, /
+    activation: ActivationLike, sigma_w2: float, sigma_b2: float, q: ArrayLike
 ) -> Array | float: ...
 def q_map(
-    activation: ActivationLike, sigma_w2: float, sigma_b2: float, q: ArrayLike, /
+    activation: ActivationLike, sigma_w2: float, sigma_b2: float, q: ArrayLike
 ) -> Array | float:
     """The mean square of pre-activations a layer further: ``sigma_w2 E f(sqrt(q) z)^2 + sigma_b2``.
 
@@ -267,7 +267,6 @@ def c_map(
     sigma_w2: float,
     sigma_b2: float,
     c: ArrayLike,
-    /,
     *,
     q: float | None = None,
 ) -> Array | float:

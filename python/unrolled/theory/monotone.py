@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -120,7 +120,7 @@ class MonotoneLayer:
         A: npt.ArrayLike,
         B: npt.ArrayLike,
         m: float,
-        U: npt.ArrayLike,
+        U: npt.ArrayLike | None = None,
         b: npt.ArrayLike | None = None,
         *,
         activation: Literal["relu", "tanh", "sigmoid"] = "relu",
@@ -134,7 +134,7 @@ class MonotoneLayer:
         m : float
             The strength of the layer is at least this positive number.
         U, b, activation
-            See `MonotoneLayer`.
+            See `MonotoneLayer`. Without U the input is added as it is.
 
         Raises
         ------
@@ -152,7 +152,7 @@ class MonotoneLayer:
                 f"B must be square with as many columns as A; got {first.shape} and {second.shape}"
             )
         W = (1 - m) * np.eye(size) - first.T @ first + second - second.T
-        return cls(W, U, b, activation=activation)
+        return cls(W, np.eye(size) if U is None else U, b, activation=activation)
 
     @cached_property
     def strength(self) -> float:
@@ -182,8 +182,8 @@ class MonotoneLayer:
 
     def solve(
         self,
-        x: npt.ArrayLike,
-        method: Splitting = "peaceman_rachford",
+        x: npt.ArrayLike | None = None,
+        method: Splitting | float = "peaceman_rachford",
         alpha: float | None = None,
         *,
         tol: float = 1e-12,
@@ -193,7 +193,9 @@ class MonotoneLayer:
 
         Parameters
         ----------
-        x : array of float, shape ``(inputs,)``
+        x : array of float, shape ``(inputs,)``, optional
+            By default zero; it may be left out before `method` and `alpha`, too, as in
+            ``layer.solve("forward_backward", 0.1)``.
         method : {"peaceman_rachford", "forward_backward"}
             The first one solves a linear system a step, with a matrix that is inverted once, and
             needs few steps; the second one only multiplies by W.
@@ -216,7 +218,13 @@ class MonotoneLayer:
         InvalidArgumentError
             An unknown method, or an input of another shape.
         """
-        bias = self.U @ self._input(x) + self.b
+        if isinstance(x, str):
+            if not isinstance(method, str):
+                alpha = method
+            x, method = None, cast("Splitting", x)
+        if not isinstance(method, str):
+            raise InvalidArgumentError(f"method must be a name, got {described(method)}")
+        bias = self.b if x is None else self.U @ self._input(x) + self.b
         return self._split(self.W, bias, self._prox, method, alpha, tol, max_steps)
 
     def gradient(

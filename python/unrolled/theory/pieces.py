@@ -104,8 +104,9 @@ def linear_pieces(
     ----------
     layers : sequence of (weights, biases)
         Weights of shape ``(outputs, inputs)``, as nested lists or arrays; the first layer may be a
-        flat list. ReLUs follow all layers but the last. Numbers are used as they are: integers,
-        fractions, texts such as "1/3", or floats, whose binary values are taken.
+        flat list, and so may the last one, whose bias may be a number. ReLUs follow all layers but
+        the last. Numbers are used as they are: integers, fractions, texts such as "1/3", or floats,
+        whose binary values are taken.
     interval : tuple of two numbers
         Its ends, finite.
     most_pieces : int
@@ -288,10 +289,10 @@ def _exact_layers(
     for at, layer in enumerate(layers, 1):
         if not isinstance(layer, Sequence) or len(layer) != 2:
             raise InvalidArgumentError(f"layer {at} is a pair (weights, biases)")
-        rows, shifts = (one.tolist() if hasattr(one, "tolist") else list(one) for one in layer)
-        if at == 1:  # A flat list is one weight a unit.
-            rows = [one if isinstance(one, Sequence) and not isinstance(one, str) else [one]
-                    for one in rows]  # fmt: skip
+        rows, shifts = (_listed(one) for one in layer)
+        if rows and all(not isinstance(one, list) for one in rows):
+            # A flat list is one weight a unit in the first layer, and the only row of the last.
+            rows = [[one] for one in rows] if at == 1 else [rows]
         if any(not isinstance(row, Sequence) or len(row) != width for row in rows):
             raise (TheoryDomainError if at == 1 else InvalidArgumentError)(
                 f"layer {at} needs weights of shape (outputs, {width})"
@@ -310,6 +311,16 @@ def _exact_layers(
             f"the network must have one output, got {width if steps else 0}; choose a row"
         )
     return steps
+
+
+def _listed(values: Any) -> list[Any]:
+    """Weights or biases as lists of numbers, or of lists of them; a single number as one."""
+    if hasattr(values, "tolist"):
+        values = values.tolist()
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        return [values]
+    return [list(one) if isinstance(one, Sequence) and not isinstance(one, str) else one
+            for one in values]  # fmt: skip
 
 
 def _affine(

@@ -181,7 +181,7 @@ def linear_region_bounds(model: Any, widths: Sequence[int] | None = None) -> Reg
     (44, 121)
     """
     if widths is None and not isinstance(model, Integral):
-        network = resolve(model)
+        network = resolve(model, operations=True)
         if not isinstance(network, Network):
             raise InvalidArgumentError(
                 f"linear regions are of networks with layers, got {described(model)}; or give the "
@@ -331,8 +331,8 @@ def _bounds_of_network(network: Network) -> RegionBounds:
     if "function" not in kinds and kinds.count("affine") > 1:
         raise TheoryDomainError(
             f"network '{network.name}' says of no tensor that an activation makes it, as counts do "
-            "not need them (published models leave them out): add them with Network.activation, "
-            "or 'linear' ones if there are none"
+            "not need them (published models leave them out, unless they are given by name): add "
+            "them with Network.activation, or 'linear' ones if there are none"
         )
     notes = tuple(dict.fromkeys(walk.notes))
     links = [into[tensor.id] for tensor in order if tensor.role != "input"]

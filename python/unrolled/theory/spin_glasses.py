@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["SphericalModel", "SpinGlass", "spin_glass"]
 
 Array = NDArray[np.float64]
+Mixture = Mapping[int, float] | Sequence[float]
+"""Coefficients of xi by power, or from the power 0 on."""
 
 LIMIT = "numbers of critical points are of their mean, as exponents in the limit of large size"
 LIKENESS = (
@@ -55,8 +57,8 @@ class SphericalModel(TheoryResult):
 
     Parameters
     ----------
-    depth : int, optional
-        H, at least 2: ``xi(x) = x^H``.
+    depth : int, or mapping or sequence, optional
+        H, at least 2: ``xi(x) = x^H``. Whatever is no integer is taken for a mixture.
     mixture : mapping or sequence, optional
         Instead: the coefficients of xi, by power, or from the power 0 on; not negative. They are
         divided by their sum.
@@ -79,11 +81,15 @@ class SphericalModel(TheoryResult):
     (1.632993, 1.656998)
     """
 
-    depth: int | None = None
-    mixture: Mapping[int, float] | Sequence[float] | None = field(default=None, repr=False)
+    depth: int | Mixture | None = None
+    mixture: Mixture | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Check the arguments."""
+        given = self.depth
+        if isinstance(given, Mapping | list | tuple | np.ndarray) and self.mixture is None:
+            object.__setattr__(self, "mixture", given)
+            object.__setattr__(self, "depth", None)
         if (self.depth is None) == (self.mixture is None):
             raise TheoryDomainError("give exactly one of depth and mixture")
         if self.depth is not None:
@@ -100,7 +106,7 @@ class SphericalModel(TheoryResult):
     def coefficients(self) -> dict[int, float]:
         """The coefficients of xi by power, of sum one."""
         if self.depth is not None:
-            return {self.depth: 1.0}
+            return {self._pure("xi"): 1.0}
         assert self.mixture is not None
         given = self.mixture
         pairs = given.items() if isinstance(given, Mapping) else enumerate(given)
@@ -300,7 +306,7 @@ class SphericalModel(TheoryResult):
             raise TheoryDomainError(
                 f"{what} is of a single power; of mixtures only total_complexity is known"
             )
-        return int(self.depth)
+        return checked_count(self.depth, "H, the spins of an interaction,", least=2)
 
     def _rate(self, energy: Array) -> Array:
         edge = self.threshold

@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 
 use numpy::ndarray::Array2;
-use numpy::{IntoPyArray, PyArray2, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
-use unrolled_core::scores::{Plan, SCORE_NAMES};
+use unrolled_core::scores::{FEATURE_NAMES, Features, Plan, SCORE_NAMES, Scores, Workspace};
 
 use crate::enter::enter;
 use crate::network::Network;
 use crate::propagation::{Pieces, own_functions};
+
+/// How many numbers a row of features has.
+const FEATURES: usize = FEATURE_NAMES.len() + 1 + SCORE_NAMES.len();
 
 /// A network, compiled for scoring.
 #[pyclass(frozen, module = "unrolled._core", name = "Scorer")]
@@ -35,6 +38,18 @@ impl Scorer {
         SCORE_NAMES.to_vec()
     }
 
+    /// Names of the columns that `features` gives.
+    #[classattr]
+    fn feature_columns() -> Vec<&'static str> {
+        FEATURE_NAMES.iter().chain(&["log_effective_size"]).chain(&SCORE_NAMES).copied().collect()
+    }
+
+    /// Features and scores of a network without gates.
+    fn features(&self, py: Python<'_>) -> PyResult<Py<PyArray1<f64>>> {
+        let found = enter(py, None, |_| self.0.features(&mut Workspace::new(&self.0)))?;
+        Ok(feature_row(&found).to_vec().into_pyarray(py).unbind())
+    }
+
     /// A row of scores for each row of open gates.
     #[pyo3(signature = (open, progress=None))]
     fn score(
@@ -53,4 +68,12 @@ impl Scorer {
         }
         Ok(found.into_pyarray(py).unbind())
     }
+}
+
+/// The columns of `Scorer.feature_columns`.
+pub(crate) fn feature_row(found: &(Scores, Features)) -> [f64; FEATURES] {
+    let mut row = [0.0; FEATURES];
+    row[..=FEATURE_NAMES.len()].copy_from_slice(&found.1.to_array());
+    row[FEATURE_NAMES.len() + 1..].copy_from_slice(&found.0.to_array());
+    row
 }

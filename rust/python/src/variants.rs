@@ -15,6 +15,7 @@ use crate::enter::enter;
 use crate::error::CoreError;
 use crate::network::Network;
 use crate::propagation::{Pieces, own_functions};
+use crate::scores::feature_row;
 
 const COUNT_NAMES: [&str; 8] = [
     "num_counted_parameters",
@@ -182,6 +183,20 @@ impl VariantScorer {
             row
         };
         Ok(table(py, scores.iter().map(row)))
+    }
+
+    /// A row of features and scores for each row of options, as `Scorer.feature_columns` has them.
+    #[pyo3(signature = (rows, *, threads=0, progress=None))]
+    fn features(
+        &self,
+        py: Python<'_>,
+        rows: PyReadonlyArray2<'_, u32>,
+        threads: usize,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Py<PyArray2<f64>>> {
+        let (rows, many) = flat(&rows);
+        let found = enter(py, progress, |monitor| self.0.features(&rows, many, threads, monitor))?;
+        Ok(table(py, found.iter().map(feature_row)))
     }
 }
 

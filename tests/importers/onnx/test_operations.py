@@ -280,3 +280,32 @@ def counted(net):
     except NothingToCountError:
         return {}
     return {name: counts[name].log2() for name in counts}
+
+
+def test_norm_of_groups_of_channels_leaves_positions_as_they_are():
+    """PyTorch writes it as a norm of instances of a reshaped tensor, which is reshaped back."""
+    read = model(
+        "Conv x,w -> h",
+        "Reshape h,groups -> g",
+        "InstanceNormalization g,one,zero -> n",
+        "Reshape n,whole -> m",
+        "Mul m,scale -> s",
+        "Add s,shift -> y",
+        inputs={"x": (1, 3, 5, 5)},
+        weights={"w": (6, 3, 1, 1), "scale": (6, 1, 1), "shift": (6, 1, 1)},
+        constants={
+            "groups": np.array([1, 2, -1]),
+            "whole": np.array([1, 6, 5, 5]),
+            "one": np.ones(2, np.float32),
+            "zero": np.zeros(2, np.float32),
+        },
+    )
+    net = unrolled.from_onnx(read, operations=True)
+    kinds = [kind for kind, _ in operations_of(net)]
+    assert kinds == ["affine", "group_norm", "product", "sum"]
+    norm = next(
+        one for one in net.tensors if getattr(net.operation(one), "kind", "") == "group_norm"
+    )
+    assert norm.shape == (1, 6, 5, 5)
+    assert net.operation(norm).groups == 2
+    assert unrolled.count(net).total == unrolled.count(unrolled.from_onnx(read)).total

@@ -283,7 +283,24 @@ def instance_norm(tracer: Tracer, node: Node) -> Operand:
     operation = Operation("group_norm", axes=(1,), groups=x.shape[1])
     if tracer.network.semantics == "dependency":
         x = tracer.normalise(x, range(2, x.rank), "group_norm")
+    elif isinstance(x, Value) and isinstance(scale, Constant) and isinstance(shift, Constant):
+        return _norm_of_groups(tracer, x, operation)
     return tracer.affine(x, (1,), scale, shift, operation=operation, roles=("scale", "shift"))
+
+
+def _norm_of_groups(tracer: Tracer, x: Value, operation: Operation) -> Operand:
+    """A norm without weights of its own, as exporters write that of groups of channels.
+
+    They reshape the channels into groups before it and back behind it. To norm the tensor as it
+    was and to reshape afterwards is the same, and then the two reshapes undo each other.
+    """
+    whole = tracer.before_reshape(x)
+    is_of_groups = (
+        whole.rank > 1 and whole.shape[0] == x.shape[0] and (whole.shape[1] % operation.groups == 0)
+    )
+    if not is_of_groups:
+        whole = x
+    return tracer.reshape(tracer.affine(whole, (), operation=operation, roles=()), x.shape)
 
 
 @rule("LpNormalization")

@@ -291,6 +291,8 @@ class Elementwise(Movement):
         node = Node("masked", self.name, x.shape, (replace(x, fill=None),), depth=x.node.depth)
         node.hidden, node.is_weight = hidden, x.node.is_weight
         self._masked.append(node)
+        if self.operations:
+            self.notes[self.name] = "a mask: a signal is followed as if what it hides were zero"
         return Value(node, x.shape, fill=fill)
 
     def where(self, condition: Operand, a: Operand, b: Operand) -> Operand:

@@ -45,12 +45,9 @@ class Movement(Base):
             if view is not None:
                 return view
         # A reshape of a reshape is one of the first tensor, and may be nothing at all.
-        whole = x
-        if x.node.kind == "reshaped":
-            whole = x.node.operands[0]
-            whole = replace(whole, function=whole.function.followed_by(x.function))
-            if hidden_of(whole) is not None:
-                whole = replace(whole, fill=x.fill)
+        whole = self.before_reshape(x)
+        if whole is not x and hidden_of(whole) is not None:
+            whole = replace(whole, fill=x.fill)
         if whole.shape == shape:
             return whole
         node = Node("reshaped", self.name, shape, (whole,), is_weight=x.node.is_weight)
@@ -58,6 +55,13 @@ class Movement(Base):
         moved = None if hidden is None else reshaped_mask(hidden, x.shape, shape)
         y = Value(node, shape, awaits_scale=x.awaits_scale)
         return y if moved is None else with_hidden(y, moved, x.fill)
+
+    def before_reshape(self, x: Value) -> Value:
+        """What a tensor was before a reshape that waits; the tensor itself if none does."""
+        if x.node.kind != "reshaped":
+            return x
+        (whole,) = x.node.operands
+        return replace(whole, function=whole.function.followed_by(x.function))
 
     def transpose(self, x: Operand, order: Sequence[int]) -> Operand:
         """Axis i of the result is axis ``order[i]``."""

@@ -53,7 +53,8 @@ class Attention(Dense, Reshaping, Normalization):
             Name of the output. ``name/scores`` and ``name/weights`` lie between, of shape
             ``(..., n, m)``. With a mask there is no tensor of that size: ``name/scores/query`` and
             ``name/scores/key`` stand for the scores of each query and of each key, and
-            ``name/weights`` for the weights of each query, with as many edges as there are.
+            ``name/weights`` for the weights of each query, with as many edges as there are. These
+            count; `propagate` and `to_onnx` do not know them.
 
         Returns
         -------

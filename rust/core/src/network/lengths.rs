@@ -1,4 +1,5 @@
-//! Lengths of contexts: how many links the paths from each parameter to the outputs have.
+//! Lengths of contexts: how many links the paths from each parameter to the outputs have; and grades
+//! of paths from the inputs, to which every link adds a number of its own.
 //!
 //! Their moments are counts of another network (see `lift.rs`); their extremes are counts in
 //! another semiring (see `number/tropical.rs`).
@@ -7,7 +8,7 @@ use crate::error::Result;
 use crate::machine::memory::available_memory;
 use crate::machine::monitor::Monitor;
 use crate::network::counts::Counts;
-use crate::network::lift::moment_network;
+use crate::network::lift::{graded_network, moment_network};
 use crate::network::plan::{CountOptions, Plan};
 use crate::network::sweep::count;
 use crate::network::tensors::Network;
@@ -41,6 +42,35 @@ pub fn length_sums(
     monitor: &Monitor<'_>,
 ) -> Result<Counts> {
     count(&moment_network(network)?, options, monitor)
+}
+
+/// Three sums over the paths from the inputs to the outputs, as counts of the first parameter: how
+/// many there are, the sum of their grades, and the sum of the squares. The grade of a path is the
+/// sum of those of its links; `grades` has them in the order of the links, and what it leaves out
+/// is zero. If all are zero, the number of paths is the only count.
+///
+/// # Errors
+/// As for [`count`], but a network without parameters or paths has sums, too.
+///
+/// ```
+/// use unrolled_core::{AxisRelation, CountOptions, Monitor, Network, Relation, Role, path_moments};
+/// let mut network = Network::new();
+/// let x = network.add("x", &[3], Role::Input)?;
+/// let y = network.add("y", &[2], Role::Activation)?;
+/// network.link(x, y, vec![AxisRelation::new(Relation::All, 0, 0)])?;
+/// network.mark_output(y)?;
+/// let sums = path_moments(&network, &[5], &CountOptions::default(), &Monitor::silent())?;
+/// // Six paths of grade 5, beside the one that every count has in addition.
+/// assert_eq!(sums.total.exact, Some((6u32 + 6 * 5 + 6 * 25 + 2 + 1).into()));
+/// # Ok::<(), unrolled_core::Error>(())
+/// ```
+pub fn path_moments(
+    network: &Network,
+    grades: &[u32],
+    options: &CountOptions,
+    monitor: &Monitor<'_>,
+) -> Result<Counts> {
+    count(&graded_network(network, grades)?, options, monitor)
 }
 
 /// The length of the shortest or of the longest context of every parameter, plus one; 0 for a

@@ -3,7 +3,7 @@
 //! [`tensors`] describes a network, [`mod@relation`] what a link relates, [`operation`] what is
 //! computed. A [`plan`] says what there is to count, and a [`sweep`] counts it: for every link the
 //! [`engine`] applies [`maps`], with the loops in [`kernels`], to a [`count_tensor`]. [`counts`] are
-//! the result. [`bound`] tells cheaply that a count will fit into memory. [`lengths`] of paths are
+//! the result. [`bound`] tells cheaply that a count will fit into memory. [`lengths`] and grades of paths are
 //! counted by the same sweep, their moments in a [`lift`]ed network. Graphs with a node for every
 //! scalar are in `graph/`.
 
@@ -22,7 +22,7 @@ pub(crate) mod sweep;
 pub(crate) mod tensors;
 
 pub use counts::{Counts, Level, ParameterCounts, SpectrumLevel};
-pub use lengths::{extreme_lengths, length_sums};
+pub use lengths::{extreme_lengths, length_sums, path_moments};
 pub use operation::{LinkRole, Operation, OperationKind};
 pub use plan::CountOptions;
 pub use relation::{AxisRelation, Relation, SparseRows, Window};

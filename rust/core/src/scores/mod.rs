@@ -12,7 +12,7 @@
 //! of architectures is one plan; [`Plan::score`] allocates nothing.
 //!
 //! `plan` derives what a link joins, `operators` says what a link does to a signal, and
-//! `sweep` runs them.
+//! `sweep` runs them; `features` describes architectures to a predictor.
 //!
 //! ```
 //! use unrolled_core::propagation::OwnFunctions;
@@ -36,10 +36,13 @@
 //! # Ok::<(), unrolled_core::Error>(())
 //! ```
 
+mod features;
 mod operators;
 mod plan;
 mod sweep;
 
+pub(crate) use features::FeatureDesk;
+pub use features::{FEATURE_NAMES, Features};
 pub(crate) use operators::Operator;
 pub use plan::Plan;
 pub(crate) use plan::PlanLink;

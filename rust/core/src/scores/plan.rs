@@ -29,6 +29,13 @@ pub(crate) struct Node {
     pub(crate) rule: Rule,
     pub(crate) first: usize,
     pub(crate) end: usize,
+    /// Elements of one channel, and how many axes they have.
+    pub(super) positions: f64,
+    pub(super) dimensions: f64,
+    /// Trainable elements of parameters that it reads as something else than a kernel.
+    pub(super) parameters: f64,
+    /// Multiplications of computed elements by each other.
+    pub(super) products: f64,
 }
 
 /// A link with data.
@@ -38,6 +45,9 @@ pub(crate) struct PlanLink {
     pub(crate) operator: Operator,
     /// The gate that opens it, if it is not always open.
     pub(crate) gate: Option<usize>,
+    /// The mean square distance, in positions of the source and along one axis, of what is read
+    /// from the middle of its window.
+    pub(crate) reach: f64,
 }
 
 /// How the signal of a tensor follows from those of its links.
@@ -131,6 +141,8 @@ struct Planner<'a> {
     /// Whether a softmax is taken of a tensor, apart from functions and sums in between.
     is_score: Vec<bool>,
     node_of: Vec<Option<usize>>,
+    /// Trainable elements of parameters that every tensor reads as something else than a kernel.
+    other_parameters: Vec<f64>,
     function_of: HashMap<String, usize>,
     kernel_of: HashMap<usize, usize>,
     plan: Plan,
@@ -143,10 +155,16 @@ impl<'a> Planner<'a> {
         let tensors = network.tensors().len();
         let mut into = vec![Vec::new(); tensors];
         let mut origins = vec![None; tensors];
+        let mut other_parameters = vec![0.0; tensors];
         for (number, link) in network.links().iter().enumerate() {
             origins[link.target.0].get_or_insert(link.source);
             if link.role == LinkRole::Data {
                 into[link.target.0].push(number);
+            }
+            let source = &network.tensors()[link.source.0];
+            let is_kernel = matches!(link.role, LinkRole::Kernel | LinkRole::Table);
+            if source.role == (Role::Parameter { trainable: true }) && !is_kernel {
+                other_parameters[link.target.0] += source.elements() as f64;
             }
         }
         let links = network.links();
@@ -179,6 +197,7 @@ impl<'a> Planner<'a> {
             reached,
             is_score,
             node_of: vec![None; tensors],
+            other_parameters,
             function_of: HashMap::new(),
             kernel_of: HashMap::new(),
             plan: Plan::empty(),
@@ -213,7 +232,22 @@ impl<'a> Planner<'a> {
 
     fn push_node(&mut self, id: TensorId, rule: Rule, first: usize) {
         self.node_of[id.0] = Some(self.plan.nodes.len());
-        self.plan.nodes.push(Node { tensor: id, rule, first, end: self.plan.links.len() });
+        let products = match rule {
+            Rule::Matmul { terms, .. } | Rule::Mix { keys: terms, .. } => {
+                terms * self.network.tensors()[id.0].elements() as f64
+            }
+            _ => 0.0,
+        };
+        self.plan.nodes.push(Node {
+            tensor: id,
+            rule,
+            first,
+            end: self.plan.links.len(),
+            positions: self.positions(id),
+            dimensions: self.dimensions(id),
+            parameters: self.other_parameters[id.0],
+            products,
+        });
     }
 
     fn refuse(&mut self, id: TensorId, reason: String) -> Option<Rule> {
@@ -274,7 +308,8 @@ impl<'a> Planner<'a> {
 
     fn push_link(&mut self, link: &Link, operator: Operator, gate: Option<usize>) {
         if let Some(source) = self.node_of[link.source.0] {
-            self.plan.links.push(PlanLink { source, operator, gate });
+            let reach = self.reach(link);
+            self.plan.links.push(PlanLink { source, operator, gate, reach });
         }
     }
 
@@ -349,6 +384,23 @@ impl<'a> Planner<'a> {
     fn positions(&self, id: TensorId) -> f64 {
         let axes = self.shape(id).iter().zip(&self.survey.positions[id.0]);
         axes.map(|(&length, &is_position)| if is_position { length as f64 } else { 1.0 }).product()
+    }
+
+    /// The axes of positions, but for those of length 1, such as that of the batch.
+    fn dimensions(&self, id: TensorId) -> f64 {
+        let axes = self.shape(id).iter().zip(&self.survey.positions[id.0]);
+        axes.filter(|&(&length, &is_position)| is_position && length > 1).count() as f64
+    }
+
+    fn reach(&self, link: &Link) -> f64 {
+        let along = link.relations.iter().map(|part| match &part.relation {
+            Relation::Window(window) if self.joins_positions(link, part) => {
+                let (size, step) = (window.size as f64, window.dilation as f64);
+                (size * size - 1.0) / 12.0 * step * step
+            }
+            _ => 0.0,
+        });
+        along.sum::<f64>() / self.dimensions(link.source).max(1.0)
     }
 
     fn operator(&mut self, number: usize, link: &Link, kind: OperationKind) -> Operator {

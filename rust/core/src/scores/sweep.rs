@@ -613,6 +613,42 @@ impl Plan {
     }
 }
 
+/// What features need to know of a link with a kernel.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LinkMeasure {
+    /// Effective taps.
+    pub(super) taps: f64,
+    /// Between positions of the source.
+    pub(super) correlation: f64,
+    /// The logarithm of the root of the expected square saliency.
+    pub(super) log_saliency: f64,
+}
+
+impl Workspace {
+    /// Whether a tensor lies between an input and an output, since the last sweep.
+    pub(super) fn is_live(&self, at: usize) -> bool {
+        self.begins[at] && self.ends[at]
+    }
+
+    pub(super) fn signal(&self, at: usize) -> &Signal {
+        &self.signals[at]
+    }
+
+    pub(super) fn measure(&self, kernel: &Weighted, source: usize, at: usize) -> LinkMeasure {
+        let (source, gradient) = (self.signals[source], self.gradients[at]);
+        let correlation = if kernel.is_table { 0.0 } else { source.correlation() };
+        let (kept, exponent) =
+            if kernel.is_table { (1.0, 0) } else { (source.kept, source.exponent) };
+        let power = kernel.target_channels * kernel.target_positions * kept * gradient.square;
+        let log_power = power.ln() + (exponent + gradient.exponent) as f64 * 4f64.ln();
+        LinkMeasure {
+            taps: kernel.effective_taps(correlation),
+            correlation,
+            log_saliency: log_power / 2.0,
+        }
+    }
+}
+
 /// Adds a link with a kernel into tensor `at`.
 fn add_link(
     scores: &mut Scores,

@@ -6,13 +6,14 @@ use crate::error::{Error, Result};
 use crate::machine::Monitor;
 use crate::machine::team::Team;
 use crate::propagation::OwnFunctions;
-use crate::scores::{Operator, Plan, PlanLink, Scores, Workspace};
+use crate::scores::{FeatureDesk, Features, Operator, Plan, PlanLink, Scores, Workspace};
 
 /// How long one link takes, as a number of lanes of a count, so that progress is reported in time.
 const LANES_A_LINK: u64 = 64;
 
 /// The columns of [`VariantSizes`].
-pub const SIZE_NAMES: [&str; 5] = ["parameters", "weights", "macs", "activations", "depth"];
+pub const SIZE_NAMES: [&str; 6] =
+    ["parameters", "weights", "macs", "activations", "depth", "layers"];
 
 /// Sizes of one architecture; only what takes part in it has a part in them.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -27,13 +28,15 @@ pub struct VariantSizes {
     pub activations: f64,
     /// The most kernels on one path.
     pub depth: f64,
+    /// Links with a kernel.
+    pub layers: f64,
 }
 
 impl VariantSizes {
     /// In the order of [`SIZE_NAMES`].
     #[must_use]
-    pub fn to_array(&self) -> [f64; 5] {
-        [self.parameters, self.weights, self.macs, self.activations, self.depth]
+    pub fn to_array(&self) -> [f64; 6] {
+        [self.parameters, self.weights, self.macs, self.activations, self.depth, self.layers]
     }
 }
 
@@ -55,6 +58,7 @@ struct Desk {
     /// The number in it of each node of the whole plan.
     number: Vec<usize>,
     workspace: Workspace,
+    features: FeatureDesk,
     depths: Vec<u32>,
     met: Vec<u64>,
     round: u64,
@@ -109,6 +113,24 @@ impl VariantScorer {
         })
     }
 
+    /// Scores and features of architectures, whose rows of options follow one another.
+    ///
+    /// # Errors
+    /// As for [`VariantScorer::sizes`].
+    pub fn features(
+        &self,
+        rows: &[u32],
+        architectures: usize,
+        threads: usize,
+        monitor: &Monitor<'_>,
+    ) -> Result<Vec<(Scores, Features)>> {
+        let empty = (Scores::NOTHING, Features::NOTHING);
+        self.each(rows, architectures, threads, monitor, empty, |desk, found| {
+            self.restrict(desk);
+            *found = desk.own.features_alone(&mut desk.workspace, &mut desk.features);
+        })
+    }
+
     /// Works on every architecture with its gates open, and what takes part in it found.
     fn each<T: Clone + Send>(
         &self,
@@ -156,6 +178,7 @@ impl VariantScorer {
             own,
             number: vec![0; self.plan.nodes.len()],
             workspace: Workspace::new(&self.plan),
+            features: FeatureDesk::default(),
             depths: vec![0; self.plan.nodes.len()],
             met: vec![0; self.plan.kernels],
             round: 0,
@@ -181,8 +204,7 @@ impl VariantScorer {
             for link in &self.plan.links[node.first..node.end] {
                 if self.arrives(link, desk) {
                     let source = desk.number[link.source];
-                    let operator = link.operator.clone();
-                    own.links.push(PlanLink { source, operator, gate: None });
+                    own.links.push(PlanLink { source, gate: None, ..link.clone() });
                 }
             }
             desk.number[at] = own.nodes.len();
@@ -218,6 +240,7 @@ impl VariantScorer {
                     through += 1;
                     let weights = kernel.fan * kernel.target_channels;
                     sizes.macs += weights * kernel.taps * kernel.target_positions;
+                    sizes.layers += 1.0;
                     sizes.activations += kernel.target_channels * kernel.target_positions;
                     if desk.met[kernel.kernel] != desk.round {
                         desk.met[kernel.kernel] = desk.round;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use unrolled_core::{
     CountOptions, Network as CoreNetwork, Role, TensorId, count, extreme_lengths, length_sums,
+    path_moments,
 };
 
 use crate::enter::enter;
@@ -177,6 +178,21 @@ impl Network {
     ) -> PyResult<Counts> {
         let options = CountOptions { exact, trainable_only, memory_limit };
         let counts = enter(py, progress, |monitor| length_sums(&self.0, &options, monitor))?;
+        Ok(Counts { counts: Arc::new(counts), exact })
+    }
+
+    #[pyo3(signature = (grades, exact=true, *, memory_limit=None, progress=None))]
+    fn path_moments(
+        &self,
+        py: Python<'_>,
+        grades: Vec<u32>,
+        exact: bool,
+        memory_limit: Option<u64>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Counts> {
+        let options = CountOptions { exact, trainable_only: false, memory_limit };
+        let counts =
+            enter(py, progress, |monitor| path_moments(&self.0, &grades, &options, monitor))?;
         Ok(Counts { counts: Arc::new(counts), exact })
     }
 

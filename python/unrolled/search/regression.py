@@ -1,0 +1,155 @@
+"""Gaussian processes over features of architectures, averaged by their evidence.
+
+The features of all architectures at hand are scaled together, and a linear kernel compares them.
+What is left of the ranks of the labels after a multiple of the ranks of a zero-label score is the
+target. The multiple, the score and the noise are not chosen: predictions under all of them are
+averaged, each by its evidence. Which features there are is not known here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from unrolled._support.optional import import_optional
+
+__all__ = ["Posterior", "gram_matrix", "normal_scores", "posterior", "standardized"]
+
+Array = npt.NDArray[np.float64]
+
+NOISES = (0.02, 0.05, 0.15, 0.4, 1.0, 3.0)
+"""Variances of the noise of labels, as multiples of the mean variance under the kernel."""
+
+SLOPES = (0.0, 0.3, 0.6, 0.9)
+"""Multiples of the ranks of a zero-label score that predictions begin with."""
+
+CLIP = 3.0
+"""Standard deviations beyond which a feature says no more."""
+
+
+class Posterior(NamedTuple):
+    """What is expected of all architectures, in the units of the targets.
+
+    Attributes
+    ----------
+    mean, variance : array of shape ``(architectures,)``
+    weights : array of shape ``(scores, slopes, noises)``
+        How much each of the averaged predictions counts; they add up to 1.
+    """
+
+    mean: Array
+    variance: Array
+    weights: Array
+
+
+def standardized(features: Array) -> Array:
+    """Features with mean 0 and variance 1, cut off at three standard deviations; constant ones go.
+
+    Parameters
+    ----------
+    features : array of shape ``(architectures, features)``
+
+    Returns
+    -------
+    array of shape ``(architectures, features that differ)``
+    """
+    scale = np.abs(features).max(axis=0, initial=0.0)
+    spread = np.ptp(features, axis=0) if len(features) else scale
+    kept = features[:, spread > 1e-12 * scale]
+    return _scaled(np.clip(_scaled(kept), -CLIP, CLIP))
+
+
+def _scaled(features: Array) -> Array:
+    deviation = features.std(axis=0)
+    deviation[deviation == 0] = 1.0
+    scaled: Array = (features - features.mean(axis=0)) / deviation
+    return scaled
+
+
+def normal_scores(values: npt.ArrayLike) -> Array:
+    """The quantiles of the normal distribution at the ranks of values, which ties share.
+
+    Parameters
+    ----------
+    values : array of shape ``(architectures,)``
+        Any numbers that can be ordered; minus infinity is the lowest.
+
+    Examples
+    --------
+    >>> normal_scores([3.0, 1.0, 2.0]).round(4).tolist()
+    [0.9674, -0.9674, 0.0]
+    """
+    stats = import_optional("scipy.stats", "predict", "Predictor")
+    special = import_optional("scipy.special", "predict", "Predictor")
+    array = np.asarray(values, dtype=np.float64)
+    ranks = stats.rankdata(array)
+    quantiles: Array = special.ndtri((ranks - 0.5) / max(1, len(array)))
+    return quantiles
+
+
+def gram_matrix(features: Array, labelled: npt.NDArray[np.intp]) -> tuple[Array, Array]:
+    """Scaled products of features: of all architectures with those that have labels, and alone.
+
+    Parameters
+    ----------
+    features : array of shape ``(architectures, features)``
+        As `standardized` returns them.
+    labelled : array of int, shape ``(labels,)``
+        Which architectures have labels.
+
+    Returns
+    -------
+    array of shape ``(architectures, labels)``, array of shape ``(architectures,)``
+        The mean of the second is 1, if the features differ at all.
+    """
+    own = np.einsum("nf,nf->n", features, features)
+    scale = own.mean() if own.size and own.mean() > 0 else 1.0
+    return features @ features[labelled].T / scale, own / scale
+
+
+def posterior(
+    features: Array, scores: Array, labelled: npt.NDArray[np.intp], targets: Array
+) -> Posterior:
+    """Predictions for all architectures from the targets of some.
+
+    Parameters
+    ----------
+    features : array of shape ``(architectures, features)``
+    scores : array of shape ``(architectures, scores)``
+        Zero-label scores; only their ranks matter.
+    labelled : array of int, shape ``(labels,)``
+    targets : array of shape ``(labels,)``
+        What is to be predicted, with mean near 0 and variance near 1.
+
+    Returns
+    -------
+    Posterior
+    """
+    across, own = gram_matrix(standardized(features), labelled)
+    # A constant of unknown size is part of the model: a kernel that is 1 everywhere.
+    across, own = across + 1.0, own + 1.0
+    values, vectors = np.linalg.eigh(across[labelled])
+    rotated = across @ vectors
+    count = len(targets)
+    means, variances, evidences = [], [], []
+    for score in scores.T:
+        ranks = normal_scores(score)
+        for slope in SLOPES:
+            residual = vectors.T @ (targets - slope * ranks[labelled])
+            for noise in NOISES:
+                inverse = 1.0 / (np.maximum(values, 0.0) + noise)
+                scale = (float(residual**2 @ inverse) + 1.0) / (count + 2)
+                means.append(slope * ranks + rotated @ (inverse * residual))
+                left = own + noise - rotated**2 @ inverse
+                variances.append(scale * np.maximum(left, 0.0))
+                evidences.append(0.5 * np.log(inverse).sum() - (count + 2) / 2 * np.log(scale))
+    evidence = np.array(evidences)
+    weights = np.exp(evidence - evidence.max())
+    weights /= weights.sum()
+    every = np.array(means)
+    mean = weights @ every
+    # The variance of a mixture: within its parts, and between them.
+    variance = weights @ (np.array(variances) + (every - mean) ** 2)
+    return Posterior(mean, variance, weights.reshape(-1, len(SLOPES), len(NOISES)))

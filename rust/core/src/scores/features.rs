@@ -1,0 +1,540 @@
+//! Numbers that describe an architecture to a predictor: moments of its paths, what passes by its
+//! kernels, widths and shapes, and correlations.
+//!
+//! A link carries a share of the variance that arrives at its target. A path is taken with the
+//! product of the shares of its links, so that the number of kernels on it has a distribution,
+//! whose moments one sweep forwards finds. What predicts accuracy from these numbers is not here.
+
+use super::operators::{Operator, Weighted};
+use super::plan::{Node, Plan, PlanLink, Rule};
+use super::sweep::{LinkMeasure, Scores, Workspace};
+use crate::error::Result;
+use crate::propagation::power_of_four;
+
+/// The names of the features, in the order of [`Features`].
+pub const FEATURE_NAMES: [&str; 40] = [
+    "path_kernels",
+    "path_kernels_deviation",
+    "path_activations",
+    "log_receptive_field",
+    "log_paths",
+    "least_kernels",
+    "most_kernels",
+    "log_path_kernels",
+    "relative_path_kernels",
+    "relative_path_kernels_deviation",
+    "weightless_share",
+    "identity_share",
+    "log_merges",
+    "log_identities",
+    "log_average_pools",
+    "log_max_pools",
+    "log_lone_norms",
+    "log_concatenations",
+    "log_lone_activations",
+    "log_gates",
+    "log_channels",
+    "log_channels_deviation",
+    "log_channels_maximum",
+    "log_channels_minimum",
+    "log_channel_ratio",
+    "log_fan_in",
+    "log_effective_weights_deviation",
+    "log_effective_units_deviation",
+    "log_effective_taps",
+    "log_saliency",
+    "log_saliency_deviation",
+    "log_positions",
+    "saliency_slope",
+    "channels_slope",
+    "correlation",
+    "last_correlation",
+    "weighted_correlation",
+    "log_links",
+    "log_other_parameters",
+    "log_other_macs",
+];
+
+/// The features of one architecture, and the logarithm of its effective size: of its effective
+/// weights times its effective units at the positions that are computed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Features {
+    /// In the order of [`FEATURE_NAMES`]; natural logarithms.
+    pub values: [f64; 40],
+    /// Minus infinity if no kernel lies between an input and an output.
+    pub log_effective_size: f64,
+}
+
+impl Features {
+    /// Where no path leads from an input to an output.
+    pub(crate) const NOTHING: Self =
+        Self { values: [0.0; 40], log_effective_size: f64::NEG_INFINITY };
+
+    /// All features, and then the logarithm of the effective size.
+    #[must_use]
+    pub fn to_array(&self) -> [f64; 41] {
+        let mut found = [self.log_effective_size; 41];
+        found[..40].copy_from_slice(&self.values);
+        found
+    }
+}
+
+/// What is known of the paths from the inputs to a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Paths {
+    /// Mean number of kernels, and of its square.
+    kernels: f64,
+    kernels_square: f64,
+    /// Mean number of functions.
+    activations: f64,
+    /// Mean square distance, along one axis, that windows reach at the input.
+    reach: f64,
+    /// The logarithm of the number of paths, all alike.
+    log_number: f64,
+    least: f64,
+    most: f64,
+}
+
+/// What a link that is not a kernel's own does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Kernel,
+    Identity,
+    AveragePool,
+    MaxPool,
+    Norm,
+    Function,
+}
+
+/// Mean and mean square of numbers that come one by one.
+#[derive(Debug, Clone, Copy, Default)]
+struct Moments {
+    count: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Moments {
+    fn add(&mut self, value: f64) {
+        self.count += 1.0;
+        self.sum += value;
+        self.squares += value * value;
+    }
+
+    fn mean(&self) -> f64 {
+        if self.count > 0.0 { self.sum / self.count } else { 0.0 }
+    }
+
+    fn deviation(&self) -> f64 {
+        let mean = self.mean();
+        if self.count > 0.0 {
+            (self.squares / self.count - mean * mean).max(0.0).sqrt()
+        } else {
+            0.0
+        }
+    }
+}
+
+/// Mean products of two numbers that come one by one.
+#[derive(Debug, Clone, Copy, Default)]
+struct Slope {
+    x: Moments,
+    y: Moments,
+    products: f64,
+}
+
+impl Slope {
+    fn add(&mut self, x: f64, y: f64) {
+        self.x.add(x);
+        self.y.add(y);
+        self.products += x * y;
+    }
+
+    /// The least-squares slope of `y` on `x`, times the deviation of `x`.
+    fn scaled(&self) -> f64 {
+        let deviation = self.x.deviation();
+        if deviation <= 1e-9 * (1.0 + self.x.mean().abs()) {
+            return 0.0;
+        }
+        (self.products / self.x.count - self.x.mean() * self.y.mean()) / deviation
+    }
+}
+
+/// Numbers of links, and shares of what passes by the kernels.
+#[derive(Debug, Clone, Copy, Default)]
+struct Census {
+    merges: f64,
+    weightless: f64,
+    identical: f64,
+    identities: f64,
+    average_pools: f64,
+    max_pools: f64,
+    norms: f64,
+    concatenated: f64,
+    gates: f64,
+    links: f64,
+}
+
+/// What one sweep reads and finds.
+struct Sweep<'a> {
+    plan: &'a Plan,
+    workspace: &'a Workspace,
+    desk: &'a mut FeatureDesk,
+    /// Positions of the largest input.
+    extent: f64,
+    census: Census,
+}
+
+/// Buffers that sweeps over one plan write to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FeatureDesk {
+    paths: Vec<Paths>,
+    /// Whether a kernel reads a tensor.
+    is_read: Vec<bool>,
+    /// How many links read a tensor.
+    readers: Vec<u32>,
+}
+
+impl Plan {
+    /// Scores and features of a plan without gates.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] if there are gates.
+    pub fn features(&self, workspace: &mut Workspace) -> Result<(Scores, Features)> {
+        self.score(&[], workspace)?;
+        Ok(self.features_alone(workspace, &mut FeatureDesk::default()))
+    }
+
+    /// Features of a plan without gates, in a workspace of this plan or a larger one, together with
+    /// its scores.
+    pub(crate) fn features_alone(
+        &self,
+        workspace: &mut Workspace,
+        desk: &mut FeatureDesk,
+    ) -> (Scores, Features) {
+        let scores = self.score_alone(workspace);
+        let nodes = self.nodes.iter().enumerate();
+        let inputs = nodes.filter(|&(at, node)| node.rule == Rule::Input && workspace.is_live(at));
+        let extent = inputs.map(|(_, node)| node.positions).fold(1.0, f64::max);
+        desk.paths.clear();
+        desk.paths.resize(self.nodes.len(), Paths::default());
+        desk.is_read.clear();
+        desk.is_read.resize(self.nodes.len(), false);
+        desk.readers.clear();
+        desk.readers.resize(self.nodes.len(), 0);
+        for (at, node) in self.nodes.iter().enumerate() {
+            for link in &self.links[node.first..node.end] {
+                let is_live = workspace.is_live(at) && workspace.is_live(link.source);
+                desk.readers[link.source] += u32::from(is_live);
+            }
+        }
+        let census = Census::default();
+        let mut sweep = Sweep { plan: self, workspace, desk, extent, census };
+        for at in 0..self.nodes.len() {
+            if workspace.is_live(at) {
+                sweep.desk.paths[at] = sweep.paths_into(at);
+            }
+        }
+        (scores, sweep.gather())
+    }
+}
+
+impl Sweep<'_> {
+    /// Live links into a tensor, with their numbers among all links into it.
+    fn live(&self, node: &Node) -> impl Iterator<Item = (usize, &PlanLink)> {
+        let links = self.plan.links[node.first..node.end].iter().enumerate();
+        links.filter(|(_, link)| self.workspace.is_live(link.source))
+    }
+
+    fn paths_into(&mut self, at: usize) -> Paths {
+        let node = &self.plan.nodes[at];
+        let count = self.live(node).count() as f64;
+        if node.rule == Rule::Input || count == 0.0 {
+            return Paths::default();
+        }
+        let total: f64 = self.live(node).map(|(number, _)| self.carried(at, number)).sum();
+        let is_function = matches!(node.rule, Rule::Relu | Rule::Function(_));
+        let is_merge = count > 1.0 && matches!(node.rule, Rule::Sum { .. } | Rule::Choice);
+        let mut found = Paths { least: f64::INFINITY, ..Paths::default() };
+        let (mut largest, mut number_of_paths) = (f64::NEG_INFINITY, 0.0);
+        for number in 0..node.end - node.first {
+            let link = &self.plan.links[node.first + number];
+            if !self.workspace.is_live(link.source) {
+                continue;
+            }
+            let share = if total > 0.0 { self.carried(at, number) / total } else { 1.0 / count };
+            let from = self.desk.paths[link.source];
+            let is_kernel = matches!(link.operator, Operator::Weighted(_));
+            let kappa = f64::from(u8::from(is_kernel));
+            found.kernels += share * (from.kernels + kappa);
+            found.kernels_square +=
+                share * (from.kernels_square + 2.0 * kappa * from.kernels + kappa);
+            found.activations += share * (from.activations + f64::from(u8::from(is_function)));
+            let source = &self.plan.nodes[link.source];
+            let jump = (self.extent / source.positions).powf(2.0 / source.dimensions.max(1.0));
+            found.reach += share * (from.reach + jump * link.reach);
+            found.least = found.least.min(from.least + kappa);
+            found.most = found.most.max(from.most + kappa);
+            if from.log_number > largest {
+                number_of_paths = number_of_paths * (largest - from.log_number).exp() + 1.0;
+                largest = from.log_number;
+            } else {
+                number_of_paths += (from.log_number - largest).exp();
+            }
+            self.desk.is_read[link.source] |= is_kernel;
+            self.take_census(node, link, share, count);
+        }
+        self.census.merges += f64::from(u8::from(is_merge));
+        found.log_number = largest + number_of_paths.ln();
+        found
+    }
+
+    /// The variance that a link carries into its target, in a unit that all links into it share.
+    fn carried(&self, at: usize, number: usize) -> f64 {
+        let node = &self.plan.nodes[at];
+        let link = &self.plan.links[node.first + number];
+        let arriving = || {
+            let signal = link.operator.forwards(self.workspace.signal(link.source));
+            let exponent = signal.exponent - self.workspace.signal(at).exponent;
+            signal.variance * power_of_four(exponent.clamp(-500, 500))
+        };
+        match (node.rule, &link.operator) {
+            (Rule::Sum { .. }, _) => arriving(),
+            (Rule::Concatenation, Operator::Move(moved)) => moved.share * arriving(),
+            // A gate scales what passes; it is repeated at all positions of what it gates.
+            (Rule::Product, Operator::Move(moved)) if moved.is_repeated => 0.0,
+            (Rule::Mix { weights, .. }, _) => f64::from(u8::from(number != weights)),
+            _ => 1.0,
+        }
+    }
+
+    /// What a link is. Behind a tensor that it alone reads, it is what led there: a kernel before a
+    /// norm, or the only option of a choice.
+    fn kind(&self, link: &PlanLink) -> Kind {
+        let own = match &link.operator {
+            Operator::Weighted(_) => Kind::Kernel,
+            Operator::Average(_) => Kind::AveragePool,
+            Operator::Largest(_) => Kind::MaxPool,
+            _ => Kind::Identity,
+        };
+        let source = &self.plan.nodes[link.source];
+        let mut before = self.live(source);
+        let (Some((_, one)), None) = (before.next(), before.next()) else { return own };
+        if own != Kind::Identity || self.desk.readers[link.source] > 1 {
+            return own;
+        }
+        match source.rule {
+            Rule::Norm if self.kind(one) == Kind::Identity => Kind::Norm,
+            Rule::Norm | Rule::Sum { .. } | Rule::Concatenation | Rule::Choice => self.kind(one),
+            Rule::Relu | Rule::Function(_) => Kind::Function,
+            _ => Kind::Identity,
+        }
+    }
+
+    fn take_census(&mut self, node: &Node, link: &PlanLink, share: f64, count: f64) {
+        let moves = matches!(link.operator, Operator::Move(_) | Operator::Global { .. });
+        self.census.links += f64::from(u8::from(count > 1.0 || !moves));
+        match node.rule {
+            Rule::Sum { .. } | Rule::Choice if count > 1.0 => {
+                let kind = self.kind(link);
+                if kind != Kind::Kernel {
+                    self.census.weightless += share;
+                }
+                if kind == Kind::Identity {
+                    self.census.identical += share;
+                    self.census.identities += 1.0;
+                }
+            }
+            Rule::Norm => {
+                self.census.norms += f64::from(u8::from(self.kind(link) == Kind::Identity));
+            }
+            Rule::Product if count > 1.0 => self.census.gates += 1.0,
+            Rule::Concatenation if count > 1.0 => self.census.concatenated += 1.0,
+            _ => {}
+        }
+        match &link.operator {
+            Operator::Average(_) => self.census.average_pools += 1.0,
+            Operator::Largest(_) => self.census.max_pools += 1.0,
+            _ => {}
+        }
+    }
+
+    fn gather(&self) -> Features {
+        let end = self.at_the_outputs();
+        let mut widths = Widths::default();
+        let (mut other_parameters, mut other_macs, mut lone_functions) = (0f64, 0f64, 0f64);
+        for (at, node) in self.plan.nodes.iter().enumerate() {
+            if !self.workspace.is_live(at) {
+                continue;
+            }
+            other_parameters += node.parameters;
+            other_macs += node.products;
+            if matches!(node.rule, Rule::Relu | Rule::Function(_)) && !self.desk.is_read[at] {
+                lone_functions += 1.0;
+            }
+            for (_, link) in self.live(node) {
+                if let Operator::Weighted(kernel) = &link.operator {
+                    let before = &self.desk.paths[link.source];
+                    widths.add(self.workspace.measure(kernel, link.source, at), kernel, before);
+                }
+            }
+        }
+        let census = &self.census;
+        let merges = census.merges.max(1.0);
+        let variance = (end.kernels_square - end.kernels * end.kernels).max(0.0);
+        let deviation = variance.sqrt();
+        let or_zero = |numerator: f64, denominator: f64| {
+            if denominator > 0.0 { numerator / denominator } else { 0.0 }
+        };
+        let extreme = |value: f64| if value.is_finite() { value } else { 0.0 };
+        let values = [
+            end.kernels,
+            deviation,
+            end.activations,
+            end.reach.ln_1p(),
+            end.log_number,
+            end.least,
+            end.most,
+            end.kernels.ln_1p(),
+            or_zero(end.kernels, end.most),
+            or_zero(deviation, end.kernels),
+            census.weightless / merges,
+            census.identical / merges,
+            census.merges.ln_1p(),
+            census.identities.ln_1p(),
+            census.average_pools.ln_1p(),
+            census.max_pools.ln_1p(),
+            census.norms.ln_1p(),
+            census.concatenated.ln_1p(),
+            lone_functions.ln_1p(),
+            census.gates.ln_1p(),
+            widths.channels.mean(),
+            widths.channels.deviation(),
+            extreme(widths.widest),
+            extreme(widths.narrowest),
+            widths.ratio.mean(),
+            widths.fan_in.mean(),
+            widths.weights.deviation(),
+            widths.units.deviation(),
+            widths.taps.mean(),
+            widths.saliency.mean(),
+            widths.saliency.deviation(),
+            widths.positions.mean(),
+            widths.saliency_by_depth.scaled(),
+            widths.channels_by_depth.scaled(),
+            widths.correlation.mean(),
+            widths.last_correlation,
+            or_zero(widths.weighted_correlation, widths.macs),
+            census.links.max(1.0).ln(),
+            other_parameters.ln_1p(),
+            other_macs.ln_1p(),
+        ];
+        Features { values, log_effective_size: widths.total_weights.ln() + widths.total_units.ln() }
+    }
+
+    /// The paths to all outputs together, each output with an equal share.
+    fn at_the_outputs(&self) -> Paths {
+        let live = || self.plan.outputs.iter().filter(|&&at| self.workspace.is_live(at));
+        let count = live().count() as f64;
+        let mut found = Paths { least: f64::INFINITY, ..Paths::default() };
+        let mut number_of_paths = 0.0;
+        let largest =
+            live().map(|&at| self.desk.paths[at].log_number).fold(f64::NEG_INFINITY, f64::max);
+        for &at in live() {
+            let one = &self.desk.paths[at];
+            found.kernels += one.kernels / count;
+            found.kernels_square += one.kernels_square / count;
+            found.activations += one.activations / count;
+            found.reach += one.reach / count;
+            found.least = found.least.min(one.least);
+            found.most = found.most.max(one.most);
+            number_of_paths += (one.log_number - largest).exp();
+        }
+        if count == 0.0 {
+            return Paths::default();
+        }
+        found.log_number = largest + number_of_paths.ln();
+        found
+    }
+}
+
+/// Sums over the links with a kernel.
+#[derive(Debug, Clone, Copy)]
+struct Widths {
+    channels: Moments,
+    widest: f64,
+    narrowest: f64,
+    ratio: Moments,
+    fan_in: Moments,
+    weights: Moments,
+    units: Moments,
+    taps: Moments,
+    saliency: Moments,
+    positions: Moments,
+    saliency_by_depth: Slope,
+    channels_by_depth: Slope,
+    correlation: Moments,
+    last_correlation: f64,
+    weighted_correlation: f64,
+    macs: f64,
+    total_weights: f64,
+    total_units: f64,
+}
+
+impl Default for Widths {
+    fn default() -> Self {
+        let (none, flat) = (Moments::default(), Slope::default());
+        Self {
+            channels: none,
+            widest: f64::NEG_INFINITY,
+            narrowest: f64::INFINITY,
+            ratio: none,
+            fan_in: none,
+            weights: none,
+            units: none,
+            taps: none,
+            saliency: none,
+            positions: none,
+            saliency_by_depth: flat,
+            channels_by_depth: flat,
+            correlation: none,
+            last_correlation: 0.0,
+            weighted_correlation: 0.0,
+            macs: 0.0,
+            total_weights: 0.0,
+            total_units: 0.0,
+        }
+    }
+}
+
+impl Widths {
+    fn add(&mut self, link: LinkMeasure, kernel: &Weighted, before: &Paths) {
+        let channels = kernel.target_channels.ln();
+        let fan = kernel.fan * link.taps;
+        let units = kernel.target_channels * kernel.target_positions * fan.sqrt();
+        let weights = fan * kernel.target_channels;
+        self.channels.add(channels);
+        self.widest = self.widest.max(channels);
+        self.narrowest = self.narrowest.min(channels);
+        self.ratio.add((kernel.source_channels / kernel.target_channels).ln().abs());
+        self.fan_in.add((kernel.fan * kernel.taps).ln());
+        self.weights.add(weights.ln());
+        self.units.add(units.ln());
+        self.taps.add(link.taps.ln());
+        self.positions.add(kernel.target_positions.ln());
+        self.correlation.add(link.correlation);
+        self.channels_by_depth.add(before.kernels, channels);
+        // Where no derivative arrives there is no saliency to speak of.
+        if link.log_saliency.is_finite() {
+            self.saliency.add(link.log_saliency);
+            self.saliency_by_depth.add(before.kernels, link.log_saliency);
+        }
+        if kernel.target_positions > 1.0 {
+            self.last_correlation = link.correlation;
+        }
+        self.weighted_correlation += weights * kernel.target_positions * link.correlation;
+        self.macs += weights * kernel.target_positions;
+        self.total_weights += weights;
+        self.total_units += units;
+    }
+}

@@ -1,0 +1,228 @@
+"""A predictor from a few labels: what it learns, when it gives way, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import unrolled
+from unrolled import models, search
+from unrolled.cli import main
+from unrolled.scores import benchmarks
+from unrolled.scores.statistics import spearman
+from unrolled.search.labels import read_labels
+
+pytest.importorskip("scipy")
+
+SPACE = search.nasbench_macro()
+
+
+@pytest.fixture(scope="module")
+def cells() -> tuple[search.Space, np.ndarray, np.ndarray]:
+    """Two thousand cells of NAS-Bench-201 that have a path, and their accuracies."""
+    benchmark = benchmarks.load("nasbench201")
+    space = search.nasbench201()
+    chosen = np.random.default_rng(0).choice(len(benchmark), 2000, replace=False)
+    rows, accuracy = benchmark.choices[chosen], benchmark.accuracies["cifar10"][chosen]
+    alive = np.isfinite(search.propagate_many(space, rows)["saliency_entropy"])
+    return space, rows[alive].astype(np.uint32), accuracy[alive]
+
+
+def test_fifty_labels_rank_better_than_parameters(cells: Any) -> None:
+    space, rows, accuracy = cells
+    found, baseline = [], search.macs_many(space, rows)["parameters"]
+    for seed in range(3):
+        chosen = np.random.default_rng(seed).choice(len(rows), 50, replace=False)
+        predictor = search.Predictor(space=space).fit(rows[chosen], accuracy[chosen])
+        rest = np.setdiff1d(np.arange(len(rows)), chosen)
+        found.append(spearman(predictor.predict(rows[rest]), accuracy[rest]))
+    assert np.mean(found) > spearman(baseline, accuracy) + 0.05
+
+
+def test_shuffled_labels_teach_nothing(cells: Any) -> None:
+    space, rows, accuracy = cells
+    random = np.random.default_rng(0)
+    found = []
+    for _ in range(20):
+        chosen = random.choice(len(rows), 20, replace=False)
+        labels = random.permutation(accuracy[chosen])
+        predictor = search.Predictor(space=space).fit(rows[chosen], labels)
+        found.append(spearman(predictor.predict(rows[:400]), accuracy[:400]))
+    assert abs(np.mean(found)) < 4 * np.std(found) / np.sqrt(len(found)) + 0.05
+
+
+def test_a_predictor_that_beats_nothing_gives_way_and_says_so(cells: Any) -> None:
+    space, rows, _ = cells
+    labels = np.random.default_rng(1).standard_normal(12)
+    predictor = search.Predictor(space=space).fit(rows[:12], labels)
+    explanation = predictor.explain()
+    assert explanation.basis != "predictor"
+    assert "does not beat" in explanation.table(width=100)
+    ranking = predictor.rank(rows[:100])
+    column = search.propagate_many(space, rows[:100]).get(explanation.basis)
+    if column is not None:
+        assert ranking[0].number == int(np.argmax(column))
+    assert ranking.basis == explanation.basis
+
+
+def test_fewer_than_five_labels_leave_the_zero_label_score() -> None:
+    rows = SPACE.rows(0, 60)
+    predictor = search.Predictor(space=SPACE).fit(rows[:3], [0.1, 0.5, 0.3])
+    assert "too few" in predictor.explain().reason
+    ranking = predictor.rank(rows)
+    assert ranking.basis == "log_effective_size"
+    assert np.isnan(ranking[0].prediction)
+    with pytest.raises(unrolled.InvalidArgumentError, match="3 labels"):
+        predictor.predict(rows)
+
+
+def test_values_are_predicted_in_their_units() -> None:
+    random = np.random.default_rng(2)
+    rows = SPACE.random_rows(40, random)
+    sizes = np.log(search.macs_many(SPACE, rows)["macs"])
+    predictor = search.Predictor(space=SPACE, target="value").fit(rows[:20], 50 + 10 * sizes[:20])
+    found = predictor.predict(rows[20:])
+    deviation = predictor.uncertainty(rows[20:])
+    assert np.corrcoef(found, sizes[20:])[0, 1] > 0.95
+    assert np.abs(found - (50 + 10 * sizes[20:])).max() < 10 * np.ptp(sizes)
+    assert (deviation > 0).all()
+    known = predictor.uncertainty(rows[:20])
+    assert known.mean() < deviation.mean()
+
+
+def test_models_of_any_kind_are_architectures(tmp_path: Any) -> None:
+    networks = [
+        models.mlp([width] * depth, inputs=6, classes=2) for width in (4, 8, 16) for depth in (1, 2)
+    ]
+    labels = [float(net.num_parameters) for net in networks]
+    pytest.importorskip("onnx")
+    networks[0].to_onnx(tmp_path / "first.onnx")
+    predictor = search.Predictor().fit([tmp_path / "first.onnx", *networks[1:]], labels)
+    again = search.Predictor().fit(networks, labels)
+    pool = [*networks, models.mlp([32], inputs=6, classes=2)]
+    assert predictor.predict(pool) == pytest.approx(again.predict(pool))
+    assert [one.name for one in predictor.rank(pool)]
+
+
+def test_suggestions_are_new_and_come_from_the_pool() -> None:
+    rows = SPACE.rows(0, 200)
+    predictor = search.Predictor(space=SPACE).fit(rows[:10], np.arange(10.0))
+    found = predictor.suggest(rows, 5)
+    indices = [one.number for one in found]
+    assert len(set(indices)) == 5
+    assert min(indices) >= 10
+    with pytest.raises(unrolled.InvalidArgumentError, match="only 0"):
+        predictor.suggest(rows[:10], 1)
+
+
+def test_a_suggestion_lowers_uncertainty_more_than_the_least_useful_one() -> None:
+    rows = SPACE.rows(0, 200)
+    labels = np.random.default_rng(0).standard_normal(11)
+    first = search.Predictor(space=SPACE).fit(rows[:10], labels[:10])
+    chosen = rows[first.suggest(rows, 1)[0].number]
+    repeated = rows[0]
+    left = []
+    for added in (chosen, repeated):
+        fitted = search.Predictor(space=SPACE).fit(np.vstack([rows[:10], added]), labels)
+        left.append(fitted.uncertainty(rows).mean())
+    assert left[0] < left[1] * 1.05
+
+
+def test_predictors_pickle_and_repeat_to_the_digit() -> None:
+    rows = SPACE.rows(0, 30)
+    predictor = search.Predictor(space=SPACE).fit(rows[:8], np.sin(np.arange(8)))
+    again = pickle.loads(pickle.dumps(predictor))
+    np.testing.assert_array_equal(again.predict(rows), predictor.predict(rows))
+
+
+def test_own_features_and_chosen_ones_are_used() -> None:
+    rows = SPACE.rows(0, 40)
+    sizes = search.macs_many(SPACE, rows)["macs"]
+    named = search.Predictor(["log_channels", "macs"], space=SPACE).fit(rows[:12], sizes[:12])
+    own = search.Predictor(
+        lambda columns: np.log1p(np.stack([columns["macs"]], axis=1)), space=SPACE
+    ).fit(rows[:12], sizes[:12])
+    for predictor in (named, own):
+        assert spearman(predictor.predict(rows), sizes) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("rows", "accuracies", "message"),
+    [
+        ([[0] * 8, [1] * 8], [0.5], "1 accuracies of 2"),
+        ([[0] * 8, [1] * 8], [0.5, 0.5], "equal labels"),
+        ([[0] * 8, [1] * 8], [0.5, float("nan")], "accuracy 1 is nan"),
+        ([[0] * 8, [1] * 8], "best", "sequence of numbers"),
+        ([[0] * 8, [1] * 8], [], "sequence of numbers"),
+        ([[0] * 7], [0.5], "places of choice"),
+        ([], [0.5], "at least one architecture"),
+    ],
+)
+def test_labels_that_say_nothing_are_refused(rows: Any, accuracies: Any, message: str) -> None:
+    with pytest.raises(unrolled.InvalidArgumentError, match=message):
+        search.Predictor(space=SPACE).fit(rows, accuracies)
+
+
+def test_architectures_without_a_path_are_refused_as_labels_and_ranked_last() -> None:
+    space = search.nasbench201()
+    dead = [0] * 6
+    with pytest.raises(unrolled.InvalidArgumentError, match=r"\(0, 0, 0, 0, 0, 0\) has no path"):
+        search.Predictor(space=space).fit([dead, [4] * 6], [0.1, 0.9])
+    rows = [[4] * 6, [3] * 6, [1] * 6, [2] * 6, [4, 3, 4, 3, 4, 3]]
+    predictor = search.Predictor(space=space).fit(rows, [0.9, 0.7, 0.3, 0.1, 0.8])
+    ranking = predictor.rank([dead, *rows])
+    assert ranking[-1].row == tuple(dead)
+    assert predictor.predict([dead])[0] == -np.inf
+
+
+def test_unknown_features_and_targets_are_refused() -> None:
+    with pytest.raises(unrolled.UnknownNameError, match="log_channels"):
+        search.Predictor(["log_chanels"])
+    with pytest.raises(unrolled.InvalidArgumentError, match="target"):
+        search.Predictor(target="loss")
+    with pytest.raises(unrolled.InvalidArgumentError, match="not fitted"):
+        search.Predictor().predict([models.mlp([4], inputs=2, classes=2)])
+
+
+def test_labels_are_read_from_a_file_and_wrong_lines_are_named(tmp_path: Any) -> None:
+    names = [place.name for place in SPACE.places]
+    path = tmp_path / "labels.csv"
+    rows = SPACE.rows(0, 9)
+    lines = [",".join([*names, "accuracy"])]
+    lines += [
+        ",".join([*SPACE.decode(row.tolist()).values(), str(0.5 + at / 100)])
+        for at, row in enumerate(rows)
+    ]
+    path.write_text("\n".join(lines))
+    found, accuracies = read_labels(SPACE, path)
+    np.testing.assert_array_equal(found, rows)
+    assert accuracies == pytest.approx(0.5 + np.arange(9) / 100)
+    path.write_text("\n".join([*lines[:3], lines[3].rpartition(",")[0] + ",high"]))
+    with pytest.raises(unrolled.InvalidArgumentError, match="line 4"):
+        read_labels(SPACE, path)
+    path.write_text("accuracy\n0.5")
+    with pytest.raises(unrolled.InvalidArgumentError, match="no column"):
+        read_labels(SPACE, path)
+
+
+def test_the_shell_ranks_a_space_from_labels(tmp_path: Any) -> None:
+    names = [place.name for place in SPACE.places]
+    rows = SPACE.random_rows(12, np.random.default_rng(4))
+    sizes = search.macs_many(SPACE, rows)["macs"]
+    path = tmp_path / "labels.csv"
+    lines = [",".join([*names, "accuracy"])]
+    for row, size in zip(rows, sizes, strict=True):
+        lines.append(",".join([*SPACE.decode(row.tolist()).values(), f"{size:g}"]))
+    path.write_text("\n".join(lines))
+    run = CliRunner().invoke(main, ["search", "nasbench_macro", "--labels", str(path), "--json"])
+    assert run.exit_code == 0, run.output
+    best = json.loads(run.stdout)
+    assert len(best) == 10
+    assert {"prediction", "uncertainty", "ranked_by", *names} <= set(best[0])
+    shown = CliRunner().invoke(main, ["search", "nasbench_macro", "--labels", str(path)])
+    assert "Architectures are ranked by" in shown.stdout
