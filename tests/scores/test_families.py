@@ -135,6 +135,9 @@ def test_a_family_whose_library_is_missing_says_so(monkeypatch: pytest.MonkeyPat
             unrolled.evaluate(family)
 
 
+# Keras finds shapes on NumPy by running layers on memory as it is; see `oracles.keras_forms`.
+@pytest.mark.filterwarnings("ignore:(invalid value|overflow|divide by zero):RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_models_of_keras_are_built_without_weights() -> None:
     pytest.importorskip("oracles.keras_forms")  # It chooses a backend that builds quickly.
     built = families.BUILDERS["keras"](Member("MobileNetV3Small", 224))

@@ -40,6 +40,7 @@ class Written(nn.Module):
         (nn.ELU(), "function", "elu"),
         (nn.LeakyReLU(0.2), "function", "leaky_relu(0.2)"),
         (Written(lambda h: h.clamp(0, 6)), "function", "relu6"),
+        (Written(lambda h: torch.where(h > 0, h, 0.2 * h)), "function", "leaky_relu(0.2)"),
         (Written(lambda h: torch.maximum(h, 0.1 * h)), "function", "leaky_relu(0.1)"),
         (nn.LayerNorm(4), "layer_norm", None),
         (nn.BatchNorm1d(4), "batch_norm", None),

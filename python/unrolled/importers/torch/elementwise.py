@@ -244,7 +244,7 @@ def _add_product(tracer: Tracer, node: Node) -> Operand:
     *("heaviside", "ldexp", "gcd", "lcm", "bitwise_left_shift", "bitwise_right_shift"),
 )
 def _function_of_all(tracer: Tracer, node: Node) -> Operand:
-    compute = COMPUTED.get(node.operator)
+    compute = COMPUTED.get(node.operator.partition(".")[2])
     if compute is not None:
         return tracer.function(node.operand("self"), node.operand("other"), compute=compute)
     return tracer.function(*node.operands())

@@ -178,7 +178,7 @@ def _rnn(tracer: Tracer, node: Node) -> list[Operand]:
     _check_plain(node, 4, 1)
 
     def run(x: Operand, weights: list[Operand], state: list[Operand], reverse: bool) -> Any:
-        function = NAMED["relu" if node.operator == "rnn_relu" else "tanh"]
+        function = NAMED["relu" if node.operator.endswith("rnn_relu") else "tanh"]
         return tracer.rnn(x, weights, *state, reverse=reverse, function=function)
 
     return _recurrent(tracer, node, node["params"], [node["hx"]], run)
