@@ -49,6 +49,7 @@ def test_decoders(
     def log2_total(counts: Any) -> float:
         return float(counts.log2_total)
 
-    measure(
-        case, "unrolled", lambda: unrolled.count(net, exact=exact, memory_limit=limit), log2_total
-    )
+    def run() -> Any:
+        return unrolled.count(net, exact=exact, memory_limit=limit)
+
+    measure(case, "unrolled", run, log2_total, rounds=3)

@@ -56,6 +56,41 @@ def test_law_is_that_of_weighted_path_sums() -> None:
     assert depth.variance == pytest.approx(sums.grade_variance, rel=1e-9)
 
 
+def convolutions(size: int, kernel: int) -> Network:
+    """Three blocks ``x + conv(x)`` of two channels, with as much padding as keeps the size."""
+    net = Network("convolutions")
+    x = net.input((2, size, size))
+    for block in range(3):
+        x = net.add(x, net.conv(x, 2, kernel, padding=kernel // 2, name=f"conv{block}"))
+    net.output(net.dense(net.flatten(x), 3, name="top"))
+    return net
+
+
+def law_by_elements(net: Network) -> theory.PathSums:
+    """Every path from element to element, with the mean squares of the weights along it."""
+    squares = {kernel.target: kernel.mean_square for kernel in unrolled.propagate(net).kernels}
+    return theory.path_sums(net, squares, grade="affine", direction="forward")
+
+
+def test_law_of_convolutions_is_that_of_paths_between_elements() -> None:
+    net = convolutions(6, kernel=1)
+    np.testing.assert_allclose(
+        effective_depth(net).law, law_by_elements(net).grade_shares, rtol=1e-9, atol=1e-15
+    )
+
+
+@pytest.mark.parametrize(("size", "most"), [(6, 0.02), (12, 0.01), (48, 0.0025)])
+def test_borders_count_on_average(size: int, most: float) -> None:
+    """Elements near a border have fewer taps and, through later layers, fewer of them again.
+
+    The walk has one number a tensor, so that it misses that the two go together: an error that
+    falls with the share of elements near a border, and makes the depth too small.
+    """
+    net = convolutions(size, kernel=3)
+    ratio = effective_depth(net).mean / law_by_elements(net).mean_grade
+    assert 1 - most < ratio < 1
+
+
 def test_chain_is_as_deep_as_it_has_layers() -> None:
     depth = effective_depth(unrolled.models.mlp(16, depth=9, inputs=4, classes=3))
     assert depth.law[10] == pytest.approx(1.0, abs=1e-12)
