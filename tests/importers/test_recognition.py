@@ -148,7 +148,7 @@ def test_shell_compares_files_and_published_models(path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["resnet18", "--input", "x=1,3"], "--input and --semantics are for model files"),
+        (["resnet18", "--input", "x=1,3"], "--input, --value and --semantics are for model files"),
         (["m.onnx", "--size", "32"], "--size and --padding are for published models"),
         (["m.onnx", "--threads", "2"], "--threads and --mmap are for graphs"),
         (["m.onnx"], "cannot be read"),
