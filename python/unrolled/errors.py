@@ -113,7 +113,9 @@ class NothingToCountError(UnrolledError, ValueError):
     """A network or graph has no parameter, or no parameter with a context."""
 
 
-class MemoryLimitError(UnrolledError, MemoryError):
+# The built-in class has a constructor of its own, which only its own kind may use: as the second
+# base it could not be made by what unpickles exceptions for Dask.
+class MemoryLimitError(MemoryError, UnrolledError):
     """A count would need more memory than `memory_limit` allows."""
 
 

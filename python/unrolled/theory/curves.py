@@ -118,8 +118,8 @@ class LengthMap(TheoryResult):
 def length_map(
     activation: ActivationLike,
     sigma_w2: float,
-    sigma_b2: float,
-    depth: int,
+    sigma_b2: float = 0.0,
+    depth: int = 20,
     *,
     q0: float | None = None,
 ) -> LengthMap:
