@@ -20,6 +20,8 @@ __all__ = [
     "Scorer",
     "Spectrum",
     "Sweep",
+    "VariantScorer",
+    "Variants",
     "boltzmann_sums",
     "function_moments",
     "function_names",
@@ -597,6 +599,7 @@ class Variants:
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8] | None]:
         """Quantities in the order of `columns` for each row, and exact totals as bytes."""
 
+@final
 class VariantScorer:
     """Variants of one network, compiled for scoring."""
 
@@ -620,6 +623,7 @@ class VariantScorer:
     ) -> npt.NDArray[np.float64]:
         """A row of features and scores, as `Scorer.feature_columns` has them."""
 
+@final
 class Scorer:
     """A network compiled for scoring, with gates that open and close links."""
 
