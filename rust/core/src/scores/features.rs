@@ -199,7 +199,7 @@ impl Plan {
     /// Scores and features of a plan without gates.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] if there are gates.
+    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) if there are gates.
     pub fn features(&self, workspace: &mut Workspace) -> Result<(Scores, Features)> {
         self.score(&[], workspace)?;
         Ok(self.features_alone(workspace, &mut FeatureDesk::default()))
