@@ -10,13 +10,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms of the core, from the lowest on; those of one row do not know each other.
-const ROOMS: [&[&str]; 7] = [
+const ROOMS: [&[&str]; 8] = [
     &["error"],
     &["machine"],
     &["number", "boltzmann"],
     &["graph", "network"],
     &["unroll", "propagation"],
     &["scores"],
+    &["variants"],
     &["lib"],
 ];
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::graph::building::sorted_edges::sorted_lists;
+use crate::graph::building::sorted_edges::{BUILDING, sorted_lists};
 use crate::graph::lists::csr::{
     Csr, Index, Indices, MOST_NODES, check_multiplicity, check_nodes, with_indices,
 };
@@ -20,8 +20,6 @@ use crate::machine::team::{Team, parts};
 
 /// The edges in one piece of the work.
 const PIECE: usize = 1 << 20;
-/// What needs memory here.
-pub(crate) const BUILDING: &str = "building the graph";
 /// The nodes in a bucket, as a power of two, of which the counters stay in the cache.
 const BUCKET_BITS: u32 = 12;
 /// The most buckets: every bucket needs a cache line of its own while edges are gathered.
