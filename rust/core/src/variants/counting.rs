@@ -2,8 +2,8 @@
 
 use num_bigint::BigUint;
 
+use super::architectures::{Desks, Variants, room};
 use super::liveness::Live;
-use super::{Desks, Variants, room};
 use crate::error::Result;
 use crate::machine::Monitor;
 use crate::machine::memory::available_memory;

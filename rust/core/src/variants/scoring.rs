@@ -1,7 +1,7 @@
 //! Sizes and scores of many architectures.
 
+use super::architectures::{BATCH, Desks, Variants, room};
 use super::liveness::Live;
-use super::{BATCH, Desks, Variants, room};
 use crate::error::{Error, Result};
 use crate::machine::Monitor;
 use crate::machine::team::Team;
