@@ -334,7 +334,7 @@ class Analysis:
             _ = self.layers
             return self.facts.activations if self.facts is not None else None
         try:
-            return activations_of(self._network)
+            return activations_of(self._network, len(self.counts.tensors), self.counts.num_outputs)
         except NothingToCountError:
             return None
 
