@@ -520,12 +520,7 @@ class Analysis:
             )
         from unrolled.show import plot  # It is only needed here.
 
-        plot.checked_image_kind(path)
-        figure = self.plot()[0]
-        try:
-            return plot.save(figure, path)
-        finally:
-            plot.close(figure)
+        return plot.save_drawn(self.plot, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Analysis:

@@ -199,7 +199,7 @@ def analyze_command(
             threads=threads,
             progress=progress,
         )
-    save_plot(plot, analysis)
+    save_plot(plot, analysis.plot)
     if as_json:
         say(to_json([analysis], with_layers=True))
     elif as_csv:
@@ -242,7 +242,7 @@ def compare_command(
     check_figure(plot)
     comparison = compared(names, **options)
     if len(comparison):
-        save_plot(plot, comparison)
+        save_plot(plot, comparison.plot)
     show(comparison, comparison, as_json, as_csv=as_csv, width=width)
     if comparison.failures:
         if as_csv:
@@ -337,14 +337,12 @@ def check_formats(as_json: bool, as_csv: bool) -> None:
         raise click.UsageError("--json and --csv exclude each other.")
 
 
-def save_plot(path: str | None, result: Any) -> None:
-    """Draw a result into an image, if one was asked for, and let go of the figure."""
+def save_plot(path: str | None, draw: Callable[[], tuple[Any, Any]]) -> None:
+    """Draw a figure into an image, if one was asked for."""
     if path is not None:
-        from unrolled.show import plot
+        from unrolled.show.plot import save_drawn
 
-        figure = result.plot()[0]
-        plot.save(figure, path)
-        plot.close(figure)
+        save_drawn(draw, path)
 
 
 def check_figure(path: str | None) -> None:
@@ -482,7 +480,7 @@ def init_command(
         batch_norm=batch_norm,
         exact=exact,
     )
-    save_plot(plot, report)
+    save_plot(plot, report.plot)
     if as_json:
         say(json.dumps([_json_values(report.to_dict())], indent=2, allow_nan=False))
     else:
@@ -568,7 +566,7 @@ def theory_command(
             input=Signal(correlation=correlation or 0.0),
             batch_norm=batch_norm or "batch",
         )
-    save_plot(plot, result)
+    save_plot(plot, result.plot)
     if as_json:
         say(json.dumps([_json_values(result.to_dict())], indent=2, allow_nan=False))
     else:
@@ -669,12 +667,7 @@ def thermo_command(
         analysis = analyze(model, **counting, threads=threads, progress=progress)
     ensemble = Ensemble.from_counts(analysis, unit=unit)
     sweep, peaks = ensemble.sweep(**given), ensemble.heat_capacity_peaks()
-    if plot is not None:
-        from unrolled.show.plot import close, save
-
-        figure = ensemble.plot(**given)[0]
-        save(figure, plot)
-        close(figure)
+    save_plot(plot, lambda: ensemble.plot(**given))
     if as_json:
         columns = {key: list(map(json_value, column)) for key, column in sweep.to_dict().items()}
         listed = [peak._asdict() for peak in peaks]
@@ -841,7 +834,7 @@ def evaluate_command(
     check_figure(plot)
     with progress_bar(f"Scoring {benchmark}") as progress:
         evaluation = evaluate(benchmark, scores or None, progress=progress)
-    save_plot(plot, evaluation)
+    save_plot(plot, evaluation.plot)
     if as_json:
         rows = evaluation.to_dict()
         say(json_text([{key: json_value(one) for key, one in row.items()} for row in rows]))

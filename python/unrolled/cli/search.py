@@ -14,7 +14,7 @@ import click
 
 from unrolled._support.hints import described, did_you_mean
 from unrolled._support.optional import import_optional
-from unrolled.cli.commands import check_figure, json_option, json_text, main
+from unrolled.cli.commands import check_figure, json_option, json_text, main, save_plot
 from unrolled.cli.program import progress_bar, say
 from unrolled.errors import InvalidArgumentError, UnrolledError
 from unrolled.network.network import Network
@@ -141,10 +141,7 @@ def search_command(
                 space, wanted, out=out, executor=client, threads=threads, progress=progress
             )
         shown = found.top(top, by=ranked_by, where=where, ascending=ascending)
-    if plot is not None:
-        from unrolled.show.plot import save
-
-        save(found.plot("macs", ranked_by)[0], plot)
+    save_plot(plot, lambda: found.plot("macs", ranked_by))
     if as_json:
         rows = shown.to_dict()
         say(json_text([{key: json_value(one) for key, one in row.items()} for row in rows]))
