@@ -22,14 +22,17 @@ from unrolled._support.hints import shortened
 from unrolled.analysis.analysis import Analysis, analyze
 from unrolled.analysis.comparison import Comparison, Failure, compare
 from unrolled.cli.options import (
+    ModelOptions,
     counting_options_of,
     model_options,
     model_options_of,
     parse_size,
+    refuse_given,
     resolve_name,
     source_options,
 )
 from unrolled.cli.program import EXIT_FAILURES, Program, progress_bar, say
+from unrolled.costs import width_of
 from unrolled.ensemble.ensemble import Ensemble
 from unrolled.ensemble.sweeps import peaks_table
 from unrolled.errors import InvalidArgumentError, UnrolledError
@@ -129,7 +132,7 @@ def main(context: click.Context) -> None:
 )
 @click.option(
     "--depth",
-    type=int,
+    type=click.IntRange(min=1),
     metavar="N",
     help="Show the layers as a tree of their names, down to N parts, with sums.",
 )
@@ -185,9 +188,17 @@ def analyze_command(
     counting = counting_options_of(options)
     chosen = model_options_of(options)
     chosen.check([name])
-    check_formats(as_json, as_csv)
+    check_formats(as_json, as_csv, of_tables=["columns", "depth", "sort", "dtype", "width"])
+    if as_csv:
+        refuse_given(
+            ["input_size"], "not with --csv, which has layers and no estimates; use --json"
+        )
     check_figure(plot)
-    chosen_columns(columns, 0)
+    if not {"memory", "activations"} & set(chosen_columns(columns, 0)):
+        refuse_given(
+            ["dtype"], "only for the columns memory and activations; choose one with --columns"
+        )
+    width_of(dtype)
     sorted_layers([], sort)
     with progress_bar(f"Counting {os.path.basename(name)}") as progress:
         model = resolve_name(name, chosen, threads=threads, mmap=mmap, progress=progress)
@@ -326,8 +337,16 @@ def compared(
         )
 
 
-def check_formats(as_json: bool, as_csv: bool) -> None:
-    """Refuse two formats at once.
+def check_formats(
+    as_json: bool, as_csv: bool = False, *, of_tables: Sequence[str] = ("width",)
+) -> None:
+    """Refuse two formats at once, and options of tables where none is printed.
+
+    Parameters
+    ----------
+    as_json, as_csv : bool
+    of_tables : sequence of str
+        Names of the parameters that change nothing but a table.
 
     Raises
     ------
@@ -335,6 +354,8 @@ def check_formats(as_json: bool, as_csv: bool) -> None:
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")
+    if as_json or as_csv:
+        refuse_given(of_tables, f"only for tables, not with {'--json' if as_json else '--csv'}")
 
 
 def save_plot(path: str | None, draw: Callable[[], tuple[Any, Any]]) -> None:
@@ -548,10 +569,14 @@ def theory_command(
     if (name is None) == (activation is None):
         raise click.UsageError("give either a MODEL or --activation.")
     if name is None:
-        if correlation is not None or batch_norm is not None or any(chosen):
-            raise click.UsageError("--activation goes with --sw2, --sb2, --json and --plot alone.")
+        refuse_given(
+            ["weights", "correlation", "batch_norm", *ModelOptions._fields],
+            "only for a MODEL; --activation goes with --sw2, --sb2, --json and --plot",
+        )
     else:
         chosen.check([name])
+        if sw2 is not None:
+            refuse_given(["weights"], "not with --sw2, by which all weights are drawn")
     check_figure(plot)
     result: Any
     if name is None:
@@ -831,6 +856,7 @@ def evaluate_command(
 
     Example: unrolled evaluate nasbench201
     """
+    check_formats(as_json, of_tables=["figure"])
     check_figure(plot)
     with progress_bar(f"Scoring {benchmark}") as progress:
         evaluation = evaluate(benchmark, scores or None, progress=progress)
