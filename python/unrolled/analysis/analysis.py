@@ -534,7 +534,10 @@ class Analysis:
             The file cannot be read.
         """
         try:
-            return cls.from_dict(json.loads(files.read_bytes(path, LARGEST_FILE)))
+            record = json.loads(
+                files.read_bytes(path, LARGEST_FILE), parse_constant=_refuse_constant
+            )
+            return cls.from_dict(record)
         except ResultFileError as error:
             raise ResultFileError(f"{os.fsdecode(path)}: {error}") from None
         except (ValueError, RecursionError) as error:
@@ -808,6 +811,11 @@ def _add_cost(layer: LayerSummary, cost: OperationCost) -> LayerSummary:
         num_uses=cost.uses,
         path=cost.path,
     )
+
+
+def _refuse_constant(text: str) -> None:
+    """Refuse what Python reads as a number, but JSON does not have."""
+    raise ValueError(f"{text} is no number of JSON; what is not finite is null")
 
 
 def _restore(kind: type[Analysis], parts: dict[str, Any]) -> Analysis:

@@ -619,7 +619,7 @@ def _json_values(value: Any) -> Any:
     """Nested lists and mappings whose numbers JSON can have; see `json_value`."""
     if isinstance(value, dict):
         return {key: _json_values(one) for key, one in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_json_values(one) for one in value]
     return json_value(value)
 
