@@ -169,7 +169,8 @@ def _say_predictions(space: Space, labels: str, top: int, where: str | None, as_
     rows = space.rows()
     if where is not None:
         with progress_bar(f"Scoring {space.name}") as progress:
-            table = search.sweep(space, _read_by(where), progress=progress)
+            # A condition may read labels alone, and a sweep finds something.
+            table = search.sweep(space, _read_by(where) or ["macs"], progress=progress)
         rows = table.top(max(1, len(table)), by=table.names[0], where=where).rows
     with progress_bar(f"Predicting {space.name}") as progress:
         ranking = predictor.rank(rows, progress=progress)
