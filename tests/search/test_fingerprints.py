@@ -115,8 +115,13 @@ def test_functions_differ_by_code_defaults_closures_arguments_and_attributes() -
 
 def test_functions_that_a_function_calls_belong_to_it(tmp_path: Path) -> None:
     module = tmp_path / "scored_by_a_test.py"
-    text = "STEP = {step}\ndef inner(x):\n    return x + {shift} * STEP\ndef score(x):\n    return inner(x)\n"
+    text = (
+        "STEP = {step}\n"
+        "def inner(x):\n    return x + {shift} * STEP\n"
+        "def score(x):\n    return inner(x)\n"
+    )
     code = (
+        f"import sys\nsys.path[:0] = {[str(tmp_path), *sys.path]!r}\n"
         "from scored_by_a_test import score\n"
         "from unrolled.search.fingerprints import fingerprint_of\n"
         "print(fingerprint_of(score))\n"
@@ -124,13 +129,7 @@ def test_functions_that_a_function_calls_belong_to_it(tmp_path: Path) -> None:
     found = []
     for step, shift in ((1, 1), (1, 1), (1, 2), (2, 1)):
         module.write_text(text.format(step=step, shift=shift))
-        found.append(
-            subprocess.run(
-                [sys.executable, "-B", "-c", f"import sys\nsys.path[:0] = {[str(tmp_path), *sys.path]!r}\n{code}"],
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout
-        )
+        command = [sys.executable, "-B", "-c", code]
+        found.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert found[0] == found[1]
     assert len(set(found)) == 3

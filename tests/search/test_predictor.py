@@ -171,7 +171,9 @@ def test_labels_that_say_nothing_are_refused(rows: Any, accuracies: Any, message
 def test_architectures_without_a_path_are_refused_as_labels_and_ranked_last() -> None:
     space = search.nasbench201()
     dead = [0] * 6
-    with pytest.raises(unrolled.InvalidArgumentError, match="edge01=none edge02=none .* has no path"):
+    with pytest.raises(
+        unrolled.InvalidArgumentError, match=r"edge01=none edge02=none .* has no path"
+    ):
         search.Predictor(space=space).fit([dead, [4] * 6], [0.1, 0.9])
     rows = [[4] * 6, [3] * 6, [1] * 6, [2] * 6, [4, 3, 4, 3, 4, 3]]
     predictor = search.Predictor(space=space).fit(rows, [0.9, 0.7, 0.3, 0.1, 0.8])
@@ -224,7 +226,10 @@ LINE = "identity," + "expand3_kernel3,expand6_kernel5," * 3 + "identity,0.5\n"
         (GOOD.encode(), "a header and no architecture"),
         (GOOD.replace("layer2", "layer1").encode(), "twice the column 'layer1'"),
         (GOOD.replace("accuracy", "acuracy").encode(), "each once; did you mean 'acuracy'"),
-        ((GOOD + LINE.replace("expand3", "expand9", 1)).encode(), "line 2: place 'layer2' has no option"),
+        (
+            (GOOD + LINE.replace("expand3", "expand9", 1)).encode(),
+            "line 2: place 'layer2' has no option",
+        ),
         ((GOOD + "\n\n" + LINE + LINE[9:]).encode(), "line 5: expected 9 cells"),
         ((GOOD + LINE.replace("0.5", "0.5,0.6")).encode(), "line 2: expected 9 cells"),
         ((GOOD + LINE.replace("0.5", "")).encode(), "line 2: the accuracy must be a finite"),

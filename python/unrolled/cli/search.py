@@ -18,7 +18,6 @@ from unrolled.cli.commands import check_figure, json_option, json_text, main
 from unrolled.cli.program import progress_bar, say
 from unrolled.errors import InvalidArgumentError, UnrolledError
 from unrolled.network.network import Network
-from unrolled.show.formats import json_value
 
 if TYPE_CHECKING:
     from unrolled.search.space import Space
@@ -146,8 +145,7 @@ def search_command(
 
         save(found.plot("macs", ranked_by)[0], plot)
     if as_json:
-        rows = shown.to_dict()
-        say(json_text([{key: json_value(one) for key, one in row.items()} for row in rows]))
+        say(json_text(shown.to_dict()))
     else:
         say(shown.table(most=top))
         if len(found) > len(shown):
@@ -179,8 +177,8 @@ def _say_predictions(space: Space, labels: str, top: int, where: str | None, as_
         found = [
             {
                 **space.decode(one.row),
-                "prediction": json_value(one.prediction),
-                "uncertainty": json_value(one.uncertainty),
+                "prediction": one.prediction,
+                "uncertainty": one.uncertainty,
                 "ranked_by": ranking.basis,
             }
             for one in best

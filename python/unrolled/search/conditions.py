@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import operator
-from functools import reduce
 from collections.abc import Callable, Collection, Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ LONGEST = 10_000
 """Characters of a condition."""
 
 DEEPEST = 200
-"""Brackets, operators and the like within each other; a sum of many terms is as deep as it is long."""
+"""Operators within each other; a sum of many terms is as deep as it is long."""
 
 COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,

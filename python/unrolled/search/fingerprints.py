@@ -108,9 +108,7 @@ def _words(value: Any, seen: Seen, depth: int) -> Iterator[str]:
         yield from inside(getattr(value, "__dict__", {}))
 
 
-def _function_words(
-    function: types.FunctionType, seen: Seen, depth: int
-) -> Iterator[str]:
+def _function_words(function: types.FunctionType, seen: Seen, depth: int) -> Iterator[str]:
     inside = functools.partial(_words, seen=seen, depth=depth + 1)
     yield f"function {_name(function)}"
     yield from inside(function.__code__)

@@ -286,7 +286,7 @@ class Space:
             raise InvalidArgumentError(
                 f"numbers must be a list of integers, got an array of shape {given.shape}"
             )
-        if len(given) and not (0 <= given.min() and given.max() < self.size):
+        if len(given) and (given.min() < 0 or given.max() >= self.size):
             raise InvalidArgumentError(
                 f"space '{self.name}' has architectures 0 to {self.size - 1}, got numbers "
                 f"{given.min()} to {given.max()}"

@@ -4,9 +4,9 @@ A sweep writes each chunk as a file of its own, which appears whole or not at al
 beside the result. When all are there they are put together. So whatever is there after a kill is
 complete, and what is missing is known.
 
-A result says which sweep it is of, so that another one does not take it for its own: Parquet in the
-metadata of the file, CSV, which has no room for that, in a file beside it, in the form and under the
-name of the W3C's "Metadata Vocabulary for Tabular Data".
+A result says which sweep it is of, so that another one does not take it for its own: Parquet in
+the metadata of the file, CSV, which has no room for that, in a file beside it, whose form and name
+are those of the W3C's "Metadata Vocabulary for Tabular Data".
 """
 
 from __future__ import annotations
