@@ -27,6 +27,7 @@ __all__ = [
     "checked_number",
     "checked_numbers",
     "checked_positive",
+    "checked_seed",
     "checked_threads",
     "items",
     "iterator_of",
@@ -72,8 +73,19 @@ def checked_positive(value: object, what: str) -> int:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         number = 0
-    if number < 1:
+    if number < 1 or isinstance(value, bool):
         raise InvalidArgumentError(f"{what} must be a positive integer, got {described(value)}")
+    return number
+
+
+def checked_seed(seed: object) -> int:
+    """The seed of a random generator: an integer from 0, of any size."""
+    try:
+        number = operator.index(seed)  # type: ignore[arg-type]
+    except TypeError:
+        number = -1
+    if number < 0 or isinstance(seed, bool):
+        raise InvalidArgumentError(f"seed must be an integer from 0, got {described(seed)}")
     return number
 
 
