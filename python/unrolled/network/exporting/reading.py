@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from unrolled._core import Relation
-from unrolled.network.builder import Connection, Tensor
+from unrolled.network.builder import Connection
 from unrolled.network.exporting.graph import GraphWriter
 
 __all__ = ["is_shift", "write_read"]
