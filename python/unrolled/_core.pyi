@@ -560,6 +560,9 @@ class Sweep:
     def parameter_exponents(self) -> npt.NDArray[np.int64]: ...
     @property
     def jacobian(self) -> tuple[float, int]: ...
+    @property
+    def lost(self) -> tuple[int, Literal["signal", "gradient"], bool] | None:
+        """The tensor beyond which nothing could be followed, and whether it was too large."""
 
 def function_moments(
     name: str,

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from unrolled._support.hints import described
+from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import InvalidArgumentError
 
 __all__ = [
@@ -118,8 +118,13 @@ def checked_choice(name: str, value: Choice, choices: tuple[Choice, ...]) -> Cho
     """The value of an argument that must be one of a few words."""
     if not isinstance(value, str) or value not in choices:
         *others, last = map(repr, choices)
-        shown = repr(value) if isinstance(value, str) else described(value)
-        raise InvalidArgumentError(f"{name} must be {', '.join(others)} or {last}, got {shown}")
+        listed = f"{', '.join(others)} or {last}" if others else last
+        shown = (
+            f"{value!r}{did_you_mean(value, choices)}"
+            if isinstance(value, str)
+            else described(value)
+        )
+        raise InvalidArgumentError(f"{name} must be {listed}, got {shown}")
     return value
 
 

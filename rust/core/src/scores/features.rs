@@ -9,7 +9,7 @@ use super::operators::{Operator, Weighted};
 use super::plan::{Node, Plan, PlanLink, Rule};
 use super::sweep::{LinkMeasure, Scores, Workspace};
 use crate::error::Result;
-use crate::propagation::power_of_four;
+use crate::propagation::times_power_of_four;
 
 /// The names of the features, in the order of [`Features`].
 pub const FEATURE_NAMES: [&str; 40] = [
@@ -300,8 +300,8 @@ impl Sweep<'_> {
         let link = &self.plan.links[node.first + number];
         let arriving = || {
             let signal = link.operator.forwards(self.workspace.signal(link.source));
-            let exponent = signal.exponent - self.workspace.signal(at).exponent;
-            signal.variance * power_of_four(exponent.clamp(-500, 500))
+            let exponent = signal.exponent.saturating_sub(self.workspace.signal(at).exponent);
+            times_power_of_four(signal.variance, exponent.clamp(-500, 500))
         };
         match (node.rule, &link.operator) {
             (Rule::Sum { .. }, _) => arriving(),
