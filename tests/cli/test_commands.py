@@ -135,7 +135,7 @@ def test_json_has_one_object_a_model():
     assert [record["name"] for record in records] == ["efficientnetv2-b0", "resnet18"]
     for record in records:
         analysis = unrolled.analyze(models.build(record["name"], size=32))
-        assert list(record) == ["name", *CATALOGUE]
+        assert list(record)[: len(CATALOGUE) + 1] == ["name", *CATALOGUE]
         for key in set(CATALOGUE) - {"total_contexts"}:
             assert record[key] == getattr(analysis, key), key
         assert int(record["total_contexts"]) == analysis.total_contexts

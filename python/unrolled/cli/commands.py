@@ -7,7 +7,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -513,7 +513,7 @@ def init_command(
     )
     save_plot(plot, report.plot)
     if as_json:
-        say(json.dumps([_json_values(report.to_dict())], indent=2, allow_nan=False))
+        say(json_text([report.to_dict()]))
     else:
         say(report.table())
 
@@ -603,7 +603,7 @@ def theory_command(
         )
     save_plot(plot, result.plot)
     if as_json:
-        say(json.dumps([_json_values(result.to_dict())], indent=2, allow_nan=False))
+        say(json_text([result.to_dict()]))
     else:
         say(result.table())
 
@@ -623,15 +623,6 @@ def scheme_of(text: str) -> Any:
         return float(text)
     except ValueError:
         return text
-
-
-def _json_values(value: Any) -> Any:
-    """Nested lists and mappings whose numbers JSON can have; see `json_value`."""
-    if isinstance(value, dict):
-        return {key: _json_values(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_json_values(one) for one in value]
-    return json_value(value)
 
 
 @main.command("operators")
@@ -704,7 +695,7 @@ def thermo_command(
     sweep, peaks = ensemble.sweep(**given), ensemble.heat_capacity_peaks()
     save_plot(plot, lambda: ensemble.plot(**given))
     if as_json:
-        columns = {key: list(map(json_value, column)) for key, column in sweep.to_dict().items()}
+        columns = sweep.to_dict()
         listed = [peak._asdict() for peak in peaks]
         say(json_text([{"name": analysis.name, "unit": unit, **columns, "peaks": listed}]))
     else:
@@ -829,7 +820,7 @@ def score_command(
     found = [score_network(resolve_name(name, chosen, operations=True), unit) for name in names]
     found = list(ranked(found, sort, ascending))
     if as_json:
-        say(json_text([{k: json_value(v) for k, v in one.to_dict().items()} for one in found]))
+        say(json_text([one.to_dict() for one in found]))
     elif len(found) == 1:
         say(found[0].table())
     else:
@@ -872,8 +863,7 @@ def evaluate_command(
         evaluation = evaluate(benchmark, scores or None, progress=progress)
     save_plot(plot, evaluation.plot)
     if as_json:
-        rows = evaluation.to_dict()
-        say(json_text([{key: json_value(one) for key, one in row.items()} for row in rows]))
+        say(json_text(evaluation.to_dict()))
     else:
         say(evaluation.table(figure))
 
@@ -899,14 +889,14 @@ def to_json(
     with_layers: bool = False,
     more: Sequence[dict[str, Any]] = (),
 ) -> str:
-    """A list with one object a model, and more objects behind; see `json_value`."""
+    """A list with one object a model, and more objects behind."""
     if isinstance(analyses, Comparison):
         rows = analyses.to_dict()
     else:
         rows = [one.to_dict() for one in analyses]
     objects = []
     for analysis, row in zip(analyses, rows, strict=True):
-        figures: dict[str, Any] = {key: json_value(value) for key, value in row.items()}
+        figures: dict[str, Any] = dict(row)
         if with_layers:
             figures |= layers_of(analysis)
         if analysis.provenance is not None:
@@ -924,11 +914,23 @@ def layers_of(analysis: Analysis) -> dict[str, Any]:
         "layers": [layer_record(layer) for layer in analysis.layers],
         "operations": [layer_record(layer) for layer in analysis.operations],
         "totals": layer_record(analysis.totals),
-        "activations": None if memory is None else _json_values(memory._asdict()),
+        "activations": None if memory is None else memory._asdict(),
     }
 
 
-def json_text(objects: list[dict[str, Any]]) -> str:
-    """JSON in printable ASCII, whatever the strings hold."""
-    text = json.dumps(objects, indent=2, allow_nan=False)
+def json_text(objects: Sequence[Mapping[str, Any]]) -> str:
+    """JSON in printable ASCII, whatever the strings hold; see `json_value` for numbers.
+
+    JSON has no infinity and nothing that is not a number: they become null, at every command.
+    """
+    text = json.dumps(_json_values(objects), indent=2, allow_nan=False)
     return text.replace("\x7f", "\\u007f")  # The one control character that JSON leaves as it is.
+
+
+def _json_values(value: Any) -> Any:
+    """Nested lists and mappings whose numbers JSON can have; see `json_value`."""
+    if isinstance(value, Mapping):
+        return {key: _json_values(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json_values(one) for one in value]
+    return json_value(value)

@@ -20,7 +20,6 @@ from unrolled.cli.options import refuse_given
 from unrolled.cli.program import progress_bar, say
 from unrolled.errors import InvalidArgumentError, UnrolledError
 from unrolled.network.network import Network
-from unrolled.show.formats import json_value
 
 if TYPE_CHECKING:
     from unrolled.search.space import Space
@@ -161,8 +160,7 @@ def search_command(
         shown = found.top(top, by=ranked_by, where=where, ascending=ascending)
     save_plot(plot, lambda: found.plot("macs", ranked_by))
     if as_json:
-        rows = shown.to_dict()
-        say(json_text([{key: json_value(one) for key, one in row.items()} for row in rows]))
+        say(json_text(shown.to_dict()))
     else:
         say(shown.table(most=top))
         if len(found) > len(shown):
@@ -189,7 +187,8 @@ def _say_predictions(space: Space, labels: str, top: int, where: str | None, as_
     rows = space.rows()
     if where is not None:
         with progress_bar(f"Scoring {space.name}") as progress:
-            table = search.sweep(space, _read_by(where), progress=progress)
+            # A condition may read labels alone, and a sweep finds something.
+            table = search.sweep(space, _read_by(where) or ["macs"], progress=progress)
         rows = table.top(max(1, len(table)), by=table.names[0], where=where).rows
     with progress_bar(f"Predicting {space.name}") as progress:
         ranking = predictor.rank(rows, progress=progress)
@@ -198,8 +197,8 @@ def _say_predictions(space: Space, labels: str, top: int, where: str | None, as_
         found = [
             {
                 **space.decode(one.row),
-                "prediction": json_value(one.prediction),
-                "uncertainty": json_value(one.uncertainty),
+                "prediction": one.prediction,
+                "uncertainty": one.uncertainty,
                 "ranked_by": ranking.basis,
             }
             for one in best
