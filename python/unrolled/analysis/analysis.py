@@ -334,7 +334,7 @@ class Analysis:
             _ = self.layers
             return self.facts.activations if self.facts is not None else None
         try:
-            return activations_of(self._network)
+            return activations_of(self._network, len(self.counts.tensors), self.counts.num_outputs)
         except NothingToCountError:
             return None
 
@@ -520,12 +520,7 @@ class Analysis:
             )
         from unrolled.show import plot  # It is only needed here.
 
-        plot.checked_image_kind(path)
-        figure = self.plot()[0]
-        try:
-            return plot.save(figure, path)
-        finally:
-            plot.close(figure)
+        return plot.save_drawn(self.plot, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Analysis:

@@ -314,12 +314,7 @@ class Comparison:
             )
         from unrolled.show import plot
 
-        plot.checked_image_kind(path)
-        figure = self.plot()[0]
-        try:
-            return plot.save(figure, path)
-        finally:
-            plot.close(figure)
+        return plot.save_drawn(self.plot, path)
 
     def _repr_html_(self) -> str:
         return html.comparison(self)

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,17 @@ from unrolled._support.hints import shortened
 from unrolled.analysis.analysis import Analysis, analyze
 from unrolled.analysis.comparison import Comparison, Failure, compare
 from unrolled.cli.options import (
+    ModelOptions,
     counting_options_of,
     model_options,
     model_options_of,
     parse_size,
+    refuse_given,
     resolve_name,
     source_options,
 )
 from unrolled.cli.program import EXIT_FAILURES, Program, progress_bar, say
+from unrolled.costs import width_of
 from unrolled.ensemble.ensemble import Ensemble
 from unrolled.ensemble.sweeps import peaks_table
 from unrolled.errors import InvalidArgumentError, UnrolledError
@@ -129,7 +132,7 @@ def main(context: click.Context) -> None:
 )
 @click.option(
     "--depth",
-    type=int,
+    type=click.IntRange(min=1),
     metavar="N",
     help="Show the layers as a tree of their names, down to N parts, with sums.",
 )
@@ -185,9 +188,17 @@ def analyze_command(
     counting = counting_options_of(options)
     chosen = model_options_of(options)
     chosen.check([name])
-    check_formats(as_json, as_csv)
+    check_formats(as_json, as_csv, of_tables=["columns", "depth", "sort", "dtype", "width"])
+    if as_csv:
+        refuse_given(
+            ["input_size"], "not with --csv, which has layers and no estimates; use --json"
+        )
     check_figure(plot)
-    chosen_columns(columns, 0)
+    if not {"memory", "activations"} & set(chosen_columns(columns, 0)):
+        refuse_given(
+            ["dtype"], "only for the columns memory and activations; choose one with --columns"
+        )
+    width_of(dtype)
     sorted_layers([], sort)
     with progress_bar(f"Counting {os.path.basename(name)}") as progress:
         model = resolve_name(name, chosen, threads=threads, mmap=mmap, progress=progress)
@@ -199,7 +210,7 @@ def analyze_command(
             threads=threads,
             progress=progress,
         )
-    save_plot(plot, analysis)
+    save_plot(plot, analysis.plot)
     if as_json:
         say(to_json([analysis], with_layers=True))
     elif as_csv:
@@ -242,7 +253,7 @@ def compare_command(
     check_figure(plot)
     comparison = compared(names, **options)
     if len(comparison):
-        save_plot(plot, comparison)
+        save_plot(plot, comparison.plot)
     show(comparison, comparison, as_json, as_csv=as_csv, width=width)
     if comparison.failures:
         if as_csv:
@@ -326,8 +337,16 @@ def compared(
         )
 
 
-def check_formats(as_json: bool, as_csv: bool) -> None:
-    """Refuse two formats at once.
+def check_formats(
+    as_json: bool, as_csv: bool = False, *, of_tables: Sequence[str] = ("width",)
+) -> None:
+    """Refuse two formats at once, and options of tables where none is printed.
+
+    Parameters
+    ----------
+    as_json, as_csv : bool
+    of_tables : sequence of str
+        Names of the parameters that change nothing but a table.
 
     Raises
     ------
@@ -335,16 +354,16 @@ def check_formats(as_json: bool, as_csv: bool) -> None:
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")
+    if as_json or as_csv:
+        refuse_given(of_tables, f"only for tables, not with {'--json' if as_json else '--csv'}")
 
 
-def save_plot(path: str | None, result: Any) -> None:
-    """Draw a result into an image, if one was asked for, and let go of the figure."""
+def save_plot(path: str | None, draw: Callable[[], tuple[Any, Any]]) -> None:
+    """Draw a figure into an image, if one was asked for."""
     if path is not None:
-        from unrolled.show import plot
+        from unrolled.show.plot import save_drawn
 
-        figure = result.plot()[0]
-        plot.save(figure, path)
-        plot.close(figure)
+        save_drawn(draw, path)
 
 
 def check_figure(path: str | None) -> None:
@@ -482,9 +501,9 @@ def init_command(
         batch_norm=batch_norm,
         exact=exact,
     )
-    save_plot(plot, report)
+    save_plot(plot, report.plot)
     if as_json:
-        say(json.dumps([_json_values(report.to_dict())], indent=2, allow_nan=False))
+        say(json_text([report.to_dict()]))
     else:
         say(report.table())
 
@@ -550,10 +569,14 @@ def theory_command(
     if (name is None) == (activation is None):
         raise click.UsageError("give either a MODEL or --activation.")
     if name is None:
-        if correlation is not None or batch_norm is not None or any(chosen):
-            raise click.UsageError("--activation goes with --sw2, --sb2, --json and --plot alone.")
+        refuse_given(
+            ["weights", "correlation", "batch_norm", *ModelOptions._fields],
+            "only for a MODEL; --activation goes with --sw2, --sb2, --json and --plot",
+        )
     else:
         chosen.check([name])
+        if sw2 is not None:
+            refuse_given(["weights"], "not with --sw2, by which all weights are drawn")
     check_figure(plot)
     result: Any
     if name is None:
@@ -568,9 +591,9 @@ def theory_command(
             input=Signal(correlation=correlation or 0.0),
             batch_norm=batch_norm or "batch",
         )
-    save_plot(plot, result)
+    save_plot(plot, result.plot)
     if as_json:
-        say(json.dumps([_json_values(result.to_dict())], indent=2, allow_nan=False))
+        say(json_text([result.to_dict()]))
     else:
         say(result.table())
 
@@ -590,15 +613,6 @@ def scheme_of(text: str) -> Any:
         return float(text)
     except ValueError:
         return text
-
-
-def _json_values(value: Any) -> Any:
-    """Nested lists and mappings whose numbers JSON can have; see `json_value`."""
-    if isinstance(value, dict):
-        return {key: _json_values(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_json_values(one) for one in value]
-    return json_value(value)
 
 
 @main.command("operators")
@@ -669,14 +683,9 @@ def thermo_command(
         analysis = analyze(model, **counting, threads=threads, progress=progress)
     ensemble = Ensemble.from_counts(analysis, unit=unit)
     sweep, peaks = ensemble.sweep(**given), ensemble.heat_capacity_peaks()
-    if plot is not None:
-        from unrolled.show.plot import close, save
-
-        figure = ensemble.plot(**given)[0]
-        save(figure, plot)
-        close(figure)
+    save_plot(plot, lambda: ensemble.plot(**given))
     if as_json:
-        columns = {key: list(map(json_value, column)) for key, column in sweep.to_dict().items()}
+        columns = sweep.to_dict()
         listed = [peak._asdict() for peak in peaks]
         say(json_text([{"name": analysis.name, "unit": unit, **columns, "peaks": listed}]))
     else:
@@ -801,7 +810,7 @@ def score_command(
     found = [score_network(resolve_name(name, chosen, operations=True), unit) for name in names]
     found = list(ranked(found, sort, ascending))
     if as_json:
-        say(json_text([{k: json_value(v) for k, v in one.to_dict().items()} for one in found]))
+        say(json_text([one.to_dict() for one in found]))
     elif len(found) == 1:
         say(found[0].table())
     else:
@@ -838,13 +847,13 @@ def evaluate_command(
 
     Example: unrolled evaluate nasbench201
     """
+    check_formats(as_json, of_tables=["figure"])
     check_figure(plot)
     with progress_bar(f"Scoring {benchmark}") as progress:
         evaluation = evaluate(benchmark, scores or None, progress=progress)
-    save_plot(plot, evaluation)
+    save_plot(plot, evaluation.plot)
     if as_json:
-        rows = evaluation.to_dict()
-        say(json_text([{key: json_value(one) for key, one in row.items()} for row in rows]))
+        say(json_text(evaluation.to_dict()))
     else:
         say(evaluation.table(figure))
 
@@ -867,10 +876,10 @@ def models_command() -> None:
 def to_json(
     analyses: Any, *, with_layers: bool = False, more: Sequence[dict[str, Any]] = ()
 ) -> str:
-    """A list with one object a model, and more objects behind; see `json_value`."""
+    """A list with one object a model, and more objects behind."""
     objects = []
     for analysis in analyses:
-        figures: dict[str, Any] = {k: json_value(v) for k, v in analysis.to_dict().items()}
+        figures: dict[str, Any] = dict(analysis.to_dict())
         if with_layers:
             figures |= layers_of(analysis)
         if analysis.provenance is not None:
@@ -888,11 +897,23 @@ def layers_of(analysis: Analysis) -> dict[str, Any]:
         "layers": [layer_record(layer) for layer in analysis.layers],
         "operations": [layer_record(layer) for layer in analysis.operations],
         "totals": layer_record(analysis.totals),
-        "activations": None if memory is None else _json_values(memory._asdict()),
+        "activations": None if memory is None else memory._asdict(),
     }
 
 
-def json_text(objects: list[dict[str, Any]]) -> str:
-    """JSON in printable ASCII, whatever the strings hold."""
-    text = json.dumps(objects, indent=2, allow_nan=False)
+def json_text(objects: Sequence[Mapping[str, Any]]) -> str:
+    """JSON in printable ASCII, whatever the strings hold; see `json_value` for numbers.
+
+    JSON has no infinity and nothing that is not a number: they become null, at every command.
+    """
+    text = json.dumps(_json_values(objects), indent=2, allow_nan=False)
     return text.replace("\x7f", "\\u007f")  # The one control character that JSON leaves as it is.
+
+
+def _json_values(value: Any) -> Any:
+    """Nested lists and mappings whose numbers JSON can have; see `json_value`."""
+    if isinstance(value, Mapping):
+        return {key: _json_values(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json_values(one) for one in value]
+    return json_value(value)

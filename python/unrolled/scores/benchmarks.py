@@ -27,7 +27,7 @@ from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError
 from unrolled.models.benchmarks import SPACES, Choices, SearchSpace
 from unrolled.network.network import Network
-from unrolled.scores.scoring import mean_log_size
+from unrolled.scores.scoring import are_scored, mean_log_size
 
 __all__ = [
     "BENCHMARKS",
@@ -83,8 +83,8 @@ class Benchmark(ABC):
             The same one, without what is in its `left_out`.
         scores : dict of str to array of shape ``(architectures,)``
             "weights" and all that follow count only what lies on a path from the input to the
-            output; "parameters" are all that are trained. Architectures without a path are
-            minus infinity in each of them, below all others.
+            output; "parameters" are all that are trained. Architectures without a path over a
+            kernel are minus infinity in each of them, below all others.
         """
 
     def __len__(self) -> int:
@@ -134,10 +134,10 @@ class SpaceBenchmark(Benchmark):
             is_open[rows, start + self.choices[:, place]] = True
         found = scorer.score(is_open, progress)
         columns = {name: found[:, at] for at, name in enumerate(scorer.columns)}
-        has_path = np.isfinite(columns["saliency_entropy"])
+        scored = are_scored(columns)
         columns["log_size"] = mean_log_size(columns)
         columns["parameters"] = self._parameters()
-        return {name: np.where(has_path, one, -np.inf) for name, one in columns.items()}
+        return {name: np.where(scored, one, -np.inf) for name, one in columns.items()}
 
     def _parameters(self) -> npt.NDArray[np.float64]:
         """Trainable parameters, which are a sum over the places of choice."""
@@ -214,8 +214,8 @@ class OwnSpaceBenchmark(Benchmark):
     ) -> tuple[OwnSpaceBenchmark, dict[str, npt.NDArray[np.float64]]]:
         """All architectures with their scores; see `Benchmark.scored`."""
         columns = self.space.scores(self.choices, progress=progress)
-        has_path = np.isfinite(columns["saliency_entropy"])
-        return self, {name: np.where(has_path, one, -np.inf) for name, one in columns.items()}
+        scored = are_scored(columns)
+        return self, {name: np.where(scored, one, -np.inf) for name, one in columns.items()}
 
 
 def own_space_benchmark(space: Scorable, rows: Any, accuracies: Any) -> OwnSpaceBenchmark:

@@ -16,6 +16,7 @@ from unrolled._support.arguments import (
     checked_choice,
     checked_numbers,
     checked_positive,
+    checked_seed,
     items,
 )
 from unrolled._support.hints import described, did_you_mean
@@ -328,6 +329,7 @@ def evaluate(
     >>> found["depth", "accuracy"].spearman
     0.5
     """
+    root = checked_seed(seed)
     loaded = _loaded(benchmark, accuracies, rows)
     wanted = _checked_scores(scores)
     check_progress(progress)
@@ -339,7 +341,7 @@ def evaluate(
         values[name] = _own_score(name, function, loaded)
     values.update({name: found[name] for name in BASELINES})
     agreements = [
-        _agreement(name, task, values, loaded, draws, seed)
+        _agreement(name, task, values, loaded, draws, root)
         for name in values
         for task in loaded.accuracies
     ]

@@ -268,7 +268,7 @@ class Predictor:
                 f"all {len(labels)} accuracies are {labels[0]:g}; from equal labels nothing can be "
                 "learned"
             )
-        dead = np.flatnonzero(~candidates.has_path)
+        dead = np.flatnonzero(~candidates.are_scored)
         if len(dead):
             raise InvalidArgumentError(
                 f"architecture {candidates.label(int(dead[0]))} has no path from an input over a "
@@ -334,7 +334,7 @@ class Predictor:
             found = self._posterior(candidates)
             mean, deviation = found.mean, np.sqrt(found.variance)
         key = mean if basis == "predictor" else candidates.columns[basis]
-        key = np.where(candidates.has_path, key, -np.inf)
+        key = np.where(candidates.are_scored, key, -np.inf)
         order = np.argsort(-key, kind="stable")
         rows = candidates.rows
         return Ranking(
@@ -370,7 +370,7 @@ class Predictor:
         """
         wanted = checked_positive(n, "n")
         candidates = candidates_of(architectures, self._space)
-        usable = candidates.has_path & ~self._is_labelled(candidates)
+        usable = candidates.are_scored & ~self._is_labelled(candidates)
         if wanted > usable.sum():
             raise InvalidArgumentError(
                 f"n={wanted}, but only {usable.sum()} architectures without a label have a path "
@@ -460,7 +460,7 @@ class Predictor:
     def _together(self, candidates: Candidates) -> tuple[Array, Array]:
         """Features and scores of the labelled architectures, and of others with a path."""
         labelled = self._fitted()
-        alive = candidates.has_path
+        alive = candidates.are_scored
         features = [one.features(self._choice) for one in (labelled, candidates)]
         scores = [one.scores() for one in (labelled, candidates)]
         return (
@@ -480,8 +480,8 @@ class Predictor:
         targets, middle, scale = self._targets(self._labels)
         found = posterior(features, scores, np.arange(count), targets)
         mean, variance = np.full(len(candidates), -np.inf), np.zeros(len(candidates))
-        mean[candidates.has_path] = middle + scale * found.mean[count:]
-        variance[candidates.has_path] = scale**2 * found.variance[count:]
+        mean[candidates.are_scored] = middle + scale * found.mean[count:]
+        variance[candidates.are_scored] = scale**2 * found.variance[count:]
         return Posterior(mean, variance, found.weights)
 
     def _left_out(self) -> Array:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -41,6 +41,7 @@ from unrolled.importers.tracing.values import (
     Sign,
     Value,
     broadcast_shapes,
+    checked_axes,
 )
 from unrolled.network.builder import LinkRole
 
@@ -50,6 +51,9 @@ AT_RUN_TIME = "a mask known only at run time: it takes no edges away"
 """What the provenance says of a mask that changes nothing."""
 
 Kind: TypeAlias = Literal["sum", "product"]
+
+UNNAMED = ("log_softmax", "norm", "sparsemax")
+"""Normalisers whose operation has no name of its own."""
 
 NORM_ROLES: tuple[LinkRole, ...] = ("scale", "shift", "mean", "variance")
 """What the weights of norms are to their tensor, in the order in which rules give them."""
@@ -85,7 +89,7 @@ class Elementwise(Movement):
         if isinstance(x, Constant):
             return Constant(x.shape) if function is None else self.work_out(x.shape, function, x)
         y = x if power else replace(x, sign="", mapped=True)
-        if x.fill is not None and (function is not None or not power):
+        if x.fill is not None:
             y = replace(y, fill=_applied(function, x.fill))
         return self._apply_function(y, function, name or self.name)
 
@@ -102,7 +106,7 @@ class Elementwise(Movement):
         if isinstance(x, Constant):
             return self.work_out(x.shape, lambda array: -array, x)
         shift = x.shift and replace(x.shift, sign=OPPOSITE[x.shift.sign])
-        fill = None if x.fill is None else -x.fill
+        fill = None if x.fill is None else -float(x.fill)
         y = replace(x, sign=OPPOSITE[x.sign], shift=shift, fill=fill)
         return self._apply_function(y, np.negative, "negative")
 
@@ -205,6 +209,7 @@ class Elementwise(Movement):
         result = self.multiply(*functions)
         if isinstance(result, Value):
             result = self._computed(result, operands, compute)
+            result = replace(result, fill=_fill_of_all(result, operands, compute))
         return self.expand(result, shape)
 
     def _computed(
@@ -240,19 +245,43 @@ class Elementwise(Movement):
 
         It is a function of the others, and a known number where a constant is false.
         """
+        return self._decided(operands, False, np.logical_and)
+
+    def either(self, *operands: Operand) -> Operand:
+        """Whether any condition holds: it does where one is known to."""
+        return self._decided(operands, True, np.logical_or)
+
+    def _decided(
+        self, operands: Sequence[Operand], decisive: bool, compute: Callable[..., Any]
+    ) -> Operand:
+        """A function of conditions that is known wherever one of them is the decisive one."""
         shape = broadcast_shapes(self.name, [operand.shape for operand in operands])
-        result = self.function(*operands)
+        result = self.function(*operands, compute=compute if len(operands) == 2 else None)
+        are_flags = all(isinstance(x, Constant) or isinstance(x.fill, bool) for x in operands)
+        if isinstance(result, Value) and not are_flags:
+            result = replace(result, fill=None)
         hidden: Flags = np.zeros((1,) * len(shape), dtype=bool)
         for x in operands:
-            known = None
-            if isinstance(x, Constant) and x.array is not None:
-                known = ~np.asarray(x.array, dtype=bool)
-            elif isinstance(x, Value) and x.fill == 0.0:
-                known = hidden_of(x)
-            if known is not None:
-                self.budget.work(self.name, known.size)
-                hidden = hidden | _with_rank(known, len(shape))
-        return self.mask(result, hidden, 0.0)
+            known = self._known(x, len(shape))
+            if decisive and known.numbers.dtype != np.bool_:
+                continue  # Of integers, the bits are combined.
+            hidden = hidden | (known.places & ((known.numbers != 0) == decisive))
+        return self.mask(result, hidden, decisive)
+
+    def _known(self, x: Operand, rank: int) -> Known:
+        """The elements of an operand that are known, with axes of length 1 in front."""
+        places: Array = np.zeros((1,) * rank, dtype=bool)
+        numbers: Array = np.zeros((1,) * rank)
+        if isinstance(x, Constant):
+            if x.array is not None and x.array.dtype.kind in "iufb":
+                self.budget.work(self.name, x.array.size)
+                return Known(~places, _with_rank(x.array, rank))
+            return Known(places, numbers)
+        hidden = hidden_of(x)
+        if hidden is None:
+            return Known(places, numbers)
+        self.budget.work(self.name, hidden.size)
+        return Known(_with_rank(hidden, rank), np.full((1,) * rank, x.fill))
 
     def mask(self, x: Operand, hidden: Flags, fill: float) -> Operand:
         """A tensor of which some elements are a number instead: nothing has an edge to them.
@@ -269,16 +298,32 @@ class Elementwise(Movement):
         if isinstance(x, Constant) or not hidden.any():
             return x
         if hidden.all():
-            return self.work_out(x.shape, lambda: np.broadcast_to(np.float64(fill), x.shape))
-        inner = without_mask(x) if x.fill is not None else None
-        is_alike = x.fill == fill or (is_low(x.fill) and is_low(fill))
+            return self.work_out(x.shape, lambda: np.broadcast_to(np.asarray(fill), x.shape))
+        known = hidden_of(replace(x, fill=fill))
+        if x.fill is None and known is not None and np.array_equal(narrowed(known), hidden):
+            # What was not known of the elements that a mask hides is known now.
+            return replace(x, fill=fill)
         own = hidden_of(x)
-        if own is not None and is_alike:
+        if own is None:
+            return self._masked_value(x, hidden, fill)
+        assert x.fill is not None
+        if x.fill == fill or (is_low(x.fill) and is_low(fill)):
+            fill = max(x.fill, fill)
             union = narrowed(hidden | own)
             if union.shape == own.shape and np.array_equal(union, own):
                 return replace(x, fill=fill)
-            if inner is not None and x.node.tensor is None:
-                hidden, x = union, inner
+            inner = without_mask(x)
+            is_free = inner is not None and x.node.tensor is None
+            return self._masked_value(inner if inner is not None and is_free else x, union, fill)
+        y = self._masked_value(x, hidden, fill)
+        rest = narrowed(own & ~hidden)
+        if is_low(x.fill) and rest.any():
+            # One number is remembered: that of scores that are put out matters most.
+            return self._masked_value(y, rest, x.fill)
+        return y
+
+    def _masked_value(self, x: Value, hidden: Flags, fill: float) -> Value:
+        """A tensor of which elements are a number instead, whatever was known of it."""
         if x.axes is not None:
             x = self._declare(self.made(x))
         for known in self._masked:
@@ -321,39 +366,44 @@ class Elementwise(Movement):
             return Constant(shape)
         hidden = _with_rank(chosen if fill is a else ~chosen, len(shape))
         number = None if fill.array is None else _only_number_where(fill.array, hidden)
+        x = self.expand(self._plain(values[0]), shape)
         if number is None or (number != 0.0 and not is_low(number)):
-            return self.function(a, b)
-        return self.mask(self.expand(self._plain(values[0]), shape), hidden, number)
+            own = hidden_of(x)
+            result = self.function(a, b)
+            if own is None or not isinstance(x, Value) or x.fill is None:
+                return result
+            return self.mask(result, own & ~hidden, x.fill)
+        return self.mask(x, hidden, number)
 
     def _plain(self, x: Value) -> Value:
         """A tensor as it is, not what it may turn out to be later."""
         return x if x.axes is None else self._declare(self.made(x))
 
     def _where_at_run_time(self, condition: Value, a: Operand, b: Operand, shape: Shape) -> Operand:
-        """What a condition chooses that is computed."""
+        """What a condition chooses that is computed, as far as it is not known."""
+        rank = len(shape)
+        decided, first, second = (self._known(x, rank) for x in (condition, a, b))
+        met = decided.places & (decided.numbers != 0)
+        unmet = decided.places & (decided.numbers == 0)
+        if isinstance(a, Value) and isinstance(b, Value):
+            # What is known not to be chosen is not read.
+            if unmet.any() and not _is_of(condition, a):
+                a = self.mask(self.expand(self._plain(a), shape), unmet, 0.0)
+            if met.any() and not _is_of(condition, b):
+                b = self.mask(self.expand(self._plain(b), shape), met, 0.0)
         result = self._chosen(condition, a, b, shape)
-        hidden: Flags | None = None
-        fill = None
-        unmet = hidden_of(condition) if condition.fill == 0.0 else None
-        if unmet is not None and isinstance(b, Constant):
-            # The condition is known not to hold there.
-            fill = b.only_number()
-            hidden = None if fill is None else unmet
-        elif (
-            isinstance(a, Constant)
-            and isinstance(b, Constant)
-            and a.array is not None
-            and b.array is not None
-        ):
-            low = is_put_out(a.array) & is_put_out(b.array)
-            hidden, fill = (low, -math.inf) if low.any() else (None, None)
-        if hidden is None and any(map(_has_low, (a, b))):
+        for fill, test in ((-math.inf, _are_low), (0.0, _are_zero)):
+            of_a, of_b = (one.places & test(one.numbers) for one in (first, second))
+            hidden = (met & of_a) | (unmet & of_b) | (~decided.places & of_a & of_b)
+            if hidden.any():
+                self.budget.work(self.name, hidden.size)
+                return self.mask(self.expand(result, shape), hidden, fill)
+        if any(map(_has_low, (a, b))):
             self.notes[self.name] = AT_RUN_TIME
-        if hidden is None or fill is None or not (fill == 0.0 or is_low(fill)):
-            return result
-        return self.mask(self.expand(result, shape), hidden, fill)
+        return result
 
     def _chosen(self, condition: Value, a: Operand, b: Operand, shape: Shape) -> Operand:
+        """What a condition chooses, without what is known of its elements."""
         values = [x for x in (a, b) if isinstance(x, Value)]
         if len(values) == 1 and _is_of(condition, values[0]):
             chosen_of = self.pointwise(values[0], power=True)
@@ -362,12 +412,12 @@ class Elementwise(Movement):
         if len(values) == 1:
             # A condition on a statistic of the tensor belongs to its normaliser, as where a softmax
             # is made safe against groups that are masked as a whole.
-            gate = condition.signed("/")
-            x = replace(values[0], sign="", mapped=True)
+            gate = replace(condition, sign="/", mapped=True, fill=None)
+            x = replace(values[0], sign="", mapped=True, fill=None)
             is_normalised = x.node.kind == "normalised"
             if is_normalised and _normalises(gate, x, "product") == x.node.axes:
                 return self.expand(x, shape)
-            return self.expand(self.multiply(x, replace(gate, mapped=True)), shape)
+            return self.expand(self.multiply(x, gate), shape)
         return self.function(condition, a, b, compute=np.where)
 
     def affine(
@@ -423,7 +473,8 @@ class Elementwise(Movement):
         if is_alone and self.operations and operation is not SUM:
             return self.emit(x.shape, links, operation, given)
         if isinstance(x, Value) and is_alone:
-            return self._apply_function(replace(x, sign="", mapped=True), None, self.name)
+            y = replace(x, sign="", mapped=True, fill=None)
+            return self._apply_function(y, None, self.name)
         return self.emit(x.shape, links, operation, given) if links else Constant(x.shape)
 
     def _before_normaliser(
@@ -433,6 +484,7 @@ class Elementwise(Movement):
         relations = [Relation.same(axis, axis) for axis in range(x.rank)]
         node = x.node
         is_plain = x.axes is None and x.function is IDENTITY and node.tensor is None
+        is_plain = is_plain and node.hidden is None
         if not (self.operations and node.kind == "normalised" and is_plain):
             return x, relations, operation
         if self.network.semantics == "dependency":
@@ -453,7 +505,7 @@ class Elementwise(Movement):
         reduction : str
             "mean", "sum", "max", "norm", or nothing if it is another one.
         """
-        chosen = {axis % x.rank for axis in axes}
+        chosen = set(checked_axes(self.name, axes, x.rank))
         kept = [axis for axis in range(x.rank) if keepdims or axis not in chosen]
         shape = tuple([1 if axis in chosen else x.shape[axis] for axis in kept])
         if isinstance(x, Constant):
@@ -493,17 +545,20 @@ class Elementwise(Movement):
         x : Operand
         axes : sequence of int
         normaliser : str
-            The kind of the operation, such as "layer_norm", or nothing if it is another one.
+            The kind of the operation, such as "layer_norm", or nothing if it is another one. Of
+            "log_softmax", "sparsemax" and "norm", a division by a norm, only what becomes of
+            elements that a mask hides is known.
         """
         if isinstance(x, Constant):
             return Constant(x.shape)
         x = self._seen_whole(x.signed(""), range(x.rank))
         places: Sequence[int | None] = range(x.rank) if x.axes is None else x.axes
-        chosen = {places[axis % x.rank] for axis in axes}
+        chosen = {places[axis] for axis in checked_axes(self.name, axes, x.rank)}
         group = tuple(sorted([axis for axis in chosen if axis is not None]))
-        y = self._make_normalised(x, group, normaliser=normaliser)
-        # A softmax gives no weight to what is put out.
-        return replace(y, fill=0.0) if is_low(x.fill) and normaliser == "softmax" else y
+        fill = _normalised_fill(x.fill, normaliser)
+        kind = "" if normaliser in UNNAMED else normaliser
+        y = self._make_normalised(x, group, normaliser=kind, is_known=fill is not None)
+        return replace(y, fill=fill)
 
     def _make_normalised(
         self,
@@ -512,11 +567,19 @@ class Elementwise(Movement):
         kind: Kind = "product",
         statistic: Value | None = None,
         normaliser: str = "",
+        *,
+        is_known: bool = False,
     ) -> Value:
-        """`axes` are those of the node; a sum subtracts a mean, which a product may follow."""
+        """`axes` are those of the node; a sum subtracts a mean, which a product may follow.
+
+        Hidden elements stay known if `is_known`; where a statistic is subtracted, if they are low,
+        and where one divides, if they are zero.
+        """
         is_transparent = self.network.semantics == "value"
         hidden = hidden_of(x)
-        if hidden is not None and not (is_low(x.fill) or (x.fill == 0.0 and kind == "product")):
+        if statistic is not None:
+            is_known = is_low(x.fill) if kind == "sum" else x.fill == 0.0
+        if hidden is not None and not is_known:
             x, hidden = replace(x, fill=None), None
         if is_transparent and not self.operations:
             return x
@@ -671,7 +734,7 @@ class Elementwise(Movement):
             if self.operations:
                 parts = [_function_of(value, common) for value in values]
                 function = combined(parts, lambda *factors: np.prod(factors, axis=0), "product")
-            fill = 0.0 if any(value.fill == 0.0 for value in values) else None
+            fill = _product_of_fills(values)
             return Value(common, shape, first.axes, function=function, fill=fill)
         statistics = [value.node.is_statistic for value in values]
         if common is not None or (is_one_view and all(statistics)):
@@ -746,25 +809,88 @@ class Elementwise(Movement):
         return Value(node, shape)
 
 
-def _applied(function: Callable[[Any], Any] | None, fill: float) -> float | None:
-    """What a function makes of a number; None if that is not known."""
+class Known(NamedTuple):
+    """Which elements of a tensor are known, and what they are there.
+
+    Attributes
+    ----------
+    places : numpy.ndarray of bool
+        True where an element is known; it broadcasts to the shape of the tensor.
+    numbers : numpy.ndarray
+        What the elements are; only what it has in these places means anything.
+    """
+
+    places: Flags
+    numbers: Array
+
+
+def _are_low(numbers: Array) -> Flags:
+    return np.asarray(numbers <= LOW)
+
+
+def _are_zero(numbers: Array) -> Flags:
+    return np.asarray(numbers == 0)
+
+
+def _applied(function: Callable[..., Any] | None, *numbers: float) -> float | None:
+    """What a function makes of numbers; None if that is not known."""
     if function is None:
         return None
     with np.errstate(all="ignore"):
         try:
-            number = float(np.asarray(function(np.array([fill]))).reshape(-1)[0])
+            found = np.asarray(function(*[np.array([number]) for number in numbers])).reshape(-1)[0]
+            number = bool(found) if found.dtype == np.bool_ else float(found)
         except (TypeError, ValueError, ArithmeticError, IndexError):
             return None
     return None if math.isnan(number) else number
+
+
+def _fill_of_all(
+    result: Value, operands: Sequence[Operand], compute: Callable[..., Any] | None
+) -> float | None:
+    """What the hidden elements of a function of several operands are, if all are known there."""
+    if compute is None:
+        return None
+    numbers = []
+    for x in operands:
+        if isinstance(x, Constant):
+            number = x.only_number()
+        else:
+            number = x.fill if x.node is result.node and hidden_of(x) is not None else None
+        if number is None:
+            return None
+        numbers.append(number)
+    return _applied(compute, *numbers)
+
+
+def _normalised_fill(fill: float | None, normaliser: str) -> float | None:
+    """What a normaliser makes of the elements that a mask hides; None if that is not known."""
+    if normaliser in ("softmax", "sparsemax"):  # They give no weight to what is put out.
+        return 0.0 if is_low(fill) else None
+    if normaliser == "log_softmax":
+        return -math.inf if is_low(fill) else None
+    return fill if normaliser in ("norm", "rms_norm") and fill == 0.0 else None
+
+
+def _product_of_fills(values: Sequence[Value]) -> float | None:
+    """What the hidden elements of a product of functions of one tensor are."""
+    fills = [value.fill for value in values]
+    known = [fill for fill in fills if fill is not None]
+    if 0.0 in known and all(map(math.isfinite, known)):
+        return 0.0
+    if len(known) < len(fills):
+        return None
+    product = math.prod(known)
+    return None if math.isnan(product) else product
 
 
 def _combined_fill(fill: float, constants: Sequence[Constant], kind: Kind) -> float | None:
     """What constants make of a number that they are added to, or multiplied with."""
     for constant in constants:
         number = constant.only_number()
+        if kind == "sum" and number is None and is_low(fill):
+            continue  # Positions and the like do not bring back what is put out.
         if kind == "sum":
-            if is_low(fill):
-                continue
             fill = math.nan if number is None else fill + number
         elif fill != 0.0:
             fill = math.nan if number is None else fill * number

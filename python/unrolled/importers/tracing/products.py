@@ -19,7 +19,7 @@ from unrolled.importers.tracing.masked_products import (
     Scores,
 )
 from unrolled.importers.tracing.masking import Flags, hidden_of
-from unrolled.importers.tracing.values import Constant, Node, Operand, Value
+from unrolled.importers.tracing.values import Constant, Node, Operand, Value, checked_axis
 from unrolled.network.builder import LinkRole
 
 __all__ = ["Products"]
@@ -200,9 +200,7 @@ class Products(Elementwise):
         hidden = hidden_of(mask)
         if hidden is None and not mask.node.is_weight:
             self.notes[self.name] = AT_RUN_TIME
-        is_flag = hidden is not None and mask.fill == 0.0
-        if is_flag:
-            assert hidden is not None
+        if hidden is not None and mask.fill is False:  # Zeros that are added hide nothing.
             scores = self.mask(scores, _in_front(hidden, scores.rank), -np.inf)
             mask = replace(mask, fill=None)
         return self.add(scores, mask)
@@ -222,7 +220,7 @@ class Products(Elementwise):
         Every position along the axis has an edge to every element of the result, and so has the
         index, once for every position that it might choose.
         """
-        axis %= table.rank
+        axis = checked_axis(self.name, axis, table.rank)
         if isinstance(indices, Constant):
             if indices.array is not None:
                 return self.take(table, axis, indices.array)
