@@ -263,9 +263,12 @@ def _restore(values: Values, counts: list[int] | None, owners: list[dict[str, in
 def scaled_integer(count: int) -> tuple[float, int]:
     """A positive integer as a mantissa in [1, 2), correct to the last bit, and an exponent."""
     bits = count.bit_length()
-    # 64 leading bits are enough to round correctly, but for a tie 2**-11 of the last bit away.
-    half, carry = math.frexp(float(count >> max(bits - 64, 0)))
-    return 2.0 * half, carry - 1 + max(bits - 64, 0)
+    below = max(bits - 64, 0)
+    # Of the bits below the leading 64 it only matters whether one of them is set: that decides
+    # which way a tie is rounded.
+    head = count >> below
+    half, carry = math.frexp(float(head | (head << below != count)))
+    return 2.0 * half, carry - 1 + below
 
 
 def scaled_log2(
