@@ -184,7 +184,8 @@ class Operation:
     Raises
     ------
     InvalidArgumentError
-        An unknown kind.
+        An unknown kind; a divisor that is no positive number, a number of groups below 1, an
+        epsilon below 0, or something else than numbers.
     """
 
     def __new__(
@@ -229,9 +230,22 @@ class Network:
     def link(
         self, source: int, target: int, relations: Sequence[Relation], role: str = "data"
     ) -> None: ...
+    def add_layer(
+        self,
+        name: str,
+        shape: Sequence[int],
+        operation: Operation,
+        data: Sequence[tuple[int, Sequence[Relation]]],
+        weights: Sequence[tuple[str, Sequence[int], Sequence[Relation], Any, bool]] = ...,
+    ) -> int:
+        """Declare a tensor that is computed, parameters that are not given, and its links."""
+
     def mark_output(self, id: int) -> None: ...
     def sizes(self) -> tuple[int, int]: ...
     def truncate(self, tensors: int, links: int) -> None: ...
+    def tensor(
+        self, id: int
+    ) -> tuple[str, list[int], Literal["input", "parameter", "activation"], bool]: ...
     def find(self, name: str) -> int | None: ...
     @property
     def tensors(
@@ -320,6 +334,12 @@ class Counts:
     def peak_bytes(self) -> int:
         """The largest number of bytes the counts took at any moment."""
 
+    @property
+    def num_elements(self) -> int:
+        """How many scalar parameters were counted, with a context or without one."""
+
+    @property
+    def num_weight_nodes(self) -> int: ...
     def parameter(self, id: int) -> ParameterCounts: ...
     def spectrum(self) -> Spectrum: ...
 
@@ -450,6 +470,9 @@ class GraphCounts:
     def exact(self) -> bool: ...
     @property
     def peak_bytes(self) -> int: ...
+    def has(self, node: int) -> bool:
+        """Whether the count of a node was kept."""
+
     def value(self, node: int) -> _Count: ...
     def integers(self, nodes: npt.NDArray[np.uint64] | None = None) -> list[int]: ...
     def group(self, label: int) -> _Count: ...

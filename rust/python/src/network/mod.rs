@@ -7,9 +7,10 @@ pub(crate) mod relation;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use unrolled_core::{
-    CountOptions, Network as CoreNetwork, Role, TensorId, count, extreme_lengths, length_sums,
-    path_moments,
+    CountOptions, LinkRole, Network as CoreNetwork, Role, TensorId, count, extreme_lengths,
+    length_sums, path_moments,
 };
 
 use crate::enter::enter;
@@ -22,6 +23,74 @@ use crate::network::relation::Relation;
 
 type TensorRow = (String, Vec<u64>, &'static str, bool);
 type LinkRow = (usize, usize, Vec<Relation>);
+
+/// A tensor that a layer reads, and how.
+type DataLink<'py> = (usize, Vec<PyRef<'py, Relation>>);
+
+/// A parameter that a layer needs: what it is to the layer, its shape, how the layer reads it, the
+/// parameter to use (without one, it is declared), and whether training changes it.
+#[derive(FromPyObject)]
+struct Weight<'py>(PyBackedStr, Vec<u64>, Vec<PyRef<'py, Relation>>, Option<Given>, bool);
+
+/// A handle on a tensor.
+#[derive(FromPyObject)]
+struct Given {
+    #[pyo3(attribute)]
+    id: usize,
+}
+
+impl Network {
+    fn try_add_layer(
+        &mut self,
+        name: &str,
+        shape: &[u64],
+        operation: &Operation,
+        data: &[DataLink<'_>],
+        weights: &[Weight<'_>],
+    ) -> PyResult<usize> {
+        let mut sources = Vec::with_capacity(weights.len());
+        for Weight(role, shape, _, given, trainable) in weights {
+            sources.push(match given {
+                Some(given) => TensorId(given.id),
+                None => {
+                    let own = Role::Parameter { trainable: *trainable };
+                    self.0.add(&format!("{name}/{role}"), shape, own).map_err(CoreError::from)?
+                }
+            });
+        }
+        let added = self.0.add_computed(name, shape, operation.0.clone());
+        let target = added.map_err(CoreError::from)?;
+        for (source, relations) in data {
+            self.link_to(target, TensorId(*source), relations, LinkRole::Data)?;
+        }
+        for (source, Weight(role, _, relations, _, _)) in sources.into_iter().zip(weights) {
+            self.link_to(target, source, relations, role_of(role)?)?;
+        }
+        Ok(target.0)
+    }
+
+    fn link_to(
+        &mut self,
+        target: TensorId,
+        source: TensorId,
+        relations: &[PyRef<'_, Relation>],
+        role: LinkRole,
+    ) -> PyResult<()> {
+        let copies = relations.iter().map(|relation| relation.0.try_clone());
+        let relations = copies.collect::<Result<_, _>>().map_err(no_memory)?;
+        Ok(self.0.link_as(source, target, relations, role).map_err(CoreError::from)?)
+    }
+}
+
+/// A tensor as Python sees it.
+fn row_of(tensor: &unrolled_core::Tensor) -> TensorRow {
+    let (role, trainable) = match tensor.role {
+        Role::Input => ("input", false),
+        Role::Parameter { trainable } => ("parameter", trainable),
+        Role::Activation => ("activation", false),
+    };
+    (tensor.name.clone(), tensor.shape.clone(), role, trainable)
+}
 
 /// Tensors and links; tensors are identified by their position.
 #[pyclass(module = "unrolled._core", name = "Network")]
@@ -76,11 +145,27 @@ impl Network {
         relations: Vec<PyRef<'_, Relation>>,
         role: &str,
     ) -> PyResult<()> {
-        let role = role_of(role)?;
-        let copies = relations.iter().map(|relation| relation.0.try_clone());
-        let relations = copies.collect::<Result<_, _>>().map_err(no_memory)?;
-        let linked = self.0.link_as(TensorId(source), TensorId(target), relations, role);
-        Ok(linked.map_err(CoreError::from)?)
+        self.link_to(TensorId(target), TensorId(source), &relations, role_of(role)?)
+    }
+
+    /// Declares a tensor that is computed, the parameters that it needs and has not been given, and
+    /// its links: all of them or, if something does not fit, nothing. Returns the identifier of the
+    /// tensor, which comes after those of its parameters.
+    #[pyo3(signature = (name, shape, operation, data, weights=vec![]))]
+    fn add_layer(
+        &mut self,
+        name: &str,
+        shape: Vec<u64>,
+        operation: &Operation,
+        data: Vec<DataLink<'_>>,
+        weights: Vec<Weight<'_>>,
+    ) -> PyResult<usize> {
+        let (tensors, links) = self.sizes();
+        let added = self.try_add_layer(name, &shape, operation, &data, &weights);
+        if added.is_err() {
+            self.0.truncate(tensors, links);
+        }
+        added
     }
 
     fn mark_output(&mut self, id: usize) -> Result<(), CoreError> {
@@ -96,27 +181,25 @@ impl Network {
         self.0.truncate(tensors, links);
     }
 
+    fn tensor(&self, id: usize) -> Result<TensorRow, CoreError> {
+        Ok(row_of(self.0.tensor(TensorId(id))?))
+    }
+
     fn find(&self, name: &str) -> Option<usize> {
         self.0.find(name).map(|id| id.0)
     }
 
     #[getter]
     fn tensors(&self) -> Vec<TensorRow> {
-        let row = |tensor: &unrolled_core::Tensor| {
-            let (role, trainable) = match tensor.role {
-                Role::Input => ("input", false),
-                Role::Parameter { trainable } => ("parameter", trainable),
-                Role::Activation => ("activation", false),
-            };
-            (tensor.name.clone(), tensor.shape.clone(), role, trainable)
-        };
-        self.0.tensors().iter().map(row).collect()
+        self.0.tensors().iter().map(row_of).collect()
     }
 
     #[getter]
-    fn links(&self) -> Vec<LinkRow> {
+    fn links(&self) -> PyResult<Vec<LinkRow>> {
         let row = |link: &unrolled_core::Link| {
-            (link.source.0, link.target.0, link.relations.iter().cloned().map(Relation).collect())
+            let copies = link.relations.iter().map(|one| one.try_clone().map(Relation));
+            let relations = copies.collect::<Result<_, _>>().map_err(no_memory)?;
+            Ok((link.source.0, link.target.0, relations))
         };
         self.0.links().iter().map(row).collect()
     }
