@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from math import inf
 from operator import index
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -155,7 +156,7 @@ def axes_of(layer: str, axes: int | Iterable[int], rank: int) -> tuple[int, ...]
 
 def slides(
     layer: str, spatial: tuple[int, ...], size: Any, stride: Any, dilation: Any, padding: Padding
-) -> list[Slide]:
+) -> tuple[Slide, ...]:
     """The windows of a convolution or pooling, one for every spatial axis."""
     axes = len(spatial)
     windows = zip(
@@ -166,7 +167,13 @@ def slides(
         paddings(layer, padding, axes),
         strict=True,
     )
-    return [_slide(layer, *window) for window in windows]
+    return tuple([_slide(layer, *window) for window in windows])
+
+
+@lru_cache
+def under_windows(windows: tuple[Slide, ...]) -> tuple[Relation, ...]:
+    """What each stop of some windows reads, one for every axis behind that of the channels."""
+    return tuple([window.relation(axis, axis) for axis, window in enumerate(windows, 1)])
 
 
 def _slide(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
 from unrolled.network.builder import Builder, Tensor, Weight, undone_if_refused
+from unrolled.network.relations import along
 from unrolled.network.shapes import (
     LARGEST_WINDOW,
     Padding,
@@ -18,6 +21,7 @@ from unrolled.network.shapes import (
     per_axis,
     slides,
     spatial_shape,
+    under_windows,
 )
 
 AFFINE = Operation("affine")
@@ -214,11 +218,8 @@ class Convolution(Builder):
             strict=True,
         )
         windows = [_transposed_slide(layer, *window) for window in arguments]
-        shape = (x.shape[0], channels // groups, *[w.size for w in windows])
-        kernel, *biases = self._convolution_weights(layer, shape, channels, use_bias, kernel, bias)
-        y = self._transpose_links(layer, x, channels, groups, windows, kernel)
-        self._link_per_channel(biases, y)
-        return y
+        biases = _biases(layer, channels, axes, use_bias, bias)
+        return self._convolve_transposed(layer, x, channels, groups, windows, kernel, biases)
 
     def _convolve(
         self,
@@ -226,7 +227,7 @@ class Convolution(Builder):
         x: Tensor,
         channels: int,
         groups: int,
-        windows: list[Slide],
+        windows: tuple[Slide, ...],
         use_bias: bool,
         kernel: Tensor | None,
         bias: Tensor | None,
@@ -234,79 +235,75 @@ class Convolution(Builder):
         inputs = x.shape[0]
         _check_groups(layer, inputs, channels, groups)
         shape = (channels, inputs // groups, *[w.size for w in windows])
-        kernel, *biases = self._convolution_weights(layer, shape, channels, use_bias, kernel, bias)
-        y = self._new(layer, (channels, *[w.length for w in windows]), AFFINE)
-        self._core.link(
-            x.id,
-            y.id,
-            [
-                _channels(inputs, channels, groups),
-                *[w.relation(axis, axis) for axis, w in enumerate(windows, 1)],
-            ],
-        )
-        self._core.link(
-            kernel.id,
-            y.id,
-            [
-                Relation.same(0, 0),
-                Relation.each(1),
-                *[w.taps(axis + 1, axis) for axis, w in enumerate(windows, 1)],
-            ],
-            "kernel",
-        )
-        self._link_per_channel(biases, y)
-        return y
+        read, weighed = _convolution(windows, _channels(inputs, channels, groups))
+        weights = [
+            Weight("kernel", shape, weighed, kernel),
+            *_biases(layer, channels, len(windows), use_bias, bias),
+        ]
+        positions = [w.length for w in windows]
+        return self._declare(layer, (channels, *positions), AFFINE, [(x, read)], weights)
 
-    def _convolution_weights(
-        self,
-        layer: str,
-        shape: tuple[int, ...],
-        channels: int,
-        use_bias: bool,
-        kernel: Tensor | None,
-        bias: Tensor | None,
-    ) -> list[Tensor]:
-        if not boolean(layer, "use_bias", use_bias):
-            if bias is not None:
-                raise InvalidArgumentError(
-                    f"layer '{layer}': a bias was given together with use_bias=False"
-                )
-            return self._weights(layer, Weight("kernel", shape, kernel))
-        return self._weights(
-            layer, Weight("kernel", shape, kernel), Weight("bias", (channels,), bias)
-        )
-
-    def _transpose_links(
+    def _convolve_transposed(
         self,
         layer: str,
         x: Tensor,
         channels: int,
         groups: int,
         windows: list[Slide],
-        kernel: Tensor,
+        kernel: Tensor | None,
+        biases: list[Weight],
     ) -> Tensor:
+        shape = (x.shape[0], channels // groups, *[w.size for w in windows])
         lengths = [w.length for w in windows]
         if groups == 1:
-            y = self._new(layer, (channels, *lengths), AFFINE)
-            self._core.link(x.id, y.id, [Relation.all(0, 0), *_transposed(windows, 1)])
-            relations = [Relation.each(0), Relation.same(1, 0), *_transposed_taps(windows, 1)]
-            self._core.link(kernel.id, y.id, relations, "kernel")
-            return y
+            read = [Relation.all(0, 0), *_transposed(windows, 1)]
+            weighed = [Relation.each(0), Relation.same(1, 0), *_transposed_taps(windows, 1)]
+            weights = [Weight("kernel", shape, weighed, kernel), *biases]
+            return self._declare(layer, (channels, *lengths), AFFINE, [(x, read)], weights)
+        kernel = self._weight(layer, "kernel", shape, kernel)
+        biases = [
+            bias._replace(given=self._weight(layer, bias.role, bias.shape, bias.given))
+            for bias in biases
+        ]
         # The kernel's second axis counts channels within a group, so the group needs an axis.
-        grouped = self._new(f"{layer}/grouped", (groups, channels // groups, *lengths), AFFINE)
         group = Relation.blocks(0, 0, groups=groups)
-        self._core.link(x.id, grouped.id, [group, Relation.sum(1), *_transposed(windows, 2)])
-        relations = [group, Relation.same(1, 1), *_transposed_taps(windows, 2)]
-        self._core.link(kernel.id, grouped.id, relations, "kernel")
-        y = self._new(layer, (channels, *lengths), MOVE)
+        read = [group, Relation.sum(1), *_transposed(windows, 2)]
+        weighed = [group, Relation.same(1, 1), *_transposed_taps(windows, 2)]
+        grouped = self._declare(
+            f"{layer}/grouped",
+            (groups, channels // groups, *lengths),
+            AFFINE,
+            [(x, read)],
+            [Weight("kernel", shape, weighed, kernel)],
+        )
         same = [Relation.same(axis + 1, axis) for axis in range(1, len(windows) + 1)]
-        self._core.link(grouped.id, y.id, [Relation.reshape([0, 1], [0]), *same])
-        return y
+        read = [Relation.reshape([0, 1], [0]), *same]
+        return self._declare(layer, (channels, *lengths), MOVE, [(grouped, read)], biases)
 
-    def _link_per_channel(self, sources: list[Tensor], y: Tensor, axis: int = 0) -> None:
-        for source in sources:
-            relations = [Relation.sum(other) for other in range(len(y.shape)) if other != axis]
-            self._core.link(source.id, y.id, [Relation.same(0, axis), *relations], "bias")
+
+def _biases(
+    layer: str, channels: int, axes: int, use_bias: bool, bias: Tensor | None
+) -> list[Weight]:
+    """The bias of a convolution over so many axes, if it has one."""
+    if boolean(layer, "use_bias", use_bias):
+        return [Weight("bias", (channels,), along((0,), axes + 1), bias)]
+    if bias is not None:
+        raise InvalidArgumentError(
+            f"layer '{layer}': a bias was given together with use_bias=False"
+        )
+    return []
+
+
+@lru_cache
+def _convolution(
+    windows: tuple[Slide, ...], channels: Relation
+) -> tuple[tuple[Relation, ...], tuple[Relation, ...]]:
+    """How a convolution reads its input and its kernel."""
+    taps = [w.taps(axis + 1, axis) for axis, w in enumerate(windows, 1)]
+    return (
+        (channels, *under_windows(windows)),
+        (Relation.same(0, 0), Relation.each(1), *taps),
+    )
 
 
 def _channels(inputs: int, outputs: int, groups: int) -> Relation:

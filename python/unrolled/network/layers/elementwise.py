@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from unrolled._core import Operation, Relation
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
 from unrolled.network.builder import Builder, PointwiseFunction, Tensor, undone_if_refused
+from unrolled.network.relations import same
 
 SUM = Operation("sum")
 DIFFERENCE = Operation("sum", "subtract")
@@ -70,7 +72,7 @@ class Elementwise(Builder):
                 f"{described(function)}"
             )
         layer = self._layer(function.partition("(")[0] or function, name)
-        return self._pointwise(layer, x, Operation("function", function))
+        return self._pointwise(layer, x, _function(function))
 
     @undone_if_refused
     def add(self, *xs: Tensor, name: str | None = None) -> Tensor:
@@ -150,9 +152,7 @@ class Elementwise(Builder):
 
     def _pointwise(self, layer: str, x: Tensor, operation: Operation) -> Tensor:
         self._own(layer, x)
-        y = self._new(layer, x.shape, operation)
-        self._core.link(x.id, y.id, [Relation.same(axis, axis) for axis in range(len(x.shape))])
-        return y
+        return self._declare(layer, x.shape, operation, [(x, same(len(x.shape)))])
 
     def _combine(self, layer: str, xs: Sequence[Tensor], operation: Operation) -> Tensor:
         if not xs:
@@ -160,17 +160,21 @@ class Elementwise(Builder):
         self._own(layer, *xs)
         shape = xs[0].shape
         if all(x.shape == shape for x in xs):
-            y = self._new(layer, shape, operation)
-            same = [Relation.same(axis, axis) for axis in range(len(shape))]
-            for x in xs:
-                self._core.link(x.id, y.id, same)
-            return y
+            relations = same(len(shape))
+            return self._declare(layer, shape, operation, [(x, relations) for x in xs])
         shapes = [x.shape for x in xs]
         offsets = _offsets(layer, shapes)
-        y = self._new(layer, broadcast_shape(layer, shapes, offsets), operation)
-        for x, offset in zip(xs, offsets, strict=True):
-            self._core.link(x.id, y.id, alignment(x.shape, y.shape, offset))
-        return y
+        shape = broadcast_shape(layer, shapes, offsets)
+        data = [
+            (x, alignment(x.shape, shape, offset)) for x, offset in zip(xs, offsets, strict=True)
+        ]
+        return self._declare(layer, shape, operation, data)
+
+
+@lru_cache
+def _function(name: str) -> Operation:
+    """The operation of a function, which a network has many of."""
+    return Operation("function", name)
 
 
 def _maps_elements(function: PointwiseFunction) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 from unrolled._core import Operation, Relation
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
 from unrolled.network.builder import Builder, Tensor, Weight, undone_if_refused
+from unrolled.network.relations import along, same
 from unrolled.network.shapes import axes_of, axis_of, integer, non_negative
 
 
@@ -69,12 +71,12 @@ class Normalization(Builder):
         self._own(layer, x)
         axis = axis_of(layer, axis, len(x.shape))
         shape = (x.shape[axis],)
-        weights = _affine(layer, shape, scale, shift)
-        weights.append(Weight("mean", shape, mean, False))
-        weights.append(Weight("variance", shape, variance, False))
+        relations = along((axis,), len(x.shape))
+        weights = _affine(layer, shape, relations, scale, shift)
+        weights.append(Weight("mean", shape, relations, mean, False))
+        weights.append(Weight("variance", shape, relations, variance, False))
         epsilon = non_negative(layer, "epsilon", epsilon)
-        operation = Operation("batch_norm", axes=(axis,), epsilon=epsilon)
-        return self._normalise(layer, x, weights, (axis,), [], operation)
+        return self._normalise(layer, x, weights, (), _batch_norm(axis, epsilon))
 
     @undone_if_refused
     def layer_norm(
@@ -239,7 +241,7 @@ class Normalization(Builder):
         self._own(layer, x)
         axis = axis_of(layer, axis, len(x.shape))
         operation = Operation("softmax", axes=(axis,))
-        return self._normalise(layer, x, [], (), self._group((axis,)), operation)
+        return self._normalise(layer, x, [], self._group((axis,)), operation)
 
     def _group(self, axes: Sequence[int]) -> list[Relation]:
         """What connects a normalised group, if anything does."""
@@ -257,10 +259,11 @@ class Normalization(Builder):
     ) -> Tensor:
         self._own(layer, x)
         numbers = axes_of(layer, axes, len(x.shape))
-        weights = _affine(layer, tuple([x.shape[axis] for axis in numbers]), scale, shift)
+        shape = tuple([x.shape[axis] for axis in numbers])
+        weights = _affine(layer, shape, along(numbers, len(x.shape)), scale, shift)
         epsilon = non_negative(layer, "epsilon", epsilon)
         operation = Operation(kind, axes=numbers, epsilon=epsilon)
-        return self._normalise(layer, x, weights, numbers, self._group(numbers), operation)
+        return self._normalise(layer, x, weights, self._group(numbers), operation)
 
     def _normalise_groups(
         self,
@@ -281,34 +284,38 @@ class Normalization(Builder):
             group.append(Relation.blocks(0, 0, groups=groups))
         epsilon = non_negative(layer, "epsilon", epsilon)
         operation = Operation("group_norm", axes=(0,), groups=groups, epsilon=epsilon)
-        weights = _affine(layer, x.shape[:1], scale, shift)
-        return self._normalise(layer, x, weights, (0,), group, operation)
+        weights = _affine(layer, x.shape[:1], along((0,), len(x.shape)), scale, shift)
+        return self._normalise(layer, x, weights, group, operation)
 
     def _normalise(
         self,
         layer: str,
         x: Tensor,
         weights: list[Weight],
-        weight_axes: Sequence[int],
         group: Sequence[Relation],
         operation: Operation,
     ) -> Tensor:
         """One edge from each element, or from its whole `group`, and from each weight."""
-        sources = self._weights(layer, *weights)
-        y = self._new(layer, x.shape, operation)
-        rank = len(x.shape)
-        grouped = {axis for relation in group for axis in relation.target_axes}
-        same = [Relation.same(axis, axis) for axis in range(rank) if axis not in grouped]
-        self._core.link(x.id, y.id, [*same, *group])
-        relations = [Relation.sum(axis) for axis in range(rank) if axis not in weight_axes]
-        relations += [Relation.same(at, axis) for at, axis in enumerate(weight_axes)]
-        for weight, source in zip(weights, sources, strict=True):
-            self._core.link(source.id, y.id, relations, weight.role)
-        return y
+        relations: Sequence[Relation] = same(len(x.shape))
+        if group:
+            grouped = {axis for relation in group for axis in relation.target_axes}
+            own = [one for one in relations if grouped.isdisjoint(one.target_axes)]
+            relations = [*own, *group]
+        return self._declare(layer, x.shape, operation, [(x, relations)], weights)
+
+
+@lru_cache
+def _batch_norm(axis: int, epsilon: float) -> Operation:
+    """The operation of batch norms, of which a network has many alike."""
+    return Operation("batch_norm", axes=(axis,), epsilon=epsilon)
 
 
 def _affine(
-    layer: str, shape: tuple[int, ...], scale: bool | Tensor, shift: bool | Tensor
+    layer: str,
+    shape: tuple[int, ...],
+    relations: Sequence[Relation],
+    scale: bool | Tensor,
+    shift: bool | Tensor,
 ) -> list[Weight]:
     """The weights that follow a normalisation."""
     for role, given in (("scale", scale), ("shift", shift)):
@@ -318,7 +325,7 @@ def _affine(
             )
     weights = []
     if scale is not False:
-        weights.append(Weight("scale", shape, None if scale is True else scale))
+        weights.append(Weight("scale", shape, relations, None if scale is True else scale))
     if shift is not False:
-        weights.append(Weight("shift", shape, None if shift is True else shift))
+        weights.append(Weight("shift", shape, relations, None if shift is True else shift))
     return weights
