@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from unrolled._core import Operation, Relation
-from unrolled.errors import InvalidArgumentError, InvalidNetworkError
+from unrolled.errors import InvalidArgumentError, InvalidNetworkError, UnrolledError
 from unrolled.network.builder import Builder, Tensor, Weight, undone_if_refused
 from unrolled.network.relations import along
 from unrolled.network.shapes import (
@@ -217,7 +217,10 @@ class Convolution(Builder):
             per_axis(layer, "output_padding", output_padding, axes, least=0),
             strict=True,
         )
-        windows = [_transposed_slide(layer, *window) for window in arguments]
+        try:
+            windows = [_transposed_slide(*window) for window in arguments]
+        except UnrolledError as error:
+            raise type(error)(f"layer '{layer}': {error}") from None
         biases = _biases(layer, channels, axes, use_bias, bias)
         return self._convolve_transposed(layer, x, channels, groups, windows, kernel, biases)
 
@@ -323,7 +326,6 @@ def _check_groups(layer: str, inputs: int, channels: int, groups: int) -> None:
 
 
 def _transposed_slide(
-    layer: str,
     extent: int,
     size: int,
     stride: int,
@@ -331,10 +333,10 @@ def _transposed_slide(
     padding: tuple[int, int] | str,
     output_padding: int,
 ) -> Slide:
-    reach = checked_reach(layer, size, dilation)
+    reach = checked_reach(size, dilation)
     if output_padding and (padding == "same" or output_padding >= max(stride, dilation)):
         raise InvalidArgumentError(
-            f"layer '{layer}': output_padding {output_padding} must be smaller than the stride or "
+            f"output_padding {output_padding} must be smaller than the stride or "
             "the dilation, and cannot be combined with padding='same'"
         )
     if padding == "same":
@@ -344,7 +346,7 @@ def _transposed_slide(
     length = (extent - 1) * stride + reach - before - after + output_padding
     if length < 1 or before > LARGEST_WINDOW:
         raise InvalidNetworkError(
-            f"layer '{layer}': padding ({before}, {after}) leaves nothing of the "
+            f"padding ({before}, {after}) leaves nothing of the "
             f"{(extent - 1) * stride + reach} positions of the transposed convolution; pad less"
         )
     return Slide(extent, size, stride, dilation, before, length)
