@@ -216,6 +216,18 @@ class Operation:
     def __getnewargs_ex__(self, /) -> tuple[tuple[str, str | None], dict[str, Any]]: ...
 
 @final
+class Declaration:
+    """All that a layer tells the core, but for its name and what it reads."""
+
+    def __new__(
+        cls,
+        shape: Sequence[int],
+        operation: Operation,
+        data: Sequence[Sequence[Relation]],
+        weights: Sequence[tuple[str, Sequence[int], Sequence[Relation], bool]],
+    ) -> Declaration: ...
+
+@final
 class Network:
     """Tensors and links; tensors are identified by their position."""
 
@@ -233,10 +245,9 @@ class Network:
     def add_layer(
         self,
         name: str,
-        shape: Sequence[int],
-        operation: Operation,
-        data: Sequence[tuple[int, Sequence[Relation]]],
-        weights: Sequence[tuple[str, Sequence[int], Sequence[Relation], Any, bool]] = ...,
+        layer: Declaration,
+        sources: Sequence[int],
+        given: Sequence[int | None] = ...,
     ) -> int:
         """Declare a tensor that is computed, parameters that are not given, and its links."""
 

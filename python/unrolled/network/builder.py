@@ -8,8 +8,8 @@ from functools import wraps
 from math import prod
 from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeAlias, TypeVar, get_args
 
+from unrolled._core import Declaration, Operation, Relation
 from unrolled._core import Network as Core
-from unrolled._core import Operation, Relation
 from unrolled._support.arguments import checked_name
 from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import (
@@ -110,14 +110,53 @@ PointwiseFunction: TypeAlias = Callable[[Any], Any]
 """A function of single elements that takes a NumPy array and returns one of equal shape."""
 
 
+FORMS = 512
+"""So many forms of layers of a kind are remembered."""
+
+
 class Weight(NamedTuple):
-    """A parameter a layer needs, and how it reads it: declared anew unless one is given."""
+    """A parameter that a layer needs, and how it reads it."""
 
     role: LinkRole
     shape: tuple[int, ...]
     relations: Sequence[Relation]
-    given: Tensor | None = None
     trainable: bool = True
+
+
+class Form(NamedTuple):
+    """What layers that are alike have in common: all but their names and what they read."""
+
+    shape: tuple[int, ...]
+    weights: Sequence[Weight]
+    declaration: Declaration
+
+
+def form(
+    shape: tuple[int, ...],
+    operation: Operation,
+    data: Sequence[Sequence[Relation]],
+    weights: Sequence[Weight] = (),
+) -> Form:
+    """The form of layers that compute a tensor of this shape.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    operation : Operation
+    data : sequence of sequences of Relation
+        How each of the tensors that are read is linked to the one that is computed.
+    weights : sequence of Weight
+
+    Raises
+    ------
+    SizeOverflowError
+        Lengths that 64 bits cannot hold.
+    """
+    try:
+        return Form(shape, weights, Declaration(shape, operation, data, weights))
+    except OverflowError as error:
+        shapes = [shape, *[weight.shape for weight in weights]]
+        raise _too_large(next(one for one in shapes if max(one, default=0) >> 64)) from error
 
 
 class Choice(NamedTuple):
@@ -558,7 +597,7 @@ class Builder:
         except SizeOverflowError:
             raise
         except OverflowError as error:
-            raise _too_large(name, shape) from error
+            raise SizeOverflowError(f"layer '{name}': {_too_large(shape)}") from error
         tensor = self._handles[number] = Tensor(self, number, name, shape, role, trainable)
         return tensor
 
@@ -572,27 +611,36 @@ class Builder:
     def _declare(
         self,
         layer: str,
-        shape: tuple[int, ...],
-        operation: Operation,
-        data: Sequence[tuple[Tensor, Sequence[Relation]]],
-        weights: Sequence[Weight] = (),
+        form: Form,
+        sources: Sequence[Tensor],
+        given: Sequence[Tensor | None] = (),
     ) -> Tensor:
-        """Declare what a layer computes of `data` and `weights`, in one call of the core.
+        """Declare a layer in one call of the core.
 
         Parameters that are not given are declared before the tensor that is computed.
         """
-        for weight in weights:
-            if weight.given is not None:
-                self._check_given(layer, weight.role, weight.shape, weight.given)
-        links = [(source.id, relations) for source, relations in data]
-        try:
-            number = self._core.add_layer(layer, shape, operation, links, weights)
-        except SizeOverflowError:
-            raise
-        except OverflowError as error:
-            raise _too_large(layer, shape) from error
-        tensor = self._handles[number] = Tensor(self, number, layer, shape, "activation", False)
+        numbers: list[int | None] = []
+        for tensor, weight in zip(given, form.weights, strict=True):
+            if tensor is None:
+                numbers.append(None)
+            else:
+                self._check_given(layer, weight.role, weight.shape, tensor)
+                numbers.append(tensor.id)
+        number = self._core.add_layer(layer, form.declaration, [x.id for x in sources], numbers)
+        tensor = Tensor(self, number, layer, form.shape, "activation", False)
+        self._handles[number] = tensor
         return tensor
+
+    def _compute(
+        self,
+        layer: str,
+        shape: tuple[int, ...],
+        operation: Operation,
+        data: Sequence[tuple[Tensor, Sequence[Relation]]],
+    ) -> Tensor:
+        """Declare a layer without parameters, which hardly is like another one."""
+        own = form(shape, operation, [relations for _, relations in data])
+        return self._declare(layer, own, [source for source, _ in data])
 
     def _new(self, name: str, shape: tuple[int, ...], operation: Operation | None = None) -> Tensor:
         return self._add(name, shape, "activation", False, operation)
@@ -624,9 +672,8 @@ def _tensor_of(network: Builder, number: int, row: tuple[str, Sequence[int], Rol
     return Tensor(network, number, name, tuple(shape), role, trainable)
 
 
-def _too_large(name: str, shape: tuple[int, ...]) -> SizeOverflowError:
+def _too_large(shape: tuple[int, ...]) -> SizeOverflowError:
     """The error for lengths that the core cannot be told."""
     return SizeOverflowError(
-        f"layer '{name}': shape {shape} has more elements than 64 bits can number; "
-        "use smaller sizes"
+        f"shape {shape} has more elements than 64 bits can number; use smaller sizes"
     )

@@ -145,13 +145,13 @@ class Attention(Dense, Reshaping, Normalization):
         relations = alignment(own, leading, len(leading) - len(own))
         token = [Relation.same(len(own), len(leading)), Relation.each(len(own) + 1)]
         shape = (*leading, x.shape[-2])
-        return self._declare(name, shape, OTHER, [(x, [*relations, *token])])
+        return self._compute(name, shape, OTHER, [(x, [*relations, *token])])
 
     def _spread(self, name: str, x: Tensor, leading: tuple[int, ...]) -> Tensor:
         """The same values for every position of leading axes that they are broadcast to."""
         shape = (*leading, *x.shape[-2:])
         relations = alignment(x.shape, shape, len(shape) - len(x.shape))
-        return self._declare(name, shape, Operation("move"), [(x, relations)])
+        return self._compute(name, shape, Operation("move"), [(x, relations)])
 
     @undone_if_refused
     def multi_head_attention(

@@ -6,7 +6,15 @@ from functools import lru_cache
 
 from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError, UnrolledError
-from unrolled.network.builder import Builder, Tensor, Weight, undone_if_refused
+from unrolled.network.builder import (
+    FORMS,
+    Builder,
+    Form,
+    Tensor,
+    Weight,
+    form,
+    undone_if_refused,
+)
 from unrolled.network.relations import along
 from unrolled.network.shapes import (
     LARGEST_WINDOW,
@@ -221,8 +229,10 @@ class Convolution(Builder):
             windows = [_transposed_slide(*window) for window in arguments]
         except UnrolledError as error:
             raise type(error)(f"layer '{layer}': {error}") from None
-        biases = _biases(layer, channels, axes, use_bias, bias)
-        return self._convolve_transposed(layer, x, channels, groups, windows, kernel, biases)
+        has_bias = _has_bias(layer, use_bias, bias)
+        return self._convolve_transposed(
+            layer, x, channels, groups, windows, kernel, bias, has_bias
+        )
 
     def _convolve(
         self,
@@ -237,14 +247,9 @@ class Convolution(Builder):
     ) -> Tensor:
         inputs = x.shape[0]
         _check_groups(layer, inputs, channels, groups)
-        shape = (channels, inputs // groups, *[w.size for w in windows])
-        read, weighed = _convolution(windows, _channels(inputs, channels, groups))
-        weights = [
-            Weight("kernel", shape, weighed, kernel),
-            *_biases(layer, channels, len(windows), use_bias, bias),
-        ]
-        positions = [w.length for w in windows]
-        return self._declare(layer, (channels, *positions), AFFINE, [(x, read)], weights)
+        has_bias = _has_bias(layer, use_bias, bias)
+        own = _convolution(windows, inputs, channels, groups, has_bias)
+        return self._declare(layer, own, [x], (kernel, bias) if has_bias else (kernel,))
 
     def _convolve_transposed(
         self,
@@ -254,59 +259,69 @@ class Convolution(Builder):
         groups: int,
         windows: list[Slide],
         kernel: Tensor | None,
-        biases: list[Weight],
+        bias: Tensor | None,
+        has_bias: bool,
     ) -> Tensor:
         shape = (x.shape[0], channels // groups, *[w.size for w in windows])
         lengths = [w.length for w in windows]
+        biases = [_bias(channels, len(windows))] if has_bias else []
+        given = [bias] if has_bias else []
         if groups == 1:
             read = [Relation.all(0, 0), *_transposed(windows, 1)]
             weighed = [Relation.each(0), Relation.same(1, 0), *_transposed_taps(windows, 1)]
-            weights = [Weight("kernel", shape, weighed, kernel), *biases]
-            return self._declare(layer, (channels, *lengths), AFFINE, [(x, read)], weights)
+            weights = [Weight("kernel", shape, weighed), *biases]
+            own = form((channels, *lengths), AFFINE, [read], weights)
+            return self._declare(layer, own, [x], [kernel, *given])
         kernel = self._weight(layer, "kernel", shape, kernel)
-        biases = [
-            bias._replace(given=self._weight(layer, bias.role, bias.shape, bias.given))
-            for bias in biases
+        given = [
+            self._weight(layer, weight.role, weight.shape, tensor)
+            for weight, tensor in zip(biases, given, strict=True)
         ]
         # The kernel's second axis counts channels within a group, so the group needs an axis.
         group = Relation.blocks(0, 0, groups=groups)
         read = [group, Relation.sum(1), *_transposed(windows, 2)]
         weighed = [group, Relation.same(1, 1), *_transposed_taps(windows, 2)]
-        grouped = self._declare(
-            f"{layer}/grouped",
+        own = form(
             (groups, channels // groups, *lengths),
             AFFINE,
-            [(x, read)],
-            [Weight("kernel", shape, weighed, kernel)],
+            [read],
+            [Weight("kernel", shape, weighed)],
         )
-        same = [Relation.same(axis + 1, axis) for axis in range(1, len(windows) + 1)]
-        read = [Relation.reshape([0, 1], [0]), *same]
-        return self._declare(layer, (channels, *lengths), MOVE, [(grouped, read)], biases)
+        grouped = self._declare(f"{layer}/grouped", own, [x], [kernel])
+        read = [Relation.same(axis + 1, axis) for axis in range(1, len(windows) + 1)]
+        read.insert(0, Relation.reshape([0, 1], [0]))
+        own = form((channels, *lengths), MOVE, [read], biases)
+        return self._declare(layer, own, [grouped], given)
 
 
-def _biases(
-    layer: str, channels: int, axes: int, use_bias: bool, bias: Tensor | None
-) -> list[Weight]:
-    """The bias of a convolution over so many axes, if it has one."""
+@lru_cache(maxsize=FORMS)
+def _convolution(
+    windows: tuple[Slide, ...], inputs: int, channels: int, groups: int, has_bias: bool
+) -> Form:
+    """A convolution with these windows over its spatial axes."""
+    shape = (channels, inputs // groups, *[w.size for w in windows])
+    taps = [w.taps(axis + 1, axis) for axis, w in enumerate(windows, 1)]
+    weights = [Weight("kernel", shape, (Relation.same(0, 0), Relation.each(1), *taps))]
+    if has_bias:
+        weights.append(_bias(channels, len(windows)))
+    read = (_channels(inputs, channels, groups), *under_windows(windows))
+    return form((channels, *[w.length for w in windows]), AFFINE, [read], weights)
+
+
+def _bias(channels: int, axes: int) -> Weight:
+    """The bias of a convolution over so many axes."""
+    return Weight("bias", (channels,), along((0,), axes + 1))
+
+
+def _has_bias(layer: str, use_bias: bool, bias: Tensor | None) -> bool:
+    """Whether a convolution has a bias."""
     if boolean(layer, "use_bias", use_bias):
-        return [Weight("bias", (channels,), along((0,), axes + 1), bias)]
+        return True
     if bias is not None:
         raise InvalidArgumentError(
             f"layer '{layer}': a bias was given together with use_bias=False"
         )
-    return []
-
-
-@lru_cache
-def _convolution(
-    windows: tuple[Slide, ...], channels: Relation
-) -> tuple[tuple[Relation, ...], tuple[Relation, ...]]:
-    """How a convolution reads its input and its kernel."""
-    taps = [w.taps(axis + 1, axis) for axis, w in enumerate(windows, 1)]
-    return (
-        (channels, *under_windows(windows)),
-        (Relation.same(0, 0), Relation.each(1), *taps),
-    )
+    return False
 
 
 def _channels(inputs: int, outputs: int, groups: int) -> Relation:

@@ -6,7 +6,15 @@ from functools import lru_cache
 
 from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
-from unrolled.network.builder import Builder, Tensor, Weight, undone_if_refused
+from unrolled.network.builder import (
+    FORMS,
+    Builder,
+    Form,
+    Tensor,
+    Weight,
+    form,
+    undone_if_refused,
+)
 from unrolled.network.layers.elementwise import alignment, broadcast_shape
 from unrolled.network.relations import along, same
 from unrolled.network.shapes import boolean, integer
@@ -76,12 +84,8 @@ class Dense(Builder):
                 f"layer '{layer}': a bias was given together with use_bias=False"
             )
         *leading, inputs = x.shape
-        last = len(leading)
-        read, weighed = _contraction(last)
-        weights = [Weight("kernel", (inputs, units), weighed, kernel)]
-        if use_bias:
-            weights.append(Weight("bias", (units,), along((last,), last + 1), bias))
-        return self._declare(layer, (*leading, units), AFFINE, [(x, read)], weights)
+        given = (kernel, bias) if use_bias else (kernel,)
+        return self._declare(layer, _dense(tuple(leading), inputs, units, use_bias), [x], given)
 
     @undone_if_refused
     def matmul(self, a: Tensor, b: Tensor, *, name: str | None = None) -> Tensor:
@@ -167,12 +171,11 @@ class Dense(Builder):
         kernel = self._weight(layer, "table", shape, table)
         last = len(indices.shape)
         spread = [(indices, [*same(last), Relation.sum(last)])]
-        one_hot = self._declare(f"{layer}/one_hot", (*indices.shape, shape[0]), ONE_HOT, spread)
+        one_hot = self._compute(f"{layer}/one_hot", (*indices.shape, shape[0]), ONE_HOT, spread)
         read, weighed = _contraction(last)
-        weight = Weight("table", shape, weighed, kernel)
-        return self._declare(
-            layer, (*indices.shape, shape[1]), EMBEDDING, [(one_hot, read)], [weight]
-        )
+        weights = [Weight("table", shape, weighed)]
+        lookup = form((*indices.shape, shape[1]), EMBEDDING, [read], weights)
+        return self._declare(layer, lookup, [one_hot], [kernel])
 
     def _product(
         self,
@@ -209,7 +212,18 @@ class Dense(Builder):
         kept, summed = (at_b, at_b + 1) if transposed else (at_b + 1, at_b)
         contraction = [Relation.all(summed, rank), Relation.same(kept, rank + 1)]
         links.append((b, [*second, *contraction]))
-        return self._declare(layer, (*shape, a.shape[-2], free), operation, links)
+        return self._compute(layer, (*shape, a.shape[-2], free), operation, links)
+
+
+@lru_cache(maxsize=FORMS)
+def _dense(leading: tuple[int, ...], inputs: int, units: int, use_bias: bool) -> Form:
+    """A dense layer over the last axis."""
+    last = len(leading)
+    read, weighed = _contraction(last)
+    weights = [Weight("kernel", (inputs, units), weighed)]
+    if use_bias:
+        weights.append(Weight("bias", (units,), along((last,), last + 1)))
+    return form((*leading, units), AFFINE, [read], weights)
 
 
 @lru_cache

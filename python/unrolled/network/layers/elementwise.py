@@ -10,7 +10,15 @@ import numpy as np
 from unrolled._core import Operation, Relation
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
-from unrolled.network.builder import Builder, PointwiseFunction, Tensor, undone_if_refused
+from unrolled.network.builder import (
+    FORMS,
+    Builder,
+    Form,
+    PointwiseFunction,
+    Tensor,
+    form,
+    undone_if_refused,
+)
 from unrolled.network.relations import same
 
 SUM = Operation("sum")
@@ -152,7 +160,7 @@ class Elementwise(Builder):
 
     def _pointwise(self, layer: str, x: Tensor, operation: Operation) -> Tensor:
         self._own(layer, x)
-        return self._declare(layer, x.shape, operation, [(x, same(len(x.shape)))])
+        return self._declare(layer, _alike(x.shape, operation, 1), [x])
 
     def _combine(self, layer: str, xs: Sequence[Tensor], operation: Operation) -> Tensor:
         if not xs:
@@ -160,15 +168,20 @@ class Elementwise(Builder):
         self._own(layer, *xs)
         shape = xs[0].shape
         if all(x.shape == shape for x in xs):
-            relations = same(len(shape))
-            return self._declare(layer, shape, operation, [(x, relations) for x in xs])
+            return self._declare(layer, _alike(shape, operation, len(xs)), xs)
         shapes = [x.shape for x in xs]
         offsets = _offsets(layer, shapes)
         shape = broadcast_shape(layer, shapes, offsets)
         data = [
             (x, alignment(x.shape, shape, offset)) for x, offset in zip(xs, offsets, strict=True)
         ]
-        return self._declare(layer, shape, operation, data)
+        return self._compute(layer, shape, operation, data)
+
+
+@lru_cache(maxsize=FORMS)
+def _alike(shape: tuple[int, ...], operation: Operation, operands: int) -> Form:
+    """What is computed element by element of so many operands of its own shape."""
+    return form(shape, operation, [same(len(shape))] * operands)
 
 
 @lru_cache

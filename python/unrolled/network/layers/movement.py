@@ -74,7 +74,7 @@ class Movement(Builder):
         for x in parts:
             data.append((x, _shifted(len(shape), {axis: start})))
             start += x.shape[axis]
-        return self._declare(layer, tuple(shape), MOVE, data)
+        return self._compute(layer, tuple(shape), MOVE, data)
 
     @undone_if_refused
     def slice(
@@ -251,7 +251,7 @@ class Movement(Builder):
                 f"{x.shape}"
             )
         starts = {axis: before for axis, (before, _) in enumerate(sides) if sides[axis] != (0, 0)}
-        return self._declare(layer, shape, MOVE, [(x, _shifted(len(shape), starts))])
+        return self._compute(layer, shape, MOVE, [(x, _shifted(len(shape), starts))])
 
     @undone_if_refused
     def upsample(self, x: Tensor, factor: PerAxis, *, name: str | None = None) -> Tensor:
@@ -294,7 +294,7 @@ class Movement(Builder):
         relations = [Relation.same(axis, axis) for axis in range(len(shape))]
         for axis, (length, relation) in changes.items():
             shape[axis], relations[axis] = length, relation
-        return self._declare(layer, tuple(shape), MOVE, [(x, relations)])
+        return self._compute(layer, tuple(shape), MOVE, [(x, relations)])
 
 
 def _shifted(rank: int, starts: dict[int, int]) -> list[Relation]:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Literal
 
 from unrolled._core import Operation, Relation
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
-from unrolled.network.builder import Builder, Tensor, Weight, undone_if_refused
+from unrolled.network.builder import (
+    FORMS,
+    Builder,
+    Form,
+    LinkRole,
+    Tensor,
+    Weight,
+    form,
+    undone_if_refused,
+)
 from unrolled.network.relations import along, same
 from unrolled.network.shapes import axes_of, axis_of, integer, non_negative
 
@@ -70,13 +79,10 @@ class Normalization(Builder):
         layer = self._layer("batch_norm", name)
         self._own(layer, x)
         axis = axis_of(layer, axis, len(x.shape))
-        shape = (x.shape[axis],)
-        relations = along((axis,), len(x.shape))
-        weights = _affine(layer, shape, relations, scale, shift)
-        weights.append(Weight("mean", shape, relations, mean, False))
-        weights.append(Weight("variance", shape, relations, variance, False))
-        epsilon = non_negative(layer, "epsilon", epsilon)
-        return self._normalise(layer, x, weights, (), _batch_norm(axis, epsilon))
+        weights = _affine(layer, scale, shift)
+        weights["mean"], weights["variance"] = mean, variance
+        operation = _operation("batch_norm", (axis,), 1, non_negative(layer, "epsilon", epsilon))
+        return self._normalise(layer, x, weights, (axis,), (), operation)
 
     @undone_if_refused
     def layer_norm(
@@ -241,11 +247,11 @@ class Normalization(Builder):
         self._own(layer, x)
         axis = axis_of(layer, axis, len(x.shape))
         operation = Operation("softmax", axes=(axis,))
-        return self._normalise(layer, x, [], self._group((axis,)), operation)
+        return self._normalise(layer, x, {}, (), self._group((axis,)), operation)
 
-    def _group(self, axes: Sequence[int]) -> list[Relation]:
+    def _group(self, axes: Iterable[int]) -> tuple[Relation, ...]:
         """What connects a normalised group, if anything does."""
-        return [Relation.all(axis, axis) for axis in axes] if self._semantics != "value" else []
+        return () if self._semantics == "value" else tuple([Relation.all(a, a) for a in axes])
 
     def _normalise_axes(
         self,
@@ -259,11 +265,9 @@ class Normalization(Builder):
     ) -> Tensor:
         self._own(layer, x)
         numbers = axes_of(layer, axes, len(x.shape))
-        shape = tuple([x.shape[axis] for axis in numbers])
-        weights = _affine(layer, shape, along(numbers, len(x.shape)), scale, shift)
-        epsilon = non_negative(layer, "epsilon", epsilon)
-        operation = Operation(kind, axes=numbers, epsilon=epsilon)
-        return self._normalise(layer, x, weights, self._group(numbers), operation)
+        weights = _affine(layer, scale, shift)
+        operation = _operation(kind, numbers, 1, non_negative(layer, "epsilon", epsilon))
+        return self._normalise(layer, x, weights, numbers, self._group(numbers), operation)
 
     def _normalise_groups(
         self,
@@ -281,51 +285,67 @@ class Normalization(Builder):
             )
         group = self._group(range(1, len(x.shape)))
         if self._semantics != "value":
-            group.append(Relation.blocks(0, 0, groups=groups))
+            group = (*group, Relation.blocks(0, 0, groups=groups))
         epsilon = non_negative(layer, "epsilon", epsilon)
-        operation = Operation("group_norm", axes=(0,), groups=groups, epsilon=epsilon)
-        weights = _affine(layer, x.shape[:1], along((0,), len(x.shape)), scale, shift)
-        return self._normalise(layer, x, weights, group, operation)
+        weights = _affine(layer, scale, shift)
+        operation = _operation("group_norm", (0,), groups, epsilon)
+        return self._normalise(layer, x, weights, (0,), group, operation)
 
     def _normalise(
         self,
         layer: str,
         x: Tensor,
-        weights: list[Weight],
-        group: Sequence[Relation],
+        weights: dict[LinkRole, Tensor | None],
+        axes: tuple[int, ...],
+        group: tuple[Relation, ...],
         operation: Operation,
     ) -> Tensor:
-        """One edge from each element, or from its whole `group`, and from each weight."""
-        relations: Sequence[Relation] = same(len(x.shape))
-        if group:
-            grouped = {axis for relation in group for axis in relation.target_axes}
-            own = [one for one in relations if grouped.isdisjoint(one.target_axes)]
-            relations = [*own, *group]
-        return self._declare(layer, x.shape, operation, [(x, relations)], weights)
+        """One edge from each element, or from its whole `group`, and from the weights of `axes`."""
+        own = _norm(x.shape, tuple(weights), axes, group, operation)
+        return self._declare(layer, own, [x], tuple(weights.values()))
 
 
-@lru_cache
-def _batch_norm(axis: int, epsilon: float) -> Operation:
-    """The operation of batch norms, of which a network has many alike."""
-    return Operation("batch_norm", axes=(axis,), epsilon=epsilon)
+@lru_cache(maxsize=FORMS)
+def _norm(
+    shape: tuple[int, ...],
+    roles: tuple[LinkRole, ...],
+    axes: tuple[int, ...],
+    group: tuple[Relation, ...],
+    operation: Operation,
+) -> Form:
+    """A normalisation, with weights along `axes`."""
+    rank = len(shape)
+    grouped = {axis for relation in group for axis in relation.target_axes}
+    read = [one for one in same(rank) if grouped.isdisjoint(one.target_axes)]
+    lengths = tuple([shape[axis] for axis in axes])
+    weights = [
+        Weight(role, lengths, along(axes, rank), trainable=role in ("scale", "shift"))
+        for role in roles
+    ]
+    return form(shape, operation, [[*read, *group]], weights)
+
+
+@lru_cache(maxsize=FORMS)
+def _operation(
+    kind: Literal["batch_norm", "layer_norm", "rms_norm", "group_norm"],
+    axes: tuple[int, ...],
+    groups: int,
+    epsilon: float,
+) -> Operation:
+    return Operation(kind, axes=axes, groups=groups, epsilon=epsilon)
 
 
 def _affine(
-    layer: str,
-    shape: tuple[int, ...],
-    relations: Sequence[Relation],
-    scale: bool | Tensor,
-    shift: bool | Tensor,
-) -> list[Weight]:
-    """The weights that follow a normalisation."""
-    for role, given in (("scale", scale), ("shift", shift)):
-        if not isinstance(given, (bool, Tensor)):
+    layer: str, scale: bool | Tensor, shift: bool | Tensor
+) -> dict[LinkRole, Tensor | None]:
+    """The weights that follow a normalisation: the tensors given, and None for new ones."""
+    weights: dict[LinkRole, Tensor | None] = {}
+    offered: tuple[tuple[LinkRole, bool | Tensor], ...] = (("scale", scale), ("shift", shift))
+    for role, given in offered:
+        if given is True or isinstance(given, Tensor):
+            weights[role] = None if given is True else given
+        elif given is not False:
             raise InvalidArgumentError(
                 f"layer '{layer}': {role} must be True, False or a tensor, got {described(given)}"
             )
-    weights = []
-    if scale is not False:
-        weights.append(Weight("scale", shape, relations, None if scale is True else scale))
-    if shift is not False:
-        weights.append(Weight("shift", shape, relations, None if shift is True else shift))
     return weights

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 from unrolled._core import Operation, Relation
 from unrolled._support.arguments import checked_choice
 from unrolled.errors import InvalidNetworkError
-from unrolled.network.builder import Builder, Tensor, undone_if_refused
+from unrolled.network.builder import FORMS, Builder, Form, Tensor, form, undone_if_refused
 from unrolled.network.relations import same
 from unrolled.network.shapes import (
     Padding,
     PerAxis,
+    Slide,
     boolean,
     slides,
     spatial_shape,
@@ -141,7 +143,7 @@ class Pooling(Builder):
         else:
             shape = x.shape[:1]
             pooled = [Relation.each(axis) for axis in axes]
-        return self._declare(layer, shape, OPERATIONS[kind], [(x, [*same(1), *pooled])])
+        return self._compute(layer, shape, OPERATIONS[kind], [(x, [*same(1), *pooled])])
 
     def _pool(
         self,
@@ -157,5 +159,11 @@ class Pooling(Builder):
         stride = pool_size if stride is None else stride
         spatial = spatial_shape(layer, x.shape)
         windows = slides(layer, spatial, pool_size, stride, dilation, padding)
-        shape = (x.shape[0], *[w.length for w in windows])
-        return self._declare(layer, shape, operation, [(x, [*same(1), *under_windows(windows)])])
+        return self._declare(layer, _pooling(x.shape[0], windows, operation), [x])
+
+
+@lru_cache(maxsize=FORMS)
+def _pooling(channels: int, windows: tuple[Slide, ...], operation: Operation) -> Form:
+    """A pooling of so many channels."""
+    shape = (channels, *[window.length for window in windows])
+    return form(shape, operation, [(*same(1), *under_windows(windows))])

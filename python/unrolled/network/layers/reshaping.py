@@ -49,7 +49,7 @@ class Reshaping(Builder):
         self._own(layer, x)
         given = shape if isinstance(shape, Sequence) else (shape,)
         wanted = _resolve(layer, x.shape, [integer(layer, "a length", n, least=-1) for n in given])
-        return self._declare(layer, wanted, MOVE, [(x, regrouping(x.shape, wanted))])
+        return self._compute(layer, wanted, MOVE, [(x, regrouping(x.shape, wanted))])
 
     @undone_if_refused
     def flatten(self, x: Tensor, *, name: str | None = None) -> Tensor:
@@ -65,7 +65,7 @@ class Reshaping(Builder):
         layer = self._layer("flatten", name)
         self._own(layer, x)
         shape = (x.size,)
-        return self._declare(layer, shape, MOVE, [(x, regrouping(x.shape, shape))])
+        return self._compute(layer, shape, MOVE, [(x, regrouping(x.shape, shape))])
 
     @undone_if_refused
     def transpose(
@@ -103,7 +103,7 @@ class Reshaping(Builder):
             )
         shape = tuple([x.shape[axis] for axis in order])
         relations = [Relation.same(source, target) for target, source in enumerate(order)]
-        return self._declare(layer, shape, MOVE, [(x, relations)])
+        return self._compute(layer, shape, MOVE, [(x, relations)])
 
 
 def _resolve(layer: str, source: tuple[int, ...], wanted: list[int]) -> tuple[int, ...]:

@@ -1,16 +1,16 @@
 //! `Network`: describes a network to the core, and has it counted.
 
 pub(crate) mod counts;
+pub(crate) mod declaration;
 pub(crate) mod operation;
 pub(crate) mod relation;
 
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedStr;
 use unrolled_core::{
-    CountOptions, LinkRole, Network as CoreNetwork, Role, TensorId, count, extreme_lengths,
-    length_sums, path_moments,
+    AxisRelation, CountOptions, LinkRole, Network as CoreNetwork, Role, TensorId, count,
+    extreme_lengths, length_sums, path_moments,
 };
 
 use crate::enter::enter;
@@ -18,53 +18,39 @@ use crate::error::CoreError;
 use crate::graph::{Graph, unroll};
 use crate::natural::no_memory;
 use crate::network::counts::Counts;
+use crate::network::declaration::Declaration;
 use crate::network::operation::{Operation, role_of};
-use crate::network::relation::Relation;
+use crate::network::relation::{Relation, copies_of};
 
 type TensorRow = (String, Vec<u64>, &'static str, bool);
 type LinkRow = (usize, usize, Vec<Relation>);
-
-/// A tensor that a layer reads, and how.
-type DataLink<'py> = (usize, Vec<PyRef<'py, Relation>>);
-
-/// A parameter that a layer needs: what it is to the layer, its shape, how the layer reads it, the
-/// parameter to use (without one, it is declared), and whether training changes it.
-#[derive(FromPyObject)]
-struct Weight<'py>(PyBackedStr, Vec<u64>, Vec<PyRef<'py, Relation>>, Option<Given>, bool);
-
-/// A handle on a tensor.
-#[derive(FromPyObject)]
-struct Given {
-    #[pyo3(attribute)]
-    id: usize,
-}
 
 impl Network {
     fn try_add_layer(
         &mut self,
         name: &str,
-        shape: &[u64],
-        operation: &Operation,
-        data: &[DataLink<'_>],
-        weights: &[Weight<'_>],
+        layer: &Declaration,
+        sources: &[usize],
+        given: &[Option<usize>],
     ) -> PyResult<usize> {
-        let mut sources = Vec::with_capacity(weights.len());
-        for Weight(role, shape, _, given, trainable) in weights {
-            sources.push(match given {
-                Some(given) => TensorId(given.id),
+        let mut parameters = Vec::with_capacity(layer.weights.len());
+        for (at, weight) in layer.weights.iter().enumerate() {
+            parameters.push(match given.get(at).copied().flatten() {
+                Some(id) => TensorId(id),
                 None => {
-                    let own = Role::Parameter { trainable: *trainable };
-                    self.0.add(&format!("{name}/{role}"), shape, own).map_err(CoreError::from)?
+                    let own = format!("{name}/{}", weight.role.name());
+                    let role = Role::Parameter { trainable: weight.trainable };
+                    self.0.add(&own, &weight.shape, role).map_err(CoreError::from)?
                 }
             });
         }
-        let added = self.0.add_computed(name, shape, operation.0.clone());
+        let added = self.0.add_computed(name, &layer.shape, layer.operation.clone());
         let target = added.map_err(CoreError::from)?;
-        for (source, relations) in data {
-            self.link_to(target, TensorId(*source), relations, LinkRole::Data)?;
+        for (&source, relations) in sources.iter().zip(&layer.data) {
+            self.link_to(target, TensorId(source), relations, LinkRole::Data)?;
         }
-        for (source, Weight(role, _, relations, _, _)) in sources.into_iter().zip(weights) {
-            self.link_to(target, source, relations, role_of(role)?)?;
+        for (source, weight) in parameters.into_iter().zip(&layer.weights) {
+            self.link_to(target, source, &weight.relations, weight.role)?;
         }
         Ok(target.0)
     }
@@ -73,10 +59,10 @@ impl Network {
         &mut self,
         target: TensorId,
         source: TensorId,
-        relations: &[PyRef<'_, Relation>],
+        relations: &[AxisRelation],
         role: LinkRole,
     ) -> PyResult<()> {
-        let copies = relations.iter().map(|relation| relation.0.try_clone());
+        let copies = relations.iter().map(AxisRelation::try_clone);
         let relations = copies.collect::<Result<_, _>>().map_err(no_memory)?;
         Ok(self.0.link_as(source, target, relations, role).map_err(CoreError::from)?)
     }
@@ -145,23 +131,24 @@ impl Network {
         relations: Vec<PyRef<'_, Relation>>,
         role: &str,
     ) -> PyResult<()> {
-        self.link_to(TensorId(target), TensorId(source), &relations, role_of(role)?)
+        let linked = copies_of(&relations)?;
+        let added = self.0.link_as(TensorId(source), TensorId(target), linked, role_of(role)?);
+        Ok(added.map_err(CoreError::from)?)
     }
 
-    /// Declares a tensor that is computed, the parameters that it needs and has not been given, and
-    /// its links: all of them or, if something does not fit, nothing. Returns the identifier of the
-    /// tensor, which comes after those of its parameters.
-    #[pyo3(signature = (name, shape, operation, data, weights=vec![]))]
+    /// Declares the tensor that a layer computes, the parameters that it needs and that are not
+    /// given, and its links: all of them or, if something does not fit, nothing. Returns the
+    /// identifier of the tensor, which comes after those of its parameters.
+    #[pyo3(signature = (name, layer, sources, given=vec![]))]
     fn add_layer(
         &mut self,
         name: &str,
-        shape: Vec<u64>,
-        operation: &Operation,
-        data: Vec<DataLink<'_>>,
-        weights: Vec<Weight<'_>>,
+        layer: &Declaration,
+        sources: Vec<usize>,
+        given: Vec<Option<usize>>,
     ) -> PyResult<usize> {
         let (tensors, links) = self.sizes();
-        let added = self.try_add_layer(name, &shape, operation, &data, &weights);
+        let added = self.try_add_layer(name, layer, &sources, &given);
         if added.is_err() {
             self.0.truncate(tensors, links);
         }

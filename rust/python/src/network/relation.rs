@@ -310,6 +310,12 @@ impl Relation {
     }
 }
 
+/// Relations as the core takes them, if there is memory for copies of their lists.
+pub(crate) fn copies_of(relations: &[PyRef<'_, Relation>]) -> PyResult<Vec<AxisRelation>> {
+    let copies = relations.iter().map(|relation| relation.0.try_clone());
+    copies.collect::<Result<_, _>>().map_err(no_memory)
+}
+
 fn window(size: Natural, stride: Natural, dilation: Natural, padding: Whole) -> Window {
     Window { size: size.0, stride: stride.0, dilation: dilation.0, padding: padding.0 }
 }
