@@ -270,12 +270,12 @@ class Builder:
     @property
     def parameters(self) -> tuple[Tensor, ...]:
         """The parameters in the order of declaration."""
-        return tuple([tensor for tensor in self.tensors if tensor.role == "parameter"])
+        return tuple([self._handle(number) for number in self._core.parameters])
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         """The inputs in the order of declaration."""
-        return tuple([tensor for tensor in self.tensors if tensor.role == "input"])
+        return tuple([self._handle(number) for number in self._core.inputs])
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:

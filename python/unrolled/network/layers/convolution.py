@@ -5,7 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 
 from unrolled._core import Operation, Relation
-from unrolled.errors import InvalidArgumentError, InvalidNetworkError, UnrolledError
+from unrolled.errors import (
+    InvalidArgumentError,
+    InvalidNetworkError,
+    SizeOverflowError,
+    UnrolledError,
+)
 from unrolled.network.builder import (
     FORMS,
     Builder,
@@ -17,6 +22,7 @@ from unrolled.network.builder import (
 )
 from unrolled.network.relations import along
 from unrolled.network.shapes import (
+    LARGEST_LENGTH,
     LARGEST_WINDOW,
     Padding,
     PerAxis,
@@ -155,7 +161,7 @@ class Convolution(Builder):
         self._own(layer, x)
         spatial = spatial_shape(layer, x.shape)
         groups = x.shape[0]
-        channels = integer(layer, "multiplier", multiplier) * groups
+        channels = integer(layer, "channels", integer(layer, "multiplier", multiplier) * groups)
         windows = slides(layer, spatial, kernel_size, stride, dilation, padding)
         return self._convolve(layer, x, channels, groups, windows, use_bias, kernel, bias)
 
@@ -355,10 +361,15 @@ def _transposed_slide(
             "the dilation, and cannot be combined with padding='same'"
         )
     if padding == "same":
-        before = max(reach - stride, 0) // 2
-        return Slide(extent, size, stride, dilation, before, extent * stride)
-    before, after = pair(padding, reach)
-    length = (extent - 1) * stride + reach - before - after + output_padding
+        before, length = max(reach - stride, 0) // 2, extent * stride
+    else:
+        before, after = pair(padding, reach)
+        length = (extent - 1) * stride + reach - before - after + output_padding
+    if length > LARGEST_LENGTH:
+        raise SizeOverflowError(
+            f"the {length} positions of the transposed convolution overflow 64 bits; use smaller "
+            "sizes"
+        )
     if length < 1 or before > LARGEST_WINDOW:
         raise InvalidNetworkError(
             f"padding ({before}, {after}) leaves nothing of the "

@@ -55,6 +55,12 @@ impl Network {
         Ok(target.0)
     }
 
+    /// The tensors of a role, in the order of declaration.
+    fn of_role(&self, is_wanted: impl Fn(Role) -> bool) -> Vec<usize> {
+        let tensors = self.0.tensors().iter().enumerate();
+        tensors.filter(|(_, tensor)| is_wanted(tensor.role)).map(|(id, _)| id).collect()
+    }
+
     fn link_to(
         &mut self,
         target: TensorId,
@@ -206,6 +212,16 @@ impl Network {
         let operations =
             (0..self.0.tensors().len()).filter_map(|id| self.0.operation(TensorId(id)).ok());
         operations.cloned().map(Operation).collect()
+    }
+
+    #[getter]
+    fn inputs(&self) -> Vec<usize> {
+        self.of_role(|role| role == Role::Input)
+    }
+
+    #[getter]
+    fn parameters(&self) -> Vec<usize> {
+        self.of_role(|role| matches!(role, Role::Parameter { .. }))
     }
 
     #[getter]
