@@ -1,6 +1,7 @@
 """`Predictor`: from a few trained architectures to what the others are worth.
 
-What is fitted is in `regression`, what architectures look like to it in `candidates`.
+What is fitted is in `unrolled.scores.regression`, what architectures look like to it in
+`candidates`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,14 @@ from unrolled._support.arguments import Progress, checked_choice, checked_positi
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError
+from unrolled.scores.regression import (
+    FEWEST_LABELS,
+    ZERO_LABEL,
+    Posterior,
+    normal_scores,
+    posterior,
+    standardized,
+)
 from unrolled.scores.statistics import spearman
 from unrolled.search.candidates import (
     BASELINES,
@@ -25,7 +34,6 @@ from unrolled.search.candidates import (
     candidates_of,
     names_of,
 )
-from unrolled.search.regression import Posterior, normal_scores, posterior, standardized
 from unrolled.search.space import Space
 from unrolled.show import tables
 
@@ -36,12 +44,6 @@ __all__ = ["Explanation", "Predictor", "Ranked", "Ranking"]
 
 Array = npt.NDArray[np.float64]
 Target = Literal["rank", "value"]
-
-FEWEST_LABELS = 5
-"""With fewer labels than this nothing is fitted."""
-
-ZERO_LABEL = "log_effective_size"
-"""The score to rank by without labels."""
 
 RESAMPLES = 400
 """Resamples of the labels, for errors of rank correlations."""

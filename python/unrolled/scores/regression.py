@@ -15,9 +15,27 @@ import numpy.typing as npt
 
 from unrolled._support.optional import import_optional
 
-__all__ = ["Posterior", "gram_matrix", "normal_scores", "posterior", "standardized"]
+__all__ = [
+    "FEWEST_LABELS",
+    "PRIORS",
+    "ZERO_LABEL",
+    "Posterior",
+    "gram_matrix",
+    "normal_scores",
+    "posterior",
+    "standardized",
+]
 
 Array = npt.NDArray[np.float64]
+
+PRIORS = ("log_effective_size", "saliency_entropy", "weights", "macs", "activations")
+"""The zero-label scores that predictions may begin with."""
+
+ZERO_LABEL = "log_effective_size"
+"""The score to rank by without labels."""
+
+FEWEST_LABELS = 5
+"""With fewer labels than this nothing is fitted."""
 
 NOISES = (0.02, 0.05, 0.15, 0.4, 1.0, 3.0)
 """Variances of the noise of labels, as multiples of the mean variance under the kernel."""
@@ -133,23 +151,26 @@ def posterior(
     values, vectors = np.linalg.eigh(across[labelled])
     rotated = across @ vectors
     count = len(targets)
-    means, variances, evidences = [], [], []
-    for score in scores.T:
-        ranks = normal_scores(score)
-        for slope in SLOPES:
-            residual = vectors.T @ (targets - slope * ranks[labelled])
-            for noise in NOISES:
-                inverse = 1.0 / (np.maximum(values, 0.0) + noise)
-                scale = (float(residual**2 @ inverse) + 1.0) / (count + 2)
-                means.append(slope * ranks + rotated @ (inverse * residual))
-                left = own + noise - rotated**2 @ inverse
-                variances.append(scale * np.maximum(left, 0.0))
-                evidences.append(0.5 * np.log(inverse).sum() - (count + 2) / 2 * np.log(scale))
+    # What predictions begin with: a column for each score and slope, as all that follows.
+    ranks = np.stack([normal_scores(score) for score in scores.T], axis=1)
+    begin = (ranks[:, :, None] * np.array(SLOPES)).reshape(len(features), -1)
+    residual = vectors.T @ (targets[:, None] - begin[labelled])
+    means, lefts, scales, evidences = [], [], [], []
+    for noise in NOISES:
+        inverse = 1.0 / (np.maximum(values, 0.0) + noise)
+        scale = (inverse @ residual**2 + 1.0) / (count + 2)
+        means.append(begin + rotated @ (inverse[:, None] * residual))
+        lefts.append(np.maximum(own + noise - rotated**2 @ inverse, 0.0))
+        scales.append(scale)
+        evidences.append(0.5 * np.log(inverse).sum() - (count + 2) / 2 * np.log(scale))
     evidence = np.array(evidences)
     weights = np.exp(evidence - evidence.max())
     weights /= weights.sum()
-    every = np.array(means)
-    mean = weights @ every
+    mean = sum(one @ share for one, share in zip(means, weights, strict=True))
     # The variance of a mixture: within its parts, and between them.
-    variance = weights @ (np.array(variances) + (every - mean) ** 2)
-    return Posterior(mean, variance, weights.reshape(-1, len(SLOPES), len(NOISES)))
+    within = (weights * np.array(scales)).sum(axis=1) @ np.array(lefts)
+    between = sum(
+        (one - mean[:, None]) ** 2 @ share for one, share in zip(means, weights, strict=True)
+    )
+    by_score = weights.T.reshape(scores.shape[1], len(SLOPES), len(NOISES))
+    return Posterior(mean, within + between, by_score)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mpmath import mp
 
-from unrolled.search.regression import (
+from unrolled.scores.regression import (
     NOISES,
     SLOPES,
     normal_scores,
