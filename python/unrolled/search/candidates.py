@@ -20,7 +20,7 @@ from unrolled.search.table import Table
 from unrolled.sources.resolution import resolve
 from unrolled.spectrum.catalogue import FEATURES
 
-__all__ = ["BASELINES", "Candidates", "FeatureChoice", "candidates_of", "names_of"]
+__all__ = ["BASELINES", "BESIDE", "Candidates", "FeatureChoice", "candidates_of", "names_of"]
 
 Array = npt.NDArray[np.float64]
 
@@ -30,6 +30,8 @@ FeatureChoice = str | Sequence[str] | Callable[[Mapping[str, Array]], Array]
 BASELINES = ("weights", "macs", "saliency_entropy", "log_effective_size")
 """What a predictor has to beat, or else it gives way to the best of them."""
 
+BESIDE = ("activations", "effective_macs", "effective_units", "effective_edges")
+"""What stands beside them, so that nothing is chosen among too many."""
 
 LOGARITHMS = ("log_effective_size", "saliency_entropy")
 """Scores that are logarithms already."""
