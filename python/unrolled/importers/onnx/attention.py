@@ -10,7 +10,7 @@ import numpy as np
 from unrolled.errors import InvalidModelError, UnsupportedOperatorError
 from unrolled.importers.onnx.reader import Node
 from unrolled.importers.onnx.table import TABLE
-from unrolled.importers.tracing.elementwise import AT_RUN_TIME
+from unrolled.importers.tracing.known import AT_RUN_TIME
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Operand, Value
 

@@ -12,7 +12,8 @@ from unrolled._core import Operation, Relation
 from unrolled._support.hints import listed, shortened
 from unrolled.errors import InvalidModelError
 from unrolled.importers.tracing.base import MATMUL, MOVE, OTHER, Link, related
-from unrolled.importers.tracing.elementwise import AT_RUN_TIME, Elementwise
+from unrolled.importers.tracing.choices import Choices
+from unrolled.importers.tracing.known import AT_RUN_TIME
 from unrolled.importers.tracing.masked_products import (
     Factor,
     MaskedProduct,
@@ -28,7 +29,7 @@ AFFINE = Operation("affine")
 ONE_HOT = Operation("embedding", "one_hot")
 
 
-class Products(Elementwise):
+class Products(Choices):
     """The part of `Tracer` that multiplies and adds up."""
 
     def einsum(self, equation: str, *operands: Operand) -> Operand:
