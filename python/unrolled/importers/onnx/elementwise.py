@@ -292,6 +292,11 @@ def cast(tracer: Tracer, node: Node) -> Operand:
             kind = np.dtype(helper.tensor_dtype_to_np_dtype(target)) if target else None
         except (KeyError, ValueError, TypeError):
             raise InvalidModelError(f"node '{node.name}': unknown data type {target}") from None
+        if node.operator == "CastLike":
+            like = node.input(1)
+            kind = (
+                like.array.dtype if isinstance(like, Constant) and like.array is not None else None
+            )
         if kind is not None and kind.kind in "iubf":
             return tracer.pointwise(x, lambda a: a.astype(kind))
         return Constant(x.shape, x.array if kind is None else None)

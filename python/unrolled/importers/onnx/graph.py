@@ -19,6 +19,7 @@ from unrolled.errors import (
     UnsupportedOperatorError,
 )
 from unrolled.importers.onnx.conditions import parts_of_masks
+from unrolled.importers.onnx.frequencies import frequencies_of_positions
 from unrolled.importers.onnx.inputs import Declared, shape_in_file
 from unrolled.importers.onnx.quantisation import all_nodes, packed_shapes, quantised_weights
 from unrolled.importers.onnx.reader import (
@@ -108,6 +109,7 @@ class Walk:
         self._unsupported = Unsupported("onnx")
         self._stored: dict[str, Stored] = {}
         self._in_masks: set[str] = set()
+        self._frequencies: set[str] = set()
         self._inputs: dict[str, Value] = {}
         self._outputs: set[str] = set()
         self._plans: dict[int, tuple[Any, list[Any], dict[int, list[str]]]] = {}
@@ -200,6 +202,8 @@ class Walk:
         quantised, packed = quantised_weights(graph), packed_shapes(graph)
         if any(is_float(tensor.data_type) for tensor in graph.initializer):
             self._in_masks |= self._parts_of_masks(graph)
+            floats = [one.name for one in graph.initializer if is_float(one.data_type)]
+            self._frequencies |= frequencies_of_positions(graph, floats)
         for tensor in graph.initializer:
             is_weight = is_float(tensor.data_type) or tensor.name in quantised
             stored = self._read_stored(tensor.name, tensor, is_weight, packed.get(tensor.name))
@@ -234,7 +238,7 @@ class Walk:
         elif is_parameter and constant.size == 1 and not is_float(tensor.data_type):
             self._skipped[name] = "a single number that was quantised"
             is_parameter = False
-        elif is_parameter and (reason := self._reason_of_mask(name, tensor, constant)):
+        elif is_parameter and (reason := self._reason_of_constant(name, tensor, constant)):
             self._skipped[name] = reason
             is_parameter, constant = False, self._constant(name, tensor)
         if constant.size == 0:
@@ -250,8 +254,10 @@ class Walk:
             self._stored[name] = known
         return known
 
-    def _reason_of_mask(self, name: str, tensor: Any, constant: Constant) -> str:
-        """Why a stored tensor is a mask, or a part of one; empty if it is none."""
+    def _reason_of_constant(self, name: str, tensor: Any, constant: Constant) -> str:
+        """Why a stored tensor is a mask, part of one, or frequencies; empty if it is none."""
+        if name in self._frequencies:
+            return "frequencies: only multiplied with positions, for sines and cosines"
         if name in self._in_masks:
             return "only a part of masks"
         if constant.array is None and may_put_out(tensor):
