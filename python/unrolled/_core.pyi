@@ -598,6 +598,9 @@ class Sweep:
     def parameter_exponents(self) -> npt.NDArray[np.int64]: ...
     @property
     def jacobian(self) -> tuple[float, int]: ...
+    @property
+    def lost(self) -> tuple[int, Literal["signal", "gradient"], bool] | None:
+        """The tensor beyond which nothing could be followed, and whether it was too large."""
 
 def function_moments(
     name: str,
@@ -621,6 +624,9 @@ class Variants:
     ) -> Variants: ...
     def part(self, row: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
         """Numbers of the tensors, links and outputs that take part in an architecture."""
+
+    def have_paths(self, rows: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+        """Whether a path leads from an input to an output, for each row of options."""
 
     def canonical(self, rows: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
         """Rows of options in which those that take no part are -1."""

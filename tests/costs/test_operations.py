@@ -147,6 +147,38 @@ def test_what_was_added_later_does_not_count():
     assert analysis.totals.macs == 3 * 4 + 4 * 10
 
 
+def _grow_behind(net: Network) -> None:
+    net.output(net.dense(net["layer1"], 700, name="later"))
+
+
+def _grow_from_a_new_input(net: Network) -> None:
+    net.output(net.dense(net.input((50,), "other"), 700, name="later"))
+
+
+def _mark_an_older_tensor(net: Network) -> None:
+    net.output(net["layer1"])
+
+
+def _grow_in_a_circle(net: Network) -> None:
+    first, second = net.tensor("first", (4,)), net.tensor("second", (4,))
+    for source, target in [(net["layer1"], first), (first, second), (second, first)]:
+        net.link(source, target, [Relation.same(0, 0)])
+
+
+@pytest.mark.parametrize(
+    "grow", [_grow_behind, _grow_from_a_new_input, _mark_an_older_tensor, _grow_in_a_circle]
+)
+def test_an_analysis_is_of_the_network_that_was_counted(grow):
+    before = unrolled.analyze(models.mlp([4, 5], inputs=3))
+    net = models.mlp([4, 5], inputs=3)
+    analysis = unrolled.analyze(net)
+    grow(net)
+    assert analysis.activations == before.activations
+    assert (analysis.layers, analysis.totals) == (before.layers, before.totals)
+    assert analysis.table(columns="memory,macs") == before.table(columns="memory,macs")
+    assert analysis.to_dict(complete=True) == before.to_dict(complete=True)
+
+
 def test_memory_of_a_residual_block():
     net = Network()
     x = net.input((10,))

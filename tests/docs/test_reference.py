@@ -22,3 +22,8 @@ ELSEWHERE = {*errors.__all__, "__version__", "errors", "importers"}
 )
 def test_what_is_public_stands_in_the_reference(package) -> None:
     assert not set(package.__all__) - LISTED - ELSEWHERE
+
+
+def test_no_page_has_the_name_of_a_page_that_the_site_makes_itself() -> None:
+    made = {"search", "genindex", "py-modindex"}
+    assert not made & {page.stem for page in REFERENCE.parents[1].glob("*.md")}

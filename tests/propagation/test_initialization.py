@@ -271,6 +271,77 @@ def test_scale_to_keeps_what_was_asked_for():
     assert squares[-1] != pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(
+    "weights", ["torch", {"dense_2": 3.0, "dense_3/bias": 0.5}, lambda use: 0.7]
+)
+@pytest.mark.parametrize(
+    "overrides", [{"dense_3": 3.0}, {"dense_1/kernel": 0.5, "dense_4": 1e-3}, {"dense_3": 0.0}]
+)
+def test_layers_that_are_given_stay_and_all_others_are_scaled(weights, overrides):
+    net = chain(5, 8)
+    scaled = initialization_report(net, weights, overrides=overrides).scale_to(1.0)
+    given = {name if "/" in name else f"{name}/kernel": v for name, v in overrides.items()}
+    assert scaled.items() >= given.items()
+    biases = {one for one in scaled if one.endswith("/bias")}
+    for again in (
+        initialization_report(net, scaled),
+        initialization_report(net, weights, overrides=scaled),
+    ):
+        for row in again.rows:
+            is_given = f"{row.name}/kernel" in given
+            is_lost = 0.0 in given.values() and row.name > "dense_3" and not biases
+            expected = 0.0 if is_lost else 1.0
+            assert is_given or row.mean_square == pytest.approx(expected, rel=1e-5), row
+
+
+def test_parameters_that_are_neither_kernels_nor_biases_stay():
+    net = Network()
+    x = net.input((6,))
+    for number in range(3):
+        h = net.layer_norm(net.dense(x, 6, name=f"in_{number}"), name=f"norm_{number}")
+        x = net.add(x, net.dense(h, 6, name=f"out_{number}"))
+    net.output(net.dense(x, 2, name="head"))
+    weights = {f"norm_{number}/scale": np.array([3.0, 4.0]) for number in range(3)}
+    scaled = initialization_report(net, weights).scale_to(0.5)
+    again = initialization_report(net, weights, overrides=scaled)
+    assert [row.mean_square for row in again.rows] == pytest.approx([0.5] * 7, rel=1e-5)
+
+
+def test_a_mean_square_that_no_variance_reaches_is_refused():
+    report = initialization_report(chain(3), biases=1.0)
+    with pytest.raises(InvalidArgumentError, match="gives layer 'dense_1' a mean square of"):
+        report.scale_to(0.5)
+    assert report.scale_to(1.5)["dense_1/kernel"] == pytest.approx(0.5 / 64)
+
+
+def test_kernels_without_any_gradient_are_a_finding():
+    net = Network()
+    x = net.input((5,))
+    a = net.activation(net.dense(x, 5, name="a"))
+    net.output(net.add(net.dense(x, 5, name="c"), net.dense(a, 5, name="b")))
+    assert initialization_report(net).dead_at is None
+    for overrides, dead in (({"b": 0.0}, "a"), ({"a": 0.0}, "b")):
+        report = initialization_report(net, overrides=overrides)
+        assert report.dead_at == dead
+        assert not report.is_sound
+        assert (
+            f"No gradient at all: 1 of 3 kernels get none; the first is that of layer '{dead}'."
+        ) in report.findings
+        assert any(
+            one.startswith(f"Nothing at layer '{dead}' will change") for one in report.advice
+        )
+        assert report.propagation[f"{dead}/kernel"].gradient == 0
+        assert_is_json(report)
+        assert report.table()
+    # The scale at the end of a branch that starts at zero gets one, and what is behind it none.
+    net = Network()
+    x = net.input((5,))
+    net.output(net.add(x, net.batch_norm(net.dense(x, 5, name="a"), name="norm")))
+    report = initialization_report(net, overrides={"norm/scale": 0.0})
+    assert report.dead_at == "a"
+    assert report.propagation["norm/scale"].gradient == pytest.approx(5)
+
+
 @pytest.mark.parametrize("target", [0.0, -1.0, math.inf, math.nan, "1"])
 def test_targets_that_cannot_be(target):
     with pytest.raises(InvalidArgumentError, match="target must be a positive mean square"):
@@ -305,8 +376,12 @@ def assert_is_json(report):
 def test_a_signal_that_is_lost_is_a_finding():
     report = initialization_report(chain(20, function="exp"), 4.0)
     assert report.rows == ()
-    assert report.explodes_at.startswith("exp_")
-    assert report.explodes_at in report.findings[0]
+    # The layer leaves the range, and the function behind it all ranges.
+    assert report.explodes_at == "dense_2"
+    assert report.vanishes_at is None
+    assert report.findings[0].startswith("The signal explodes: at layer 'dense_2'")
+    assert report.lost_at == "exp_2"
+    assert "'exp_2' is too large" in report.findings[1]
     assert report.advice
     assert math.isnan(report.jacobian_per_output)
     assert math.isnan(report.log10_gradient_ratio)

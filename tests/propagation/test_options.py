@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -216,3 +218,203 @@ def test_kernels_that_are_computed_from_parameters() -> None:
     net.output(target)
     with pytest.raises(UnknownOperationError, match="its kernel is computed from an input"):
         propagate(net)
+
+
+def mean_square_of_cross_entropy(classes: int) -> float:
+    """Of its derivatives by equal logits, over all logits and labels."""
+    differences = np.full((classes, classes), 1 / classes) - np.eye(classes)
+    return float(np.mean(differences**2))
+
+
+@pytest.mark.parametrize("softmax", [True, False])
+def test_classes_of_a_cross_entropy_lie_where_the_softmax_is_taken(softmax: bool) -> None:
+    """Behind a convolution the first axis has the classes, behind a dense layer the last."""
+    net = Network()
+    y = net.conv(net.input((3, 4, 5)), 6, 1, name="y")
+    net.output(net.softmax(y, axis=0) if softmax else y)
+    gradient = propagate(net, loss="cross_entropy")["y"].gradient
+    assert gradient == pytest.approx(mean_square_of_cross_entropy(6))
+    net = Network()
+    y = net.dense(net.input((7, 5)), 6, name="y")
+    net.output(net.softmax(y) if softmax else y)
+    gradient = propagate(net, loss="cross_entropy")["y"].gradient
+    assert gradient == pytest.approx(mean_square_of_cross_entropy(6))
+    if softmax:
+        net = Network()
+        net.output(net.softmax(net.dense(net.input((7, 5)), 6, name="y"), axis=0))
+        gradient = propagate(net, loss="cross_entropy")["y"].gradient
+        assert gradient == pytest.approx(mean_square_of_cross_entropy(7))
+
+
+def test_outputs_of_a_cross_entropy_each_have_their_own_classes() -> None:
+    net = Network()
+    x = net.input((5,))
+    for number in (2, 9):
+        net.output(net.softmax(net.dense(x, number, name=f"y{number}")))
+    p = propagate(net, loss="cross_entropy")
+    for number in (2, 9):
+        assert p[f"y{number}"].gradient == pytest.approx(mean_square_of_cross_entropy(number))
+
+
+class Broken:
+    def __float__(self) -> float:
+        raise RuntimeError("broken")
+
+
+def small() -> Network:
+    net = Network()
+    net.output(net.dense(net.activation(net.dense(net.input((8,)), 8, name="a")), 8, name="b"))
+    return net
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        math.nan,
+        math.inf,
+        -1,
+        None,
+        "a",
+        [],
+        [math.nan],
+        ["a", "b"],
+        [[1], [1, 2]],
+        np.array([True, False]),
+        1j,
+        np.array([1j]),
+        Broken(),
+        [Broken()],
+        np.full(8, 1e200),
+        np.full(8, 1e-200),
+        np.ma.array([1.0, 2.0], mask=[False, True]),
+        10**400,
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("how", ["mapping", "function", "overrides"])
+def test_values_that_no_parameter_has(how: str, value: object) -> None:
+    options: dict[str, object] = {
+        "mapping": {"weights": {"a": value}},
+        "function": {"weights": lambda use: value},
+        "overrides": {"overrides": {"a/kernel": value}},
+    }[how]
+    with pytest.raises(InvalidArgumentError, match=r"(weights|overrides)(\['a/kernel'\]|\(\))"):
+        propagate(small(), **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weights": None}, "weights must be 'he', .* or a function of a layer, got NoneType None"),
+        ({"weights": b"he"}, "weights must be 'he', .*, got bytes b'he'"),
+        ({"weights": "hee"}, "weights must be 'he', .*, got 'hee'; did you mean 'he'"),
+        ({"weights": lambda: 1.0}, r"weights\(\) failed for layer 'a' with TypeError"),
+        ({"weights": lambda use: use.nothing}, r"weights\(\) failed for layer 'a' with Attribute"),
+        ({"gain": 1e300}, "a variance of 0.25 times the square of the gain 1e\\+300"),
+        ({"gain": 1e-300}, "a variance of 0.25 times the square of the gain 1e-300"),
+        ({"gain": math.nan}, "gain must be a number of at least 0"),
+        ({"biases": -1}, "biases must be a variance of at least 0"),
+        ({"overrides": [1]}, "overrides must be a mapping"),
+        ({"input": np.ones((3, 8))}, "input must be a Signal, or a mapping"),
+        ({"input": {"input": 1}}, "must be a Signal, got int 1"),
+        ({"batch_norm": "train"}, "batch_norm must be 'batch' or 'stored', got 'train'"),
+        ({"loss": "cross-entropy"}, "loss must be 'cross_entropy', got 'cross-entropy'; did you"),
+        ({"exact": 1}, "exact must be True, False or None, got int 1"),
+        ({"functions": {1: np.tanh}}, "functions must be a mapping from names to functions"),
+        ({"functions": {"relu": lambda x: x * 1j}}, "it returned complex numbers"),
+        ({"functions": {"relu": lambda x: None}}, "must return an array of the shape"),
+    ],
+    ids=str,
+)
+def test_options_that_cannot_be_say_what_came_and_what_was_expected(
+    options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=message):
+        propagate(small(), **options)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (math.nan,),
+        (math.inf,),
+        (0,),
+        (-1,),
+        ("1",),
+        (True,),
+        (1, math.nan),
+        (1, 1.1),
+        (1, None),
+        (1, 0, -1.1),
+        (1, 0, 0, 2),
+        # Equal in two samples, and yet only one of them is like its neighbour.
+        (1, 1, 0, 1),
+        (1, -1, 1, 1),
+        (1, -0.5, -0.5, -0.5),
+    ],
+)
+def test_signals_that_cannot_be(arguments: tuple[object, ...]) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"must be|no signal has correlation"):
+        Signal(*arguments)
+
+
+def test_correlations_that_numbers_have_are_a_signal() -> None:
+    """Whatever is measured can be given again, unlike samples among them."""
+    random = np.random.default_rng(6)
+    for shape in ((2, 1, 2), (2, 3), (3, 2, 5), (40, 3, 4, 4)):
+        for mean in (0.0, 1.0):
+            samples = random.normal(mean, 1.0, shape)
+            assert Signal.from_array(samples).mean_square == pytest.approx(np.mean(samples**2))
+    assert Signal.from_array([[1.0, -2.0], [-1.0, 2.0]]) == Signal(2.5, -1.0)
+    # Elements that are as unlike at two positions as in two samples are alike in both.
+    assert Signal(correlation=-0.5).law == (1.0, -0.5, -0.5, 0.25)
+    assert Signal(correlation=0.5).law == (1.0, 0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        [],
+        [[]],
+        np.zeros((0, 3)),
+        np.zeros((2, 0)),
+        np.ones((1, 3)),
+        np.ones(3),
+        np.zeros((2, 3)),
+        np.array([["a", "b"], ["c", "d"]]),
+        np.array([[None, 1], [1, 2]], dtype=object),
+        np.full((2, 3), 1e200),
+        np.full((2, 3), 1e-200),
+        np.full((2, 3), math.nan),
+        [[1], [1, 2]],
+        None,
+        5,
+        np.ones((2, 3), dtype=bool),
+        np.ones((2, 3), dtype=complex),
+        np.ma.array([[1.0, 2.0], [3.0, 4.0]], mask=[[0, 1], [0, 0]]),
+    ],
+    ids=str,
+)
+def test_samples_that_cannot_be(samples: object) -> None:
+    with pytest.raises(InvalidArgumentError, match="samples must"):
+        Signal.from_array(samples)
+
+
+def test_samples_of_integers_and_objects_are_numbers() -> None:
+    expected = Signal.from_array(np.array([[1.0, 2.0], [3.0, 5.0]]))
+    assert Signal.from_array(np.array([[1, 2], [3, 5]])) == expected
+    assert Signal.from_array(np.array([[1, 2.0], [3, 5]], dtype=object)) == expected
+
+
+def test_means_and_variances_beyond_floats() -> None:
+    """The square of a mean of 1e200 is no float, its difference from the mean square may be one."""
+    net = Network()
+    x = net.input((8,))
+    for number in range(8):
+        x = net.activation(net.dense(x, 8, use_bias=False, name=f"d{number}"), name=f"a{number}")
+    net.output(x)
+    p = propagate(net, 1e100)
+    last, first = p["a7"], p["a0"]
+    assert first.variance == pytest.approx(1e100 * (0.5 - 0.5 / math.pi))
+    assert last.mean_square == last.variance == math.inf
+    assert last.log2_variance - last.log2_mean_square == pytest.approx(math.log2(1 - 1 / math.pi))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +112,34 @@ def test_features_read_well_and_name_what_is_missing() -> None:
     assert found.to_dict()["name"] == found.name
     with pytest.raises(unrolled.InvalidArgumentError, match="needs a network of layers"):
         unrolled.features(unrolled.Graph.from_edges([0], [1]))
+
+
+def test_features_of_two_hundred_blocks_are_those_of_their_formula() -> None:
+    blocks = 200
+    net = Network("deep")
+    x = net.conv(net.input((2, 4, 4)), 2, 3, name="stem")
+    for block in range(blocks):
+        y = net.batch_norm(net.conv(x, 2, 3, name=f"conv{block}"), name=f"norm{block}")
+        x = net.batch_norm(net.add(x, y, name=f"sum{block}"), name=f"outer{block}")
+    net.output(net.dense(net.global_pool(x), 2, name="head"))
+    found = unrolled.features(net)
+    assert found["log_merges"] == pytest.approx(math.log(1 + blocks))
+    assert found["log_identities"] == pytest.approx(math.log(1 + blocks))
+    assert found["log_paths"] == pytest.approx(blocks * math.log(2))
+    assert (found["least_kernels"], found["most_kernels"]) == (2, blocks + 2)
+
+
+def test_features_of_a_chain_of_norms_are_found_in_time() -> None:
+    # What led to a link is looked for behind each norm; twice at each would never end.
+    net = Network("norms")
+    x = net.input((2, 4, 4))
+    for at in range(200):
+        x = net.batch_norm(x, name=f"first{at}")
+    x = net.conv(x, 2, 3, name="conv")
+    for at in range(200):
+        x = net.batch_norm(x, name=f"second{at}")
+    net.output(net.dense(net.global_pool(x), 2, name="head"))
+    found = unrolled.features(net)
+    # One norm is that of the input; those behind it and behind the kernel are no further ones.
+    assert found["log_lone_norms"] == pytest.approx(math.log(2))
+    assert found["log_links"] > 0

@@ -70,6 +70,46 @@ def test_a_predictor_that_beats_nothing_gives_way_and_says_so(cells: Any) -> Non
     assert ranking.basis == explanation.basis
 
 
+def test_an_explanation_says_what_carries_the_predictions_and_how_sure_it_is() -> None:
+    random = np.random.default_rng(3)
+    rows = SPACE.random_rows(40, random)
+    widths = SPACE.features(rows)["path_activations"]
+    labels = widths + 0.01 * random.standard_normal(40)
+    names = ["path_activations", "log_identities", "log_merges"]
+    predictor = search.Predictor(names, space=SPACE).fit(rows, labels)
+    found = predictor.explain()
+    assert sum(found.features.values()) + found.prior == pytest.approx(1.0)
+    assert next(iter(found.features)) == "path_activations"
+    assert found.features["path_activations"] > 0.5
+    # Each label left out by hand.
+    left_out = []
+    for at in range(40):
+        others = np.delete(np.arange(40), at)
+        again = search.Predictor(names, space=SPACE).fit(rows[others], labels[others])
+        left_out.append(again.predict(rows[at : at + 1])[0])
+    assert found.correlation == pytest.approx(spearman(np.array(left_out), labels), abs=0.02)
+    assert found.low <= found.correlation <= found.high
+    assert found.error < 0.1
+    assert {"weights", "macs", "saliency_entropy", "log_effective_size"} <= set(found.baselines)
+    table = found.table(width=100)
+    assert f"({found.low:.2f} to {found.high:.2f})" in table
+    assert "zero-label scores" in table
+    assert "path_activations" in table
+
+
+def test_equal_baselines_are_parted_by_predictions() -> None:
+    rows = SPACE.random_rows(30, np.random.default_rng(4))
+    labels = np.random.default_rng(5).standard_normal(30)
+    predictor = search.Predictor(space=SPACE).fit(rows, labels)
+    assert predictor.explain().basis != "predictor"
+    ranking = predictor.rank(np.concatenate([rows, rows[::-1]]))
+    column = SPACE.features(rows)[ranking.basis]
+    keys = [
+        (-np.concatenate([column, column[::-1]])[one.number], -one.prediction) for one in ranking
+    ]
+    assert keys == sorted(keys)
+
+
 def test_fewer_than_five_labels_leave_the_zero_label_score() -> None:
     rows = SPACE.rows(0, 60)
     predictor = search.Predictor(space=SPACE).fit(rows[:3], [0.1, 0.5, 0.3])
@@ -171,12 +211,17 @@ def test_labels_that_say_nothing_are_refused(rows: Any, accuracies: Any, message
 def test_architectures_without_a_path_are_refused_as_labels_and_ranked_last() -> None:
     space = search.nasbench201()
     dead = [0] * 6
-    with pytest.raises(unrolled.InvalidArgumentError, match=r"\(0, 0, 0, 0, 0, 0\) has no path"):
+    with pytest.raises(
+        unrolled.InvalidArgumentError, match=r"edge01=none edge02=none .* has no path"
+    ):
         search.Predictor(space=space).fit([dead, [4] * 6], [0.1, 0.9])
     rows = [[4] * 6, [3] * 6, [1] * 6, [2] * 6, [4, 3, 4, 3, 4, 3]]
     predictor = search.Predictor(space=space).fit(rows, [0.9, 0.7, 0.3, 0.1, 0.8])
     ranking = predictor.rank([dead, *rows])
     assert ranking[-1].row == tuple(dead)
+    shown = " ".join(f"{place}={label}" for place, label in space.decode(ranking[0].row).items())
+    assert ranking[0].name == shown
+    assert "edge01=" in ranking.table(width=200)
     assert predictor.predict([dead])[0] == -np.inf
 
 
@@ -210,6 +255,52 @@ def test_labels_are_read_from_a_file_and_wrong_lines_are_named(tmp_path: Any) ->
         read_labels(SPACE, path)
 
 
+GOOD = "layer1,layer2,layer3,layer4,layer5,layer6,layer7,layer8,accuracy\n"
+LINE = "identity," + "expand3_kernel3,expand6_kernel5," * 3 + "identity,0.5\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no column 'layer1'"),
+        (GOOD.encode(), "a header and no architecture"),
+        (GOOD.replace("layer2", "layer1").encode(), "twice the column 'layer1'"),
+        (GOOD.replace("accuracy", "acuracy").encode(), "each once; did you mean 'acuracy'"),
+        (
+            (GOOD + LINE.replace("expand3", "expand9", 1)).encode(),
+            "line 2: place 'layer2' has no option",
+        ),
+        ((GOOD + "\n\n" + LINE + LINE[9:]).encode(), "line 5: expected 9 cells"),
+        ((GOOD + LINE.replace("0.5", "0.5,0.6")).encode(), "line 2: expected 9 cells"),
+        ((GOOD + LINE.replace("0.5", "")).encode(), "line 2: the accuracy must be a finite"),
+        ((GOOD + LINE.replace("0.5", "inf")).encode(), "line 2: the accuracy must be a finite"),
+        ((GOOD + LINE.replace("0.5", '"0.5')).encode(), "line 2: unexpected end of data"),
+        (GOOD.encode("utf-16"), "no text in UTF-8"),
+        ((GOOD + LINE + LINE).encode(), "all 2 accuracies are 0.5"),
+        (None, "No such file"),
+    ],
+)
+def test_files_of_labels_that_cannot_be_used_are_errors_of_the_shell(
+    tmp_path: Any, content: bytes | None, message: str
+) -> None:
+    path = tmp_path / "labels.csv"
+    if content is not None:
+        path.write_bytes(content)
+    done = CliRunner().invoke(main, ["search", "nasbench_macro", "--labels", str(path)])
+    assert done.exit_code in (1, 2), done.output
+    assert "Traceback" not in done.output
+    assert not isinstance(done.exception, OSError)
+    assert message in " ".join(done.output.split()), done.output
+
+
+def test_labels_may_have_a_mark_spaces_and_empty_lines(tmp_path: Any) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + (GOOD.replace(",", " , ") + "\r\n" + LINE).encode())
+    rows, accuracies = read_labels(SPACE, path)
+    assert SPACE.decode(rows[0])["layer1"] == "identity"
+    assert accuracies.tolist() == [0.5]
+
+
 def test_the_shell_ranks_a_space_from_labels(tmp_path: Any) -> None:
     names = [place.name for place in SPACE.places]
     rows = SPACE.random_rows(12, np.random.default_rng(4))
@@ -226,3 +317,6 @@ def test_the_shell_ranks_a_space_from_labels(tmp_path: Any) -> None:
     assert {"prediction", "uncertainty", "ranked_by", *names} <= set(best[0])
     shown = CliRunner().invoke(main, ["search", "nasbench_macro", "--labels", str(path)])
     assert "Architectures are ranked by" in shown.stdout
+    some = ["--where", "layer1 == 'identity'", "--json", "--top", "3"]
+    run = CliRunner().invoke(main, ["search", "nasbench_macro", "--labels", str(path), *some])
+    assert [one["layer1"] for one in json.loads(run.stdout)] == ["identity"] * 3

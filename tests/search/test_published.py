@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import unrolled
-from unrolled import InvalidNetworkError, Network, search
+from unrolled import InvalidArgumentError, InvalidNetworkError, Network, search
 
 INCEPTION = {
     "edge01": 1, "edge02": 1, "edge03": 1, "edge05": 1,
@@ -142,6 +144,47 @@ def test_transformers_have_the_size_of_their_formula() -> None:
         tokens = (32 // p) ** 2
         expected = 3 * p * p * w + w + tokens * w + d * block + 2 * w + 10 * w + 10
         assert table["parameters"][at] == expected
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (make, {name: given})
+        for make, names, numbers in (
+            (
+                search.resnet_family,
+                ("depths", "widths", "kernels", "resolutions"),
+                ("stages", "classes"),
+            ),
+            (
+                search.transformer_family,
+                ("depths", "widths", "heads", "ratios", "patches"),
+                ("size", "classes"),
+            ),
+        )
+        for name, many in [(name, True) for name in names] + [(name, False) for name in numbers]
+        for given in (
+            ([], [4, 4], [0], [-1], [4, 0], [True, 4], [2.0], ["4"], [None], 4, "4", None)
+            if many
+            else (0, -1, 1.5, True, "3", None, [3])
+        )
+    ],
+)
+def test_options_of_families_that_are_no_positive_integers_are_refused_by_name(
+    make: Any, options: dict[str, Any]
+) -> None:
+    [name] = options
+    with pytest.raises(InvalidArgumentError, match=f"{make.__name__}: {name}"):
+        make(**options)
+
+
+def test_places_of_darts_can_be_named_in_conditions() -> None:
+    space = search.darts(cells=3, channels=2, size=8)
+    where = "normal.node2.inputs == '12' and reduction.node1.operation1 != 'skip_connect'"
+    table = search.random(space, 5, ["macs"], where=where, seed=0)
+    for at in range(5):
+        assert table.decode(at)["normal.node2.inputs"] == "12"
+        assert table.decode(at)["reduction.node1.operation1"] != "skip_connect"
 
 
 def test_networks_of_families_are_those_of_one() -> None:

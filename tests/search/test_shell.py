@@ -96,6 +96,31 @@ def test_a_plot(tmp_path: Path) -> None:
     assert (tmp_path / "macro.svg").stat().st_size > 1000
 
 
+def test_what_is_not_finite_is_null_in_json(tmp_path: Path) -> None:
+    path = tmp_path / "infinite_for_a_test.py"
+    path.write_text(
+        FILE.replace('"none": None', '"none": None, "mean": x').replace(
+            'net.dense(net.global_pool(y), 2, name="head")', "net.global_pool(y)"
+        )
+    )
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    try:
+        done = run(f"{path}:space", "--score", "saliency_entropy", "--json")
+    finally:
+        sys.modules.pop(path.stem, None)
+        sys.path.remove(str(tmp_path))
+    rows = json.loads(done.output, parse_constant=refuse)
+    # Over the identity no kernel is met, so that nothing matters that could be trained.
+    assert [one["saliency_entropy"] is None for one in rows] == [False, True, True]
+    for command in (["evaluate", "published"], ["evaluate", "nasbench201"]):
+        done = CliRunner().invoke(cli.main, [*command, "--score", "log_size", "--json"])
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout, parse_constant=refuse)
+
+
 def test_errors(file: Path, tmp_path: Path) -> None:
     other = tmp_path / "fails_for_a_test.py"
     other.write_text("1 / 0")

@@ -86,7 +86,8 @@ def test_files_have_the_same_table(tmp_path: Path, suffix: str, chunk: int) -> N
     held = search.sweep(space, SCORES)
     written = search.sweep(space, SCORES, out=path, chunk=chunk)
     same(held, written)
-    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    beside = [] if suffix == "parquet" else [f"{path.name}-metadata.json"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [path.name, *beside]
     before = path.read_bytes()
     same(held, search.sweep(space, SCORES, out=path, chunk=chunk))
     assert path.read_bytes() == before
@@ -155,6 +156,23 @@ def test_functions_of_a_network_are_scores_and_called_once_for_equal_architectur
     assert failing.errors[0] == "mine: KeyError: 'here'"
     assert np.isnan(failing["mine"]).all()
     assert (failing["macs"] == table["macs"]).all()
+
+
+def test_errors_do_not_depend_on_which_scores_are_asked_for() -> None:
+    # One option leads to the output over no kernel, one over parameters alone, one not at all.
+    net = Network("ways")
+    x = net.input((3, 4, 4))
+    options = {
+        "conv": net.conv(x, 3, 3, name="conv"),
+        "pool": net.average_pool(x, 3, stride=1, padding="symmetric", name="pool"),
+        "constant": net.parameter("constant", (3, 4, 4)),
+        "none": None,
+    }
+    net.output(net.global_pool(net.choice("way", options), name="mean"))
+    space = search.Space(net)
+    for scores in (["macs"], ["saliency_entropy"], ["entropy"], [depth_of], SCORES):
+        assert list(search.sweep(space, scores).errors) == [2, 3], scores
+    assert search.sweep(space, ["saliency_entropy"])["saliency_entropy"][1] == -np.inf
 
 
 def test_what_cannot_be_built_is_an_error_of_its_row() -> None:
@@ -294,6 +312,22 @@ def test_bad_arguments() -> None:
         "1 < 2",
         "macs <",
         "macs < True",
+        "macs < 3 and 1 < 2",
+        "1 < 2 or macs < 3",
+        "edge",
+        "edge == 'skip' == 3",
+        "edge == edge",
+        "macs and depth > 3",
+        "macs < 3 if depth > 2 else depth > 2",
+        "macs is None",
+        "macs == f'{depth}'",
+        "(macs := 3) < 4",
+        "macs\0 < 3",
+        "macs.__class__ < 3",
+        "'skip' in edge",
+        "macs < 3j",
+        "not " * 400 + "macs < 3",
+        "+".join(["macs"] * 900) + " < 3",
         "macs in (1, 2)",
         "(" * 500 + "macs" + ")" * 500 + " < 3",
         "macs < " + "9" * 9000,
@@ -315,11 +349,24 @@ def test_conditions_that_are_refused(text: Any) -> None:
         ("not macs < 2 and edge != 'skip'", [0, 1, 0, 1]),
         ("'skip' == edge", [1, 0, 1, 0]),
         ("-macs + 2 * depth ** 2 >= 7", [0, 1, 0, 0]),
+        ("0 < 1 < macs", [0, 1, 1, 0]),
+        ("macs != 2", [1, 0, 1, 0]),
+        ("macs == macs", [1, 1, 1, 0]),
+        ("macs < 2 or depth < 2 and macs > 5", [1, 0, 0, 0]),
+        ("(macs < 2 or depth < 2) and not macs > 5", [1, 0, 0, 1]),
+        ("not not depth == 3 == depth", [0, 1, 0, 0]),
+        ("edge == 'skip' != edge", [0, 0, 0, 0]),
+        ("1 / (depth - 1) > 1e300", [1, 0, 0, 1]),
+        ("depth / 0 > 0 and (0 * macs) ** -1 > 5", [1, 1, 1, 0]),
+        ("a.node2.inputs == '01'", [1, 0, 0, 1]),
+        ("macs <= 1e1000", [1, 1, 1, 0]),
     ],
 )
 def test_conditions(text: str, expected: list[int]) -> None:
-    condition = Condition(text, ["macs", "depth"], {"edge": ("skip", "conv")})
+    places = {"edge": ("skip", "conv"), "a.node2.inputs": ("01", "12")}
+    condition = Condition(text, ["macs", "depth"], places)
     columns = {
+        "a.node2.inputs": np.array(["01", "12", "12", "01"]),
         "macs": np.array([1.0, 2.0, 3.0, math.nan]),
         "depth": np.array([1.0, 3.0, 2.0, 1.0]),
         "edge": np.array(["skip", "conv", "skip", "conv"]),
@@ -383,6 +430,27 @@ class TestSearch:
         same(one, search.random(self.SPACE, 50, ["depth"], where=where, seed=5))
         assert one.names == ("depth",)
         assert (search.macs_many(self.SPACE, one.rows)["macs"] < 3e7).all()
+
+    @pytest.mark.parametrize("seed", [True, -1, 1.0, "0", None, np.float64(2), np.bool_(True)])
+    def test_what_is_no_seed_is_refused(self, seed: Any) -> None:
+        for find in (
+            lambda: search.random(self.SPACE, 5, seed=seed),
+            lambda: search.evolve(self.SPACE, "macs", evaluations=5, seed=seed),
+            lambda: unrolled.evaluate("nasbench_macro", ["log_size"], draws=2, seed=seed),
+            lambda: unrolled.models.mlp([2], inputs=2, classes=2).to_onnx(seed=seed),
+        ):
+            with pytest.raises(InvalidArgumentError, match="seed must be an integer from 0"):
+                find()
+
+    def test_seeds_may_be_large_and_of_numpy(self) -> None:
+        same(
+            search.random(self.SPACE, 5, ["macs"], seed=2**80 + 7),
+            search.random(self.SPACE, 5, ["macs"], seed=2**80 + 7),
+        )
+        same(
+            search.random(self.SPACE, 5, ["macs"], seed=np.uint8(7)),  # type: ignore[arg-type]
+            search.random(self.SPACE, 5, ["macs"], seed=7),
+        )
 
     def test_nothing_to_find(self) -> None:
         for find in (

@@ -154,7 +154,10 @@ def test_save_as_something_unknown(analysis, tmp_path):
 
 
 def test_save_a_comparison(tmp_path):
-    unrolled.compare([models.mlp(4, depth=1)]).save(tmp_path / "ranking.svg")
+    net = models.mlp(4, depth=1)
+    unrolled.compare([net]).save(tmp_path / "ranking.svg")
+    assert "log size" in (tmp_path / "ranking.svg").read_text()
+    unrolled.compare([net], sort="spread_estimate").save(tmp_path / "ranking.svg")
     assert "spread estimate" in (tmp_path / "ranking.svg").read_text()
 
 
@@ -186,3 +189,27 @@ def test_rankings_of_two_hundred_models_show_both_ends():
     assert names[0] == comparison[0].name
     assert names[-1] == comparison[-1].name
     assert "160 models between" in names
+
+
+def test_no_figure_stays_open(analysis, tmp_path):
+    analysis.save(tmp_path / "analysis.png")
+    unrolled.compare([analysis]).save(tmp_path / "ranking.png")
+    plot.save_drawn(analysis.plot, tmp_path / "overview.svg")
+    assert pyplot.get_fignums() == []
+
+
+def test_a_figure_that_cannot_be_saved_or_drawn_is_closed_as_well(analysis, tmp_path):
+    before, _ = pyplot.subplots()
+
+    def fail():
+        pyplot.figure()
+        raise RuntimeError("in the middle of it")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        plot.save_drawn(fail, tmp_path / "figure.png")
+    with pytest.raises(FileNotFoundError):
+        plot.save_drawn(analysis.plot, tmp_path / "missing" / "figure.png")
+    with pytest.raises(InvalidArgumentError, match="suffix of an image"):
+        plot.save_drawn(fail, tmp_path / "figure.nonsense")
+    assert pyplot.get_fignums() == [before.number]
+    assert list(tmp_path.iterdir()) == []

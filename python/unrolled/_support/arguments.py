@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from unrolled._support.hints import described
+from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import InvalidArgumentError
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "checked_number",
     "checked_numbers",
     "checked_positive",
+    "checked_seed",
     "checked_threads",
     "items",
     "iterator_of",
@@ -72,8 +73,19 @@ def checked_positive(value: object, what: str) -> int:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         number = 0
-    if number < 1:
+    if number < 1 or isinstance(value, bool):
         raise InvalidArgumentError(f"{what} must be a positive integer, got {described(value)}")
+    return number
+
+
+def checked_seed(seed: object) -> int:
+    """The seed of a random generator: an integer from 0, of any size."""
+    try:
+        number = operator.index(seed)  # type: ignore[arg-type]
+    except TypeError:
+        number = -1
+    if number < 0 or isinstance(seed, bool):
+        raise InvalidArgumentError(f"seed must be an integer from 0, got {described(seed)}")
     return number
 
 
@@ -106,8 +118,13 @@ def checked_choice(name: str, value: Choice, choices: tuple[Choice, ...]) -> Cho
     """The value of an argument that must be one of a few words."""
     if not isinstance(value, str) or value not in choices:
         *others, last = map(repr, choices)
-        shown = repr(value) if isinstance(value, str) else described(value)
-        raise InvalidArgumentError(f"{name} must be {', '.join(others)} or {last}, got {shown}")
+        listed = f"{', '.join(others)} or {last}" if others else last
+        shown = (
+            f"{value!r}{did_you_mean(value, choices)}"
+            if isinstance(value, str)
+            else described(value)
+        )
+        raise InvalidArgumentError(f"{name} must be {listed}, got {shown}")
     return value
 
 

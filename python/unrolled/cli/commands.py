@@ -7,7 +7,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,19 @@ from unrolled._core import VERSION
 from unrolled._support import files
 from unrolled._support.hints import shortened
 from unrolled.analysis.analysis import Analysis, analyze
-from unrolled.analysis.comparison import Comparison, Failure, compare
+from unrolled.analysis.comparison import Comparison, Failure, compare, resolve_for_scores
 from unrolled.cli.options import (
+    ModelOptions,
     counting_options_of,
     model_options,
     model_options_of,
     parse_size,
+    refuse_given,
     resolve_name,
     source_options,
 )
 from unrolled.cli.program import EXIT_FAILURES, Program, progress_bar, say
+from unrolled.costs import width_of
 from unrolled.ensemble.ensemble import Ensemble
 from unrolled.ensemble.sweeps import peaks_table
 from unrolled.errors import InvalidArgumentError, UnrolledError
@@ -40,7 +43,7 @@ from unrolled.scores.evaluation import FIGURES, evaluate
 from unrolled.scores.families import FAMILIES
 from unrolled.scores.scoring import ranked, score_network
 from unrolled.show import tables
-from unrolled.show.cells import score_sheet
+from unrolled.show.cells import ranking_title, score_sheet
 from unrolled.show.formats import json_value
 from unrolled.show.layer_formats import layer_record
 from unrolled.show.layers import COLUMNS, chosen_columns, sorted_layers
@@ -79,9 +82,9 @@ def sorting_options(command: Callable[..., None]) -> Callable[..., None]:
     return click.option(
         "--sort",
         metavar="KEY",
-        help=f"What to rank by, one of: {', '.join(RANKED)}; with --scores also "
-        f"{', '.join(key for key in SCORES if key not in RANKED)}. "
-        f"[default: {RANKED[0]}; with --scores {RANKED_BY}]",
+        help="What to rank by, one of the scores: "
+        f"{', '.join(key for key in SCORES if key not in RANKED)}; or of {', '.join(RANKED)}. "
+        f"[default: {RANKED_BY}; without scores {RANKED[0]}]",
     )(command)
 
 
@@ -129,7 +132,7 @@ def main(context: click.Context) -> None:
 )
 @click.option(
     "--depth",
-    type=int,
+    type=click.IntRange(min=1),
     metavar="N",
     help="Show the layers as a tree of their names, down to N parts, with sums.",
 )
@@ -185,9 +188,17 @@ def analyze_command(
     counting = counting_options_of(options)
     chosen = model_options_of(options)
     chosen.check([name])
-    check_formats(as_json, as_csv)
+    check_formats(as_json, as_csv, of_tables=["columns", "depth", "sort", "dtype", "width"])
+    if as_csv:
+        refuse_given(
+            ["input_size"], "not with --csv, which has layers and no estimates; use --json"
+        )
     check_figure(plot)
-    chosen_columns(columns, 0)
+    if not {"memory", "activations"} & set(chosen_columns(columns, 0)):
+        refuse_given(
+            ["dtype"], "only for the columns memory and activations; choose one with --columns"
+        )
+    width_of(dtype)
     sorted_layers([], sort)
     with progress_bar(f"Counting {os.path.basename(name)}") as progress:
         model = resolve_name(name, chosen, threads=threads, mmap=mmap, progress=progress)
@@ -199,7 +210,7 @@ def analyze_command(
             threads=threads,
             progress=progress,
         )
-    save_plot(plot, analysis)
+    save_plot(plot, analysis.plot)
     if as_json:
         say(to_json([analysis], with_layers=True))
     elif as_csv:
@@ -214,7 +225,12 @@ def analyze_command(
 @main.command("compare")
 @click.argument("names", nargs=-1, required=True)
 @sorting_options
-@click.option("--scores", is_flag=True, help="Score the models as well, and show that.")
+@click.option(
+    "--scores/--no-scores",
+    default=None,
+    help="Show scores and baselines alone, or none of them. [default: scores, then contexts; "
+    "contexts alone if --sort names one of their quantities]",
+)
 @click.option(
     "--keep-going",
     is_flag=True,
@@ -242,8 +258,8 @@ def compare_command(
     check_figure(plot)
     comparison = compared(names, **options)
     if len(comparison):
-        save_plot(plot, comparison)
-    show(comparison, comparison, as_json, as_csv=as_csv, width=width)
+        save_plot(plot, comparison.plot)
+    show(comparison, as_json, as_csv=as_csv, width=width)
     if comparison.failures:
         if as_csv:
             reasons = [f"{one.name}: {one.reason}" for one in comparison.failures]
@@ -298,7 +314,7 @@ def compared(
     *,
     sort: str | None,
     ascending: bool | None,
-    scores: bool = False,
+    scores: bool | None = None,
     keep_going: bool = False,
     **options: Any,
 ) -> Comparison:
@@ -306,11 +322,17 @@ def compared(
     counting = counting_options_of(options)
     chosen = model_options_of(options)
     chosen.check(names)
+
+    def load(name: str) -> Any:
+        if scores is None:
+            return resolve_for_scores(lambda known: resolve_name(name, chosen, operations=known))
+        return resolve_name(name, chosen, operations=scores)
+
     with progress_bar("Counting") as progress:
         found: list[Any] = []
         for name in names:
             try:
-                found.append(resolve_name(name, chosen, operations=scores))
+                found.append(load(name))
             except (UnrolledError, OSError) as error:
                 if not keep_going:
                     raise
@@ -326,8 +348,16 @@ def compared(
         )
 
 
-def check_formats(as_json: bool, as_csv: bool) -> None:
-    """Refuse two formats at once.
+def check_formats(
+    as_json: bool, as_csv: bool = False, *, of_tables: Sequence[str] = ("width",)
+) -> None:
+    """Refuse two formats at once, and options of tables where none is printed.
+
+    Parameters
+    ----------
+    as_json, as_csv : bool
+    of_tables : sequence of str
+        Names of the parameters that change nothing but a table.
 
     Raises
     ------
@@ -335,16 +365,16 @@ def check_formats(as_json: bool, as_csv: bool) -> None:
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")
+    if as_json or as_csv:
+        refuse_given(of_tables, f"only for tables, not with {'--json' if as_json else '--csv'}")
 
 
-def save_plot(path: str | None, result: Any) -> None:
-    """Draw a result into an image, if one was asked for, and let go of the figure."""
+def save_plot(path: str | None, draw: Callable[[], tuple[Any, Any]]) -> None:
+    """Draw a figure into an image, if one was asked for."""
     if path is not None:
-        from unrolled.show import plot
+        from unrolled.show.plot import save_drawn
 
-        figure = result.plot()[0]
-        plot.save(figure, path)
-        plot.close(figure)
+        save_drawn(draw, path)
 
 
 def check_figure(path: str | None) -> None:
@@ -381,7 +411,6 @@ def check_report(path: str, names: Sequence[str]) -> None:
 
 
 def show(
-    analyses: Any,
     result: Comparison,
     as_json: bool,
     *,
@@ -391,7 +420,7 @@ def show(
     """A ranking as JSON, as CSV, or as a table with a line a model on where it comes from."""
     if as_json:
         failures = [{"name": one.name, "error": one.reason} for one in result.failures]
-        say(to_json(analyses, more=failures))
+        say(to_json(result, more=failures))
     elif as_csv:
         say(result.to_csv().rstrip("\n"))
     else:
@@ -402,7 +431,7 @@ def show(
         most = width or tables.output_width()
         lines = [
             shortened(provenance.line, most)
-            for one in analyses
+            for one in result
             if (provenance := one.provenance) is not None
         ]
         if lines:
@@ -482,9 +511,9 @@ def init_command(
         batch_norm=batch_norm,
         exact=exact,
     )
-    save_plot(plot, report)
+    save_plot(plot, report.plot)
     if as_json:
-        say(json.dumps([_json_values(report.to_dict())], indent=2, allow_nan=False))
+        say(json_text([report.to_dict()]))
     else:
         say(report.table())
 
@@ -550,10 +579,14 @@ def theory_command(
     if (name is None) == (activation is None):
         raise click.UsageError("give either a MODEL or --activation.")
     if name is None:
-        if correlation is not None or batch_norm is not None or any(chosen):
-            raise click.UsageError("--activation goes with --sw2, --sb2, --json and --plot alone.")
+        refuse_given(
+            ["weights", "correlation", "batch_norm", *ModelOptions._fields],
+            "only for a MODEL; --activation goes with --sw2, --sb2, --json and --plot",
+        )
     else:
         chosen.check([name])
+        if sw2 is not None:
+            refuse_given(["weights"], "not with --sw2, by which all weights are drawn")
     check_figure(plot)
     result: Any
     if name is None:
@@ -568,9 +601,9 @@ def theory_command(
             input=Signal(correlation=correlation or 0.0),
             batch_norm=batch_norm or "batch",
         )
-    save_plot(plot, result)
+    save_plot(plot, result.plot)
     if as_json:
-        say(json.dumps([_json_values(result.to_dict())], indent=2, allow_nan=False))
+        say(json_text([result.to_dict()]))
     else:
         say(result.table())
 
@@ -590,15 +623,6 @@ def scheme_of(text: str) -> Any:
         return float(text)
     except ValueError:
         return text
-
-
-def _json_values(value: Any) -> Any:
-    """Nested lists and mappings whose numbers JSON can have; see `json_value`."""
-    if isinstance(value, dict):
-        return {key: _json_values(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_json_values(one) for one in value]
-    return json_value(value)
 
 
 @main.command("operators")
@@ -669,14 +693,9 @@ def thermo_command(
         analysis = analyze(model, **counting, threads=threads, progress=progress)
     ensemble = Ensemble.from_counts(analysis, unit=unit)
     sweep, peaks = ensemble.sweep(**given), ensemble.heat_capacity_peaks()
-    if plot is not None:
-        from unrolled.show.plot import close, save
-
-        figure = ensemble.plot(**given)[0]
-        save(figure, plot)
-        close(figure)
+    save_plot(plot, lambda: ensemble.plot(**given))
     if as_json:
-        columns = {key: list(map(json_value, column)) for key, column in sweep.to_dict().items()}
+        columns = sweep.to_dict()
         listed = [peak._asdict() for peak in peaks]
         say(json_text([{"name": analysis.name, "unit": unit, **columns, "peaks": listed}]))
     else:
@@ -801,13 +820,13 @@ def score_command(
     found = [score_network(resolve_name(name, chosen, operations=True), unit) for name in names]
     found = list(ranked(found, sort, ascending))
     if as_json:
-        say(json_text([{k: json_value(v) for k, v in one.to_dict().items()} for one in found]))
+        say(json_text([one.to_dict() for one in found]))
     elif len(found) == 1:
         say(found[0].table())
     else:
-        order = "smallest first" if ascending else "largest first"
-        title = f"Models by {sort.replace('_', ' ')}, {order}"
-        say(score_sheet(title, found, tuple(SCORES.values())).text(None))
+        title = ranking_title(sort, sort == "name" if ascending is None else ascending)
+        names = [one.name for one in found]
+        say(score_sheet(title, names, found, tuple(SCORES.values())).text(None))
 
 
 @main.command("evaluate")
@@ -826,10 +845,24 @@ def score_command(
     show_default=True,
     help="What the table shows; --json has all.",
 )
-@click.option("--plot", metavar="FILE", help="Draw the first score against accuracy into an image.")
+@click.option(
+    "--labels",
+    metavar="N,N,...",
+    help="Also how well a predictor ranks that has so many labels, such as 0,10,20,50.",
+)
+@click.option(
+    "--plot",
+    metavar="FILE",
+    help="Draw the first score against accuracy, or the curve over labels, into an image.",
+)
 @json_option
 def evaluate_command(
-    benchmark: str, scores: Sequence[str], figure: str, plot: str | None, as_json: bool
+    benchmark: str,
+    scores: Sequence[str],
+    figure: str,
+    labels: str | None,
+    plot: str | None,
+    as_json: bool,
 ) -> None:
     """Compare scores and baselines with the published accuracies of BENCHMARK.
 
@@ -838,15 +871,36 @@ def evaluate_command(
 
     Example: unrolled evaluate nasbench201
     """
+    check_formats(as_json, of_tables=["figure"])
     check_figure(plot)
+    numbers = None if labels is None else parsed_labels(labels)
     with progress_bar(f"Scoring {benchmark}") as progress:
-        evaluation = evaluate(benchmark, scores or None, progress=progress)
-    save_plot(plot, evaluation)
+        evaluation = evaluate(benchmark, scores or None, labels=numbers, progress=progress)
+    curve = evaluation.curve
+    save_plot(plot, evaluation.plot if curve is None else curve.plot)
     if as_json:
-        rows = evaluation.to_dict()
-        say(json_text([{key: json_value(one) for key, one in row.items()} for row in rows]))
-    else:
-        say(evaluation.table(figure))
+        points = [] if curve is None else curve.to_dict()
+        predicted = [{"score": "predictor", **one} for one in points]
+        say(json_text([*evaluation.to_dict(), *predicted]))
+        return
+    say(evaluation.table(figure))
+    if curve is not None:
+        say(f"\n{curve.table()}")
+
+
+def parsed_labels(text: str) -> list[int]:
+    """Numbers of labels out of a list with commas.
+
+    Raises
+    ------
+    BadParameter
+    """
+    try:
+        return [int(one) for one in text.split(",")]
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is no list of whole numbers, such as 0,10,20,50", param_hint="--labels"
+        ) from None
 
 
 @main.command("models")
@@ -865,12 +919,19 @@ def models_command() -> None:
 
 
 def to_json(
-    analyses: Any, *, with_layers: bool = False, more: Sequence[dict[str, Any]] = ()
+    analyses: Sequence[Analysis] | Comparison,
+    *,
+    with_layers: bool = False,
+    more: Sequence[dict[str, Any]] = (),
 ) -> str:
-    """A list with one object a model, and more objects behind; see `json_value`."""
+    """A list with one object a model, and more objects behind."""
+    if isinstance(analyses, Comparison):
+        rows = analyses.to_dict()
+    else:
+        rows = [one.to_dict() for one in analyses]
     objects = []
-    for analysis in analyses:
-        figures: dict[str, Any] = {k: json_value(v) for k, v in analysis.to_dict().items()}
+    for analysis, row in zip(analyses, rows, strict=True):
+        figures: dict[str, Any] = dict(row)
         if with_layers:
             figures |= layers_of(analysis)
         if analysis.provenance is not None:
@@ -888,11 +949,23 @@ def layers_of(analysis: Analysis) -> dict[str, Any]:
         "layers": [layer_record(layer) for layer in analysis.layers],
         "operations": [layer_record(layer) for layer in analysis.operations],
         "totals": layer_record(analysis.totals),
-        "activations": None if memory is None else _json_values(memory._asdict()),
+        "activations": None if memory is None else memory._asdict(),
     }
 
 
-def json_text(objects: list[dict[str, Any]]) -> str:
-    """JSON in printable ASCII, whatever the strings hold."""
-    text = json.dumps(objects, indent=2, allow_nan=False)
+def json_text(objects: Sequence[Mapping[str, Any]]) -> str:
+    """JSON in printable ASCII, whatever the strings hold; see `json_value` for numbers.
+
+    JSON has no infinity and nothing that is not a number: they become null, at every command.
+    """
+    text = json.dumps(_json_values(objects), indent=2, allow_nan=False)
     return text.replace("\x7f", "\\u007f")  # The one control character that JSON leaves as it is.
+
+
+def _json_values(value: Any) -> Any:
+    """Nested lists and mappings whose numbers JSON can have; see `json_value`."""
+    if isinstance(value, Mapping):
+        return {key: _json_values(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json_values(one) for one in value]
+    return json_value(value)

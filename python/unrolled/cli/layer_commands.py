@@ -10,7 +10,14 @@ import click
 
 from unrolled._support import files
 from unrolled.analysis.analysis import analyze
-from unrolled.cli.commands import json_option, json_text, main, print_sheet, width_option
+from unrolled.cli.commands import (
+    check_formats,
+    json_option,
+    json_text,
+    main,
+    print_sheet,
+    width_option,
+)
 from unrolled.cli.options import (
     counting_options_of,
     model_options,
@@ -48,6 +55,7 @@ def diff_command(
     """
     from unrolled.analysis.differences import Difference  # It is only needed here.
 
+    check_formats(as_json, of_tables=["complete", "width"])
     counting = counting_options_of(options)
     chosen = model_options_of(options)
     chosen.check([before, after])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+import re
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from unrolled._support.arguments import Progress
 from unrolled._support.hints import shortened
@@ -23,9 +26,13 @@ __all__ = [
     "model_options",
     "model_options_of",
     "parse_size",
+    "parse_whole_number",
+    "refuse_given",
     "resolve_name",
     "source_options",
 ]
+
+Part = TypeVar("Part")
 
 SHELL = Door(
     "unrolled",
@@ -39,6 +46,17 @@ SHELL = Door(
     },
     is_shell=True,
 )
+
+
+BYTES = re.compile(
+    r"\s*(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]{1,3})?)"
+    r"\s*(?P<unit>[KMGT]?)(?:i?B)?\s*",
+    re.IGNORECASE | re.ASCII,
+)
+"""A number of bytes, such as ``500M``, ``1.5 GiB`` or ``1e9``."""
+
+WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
+LARGEST_SIZE = (1 << 63) - 1
 
 
 class ModelOptions(NamedTuple):
@@ -91,25 +109,19 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def parse_bytes(context: click.Context, option: click.Parameter, text: str | None) -> int | None:
-    """A number of bytes out of ``2G`` and the like; units are powers of 1024."""
+    """A number of bytes out of ``2G``, ``1.5 GiB`` or ``1e9``; units are powers of 1024."""
     if text is None:
         return None
-    number, unit = text.strip(), 1
-    for exponent, letter in enumerate("KMGT", 1):
-        for suffix in (f"{letter}IB", f"{letter}B", letter):
-            if number.upper().endswith(suffix):
-                number, unit = number[: -len(suffix)], 1024**exponent
-                break
-    try:
-        size = int(float(number) * unit)
-    except (ValueError, OverflowError):
-        size = 0
-    if size < 1:
+    found = BYTES.fullmatch(text)
+    size = Decimal(0)
+    if found is not None:
+        size = Decimal(found["number"]) * 1024 ** " KMGT".index(found["unit"].upper() or " ")
+    if not 1 <= size <= LARGEST_SIZE:
         raise click.BadParameter(
-            f"expected a number of bytes such as 500M or 2G, got '{shortened(text)}'.",
+            f"expected a number of bytes such as 500M, 1.5GiB or 1e9, got '{shortened(text)}'.",
             param_hint="'--memory-limit'",
         )
-    return size
+    return int(size)
 
 
 def parse_size(
@@ -119,7 +131,7 @@ def parse_size(
     if text is None:
         return None
     try:
-        sides = [int(part) for part in text.lower().split("x")]
+        sides = [parse_whole_number(part) for part in text.lower().split("x")]
     except ValueError:
         sides = []
     if len(sides) not in (1, 2) or min(sides) < 1:
@@ -129,6 +141,43 @@ def parse_size(
             param_hint="'--input-size'",
         )
     return (sides[0], sides[-1])
+
+
+def parse_whole_number(text: str) -> int:
+    """A whole number in plain digits; Python's own reading also takes 1_000 and other scripts.
+
+    Raises
+    ------
+    ValueError
+    """
+    if WHOLE_NUMBER.fullmatch(text) is None:
+        raise ValueError(f"not a whole number: {text!r}")
+    return int(text)
+
+
+def refuse_given(options: Sequence[str], reason: str) -> None:
+    """Refuse options that were given, but would change nothing.
+
+    Parameters
+    ----------
+    options : sequence of str
+        Names of parameters of the command that runs.
+    reason : str
+        Ends the sentence that begins with the options, such as "has no effect on JSON".
+
+    Raises
+    ------
+    UsageError
+    """
+    context = click.get_current_context()
+    given = [
+        option.opts[-1]
+        for option in context.command.params
+        if option.name in options
+        and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"{', '.join(given)}: {reason}.")
 
 
 def counting_options_of(options: dict[str, Any]) -> dict[str, Any]:
@@ -190,15 +239,28 @@ def source_options(command: Callable[..., None]) -> Callable[..., None]:
 def model_options_of(options: dict[str, Any]) -> ModelOptions:
     """Take the options of `model_options` out of those of a command."""
     given = {name: options.pop(name) for name in ("size", "padding", "share", "semantics")}
-    inputs = dict(map(parsed_input, options.pop("inputs")))
-    return ModelOptions(**given, inputs=inputs, values=dict(map(_value, options.pop("values"))))
+    inputs = _by_name("--input", map(parsed_input, options.pop("inputs")))
+    values = _by_name("--value", map(_value, options.pop("values")))
+    return ModelOptions(**given, inputs=inputs, values=values)
+
+
+def _by_name(option: str, given: Iterable[tuple[str, Part]]) -> dict[str, Part]:
+    """What an option was given by name, each name once."""
+    found: dict[str, Part] = {}
+    for name, value in given:
+        if name in found:
+            raise click.BadParameter(
+                f"'{shortened(name)}' was given twice.", param_hint=f"'{option}'"
+            )
+        found[name] = value
+    return found
 
 
 def _value(text: str) -> tuple[str, int | list[int]]:
     """A name and integers out of ``name=5`` or ``name=1,2,3``."""
     name, _, listed = text.rpartition("=")
     try:
-        numbers = [int(number) for number in listed.split(",")]
+        numbers = [parse_whole_number(number) for number in listed.split(",")]
     except ValueError:
         numbers = []
     if not name or not numbers:
@@ -215,7 +277,9 @@ def parsed_input(text: str) -> tuple[str, tuple[int | None, ...]]:
     shape: tuple[int | None, ...] = ()
     try:
         listed = lengths.lower().replace("x", ",").split(",")
-        shape = tuple([None if length.strip() == "?" else int(length) for length in listed])
+        shape = tuple(
+            [None if length.strip() == "?" else parse_whole_number(length) for length in listed]
+        )
     except ValueError:
         pass
     if not name or not shape or any(length is not None and length < 1 for length in shape):
@@ -238,7 +302,8 @@ def resolve_name(
     """The graph or model in a file, or else a published model."""
     if not is_graph_file(name) and (threads is not None or mmap):
         raise InvalidArgumentError(f"--threads and --mmap are for graphs, not for {name}")
-    is_imported, is_published = is_model_file(name), not is_graph_file(name)
+    is_imported = is_model_file(name)
+    is_published = not is_imported and not is_graph_file(name)
     model = resolve(
         name,
         inputs=(options.inputs or None) if is_imported else None,

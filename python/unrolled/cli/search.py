@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import os
 import sys
@@ -14,11 +15,11 @@ import click
 
 from unrolled._support.hints import described, did_you_mean
 from unrolled._support.optional import import_optional
-from unrolled.cli.commands import check_figure, json_option, json_text, main
+from unrolled.cli.commands import check_figure, json_option, json_text, main, save_plot
+from unrolled.cli.options import refuse_given
 from unrolled.cli.program import progress_bar, say
 from unrolled.errors import InvalidArgumentError, UnrolledError
 from unrolled.network.network import Network
-from unrolled.show.formats import json_value
 
 if TYPE_CHECKING:
     from unrolled.search.space import Space
@@ -26,13 +27,25 @@ if TYPE_CHECKING:
 
 __all__ = ["search_command"]
 
+BESIDES_LABELS = (
+    *("scores", "by", "ascending", "out", "executor", "evaluations", "seed", "threads", "plot"),
+)
+"""Parameters of the command that change nothing about predictions."""
+
 MOST_SWEPT = 20_000_000
 """Architectures above which a space is not swept unless they are written to a file."""
 
 
 @main.command("search")
 @click.argument("name", metavar="SPACE")
-@click.option("--top", default=10, show_default=True, metavar="N", help="How many to show.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="How many to show.",
+)
 @click.option(
     "--score",
     "scores",
@@ -52,7 +65,7 @@ MOST_SWEPT = 20_000_000
 @click.option("--executor", metavar="ADDRESS", help="Of a scheduler of Dask: dask://host:port.")
 @click.option(
     "--evaluations",
-    type=int,
+    type=click.IntRange(min=1),
     metavar="N",
     help="Search by evolution with so many evaluations, instead of looking at all.",
 )
@@ -63,7 +76,12 @@ MOST_SWEPT = 20_000_000
     "others are worth is predicted from them.",
 )
 @click.option("--seed", default=0, show_default=True, help="Of the evolution.")
-@click.option("--threads", type=int, metavar="N", help="Of this machine. [default: one a core]")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Of this machine. [default: one a core]",
+)
 @click.option("--plot", metavar="FILE", help="Draw the ranking against MACs into an image.")
 @json_option
 def search_command(
@@ -93,9 +111,15 @@ def search_command(
     from unrolled import search
     from unrolled.search.sweep import DEFAULT_SCORES
 
+    if labels is not None:
+        refuse_given(BESIDES_LABELS, "not with --labels, which ranks by what it predicts")
+    elif evaluations is not None:
+        refuse_given(["out", "executor"], "only for sweeps, not with --evaluations")
+    else:
+        refuse_given(["seed"], "only with --evaluations")
+    if executor is not None:
+        refuse_given(["threads"], "not with --executor, whose workers have threads of their own")
     check_figure(plot)
-    if top < 1:
-        raise InvalidArgumentError(f"--top must be at least 1, got {top}")
     wanted = list(scores or DEFAULT_SCORES)
     ranked_by = wanted[0] if by is None else by
     if ranked_by not in wanted:
@@ -104,17 +128,10 @@ def search_command(
         wanted.append("macs")
     space = _space(name)
     if labels is not None:
-        if evaluations is not None or out is not None or executor is not None or scores or by:
-            raise InvalidArgumentError(
-                "--labels ranks by what it predicts; leave --score, --by, --out, --executor and "
-                "--evaluations"
-            )
         _say_predictions(space, labels, top, where, as_json)
         return
     found: Table
     if evaluations is not None:
-        if out is not None or executor is not None:
-            raise InvalidArgumentError("--out and --executor are for sweeps; leave --evaluations")
         with progress_bar(f"Searching {space.name}") as progress:
             best = search.evolve(
                 space,
@@ -141,13 +158,9 @@ def search_command(
                 space, wanted, out=out, executor=client, threads=threads, progress=progress
             )
         shown = found.top(top, by=ranked_by, where=where, ascending=ascending)
-    if plot is not None:
-        from unrolled.show.plot import save
-
-        save(found.plot("macs", ranked_by)[0], plot)
+    save_plot(plot, lambda: found.plot("macs", ranked_by))
     if as_json:
-        rows = shown.to_dict()
-        say(json_text([{key: json_value(one) for key, one in row.items()} for row in rows]))
+        say(json_text(shown.to_dict()))
     else:
         say(shown.table(most=top))
         if len(found) > len(shown):
@@ -165,11 +178,17 @@ def _say_predictions(space: Space, labels: str, top: int, where: str | None, as_
         raise InvalidArgumentError(
             f"space '{space.name}' has {space.size:.3g} architectures, too many to predict at once"
         )
-    predictor = search.Predictor(space=space).fit(*read_labels(space, labels))
+    try:
+        rows, accuracies = read_labels(space, labels)
+    except (OSError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidArgumentError(f"{labels}: cannot be read: {reason}") from error
+    predictor = search.Predictor(space=space).fit(rows, accuracies)
     rows = space.rows()
     if where is not None:
         with progress_bar(f"Scoring {space.name}") as progress:
-            table = search.sweep(space, _read_by(where), progress=progress)
+            # A condition may read labels alone, and a sweep finds something.
+            table = search.sweep(space, _read_by(where) or ["macs"], progress=progress)
         rows = table.top(max(1, len(table)), by=table.names[0], where=where).rows
     with progress_bar(f"Predicting {space.name}") as progress:
         ranking = predictor.rank(rows, progress=progress)
@@ -178,8 +197,8 @@ def _say_predictions(space: Space, labels: str, top: int, where: str | None, as_
         found = [
             {
                 **space.decode(one.row),
-                "prediction": json_value(one.prediction),
-                "uncertainty": json_value(one.uncertainty),
+                "prediction": one.prediction,
+                "uncertainty": one.uncertainty,
                 "ranked_by": ranking.basis,
             }
             for one in best
@@ -244,7 +263,8 @@ def _space(name: str) -> Space:
         raise InvalidArgumentError(f"there is no file {file!r}")
     found = _variable(path, variable)
     if callable(found) and not isinstance(found, (search.Space, Network)):
-        found = found()
+        with _told(f"{variable!r} of {file}"):
+            found = found()
     if isinstance(found, Network):
         found = search.Space(found)
     if not isinstance(found, search.Space):
@@ -253,6 +273,19 @@ def _space(name: str) -> Space:
             f"a function that returns one, got {described(found)}"
         )
     return found
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Whatever somebody's file raises, or that it ends the program, as an error of the command."""
+    try:
+        yield
+    except UnrolledError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise InvalidArgumentError(
+            f"{what} cannot be run: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _variable(path: Path, variable: str) -> Any:
@@ -273,13 +306,11 @@ def _variable(path: Path, variable: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     try:
-        spec.loader.exec_module(module)
+        with _told(str(path)):
+            spec.loader.exec_module(module)
     except UnrolledError:
+        del sys.modules[path.stem]  # Half of a module is none.
         raise
-    except Exception as error:  # Whatever somebody's file raises.
-        raise InvalidArgumentError(
-            f"{path} cannot be run: {type(error).__name__}: {error}"
-        ) from error
     if not hasattr(module, variable):
         names = [one for one in vars(module) if not one.startswith("_")]
         raise InvalidArgumentError(

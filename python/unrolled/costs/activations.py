@@ -77,8 +77,17 @@ class Activations(NamedTuple):
         )
 
 
-def activations_of(network: Network) -> Activations:
+def activations_of(
+    network: Network, num_tensors: int | None = None, num_outputs: int | None = None
+) -> Activations:
     """Count the elements of activations of a network.
+
+    Parameters
+    ----------
+    network : Network
+    num_tensors, num_outputs : int, optional
+        Only its first tensors, and only so many elements of outputs, for a network that has grown
+        since; by default all.
 
     Raises
     ------
@@ -92,7 +101,7 @@ def activations_of(network: Network) -> Activations:
     >>> found.total, found.forward_peak, found.saved
     (10, 8, 11)
     """
-    flow = DataFlow(network)
+    flow = DataFlow(network, num_tensors, num_outputs)
     into: dict[int, list[Link]] = {tensor.id: [] for tensor in flow.tensors}
     for link in flow.links:
         into[link.target.id].append(link)

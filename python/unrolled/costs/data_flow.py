@@ -7,17 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import accumulate
 
 from unrolled.counting.path_diagram import computation_order, number_of_pairs
 from unrolled.errors import NothingToCountError
 from unrolled.network.builder import Link, Tensor
 from unrolled.network.network import Network
 
-__all__ = ["DataFlow", "computed_order", "takes_memory_of"]
+__all__ = ["DataFlow", "computed_order", "first_links", "takes_memory_of"]
 
 
 class DataFlow:
     """The tensors and links of a network that lie between its inputs and its outputs.
+
+    Parameters
+    ----------
+    network : Network
+    num_tensors : int, optional
+        Only its first ones, for a network that has grown since; by default all.
+    num_outputs : int, optional
+        Only the tensors that were marked as outputs first, so many elements of them; by default
+        all that are outputs.
 
     Attributes
     ----------
@@ -35,11 +45,16 @@ class DataFlow:
         No path leads from an input to an output.
     """
 
-    def __init__(self, network: Network) -> None:
-        tensors = computed_order(network)
-        links = [link for link in network.links if link.source.role != "parameter"]
-        inputs = {tensor.id for tensor in network.inputs}
-        outputs = {tensor.id for tensor in network.outputs}
+    def __init__(
+        self, network: Network, num_tensors: int | None = None, num_outputs: int | None = None
+    ) -> None:
+        tensors = computed_order(network, num_tensors)
+        known = {tensor.id for tensor in tensors}
+        links = [
+            link for link in first_links(network, num_tensors) if link.source.role != "parameter"
+        ]
+        inputs = {tensor.id for tensor in network.inputs} & known
+        outputs = {tensor.id for tensor in _first_outputs(network, num_outputs)} & known
         reached, reaching = set(inputs), set(outputs)
         into: dict[int, list[Link]] = {tensor.id: [] for tensor in tensors}
         out_of: dict[int, list[Link]] = {tensor.id: [] for tensor in tensors}
@@ -86,20 +101,42 @@ class DataFlow:
         return pairs
 
 
-def computed_order(network: Network) -> list[Tensor]:
-    """All tensors, each behind those it is computed from: in the order of declaration if it can be.
+def computed_order(network: Network, num_tensors: int | None = None) -> list[Tensor]:
+    """Tensors, each behind those it is computed from: in the order of declaration if it can be.
+
+    Parameters
+    ----------
+    network : Network
+    num_tensors : int, optional
+        Only its first ones, and the links between them; by default all.
 
     Raises
     ------
     CycleError
         The links form a cycle.
     """
-    if all(link.source.id < link.target.id for link in network.links):
-        return list(network.tensors)
-    tensors = network.tensors
-    pairs = [(link.source.id, link.target.id) for link in network.links]
+    tensors = network.tensors[:num_tensors]
+    pairs = [(link.source.id, link.target.id) for link in first_links(network, num_tensors)]
+    if all(source < target for source, target in pairs):
+        return list(tensors)
     order = computation_order([tensor.name for tensor in tensors], pairs)
     return [tensors[number] for number in order]
+
+
+def first_links(network: Network, num_tensors: int | None = None) -> Sequence[Link]:
+    """The links between the first tensors of a network, which may have grown since."""
+    if num_tensors is None or num_tensors >= len(network.tensors):
+        return network.links
+    return [link for link in network.links if max(link.source.id, link.target.id) < num_tensors]
+
+
+def _first_outputs(network: Network, num_elements: int | None) -> Sequence[Tensor]:
+    """The tensors that were marked as outputs first, with so many elements together."""
+    outputs = network.outputs
+    if num_elements is None:
+        return outputs
+    sizes = accumulate(tensor.size for tensor in outputs)
+    return [tensor for tensor, size in zip(outputs, sizes, strict=True) if size <= num_elements]
 
 
 def takes_memory_of(kind: str, tensor: Tensor, links: Sequence[Link], readers: int) -> bool:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from unrolled.costs.data_flow import computed_order, takes_memory_of
+from unrolled.costs.data_flow import computed_order, first_links, takes_memory_of
 from unrolled.counting.path_diagram import number_of_edges, number_of_terms
 from unrolled.network.builder import Link, Tensor
 from unrolled.network.configurations import split_name
@@ -148,9 +148,7 @@ class _Survey:
         self.parameters = [tensor for tensor in tensors if tensor.role == "parameter"]
         self.into: dict[int, list[Link]] = {tensor.id: [] for tensor in tensors}
         self.readers: Counter[int] = Counter()
-        for link in network.links:
-            if link.source.id >= len(tensors) or link.target.id >= len(tensors):
-                continue
+        for link in first_links(network, num_tensors):
             self.into[link.target.id].append(link)
             self.readers[link.source.id] += 1
         self.trainable: Counter[str] = Counter()
@@ -158,7 +156,7 @@ class _Survey:
         """The layer that computes a tensor, or that a parameter belongs to."""
         self.data: set[int] = set()
         """Tensors that depend on an input."""
-        self.order = [one for one in computed_order(network) if one.id < len(tensors)]
+        self.order = computed_order(network, num_tensors)
         for tensor in self.order:
             self._place(tensor)
 

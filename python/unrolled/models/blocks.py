@@ -102,7 +102,7 @@ def positive(what: str, value: Any) -> int:
         number = index(value)
     except TypeError:
         number = 0
-    if number < 1:
+    if number < 1 or isinstance(value, bool):
         raise InvalidArgumentError(f"{what} must be a positive integer, got {value!r}")
     return number
 

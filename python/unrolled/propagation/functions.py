@@ -128,7 +128,10 @@ def _kinks(pieces: list[tuple[float, float]]) -> list[float]:
 
 def _values(name: str, function: Callable[[Any], Any], x: Array) -> Array:
     try:
-        found = np.asarray(function(x), dtype=np.float64)
+        found = np.asarray(function(x))
+        if np.iscomplexobj(found):
+            raise TypeError("it returned complex numbers")
+        found = found.astype(np.float64)
     except Exception as error:
         raise InvalidArgumentError(
             f"function '{name}' failed with {type(error).__name__}: {error}; it takes an array of "

@@ -11,14 +11,16 @@ from math import exp, inf, isfinite, isnan, log2, log10, nan
 from typing import TYPE_CHECKING, Any, Literal
 
 from unrolled._core import function_moments
+from unrolled._support.arguments import checked_number
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
-from unrolled.errors import InvalidArgumentError, TheoryDomainError
+from unrolled.errors import InvalidArgumentError
 from unrolled.network.network import Network
 from unrolled.propagation.functions import pieces_of
 from unrolled.propagation.propagation import (
     ParameterPropagation,
     Propagation,
+    SignalLostError,
     TensorPropagation,
     propagate,
 )
@@ -110,6 +112,12 @@ class InitializationReport:
         Sentences: what to do.
     notes : tuple of str
         What the numbers assume.
+    explodes_at, vanishes_at, collapses_at : str or None
+        The first layer whose signal is too large, is too small, or tells two samples apart no more.
+    dead_at : str or None
+        The first layer whose kernel gets no gradient at all: none of it is small, it is zero.
+    lost_at : str or None
+        The tensor beyond which signal or gradient cannot be followed; then there are no rows.
 
     Examples
     --------
@@ -135,6 +143,8 @@ class InitializationReport:
     explodes_at: str | None = None
     vanishes_at: str | None = None
     collapses_at: str | None = None
+    dead_at: str | None = None
+    lost_at: str | None = None
 
     @property
     def is_sound(self) -> bool:
@@ -150,7 +160,10 @@ class InitializationReport:
 
     @property
     def log10_gradient_ratio(self) -> float:
-        """Decimal logarithm of the relative gradient of the first layer by that of the last."""
+        """Decimal logarithm of the relative gradient of the first layer by that of the last.
+
+        NaN if either is zero, or there is only one layer.
+        """
         if self.propagation is None or len(self.rows) < 2:
             return nan
         kernels = self.propagation.kernels
@@ -238,6 +251,8 @@ class InitializationReport:
             "explodes_at": self.explodes_at,
             "vanishes_at": self.vanishes_at,
             "collapses_at": self.collapses_at,
+            "dead_at": self.dead_at,
+            "lost_at": self.lost_at,
             "findings": list(self.findings),
             "advice": list(self.advice),
             "notes": list(self.notes),
@@ -297,18 +312,26 @@ class InitializationReport:
         dict of str to float
             Variances by the name of the kernel, for ``weights=`` of `propagate`, and those of
             biases that are not zero. A kernel in front of a normaliser has its variance, too,
-            though any would do there. Of a kernel that is used twice, the first place counts.
+            though any would do there. Of a kernel that is used twice, the first place counts. What
+            was asked for by ``overrides`` stays as it was, and so does a kernel that is zero. Where
+            scales, tables or other parameters are not those of a fresh model, as with "stored",
+            give what is returned as ``overrides=`` beside the same weights.
 
         Raises
         ------
         InvalidArgumentError
-            A target that is not positive, or a signal that cannot be followed.
+            A target that is not positive, a signal that cannot be followed, or a layer that no
+            variance of its kernel brings there, such as one whose biases are larger.
 
         References
         ----------
         D. Mishkin, J. Matas, "All you need is a good init", ICLR 2016 (arXiv 1511.06422).
         """
-        if not (isinstance(target, (int, float)) and 0 < target < float("inf")):
+        try:
+            goal = checked_number("target", target)
+        except InvalidArgumentError:
+            goal = nan
+        if not 0 < goal < inf:
             raise InvalidArgumentError(
                 f"target must be a positive mean square, got {described(target)}"
             )
@@ -317,7 +340,7 @@ class InitializationReport:
                 f"the signal of '{self.name}' cannot be followed to the end; give weights that are "
                 "smaller, and scale those"
             )
-        return _scaled_variances(self.propagation, float(target))
+        return _scaled_variances(self.propagation, goal)
 
 
 def initialization_report(
@@ -368,24 +391,52 @@ def initialization_report(
         )
     try:
         propagation = propagate(network, weights, exact=exact, **options)
-    except TheoryDomainError as error:
+    except SignalLostError as error:
         return _lost(network, error)
     return _report(network, propagation)
 
 
-def _lost(network: Network, error: TheoryDomainError) -> InitializationReport:
-    """The report on a signal that grew or shrank until no function could be followed."""
+def _lost(network: Network, error: SignalLostError) -> InitializationReport:
+    """The report on a signal or gradient that grew or shrank until it could not be followed."""
+    squares = {tensor.name: tensor.log2_mean_square for tensor in error.before}
+    start = max((squares[one.name] for one in error.before if one.kind == "input"), default=0.0)
+    ratios = [
+        (kernel.layer, squares[kernel.target] - start)
+        for kernel in error.kernels
+        if kernel.target in squares
+    ]
+    explodes_at = next((layer for layer, ratio in ratios if ratio > log2(MOST)), None)
+    vanishes_at = next((layer for layer, ratio in ratios if ratio < log2(LEAST)), None)
+    if error.what == "signal" and error.is_large:
+        explodes_at = explodes_at or error.tensor
+    elif error.what == "signal":
+        vanishes_at = vanishes_at or error.tensor
+    known = dict(ratios)
+    findings = []
+    for verb, layer in (("explodes", explodes_at), ("vanishes", vanishes_at)):
+        if layer in known:
+            findings.append(_finding_of_signal(verb, layer, known[layer]))
+    findings.append(f"The {error.what} leaves every range in which it can be followed: {error}.")
     return InitializationReport(
         network.name,
         (),
         None,
-        (f"The signal leaves every range in which it can be followed: {error}",),
+        tuple(findings),
         (
             "Normalise, or scale the last kernel of every residual branch by one over the number "
             "of branches; then ask again.",
         ),
         (),
-        explodes_at=getattr(error, "tensor", None),
+        explodes_at=explodes_at,
+        vanishes_at=vanishes_at,
+        lost_at=error.tensor,
+    )
+
+
+def _finding_of_signal(verb: str, layer: str, log2_ratio: float) -> str:
+    shown = _shown(log2_ratio, 2, always_power=True)
+    return (
+        f"The signal {verb}: at layer '{layer}' its mean square is {shown} times that of the input."
     )
 
 
@@ -416,19 +467,20 @@ def _report(network: Network, propagation: Propagation) -> InitializationReport:
         explodes_at=None if first["explodes"] is None else first["explodes"].name,
         vanishes_at=None if first["vanishes"] is None else first["vanishes"].name,
         collapses_at=None if first["one direction"] is None else first["one direction"].name,
+        dead_at=next(iter(_layers_without_gradient(propagation)), None),
     )
     findings = _findings(report, first, start)
-    return InitializationReport(
-        report.name,
-        rows,
-        propagation,
-        tuple(findings),
-        tuple(_advice(network, propagation, report)) if findings else (),
-        tuple(_notes(propagation)),
-        explodes_at=report.explodes_at,
-        vanishes_at=report.vanishes_at,
-        collapses_at=report.collapses_at,
+    return replace(
+        report,
+        findings=tuple(findings),
+        advice=tuple(_advice(network, propagation, report)) if findings else (),
+        notes=tuple(_notes(propagation)),
     )
+
+
+def _layers_without_gradient(propagation: Propagation) -> list[str]:
+    """Layers whose kernels get a gradient of exactly zero, in order."""
+    return [one.layer for one in propagation.kernels if one.log2_gradient == -inf]
 
 
 def _row(
@@ -518,16 +570,19 @@ def _findings(
     for verdict, verb in (("explodes", "explodes"), ("vanishes", "vanishes")):
         row = first[verdict]
         if row is not None:
-            shown = _shown(squares[targets[row.name]] - start, 2, always_power=True)
-            findings.append(
-                f"The signal {verb}: at layer '{row.name}' its mean square is {shown} times "
-                "that of the input."
-            )
+            findings.append(_finding_of_signal(verb, row.name, squares[targets[row.name]] - start))
     row = first["one direction"]
     if row is not None:
         findings.append(
             f"Samples become one direction: at layer '{row.name}' two of them have a correlation "
             f"of {row.correlation:.4f}."
+        )
+    dead = _layers_without_gradient(report.propagation)
+    if dead:
+        number = len(report.propagation.kernels)
+        findings.append(
+            f"No gradient at all: {len(dead)} of {number} kernels get none; the first is that of "
+            f"layer '{dead[0]}'."
         )
     ratio = report.log10_gradient_ratio
     if _gradients_differ(report):
@@ -583,6 +638,12 @@ def _advice(network: Network, propagation: Propagation, report: InitializationRe
         advice.append(
             "report.scale_to(1.0) has the variance of every kernel for which each layer passes on "
             "a mean square of 1."
+        )
+    if report.dead_at:
+        advice.append(
+            f"Nothing at layer '{report.dead_at}' will change at the first step: its input is "
+            "zero, or a kernel, a scale or a slope behind it is. Give that a small value, unless "
+            "it is the last of a residual branch, which may start at zero."
         )
     if report.collapses_at:
         advice.append(_advice_on_correlation(network, propagation, bool(normalised)))
@@ -666,10 +727,12 @@ def _scaled_variances(propagation: Propagation, target: float) -> dict[str, floa
     """Correct all kernels at once, again and again, until every output has the mean square."""
     variances = {kernel.name: kernel.mean_square for kernel in propagation.kernels}
     origins = _origins(propagation)
-    settings = {
-        key: value
-        for key, value in propagation.settings.items()
-        if key not in ("weights", "gain", "biases")
+    settings = dict(propagation.settings)
+    asked = settings.pop("overrides") or {}
+    free = {
+        kernel.name
+        for kernel in propagation.kernels
+        if kernel.name not in asked and kernel.layer not in asked and kernel.mean_square > 0
     }
     # A scheme may say what biases are; a mapping of variances does not.
     biases = {
@@ -680,20 +743,34 @@ def _scaled_variances(propagation: Propagation, target: float) -> dict[str, floa
     goal, current = log2(target), propagation
     for _ in range(MOST_ROUNDS):
         reached = {tensor.name: tensor.log2_mean_square for tensor in current.tensors}
-        worst = 0.0
+        missed = ""
+        # By how much the output of each layer will have changed, so that layers behind it know.
+        changes: dict[str, float] = {}
         for kernel in current.kernels:
-            excess = reached[kernel.target] - goal
-            if not isfinite(excess):
-                continue
-            worst = max(worst, abs(excess))
-            # What the layer before is corrected by arrives here as well.
             origin = origins.get(kernel.source or "")
-            before = 0.0 if origin is None else reached[origin] - goal
-            change = (before if isfinite(before) else 0.0) - excess
+            before = 0.0 if origin is None else changes.get(origin, 0.0)
+            excess = reached[kernel.target] - goal
+            if kernel.name not in free or not isfinite(excess):
+                changes[kernel.target] = before
+                continue
+            if abs(excess) >= CLOSE and not missed:
+                missed = kernel.layer
+            changes[kernel.target] = -excess
+            change = -excess - before
             variances[kernel.name] *= 2.0 ** max(min(change, 900.0), -900.0)
-        if worst < CLOSE:
+        if not missed or not all(0 < variances[name] < inf for name in free):
             break
-        current = propagate(propagation.network, {**variances, **biases}, biases=0.0, **settings)
+        current = propagate(
+            propagation.network,
+            **settings,
+            overrides={**asked, **{name: variances[name] for name in free}},
+        )
+    if missed:
+        raise InvalidArgumentError(
+            f"no variance was found that gives layer '{missed}' a mean square of {target:g}; its "
+            "biases, or what else is added there, may be larger: give smaller biases, or another "
+            "target"
+        )
     return {**variances, **biases}
 
 

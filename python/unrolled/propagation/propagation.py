@@ -49,6 +49,8 @@ class TensorPropagation:
         Mean of the elements.
     log2_mean_square : float
         Base-2 logarithm of `mean_square`, which never overflows; -inf for zero.
+    log2_variance : float
+        Base-2 logarithm of `variance`.
     correlation : float
         Mean product of an element with the same element of another sample, divided by the mean
         square. Near 1, samples can hardly be told apart.
@@ -72,6 +74,7 @@ class TensorPropagation:
     positions: int
     mean: float
     log2_mean_square: float
+    log2_variance: float
     correlation: float
     position_correlation: float
     log2_gradient: float
@@ -87,7 +90,7 @@ class TensorPropagation:
     @property
     def variance(self) -> float:
         """Mean square less the square of the mean."""
-        return max(self.mean_square - self.mean**2, 0.0)
+        return _power(self.log2_variance)
 
     @property
     def gradient(self) -> float:
@@ -474,7 +477,8 @@ def propagate(
     UnknownOperationError
         Tensors whose operation or function is not known: all of them, and what to do.
     TheoryDomainError
-        A signal that grows beyond what a bounded or exponential function can be followed at.
+        A signal that grows beyond what a bounded or exponential function can be followed at, or a
+        signal or gradient beyond 2^(2^49) or below one over that.
     InvalidArgumentError, UnknownNameError
         Arguments that cannot be, names that the network does not have, or a model that is no
         network.
@@ -513,9 +517,13 @@ def propagate(
     checked_choice("batch_norm", batch_norm, ("batch", "stored"))
     if loss is not None:
         checked_choice("loss", loss, ("cross_entropy",))
+    if exact is not None and not isinstance(exact, (bool, np.bool_)):
+        raise InvalidArgumentError(f"exact must be True, False or None, got {described(exact)}")
     own = {**network.functions, **_checked_functions(functions)}
     try:
-        program = Program(network._core, pieces_of(own), exact=exact)
+        program = Program(
+            network._core, pieces_of(own), exact=None if exact is None else bool(exact)
+        )
     except UnrolledError as error:
         error.args = (f"network '{network.name}': {error.args[0]}", *error.args[1:])
         raise
@@ -524,15 +532,12 @@ def propagate(
     tensors = network.tensors
     order = [tensors[number] for number in program.tensors]
     ends = [tensors[number] for number in program.outputs]
-    try:
-        sweep = program.propagate(
-            elements,
-            _laws(input, [tensor for tensor in order if tensor.role == "input"]),
-            [_seed(end, loss) for end in ends],
-            batch_norm == "stored",
-        )
-    except TheoryDomainError as error:
-        raise _located(error, tensors, network) from None
+    sweep = program.propagate(
+        elements,
+        _laws(input, [tensor for tensor in order if tensor.role == "input"]),
+        [1.0] * len(ends) if loss is None else _seeds(network, program, ends),
+        batch_norm == "stored",
+    )
     settings = {
         "weights": weights,
         "biases": biases,
@@ -554,7 +559,7 @@ def propagate(
         )
     if exact is None and program.resolution != "exact":
         notes.append("Elements near borders are not told from others, for too many would differ.")
-    return Propagation(
+    propagation = Propagation(
         network,
         _tensors(network, program, sweep, order),
         _parameters(uses, elements, sweep),
@@ -563,6 +568,9 @@ def propagate(
         settings,
         notes,
     )
+    if sweep.lost is not None:
+        raise _lost(propagation, sweep.lost)
+    return propagation
 
 
 def _checked_functions(
@@ -570,7 +578,9 @@ def _checked_functions(
 ) -> Mapping[str, Callable[[Any], Any]]:
     if functions is None:
         return {}
-    if not isinstance(functions, Mapping) or not all(map(callable, functions.values())):
+    if not isinstance(functions, Mapping) or not all(
+        isinstance(name, str) and callable(function) for name, function in functions.items()
+    ):
         raise InvalidArgumentError(
             f"functions must be a mapping from names to functions, got {described(functions)}"
         )
@@ -598,24 +608,71 @@ def _laws(given: Signal | Mapping[str, Signal] | None, inputs: list[Tensor]) -> 
     return np.array([given.get(name, Signal()).law for name in names]).reshape(-1, 4)
 
 
-def _seed(output: Tensor, loss: str | None) -> float:
-    if loss is None:
-        return 1.0
-    classes = output.shape[-1] if output.shape else 1
-    return (1 - 1 / classes) / classes
+def _seeds(network: Network, program: Program, ends: Sequence[Tensor]) -> list[float]:
+    """Mean squares of the derivatives of a cross entropy at equal logits, by output.
+
+    Classes lie along the axes of the softmax at the end. Where there is none, they are the channels
+    of an output: all axes but those along which it was computed with the same weights.
+    """
+    tensors = network.tensors
+    data = {
+        end: start
+        for (start, end), role in zip(network._core.ends, network._core.roles, strict=True)
+        if role == "data"
+    }
+    cut = set(program.cut)
+    softmax_of = {data[number]: number for number in program.cut if data[number] not in cut}
+    positions = dict(zip(program.tensors, program.positions, strict=True))
+    seeds = []
+    for end in ends:
+        softmax = softmax_of.get(end.id)
+        operation = None if softmax is None else network.operation(tensors[softmax])
+        if operation is not None:
+            classes = prod(end.shape[axis] for axis in operation.axes)
+        else:
+            classes = round(end.size / positions[end.id])
+        seeds.append((1 - 1 / classes) / classes)
+    return seeds
 
 
-def _located(error: TheoryDomainError, tensors: Sequence[Tensor], net: Network) -> UnrolledError:
-    """The same error with the name of the tensor."""
-    number = error.args[1] if len(error.args) > 1 else None
-    if number is None:
-        return error
-    located = TheoryDomainError(
-        f"network '{net.name}': the signal at tensor '{tensors[number].name}' is too large or too "
-        "small to be followed through its function; choose weights that keep it in range"
+class SignalLostError(TheoryDomainError):
+    """A signal or gradient that cannot be followed, with what is known of those before it.
+
+    Attributes
+    ----------
+    what : {"signal", "gradient"}
+    is_large : bool
+        Whether it is too large, and not too small.
+    before : tuple of TensorPropagation
+        The tensors whose signals are known, in the order in which they are computed.
+    kernels : tuple of ParameterPropagation
+        All kernels.
+    """
+
+    what: Literal["signal", "gradient"]
+    is_large: bool
+    before: tuple[TensorPropagation, ...]
+    kernels: tuple[ParameterPropagation, ...]
+
+
+def _lost(
+    propagation: Propagation, lost: tuple[int, Literal["signal", "gradient"], bool]
+) -> SignalLostError:
+    """The error of a sweep that was not completed."""
+    network = propagation.network
+    number, what, is_large = lost
+    tensor = network.tensors[number].name
+    error = SignalLostError(
+        f"network '{network.name}': the {what} at tensor '{tensor}' is too "
+        f"{'large' if is_large else 'small'} to be followed any further; choose weights that keep "
+        "it in range"
     )
-    located.tensor = tensors[number].name
-    return located
+    found = propagation.tensors
+    names = [one.name for one in found]
+    error.tensor, error.what, error.is_large = tensor, what, is_large
+    error.before = found[: names.index(tensor)] if what == "signal" else found
+    error.kernels = propagation.kernels
+    return error
 
 
 def _tensors(
@@ -645,6 +702,7 @@ def _tensors(
                 positions=int(positions),
                 mean=_ldexp(mean, unit),
                 log2_mean_square=_log2(square, unit),
+                log2_variance=_log2(max(square - mean * mean, 0.0), unit),
                 correlation=samples / square if square else nan,
                 position_correlation=other / square if square and positions > 1 else nan,
                 log2_gradient=_log2(gradient[0], power),

@@ -13,6 +13,9 @@ from unrolled.errors import InvalidArgumentError
 
 __all__ = ["Signal"]
 
+ROUNDING = 1e-9
+"""What averages over many samples may miss by rounding."""
+
 
 @dataclass(frozen=True)
 class Signal:
@@ -30,12 +33,13 @@ class Signal:
         over positions depend on. By default that of two samples.
     joint_correlation : float, optional
         The same for another position of another sample. By default the product of the two above,
-        or, if only `correlation` was given, that.
+        or, if only `correlation` was given and is positive, that.
 
     Raises
     ------
     InvalidArgumentError
-        A mean square that is not positive, or a correlation beyond -1 and 1.
+        A mean square that is not positive, a correlation beyond -1 and 1, or three correlations
+        that no numbers have together.
 
     Examples
     --------
@@ -61,6 +65,20 @@ class Signal:
                 raise InvalidArgumentError(
                     f"{name} must be a number from -1 to 1, got {described(value)}"
                 )
+        _, samples, positions, joint = self.law
+        # Four elements in all: the eigenvalues of their matrix of correlations.
+        least = min(
+            1 + samples + positions + joint,
+            1 + samples - positions - joint,
+            1 - samples + positions - joint,
+            1 - samples - positions + joint,
+        )
+        if least < -ROUNDING:
+            raise InvalidArgumentError(
+                f"no signal has correlation={samples:g}, position_correlation={positions:g} and "
+                f"joint_correlation={joint:g}: an element, the one at another position, and both "
+                "in another sample cannot be as alike and unlike as that"
+            )
 
     @property
     def law(self) -> tuple[float, float, float, float]:
@@ -68,7 +86,9 @@ class Signal:
         positions = self.position_correlation
         joint = self.joint_correlation
         if joint is None:
-            joint = self.correlation if positions is None else self.correlation * positions
+            is_simple = positions is None and self.correlation >= 0
+            other = self.correlation if positions is None else positions
+            joint = self.correlation if is_simple else self.correlation * other
         positions = self.correlation if positions is None else positions
         return float(self.mean_square), float(self.correlation), float(positions), float(joint)
 
@@ -89,8 +109,8 @@ class Signal:
         Raises
         ------
         InvalidArgumentError
-            Fewer than two samples, no axis of channels, or numbers that are not finite, or all
-            zero.
+            Fewer than two samples, no axis of channels, or numbers that are not finite, all zero,
+            or too large for their squares.
 
         Examples
         --------
@@ -109,6 +129,12 @@ class Signal:
             )
         if not np.isfinite(array).all() or not array.any():
             raise InvalidArgumentError("samples must be finite, and not all of them zero")
+        largest = float(np.abs(array).max())
+        if not 1e-150 < largest < 1e150:
+            raise InvalidArgumentError(
+                f"samples must have squares that a float can be, got numbers up to {largest:g}; "
+                "multiply them by a power of two"
+            )
         flat = array.reshape(*array.shape[:2], -1)
         number, _, positions = flat.shape
         square = float(np.mean(flat**2))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import nan
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from unrolled._core import Program
-from unrolled._support.arguments import checked_number
+from unrolled._support.arguments import checked_number, checked_numbers
 from unrolled._support.hints import described, did_you_mean, listed
-from unrolled.errors import InvalidArgumentError, UnknownNameError
+from unrolled.errors import InvalidArgumentError, UnknownNameError, UnrolledError
 from unrolled.network.configurations import split_name
 from unrolled.network.initialization import KernelScheme, kernel_variance
 from unrolled.network.network import Network
@@ -101,7 +102,7 @@ def elements_of(
         elif use.name in given:
             row = _moments(given[use.name], f"weights[{use.name!r}]")
         elif use.name in stored:
-            row = stored[use.name]
+            row = _checked_moments(stored[use.name], f"the stored values of '{use.name}'")
         elif weights == "stored" and use.role is not None:
             raise InvalidArgumentError(
                 f"weights='stored', but nothing is known of the values of '{use.name}'; import the "
@@ -114,15 +115,21 @@ def elements_of(
 
 
 def _check_weights(weights: Weights) -> None:
-    if isinstance(weights, str):
-        if weights not in SCHEMES:
-            names = ", ".join(map(repr, SCHEMES))
-            raise InvalidArgumentError(
-                f"weights must be one of {names}, a number, a mapping or a function of a layer; "
-                f"got {weights!r}{did_you_mean(weights, SCHEMES)}"
+    is_scheme = isinstance(weights, str) and weights in SCHEMES
+    if not is_scheme and not isinstance(weights, Mapping) and not callable(weights):
+        try:
+            value = checked_number("weights", weights)
+        except InvalidArgumentError:
+            is_text = isinstance(weights, str)
+            shown = (
+                f"{weights!r}{did_you_mean(str(weights), SCHEMES)}"
+                if is_text
+                else described(weights)
             )
-    elif not isinstance(weights, Mapping) and not callable(weights):
-        value = checked_number("weights", weights)
+            raise InvalidArgumentError(
+                f"weights must be {', '.join(map(repr, SCHEMES))}, a number, a mapping from names "
+                f"of layers or a function of a layer, got {shown}"
+            ) from None
         if not 0 <= value < np.inf:
             raise InvalidArgumentError(
                 f"weights as a number must be at least 0: the variance of a weight times the "
@@ -146,26 +153,56 @@ def _initial(use: Use, weights: Weights, biases: float | None, gain: float) -> t
 
 def _kernel_variance(use: Use, weights: Weights, gain: float) -> float:
     if callable(weights):
-        what = f"weights() of layer '{use.layer}'"
-        return _moments(weights(use), what)[1] * gain**2
-    scheme = "he" if isinstance(weights, Mapping) or weights == "stored" else weights
-    return kernel_variance(scheme, use.fan_in, use.fan_out) * gain**2
+        try:
+            found = weights(use)
+        except UnrolledError:
+            raise
+        except Exception as error:
+            raise InvalidArgumentError(
+                f"weights() failed for layer '{use.layer}' with {type(error).__name__}: {error}; "
+                "it takes a Use and returns a variance"
+            ) from error
+        variance = _moments(found, f"weights() of layer '{use.layer}'")[1]
+    else:
+        scheme = "he" if isinstance(weights, Mapping) or weights == "stored" else weights
+        variance = kernel_variance(scheme, use.fan_in, use.fan_out)
+    scaled = variance * gain * gain
+    if not np.isfinite(scaled) or (scaled == 0 and variance > 0 and gain > 0):
+        raise InvalidArgumentError(
+            f"weights of layer '{use.layer}' would have a variance of {variance:g} times the "
+            f"square of the gain {gain:g}, which no float can be; give a gain nearer to 1"
+        )
+    return scaled
 
 
 def _moments(value: Any, what: str) -> tuple[float, float]:
     """A variance, or the values of a parameter, as mean and mean square."""
-    if np.ndim(value):
-        array = np.asarray(value, dtype=np.float64)
+    array = checked_numbers(what, value)
+    if array.ndim:
         if not array.size or not np.isfinite(array).all():
             raise InvalidArgumentError(f"{what} must be finite numbers, got {described(value)}")
-        return float(array.mean()), float(np.mean(array**2))
-    number = checked_number(what, value)
+        with np.errstate(over="ignore"):
+            square = float(np.mean(array**2))
+        return _checked_moments(
+            (float(array.mean()), square if square or not array.any() else nan), what
+        )
+    number = float(array)
     if not 0 <= number < np.inf:
         raise InvalidArgumentError(
             f"{what} must be the mean square of a parameter, at least 0, or its values; "
             f"got {described(value)}"
         )
     return 0.0, number
+
+
+def _checked_moments(moments: tuple[float, float], what: str) -> tuple[float, float]:
+    """Mean and mean square, if these are numbers that a float can be."""
+    if not np.isfinite(moments).all():
+        raise InvalidArgumentError(
+            f"{what} must be finite numbers whose squares are neither too large nor too small for "
+            "a float; divide them by a power of two, and multiply what reads them"
+        )
+    return moments
 
 
 def _by_name(uses: list[Use], given: Mapping[str, Any], what: str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Scores",
+    "are_scored",
     "checked_network",
     "figures_of",
     "mean_log_size",
@@ -280,6 +281,20 @@ def figures_of(
     columns = {name: rows[:, at] for at, name in enumerate(scorer.columns)}
     columns["log_size"] = mean_log_size(columns)
     return {name: float(column[0]) for name, column in columns.items()}
+
+
+def are_scored(columns: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.bool_]:
+    """Which architectures have a path from an input to an output over a kernel.
+
+    Scores say something of those alone: in the others nothing that could be trained matters. It is
+    more than a path from an input to an output, which may lead over no kernel.
+
+    Parameters
+    ----------
+    columns : mapping of str to array of shape ``(architectures,)``
+        With the saliency entropy.
+    """
+    return np.isfinite(columns["saliency_entropy"])
 
 
 def mean_log_size(columns: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:

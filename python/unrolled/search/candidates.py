@@ -13,26 +13,25 @@ from unrolled._support.arguments import Progress, items
 from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import InvalidArgumentError, UnknownNameError
 from unrolled.scores.architecture_features import columns_of
-from unrolled.scores.scoring import DOOR, checked_network
-from unrolled.search.space import Rows, Space
+from unrolled.scores.regression import PRIORS
+from unrolled.scores.scoring import DOOR, are_scored, checked_network
+from unrolled.search.space import Rows, Space, spelled
 from unrolled.search.table import Table
-from unrolled.search.variants import Template
 from unrolled.sources.resolution import resolve
 from unrolled.spectrum.catalogue import FEATURES
 
-__all__ = ["BASELINES", "PRIORS", "Candidates", "FeatureChoice", "candidates_of", "names_of"]
+__all__ = ["BASELINES", "BESIDE", "Candidates", "FeatureChoice", "candidates_of", "names_of"]
 
 Array = npt.NDArray[np.float64]
 
 FeatureChoice = str | Sequence[str] | Callable[[Mapping[str, Array]], Array]
 """What `Predictor` takes as features."""
 
-PRIORS = ("log_effective_size", "saliency_entropy", "weights", "macs", "activations")
-"""The zero-label scores that predictions may begin with."""
-
 BASELINES = ("weights", "macs", "saliency_entropy", "log_effective_size")
 """What a predictor has to beat, or else it gives way to the best of them."""
 
+BESIDE = ("activations", "effective_macs", "effective_units", "effective_edges")
+"""What stands beside them, so that nothing is chosen among too many."""
 
 LOGARITHMS = ("log_effective_size", "saliency_entropy")
 """Scores that are logarithms already."""
@@ -52,25 +51,28 @@ class Candidates(NamedTuple):
         Their options in the space.
     columns : dict of str to array of shape ``(architectures,)``
         Features and scores by name.
+    space : Space or None
+        What they are rows of.
     """
 
     names: list[str]
     rows: Rows | None
     columns: dict[str, Array]
+    space: Space | None = None
 
     def __len__(self) -> int:
         return len(self.columns["saliency_entropy"])
 
     @property
-    def has_path(self) -> npt.NDArray[np.bool_]:
-        """Whether a path over a kernel leads from an input to an output."""
-        return np.isfinite(self.columns["saliency_entropy"])
+    def are_scored(self) -> npt.NDArray[np.bool_]:
+        """Which of them have a path over a kernel, as `are_scored` says."""
+        return are_scored(self.columns)
 
     def label(self, at: int) -> str:
         """What to call one of them in a message or a table."""
-        if self.rows is None:
+        if self.rows is None or self.space is None:
             return self.names[at]
-        return "(" + ", ".join(map(str, self.rows[at].tolist())) + ")"
+        return spelled(self.space.places, self.rows[at].tolist())
 
     def features(self, choice: FeatureChoice) -> Array:
         """The chosen features, shape ``(architectures, features)``.
@@ -91,7 +93,7 @@ class Candidates(NamedTuple):
         else:
             names = names_of(choice)
             given = np.stack([self._finite(name) for name in names], axis=1)
-        wrong = ~np.isfinite(given) & self.has_path[:, None]
+        wrong = ~np.isfinite(given) & self.are_scored[:, None]
         if wrong.any():
             row, column = (int(one) for one in np.argwhere(wrong)[0])
             raise InvalidArgumentError(
@@ -184,8 +186,8 @@ def _of_rows(
 ) -> Candidates:
     if not len(rows):
         raise InvalidArgumentError("expected at least one architecture, got none")
-    columns = space.gather(rows, Template.features, threads=threads, progress=progress)
-    return Candidates([], rows, columns)
+    columns = space.features(rows, threads=threads, progress=progress)
+    return Candidates([], rows, columns, space)
 
 
 def _models(architectures: Any) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Collection, Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,10 @@ from unrolled.errors import InvalidArgumentError
 __all__ = ["Condition"]
 
 LONGEST = 10_000
+"""Characters of a condition."""
+
+DEEPEST = 200
+"""Operators within each other; a sum of many terms is as deep as it is long."""
 
 COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
@@ -23,7 +28,7 @@ COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
     ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
+    ast.NotEq: lambda a, b: (a < b) | (a > b),  # So that what is no number satisfies it neither.
 }
 ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -40,8 +45,8 @@ class Condition:
     """A condition such as ``"params < 1e6 and macs < 50e6 and edge01 != 'none'"``.
 
     Comparisons of columns, numbers and sums, differences, products, quotients and powers of them,
-    joined by ``and``, ``or`` and ``not``. Labels of places are strings in quotes. The text is
-    parsed, and never run.
+    joined by ``and``, ``or`` and ``not``, which bind as in Python. Labels of places are strings in
+    quotes; names of places may have dots. The text is parsed, and never run.
 
     Parameters
     ----------
@@ -79,6 +84,8 @@ class Condition:
         names: set[str] = set()
         try:
             body = ast.parse(text.strip(), mode="eval").body
+            if _depth(body) > DEEPEST:
+                raise self._error(f"it has more than {DEEPEST} operators within each other")
             self._test = self._condition(body, names)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise self._error(f"it cannot be read ({error})") from None
@@ -106,7 +113,7 @@ class Condition:
         if isinstance(node, ast.BoolOp):
             parts = [self._condition(value, names) for value in node.values]
             join = np.logical_and if isinstance(node.op, ast.And) else np.logical_or
-            return lambda columns: join.reduce([part(columns) for part in parts])
+            return lambda columns: reduce(join, [part(columns) for part in parts])
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             inner = self._condition(node.operand, names)
             return lambda columns: np.logical_not(inner(columns))
@@ -117,38 +124,42 @@ class Condition:
     def _comparison(self, node: ast.Compare, names: set[str]) -> Callable[[Values], Any]:
         sides = [node.left, *node.comparators]
         tests = []
+        own: set[str] = set()
         for left, kind, right in zip(sides, node.ops, sides[1:], strict=False):
             compare = COMPARISONS.get(type(kind))
             if compare is None:
                 raise self._error(f"{ast.unparse(node)!r} is compared in a way that is not known")
-            pair = self._of_labels(left, right, compare, names) or self._of_labels(
-                right, left, compare, names
+            pair = self._of_labels(left, right, compare, own) or self._of_labels(
+                right, left, compare, own
             )
             if pair is None:
-                first, second = self._number(left, names), self._number(right, names)
+                first, second = self._number(left, own), self._number(right, own)
                 pair = _compared(compare, first, second)
             tests.append(pair)
-        if not names:
+        if not own:
             raise self._error(f"{ast.unparse(node)!r} reads no column")
-        return lambda columns: np.logical_and.reduce([test(columns) for test in tests])
+        names |= own
+        return lambda columns: reduce(np.logical_and, [test(columns) for test in tests])
 
     def _of_labels(
         self, name: ast.expr, label: ast.expr, compare: Callable[[Any, Any], Any], names: set[str]
     ) -> Callable[[Values], Any] | None:
         """The comparison of a place with a label, if it is one."""
-        if not isinstance(name, ast.Name) or name.id not in self._labels:
+        place = _dotted(name)
+        if place is None or place not in self._labels:
             return None
         if not isinstance(label, ast.Constant) or not isinstance(label.value, str):
-            raise self._error(f"place {name.id!r} can be compared with one of its labels only")
-        if compare not in (operator.eq, operator.ne):
-            raise self._error(f"labels of {name.id!r} are equal or not, and have no order")
-        known, given = self._labels[name.id], label.value
+            raise self._error(f"place {place!r} can be compared with one of its labels only")
+        if compare not in (COMPARISONS[ast.Eq], COMPARISONS[ast.NotEq]):
+            raise self._error(f"labels of {place!r} are equal or not, and have no order")
+        known, given = self._labels[place], label.value
         if given not in known:
             raise self._error(
-                f"place {name.id!r} has no option {given!r}{did_you_mean(given, list(known))}"
+                f"place {place!r} has no option {given!r}{did_you_mean(given, list(known))}"
             )
-        names.add(name.id)
-        return lambda columns: compare(columns[name.id], given)
+        names.add(place)
+        is_equal = compare is COMPARISONS[ast.Eq]
+        return lambda columns: (columns[place] == given) == is_equal
 
     def _number(self, node: ast.expr, names: set[str]) -> Callable[[Values], Any]:
         if (
@@ -161,12 +172,13 @@ class Condition:
             except OverflowError:
                 raise self._error("a number is too large") from None
             return lambda _: value
-        if isinstance(node, ast.Name):
-            if node.id not in self._numbers:
+        name = _dotted(node)
+        if name is not None:
+            if name not in self._numbers:
                 known = [*self._numbers, *self._labels]
-                raise self._error(f"there is no column {node.id!r}{did_you_mean(node.id, known)}")
-            names.add(node.id)
-            return lambda columns: columns[node.id]
+                raise self._error(f"there is no column {name!r}{did_you_mean(name, known)}")
+            names.add(name)
+            return lambda columns: columns[name]
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
             inner = self._number(node.operand, names)
             sign = -1.0 if isinstance(node.op, ast.USub) else 1.0
@@ -183,3 +195,21 @@ def _compared(
     second: Callable[[Values], Any],
 ) -> Callable[[Values], Any]:
     return lambda columns: work(first(columns), second(columns))
+
+
+def _dotted(node: ast.expr) -> str | None:
+    """A name, which may have dots in it; None for anything else."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else None
+
+
+def _depth(node: ast.AST) -> int:
+    """How many nodes lie within each other, without recursion, which has a limit of its own."""
+    depth, level = 0, [node]
+    while level:
+        depth += 1
+        level = [child for one in level for child in ast.iter_child_nodes(one)]
+    return depth

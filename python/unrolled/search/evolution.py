@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unrolled._support.arguments import Progress, check_progress, checked_positive, checked_threads
+from unrolled._support.arguments import (
+    Progress,
+    check_progress,
+    checked_positive,
+    checked_seed,
+    checked_threads,
+)
 from unrolled.errors import InvalidArgumentError
 from unrolled.network.network import Network
 from unrolled.search.conditions import Condition
@@ -91,7 +97,7 @@ def random(
         What they have to satisfy; see `Table.top`. Others are drawn again, as are those with an
         error.
     seed : int
-        Of NumPy's default generator.
+        Of NumPy's default generator: an integer from 0.
     threads : int, optional
         By default one a core.
 
@@ -115,7 +121,7 @@ def random(
     condition, job = _conditioned(space, scores, where)
     names = Job(space, scores).names
     team = 0 if threads is None else checked_threads(threads)
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(checked_seed(seed))
     found: list[Chunk] = []
     kept, drawn = 0, 0
     while kept < many:
@@ -166,7 +172,7 @@ def evolve(
     ascending : bool, optional
         Whether less is better; by default for sizes, and not for scores.
     seed : int
-        Of NumPy's default generator. A search with the same seed finds the same.
+        Of NumPy's default generator: an integer from 0. A search with the same seed finds the same.
     population : int
     sample : int
         How many are compared for each copy; more of them search more greedily.
@@ -207,7 +213,7 @@ def evolve(
     compared = checked_positive(sample, "sample")
     most = checked_positive(n, "n")
     team = 0 if threads is None else checked_threads(threads)
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(checked_seed(seed))
     batch = max(1, size // 4)
     evaluate = _Evaluator(search, team)
     best = _Best(most)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
-from unrolled.errors import InvalidNetworkError
+from unrolled._support.arguments import checked_positive, items
+from unrolled._support.hints import described
+from unrolled.errors import InvalidArgumentError, InvalidNetworkError
 from unrolled.models.blocks import image
 from unrolled.network.network import Network, Tensor
 from unrolled.search.space import Space
@@ -42,7 +45,7 @@ def resnet_family(
     Raises
     ------
     InvalidArgumentError
-        Options that are empty; numbers that are not positive.
+        Options that are empty or there twice; numbers that are not positive integers.
 
     References
     ----------
@@ -54,10 +57,35 @@ def resnet_family(
     >>> search.resnet_family(depths=[1, 2], widths=[8, 16])
     Space('resnet_family', 16 architectures, 6 places)
     """
-    choices: dict[str, Sequence[int]] = {f"depth{stage}": depths for stage in range(1, stages + 1)}
-    choices.update(width=widths, kernel=kernels, resolution=resolutions)
-    build = partial(_build_resnet, stages, classes)
+    count = checked_positive(stages, "resnet_family: stages")
+    checked = {
+        name: _options(f"resnet_family: {name}", given)
+        for name, given in (
+            ("depths", depths),
+            ("widths", widths),
+            ("kernels", kernels),
+            ("resolutions", resolutions),
+        )
+    }
+    choices = {f"depth{stage}": checked["depths"] for stage in range(1, count + 1)}
+    choices.update(
+        width=checked["widths"], kernel=checked["kernels"], resolution=checked["resolutions"]
+    )
+    build = partial(_build_resnet, count, checked_positive(classes, "resnet_family: classes"))
     return Space.from_function(build, choices, name="resnet_family")
+
+
+def _options(what: str, given: Any) -> tuple[int, ...]:
+    """Positive integers, each once."""
+    listed = items(given)
+    if not listed:
+        raise InvalidArgumentError(
+            f"{what} must be a list of positive integers, at least one; got {described(given)}"
+        )
+    checked = tuple(checked_positive(one, f"each of {what}") for one in listed)
+    if len(set(checked)) < len(checked):
+        raise InvalidArgumentError(f"{what} must differ, got {list(checked)}")
+    return checked
 
 
 def _build_resnet(
@@ -124,7 +152,7 @@ def transformer_family(
     Raises
     ------
     InvalidArgumentError
-        Options that are empty; numbers that are not positive.
+        Options that are empty or there twice; numbers that are not positive integers.
 
     References
     ----------
@@ -138,13 +166,20 @@ def transformer_family(
     Space('transformer_family', 108 architectures, 5 places)
     """
     choices = {
-        "depth": depths,
-        "width": widths,
-        "heads": heads,
-        "ratio": ratios,
-        "patch": patches,
+        place: _options(f"transformer_family: {name}", given)
+        for place, name, given in (
+            ("depth", "depths", depths),
+            ("width", "widths", widths),
+            ("heads", "heads", heads),
+            ("ratio", "ratios", ratios),
+            ("patch", "patches", patches),
+        )
     }
-    build = partial(_build_transformer, size, classes)
+    build = partial(
+        _build_transformer,
+        checked_positive(size, "transformer_family: size"),
+        checked_positive(classes, "transformer_family: classes"),
+    )
     return Space.from_function(build, choices, name="transformer_family")
 
 

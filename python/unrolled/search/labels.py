@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import os
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from unrolled.search.space import Rows, Space
 
 __all__ = ["read_labels"]
 
+Numbers = npt.NDArray[np.float64]
+
 LABEL = "accuracy"
 """The column that has the labels."""
 
@@ -24,7 +27,7 @@ MOST_BYTES = 1 << 28
 """Of a file of labels."""
 
 
-def read_labels(space: Space, path: str | os.PathLike[str]) -> tuple[Rows, npt.NDArray[np.float64]]:
+def read_labels(space: Space, path: str | os.PathLike[str]) -> tuple[Rows, Numbers]:
     """Architectures and their accuracies from a CSV file.
 
     Parameters
@@ -42,33 +45,57 @@ def read_labels(space: Space, path: str | os.PathLike[str]) -> tuple[Rows, npt.N
     Raises
     ------
     InvalidArgumentError
-        A column that is missing, an option that a place does not have, or an accuracy that is no
-        finite number; the message has the line.
+        No table in UTF-8, a column that is missing or there twice, an option that a place does not
+        have, or an accuracy that is no finite number; the message has the line.
     OSError
         The file cannot be read.
     """
-    text = read_bytes(path, MOST_BYTES).decode("utf-8-sig", errors="replace")
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    columns = list(reader.fieldnames or ())
-    for needed in (*(place.name for place in space.places), LABEL):
-        if needed not in columns:
+    content = read_bytes(path, MOST_BYTES)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidArgumentError(f"{path} is no text in UTF-8 ({error})") from None
+    # What follows counts the lines of the file, of which some may be empty.
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        return _read(space, path, reader)
+    except csv.Error as error:
+        raise InvalidArgumentError(f"{path}, line {reader.line_num}: {error}") from None
+
+
+def _read(space: Space, path: str | os.PathLike[str], reader: Any) -> tuple[Rows, Numbers]:
+    columns = [name.strip() for name in next(reader, [])]
+    needed = [place.name for place in space.places]
+    for name in (*needed, LABEL):
+        if columns.count(name) != 1:
+            number = "twice the" if name in columns else "no"
             raise InvalidArgumentError(
-                f"{path}: the header has no column {needed!r}{did_you_mean(needed, columns)}; it "
-                f"needs the places of space '{space.name}' and '{LABEL}'"
+                f"{path}: the header has {number} column {name!r}, and needs the places of space "
+                f"'{space.name}' and '{LABEL}', each once{did_you_mean(name, columns)}"
             )
     rows, accuracies = [], []
-    for line, record in enumerate(reader, 2):
+    for line in reader:
+        if not any(cell.strip() for cell in line):
+            continue
+        where = f"{path}, line {reader.line_num}"
+        if len(line) != len(columns):
+            raise InvalidArgumentError(
+                f"{where}: expected {len(columns)} cells, as the header has, got {len(line)}"
+            )
+        record = dict(zip(columns, (cell.strip() for cell in line), strict=True))
         try:
-            rows.append(space.encode({place.name: record[place.name] for place in space.places}))
+            rows.append(space.encode({name: record[name] for name in needed}))
         except UnrolledError as error:
-            raise InvalidArgumentError(f"{path}, line {line}: {error}") from None
+            raise InvalidArgumentError(f"{where}: {error}") from None
         try:
-            accuracy = float(record[LABEL] or "")
+            accuracy = float(record[LABEL])
         except ValueError:
             accuracy = math.nan
         if not math.isfinite(accuracy):
             raise InvalidArgumentError(
-                f"{path}, line {line}: the accuracy must be a finite number, got {record[LABEL]!r}"
+                f"{where}: the accuracy must be a finite number, got {record[LABEL]!r}"
             )
         accuracies.append(accuracy)
+    if not rows:
+        raise InvalidArgumentError(f"{path} has a header and no architecture")
     return space.check(rows), np.array(accuracies)

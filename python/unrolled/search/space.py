@@ -21,9 +21,10 @@ from unrolled.errors import (
     UnrolledError,
 )
 from unrolled.network.network import Network
+from unrolled.search.fingerprints import fingerprint_of
 from unrolled.search.variants import Template
 
-__all__ = ["Columns", "Place", "Rows", "Space"]
+__all__ = ["Columns", "Place", "Rows", "Space", "spelled"]
 
 Rows = npt.NDArray[np.uint32]
 """Architectures: an array of shape ``(architectures, places)`` of numbers of options."""
@@ -49,6 +50,12 @@ class Place(NamedTuple):
 
     name: str
     labels: tuple[str, ...]
+
+
+def spelled(places: Iterable[Place], row: Iterable[int], between: str = " ") -> str:
+    """An architecture in words, such as "edge=skip pool=max"; places may have more than the row."""
+    pairs = zip(places, row, strict=False)
+    return between.join(f"{place.name}={place.labels[option]}" for place, option in pairs)
 
 
 class Space:
@@ -120,6 +127,7 @@ class Space:
         self._build = build
         self._templates: OrderedDict[tuple[int, ...], Template] = OrderedDict(templates)
         self._lock = threading.RLock()
+        self._example = ""
 
     @classmethod
     def of_template(cls, name: str, template: Template) -> Space:
@@ -197,7 +205,9 @@ class Space:
         space = cls.__new__(cls)
         own = name or str(getattr(build, "__name__", type(build).__name__))
         space._fill(own, outer, tuple(values), build, {})
-        space.places += space._first_template().places_as(Place)
+        first = space._first_template()
+        space.places += first.places_as(Place)
+        space._example = first.fingerprint()
         return space
 
     @property
@@ -217,12 +227,15 @@ class Space:
         return self._build is not None
 
     def fingerprint(self) -> str:
-        """A hash of what the space is made of; of a function it is the name, and its options."""
+        """A hash of all that the space is made of, in any process.
+
+        Of a function that builds networks, these are its code, its arguments and their options, and
+        the network of one architecture; see `unrolled.search.fingerprints`.
+        """
         digest = hashlib.sha256(repr([(one.name, one.labels) for one in self.places]).encode())
         if self._build is not None:
-            module = getattr(self._build, "__module__", "")
-            name = getattr(self._build, "__qualname__", type(self._build).__name__)
-            digest.update(f"{module}.{name}".encode())
+            digest.update(fingerprint_of((self._build, self._values)).encode())
+            digest.update(self._example.encode())
         else:
             for template in self._templates.values():
                 digest.update(template.fingerprint().encode())
@@ -249,19 +262,37 @@ class Space:
         >>> search.nasbench_macro().rows(3, 5).tolist()
         [[0, 0, 0, 0, 0, 0, 1, 0], [0, 0, 0, 0, 0, 0, 1, 1]]
         """
-        stop = self.size if stop is None else stop
-        if not 0 <= start <= stop <= self.size:
+        first = _whole(start)
+        last = self.size if stop is None else _whole(stop)
+        if first is None or last is None or not 0 <= first <= last <= self.size:
             raise InvalidArgumentError(
-                f"space '{self.name}' has architectures 0 to {self.size}, got {start} to {stop}"
+                f"space '{self.name}' has architectures 0 to {self.size}, got {start!r} to {stop!r}"
             )
         if self.size <= 1 << 62:
-            return self.rows_of(np.arange(start, stop, dtype=np.int64))
-        return np.array([self._row_of(number) for number in range(start, stop)], np.uint32)
+            return self.rows_of(np.arange(first, last, dtype=np.int64))
+        found = [self._row_of(number) for number in range(first, last)]
+        return np.array(found, np.uint32).reshape(len(found), len(self.places))
 
     def rows_of(self, numbers: npt.NDArray[np.int64]) -> Rows:
-        """Architectures by their numbers; see `rows`."""
-        found = np.empty((len(numbers), len(self.places)), np.uint32)
-        left = np.asarray(numbers, np.int64).copy()
+        """Architectures by their numbers; see `rows`.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Something else than a list of integers, or numbers outside of the space.
+        """
+        given = _integers(numbers)
+        if given.ndim != 1:
+            raise InvalidArgumentError(
+                f"numbers must be a list of integers, got an array of shape {given.shape}"
+            )
+        if len(given) and (given.min() < 0 or given.max() >= self.size):
+            raise InvalidArgumentError(
+                f"space '{self.name}' has architectures 0 to {self.size - 1}, got numbers "
+                f"{given.min()} to {given.max()}"
+            )
+        found = np.empty((len(given), len(self.places)), np.uint32)
+        left = given.astype(np.int64)
         for place in reversed(range(len(self.places))):
             left, found[:, place] = np.divmod(left, len(self.places[place].labels))
         return found
@@ -292,8 +323,22 @@ class Space:
         return row[::-1]
 
     def random_rows(self, count: int, random: np.random.Generator) -> Rows:
-        """Architectures drawn at random, each option of a place as likely as the others."""
-        draws = random.integers(0, self.options, (count, len(self.places)))
+        """Architectures drawn at random, each option of a place as likely as the others.
+
+        Raises
+        ------
+        InvalidArgumentError
+            A negative number of them, or something else than a generator.
+        """
+        many = _whole(count)
+        if many is None or many < 0:
+            raise InvalidArgumentError(f"count must be an integer from 0, got {described(count)}")
+        if not isinstance(random, np.random.Generator):
+            raise InvalidArgumentError(
+                "random must be a generator of NumPy, such as numpy.random.default_rng(0), got "
+                f"{described(random)}"
+            )
+        draws = random.integers(0, self.options, (many, len(self.places)))
         return draws.astype(np.uint32)
 
     def check(self, rows: Any) -> Rows:
@@ -309,15 +354,11 @@ class Space:
         InvalidArgumentError
             No integers, another shape, or an option that a place does not have.
         """
-        given = np.asarray(rows)
-        if len(given.shape) > 0 and len(given) == 0:
-            return np.empty((0, len(self.places)), np.uint32)
-        if given.ndim == 1:
+        given = _integers(rows)
+        if given.ndim == 1 and (len(given) or not self.places):
             given = given[None]
-        if given.dtype.kind not in "iu":
-            raise InvalidArgumentError(
-                f"rows must be an array of integers, got {described(rows)} of {given.dtype}"
-            )
+        if given.shape == (0,):
+            given = np.empty((0, len(self.places)), np.uint32)
         if given.ndim != 2 or given.shape[1] != len(self.places):
             raise InvalidArgumentError(
                 f"space '{self.name}' has {len(self.places)} places of choice, so that rows have "
@@ -357,6 +398,8 @@ class Space:
 
         Raises
         ------
+        InvalidArgumentError
+            No mapping.
         UnknownNameError
             A place or label that is not there, or a place that is missing.
 
@@ -367,6 +410,10 @@ class Space:
         >>> space.encode(dict.fromkeys((place.name for place in space.places), "skip_connect"))
         (1, 1, 1, 1, 1, 1)
         """
+        if not isinstance(labels, Mapping):
+            raise InvalidArgumentError(
+                f"labels must be a mapping from places to labels, got {described(labels)}"
+            )
         names = [place.name for place in self.places]
         for name in labels:
             if name not in names:
@@ -387,8 +434,14 @@ class Space:
         return tuple(row)
 
     def decode(self, row: Any) -> dict[str, str]:
-        """The labels of an architecture, by place; the opposite of `encode`."""
-        [checked] = self.check(self._one(row))
+        """The labels of an architecture, by place; the opposite of `encode`.
+
+        Raises
+        ------
+        InvalidArgumentError
+            No row of integers, or an option that a place does not have.
+        """
+        checked = self._one(row)
         return {
             place.name: place.labels[option]
             for place, option in zip(self.places, checked.tolist(), strict=True)
@@ -411,17 +464,25 @@ class Space:
         UnrolledError
             Whatever building it raises.
         """
-        [checked] = self.check(self._one(row))
+        checked = self._one(row)
         template, inner = self._template(checked)
         if not template.places:
             return template.whole(name)
         if name is None:
-            shown = " ".join(f"{place}={label}" for place, label in self.decode(checked).items())
-            name = f"{self.name} {shown}"
+            name = f"{self.name} {spelled(self.places, checked.tolist())}"
         return template.network(inner, name)
 
-    def _one(self, row: Any) -> Any:
-        return self.encode(row) if isinstance(row, Mapping) else [operator.index(it) for it in row]
+    def _one(self, row: Any) -> Rows:
+        """One architecture, as a row or by its labels."""
+        given = self.encode(row) if isinstance(row, Mapping) else row
+        checked = self.check(given)
+        if len(checked) != 1 or np.ndim(given) != 1:
+            raise InvalidArgumentError(
+                f"expected one architecture, an option for each of {len(self.places)} places; got "
+                f"{described(row)} of shape {np.shape(given)}"
+            )
+        one: Rows = checked[0]
+        return one
 
     def groups(self, rows: Rows) -> Iterator[tuple[npt.NDArray[np.intp], Template, Rows]]:
         """Rows by the network that they are variants of: where they are, that, and their options.
@@ -440,6 +501,12 @@ class Space:
     ) -> Columns:
         """Scores and sizes of many architectures; see `propagate_many`."""
         return self.gather(rows, Template.scores, threads=threads, progress=progress)
+
+    def features(
+        self, rows: Any, *, threads: int | None = None, progress: Progress | None = None
+    ) -> Columns:
+        """Features and zero-label scores of many architectures; see `Predictor`."""
+        return self.gather(rows, Template.features, threads=threads, progress=progress)
 
     def gather(
         self,
@@ -551,8 +618,7 @@ class Space:
         return Template(network)
 
     def _shown(self, outer: tuple[int, ...]) -> str:
-        places = zip(self.places, outer, strict=False)
-        return ", ".join(f"{place.name}={place.labels[option]}" for place, option in places)
+        return spelled(self.places, outer, ", ")
 
     def _any_template(self) -> Template:
         """One of the compiled networks."""
@@ -596,3 +662,49 @@ class Space:
             f"Space({self.name!r}, {self.size:,} architectures, "
             f"{places} place{'' if places == 1 else 's'})"
         )
+
+
+def _whole(value: object) -> int | None:
+    """An integer that is no truth value, or None."""
+    if isinstance(value, (bool, np.bool_)):
+        return None
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def _integers(rows: Any) -> npt.NDArray[Any]:
+    """An array of integers; truth values and numbers that merely are whole are none.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Anything else, or an array with a mask, whose hidden numbers would be taken.
+    """
+    if isinstance(rows, np.ma.MaskedArray):
+        raise InvalidArgumentError("rows must be an array of integers without a mask")
+    try:
+        given = np.asarray(rows)
+    except (TypeError, ValueError):  # Rows of different lengths.
+        raise InvalidArgumentError(
+            f"rows must be an array of integers, all of one length, got {described(rows)}"
+        ) from None
+    if given.size == 0:
+        given = given.astype(np.uint32)  # An empty list has no type of its own.
+    if given.dtype.kind not in "iu" or _has_truth_values(rows):
+        raise InvalidArgumentError(
+            f"rows must be an array of integers, got {described(rows)} of "
+            f"{'truth values' if given.dtype.kind in 'iu' else given.dtype}"
+        )
+    return given
+
+
+def _has_truth_values(rows: Any) -> bool:
+    """Whether there are truth values among integers, which NumPy would make ones and zeros of."""
+    if not isinstance(rows, (list, tuple)):
+        return False
+    return any(
+        _has_truth_values(one) if isinstance(one, (list, tuple)) else isinstance(one, bool)
+        for one in rows
+    )

@@ -3,6 +3,10 @@
 A sweep writes each chunk as a file of its own, which appears whole or not at all, into a folder
 beside the result. When all are there they are put together. So whatever is there after a kill is
 complete, and what is missing is known.
+
+A result says which sweep it is of, so that another one does not take it for its own: Parquet in
+the metadata of the file, CSV, which has no room for that, in a file beside it, whose form and name
+are those of the W3C's "Metadata Vocabulary for Tabular Data".
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ import numpy as np
 
 from unrolled._support import files
 from unrolled._support.optional import import_optional
-from unrolled.errors import InvalidArgumentError
+from unrolled.errors import InvalidArgumentError, UnrolledError
 from unrolled.search.space import Place
 from unrolled.search.work import Chunk
 
@@ -41,11 +45,18 @@ class Form(Protocol):
     def join(self, stream: BinaryIO, parts: Iterator[Path], identity: Mapping[str, Any]) -> None:
         """Put chunks together."""
 
+    def describe(self, path: Path, identity: Mapping[str, Any]) -> None:
+        """Say beside a file which sweep it is of, where it cannot say so itself."""
+
     def read(self, path: Path) -> Iterator[Chunk]:
         """Read what was written, part by part."""
 
     def is_of(self, path: Path, identity: Mapping[str, Any]) -> bool:
         """Whether a file is the complete result of the sweep of this identity."""
+
+
+METADATA = "-metadata.json"
+"""What the name of the file that describes a CSV file ends with, behind that of the latter."""
 
 
 class _Columns:
@@ -99,6 +110,9 @@ class Parquet(_Columns):
                     waiting, rows = [], 0
             self._flush(writer, waiting)
 
+    def describe(self, path: Path, identity: Mapping[str, Any]) -> None:
+        """The file itself says it."""
+
     def _flush(self, writer: Any, chunks: Sequence[Chunk]) -> None:
         if chunks:
             table = self._arrow.concat_tables([self._table(chunk) for chunk in chunks])
@@ -108,6 +122,8 @@ class Parquet(_Columns):
         with self._parquet.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
                 yield self._chunk(file.read_row_group(group))
+            if not file.num_row_groups:
+                yield self._chunk(self._schema.empty_table())
 
     def _chunk(self, table: Any) -> Chunk:
         rows = np.empty((table.num_rows, len(self.places)), np.uint32)
@@ -138,9 +154,6 @@ class Csv(_Columns):
     """A line each; numbers with all their digits, errors in the last column."""
 
     def write(self, stream: BinaryIO, chunk: Chunk) -> None:
-        self._write(stream, chunk)
-
-    def _write(self, stream: BinaryIO, chunk: Chunk) -> None:
         labels = [
             np.array(place.labels, object)[chunk.rows[:, at]].tolist()
             for at, place in enumerate(self.places)
@@ -156,12 +169,31 @@ class Csv(_Columns):
             with part.open("rb") as file:
                 shutil.copyfileobj(file, stream)
 
+    def describe(self, path: Path, identity: Mapping[str, Any]) -> None:
+        columns = [{"titles": name, "datatype": "string"} for name in self.header]
+        for column in columns[len(self.places) : -1]:
+            column["datatype"] = "double"
+        description = {
+            "@context": "http://www.w3.org/ns/csvw",
+            "url": path.name,
+            "tableSchema": {"columns": columns},
+            "notes": [{IDENTITY.decode(): identity}],
+        }
+        files.write(_metadata_of(path), json.dumps(description, indent=1) + "\n")
+
     def read(self, path: Path) -> Iterator[Chunk]:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = csv.reader(file)
-            next(lines, None)
+        # A byte order mark, which spreadsheets write, is none of the first name.
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, strict=True)
+            if next(lines, None) != self.header:
+                raise InvalidArgumentError(f"{path} has other columns than this sweep")
             waiting: list[list[str]] = []
             for line in lines:
+                if len(line) != len(self.header):
+                    raise InvalidArgumentError(
+                        f"{path}, line {lines.line_num}: expected {len(self.header)} cells, got "
+                        f"{len(line)}"
+                    )
                 waiting.append(line)
                 if len(waiting) == LEAST_ROWS:
                     yield self._chunk(waiting)
@@ -182,14 +214,27 @@ class Csv(_Columns):
         return Chunk(rows, columns, errors)
 
     def is_of(self, path: Path, identity: Mapping[str, Any]) -> bool:
-        with path.open("rb") as file:
-            header = file.readline().decode("utf-8", "replace").rstrip("\n")
-            if next(csv.reader([header]), None) != self.header:
-                return False
         try:
-            return bool(sum(len(chunk.rows) for chunk in self.read(path)) == identity["total"])
-        except (KeyError, ValueError, IndexError):
+            description = json.loads(_metadata_of(path).read_text(encoding="utf-8"))
+            if description["notes"][0][IDENTITY.decode()] != identity:
+                return False
+            rows = sum(len(chunk.rows) for chunk in self.read(path))
+        except (OSError, UnrolledError, csv.Error, ValueError, KeyError, IndexError, TypeError):
             return False
+        return bool(rows == identity["total"]) and _ends_with_a_line(path)
+
+
+def _metadata_of(path: Path) -> Path:
+    return path.with_name(path.name + METADATA)
+
+
+def _ends_with_a_line(path: Path) -> bool:
+    """Whether the last line of a file is whole, as that of one that was cut off need not be."""
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"
 
 
 class _Encoded:
@@ -240,20 +285,28 @@ class Parts:
         """Make the folder if it is not there; the numbers of the chunks that are."""
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._manifest.exists():
-            known = json.loads(self._manifest.read_text(encoding="utf-8"))
+            try:
+                known = json.loads(self._manifest.read_text(encoding="utf-8"))
+            except ValueError:
+                known = None
             if known != self._identity:
                 raise InvalidArgumentError(
                     f"{self._folder} has parts of another sweep (of another space, other scores or "
                     "chunks of another size); choose another file, or delete the folder"
                 )
         else:
+            if not all(map(_is_unfinished, self._folder.iterdir())):
+                raise InvalidArgumentError(
+                    f"{self._folder} is there already, and is no folder of a sweep; choose another "
+                    "file, or move the folder away"
+                )
             files.write(self._manifest, json.dumps(self._identity))
         done = set()
         for file in self._folder.iterdir():
             if re.fullmatch(r"\d+", file.stem) and file.suffix == self.path.suffix:
                 done.add(int(file.stem))
-            elif file != self._manifest:
-                file.unlink(missing_ok=True)  # It was being written when the sweep was killed.
+            elif _is_unfinished(file):
+                file.unlink(missing_ok=True)
         return done
 
     def add(self, number: int, chunk: Chunk) -> None:
@@ -262,6 +315,7 @@ class Parts:
 
     def finish(self, chunks: int) -> None:
         """Put all chunks together, and delete them."""
+        self._form.describe(self.path, self._identity)
         parts = (self._file(number) for number in range(chunks))
         files.write_with(self.path, lambda stream: self._form.join(stream, parts, self._identity))
         self.clear()
@@ -277,6 +331,11 @@ class Parts:
 
     def _file(self, number: int) -> Path:
         return self._folder / f"{number:08d}{self.path.suffix}"
+
+
+def _is_unfinished(file: Path) -> bool:
+    """Whether a file was being written when a sweep was killed."""
+    return file.name.startswith(".") and file.is_file()
 
 
 def is_writable(path: Path) -> None:

@@ -16,7 +16,7 @@ from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError
 from unrolled.search.conditions import Condition
 from unrolled.search.front import is_not_dominated
-from unrolled.search.space import Place, Rows
+from unrolled.search.space import Place, Rows, spelled
 from unrolled.search.work import ALIASES, Chunk
 from unrolled.show import tables
 
@@ -347,11 +347,7 @@ class Table:
         cells: list[list[str]] = []
         for chunk in self.chunks():
             for at, row in enumerate(chunk.rows[: most - len(cells)].tolist()):
-                labels = (
-                    f"{place.name}={place.labels[option]}"
-                    for place, option in zip(self.places, row, strict=True)
-                )
-                shown = " ".join(labels)
+                shown = spelled(self.places, row)
                 if at in chunk.errors:
                     shown += f" ({chunk.errors[at]})"
                 cells.append([shown, *(_number(chunk.columns[name][at]) for name in self.names)])

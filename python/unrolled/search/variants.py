@@ -96,6 +96,14 @@ class Template:
         """A hash of the network and of what opens its links."""
         return f"{self._network.fingerprint()} {self.places!r} {self._gates!r}"
 
+    def have_paths(self, rows: Options) -> npt.NDArray[np.bool_]:
+        """Whether a path leads from an input to an output, for each variant.
+
+        Without one nothing can be found of it. A path on which no kernel lies is one, too; scores
+        of such a variant say that nothing matters in it.
+        """
+        return self._variants.have_paths(rows)
+
     def canonical(self, rows: Options) -> npt.NDArray[np.int64]:
         """Rows with -1 in the place of choices that make no difference."""
         return np.asarray(self._variants.canonical(rows), np.int64)

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from unrolled._core import Variants, VariantScorer
+from unrolled._core import VERSION, Variants, VariantScorer
 from unrolled._support.arguments import items
 from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import InvalidArgumentError, NothingToCountError, UnrolledError
 from unrolled.network.network import Network
+from unrolled.search.fingerprints import fingerprint_of
 from unrolled.search.space import Rows, Space
 
 __all__ = ["ALIASES", "COLUMNS", "NO_PATH", "Chunk", "Job", "work_on_bytes"]
@@ -102,12 +103,19 @@ class Job:
         return not self.space.is_built and not any(map(callable, self.scores.values()))
 
     def identity(self) -> dict[str, Any]:
-        """What tells this job from others, as values of JSON."""
+        """What tells this job from others, as values of JSON.
+
+        It is the space, the scores with what functions of the user consist of, the rows, and the
+        version of this package, which finds the scores.
+        """
         rows = None if self.rows is None else hashlib.sha256(self.rows.tobytes()).hexdigest()
+        own = {name: fingerprint_of(one) for name, one in self.scores.items() if one is not None}
         return {
+            "version": VERSION,
             "space": self.space.fingerprint(),
             "places": [[place.name, list(place.labels)] for place in self.space.places],
             "scores": list(self.scores),
+            "functions": own,
             "rows": rows,
             "total": self.total,
         }
@@ -153,14 +161,11 @@ class Job:
         found: dict[str, npt.NDArray[np.float64]] = {}
         if wanted & (set(SCORES) - set(SIZES)):
             found.update(template.scores(inner, threads=threads))
-            has_path = found["saliency_entropy"] > -np.inf
-        elif wanted & set(SIZES) or not wanted & set(COUNTS):
+        elif wanted & set(SIZES):
             found.update(template.sizes(inner, threads=threads))
-            has_path = (found["parameters"] > 0) | (found["macs"] > 0)
         if wanted & set(COUNTS):
             found.update(template.counts(inner, threads=threads)[0])
-            has_path = found["log2_total_contexts"] > -np.inf
-        wrong = dict.fromkeys(np.flatnonzero(~has_path).tolist(), NO_PATH)
+        wrong = dict.fromkeys(np.flatnonzero(~template.have_paths(inner)).tolist(), NO_PATH)
         values = {name: found[name] for name in self.scores if name in found}
         for name, score in self.scores.items():
             if score is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -41,6 +41,7 @@ __all__ = [
     "overview",
     "ranking",
     "save",
+    "save_drawn",
     "spectrum",
     "spread",
 ]
@@ -346,11 +347,42 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
         return files.write_with(path, lambda file: figure.savefig(file, format=kind))
 
 
+def save_drawn(draw: Callable[[], tuple[Figure, Any]], path: str | os.PathLike[str]) -> Path:
+    """Draw a figure into a file, and let go of it, whatever happens.
+
+    Parameters
+    ----------
+    draw : callable
+        Such as the method ``plot`` of a result; returns the figure first.
+    path : str or path
+
+    Raises
+    ------
+    InvalidArgumentError, MissingPackageError
+        See `checked_image_kind`; nothing is drawn then.
+    OSError
+        The file cannot be written.
+    """
+    checked_image_kind(Path(path))
+    before = _figure_numbers()
+    try:
+        return save(draw()[0], path)
+    finally:
+        for number in _figure_numbers() - before:
+            sys.modules["matplotlib.pyplot"].close(number)
+
+
 def close(figure: Figure) -> None:
     """Let go of a figure that nobody is shown, which pyplot would keep until the end."""
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot is not None:
         pyplot.close(figure)
+
+
+def _figure_numbers() -> set[int]:
+    """Of the figures that pyplot keeps, which is not there if it found no display."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    return set() if pyplot is None else set(pyplot.get_fignums())
 
 
 def checked_image_kind(path: Path) -> str:

@@ -262,13 +262,13 @@ def _restore(values: Values, counts: list[int] | None, owners: list[dict[str, in
 
 def scaled_integer(count: int) -> tuple[float, int]:
     """A positive integer as a mantissa in [1, 2), correct to the last bit, and an exponent."""
-    bits = count.bit_length()
-    below = max(bits - 64, 0)
-    # Of the bits below the leading 64 it only matters whether one of them is set: that decides
-    # which way a tie is rounded.
-    head = count >> below
-    half, carry = math.frexp(float(head | (head << below != count)))
-    return 2.0 * half, carry - 1 + below
+    shift = max(count.bit_length() - 64, 0)
+    # 64 leading bits are enough to round correctly if the last tells whether anything follows.
+    leading = count >> shift
+    if leading << shift != count:
+        leading |= 1
+    half, carry = math.frexp(float(leading))
+    return 2.0 * half, carry - 1 + shift
 
 
 def scaled_log2(

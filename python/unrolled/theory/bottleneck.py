@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from unrolled._support.arguments import checked_positive
+from unrolled._support.arguments import checked_positive, checked_seed
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, TheoryDomainError
@@ -348,7 +348,7 @@ def information_bottleneck(
     number = len(kept) if clusters is None else checked_positive(clusters, "clusters")
     starts = checked_positive(restarts, "restarts")
     problem = _Problem(kept, number)
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(checked_seed(seed))
     found: dict[int, _Solution] = {}
     before: Array | None = None
     for at in np.argsort(-values, kind="stable").tolist():

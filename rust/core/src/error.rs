@@ -82,11 +82,15 @@ pub enum Error {
         /// What came, and what was expected.
         reason: String,
     },
-    /// A signal that leaves what a formula can follow.
-    #[error("the signal of tensor {tensor} leaves the range that its function can be followed in")]
+    /// A signal or a gradient that leaves what a formula can follow.
+    #[error("the {what} of tensor {tensor} leaves the range that it can be followed in")]
     OutOfDomain {
         /// The tensor.
         tensor: usize,
+        /// `signal` or `gradient`.
+        what: &'static str,
+        /// Whether it is too large, not too small.
+        is_large: bool,
     },
     /// The links form a cycle.
     #[error("the network has a cycle: {}; a computational graph must be acyclic", path.join(" -> "))]

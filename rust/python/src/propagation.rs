@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
-use unrolled_core::TensorId;
 use unrolled_core::propagation::{
     BatchNormMode, Elements, FUNCTION_NAMES, InputLaw, OwnFunctions, Program as CoreProgram,
     Resolution, Scaled, Settings, Workspace, function_moments as core_moments, own_function,
     propagate as core_propagate,
 };
+use unrolled_core::{Error, TensorId};
 
 use crate::enter::enter;
 use crate::error::CoreError;
@@ -33,7 +33,7 @@ pub(crate) struct Program(CoreProgram);
 #[pyclass(frozen, get_all, module = "unrolled._core", name = "Sweep")]
 pub(crate) struct Sweep {
     /// A row a tensor: mean, mean square, and mean products with other samples, other positions,
-    /// and both; NaN where no signal arrives.
+    /// and both.
     signals: Py<PyArray2<f64>>,
     signal_exponents: Py<PyArray1<i64>>,
     /// A row a tensor: mean square of derivatives, and their correlation between positions.
@@ -45,6 +45,9 @@ pub(crate) struct Sweep {
     parameter_gradients: Py<PyArray1<f64>>,
     parameter_exponents: Py<PyArray1<i64>>,
     jacobian: (f64, i64),
+    /// The tensor beyond which nothing could be followed, what it was, and whether that was too
+    /// large; the signals of tensors before it hold all the same.
+    lost: Option<(usize, &'static str, bool)>,
 }
 
 #[pymethods]
@@ -150,13 +153,24 @@ impl Program {
         };
         let mut workspace = Workspace::default();
         let program = &self.0;
-        enter(py, None, |_| core_propagate(program, &settings, None, &mut workspace))?;
-        Ok(self.read(py, &workspace))
+        let lost = enter(py, None, |_| match core_propagate(program, &settings, &mut workspace) {
+            Ok(()) => Ok(None),
+            Err(Error::OutOfDomain { tensor, what, is_large }) => {
+                Ok(Some((tensor, what, is_large)))
+            }
+            Err(error) => Err(error),
+        })?;
+        Ok(self.read(py, &workspace, lost))
     }
 }
 
 impl Program {
-    fn read(&self, py: Python<'_>, workspace: &Workspace) -> Sweep {
+    fn read(
+        &self,
+        py: Python<'_>,
+        workspace: &Workspace,
+        lost: Option<(usize, &'static str, bool)>,
+    ) -> Sweep {
         let tensors: Vec<TensorId> = self.0.tensors().collect();
         let mut signals = Array2::from_elem((tensors.len(), 5), f64::NAN);
         let mut gradients = Array2::from_elem((tensors.len(), 2), f64::NAN);
@@ -193,6 +207,7 @@ impl Program {
             parameter_gradients: values.into_pyarray(py).unbind(),
             parameter_exponents: exponents.into_pyarray(py).unbind(),
             jacobian: (jacobian.value, jacobian.exponent),
+            lost,
         }
     }
 }

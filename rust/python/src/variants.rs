@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use numpy::ndarray::Array2;
-use numpy::{IntoPyArray, PyArray2, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
 use unrolled_core::CountOptions;
 use unrolled_core::scores::SCORE_NAMES;
@@ -64,6 +64,17 @@ impl Variants {
         let part = self.0.part(&row)?;
         let numbers = |ids: &[unrolled_core::TensorId]| ids.iter().map(|id| id.0).collect();
         Ok((numbers(&part.tensors), part.links, numbers(&part.outputs)))
+    }
+
+    /// Whether a path leads from an input to an output, for each row of options.
+    fn have_paths(
+        &self,
+        py: Python<'_>,
+        rows: PyReadonlyArray2<'_, u32>,
+    ) -> PyResult<Py<PyArray1<bool>>> {
+        let (rows, many) = flat(&rows);
+        let found = enter(py, None, |monitor| self.0.have_paths(&rows, many, monitor))?;
+        Ok(found.into_pyarray(py).unbind())
     }
 
     /// Rows of options in which those that take no part are -1.

@@ -83,7 +83,7 @@ class Parameters:
     def values(self, name: str) -> Any:
         """The elements of a leaf that is traced; None if only its shape is known."""
         leaf = self._leaves[self._traced[self.traced_names.index(name)]]
-        return np.asarray(leaf, np.float32) if hasattr(leaf, "__array__") else None
+        return np.asarray(leaf) if hasattr(leaf, "__array__") else None
 
     def tree(self, traced: Sequence[Any]) -> Any:
         """The argument with other values at the leaves that are traced."""

@@ -74,7 +74,7 @@ class LiveWeights:
         """The elements of a weight; None if a file is read."""
         owner = self._layers.get(layer.place)
         weight = None if owner is None else _find(_sequence(owner, "weights"), name, shape)
-        return None if weight is None else np.asarray(weight.numpy(), np.float32)
+        return None if weight is None else np.asarray(weight.numpy())
 
     def unused(self) -> list[tuple[str, str]]:
         """Weights of the model that no output is computed from, with the reason."""

@@ -290,7 +290,7 @@ def stored_values(tensor: Any) -> Any:
     if is_external(tensor) or not any(len(getattr(tensor, field)) for field in fields):
         return None
     try:
-        return np.asarray(numpy_helper.to_array(tensor), np.float32)
+        return np.asarray(numpy_helper.to_array(tensor))
     except (ValueError, TypeError):
         return None  # Only the shape is told, as in models without their weights.
 

@@ -284,4 +284,5 @@ def _values(tensor: Any) -> Any:
     """The elements of a tensor; None if it has none that are at hand."""
     if tensor.is_meta or tensor.is_complex() or type(tensor).__name__ == "FakeTensor":
         return None
-    return tensor.detach().cpu().float().numpy()
+    own = tensor.detach().cpu()
+    return (own if own.element_size() == 8 else own.float()).numpy()

@@ -196,6 +196,14 @@ class Base:
             tensor = value.node.views[key]
         return tensor
 
+    def _apply_function(
+        self, x: Value, function: Callable[[Any], Any] | None, description: str
+    ) -> Value:
+        """A value after one more function, if functions are followed."""
+        if not self.operations:
+            return x
+        return replace(x, function=x.function.then(function, description))
+
     def _own_function(self, value: Value) -> Operation:
         """The operation of a function without a name, which the network keeps if it is known."""
         description = f"({value.function.description})"
@@ -290,15 +298,22 @@ class Base:
     def _record_moments(self, name: str, values: Any) -> None:
         """Keep mean and mean square of the elements of a parameter."""
         flat = np.asarray(() if values is None else values).reshape(-1)
+        if flat.size and "float" in flat.dtype.name and flat.dtype.kind not in "f":
+            flat = flat.astype(np.float32)  # Such as bfloat16.
         if not flat.size or flat.dtype.kind not in "fiu":
             return
         total = squares = 0.0
+        is_zero = True
         for at in range(0, flat.size, CHUNK):
             part = flat[at : at + CHUNK].astype(np.float64)
-            total += float(part.sum())
-            squares += float(part @ part)
-        if np.isfinite(squares):
-            self.network.record_moments(name, total / flat.size, squares / flat.size)
+            is_zero = is_zero and not part.any()
+            with np.errstate(over="ignore", invalid="ignore"):
+                total += float(part.sum())
+                squares += float(part @ part)
+        # Squares that are too large or too small for a float are no number to anyone who asks.
+        if squares == 0.0 and not is_zero:
+            squares = np.nan
+        self.network.record_moments(name, total / flat.size, squares / flat.size)
 
     def _operation(self, node: Node) -> Operation:
         """How a node that waited is computed."""

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unrolled._core import Operation
-from unrolled._support.arguments import checked_positive
-from unrolled._support.hints import described
+from unrolled._support.arguments import checked_positive, checked_seed
 from unrolled._support.optional import import_optional
 from unrolled.errors import (
-    InvalidArgumentError,
     InvalidNetworkError,
     SizeOverflowError,
     UnknownOperationError,
@@ -51,6 +49,7 @@ def model_bytes(
     """The file of a network; see `Network.to_onnx`."""
     helper = import_optional("onnx.helper", "onnx", "to_onnx")
     batch = checked_positive(batch, "batch")
+    seed = checked_seed(seed)
     if not network.outputs:
         raise InvalidNetworkError(
             f"network '{network.name}' has no output; mark one with output(tensor) before it is "
@@ -173,8 +172,6 @@ def _initializers(
             f"the weights of network '{network.name}' take {size:,} bytes, and a file holds "
             f"{LARGEST_FILE:,}; leave them out by weights=None"
         )
-    if not isinstance(seed, int) or seed < 0:
-        raise InvalidArgumentError(f"seed must be an integer of at least 0, got {described(seed)}")
     random = np.random.default_rng(seed)
     uses = _uses(computations)
     return [

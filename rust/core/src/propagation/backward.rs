@@ -1,13 +1,14 @@
 //! The sweep backwards: derivatives by elements and by parameters.
 
 use super::program::{Affine, LinkMap, Node, Operator, Rule, Scores};
-use super::scaled::{Scaled, excess, power_of_four};
+use super::scaled::{Scaled, excess, is_in_range, times_power_of_four};
 use super::settings::BatchNormMode;
 use super::signal::{BOTH, Gradient, POSITIONS, Signal};
 use super::sweep::Sweep;
+use crate::error::{Error, Result};
 
 impl Sweep<'_> {
-    pub(super) fn backward(&mut self) {
+    pub(super) fn backward(&mut self) -> Result<()> {
         let program = self.program;
         let seeds = &self.settings.seeds;
         for (index, &output) in program.outputs.iter().enumerate() {
@@ -16,10 +17,18 @@ impl Sweep<'_> {
         }
         for (number, node) in program.nodes.iter().enumerate().rev() {
             let mean = node.mean(&self.workspace.gradients);
-            if !self.workspace.alive[number] || mean.square == 0.0 {
+            if mean.square == 0.0 {
                 continue;
             }
             let exponent = self.workspace.gradient_exponents[number];
+            if !is_in_range(exponent) || !mean.square.is_finite() || !mean.pair.is_finite() {
+                let is_large = exponent >= 0;
+                return Err(Error::OutOfDomain {
+                    tensor: node.tensor.0,
+                    what: "gradient",
+                    is_large,
+                });
+            }
             let first = node.links.start;
             match &node.rule {
                 Rule::Input | Rule::OneHot => {}
@@ -29,9 +38,7 @@ impl Sweep<'_> {
                 }
                 Rule::Combine { .. } => {
                     for link in node.links.clone() {
-                        if self.is_alive(link) {
-                            self.combine_back(node, link, exponent);
-                        }
+                        self.combine_back(node, link, exponent);
                     }
                     for &bias in &node.biases {
                         self.bias_gradient(bias, node, mean, exponent);
@@ -44,10 +51,8 @@ impl Sweep<'_> {
                 Rule::Product => self.product_back(node, exponent),
                 Rule::Maximum { .. } => {
                     for link in node.links.clone() {
-                        if self.is_alive(link) {
-                            let passed = self.sloped(node, link);
-                            self.pass(link, &passed, exponent);
-                        }
+                        let passed = self.sloped(node, link);
+                        self.pass(link, &passed, exponent);
                     }
                 }
                 Rule::MaxPool { .. } => {
@@ -57,11 +62,10 @@ impl Sweep<'_> {
                 Rule::BatchNorm { affine, .. }
                 | Rule::GroupNorm { affine, .. }
                 | Rule::RmsNorm { affine, .. } => {
-                    self.affine_gradient(number, node, *affine, mean, exponent);
+                    self.affine_gradient(node, *affine, mean, exponent);
                     let passed = self.sloped(node, first);
-                    let source = program.links[first].source;
-                    let unit = self.workspace.signal_exponents[source];
-                    self.receive(source, &passed, exponent - unit);
+                    let unit = self.workspace.slope_exponents[number];
+                    self.receive(program.links[first].source, &passed, exponent + unit);
                 }
                 Rule::Attention(scores) => {
                     let [own, _, positions, _] =
@@ -88,6 +92,7 @@ impl Sweep<'_> {
             }
         }
         self.report_bypassed();
+        Ok(())
     }
 
     /// Sets the derivatives by the values of those functions that were applied behind their pool.
@@ -95,10 +100,8 @@ impl Sweep<'_> {
     fn report_bypassed(&mut self) {
         for (number, node) in self.program.nodes.iter().enumerate() {
             let Rule::MaxPool { after: Some(bypassed) } = &node.rule else { continue };
-            if self.workspace.alive[number] {
-                let passed = self.max_pool_back(node, false);
-                self.receive(bypassed.node, &passed, self.workspace.gradient_exponents[number]);
-            }
+            let passed = self.max_pool_back(node, false);
+            self.receive(bypassed.node, &passed, self.workspace.gradient_exponents[number]);
         }
     }
 
@@ -127,28 +130,20 @@ impl Sweep<'_> {
         }
         let cells = &mut self.workspace.gradients[self.program.nodes[node].cells.clone()];
         let own = &mut self.workspace.gradient_exponents[node];
-        let (mut here, mut there) = (1.0, 1.0);
+        let (mut here, mut there) = (0, 0);
         if cells.iter().all(|one| one.square == 0.0) {
             *own = exponent;
         } else if *own != exponent {
             let common = exponent.max(*own);
-            (here, there) = (power_of_four(*own - common), power_of_four(exponent - common));
+            (here, there) = (own.saturating_sub(common), exponent.saturating_sub(common));
             *own = common;
         }
-        let mut largest = 0.0f64;
         for (cell, one) in cells.iter_mut().zip(given) {
-            cell.square = cell.square * here + one.square * there;
-            cell.pair = cell.pair * here + one.pair * there;
-            largest = largest.max(cell.square);
+            let (before, more) = (cell.times_power_of_four(here), one.times_power_of_four(there));
+            cell.square = before.square + more.square;
+            cell.pair = before.pair + more.pair;
         }
-        let shift = excess(largest);
-        if shift != 0 {
-            let unit = power_of_four(-shift);
-            for cell in cells {
-                *cell = cell.times(unit, unit);
-            }
-            *own += shift;
-        }
+        *own = own.saturating_add(moderate(cells));
     }
 
     /// Sends derivatives by the elements that a link gives to its target on to its source.
@@ -175,7 +170,7 @@ impl Sweep<'_> {
         let source = &program.nodes[link.source];
         let unit = self.workspace.signal_exponents[link.source];
         let is_centred = node.is_centred_next && self.settings.batch_norm == BatchNormMode::Batch;
-        let variance = self.settings.parameters[weighted.kernel].mean_square;
+        let Scaled { value: variance, exponent: weight_unit } = self.weight(number);
         let own = &self.workspace.gradients[node.cells.clone()];
         let signals = &self.workspace.signals[source.cells.clone()];
         // Batch norm takes off what all positions of all samples have in common.
@@ -215,7 +210,7 @@ impl Sweep<'_> {
         let seen = signal.seen(weighted.sees_positions).pairs[POSITIONS] - common;
         let sum = (sum + mean.pair * weighted.pairs * seen) * self.along_values(node.keys_of);
         self.workspace.parameters[weighted.kernel].add(Scaled::new(sum, exponent + unit));
-        self.receive(link.source, &passed, exponent);
+        self.receive(link.source, &passed, exponent + weight_unit);
     }
 
     /// How much the terms of a sum over keys agree. Derivatives by scores follow the values. If
@@ -242,43 +237,21 @@ impl Sweep<'_> {
         self.workspace.parameters[bias].add(Scaled::new(sum, exponent));
     }
 
-    fn affine_gradient(
-        &mut self,
-        number: usize,
-        node: &Node,
-        affine: Affine,
-        mean: Gradient,
-        exponent: i64,
-    ) {
+    fn affine_gradient(&mut self, node: &Node, affine: Affine, mean: Gradient, exponent: i64) {
         if let Some(shift) = affine.shift {
             self.bias_gradient(shift, node, mean, exponent);
         }
         let Some(scale) = affine.scale else { return };
-        let shifted = self.affine(affine);
-        let gain = shifted.scale.mean_square;
-        if gain == 0.0 {
-            return;
-        }
-        let unit = self.workspace.signal_exponents[number];
-        // Subtract the shift and divide by the scale to recover the normalised signal.
-        let before = |signal: &Signal, product: f64| {
-            let shift = shifted.shift;
-            let moved = 2.0 * (signal.mean - shift.mean) * shift.mean + shift.mean_square;
-            (product - moved * power_of_four(-unit)) / gain
-        };
+        let standard = self.standardised(node);
         let own = &self.workspace.gradients[node.cells.clone()];
-        let signals = &self.workspace.signals[node.cells.clone()];
-        let terms = own.iter().zip(signals).enumerate();
-        let squares: f64 = terms
-            .map(|(at, (one, signal))| {
-                let share = node.shares.get(at).unwrap_or(&1.0);
-                share * one.square * before(signal, signal.square)
-            })
-            .sum();
-        let signal = node.mean(&self.workspace.signals);
-        let pair = before(&signal, signal.pairs[POSITIONS]);
+        let terms = own.iter().zip(&standard.cells).enumerate();
+        let share = |at: usize| node.shares.get(at).copied().unwrap_or(1.0);
+        let squares: f64 =
+            terms.map(|(at, (one, signal))| share(at) * one.square * signal.square).sum();
+        let cells = standard.cells.iter().enumerate();
+        let pair: f64 = cells.map(|(at, signal)| share(at) * signal.pairs[POSITIONS]).sum();
         let sum = node.elements * (squares + (node.positions - 1.0) * mean.pair * pair);
-        self.workspace.parameters[scale].add(Scaled::new(sum, exponent + unit));
+        self.workspace.parameters[scale].add(Scaled::new(sum, exponent + standard.exponent));
     }
 
     fn product_back(&mut self, node: &Node, exponent: i64) {
@@ -286,10 +259,11 @@ impl Sweep<'_> {
         for link in node.links.clone() {
             let (mut passed, mut unit) = (own.clone(), exponent);
             for other in node.links.clone().filter(|&other| other != link) {
-                unit += self.workspace.signal_exponents[self.program.links[other].source];
+                let own = self.workspace.signal_exponents[self.program.links[other].source];
                 for (one, factor) in passed.iter_mut().zip(self.operand(node, other)) {
                     *one = one.times(factor.square, factor.pairs[POSITIONS]);
                 }
+                unit = unit.saturating_add(own).saturating_add(moderate(&mut passed));
             }
             self.pass(link, &passed, unit);
         }
@@ -382,6 +356,26 @@ impl Sweep<'_> {
                 let passed = Gradient { square, pair };
                 self.receive_evenly(link.source, passed, exponent + query_unit);
             }
+        }
+    }
+}
+
+/// Moves powers of four out of derivatives until they are of moderate size, and returns how many.
+fn moderate(gradients: &mut [Gradient]) -> i64 {
+    let shift = excess(gradients.iter().map(|one| one.square).fold(0.0, f64::max));
+    if shift != 0 {
+        for one in gradients {
+            *one = one.times_power_of_four(-shift);
+        }
+    }
+    shift
+}
+
+impl Gradient {
+    fn times_power_of_four(self, exponent: i64) -> Self {
+        Self {
+            square: times_power_of_four(self.square, exponent),
+            pair: times_power_of_four(self.pair, exponent),
         }
     }
 }

@@ -36,7 +36,7 @@
 //!     seeds: vec![1.0],
 //! };
 //! let mut workspace = Workspace::default();
-//! propagate(&program, &settings, None, &mut workspace)?;
+//! propagate(&program, &settings, &mut workspace)?;
 //! // A variance of one over the number of inputs keeps the signal as large as it is.
 //! let square = workspace.tensor(&program, y).map(|reading| reading.square.to_f64());
 //! assert_eq!(square, Some(1.0));
@@ -72,7 +72,7 @@ pub(crate) use functions::Function;
 pub(crate) use geometry::{lengths, sums};
 pub(crate) use moments::Moments;
 pub(crate) use normal::largest as largest_normal;
-pub(crate) use scaled::{excess, power_of_four};
+pub(crate) use scaled::{excess, times_power_of_four};
 
 /// Moments of a function of two normal variables: see [`function_moments`].
 #[derive(Debug, Clone, Copy, PartialEq)]

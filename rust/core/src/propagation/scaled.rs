@@ -12,6 +12,15 @@ pub struct Scaled {
 /// Powers of four that a value may keep to itself.
 const ROOM: i64 = 100;
 
+/// Exponents of signals and derivatives may be this large. Sums of a few stay within their type, and
+/// a logarithm in double precision keeps digits behind the point.
+const MOST_EXPONENT: u64 = 1 << 48;
+
+/// Whether an exponent is one that can be followed.
+pub(super) fn is_in_range(exponent: i64) -> bool {
+    exponent.unsigned_abs() <= MOST_EXPONENT
+}
+
 /// `2^exponent`, zero or infinite out of range.
 pub(super) fn power_of_two(exponent: i64) -> f64 {
     match exponent {
@@ -22,15 +31,39 @@ pub(super) fn power_of_two(exponent: i64) -> f64 {
     }
 }
 
-/// `4^exponent`.
-pub(crate) fn power_of_four(exponent: i64) -> f64 {
-    power_of_two(exponent.clamp(-1000, 1000) * 2)
+/// `value * 2^exponent`. Zero stays zero whatever the exponent, and what ends within range is not
+/// lost on the way.
+pub(super) fn times_power_of_two(value: f64, exponent: i64) -> f64 {
+    if value == 0.0 || exponent == 0 {
+        return value;
+    }
+    let (mut product, mut left) = (value, exponent.clamp(-3000, 3000));
+    while left != 0 {
+        let step = left.clamp(-1022, 1023);
+        product *= power_of_two(step);
+        left -= step;
+    }
+    product
+}
+
+/// `value * 4^exponent`, in the same way.
+pub(crate) fn times_power_of_four(value: f64, exponent: i64) -> f64 {
+    times_power_of_two(value, exponent.clamp(-1500, 1500) * 2)
 }
 
 /// By which power of four `value` should be divided so that it is neither large nor small.
 pub(crate) fn excess(value: f64) -> i64 {
-    let exponent = ((value.abs().to_bits() >> 52) & 0x7ff) as i64 - 1023;
+    let exponent = if value.is_subnormal() {
+        exponent_of(value * power_of_two(100)) - 100
+    } else {
+        exponent_of(value)
+    };
     if value == 0.0 || exponent.abs() <= 2 * ROOM { 0 } else { exponent.div_euclid(2) }
+}
+
+/// The power of two that a number is written with.
+fn exponent_of(value: f64) -> i64 {
+    ((value.to_bits() >> 52) & 0x7ff) as i64 - 1023
 }
 
 impl Scaled {
@@ -38,10 +71,14 @@ impl Scaled {
     #[must_use]
     pub fn new(value: f64, exponent: i64) -> Self {
         let shift = excess(value);
-        if shift == 0 {
-            return Self { value, exponent };
+        match shift {
+            _ if value == 0.0 => Self::default(),
+            0 => Self { value, exponent },
+            _ => Self {
+                value: times_power_of_four(value, -shift),
+                exponent: exponent.saturating_add(shift),
+            },
         }
-        Self { value: value * power_of_four(-shift), exponent: exponent + shift }
     }
 
     /// Adds another one.
@@ -54,17 +91,15 @@ impl Scaled {
             return;
         }
         let exponent = self.exponent.max(other.exponent);
-        let value = self.value * power_of_four(self.exponent - exponent)
-            + other.value * power_of_four(other.exponent - exponent);
+        let value = times_power_of_four(self.value, self.exponent.saturating_sub(exponent))
+            + times_power_of_four(other.value, other.exponent.saturating_sub(exponent));
         *self = Self::new(value, exponent);
     }
 
     /// The number, if it is neither too large nor too small for its type.
     #[must_use]
     pub fn to_f64(self) -> f64 {
-        // In two steps, so that what ends within range is not lost on the way.
-        let first = self.exponent.clamp(-450, 450);
-        self.value * power_of_four(first) * power_of_four(self.exponent - first)
+        times_power_of_four(self.value, self.exponent)
     }
 
     /// The natural logarithm; minus infinity for zero.
@@ -77,6 +112,31 @@ impl Scaled {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zero_stays_zero_and_what_ends_within_range_is_not_lost() {
+        assert_eq!(times_power_of_four(0.0, 5000), 0.0);
+        assert_eq!(Scaled { value: 0.0, exponent: i64::MAX }.to_f64(), 0.0);
+        assert_eq!(
+            times_power_of_two(f64::MAX, -2000),
+            f64::MAX / 2f64.powi(1000) / 2f64.powi(1000)
+        );
+        assert_eq!(times_power_of_two(5e-324, 1074), 1.0);
+        for value in [5e-324, 1e-310, f64::MIN_POSITIVE, 1e300, f64::MAX] {
+            let scaled = Scaled::new(value, 7);
+            assert!((0.5..=2.0).contains(&scaled.value.sqrt()), "{value:e} became {scaled:?}");
+            assert_eq!(times_power_of_four(scaled.value, scaled.exponent - 7), value);
+        }
+    }
+
+    #[test]
+    fn exponents_that_leave_their_type_stay_at_its_end() {
+        let mut sum = Scaled::new(1e300, i64::MAX);
+        assert_eq!(sum.exponent, i64::MAX);
+        sum.add(Scaled::new(1e-300, i64::MIN));
+        assert_eq!(sum.exponent, i64::MAX);
+        assert!(!is_in_range(i64::MIN) && !is_in_range(i64::MAX) && is_in_range(-(1 << 48)));
+    }
 
     #[test]
     fn values_far_apart_add_to_the_larger() {

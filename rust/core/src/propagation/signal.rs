@@ -5,7 +5,7 @@ use super::geometry::Sums;
 use super::moments::Law;
 use super::piecewise::PiecewiseLinear;
 use super::program::{Fixed, PoolWindow};
-use super::scaled::{power_of_four, power_of_two};
+use super::scaled::{Scaled, times_power_of_four, times_power_of_two};
 use super::settings::{Elements, InputLaw};
 
 /// The pairs of elements that mean products are kept of: with another sample, with another
@@ -30,13 +30,6 @@ pub(super) struct Signal {
 pub(super) struct Gradient {
     pub(super) square: f64,
     pub(super) pair: f64,
-}
-
-/// Scale and shift behind a normaliser.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Shifted {
-    pub(super) scale: Elements,
-    pub(super) shift: Elements,
 }
 
 impl Linear for Signal {
@@ -79,7 +72,8 @@ impl Signal {
     }
 
     pub(super) fn is_finite(&self) -> bool {
-        self.square.is_finite() && self.mean.is_finite()
+        let moments = [self.mean, self.square];
+        moments.iter().chain(&self.pairs).all(|moment| moment.is_finite())
     }
 
     /// The same signal where the unit of means is `2^exponent` times as large.
@@ -87,11 +81,11 @@ impl Signal {
         if exponent == 0 {
             return self;
         }
-        let (mean, square) = (power_of_two(-exponent), power_of_four(-exponent));
+        let back = exponent.saturating_neg();
         Self {
-            mean: self.mean * mean,
-            square: self.square * square,
-            pairs: self.pairs.map(|pair| pair * square),
+            mean: times_power_of_two(self.mean, back),
+            square: times_power_of_four(self.square, back),
+            pairs: self.pairs.map(|pair| times_power_of_four(pair, back)),
         }
     }
 
@@ -213,20 +207,13 @@ impl Signal {
         }
     }
 
-    /// The signal divided by a deviation, scaled and shifted, and by how much mean squares of
-    /// derivatives grow on the way back.
-    pub(super) fn normalised(&self, variance: f64, affine: Shifted) -> (Self, f64) {
-        let Shifted { scale, shift } = affine;
-        let inverse = if variance > 0.0 { 1.0 / variance } else { 0.0 };
-        let gain = scale.mean_square * inverse;
-        let mean = self.mean * inverse.sqrt() * scale.mean;
-        let moved = shift.mean_square + 2.0 * mean * shift.mean;
-        let normalised = Self {
-            mean: mean + shift.mean,
-            square: gain * self.square + moved,
-            pairs: self.pairs.map(|pair| gain * pair + moved),
-        };
-        (normalised, gain)
+    /// Elements of a parameter that are the same in all samples and at all positions, in units of
+    /// the power of four that comes with them.
+    pub(super) fn of_bias(elements: Elements) -> (Self, i64) {
+        let Elements { mean, mean_square } = elements;
+        let Scaled { value, exponent } = Scaled::new(mean_square, 0);
+        let mean = times_power_of_two(mean, exponent.saturating_neg());
+        (Self { mean, square: value, pairs: [value; 3] }, exponent)
     }
 }
 

@@ -11,13 +11,13 @@ use std::collections::HashMap;
 use super::cells::Linear;
 use super::functions::Function;
 use super::moments::{Law, Moments};
-use super::program::{
-    Affine, Bypassed, Cross, DataLink, LinkMap, Node, Operator, Program, Rule, Scores,
-};
-use super::scaled::{Scaled, excess, power_of_four, power_of_two};
+use super::program::{Bypassed, Cross, DataLink, LinkMap, Node, Operator, Program, Rule, Scores};
+use super::scaled::{Scaled, excess, is_in_range, times_power_of_four};
 use super::settings::{BatchNormMode, Elements, Settings};
-use super::signal::{BOTH, Gradient, POSITIONS, SAMPLES, Shifted, Signal};
+use super::signal::{BOTH, Gradient, POSITIONS, SAMPLES, Signal};
 use super::smooth::{Expansion, Expansions};
+use smallvec::SmallVec;
+
 use crate::error::{Error, Result};
 use crate::network::TensorId;
 
@@ -34,11 +34,11 @@ pub struct Workspace {
     pub(super) signal_exponents: Vec<i64>,
     pub(super) gradients: Vec<Gradient>,
     pub(super) gradient_exponents: Vec<i64>,
-    /// Whether a signal arrives at each node.
-    pub(super) alive: Vec<bool>,
     /// The factors by which each link multiplies mean squares and mean products of derivatives, for
     /// every cell of its target.
     pub(super) slopes: Vec<(f64, f64)>,
+    /// The power of four that the slopes of each node have in common.
+    pub(super) slope_exponents: Vec<i64>,
     /// The expected squared gradient of each parameter, summed over its elements.
     pub(super) parameters: Vec<Scaled>,
     expansions: Vec<Option<Expansion>>,
@@ -74,29 +74,19 @@ pub struct TensorReading {
 ///
 /// # Errors
 /// [`Error::InvalidSetting`] if the settings do not fit the program, [`Error::OutOfDomain`] where
-/// a signal leaves what a formula can follow.
-pub fn propagate(
-    program: &Program,
-    settings: &Settings,
-    live: Option<&[bool]>,
-    workspace: &mut Workspace,
-) -> Result<()> {
-    let mut sweep = Sweep { program, settings, workspace, live };
+/// a signal or a derivative leaves what a formula can follow.
+pub fn propagate(program: &Program, settings: &Settings, workspace: &mut Workspace) -> Result<()> {
+    let mut sweep = Sweep { program, settings, workspace };
     sweep.prepare()?;
     sweep.forward()?;
-    sweep.backward();
-    Ok(())
+    sweep.backward()
 }
 
 impl Workspace {
-    /// The results of the last sweep for a tensor; `None` if it is not in the program, or if no
-    /// signal reached it.
+    /// The results of the last sweep for a tensor; `None` if it is not in the program.
     #[must_use]
     pub fn tensor(&self, program: &Program, tensor: TensorId) -> Option<TensorReading> {
         let number = program.node_of.get(tensor.0).copied().flatten()?;
-        if !self.alive.get(number).copied().unwrap_or(false) {
-            return None;
-        }
         let node = &program.nodes[number];
         let signal = node.mean(&self.signals);
         let gradient = node.mean(&self.gradients);
@@ -111,9 +101,7 @@ impl Workspace {
                 let shares = own.iter().enumerate();
                 let value =
                     shares.map(|(at, slope)| node.shares.get(at).unwrap_or(&1.0) * slope.0).sum();
-                let divided = !matches!(node.rule, Rule::Function(_));
-                let unit = if divided { -self.signal_exponents[link.source] } else { 0 };
-                Some(Scaled::new(value, unit))
+                Some(Scaled::new(value, self.slope_exponents[number]))
             }
             _ => None,
         };
@@ -140,7 +128,7 @@ impl Workspace {
     pub fn jacobian(&self, program: &Program) -> Scaled {
         let mut sum = Scaled::default();
         for (number, node) in program.nodes.iter().enumerate() {
-            if matches!(node.rule, Rule::Input) && self.alive[number] {
+            if matches!(node.rule, Rule::Input) {
                 let gradient = node.mean(&self.gradients).square;
                 sum.add(Scaled::new(node.elements * gradient, self.gradient_exponents[number]));
             }
@@ -168,7 +156,6 @@ pub(super) struct Sweep<'a> {
     pub(super) program: &'a Program,
     pub(super) settings: &'a Settings,
     pub(super) workspace: &'a mut Workspace,
-    pub(super) live: Option<&'a [bool]>,
 }
 
 /// One exponent for the cells that follow.
@@ -189,17 +176,15 @@ impl Sweep<'_> {
         fits(settings.parameters.len(), program.parameters.len(), false, "parameters")?;
         fits(settings.inputs.len(), inputs, true, "laws of inputs")?;
         fits(settings.seeds.len(), program.outputs.len(), true, "mean squares of derivatives")?;
-        if let Some(live) = self.live {
-            fits(live.len(), program.links.len(), false, "marks of links")?;
-        }
+        check_numbers(settings)?;
         let workspace = &mut *self.workspace;
         let nodes = program.nodes.len();
         refill(&mut workspace.signals, program.cells, Signal::default());
         refill(&mut workspace.signal_exponents, nodes, 0);
         refill(&mut workspace.gradients, program.cells, Gradient::default());
         refill(&mut workspace.gradient_exponents, nodes, 0);
-        refill(&mut workspace.alive, nodes, true);
         refill(&mut workspace.slopes, program.slopes, (1.0, 1.0));
+        refill(&mut workspace.slope_exponents, nodes, 0);
         refill(&mut workspace.parameters, program.parameters.len(), Scaled::default());
         if workspace.program != program.number || workspace.moments.len() > MOST_MOMENTS {
             workspace.moments.clear();
@@ -216,25 +201,10 @@ impl Sweep<'_> {
         parameter.map_or(absent, |number| self.settings.parameters[number])
     }
 
-    pub(super) fn is_alive(&self, link: usize) -> bool {
-        self.live.is_none_or(|live| live[link])
-            && self.workspace.alive[self.program.links[link].source]
-    }
-
     fn forward(&mut self) -> Result<()> {
         let program = self.program;
         let mut input = 0;
         for (number, node) in program.nodes.iter().enumerate() {
-            let mut links = node.links.clone();
-            let alive = match node.rule {
-                Rule::Input | Rule::Parameter(_) => true,
-                Rule::Combine { .. } | Rule::Maximum { .. } => links.any(|l| self.is_alive(l)),
-                _ => links.all(|link| self.is_alive(link)),
-            };
-            self.workspace.alive[number] = alive;
-            if !alive {
-                continue;
-            }
             let exponent = match &node.rule {
                 Rule::Input => {
                     let laws = &self.settings.inputs;
@@ -251,7 +221,7 @@ impl Sweep<'_> {
                 Rule::Maximum { sign } => self.maximum(node, *sign),
                 Rule::MaxPool { after } => self.max_pool(node, *after)?,
                 Rule::BatchNorm { .. } | Rule::GroupNorm { .. } | Rule::RmsNorm { .. } => {
-                    self.normalise(node)
+                    self.normalise(number, node)
                 }
                 Rule::Attention(scores) => {
                     let signal = self.attention(scores);
@@ -285,10 +255,19 @@ impl Sweep<'_> {
             }
             *signal = signal.in_units_of(shift);
             if !signal.is_finite() {
-                return Err(Error::OutOfDomain { tensor: node.tensor.0 });
+                return Err(out_of_domain(node, true));
             }
         }
-        self.workspace.signal_exponents[number] = exponent + shift;
+        if largest == 0.0 {
+            // The power of four that nothing is multiplied by means nothing.
+            cells.fill(Signal::default());
+            return Ok(());
+        }
+        let exponent = exponent.saturating_add(shift);
+        if !is_in_range(exponent) {
+            return Err(out_of_domain(node, exponent > 0));
+        }
+        self.workspace.signal_exponents[number] = exponent;
         Ok(())
     }
 
@@ -308,31 +287,48 @@ impl Sweep<'_> {
         self.workspace.signal_exponents[self.program.links[link].source]
     }
 
+    /// Whether any element of the source of a link is other than zero.
+    fn has_signal(&self, link: usize) -> bool {
+        let source = self.program.nodes[self.program.links[link].source].cells.clone();
+        self.workspace.signals[source].iter().any(|signal| signal.square > 0.0)
+    }
+
+    /// The mean square of the weights of a link and the power of four it comes with; 1 where there
+    /// are none.
+    pub(super) fn weight(&self, link: usize) -> Scaled {
+        match &self.program.links[link].operator {
+            Operator::Weighted(weighted) => {
+                Scaled::new(self.settings.parameters[weighted.kernel].mean_square, 0)
+            }
+            _ => Scaled::new(1.0, 0),
+        }
+    }
+
     fn combine(&mut self, node: &Node, cross: Cross) -> Exponent {
         let program = self.program;
-        let mut exponent = None;
-        for link in node.links.clone().filter(|&link| self.is_alive(link)) {
-            let source = &program.nodes[program.links[link].source];
-            if self.workspace.signals[source.cells.clone()].iter().any(|one| one.square > 0.0) {
-                exponent = exponent.max(Some(self.exponent(link)));
-            }
-        }
-        let exponent = exponent.unwrap_or(0);
+        // Operands that are zero have no unit, and nothing to add.
+        let links: SmallVec<[usize; 4]> = node
+            .links
+            .clone()
+            .filter(|&link| self.has_signal(link) && self.weight(link).value > 0.0)
+            .collect();
+        let of_links = links.iter().map(|&link| self.exponent(link) + self.weight(link).exponent);
+        let biases = node.biases.iter().map(|&bias| self.settings.parameters[bias].mean_square);
+        let of_biases =
+            biases.filter(|&square| square > 0.0).map(|square| Scaled::new(square, 0).exponent);
+        let exponent = of_links.chain(of_biases).max().unwrap_or(0);
         // Squares of the means of the operands, for the products of different ones.
         let mut squares = Squares::default();
-        for number in node.links.clone() {
-            if !self.is_alive(number) {
-                continue;
-            }
-            let shift = exponent - self.exponent(number);
+        for number in links {
+            let weight = self.weight(number);
+            let shift = exponent - self.exponent(number) - weight.exponent;
             let link = &program.links[number];
-            let settings = self.settings;
             let (from, to) = self.ends(node, link);
             match &link.operator {
                 Operator::Weighted(weighted) => {
-                    let variance = settings.parameters[weighted.kernel].mean_square;
                     let into = if link.map.is_some() { 1.0 } else { weighted.into };
-                    let [spread, shared] = [variance * into, variance * into * weighted.share];
+                    let spread = weight.value * into;
+                    let shared = spread * weighted.share;
                     let term = |signal: &Signal| Signal {
                         mean: 0.0,
                         square: spread * signal.square,
@@ -385,8 +381,10 @@ impl Sweep<'_> {
         self.add_biases(node, exponent, &mut squares);
         let share = match cross {
             Cross::All => (1.0, 1.0),
-            Cross::Positions => (0.0, node.positions / (node.positions - 1.0)),
-            Cross::None => return exponent,
+            Cross::Positions if node.positions > 1.0 => {
+                (0.0, node.positions / (node.positions - 1.0))
+            }
+            Cross::Positions | Cross::None => return exponent,
         };
         for (at, cell) in self.workspace.signals[node.cells.clone()].iter_mut().enumerate() {
             let products = cell.mean * cell.mean - squares.at(at);
@@ -401,12 +399,14 @@ impl Sweep<'_> {
     /// A bias is the same in all samples and at all positions.
     fn add_biases(&mut self, node: &Node, exponent: Exponent, squares: &mut Squares) {
         for &bias in &node.biases {
-            let Elements { mean, mean_square } = self.settings.parameters[bias];
-            let mean = mean * power_of_two(-exponent);
-            let square = mean_square * power_of_four(-exponent);
+            let (signal, unit) = Signal::of_bias(self.settings.parameters[bias]);
+            if signal.square == 0.0 {
+                continue;
+            }
+            let signal = signal.in_units_of(exponent - unit);
             for (at, cell) in self.workspace.signals[node.cells.clone()].iter_mut().enumerate() {
-                squares.add(at, mean);
-                cell.add_times(&Signal { mean, square, pairs: [square; 3] }, 1.0);
+                squares.add(at, signal.mean);
+                cell.add_times(&signal, 1.0);
             }
         }
     }
@@ -452,8 +452,8 @@ impl Sweep<'_> {
             return Ok(exponent);
         }
         // Arguments are so close to zero, or so large, that only the function's tangents matter.
-        let out = Error::OutOfDomain { tensor: node.tensor.0 };
-        let (limit, value) = known.limit(exponent < 0).ok_or(out)?;
+        let (limit, value) =
+            known.limit(exponent < 0).ok_or_else(|| out_of_domain(node, exponent > 0))?;
         for (cell, slope) in cells.iter_mut().zip(slopes) {
             let moments = limit.moments(&cell.law(), &mut None);
             (*cell, *slope) = moments.parts();
@@ -478,10 +478,18 @@ impl Sweep<'_> {
     }
 
     fn product(&mut self, node: &Node) -> Exponent {
-        let mut exponent = 0;
+        let mut exponent = 0i64;
         self.workspace.signals[node.cells.clone()].fill(Signal::ONE);
-        for link in node.links.clone() {
-            exponent += self.exponent(link);
+        for (at, link) in node.links.clone().enumerate() {
+            exponent = exponent.saturating_add(self.exponent(link));
+            if at > 1 {
+                // A few factors at the ends of their range leave that of their type.
+                let cells = &mut self.workspace.signals[node.cells.clone()];
+                let largest = cells.iter().map(|signal| signal.square).fold(0.0, f64::max);
+                let shift = excess(largest);
+                cells.iter_mut().for_each(|signal| *signal = signal.in_units_of(shift));
+                exponent = exponent.saturating_add(shift);
+            }
             if node.cells.len() == 1 && matches!(self.program.links[link].operator, Operator::Same)
             {
                 let source = &self.program.nodes[self.program.links[link].source];
@@ -501,8 +509,9 @@ impl Sweep<'_> {
 
     /// The largest of several, two at a time.
     fn maximum(&mut self, node: &Node, sign: f64) -> Exponent {
-        let links: Vec<usize> = node.links.clone().filter(|&link| self.is_alive(link)).collect();
-        let exponent = links.iter().map(|&link| self.exponent(link)).max().unwrap_or(0);
+        let links: Vec<usize> = node.links.clone().collect();
+        let known = links.iter().filter(|&&link| self.has_signal(link));
+        let exponent = known.map(|&link| self.exponent(link)).max().unwrap_or(0);
         let operands: Vec<Vec<Signal>> = links
             .iter()
             .map(|&link| {
@@ -550,86 +559,130 @@ impl Sweep<'_> {
         }
     }
 
-    /// Batch, layer, group and RMS norm. Which mean is subtracted depends on the norm; the variance
-    /// that it divides by is the mean over a group of the squares that are left.
-    fn normalise(&mut self, node: &Node) -> Exponent {
-        let number = node.links.start;
-        let exponent = self.exponent(number);
-        let link = &self.program.links[number];
-        let program = self.program;
-        let unit = power_of_four(-exponent);
-        let (affine, epsilon, factor) = match &node.rule {
-            Rule::BatchNorm { epsilon, affine, .. } => (affine, *epsilon, 1.0),
-            Rule::GroupNorm { epsilon, affine, channels, positions } => {
-                (affine, *epsilon, slope_of_norm(channels * positions, 1.0))
+    /// Batch, layer, group and RMS norm, their scale and their shift.
+    fn normalise(&mut self, number: usize, node: &Node) -> Exponent {
+        let (affine, factor) = match &node.rule {
+            Rule::BatchNorm { affine, .. } => (*affine, 1.0),
+            Rule::GroupNorm { affine, channels, positions, .. } => {
+                (*affine, slope_of_norm(channels * positions, 1.0))
             }
-            Rule::RmsNorm { epsilon, affine, group } => {
-                (affine, *epsilon, slope_of_norm(*group, 0.0))
-            }
-            _ => return exponent,
+            Rule::RmsNorm { affine, group, .. } => (*affine, slope_of_norm(*group, 0.0)),
+            _ => return 0,
         };
-        let affine = self.affine(*affine);
-        let stored = self.stored(&node.rule, exponent);
-        let whole = program.nodes[link.source].mean(&self.workspace.signals);
-        let (from, to) = self.ends(node, link);
-        for (to, from) in to.iter_mut().zip(from) {
-            *to = match (&node.rule, stored) {
-                (_, Some((mean, square, _))) => {
-                    let fixed = 2.0 * from.mean * mean - square;
-                    from.less(from.mean - mean, [fixed; 4])
+        let standard = self.standardised(node);
+        let (scale, scale_unit) = Signal::of_bias(self.elements(affine.scale, 1.0));
+        let (shift, shift_unit) = Signal::of_bias(self.elements(affine.shift, 0.0));
+        let scaled_unit = scale_unit.saturating_add(standard.exponent);
+        let has_scaled = scale.square > 0.0 && standard.cells.iter().any(|one| one.square > 0.0);
+        let units = [(has_scaled, scaled_unit), (shift.square > 0.0, shift_unit)];
+        let units = units.iter().filter(|(is_used, _)| *is_used).map(|&(_, unit)| unit);
+        let exponent = units.max().unwrap_or(0);
+        let shift = shift.in_units_of(exponent.saturating_sub(shift_unit));
+        let slopes = self.program.links[node.links.start].slopes;
+        let cells = &mut self.workspace.signals[node.cells.clone()];
+        for (at, (cell, standard_cell)) in cells.iter_mut().zip(&standard.cells).enumerate() {
+            let scaled = standard_cell.scaled(scale.mean, scale.square);
+            let scaled = scaled.in_units_of(exponent.saturating_sub(scaled_unit));
+            let moved = shift.square + 2.0 * scaled.mean * shift.mean;
+            *cell = Signal {
+                mean: scaled.mean + shift.mean,
+                square: scaled.square + moved,
+                pairs: scaled.pairs.map(|pair| pair + moved),
+            };
+            let slope = factor * scale.square * standard.inverses[at];
+            self.workspace.slopes[slopes + at] = (slope, slope);
+        }
+        self.workspace.slope_exponents[number] = scale_unit - standard.unit;
+        exponent
+    }
+
+    /// What a normaliser makes of its argument before its scale and shift. Which mean is subtracted
+    /// depends on the norm; the variance that it divides by is the mean over a group of the squares
+    /// that are left.
+    pub(super) fn standardised(&self, node: &Node) -> Standardised {
+        let number = node.links.start;
+        let link = &self.program.links[number];
+        let source = &self.program.nodes[link.source];
+        let stored = self.stored(&node.rule);
+        // The unit of the argument, or of a stored mean that is larger.
+        let mut unit = self.exponent(number);
+        if let Some((mean, _)) = &stored
+            && mean.0.square > 0.0
+        {
+            unit = if self.has_signal(number) { unit.max(mean.1) } else { mean.1 };
+        }
+        let shift = unit - self.exponent(number);
+        let whole = source.mean(&self.workspace.signals).in_units_of(shift);
+        let own = &self.workspace.signals[source.cells.clone()];
+        let mut cells: Vec<Signal> = own
+            .iter()
+            .map(|from| from.in_units_of(shift))
+            .map(|from| match (&node.rule, &stored) {
+                (_, Some(((mean, mean_unit), _))) => {
+                    let mean = mean.in_units_of(unit - mean_unit);
+                    let fixed = 2.0 * from.mean * mean.mean - mean.square;
+                    from.less(from.mean - mean.mean, [fixed; 4])
                 }
                 (Rule::BatchNorm { .. }, None) => from.less(0.0, [from.pairs[BOTH]; 4]),
                 (Rule::GroupNorm { channels, positions, .. }, None) => {
                     from.without_group(&whole, *channels, *positions)
                 }
-                _ => *from,
-            };
-        }
-        let variances: Vec<f64> = match stored {
-            Some((_, _, variance)) => vec![variance; to.len()],
-            None => node.means_over_groups(to),
+                _ => from,
+            })
+            .collect();
+        let (variances, own_unit) = match stored {
+            Some((_, variance)) => (vec![variance.value; cells.len()], variance.exponent),
+            None => (node.means_over_groups(&cells), unit),
         };
-        let slopes = link.slopes;
-        let cells = &mut self.workspace.signals[node.cells.clone()];
-        for (at, (cell, variance)) in cells.iter_mut().zip(&variances).enumerate() {
-            let variance = variance + epsilon * unit;
-            let (normalised, gain) = cell.normalised(variance, affine);
-            *cell = normalised;
-            self.workspace.slopes[slopes + at] = (factor * gain, factor * gain);
+        let epsilon = match node.rule {
+            Rule::BatchNorm { epsilon, .. }
+            | Rule::GroupNorm { epsilon, .. }
+            | Rule::RmsNorm { epsilon, .. } => Scaled::new(epsilon, 0),
+            _ => Scaled::default(),
+        };
+        let has_variance = variances.iter().any(|&variance| variance > 0.0);
+        let units = [(has_variance, own_unit), (epsilon.value > 0.0, epsilon.exponent)];
+        let units = units.iter().filter(|(is_used, _)| *is_used).map(|&(_, unit)| unit);
+        let divisor_unit = units.max().unwrap_or(0);
+        let epsilon = times_power_of_four(epsilon.value, epsilon.exponent - divisor_unit);
+        let inverse = |variance: f64| {
+            let divisor = times_power_of_four(variance, own_unit - divisor_unit) + epsilon;
+            if divisor > 0.0 { 1.0 / divisor } else { 0.0 }
+        };
+        let inverses: Vec<f64> = variances.into_iter().map(inverse).collect();
+        for (cell, &inverse) in cells.iter_mut().zip(&inverses) {
+            *cell = cell.scaled(inverse.sqrt(), inverse);
         }
-        0
+        Standardised { cells, exponent: unit - divisor_unit, inverses, unit: divisor_unit }
     }
 
-    pub(super) fn affine(&self, affine: Affine) -> Shifted {
-        Shifted { scale: self.elements(affine.scale, 1.0), shift: self.elements(affine.shift, 0.0) }
-    }
-
-    /// Mean and mean square of the running means, and the mean of the running variances, if a batch
-    /// norm uses them.
-    fn stored(&self, rule: &Rule, exponent: Exponent) -> Option<(f64, f64, f64)> {
+    /// The running means of a batch norm that uses them, with their power of four, and the mean of
+    /// its running variances.
+    fn stored(&self, rule: &Rule) -> Option<((Signal, Exponent), Scaled)> {
         let Rule::BatchNorm { stored: Some((mean, variance)), .. } = rule else { return None };
         if self.settings.batch_norm == BatchNormMode::Batch {
             return None;
         }
-        let mean = self.settings.parameters[*mean];
-        let variance = self.settings.parameters[*variance].mean;
-        let (unit, square) = (power_of_two(-exponent), power_of_four(-exponent));
-        Some((mean.mean * unit, mean.mean_square * square, variance * square))
+        let mean = Signal::of_bias(self.settings.parameters[*mean]);
+        Some((mean, Scaled::new(self.settings.parameters[*variance].mean, 0)))
     }
 
     /// The variance of the scores of one query between its keys, and its covariances with those in
     /// another sample, of another query, and both.
     fn score_variances(&self, scores: &Scores) -> [f64; 4] {
         let signal = |number: usize| {
-            let unit = power_of_four(self.workspace.signal_exponents[number]);
             let Signal { square, pairs, .. } =
                 self.program.nodes[number].mean(&self.workspace.signals);
-            [square, pairs[SAMPLES], pairs[POSITIONS], pairs[BOTH]].map(|product| product * unit)
+            [square, pairs[SAMPLES], pairs[POSITIONS], pairs[BOTH]]
         };
         let (query, key) = (signal(scores.query), signal(scores.key));
+        let exponents = &self.workspace.signal_exponents;
+        let unit = exponents[scores.query] + exponents[scores.key];
         let gain = scores.features * scores.scale * scores.scale;
         let bias = self.elements(scores.bias, 0.0).mean_square;
-        let within = |query: f64, same: f64, apart: f64| gain * query * (same - apart).max(0.0);
+        let within = |query: f64, same: f64, apart: f64| {
+            times_power_of_four(gain * query * (same - apart).max(0.0), unit)
+        };
         [
             within(query[0], key[0], key[2]) + bias,
             within(query[1], key[1], key[3]) + bias,
@@ -695,13 +748,15 @@ impl Sweep<'_> {
 
     fn softmax(&mut self, node: &Node, length: f64) -> Exponent {
         let number = node.links.start;
-        let unit = power_of_four(self.exponent(number));
+        let unit = self.exponent(number);
         let link = &self.program.links[number];
         let (from, to) = self.ends(node, link);
         let mut slopes = Vec::with_capacity(to.len());
         for (to, from) in to.iter_mut().zip(from) {
             let mean = from.mean * from.mean;
-            let product = |pair: f64| (((pair - mean) * unit).exp() / length).min(1.0) / length;
+            let product = |pair: f64| {
+                (times_power_of_four(pair - mean, unit).exp() / length).min(1.0) / length
+            };
             let square = product(from.square);
             *to = Signal { mean: 1.0 / length, square, pairs: from.pairs.map(product) };
             slopes.push((square, to.pairs[POSITIONS]));
@@ -746,6 +801,48 @@ impl Sweep<'_> {
     }
 }
 
+/// An argument of a normaliser, divided by its deviation.
+pub(super) struct Standardised {
+    pub(super) cells: Vec<Signal>,
+    /// The power of four of the cells.
+    pub(super) exponent: Exponent,
+    /// For every cell, one over the variance that it was divided by.
+    inverses: Vec<f64>,
+    /// The power of four of these variances.
+    unit: Exponent,
+}
+
+fn out_of_domain(node: &Node, is_large: bool) -> Error {
+    Error::OutOfDomain { tensor: node.tensor.0, what: "signal", is_large }
+}
+
+/// Refuses numbers that no mean square or correlation can be.
+fn check_numbers(settings: &Settings) -> Result<()> {
+    let refuse = |what: &str, got: &dyn std::fmt::Debug| {
+        Err(Error::InvalidSetting {
+            reason: format!("{what} must be finite and its mean square at least 0, got {got:?}"),
+        })
+    };
+    let is_square = |square: f64| (0.0..f64::INFINITY).contains(&square);
+    for elements in &settings.parameters {
+        if !elements.mean.is_finite() || !is_square(elements.mean_square) {
+            return refuse("a parameter", elements);
+        }
+    }
+    for law in &settings.inputs {
+        let correlations = [law.samples, law.positions, law.both];
+        if !is_square(law.mean_square) || !correlations.iter().all(|c| c.abs() <= 1.0) {
+            return refuse("an input of correlations from -1 to 1", law);
+        }
+    }
+    for seed in &settings.seeds {
+        if !is_square(*seed) {
+            return refuse("a derivative", seed);
+        }
+    }
+    Ok(())
+}
+
 /// The factor by which a norm over `n` normal elements multiplies the mean square of derivatives,
 /// times the variance of the elements. The derivative of a norm has no component along the
 /// normalised elements, and none along the mean if that is subtracted (`means` is 1). The factor
@@ -758,7 +855,7 @@ fn slope_of_norm(n: f64, means: f64) -> f64 {
 
 /// Sums of squares, for every cell.
 #[derive(Default)]
-struct Squares(smallvec::SmallVec<[f64; 1]>);
+struct Squares(SmallVec<[f64; 1]>);
 
 impl Squares {
     fn add(&mut self, cell: usize, mean: f64) {

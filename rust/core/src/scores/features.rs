@@ -9,7 +9,7 @@ use super::operators::{Operator, Weighted};
 use super::plan::{Node, Plan, PlanLink, Rule};
 use super::sweep::{LinkMeasure, Scores, Workspace};
 use crate::error::Result;
-use crate::propagation::power_of_four;
+use crate::propagation::times_power_of_four;
 
 /// The names of the features, in the order of [`Features`].
 pub const FEATURE_NAMES: [&str; 40] = [
@@ -193,6 +193,8 @@ pub(crate) struct FeatureDesk {
     is_read: Vec<bool>,
     /// How many links read a tensor.
     readers: Vec<u32>,
+    /// What a link that does nothing itself is, if it alone reads a tensor.
+    behind: Vec<Kind>,
 }
 
 impl Plan {
@@ -220,6 +222,8 @@ impl Plan {
         desk.paths.resize(self.nodes.len(), Paths::default());
         desk.is_read.clear();
         desk.is_read.resize(self.nodes.len(), false);
+        desk.behind.clear();
+        desk.behind.resize(self.nodes.len(), Kind::Identity);
         desk.readers.clear();
         desk.readers.resize(self.nodes.len(), 0);
         for (at, node) in self.nodes.iter().enumerate() {
@@ -233,6 +237,7 @@ impl Plan {
         for at in 0..self.nodes.len() {
             if workspace.is_live(at) {
                 sweep.desk.paths[at] = sweep.paths_into(at);
+                sweep.desk.behind[at] = sweep.behind(&self.nodes[at]);
             }
         }
         (scores, sweep.gather())
@@ -295,8 +300,8 @@ impl Sweep<'_> {
         let link = &self.plan.links[node.first + number];
         let arriving = || {
             let signal = link.operator.forwards(self.workspace.signal(link.source));
-            let exponent = signal.exponent - self.workspace.signal(at).exponent;
-            signal.variance * power_of_four(exponent.clamp(-500, 500))
+            let exponent = signal.exponent.saturating_sub(self.workspace.signal(at).exponent);
+            times_power_of_four(signal.variance, exponent.clamp(-500, 500))
         };
         match (node.rule, &link.operator) {
             (Rule::Sum { .. }, _) => arriving(),
@@ -311,21 +316,26 @@ impl Sweep<'_> {
     /// What a link is. Behind a tensor that it alone reads, it is what led there: a kernel before a
     /// norm, or the only option of a choice.
     fn kind(&self, link: &PlanLink) -> Kind {
-        let own = match &link.operator {
+        match &link.operator {
             Operator::Weighted(_) => Kind::Kernel,
             Operator::Average(_) => Kind::AveragePool,
             Operator::Largest(_) => Kind::MaxPool,
-            _ => Kind::Identity,
-        };
-        let source = &self.plan.nodes[link.source];
-        let mut before = self.live(source);
-        let (Some((_, one)), None) = (before.next(), before.next()) else { return own };
-        if own != Kind::Identity || self.desk.readers[link.source] > 1 {
-            return own;
+            _ if self.desk.readers[link.source] > 1 => Kind::Identity,
+            _ => self.desk.behind[link.source],
         }
-        match source.rule {
-            Rule::Norm if self.kind(one) == Kind::Identity => Kind::Norm,
-            Rule::Norm | Rule::Sum { .. } | Rule::Concatenation | Rule::Choice => self.kind(one),
+    }
+
+    /// What a link that does nothing itself is, if it alone reads this tensor. It is kept for each
+    /// tensor, because a walk back through all of them for each link would not end in deep networks.
+    fn behind(&self, node: &Node) -> Kind {
+        let mut live = self.live(node);
+        let (Some((_, only)), None) = (live.next(), live.next()) else { return Kind::Identity };
+        match node.rule {
+            Rule::Norm => match self.kind(only) {
+                Kind::Identity => Kind::Norm,
+                other => other,
+            },
+            Rule::Sum { .. } | Rule::Concatenation | Rule::Choice => self.kind(only),
             Rule::Relu | Rule::Function(_) => Kind::Function,
             _ => Kind::Identity,
         }

@@ -1,6 +1,6 @@
 //! How links change a signal on its way forwards, and derivatives on their way back.
 
-use crate::propagation::{excess, power_of_four};
+use crate::propagation::{excess, times_power_of_four};
 
 /// The moments of a tensor's elements: how they vary, and how they covary at two positions.
 ///
@@ -38,33 +38,43 @@ impl Signal {
 
     /// Adds an independent signal, multiplied by a weight.
     pub(super) fn add(&mut self, other: &Self, weight: f64) {
-        let exponent = self.exponent.max(other.exponent);
-        let (own, theirs) = (self.exponent - exponent, other.exponent - exponent);
-        let (a, b) = (power_of_four(own), weight * power_of_four(theirs));
+        // A signal of nothing has no unit.
+        let exponent = match (self.is_zero(), other.is_zero()) {
+            (_, true) => self.exponent,
+            (true, false) => other.exponent,
+            (false, false) => self.exponent.max(other.exponent),
+        };
+        let factor = |of: i64| times_power_of_four(1.0, of.saturating_sub(exponent).min(0));
+        let (own, theirs) = (factor(self.exponent), factor(other.exponent));
+        let (a, b) = (own, weight * theirs);
         self.variance = self.variance * a + other.variance * b;
         self.covariance = self.covariance * a + other.covariance * b;
         self.kept = self.kept * a + other.kept * b;
-        self.mean = self.mean * a.sqrt() + weight * other.mean * power_of_four(theirs).sqrt();
+        self.mean = self.mean * own.sqrt() + weight * other.mean * theirs.sqrt();
         self.exponent = exponent;
         self.settle();
+    }
+
+    fn is_zero(&self) -> bool {
+        self.variance == 0.0 && self.mean == 0.0
     }
 
     /// Moves powers of four into the exponent if the numbers have become too large or too small.
     pub(super) fn settle(&mut self) {
         let shift = excess(self.variance);
         if shift != 0 {
-            let factor = power_of_four(-shift);
+            let factor = times_power_of_four(1.0, -shift);
             self.variance *= factor;
             self.covariance *= factor;
             self.kept *= factor;
             self.mean *= factor.sqrt();
-            self.exponent += shift;
+            self.exponent = self.exponent.saturating_add(shift);
         }
     }
 
     /// The same in plain numbers, kept within the range of a double.
     pub(super) fn plain(&self) -> Self {
-        let factor = power_of_four(self.exponent.clamp(-400, 400));
+        let factor = times_power_of_four(1.0, self.exponent.clamp(-400, 400));
         Self {
             variance: self.variance * factor,
             covariance: self.covariance * factor,
@@ -86,17 +96,17 @@ impl Gradient {
         }
         let exponent =
             if self.square == 0.0 { other.exponent } else { self.exponent.max(other.exponent) };
-        let a = power_of_four(self.exponent - exponent);
-        let b = power_of_four(other.exponent - exponent);
+        let factor = |of: i64| times_power_of_four(1.0, of.saturating_sub(exponent).min(0));
+        let (a, b) = (factor(self.exponent), factor(other.exponent));
         self.square = self.square * a + other.square * b;
         self.covariance = self.covariance * a + other.covariance * b;
         self.exponent = exponent;
         let shift = excess(self.square);
         if shift != 0 {
-            let factor = power_of_four(-shift);
+            let factor = times_power_of_four(1.0, -shift);
             self.square *= factor;
             self.covariance *= factor;
-            self.exponent += shift;
+            self.exponent = self.exponent.saturating_add(shift);
         }
     }
 
@@ -326,5 +336,14 @@ mod tests {
         assert_eq!(sum, Gradient { square: 2.0, covariance: 1.0, exponent: 900 });
         sum.add(&Gradient::default());
         assert_eq!(sum.exponent, 900);
+        // Nothing has no unit that it could be multiplied by until it is none.
+        let tiny = Gradient { square: 2.0, covariance: 1.0, exponent: -900 };
+        let mut sum = Gradient { square: 0.0, covariance: 0.0, exponent: 0 };
+        sum.add(&tiny);
+        assert_eq!(sum, tiny);
+        let faint = Signal { exponent: -900, ..Signal::STANDARD };
+        let mut sum = Signal { variance: 0.0, kept: 0.0, ..Signal::STANDARD };
+        sum.add(&faint, 1.0);
+        assert_eq!(sum, faint);
     }
 }

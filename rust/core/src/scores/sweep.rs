@@ -113,7 +113,7 @@ struct Saliency {
 impl Saliency {
     /// The root, divided by `2^top`; zero if that is too small to matter.
     fn below(&self, top: i64) -> f64 {
-        let shift = self.exponent - top;
+        let shift = self.exponent.saturating_sub(top);
         if shift == 0 {
             self.root
         } else if shift > -1000 {
@@ -364,7 +364,7 @@ impl Plan {
                     square *= one.variance + mean;
                     pair *= one.covariance + mean;
                     means *= one.mean;
-                    found.exponent += one.exponent;
+                    found.exponent = found.exponent.saturating_add(one.exponent);
                 }
                 found.mean = means;
                 found.variance = (square - means * means).max(0.0);
@@ -399,7 +399,7 @@ impl Plan {
                 found.covariance =
                     scale * if is_score { (q1 * r2 + r1 * q2) / 2.0 } else { r1 * r2 };
                 found.kept = found.variance;
-                found.exponent = factors[0].exponent + factors[1].exponent;
+                found.exponent = factors[0].exponent.saturating_add(factors[1].exponent);
                 found.settle();
             }
             Rule::Mix { keys, weights } => {
@@ -520,7 +520,7 @@ impl Plan {
                     return Gradient::default();
                 }
                 let mut to = gradient.times(1.0 / source.variance, 1.0 / source.variance);
-                to.exponent -= source.exponent;
+                to.exponent = to.exponent.saturating_sub(source.exponent);
                 to
             }
             Rule::Product => {
@@ -530,7 +530,7 @@ impl Plan {
                     let mean = other.mean * other.mean;
                     square *= other.variance + mean;
                     pair *= other.covariance + mean;
-                    to.exponent += other.exponent;
+                    to.exponent = to.exponent.saturating_add(other.exponent);
                 }
                 to.times(square, pair)
             }
@@ -549,7 +549,7 @@ impl Plan {
                     } else {
                         to.times(scale * (other.variance + mean), scale * (other.covariance + mean))
                     };
-                    to.exponent += other.exponent;
+                    to.exponent = to.exponent.saturating_add(other.exponent);
                 }
                 to
             }
@@ -562,7 +562,7 @@ impl Plan {
                     for other in others() {
                         let apart = other.variance - other.covariance;
                         to = to.times(apart, 0.0);
-                        to.exponent += other.exponent;
+                        to.exponent = to.exponent.saturating_add(other.exponent);
                     }
                     return to;
                 }
@@ -640,7 +640,7 @@ impl Workspace {
         let (kept, exponent) =
             if kernel.is_table { (1.0, 0) } else { (source.kept, source.exponent) };
         let power = kernel.target_channels * kernel.target_positions * kept * gradient.square;
-        let log_power = power.ln() + (exponent + gradient.exponent) as f64 * 4f64.ln();
+        let log_power = power.ln() + exponent.saturating_add(gradient.exponent) as f64 * 4f64.ln();
         LinkMeasure {
             taps: kernel.effective_taps(correlation),
             correlation,
@@ -677,7 +677,7 @@ fn add_link(
     let power = kernel.target_channels * kernel.target_positions * kept * gradient.square;
     workspace.saliencies.push(Saliency {
         root: (power * units).sqrt(),
-        exponent: exponent + gradient.exponent,
+        exponent: exponent.saturating_add(gradient.exponent),
         units,
     });
 }

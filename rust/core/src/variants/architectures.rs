@@ -118,8 +118,8 @@ impl Variants {
     /// # Errors
     /// [`Error::InvalidSetting`] for a row of another length, or an option that does not exist.
     pub fn part(&self, row: &[u32]) -> Result<Part> {
+        self.check_rows(row, 1)?;
         let mut open = vec![false; self.gates()];
-        self.check(row)?;
         self.open(row, &mut open);
         let mut live = Live::new(&self.skeleton);
         live.find(&self.skeleton, &open);
@@ -140,6 +140,33 @@ impl Variants {
         let tensors = (0..is_live.len()).filter(|&id| is_live[id]).map(TensorId).collect();
         let outputs = self.network.outputs().iter().copied().filter(|id| is_live[id.0]).collect();
         Ok(Part { tensors, links, outputs })
+    }
+
+    /// Whether a path leads from an input to an output, for each architecture: over tensors that
+    /// take part and links that carry data.
+    ///
+    /// # Errors
+    /// Rows that do not fit, too little memory for the result, or an interruption.
+    pub fn have_paths(
+        &self,
+        rows: &[u32],
+        architectures: usize,
+        monitor: &Monitor<'_>,
+    ) -> Result<Vec<bool>> {
+        self.check_rows(rows, architectures)?;
+        let mut found = room(architectures, &false)?;
+        let mut open = vec![false; self.gates()];
+        let mut live = Live::new(&self.skeleton);
+        let places = self.places();
+        monitor.start(architectures as u64);
+        for (architecture, has_path) in found.iter_mut().enumerate() {
+            self.open(&rows[architecture * places..][..places], &mut open);
+            live.find(&self.skeleton, &open);
+            *has_path = live.has_path(&self.skeleton, &open);
+            monitor.advance(1)?;
+            monitor.breathe(self.skeleton.size() * 4)?;
+        }
+        Ok(found)
     }
 
     /// Architectures with [`UNUSED`] in the place of every option that takes no part. Those for
@@ -176,12 +203,15 @@ impl Variants {
         Ok(found)
     }
 
-    /// Refuses rows that are not all of the right length, or have options that do not exist.
-    fn check(&self, rows: &[u32]) -> Result<()> {
+    /// Refuses what is not a row for each of so many architectures, and options that do not exist.
+    pub(super) fn check_rows(&self, rows: &[u32], architectures: usize) -> Result<()> {
         let places = self.places();
-        if places > 0 && !rows.len().is_multiple_of(places) {
+        if architectures.checked_mul(places) != Some(rows.len()) {
             return Err(Error::InvalidSetting {
-                reason: format!("expected an option for each of {places} places of choice"),
+                reason: format!(
+                    "expected {places} options for each of {architectures} architectures, got {}",
+                    rows.len()
+                ),
             });
         }
         for (at, &option) in rows.iter().enumerate() {
@@ -198,20 +228,6 @@ impl Variants {
             }
         }
         Ok(())
-    }
-
-    /// Refuses what is not a row for each of so many architectures.
-    pub(super) fn check_rows(&self, rows: &[u32], architectures: usize) -> Result<()> {
-        if architectures.checked_mul(self.places()) != Some(rows.len()) {
-            return Err(Error::InvalidSetting {
-                reason: format!(
-                    "expected {} options for each of {architectures} architectures, got {}",
-                    self.places(),
-                    rows.len()
-                ),
-            });
-        }
-        self.check(rows)
     }
 
     /// Opens the gates of an architecture, and closes all others.

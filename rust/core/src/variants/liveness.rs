@@ -33,6 +33,7 @@ struct Node {
     end: u32,
     /// Whether it is something whatever is chosen.
     is_given: bool,
+    is_input: bool,
     /// Whether it is nothing as soon as one of its operands is.
     needs_all: bool,
     /// Elements of trainable parameters that are used here only.
@@ -103,6 +104,7 @@ impl Skeleton {
                 first,
                 end: short(edges.len())?,
                 is_given,
+                is_input: tensors[id.0].role == Role::Input,
                 needs_all: matches!(kind, OperationKind::Product | OperationKind::Matmul),
                 trainable: 0,
             });
@@ -157,6 +159,8 @@ impl Skeleton {
 pub(super) struct Live {
     /// First whether a node is something, then whether it takes part.
     live: Vec<bool>,
+    /// Whether an output is computed from a node; in `has_path`, whether it is computed from an
+    /// input.
     needed: Vec<bool>,
 }
 
@@ -209,6 +213,22 @@ impl Live {
     /// Whether an output takes part.
     pub(super) fn has_output(&self, skeleton: &Skeleton) -> bool {
         skeleton.outputs.iter().any(|&output| self.live[output as usize])
+    }
+
+    /// Whether an output is computed from an input, after [`Live::find`] for the same gates.
+    pub(super) fn has_path(&mut self, skeleton: &Skeleton, open: &[bool]) -> bool {
+        let is_reached = &mut self.needed;
+        for (at, node) in skeleton.nodes.iter().enumerate() {
+            let edges = &skeleton.edges[node.first as usize..node.end as usize];
+            is_reached[at] = self.live[at]
+                && (node.is_input
+                    || edges.iter().any(|edge| {
+                        edge.is_data
+                            && (edge.gate == NONE || open[edge.gate as usize])
+                            && is_reached[edge.source as usize]
+                    }));
+        }
+        skeleton.outputs.iter().any(|&output| is_reached[output as usize])
     }
 
     /// Says of every open gate whether a link that it opens takes part.
