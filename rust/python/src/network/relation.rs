@@ -74,7 +74,7 @@ impl Relation {
             let message = format!("'{kind}' is no relation of {described}: {reason}");
             InvalidNetworkError::new_err(message)
         })?;
-        Ok(relation.cast_into::<Self>()?.get().0.try_clone().map(Self).map_err(no_memory)?)
+        relation.cast_into::<Self>()?.get().0.try_clone().map(Self).map_err(no_memory)
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyType>, Description<'py>)> {
