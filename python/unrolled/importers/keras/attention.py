@@ -9,7 +9,7 @@ from typing import Any
 
 from unrolled.errors import InvalidModelError
 from unrolled.importers.keras.layer import TABLE, Layer
-from unrolled.importers.tracing.elementwise import AT_RUN_TIME
+from unrolled.importers.tracing.known import AT_RUN_TIME
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Operand, Value, checked_axes
 

@@ -13,8 +13,8 @@ from unrolled.errors import InvalidModelError
 from unrolled.importers.keras.layer import TABLE, Layer, flattened
 from unrolled.importers.keras.rules import activation_function
 from unrolled.importers.keras.windows import pooled, resized, spatial_axes
-from unrolled.importers.tracing.elementwise import NORM_ROLES
 from unrolled.importers.tracing.functions import NAMED, ElementFunction
+from unrolled.importers.tracing.normalisers import NORM_ROLES
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Operand, Value, checked_axes, checked_axis
 

@@ -12,7 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unrolled._support.hints import shortened
-from unrolled.errors import InvalidModelError, UnrolledError, UnsupportedOperatorError
+from unrolled.errors import (
+    InvalidModelError,
+    InvalidNetworkError,
+    UnrolledError,
+    UnsupportedOperatorError,
+)
 from unrolled.importers.onnx.conditions import parts_of_masks
 from unrolled.importers.onnx.frequencies import frequencies_of_positions
 from unrolled.importers.onnx.inputs import Declared, shape_in_file
@@ -361,7 +366,7 @@ class Walk:
             pass
         except UnsupportedOperatorError as error:
             self._unsupported.add(node.operator, node.name, str(error))
-        except InvalidModelError as error:
+        except (InvalidModelError, InvalidNetworkError) as error:
             raise InvalidModelError(_locate(node, str(error))) from error.__cause__
         except UnrolledError:
             raise
@@ -405,7 +410,12 @@ class Walk:
             raise InvalidModelError(f"subgraphs are nested more than {DEEPEST} deep")
         inner = dict(scope)
         self._store(graph, inner)
-        inner.update(zip([value.name for value in graph.input], inputs, strict=False))
+        names, inputs = [value.name for value in graph.input], list(inputs)
+        if len(names) != len(inputs):
+            raise InvalidModelError(
+                f"a subgraph takes {len(names)} inputs, and is given {len(inputs)}"
+            )
+        inner.update(zip(names, inputs, strict=True))
         outputs = [value.name for value in graph.output]
         self._walk(graph, outputs, inner, depth, references)
         found = [self._operand(inner, name, "a subgraph") for name in outputs]

@@ -10,9 +10,8 @@ import numpy as np
 
 from unrolled._core import Relation
 from unrolled.importers.torch.node import Node, aten
-from unrolled.importers.tracing.elementwise import OPPOSITE
 from unrolled.importers.tracing.functions import NAMED
-from unrolled.importers.tracing.values import Array, Constant, Operand, Value
+from unrolled.importers.tracing.values import OPPOSITE, Array, Constant, Operand, Value
 
 if TYPE_CHECKING:
     from unrolled.importers.tracing.tracer import Tracer

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from unrolled._core import Operation
 from unrolled.importers.torch.node import Node, aten
-from unrolled.importers.tracing.elementwise import NORM_ROLES
+from unrolled.importers.tracing.normalisers import NORM_ROLES
 from unrolled.importers.tracing.values import Constant, Operand, Value
 
 if TYPE_CHECKING:

@@ -196,6 +196,14 @@ class Base:
             tensor = value.node.views[key]
         return tensor
 
+    def _apply_function(
+        self, x: Value, function: Callable[[Any], Any] | None, description: str
+    ) -> Value:
+        """A value after one more function, if functions are followed."""
+        if not self.operations:
+            return x
+        return replace(x, function=x.function.then(function, description))
+
     def _own_function(self, value: Value) -> Operation:
         """The operation of a function without a name, which the network keeps if it is known."""
         description = f"({value.function.description})"
@@ -371,7 +379,7 @@ class Base:
 
     def _choose_name(self, name: str) -> str:
         """A name that no tensor has yet, and that can be printed."""
-        if len(self.network._tensors) >= MOST_TENSORS:
+        if self.network.num_tensors >= MOST_TENSORS:
             raise InvalidModelError(
                 f"the model takes more than {MOST_TENSORS:,} tensors; is it one?"
             )

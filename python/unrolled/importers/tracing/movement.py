@@ -145,6 +145,11 @@ class Movement(Base):
     def concat(self, operands: Sequence[Operand], axis: int) -> Operand:
         """Tensors one after the other along an axis."""
         rank = operands[0].rank
+        if any(x.rank != rank for x in operands):
+            raise InvalidModelError(
+                f"{self.name}: tensors of shapes {[x.shape for x in operands]} have different "
+                "numbers of axes, and cannot be joined"
+            )
         axis = checked_axis(self.name, axis, rank)
         rest = [x.shape[:axis] + x.shape[axis + 1 :] for x in operands]
         if any(other != rest[0] for other in rest):

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from unrolled.network.builder import Tensor
 
 __all__ = [
+    "INVERSE",
+    "OPPOSITE",
+    "Combination",
     "Constant",
     "Kind",
     "Node",
@@ -48,8 +51,12 @@ Kind: TypeAlias = Literal[
     "masked",
 ]
 Sign: TypeAlias = Literal["", "-", "/"]
+Combination: TypeAlias = Literal["sum", "product"]
 Array: TypeAlias = npt.NDArray[Any]
 
+
+OPPOSITE: dict[Sign, Sign] = {"": "-", "-": "", "/": "-"}
+INVERSE: dict[Sign, Sign] = {"": "/", "-": "/", "/": ""}
 
 LONGEST_CHAIN = 64
 """Nodes that wait, one behind the other; operands of which every pair is looked at."""
