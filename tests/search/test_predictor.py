@@ -70,6 +70,46 @@ def test_a_predictor_that_beats_nothing_gives_way_and_says_so(cells: Any) -> Non
     assert ranking.basis == explanation.basis
 
 
+def test_an_explanation_says_what_carries_the_predictions_and_how_sure_it_is() -> None:
+    random = np.random.default_rng(3)
+    rows = SPACE.random_rows(40, random)
+    widths = SPACE.features(rows)["path_activations"]
+    labels = widths + 0.01 * random.standard_normal(40)
+    names = ["path_activations", "log_identities", "log_merges"]
+    predictor = search.Predictor(names, space=SPACE).fit(rows, labels)
+    found = predictor.explain()
+    assert sum(found.features.values()) + found.prior == pytest.approx(1.0)
+    assert next(iter(found.features)) == "path_activations"
+    assert found.features["path_activations"] > 0.5
+    # Each label left out by hand.
+    left_out = []
+    for at in range(40):
+        others = np.delete(np.arange(40), at)
+        again = search.Predictor(names, space=SPACE).fit(rows[others], labels[others])
+        left_out.append(again.predict(rows[at : at + 1])[0])
+    assert found.correlation == pytest.approx(spearman(np.array(left_out), labels), abs=0.02)
+    assert found.low <= found.correlation <= found.high
+    assert found.error < 0.1
+    assert {"weights", "macs", "saliency_entropy", "log_effective_size"} <= set(found.baselines)
+    table = found.table(width=100)
+    assert f"({found.low:.2f} to {found.high:.2f})" in table
+    assert "zero-label scores" in table
+    assert "path_activations" in table
+
+
+def test_equal_baselines_are_parted_by_predictions() -> None:
+    rows = SPACE.random_rows(30, np.random.default_rng(4))
+    labels = np.random.default_rng(5).standard_normal(30)
+    predictor = search.Predictor(space=SPACE).fit(rows, labels)
+    assert predictor.explain().basis != "predictor"
+    ranking = predictor.rank(np.concatenate([rows, rows[::-1]]))
+    column = SPACE.features(rows)[ranking.basis]
+    keys = [
+        (-np.concatenate([column, column[::-1]])[one.number], -one.prediction) for one in ranking
+    ]
+    assert keys == sorted(keys)
+
+
 def test_fewer_than_five_labels_leave_the_zero_label_score() -> None:
     rows = SPACE.rows(0, 60)
     predictor = search.Predictor(space=SPACE).fit(rows[:3], [0.1, 0.5, 0.3])

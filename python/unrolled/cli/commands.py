@@ -845,10 +845,24 @@ def score_command(
     show_default=True,
     help="What the table shows; --json has all.",
 )
-@click.option("--plot", metavar="FILE", help="Draw the first score against accuracy into an image.")
+@click.option(
+    "--labels",
+    metavar="N,N,...",
+    help="Also how well a predictor ranks that has so many labels, such as 0,10,20,50.",
+)
+@click.option(
+    "--plot",
+    metavar="FILE",
+    help="Draw the first score against accuracy, or the curve over labels, into an image.",
+)
 @json_option
 def evaluate_command(
-    benchmark: str, scores: Sequence[str], figure: str, plot: str | None, as_json: bool
+    benchmark: str,
+    scores: Sequence[str],
+    figure: str,
+    labels: str | None,
+    plot: str | None,
+    as_json: bool,
 ) -> None:
     """Compare scores and baselines with the published accuracies of BENCHMARK.
 
@@ -859,13 +873,34 @@ def evaluate_command(
     """
     check_formats(as_json, of_tables=["figure"])
     check_figure(plot)
+    numbers = None if labels is None else parsed_labels(labels)
     with progress_bar(f"Scoring {benchmark}") as progress:
-        evaluation = evaluate(benchmark, scores or None, progress=progress)
-    save_plot(plot, evaluation.plot)
+        evaluation = evaluate(benchmark, scores or None, labels=numbers, progress=progress)
+    curve = evaluation.curve
+    save_plot(plot, evaluation.plot if curve is None else curve.plot)
     if as_json:
-        say(json_text(evaluation.to_dict()))
-    else:
-        say(evaluation.table(figure))
+        points = [] if curve is None else curve.to_dict()
+        predicted = [{"score": "predictor", **one} for one in points]
+        say(json_text([*evaluation.to_dict(), *predicted]))
+        return
+    say(evaluation.table(figure))
+    if curve is not None:
+        say(f"\n{curve.table()}")
+
+
+def parsed_labels(text: str) -> list[int]:
+    """Numbers of labels out of a list with commas.
+
+    Raises
+    ------
+    BadParameter
+    """
+    try:
+        return [int(one) for one in text.split(",")]
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is no list of whole numbers, such as 0,10,20,50", param_hint="--labels"
+        ) from None
 
 
 @main.command("models")

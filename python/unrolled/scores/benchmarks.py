@@ -10,18 +10,19 @@ from __future__ import annotations
 import csv
 import gzip
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from io import StringIO
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from unrolled._core import Scorer
+from unrolled._core import Scorer, Variants, VariantScorer
 from unrolled._support.arguments import Progress, checked_choice, checked_numbers
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError
@@ -35,6 +36,7 @@ __all__ = [
     "OwnSpaceBenchmark",
     "Scorable",
     "SpaceBenchmark",
+    "choices_of",
     "load",
     "own_space_benchmark",
     "packaged_table",
@@ -85,6 +87,16 @@ class Benchmark(ABC):
             "weights" and all that follow count only what lies on a path from the input to the
             output; "parameters" are all that are trained. Architectures without a path over a
             kernel are minus infinity in each of them, below all others.
+        """
+
+    @abstractmethod
+    def features(self, progress: Progress | None = None) -> dict[str, npt.NDArray[np.float64]]:
+        """What a predictor knows of all architectures: features and zero-label scores, by name.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called as ``progress(done, total)`` now and then.
         """
 
     def __len__(self) -> int:
@@ -139,6 +151,15 @@ class SpaceBenchmark(Benchmark):
         columns["parameters"] = self._parameters()
         return {name: np.where(scored, one, -np.inf) for name, one in columns.items()}
 
+    def features(self, progress: Progress | None = None) -> dict[str, npt.NDArray[np.float64]]:
+        """Features of all architectures; see `Benchmark.features`."""
+        network, gates, starts = self.space.supernet()
+        options = [len(one) for one in self.space.options]
+        variants = Variants(network._core, options, choices_of(gates, starts))
+        rows = np.ascontiguousarray(self.choices, np.uint32)
+        found = VariantScorer(variants).features(rows, progress=progress)
+        return {name: found[:, at] for at, name in enumerate(Scorer.feature_columns)}
+
     def _parameters(self) -> npt.NDArray[np.float64]:
         """Trainable parameters, which are a sum over the places of choice."""
         places = len(self.space.options)
@@ -177,6 +198,11 @@ class Scorable(Protocol):
         self, rows: Any, *, progress: Progress | None = None
     ) -> dict[str, npt.NDArray[np.float64]]:
         """Every score and baseline of some architectures."""
+
+    def features(
+        self, rows: Any, *, progress: Progress | None = None
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """Features and zero-label scores of some architectures."""
 
 
 @dataclass(frozen=True)
@@ -217,6 +243,10 @@ class OwnSpaceBenchmark(Benchmark):
         scored = are_scored(columns)
         return self, {name: np.where(scored, one, -np.inf) for name, one in columns.items()}
 
+    def features(self, progress: Progress | None = None) -> dict[str, npt.NDArray[np.float64]]:
+        """Features of all architectures; see `Benchmark.features`."""
+        return self.space.features(self.choices, progress=progress)
+
 
 def own_space_benchmark(space: Scorable, rows: Any, accuracies: Any) -> OwnSpaceBenchmark:
     """Architectures of a space of one's own, with their accuracies.
@@ -252,6 +282,24 @@ def own_space_benchmark(space: Scorable, rows: Any, accuracies: Any) -> OwnSpace
     if not checked:
         raise InvalidArgumentError("accuracies must have at least one task")
     return OwnSpaceBenchmark(space, choices, checked)
+
+
+def choices_of(gates: Sequence[int | None], starts: Sequence[int]) -> list[tuple[int, int] | None]:
+    """The place and the option that open each link, for gates that are numbered through.
+
+    Parameters
+    ----------
+    gates : sequence of int or None
+        For each link the number of its gate, if it is not always open.
+    starts : sequence of int
+        The gate of the first option of each place, and then how many gates there are.
+    """
+    place_of = {
+        gate: (place, gate - start)
+        for place, (start, end) in enumerate(pairwise(starts))
+        for gate in range(start, end)
+    }
+    return [None if gate is None else place_of[gate] for gate in gates]
 
 
 def trainable(network: Network) -> int:

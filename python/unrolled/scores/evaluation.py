@@ -31,6 +31,7 @@ from unrolled.scores.benchmarks import (
     own_space_benchmark,
 )
 from unrolled.scores.families import FAMILIES, given_models, load_family
+from unrolled.scores.labels import LabelCurve, checked_labels, label_curve
 from unrolled.show import tables
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ WIDE = 0.05
 """Half the width of an interval from which on tables show it beside the correlation."""
 
 DRAWS = 200
+LABEL_DRAWS = 30
 TOP = 0.01
 FEWEST_AT_THE_TOP = 10
 MOST_DRAWS = 100_000
@@ -128,6 +130,8 @@ class Evaluation:
         Every score and baseline that was evaluated, by name.
     agreements : tuple of Agreement
         One for each score and each task, baselines last.
+    curve : LabelCurve or None
+        How well a predictor ranks by how many labels it has, if that was asked for.
     """
 
     def __init__(
@@ -135,10 +139,12 @@ class Evaluation:
         benchmark: Benchmark,
         values: dict[str, npt.NDArray[np.float64]],
         agreements: Iterable[Agreement],
+        curve: LabelCurve | None = None,
     ) -> None:
         self.benchmark = benchmark
         self.values = values
         self.agreements = tuple(agreements)
+        self.curve = curve
 
     def __getitem__(self, key: tuple[str, str]) -> Agreement:
         """The agreement of a score with a task."""
@@ -256,7 +262,7 @@ class Evaluation:
         return figure, axes
 
     def __repr__(self) -> str:
-        return self.table()
+        return self.table() if self.curve is None else f"{self.table()}\n\n{self.curve.table()}"
 
 
 def evaluate(
@@ -266,6 +272,8 @@ def evaluate(
     accuracies: Iterable[float] | Mapping[str, Iterable[float]] | None = None,
     rows: Any = None,
     own: Mapping[str, Callable[[str], float]] | None = None,
+    labels: Iterable[int] | None = None,
+    label_draws: int = LABEL_DRAWS,
     draws: int = DRAWS,
     seed: int = 0,
     progress: Progress | None = None,
@@ -293,6 +301,12 @@ def evaluate(
     own : mapping of str to callable, optional
         Further scores by name: functions of the name of an architecture, which for benchmarks of
         spaces is the string that they spell it with.
+    labels : iterable of int, optional
+        Numbers of architectures whose accuracies a predictor is given, such as ``[0, 10, 20, 50]``:
+        how well does `unrolled.search.Predictor` then rank all others? With fewer than five it is
+        the zero-label score. Of more than 1,500 architectures so many are drawn. Needs SciPy.
+    label_draws : int
+        How often so many architectures are drawn.
     draws : int
         Resamples for the bootstrap intervals.
     seed : int
@@ -304,15 +318,16 @@ def evaluate(
     -------
     Evaluation
         What a library's version cannot build, or this package cannot read, is named in
-        ``benchmark.left_out`` and below the table.
+        ``benchmark.left_out`` and below the table. With `labels`, its `curve` says how well the
+        predictor ranks.
 
     Raises
     ------
     InvalidArgumentError
         An unknown benchmark or score, a score of one's own that is no function of numbers, models
-        without accuracies.
+        without accuracies, more labels than architectures.
     MissingPackageError
-        The library of a family is not installed.
+        The library of a family, or SciPy for `labels`, is not installed.
     UnrolledError
         A model of one's own that cannot be read or scored.
 
@@ -328,10 +343,14 @@ def evaluate(
     >>> found = unrolled.evaluate(nets, accuracies=[60.0, 71.5, 70.0], draws=20)
     >>> found["depth", "accuracy"].spearman
     0.5
+    >>> found = unrolled.evaluate("nasbench_macro", [], labels=[0, 20], label_draws=5, draws=20)
+    >>> found.curve[20, "cifar10"].spearman > found.curve[0, "cifar10"].spearman
+    True
     """
     root = checked_seed(seed)
     loaded = _loaded(benchmark, accuracies, rows)
     wanted = _checked_scores(scores)
+    numbers = None if labels is None else checked_labels(labels)
     check_progress(progress)
     if checked_positive(draws, "draws") > MOST_DRAWS:
         raise InvalidArgumentError(f"draws must be at most {MOST_DRAWS:,}, got {draws:,}")
@@ -345,7 +364,19 @@ def evaluate(
         for name in values
         for task in loaded.accuracies
     ]
-    return Evaluation(loaded, values, agreements)
+    curve = None
+    if numbers is not None:
+        baselines = {**found, **values}
+        curve = label_curve(
+            loaded,
+            baselines,
+            numbers,
+            draws=label_draws,
+            seed=root,
+            resamples=draws,
+            progress=progress,
+        )
+    return Evaluation(loaded, values, agreements, curve)
 
 
 def _loaded(

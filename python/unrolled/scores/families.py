@@ -8,7 +8,6 @@ which licence, is in ``data/SOURCES.md`` beside this module. Spaces of architect
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +16,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._core import Scorer
 from unrolled._support.arguments import Progress, checked_numbers, items
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, MissingPackageError, UnrolledError
 from unrolled.importers.door import Door
 from unrolled.network.network import Network
+from unrolled.scores.architecture_features import columns_of
 from unrolled.scores.benchmarks import Benchmark, packaged_table, trainable
-from unrolled.scores.scoring import checked_network, figures_of
+from unrolled.scores.scoring import are_scored, checked_network, mean_log_size
 from unrolled.sources.resolution import resolve
 
 __all__ = ["FAMILIES", "Member", "ModelFamily", "given_models", "load_family"]
@@ -63,6 +64,8 @@ class ModelFamily(Benchmark):
     skips : bool
         Whether a model that cannot be read is left out, with the reason; else it is an error.
     left_out : mapping of str to str, optional
+    columns : mapping of str to array, optional
+        What is known of the models already.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class ModelFamily(Benchmark):
         *,
         skips: bool = True,
         left_out: Mapping[str, str] | None = None,
+        columns: Mapping[str, Numbers] | None = None,
     ) -> None:
         self.name = name
         self.members = tuple(members)
@@ -81,6 +85,7 @@ class ModelFamily(Benchmark):
         self.left_out = dict(left_out or {})
         self._build = build
         self._skips = skips
+        self._columns = columns
 
     @property
     def architectures(self) -> tuple[str, ...]:
@@ -102,7 +107,7 @@ class ModelFamily(Benchmark):
             if progress is not None:
                 progress(place, len(self.members))
             try:
-                rows.append(_figures(self._build(member)))
+                rows.append(_columns(self._build(member)))
             except MissingPackageError:
                 raise
             except UnrolledError as error:
@@ -118,6 +123,7 @@ class ModelFamily(Benchmark):
                 f"none of the models of {self.name} could be read; the first one: "
                 f"{next(iter(left_out.values()))}"
             )
+        columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
         found = ModelFamily(
             self.name,
             [self.members[place] for place in kept],
@@ -125,17 +131,26 @@ class ModelFamily(Benchmark):
             self._build,
             skips=self._skips,
             left_out=left_out,
+            columns=columns,
         )
-        return found, {key: np.array([row[key] for row in rows]) for key in rows[0]}
+        scored = are_scored(columns)
+        names = (*Scorer.columns, "log_size", "parameters")
+        return found, {name: np.where(scored, columns[name], -np.inf) for name in names}
+
+    def features(self, progress: Progress | None = None) -> dict[str, Numbers]:
+        """What `scored` found of the models on its way; see `Benchmark.features`."""
+        if self._columns is None:
+            scored, _ = self.scored(progress)
+            return scored.features()
+        return {name: self._columns[name] for name in Scorer.feature_columns}
 
 
-def _figures(network: Any) -> dict[str, float]:
-    """Scores and baselines of one model, under the names that benchmarks of spaces use."""
+def _columns(network: Any) -> dict[str, float]:
+    """Features, scores and baselines of one model, as benchmarks of spaces name them."""
     checked_network(network)
-    figures = figures_of(network) | {"parameters": float(trainable(network))}
-    if figures["saliency_entropy"] == -math.inf:
-        return dict.fromkeys(figures, -math.inf)
-    return figures
+    found = columns_of(network)
+    log_size = mean_log_size({name: np.array([value]) for name, value in found.items()})
+    return found | {"parameters": float(trainable(network)), "log_size": float(log_size[0])}
 
 
 def _published(member: Member) -> Any:

@@ -13,26 +13,25 @@ from unrolled._support.arguments import Progress, items
 from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import InvalidArgumentError, UnknownNameError
 from unrolled.scores.architecture_features import columns_of
+from unrolled.scores.regression import PRIORS
 from unrolled.scores.scoring import DOOR, are_scored, checked_network
 from unrolled.search.space import Rows, Space, spelled
 from unrolled.search.table import Table
-from unrolled.search.variants import Template
 from unrolled.sources.resolution import resolve
 from unrolled.spectrum.catalogue import FEATURES
 
-__all__ = ["BASELINES", "PRIORS", "Candidates", "FeatureChoice", "candidates_of", "names_of"]
+__all__ = ["BASELINES", "BESIDE", "Candidates", "FeatureChoice", "candidates_of", "names_of"]
 
 Array = npt.NDArray[np.float64]
 
 FeatureChoice = str | Sequence[str] | Callable[[Mapping[str, Array]], Array]
 """What `Predictor` takes as features."""
 
-PRIORS = ("log_effective_size", "saliency_entropy", "weights", "macs", "activations")
-"""The zero-label scores that predictions may begin with."""
-
 BASELINES = ("weights", "macs", "saliency_entropy", "log_effective_size")
 """What a predictor has to beat, or else it gives way to the best of them."""
 
+BESIDE = ("activations", "effective_macs", "effective_units", "effective_edges")
+"""What stands beside them, so that nothing is chosen among too many."""
 
 LOGARITHMS = ("log_effective_size", "saliency_entropy")
 """Scores that are logarithms already."""
@@ -187,7 +186,7 @@ def _of_rows(
 ) -> Candidates:
     if not len(rows):
         raise InvalidArgumentError("expected at least one architecture, got none")
-    columns = space.gather(rows, Template.features, threads=threads, progress=progress)
+    columns = space.features(rows, threads=threads, progress=progress)
     return Candidates([], rows, columns, space)
 
 

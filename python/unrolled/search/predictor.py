@@ -1,6 +1,7 @@
 """`Predictor`: from a few trained architectures to what the others are worth.
 
-What is fitted is in `regression`, what architectures look like to it in `candidates`.
+What is fitted is in `unrolled.scores.regression`, what architectures look like to it in
+`candidates`.
 """
 
 from __future__ import annotations
@@ -17,17 +18,27 @@ from unrolled._support.arguments import Progress, checked_choice, checked_positi
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError
+from unrolled.scores.regression import (
+    FEWEST_LABELS,
+    ZERO_LABEL,
+    Posterior,
+    normal_scores,
+    parts,
+    posterior,
+    standardized,
+)
 from unrolled.scores.statistics import spearman
 from unrolled.search.candidates import (
     BASELINES,
+    BESIDE,
     Candidates,
     FeatureChoice,
     candidates_of,
     names_of,
 )
-from unrolled.search.regression import Posterior, normal_scores, posterior, standardized
 from unrolled.search.space import Space
 from unrolled.show import tables
+from unrolled.spectrum.catalogue import FEATURES
 
 if TYPE_CHECKING:
     import pandas
@@ -37,14 +48,11 @@ __all__ = ["Explanation", "Predictor", "Ranked", "Ranking"]
 Array = npt.NDArray[np.float64]
 Target = Literal["rank", "value"]
 
-FEWEST_LABELS = 5
-"""With fewer labels than this nothing is fitted."""
-
-ZERO_LABEL = "log_effective_size"
-"""The score to rank by without labels."""
-
 RESAMPLES = 400
 """Resamples of the labels, for errors of rank correlations."""
+
+MOST_SHOWN = 8
+"""Features in the table of an explanation."""
 
 TYPICAL_NOISE = 0.15
 """Variance of the noise of labels that is assumed where the next ones are chosen."""
@@ -133,41 +141,62 @@ class Explanation:
         five labels.
     error : float
         Its standard error over resamples of the labels.
+    low, high : float
+        Its 95 % interval over resamples of the labels.
     baselines : dict of str to float
-        Spearman's correlation of labels with each baseline.
+        Spearman's correlation of labels with sizes and with the zero-label scores.
     basis : str
         What `Predictor.rank` ranks by: "predictor" if it beats every baseline by more than the
         error of the difference, and else the best baseline.
     reason : str
         Why, in a sentence.
     features : dict of str to float
-        Spearman's correlation of predictions with each feature, the strongest first.
+        The share of the variance of predictions that each feature carries, the largest first. A
+        prediction is a sum over features, so that their shares and `prior` add up to 1; one that
+        takes back what others say has a negative share.
+    prior : float
+        The share of the zero-label scores that predictions begin with.
     """
 
     num_labels: int
     correlation: float
     error: float
+    low: float
+    high: float
     baselines: dict[str, float]
     basis: str
     reason: str
     features: dict[str, float]
+    prior: float
 
     def table(self, *, width: int | None = None) -> str:
-        """Rank correlations of the predictor and its baselines, then the features."""
+        """Rank correlations of the predictor and its baselines, then what the features carry."""
+        width = width or tables.output_width()
         columns = [
             tables.Column("ranked by", "left", folds=True),
             tables.Column("Spearman"),
         ]
-        rows = [["predictor, each from the others", f"{self.correlation:.2f}±{self.error:.2f}"]]
+        own = f"{self.correlation:.2f} ({self.low:.2f} to {self.high:.2f})"
+        rows = [["predictor, each from the others", own]]
         rows += [[f"{name} (baseline)", f"{value:.2f}"] for name, value in self.baselines.items()]
-        rows += [
-            [f"feature {name}, with predictions", f"{value:.2f}"]
-            for name, value in list(self.features.items())[:8]
-        ]
-        title = f"Predictor from {self.num_labels} labels"
-        return tables.Sheet(title, columns, rows, [self.reason]).text(
-            width or tables.output_width()
+        notes = ["In brackets: the 95 % interval over resamples of the labels.", self.reason]
+        text = tables.Sheet(f"Predictor from {self.num_labels} labels", columns, rows, notes).text(
+            width
         )
+        if not self.features:
+            return text
+        columns = [
+            tables.Column("feature", "left"),
+            tables.Column("share"),
+            tables.Column("meaning", "left", folds=True),
+        ]
+        rows = [["zero-label scores", f"{self.prior:.0%}", "what predictions begin with"]]
+        rows += [
+            [name, f"{share:.0%}", FEATURES[name].meaning if name in FEATURES else ""]
+            for name, share in list(self.features.items())[:MOST_SHOWN]
+        ]
+        title = "What carries the variance of the predictions"
+        return f"{text}\n\n{tables.Sheet(title, columns, rows).text(width)}"
 
     def __str__(self) -> str:
         return self.table()
@@ -315,8 +344,8 @@ class Predictor:
         """Architectures in the order of what is expected of them, the best first.
 
         Where the predictor does not beat its baselines on its own labels (`explain` says so), they
-        are in the order of the best baseline; with fewer than five labels in that of the zero-label
-        score.
+        are in the order of the best baseline, equals in that of predictions; with fewer than five
+        labels in that of the zero-label score.
 
         Parameters
         ----------
@@ -335,7 +364,8 @@ class Predictor:
             mean, deviation = found.mean, np.sqrt(found.variance)
         key = mean if basis == "predictor" else candidates.columns[basis]
         key = np.where(candidates.are_scored, key, -np.inf)
-        order = np.argsort(-key, kind="stable")
+        # Sizes are often equal; then what is predicted decides, and at last the position.
+        order = np.lexsort((-mean, -key))
         rows = candidates.rows
         return Ranking(
             [
@@ -393,42 +423,41 @@ class Predictor:
         """
         labelled = self._fitted()
         labels, count = self._labels, self.num_labels
-        baselines = {name: _correlation(labelled.columns[name], labels) for name in BASELINES}
+        baselines = {
+            name: _correlation(labelled.columns[name], labels) for name in (*BASELINES, *BESIDE)
+        }
         if count < FEWEST_LABELS:
             reason = (
                 f"{count} labels are too few to fit anything (it takes {FEWEST_LABELS}): "
                 f"architectures are ranked by the zero-label score {ZERO_LABEL}."
             )
-            return Explanation(count, math.nan, math.nan, baselines, ZERO_LABEL, reason, {})
+            nothing = (math.nan,) * 4
+            return Explanation(count, *nothing, baselines, ZERO_LABEL, reason, {}, math.nan)
         predictions = self._left_out()
         correlation = _correlation(predictions, labels)
-        best = max(baselines, key=lambda name: -2 if math.isnan(v := baselines[name]) else v)
-        error, gain_error = _errors(predictions, labelled.columns[best], labels)
+        best = max(BASELINES, key=lambda name: -2 if math.isnan(v := baselines[name]) else v)
+        found = _resampled(predictions, labelled.columns[best], labels)
         gain = correlation - baselines[best]
-        is_better = gain > gain_error
+        is_better = gain > found.gain_error
         verb = "beats" if is_better else "does not beat"
         reason = (
             f"On the labels, each predicted from the others, the predictor {verb} the best "
             f"baseline, {best}, by more than the error of the difference: {gain:+.2f}±"
-            f"{gain_error:.2f}. Architectures are ranked by "
+            f"{found.gain_error:.2f}. Architectures are ranked by "
             f"{'the predictor' if is_better else best}."
         )
-        mean = self._posterior(labelled).mean
-        carried = {
-            name: _correlation(labelled.columns[name], mean) for name in self._feature_names()
-        }
-        strongest = sorted(
-            (name for name in carried if not math.isnan(carried[name])),
-            key=lambda name: -abs(carried[name]),
-        )
+        shares, prior = self._shares(labelled)
         return Explanation(
             count,
             correlation,
-            error,
+            found.error,
+            found.low,
+            found.high,
             baselines,
             "predictor" if is_better else best,
             reason,
-            {name: carried[name] for name in strongest},
+            shares,
+            prior,
         )
 
     def __repr__(self) -> str:
@@ -439,8 +468,23 @@ class Predictor:
             raise InvalidArgumentError("the predictor was not fitted; call fit() first")
         return self._labelled
 
-    def _feature_names(self) -> list[str]:
-        return [] if callable(self._choice) else names_of(self._choice)
+    def _shares(self, labelled: Candidates) -> tuple[dict[str, float], float]:
+        """The shares of the variance of predictions that features carry, and that of scores."""
+        features = labelled.features(self._choice)
+        targets, _, _ = self._targets(self._labels)
+        added = parts(features, labelled.scores(), np.arange(self.num_labels), targets)
+        added -= added.mean(axis=1, keepdims=True)
+        mean = added.sum(axis=0)
+        variance = float(mean @ mean)
+        if variance == 0:
+            return {}, math.nan
+        *shares, prior = (added @ mean / variance).tolist()
+        if callable(self._choice):
+            names = [f"feature {at}" for at in range(len(shares))]
+        else:
+            names = names_of(self._choice)
+        largest = sorted(zip(names, shares, strict=True), key=lambda pair: -abs(pair[1]))
+        return {name: share for name, share in largest if share != 0}, prior
 
     def _is_labelled(self, candidates: Candidates) -> npt.NDArray[np.bool_]:
         """Which architectures have labels, as far as rows tell."""
@@ -482,7 +526,7 @@ class Predictor:
         mean, variance = np.full(len(candidates), -np.inf), np.zeros(len(candidates))
         mean[candidates.are_scored] = middle + scale * found.mean[count:]
         variance[candidates.are_scored] = scale**2 * found.variance[count:]
-        return Posterior(mean, variance, found.weights)
+        return found._replace(mean=mean, variance=variance)
 
     def _left_out(self) -> Array:
         """Predictions of all labelled architectures, each from the labels of the others."""
@@ -517,8 +561,16 @@ def _correlation(a: Array, b: Array) -> float:
     return spearman(a, b) if len(a) > 1 else math.nan
 
 
-def _errors(predictions: Array, baseline: Array, labels: Array) -> tuple[float, float]:
-    """Standard errors of a rank correlation, and of how far it is above another one."""
+class _Resampled(NamedTuple):
+    """Errors of a rank correlation, and of how far it is above another one."""
+
+    error: float
+    low: float
+    high: float
+    gain_error: float
+
+
+def _resampled(predictions: Array, baseline: Array, labels: Array) -> _Resampled:
     random = np.random.default_rng(0)
     found = []
     for _ in range(RESAMPLES):
@@ -527,9 +579,10 @@ def _errors(predictions: Array, baseline: Array, labels: Array) -> tuple[float, 
         if not any(map(math.isnan, pair)):
             found.append((pair[0], pair[0] - pair[1]))
     if len(found) < 2:
-        return math.nan, math.inf
+        return _Resampled(math.nan, math.nan, math.nan, math.inf)
     error, gain_error = np.std(np.array(found), axis=0, ddof=1).tolist()
-    return error, gain_error
+    low, high = np.quantile(np.array(found)[:, 0], [0.025, 0.975]).tolist()
+    return _Resampled(error, low, high, gain_error)
 
 
 def _spread_out(features: Array, labels: int, usable: npt.NDArray[np.bool_], n: int) -> list[int]:

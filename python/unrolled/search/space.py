@@ -502,6 +502,12 @@ class Space:
         """Scores and sizes of many architectures; see `propagate_many`."""
         return self.gather(rows, Template.scores, threads=threads, progress=progress)
 
+    def features(
+        self, rows: Any, *, threads: int | None = None, progress: Progress | None = None
+    ) -> Columns:
+        """Features and zero-label scores of many architectures; see `Predictor`."""
+        return self.gather(rows, Template.features, threads=threads, progress=progress)
+
     def gather(
         self,
         rows: Any,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 from unrolled.models.benchmarks import (
     NASBENCH201,
@@ -11,10 +10,11 @@ from unrolled.models.benchmarks import (
     TRANSNASBENCH_MICRO,
     SearchSpace,
 )
+from unrolled.scores.benchmarks import choices_of
 from unrolled.search.cells import darts, nasbench101
 from unrolled.search.families import resnet_family, transformer_family
 from unrolled.search.space import Space
-from unrolled.search.variants import Gate, Template
+from unrolled.search.variants import Template
 
 __all__ = ["PUBLISHED", "nasbench201", "nasbench_macro", "transnasbench_micro"]
 
@@ -22,14 +22,9 @@ __all__ = ["PUBLISHED", "nasbench201", "nasbench_macro", "transnasbench_micro"]
 def _of_benchmark(published: SearchSpace, names: Sequence[str]) -> Space:
     """A published space as one network with a gate for each option."""
     network, gates, starts = published.supernet()
-    place_of = {
-        gate: (place, gate - start)
-        for place, (start, end) in enumerate(pairwise(starts))
-        for gate in range(start, end)
-    }
-    links: list[Gate] = [None if gate is None else place_of[gate] for gate in gates]
     places = list(zip(names, published.options, strict=True))
-    return Space.of_template(published.name, Template(network, places, links))
+    template = Template(network, places, choices_of(gates, starts))
+    return Space.of_template(published.name, template)
 
 
 EDGES = ("edge01", "edge02", "edge12", "edge03", "edge13", "edge23")

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from mpmath import mp
 
-from unrolled.search.regression import (
+from unrolled.scores.regression import (
     NOISES,
     SLOPES,
     normal_scores,
+    parts,
     posterior,
     standardized,
 )
@@ -75,6 +76,23 @@ def test_predictions_are_those_of_fifty_digits() -> None:
     assert found.mean == pytest.approx([float(one) for one in mean], rel=1e-8)
     assert found.variance == pytest.approx([float(one) for one in variance], rel=1e-8)
     assert found.weights.sum() == pytest.approx(1.0)
+
+
+def test_parts_add_up_to_the_prediction() -> None:
+    random = np.random.default_rng(2)
+    features = random.standard_normal((30, 4))
+    features[:, 2] = 1.0
+    scores = random.standard_normal((30, 2))
+    labelled = np.arange(12)
+    targets = normal_scores(2 * features[:12, 1] + 0.1 * random.standard_normal(12))
+    added = parts(features, scores, labelled, targets)
+    assert added.shape == (5, 30)
+    assert not added[2].any()
+    constant = posterior(features, scores, labelled, targets).mean - added.sum(axis=0)
+    assert constant == pytest.approx(np.full(30, constant[0]), abs=1e-12)
+    largest = np.argmax(added.std(axis=1))
+    assert largest == 1
+    assert np.corrcoef(added[1], features[:, 1])[0, 1] > 0.99
 
 
 def test_scaled_features_are_centred_and_bounded_and_constant_ones_go() -> None:

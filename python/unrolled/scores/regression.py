@@ -15,9 +15,28 @@ import numpy.typing as npt
 
 from unrolled._support.optional import import_optional
 
-__all__ = ["Posterior", "gram_matrix", "normal_scores", "posterior", "standardized"]
+__all__ = [
+    "FEWEST_LABELS",
+    "PRIORS",
+    "ZERO_LABEL",
+    "Posterior",
+    "gram_matrix",
+    "normal_scores",
+    "parts",
+    "posterior",
+    "standardized",
+]
 
 Array = npt.NDArray[np.float64]
+
+PRIORS = ("log_effective_size", "saliency_entropy", "weights", "macs", "activations")
+"""The zero-label scores that predictions may begin with."""
+
+ZERO_LABEL = "log_effective_size"
+"""The score to rank by without labels."""
+
+FEWEST_LABELS = 5
+"""With fewer labels than this nothing is fitted."""
 
 NOISES = (0.02, 0.05, 0.15, 0.4, 1.0, 3.0)
 """Variances of the noise of labels, as multiples of the mean variance under the kernel."""
@@ -37,11 +56,14 @@ class Posterior(NamedTuple):
     mean, variance : array of shape ``(architectures,)``
     weights : array of shape ``(scores, slopes, noises)``
         How much each of the averaged predictions counts; they add up to 1.
+    coefficients : array of shape ``(labels,)``
+        What the kernel between an architecture and each label is multiplied with.
     """
 
     mean: Array
     variance: Array
     weights: Array
+    coefficients: Array
 
 
 def standardized(features: Array) -> Array:
@@ -55,10 +77,15 @@ def standardized(features: Array) -> Array:
     -------
     array of shape ``(architectures, features that differ)``
     """
+    return _scaled(np.clip(_scaled(features[:, _differ(features)]), -CLIP, CLIP))
+
+
+def _differ(features: Array) -> npt.NDArray[np.bool_]:
+    """Which features are not the same for all architectures."""
     scale = np.abs(features).max(axis=0, initial=0.0)
     spread = np.ptp(features, axis=0) if len(features) else scale
-    kept = features[:, spread > 1e-12 * scale]
-    return _scaled(np.clip(_scaled(kept), -CLIP, CLIP))
+    differ: npt.NDArray[np.bool_] = spread > 1e-12 * scale
+    return differ
 
 
 def _scaled(features: Array) -> Array:
@@ -105,8 +132,12 @@ def gram_matrix(features: Array, labelled: npt.NDArray[np.intp]) -> tuple[Array,
         The mean of the second is 1, if the features differ at all.
     """
     own = np.einsum("nf,nf->n", features, features)
-    scale = own.mean() if own.size and own.mean() > 0 else 1.0
+    scale = _scale(own)
     return features @ features[labelled].T / scale, own / scale
+
+
+def _scale(own: Array) -> float:
+    return float(own.mean()) if own.size and own.mean() > 0 else 1.0
 
 
 def posterior(
@@ -133,23 +164,52 @@ def posterior(
     values, vectors = np.linalg.eigh(across[labelled])
     rotated = across @ vectors
     count = len(targets)
-    means, variances, evidences = [], [], []
-    for score in scores.T:
-        ranks = normal_scores(score)
-        for slope in SLOPES:
-            residual = vectors.T @ (targets - slope * ranks[labelled])
-            for noise in NOISES:
-                inverse = 1.0 / (np.maximum(values, 0.0) + noise)
-                scale = (float(residual**2 @ inverse) + 1.0) / (count + 2)
-                means.append(slope * ranks + rotated @ (inverse * residual))
-                left = own + noise - rotated**2 @ inverse
-                variances.append(scale * np.maximum(left, 0.0))
-                evidences.append(0.5 * np.log(inverse).sum() - (count + 2) / 2 * np.log(scale))
+    # What predictions begin with: a column for each score and slope, as all that follows.
+    ranks = np.stack([normal_scores(score) for score in scores.T], axis=1)
+    begin = (ranks[:, :, None] * np.array(SLOPES)).reshape(len(features), -1)
+    residual = vectors.T @ (targets[:, None] - begin[labelled])
+    means, lefts, scales, solved, evidences = [], [], [], [], []
+    for noise in NOISES:
+        inverse = 1.0 / (np.maximum(values, 0.0) + noise)
+        scale = (inverse @ residual**2 + 1.0) / (count + 2)
+        means.append(begin + rotated @ (inverse[:, None] * residual))
+        lefts.append(np.maximum(own + noise - rotated**2 @ inverse, 0.0))
+        scales.append(scale)
+        solved.append(inverse[:, None] * residual)
+        evidences.append(0.5 * np.log(inverse).sum() - (count + 2) / 2 * np.log(scale))
     evidence = np.array(evidences)
     weights = np.exp(evidence - evidence.max())
     weights /= weights.sum()
-    every = np.array(means)
-    mean = weights @ every
+    mean = sum(one @ share for one, share in zip(means, weights, strict=True))
+    coefficients = sum(one @ share for one, share in zip(solved, weights, strict=True))
     # The variance of a mixture: within its parts, and between them.
-    variance = weights @ (np.array(variances) + (every - mean) ** 2)
-    return Posterior(mean, variance, weights.reshape(-1, len(SLOPES), len(NOISES)))
+    within = (weights * np.array(scales)).sum(axis=1) @ np.array(lefts)
+    between = sum(
+        (one - mean[:, None]) ** 2 @ share for one, share in zip(means, weights, strict=True)
+    )
+    by_score = weights.T.reshape(scores.shape[1], len(SLOPES), len(NOISES))
+    return Posterior(mean, within + between, by_score, vectors @ coefficients)
+
+
+def parts(features: Array, scores: Array, labelled: npt.NDArray[np.intp], targets: Array) -> Array:
+    """What each feature adds to the mean of `posterior`, and at last what all scores add.
+
+    The kernel is linear, so that a prediction is a constant and a sum over features.
+
+    Parameters
+    ----------
+    features, scores, labelled, targets
+        As for `posterior`.
+
+    Returns
+    -------
+    array of shape ``(features + 1, architectures)``
+    """
+    found = posterior(features, scores, labelled, targets)
+    scaled = standardized(features)
+    scale = _scale(np.einsum("nf,nf->n", scaled, scaled))
+    added = np.zeros((features.shape[1] + 1, len(features)))
+    added[:-1][_differ(features)] = (scaled * (scaled[labelled].T @ found.coefficients) / scale).T
+    for score, weights in zip(scores.T, found.weights.sum(axis=2), strict=True):
+        added[-1] += weights @ np.array(SLOPES) * normal_scores(score)
+    return added
