@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import exp, inf, isfinite, isnan, log2, log10, nan
+from math import inf, isfinite, isnan, log2, log10, nan
 from typing import TYPE_CHECKING, Any, Literal
 
 from unrolled._core import function_moments
@@ -18,6 +18,7 @@ from unrolled.errors import InvalidArgumentError
 from unrolled.network.network import Network
 from unrolled.propagation.functions import pieces_of
 from unrolled.propagation.propagation import (
+    HOMOGENEOUS,
     ParameterPropagation,
     Propagation,
     SignalLostError,
@@ -52,11 +53,11 @@ MOST_ROUNDS = 60
 
 CLOSE = 1e-6
 
+MOST_TYPICAL = 0.3
+"""A typical draw that has less of the mean than this is worth a note."""
+
 CONSTANT = 1e-12
 """Samples that are as alike as this read the same numbers."""
-
-HOMOGENEOUS = frozenset({"relu", "leaky_relu", "abs", "identity", "linear", "negative"})
-"""Functions of which no variance of the weights is critical: scale passes through them."""
 
 
 @dataclass(frozen=True)
@@ -715,9 +716,9 @@ def _notes(propagation: Propagation) -> list[str]:
             "There is no function between the layers; networks of unrolled.models have theirs with "
             "activations=True."
         )
-    if propagation.width_ratio > 0.5:
+    if propagation.typical_factor < MOST_TYPICAL:
         notes.append(
-            f"A typical draw has about {exp(-2.5 * propagation.width_ratio):.2g} times the mean "
+            f"A typical draw has about {propagation.typical_factor:.2g} times the mean "
             "squared gradient that is shown, as the layers are narrow for their number."
         )
     return notes
