@@ -71,3 +71,23 @@ def test_evolution(board: Any, smoke: bool) -> None:
     search.evolve(search.nasbench201(), "saliency_entropy", evaluations=count, where="params < 1e6")
     seconds = time.perf_counter() - begin
     board.notes.append(f"evolve: {count:,} evaluations in {seconds:.1f} s")
+
+
+def test_beside_synflow(board: Any, smoke: bool) -> None:
+    torch = pytest.importorskip("torch", exc_type=ImportError)
+    from peers.torch_synflow import synflow
+
+    space = search.nasbench201()
+    cells = [space.decode(row).values() for row in rows_of(space, 4 if smoke else 60)]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        proxy = rate(lambda: [synflow(cell) for cell in cells], len(cells))
+    finally:
+        torch.set_num_threads(threads)
+    many = rows_of(space, 200 if smoke else 60_000)
+    ours = rate(partial(search.propagate_many, space, many, threads=1), len(many))
+    board.notes.append(
+        f"synflow in PyTorch: {proxy:,.1f} a second on one core, propagate_many {ours / proxy:,.0f}"
+        " times as many"
+    )

@@ -13,7 +13,7 @@ def networks():
 
 @pytest.fixture(scope="module")
 def comparison():
-    return unrolled.compare(networks())
+    return unrolled.compare(networks(), sort="spread_estimate")
 
 
 def names(comparison):

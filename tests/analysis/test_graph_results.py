@@ -35,7 +35,7 @@ def plain():
 
 @pytest.fixture(scope="module")
 def mixed(net, graph, plain):
-    return unrolled.compare([plain, graph, net])
+    return unrolled.compare([plain, graph, net], sort="spread_estimate")
 
 
 # The graph of a network is that network.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import math
 import pickle
@@ -98,8 +99,10 @@ def test_analyses_of_all_kinds_come_back_the_same(analysis: Analysis, tmp_path: 
         if analysis.true_value is not None:
             assert other.true_value is not None
             assert_same(analysis.true_value, other.true_value)
-    report = unrolled.compare([analysis]).save(tmp_path / "report.html", date="2024-02-29")
-    loaded = unrolled.compare([Analysis.load(path)])
+    report = unrolled.compare([analysis], scores=False).save(
+        tmp_path / "report.html", date="2024-02-29"
+    )
+    loaded = unrolled.compare([Analysis.load(path)], scores=False)
     other = loaded.save(tmp_path / "other.html", date="2024-02-29")
     assert report.read_text() == other.read_text()
 
@@ -189,6 +192,16 @@ def changed(*path: Any, to: Any) -> Any:
         (changed("network", "semantics", to=7), "semantics of network: expected text"),
         (changed("network", "layers", 0, "shapes", to=[["x"]]), "shapes of a layer"),
         (changed("network", "layers", 0, "log2_minimum", to="1"), "a number or null"),
+        *(
+            (changed("network", *place, to=value), "expected a finite number or null")
+            for place in (("layers", 0, "share_of_spread"), ("mean_length",), ("length_variance",))
+            for value in (math.nan, math.inf, -math.inf, 10**400)
+        ),
+        (changed("spectrum", to={"mantissas": [10**400]}), "degeneracies"),
+        (
+            changed("spectrum", to={"mantissas": [10**400], "degeneracies": [1], "exponents": [1]}),
+            "mantissas of spectrum: expected a finite number",
+        ),
         (changed("network", "provenance", to={}), "source of provenance: expected text"),
         (changed("true_value", "true_value", to=RECORD), "a true value of its own"),
     ],
@@ -202,6 +215,7 @@ JUNK = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-(2**70), 2**70),
+    st.sampled_from([10**400, -(10**400)]),
     st.floats(),
     st.text(max_size=4),
     st.just([]),
@@ -236,6 +250,7 @@ def test_nothing_but_one_error_comes_of_damaged_records(data: st.DataObject) -> 
         return
     assert isinstance(analysis.table(width=100), str)
     assert math.isfinite(analysis.log2_total_contexts)
+    json.dumps(analysis.to_dict(complete=True), allow_nan=False)
 
 
 @pytest.mark.parametrize(
@@ -257,6 +272,31 @@ def test_files_that_are_none_are_refused(content: bytes, tmp_path: Path) -> None
     path.write_bytes(content)
     with pytest.raises(ResultFileError, match=r"analysis\.json: "):
         Analysis.load(path)
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("key", ["unrolled", "entropy", "true_value"])
+def test_a_file_has_no_numbers_that_json_has_not(constant: str, key: str, tmp_path: Path) -> None:
+    """Wherever they stand: other readers of JSON would refuse the file."""
+    path = tmp_path / "analysis.json"
+    record = {**RECORD, key: float(constant.replace("Infinity", "inf"))}
+    path.write_text(json.dumps(record))
+    with pytest.raises(
+        ResultFileError, match=rf"analysis\.json: .*{constant} is no number of JSON"
+    ):
+        Analysis.load(path)
+
+
+def test_lengths_that_are_not_finite_are_null_in_a_file(tmp_path: Path) -> None:
+    analysis = unrolled.analyze(models.mlp([2], inputs=2), lengths=True)
+    facts = Analysis.from_dict(analysis.to_dict(complete=True)).facts
+    assert facts is not None
+    odd = facts._replace(mean_length=math.nan, length_variance=math.inf)
+    given = Analysis.from_dict(analysis.to_dict(complete=True))
+    path = dataclasses.replace(given, facts=odd).save(tmp_path / "analysis.json")
+    network = json.loads(path.read_text(), parse_constant=pytest.fail)["network"]
+    assert (network["mean_length"], network["length_variance"]) == (None, None)
+    assert Analysis.load(path).facts == facts._replace(mean_length=None, length_variance=None)
 
 
 def test_names_of_files(tmp_path: Path) -> None:

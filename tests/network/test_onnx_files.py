@@ -12,7 +12,7 @@ import pytest
 
 import unrolled
 from cases.network_layers import LAYERS, built
-from unrolled import Network, Relation, models
+from unrolled import Network, Operation, Relation, models
 from unrolled.importers.onnx import from_onnx
 
 onnx = pytest.importorskip("onnx")
@@ -170,3 +170,101 @@ def test_weights_beyond_a_file_are_refused_but_can_be_left_out() -> None:
         net.to_onnx()
     again = from_onnx(net.to_onnx(weights=None))
     assert unrolled.count(again).total == unrolled.count(net).total
+
+
+def convolution(
+    reading: list[Relation], taps: list[Relation], kernel: tuple[int, ...] = (4, 3, 2)
+) -> Network:
+    """A convolution over one axis, with its links as they are given."""
+    net = Network("own")
+    x = net.input((3, 6))
+    y = net.tensor("y", (4, 5), operation=Operation("affine"))
+    net.link(x, y, reading)
+    net.link(net.parameter("kernel", kernel), y, taps, role="kernel")
+    net.output(y)
+    return net
+
+
+def reading(kind: Operation, *relations: Relation, shape: tuple[int, ...] = (3, 6)) -> Network:
+    """A tensor that is computed from an input alone, by one link."""
+    net = Network("own")
+    y = net.tensor("y", shape, operation=kind)
+    net.link(net.input((3, 6)), y, relations)
+    net.output(y)
+    return net
+
+
+def with_role(kind: str, role: Any) -> Network:
+    net = reading(Operation(kind, "relu"), Relation.same(0, 0), Relation.same(1, 1))
+    spread = [Relation.same(0, 0), Relation.sum(1)]
+    net.link(net.parameter("more", (3,)), net["y"], spread, role=role)
+    return net
+
+
+SAME, ALL = Relation.same(0, 0), Relation.all(0, 0)
+SLIDE = Relation.window(1, 1, size=2)
+TAPS = [SAME, Relation.each(1), Relation.taps(2, 1, extent=6, size=2)]
+NOT_WRITTEN: dict[str, Callable[[], Network]] = {
+    "nothing": lambda: Network("empty"),
+    "one_tap": lambda: convolution(
+        [ALL, SLIDE], [SAME, Relation.each(1), Relation.all(2, 1)], (4, 3, 1)
+    ),
+    "other_taps": lambda: convolution(
+        [ALL, SLIDE], [SAME, Relation.each(1), Relation.taps(2, 1, extent=6, size=2, padding=1)]
+    ),
+    "more_rows": lambda: convolution([ALL, SLIDE], TAPS, (4, 5, 2)),
+    "selected": lambda: convolution([Relation.select(0, 0, [0, 1, 2, 0]), SLIDE], TAPS),
+    "early_end": lambda: reading(
+        Operation("max_pool"), SAME, Relation.window(1, 1, size=2), shape=(3, 2)
+    ),
+    "shifted_channels": lambda: reading(
+        Operation("average"), Relation.slice(0, 0, start=0), SLIDE, shape=(3, 5)
+    ),
+    "no_axis_pooled": lambda: reading(Operation("average"), SAME, Relation.same(1, 1)),
+    "pooled_and_repeated": lambda: reading(Operation("average"), SAME, Relation.all(1, 1)),
+    "softmax_of_a_slice": lambda: reading(
+        Operation("softmax", axes=[1]), SAME, Relation.slice(1, 1, start=0, step=2), shape=(3, 3)
+    ),
+    "norm_of_a_transpose": lambda: reading(
+        Operation("layer_norm", axes=[1]), Relation.same(0, 1), Relation.same(1, 0), shape=(6, 3)
+    ),
+    "norm_of_nothing": lambda: reading(Operation("layer_norm"), SAME, Relation.same(1, 1)),
+    "odd_groups": lambda: reading(
+        Operation("group_norm", axes=[0], groups=2), SAME, Relation.same(1, 1)
+    ),
+    "two_channel_axes": lambda: reading(
+        Operation("batch_norm", axes=[0, 1]), SAME, Relation.same(1, 1)
+    ),
+    "one_factor": lambda: reading(Operation("matmul"), SAME, Relation.same(1, 1)),
+    "dense_without_kernel": lambda: reading(Operation("affine"), SAME, Relation.all(1, 1)),
+    "repeated_in_part": lambda: reading(
+        Operation("move"),
+        SAME,
+        Relation.transposed_window(1, 1, size=2, stride=2),
+        shape=(3, 7),
+    ),
+    "bias_of_a_function": lambda: with_role("function", "bias"),
+    "kernel_of_a_pool": lambda: with_role("max_pool", "kernel"),
+    "table_of_a_softmax": lambda: with_role("softmax", "table"),
+    "moved_bias_alone": lambda: with_role("move", "scale"),
+}
+
+
+@pytest.mark.parametrize("case", sorted(NOT_WRITTEN))
+def test_links_that_no_node_reads_are_refused_by_the_name_of_their_tensor(case: str) -> None:
+    net = NOT_WRITTEN[case]()
+    if not net.outputs:
+        net.output(net.tensor("y", (3,), operation=Operation("sum")))
+    with pytest.raises(unrolled.UnknownOperationError, match="'y': ") as raised:
+        net.to_onnx()
+    assert list(raised.value.tensors) == ["y"]
+
+
+def test_parameters_may_be_all_that_a_layer_reads() -> None:
+    net = Network("constant")
+    x = net.input((4, 3))
+    y = net.dense(net.layer_norm(net.parameter("prompt", (4, 3)), name="norm"), 3, name="dense")
+    net.output(net.add(x, net.softmax(y)))
+    content = net.to_onnx(batch=2)
+    onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
+    assert_equal_counts(net, net.to_onnx())

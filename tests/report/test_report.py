@@ -379,8 +379,16 @@ def test_the_headline_states_the_finding(page, comparison):
     """Which model leads, and by how much."""
     first, second = comparison[0], comparison[1]
     (finding,) = [one for one in page.texts["p"] if one.startswith(first.name)]
+    assert "has the largest log size" in finding
+    assert f"{comparison.scores[0].log_size:.3f} nats, before {second.name}" in finding
+
+
+def test_the_headline_of_a_published_ranking(comparison):
+    ranked = unrolled.compare(comparison, sort="spread_estimate")
+    text = report.render(ranked)
+    (finding,) = [one for one in Page(text).texts["p"] if one.startswith(ranked[0].name)]
     assert "has the largest spread estimate" in finding
-    assert f"{first.spread_estimate:.3f} bits, before {second.name}" in finding
+    assert f"{ranked[0].spread_estimate:.3f} bits, before {ranked[1].name}" in finding
 
 
 def test_one_model_is_told_by_its_main_layers():

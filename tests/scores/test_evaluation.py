@@ -186,8 +186,8 @@ def test_comparisons_show_scores_with_their_baselines() -> None:
     assert published.to_latex().count("begin{tabular}") == 2
     page = report.render(found)
     assert page.index("Measured: NAS-Bench-201") < page.index("surprisal")
-    with pytest.raises(InvalidArgumentError, match="scores=True"):
-        unrolled.compare(nets, sort="saliency_entropy")
+    with pytest.raises(InvalidArgumentError, match="scores=False"):
+        unrolled.compare(nets, sort="saliency_entropy", scores=False)
 
 
 def test_the_shell_scores_and_evaluates() -> None:

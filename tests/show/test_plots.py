@@ -154,7 +154,10 @@ def test_save_as_something_unknown(analysis, tmp_path):
 
 
 def test_save_a_comparison(tmp_path):
-    unrolled.compare([models.mlp(4, depth=1)]).save(tmp_path / "ranking.svg")
+    net = models.mlp(4, depth=1)
+    unrolled.compare([net]).save(tmp_path / "ranking.svg")
+    assert "log size" in (tmp_path / "ranking.svg").read_text()
+    unrolled.compare([net], sort="spread_estimate").save(tmp_path / "ranking.svg")
     assert "spread estimate" in (tmp_path / "ranking.svg").read_text()
 
 

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from unrolled.analysis.layer_graph import LayerGraph
     from unrolled.network.provenance import Provenance
 
-__all__ = ["Analysis", "LayerSummary", "analyze"]
+__all__ = ["Analysis", "LayerSummary", "analyze", "network_of"]
 
 ANALYZE = Door("analyze", {"inputs": "inputs", "values": "values"})
 
@@ -334,7 +334,7 @@ class Analysis:
             _ = self.layers
             return self.facts.activations if self.facts is not None else None
         try:
-            return activations_of(self._network, len(self.counts.tensors), self.counts.num_outputs)
+            return activations_of(self.network, len(self.counts.tensors), self.counts.num_outputs)
         except NothingToCountError:
             return None
 
@@ -363,27 +363,31 @@ class Analysis:
         if depth is not None and (isinstance(depth, bool) or depth < 1):
             raise InvalidArgumentError(f"depth must be an integer of at least 1, got {depth!r}")
         layers = [*self.layers, *self.operations]
-        network = self._network
+        network = self.network
         number = len(self.counts.tensors) if isinstance(self.counts, Counts) else None
         return draw_layers(self.name, layers, flow_of(network, number), depth)
 
     @property
-    def _network(self) -> Network:
-        """The network that was counted, which may have grown since."""
+    def network(self) -> Network:
+        """The network that was counted, which may have grown since.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The analysis was loaded or pickled, or was made of a graph or of a spectrum alone.
+        """
         if not isinstance(self.counts, Counts):
+            _ = self.layers
             raise InvalidArgumentError(
                 f"'{self.name}' was loaded, and its network is not there; analyze the model again"
             )
-        network = self.counts.tensors[0].network
-        if not isinstance(network, Network):
-            raise InvalidArgumentError(f"'{self.name}' was analysed without its network")
-        return network
+        return network_of(self.counts)
 
     @cached_property
     def _costs(self) -> list[OperationCost]:
         if not isinstance(self.counts, Counts):
             return []
-        return costs_of(self._network, len(self.counts.tensors))
+        return costs_of(self.network, len(self.counts.tensors))
 
     def to_dict(self, *, complete: bool = False) -> dict[str, Any]:
         """The name and all quantities, by the names of the attributes.
@@ -534,7 +538,10 @@ class Analysis:
             The file cannot be read.
         """
         try:
-            return cls.from_dict(json.loads(files.read_bytes(path, LARGEST_FILE)))
+            record = json.loads(
+                files.read_bytes(path, LARGEST_FILE), parse_constant=_refuse_constant
+            )
+            return cls.from_dict(record)
         except ResultFileError as error:
             raise ResultFileError(f"{os.fsdecode(path)}: {error}") from None
         except (ValueError, RecursionError) as error:
@@ -795,6 +802,20 @@ class Analysis:
         return parts
 
 
+def network_of(counts: Counts) -> Network:
+    """The network that was counted, which may have grown since.
+
+    Raises
+    ------
+    InvalidArgumentError
+        It is no longer there.
+    """
+    network = counts.tensors[0].network
+    if not isinstance(network, Network):
+        raise InvalidArgumentError(f"'{counts.name}' was analysed without its network")
+    return network
+
+
 def _add_cost(layer: LayerSummary, cost: OperationCost) -> LayerSummary:
     """A layer with what it costs."""
     return layer._replace(
@@ -808,6 +829,11 @@ def _add_cost(layer: LayerSummary, cost: OperationCost) -> LayerSummary:
         num_uses=cost.uses,
         path=cost.path,
     )
+
+
+def _refuse_constant(text: str) -> None:
+    """Refuse what Python reads as a number, but JSON does not have."""
+    raise ValueError(f"{text} is no number of JSON; what is not finite is null")
 
 
 def _restore(kind: type[Analysis], parts: dict[str, Any]) -> Analysis:

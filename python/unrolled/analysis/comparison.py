@@ -10,20 +10,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from unrolled._support import files
 from unrolled._support.arguments import check_progress
 from unrolled._support.hints import described, did_you_mean
-from unrolled.analysis.analysis import Analysis, analyze
+from unrolled.analysis.analysis import Analysis, analyze, network_of
+from unrolled.counting.counts import Counts
 from unrolled.errors import InvalidArgumentError, UnrolledError
 from unrolled.importers.door import Door
 from unrolled.printable import one_line
 from unrolled.show import formats, html, tables
-from unrolled.show.cells import RANKING, SYMBOLS, UNITS, format_row, score_sheet
+from unrolled.show.cells import (
+    counts_notes,
+    format_row,
+    ranking_note,
+    ranking_title,
+    score_sheet,
+    scores_shown,
+)
 from unrolled.sources.resolution import resolve
 from unrolled.spectrum.catalogue import (
     CATALOGUE,
+    ESTIMATES,
     RANKED,
     RANKED_BY,
     SCORES,
-    SCORES_SHOWN,
     TABULATED,
+    Quantity,
     value_of,
 )
 
@@ -35,7 +44,7 @@ if TYPE_CHECKING:
 
     from unrolled.scores.scoring import Scores
 
-__all__ = ["Comparison", "Failure", "compare"]
+__all__ = ["Comparison", "Failure", "compare", "resolve_for_scores"]
 
 COMPARE = Door("compare")
 
@@ -76,8 +85,11 @@ class Comparison:
         The figure they are sorted by.
     ascending : bool
         Whether the smallest comes first.
-    scores : tuple of Scores
-        Of each model, in the order of the ranking, if they were asked for; else empty.
+    scores : tuple of Scores or None
+        Of each model, in the order of the ranking, None for a model that has none; empty if no
+        model was scored.
+    unscored : tuple of Failure
+        Models that have no scores, and why.
     failures : tuple of Failure
         Models that could not be counted, if ``compare(..., keep_going=True)`` met any.
 
@@ -97,23 +109,28 @@ class Comparison:
         analyses: Iterable[Analysis],
         sort: str,
         ascending: bool | None,
-        scores: Iterable[Scores] = (),
+        scores: Iterable[Scores | None] = (),
         failures: Iterable[Failure] = (),
+        unscored: Iterable[Failure] = (),
+        *,
+        with_counts: bool = False,
     ) -> None:
         self.failures = tuple(failures)
+        self.unscored = tuple(unscored)
+        self._with_counts = with_counts
         models, given = list(analyses), list(scores)
         check_sort(sort, has_scores=bool(given))
         self.sort = sort
         self.ascending = sort == "name" if ascending is None else bool(ascending)
         # In log space the total is known by its logarithm only, which has the same order.
         key = "log2_total_contexts" if sort == "total_contexts" else sort
-        values = (
-            [getattr(one, key) for one in given]
+        values: list[Any] = (
+            [None if one is None else getattr(one, key) for one in given]
             if given and key in SCORES
             else [value_of(one, key) for one in models]
         )
-        order = [place for place, value in enumerate(values) if value is not None]
-        order.sort(key=lambda place: values[place], reverse=not self.ascending)
+        known = [place for place, value in enumerate(values) if value is not None]
+        order = sorted(known, key=lambda place: values[place], reverse=not self.ascending)
         order += [place for place, value in enumerate(values) if value is None]
         self.analyses = tuple(models[place] for place in order)
         self.scores = tuple(given[place] for place in order) if given else ()
@@ -121,9 +138,11 @@ class Comparison:
     def to_dict(self) -> list[dict[str, str | int | float | None]]:
         """`Analysis.to_dict` of each model, and its scores, in the order of the ranking."""
         rows = [analysis.to_dict() for analysis in self.analyses]
+        nothing: dict[str, Any] = dict.fromkeys((*SCORES, "unit"))
         for row, scores in zip(rows, self.scores, strict=False):
+            found = nothing if scores is None else scores.to_dict()
             # The number of parameters is that of the analysis, which knows which have a context.
-            row.update({key: one for key, one in scores.to_dict().items() if key not in row})
+            row.update({key: one for key, one in found.items() if key not in row})
         return rows
 
     def table(self, *, width: int | None = None) -> str:
@@ -142,16 +161,35 @@ class Comparison:
     def shows_counts(self) -> bool:
         """Whether tables show counts and published estimates.
 
-        Those of a comparison with scores only do if it is sorted by one of them.
+        With ``scores=True`` they only do if they are sorted by one of them.
         """
-        return not self.scores or (self.sort in CATALOGUE and self.sort not in SCORES)
+        is_published = self.sort in CATALOGUE and self.sort not in SCORES
+        return self._with_counts or not self.scores or is_published
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """The columns of tables of counts: published estimates only if nothing was scored.
+
+        Or if the models are sorted by one of the quantities of `Analysis`.
+        """
+        if self._with_counts and self.scores:
+            return tuple(one for one in TABULATED if one.key not in ESTIMATES)
+        return TABULATED
+
+    @property
+    def measured(self) -> tuple[str, ...] | None:
+        """Keys of the scores of which tables say how they ranked architectures; None for all.
+
+        Tables of scores alone say it of all, others of the one that models are ranked by.
+        """
+        if not self._with_counts:
+            return None
+        return (self.sort if self.sort in SCORES else RANKED_BY,)
 
     @property
     def title(self) -> str:
         """What the ranking is by, and in which order."""
-        order = "smallest first" if self.ascending else "largest first"
-        figure = self.sort.replace("num_", "number of ").replace("_", " ")
-        return f"Models by {figure}, {order}"
+        return ranking_title(self.sort, self.ascending)
 
     @property
     def notes(self) -> list[str]:
@@ -159,8 +197,10 @@ class Comparison:
         notes = []
         if not all(analysis.is_exact for analysis in self.analyses):
             notes.append("Counted in log space.")
-        if not all(analysis.num_inputs for analysis in self.analyses):
+        has_estimates = self.shows_counts and self.quantities == TABULATED
+        if has_estimates and not all(analysis.num_inputs for analysis in self.analyses):
             notes.append("-: without an input there are no estimates.")
+        notes += [f"{one.name} has no scores: {one.reason}" for one in self.unscored]
         return notes + [
             f"Estimates of {one.name} are lower bounds for inputs of {'{} x {}'.format(*bound)}."
             for one in self.analyses
@@ -170,15 +210,27 @@ class Comparison:
     def sheets(self, width: int | None = None) -> list[tables.Sheet]:
         """What `table` shows, before it is laid out for a width: scores, counts, or both."""
         sheets = []
+        narrow = (width or tables.output_width()) < NARROW
         if self.scores:
-            sheets.append(score_sheet(self.title, self.scores, SCORES_SHOWN))
+            sheets.append(
+                score_sheet(
+                    self.title,
+                    [analysis.name for analysis in self.analyses],
+                    self.scores,
+                    scores_shown(self.sort),
+                    narrow=narrow,
+                    measured=self.measured,
+                )
+            )
         if self.shows_counts:
-            narrow = (width or tables.output_width()) < NARROW
             columns = [tables.Column("model", "left", cuts=True)]
-            columns += [tables.Column(one.symbol if narrow else one.heading) for one in TABULATED]
-            rows = [format_row(analysis, narrow=narrow) for analysis in self.analyses]
+            shown = self.quantities
+            columns += [tables.Column(one.symbol if narrow else one.heading) for one in shown]
+            rows = [format_row(analysis, shown, narrow=narrow) for analysis in self.analyses]
             title = "Contexts" if self.scores else self.title
-            notes = [SYMBOLS if narrow else UNITS, RANKING]
+            notes = counts_notes(shown, narrow=narrow)
+            if not self.scores and (meaning := ranking_note(self.sort)):
+                notes.insert(0, meaning)
             sheets.append(tables.Sheet(title, columns, rows, notes))
         *others, last = map(self._add_failures, sheets)
         reasons = [f"{failure.name}: {failure.reason}" for failure in self.failures]
@@ -234,7 +286,8 @@ class Comparison:
         Examples
         --------
         >>> import unrolled
-        >>> print(unrolled.compare([unrolled.models.mlp(4, depth=1, inputs=4)]).to_markdown())
+        >>> net = unrolled.models.mlp(4, depth=1, inputs=4)
+        >>> print(unrolled.compare([net], sort="entropy").to_markdown())
         | model | parameters | inputs | log2 Z (bits) | spread (bits) | H (bits) | ...
         |:---|---:|---:|---:|---:|---:|---:|---:|---:|
         | mlp | 70 | 4 | 7.966 | 2.658 | 5.308 | 491 | 4.548 | 3.608 |
@@ -338,7 +391,7 @@ def compare(
     *,
     sort: str | None = None,
     ascending: bool | None = None,
-    scores: bool = False,
+    scores: bool | None = None,
     exact: bool = True,
     trainable_only: bool = False,
     memory_limit: int | None = None,
@@ -353,15 +406,17 @@ def compare(
         Anything that `analyze` takes, instances of `Analysis`, and instances of `Failure` for what
         could not even be made a model.
     sort : str, optional
-        The figure to rank by: one of the attributes of `Analysis`, of `Scores` if there are any,
-        or "name". By default "spread_estimate", and "log_size" with scores.
+        The figure to rank by: one of the attributes of `Scores` or of `Analysis`, or "name". By
+        default "log_size", the score; "spread_estimate", as published, if no model has scores.
     ascending : bool, optional
         Smallest first. By default numbers come largest first, names in alphabetical order.
-    scores : bool
-        Whether to score the models as well (see `score`). Tables then show scores and their
-        baselines, what more of each means and how well it ranked architectures; a table of counts
-        and published estimates follows if `sort` names one of these. Data frames, CSV and JSON
-        have all of them.
+    scores : bool, optional
+        Whether to score the models as well (see `score`): tables begin with scores and their
+        baselines, what more of each means and how well it ranked architectures. By default models
+        are scored unless `sort` names a quantity of `Analysis`; those that have no scores, such as
+        graphs, have dashes and a note that says why, and a table of counts follows. If True, a
+        table of counts and published estimates follows if `sort` names one of them, and it is an
+        error if a model has no scores. Data frames, CSV and JSON have all of them.
     exact, trainable_only, memory_limit
         See `count`.
     keep_going : bool
@@ -388,7 +443,7 @@ def compare(
     >>> import unrolled
     >>> wide, deep = (unrolled.models.mlp(4, depth=depth, inputs=4) for depth in (2, 4))
     >>> wide.name, deep.name = "wide", "deep"
-    >>> unrolled.compare([wide, deep])
+    >>> unrolled.compare([wide, deep], sort="spread_estimate")
     Models by spread estimate, largest first
     <BLANKLINE>
                              log2 of expected             total surprisal   spread
@@ -396,6 +451,7 @@ def compare(
     ------------------------------------------------------------------------------
     deep         130      4   14.057    8.661   5.396     1,322     5.198    5.125
     wide          90      4   10.036    4.688   5.349       730     4.812    4.299
+    Spread estimate: more means a better model, as published.
     Contexts: ...
     """
     if isinstance(models_to_compare, (str, bytes)) or not isinstance(models_to_compare, Iterable):
@@ -405,8 +461,10 @@ def compare(
     given = list(models_to_compare)
     if not given:
         raise InvalidArgumentError("nothing to compare: give at least one model")
-    sort = (RANKED_BY if scores else "spread_estimate") if sort is None else sort
-    check_sort(sort, has_scores=bool(scores))
+    is_score = sort is not None and sort in SCORES and sort not in CATALOGUE
+    wanted = sort in (None, "name") or is_score if scores is None else bool(scores)
+    if sort is not None:
+        check_sort(sort, has_scores=wanted)
     check_progress(progress)
     failures: list[Failure] = []
 
@@ -424,14 +482,21 @@ def compare(
     def load(one: Any) -> Any:
         if isinstance(one, Analysis):
             return one
-        return resolve(one, operations=bool(scores), door=COMPARE)
+        if scores is None and wanted:
+            return resolve_for_scores(lambda known: resolve(one, operations=known, door=COMPARE))
+        return resolve(one, operations=wanted, door=COMPARE)
 
-    def count_and_score(source: Any) -> tuple[Analysis, Scores | None]:
-        found = None
-        if scores:
+    def count_and_score(source: Any) -> tuple[Analysis, Scores | UnrolledError | None]:
+        found: Scores | UnrolledError | None = None
+        if wanted:
             from unrolled.scores.scoring import score_network
 
-            found = score_network(source)
+            try:
+                found = score_network(_network_of(source))
+            except UnrolledError as error:
+                if scores is not None:
+                    raise
+                found = error
         if isinstance(source, Analysis):
             return source, found
         options: dict[str, Any] = {"exact": exact, "trainable_only": trainable_only}
@@ -439,7 +504,8 @@ def compare(
 
     # Everything is read before anything is counted, so that errors come early.
     sources = [attempt(load, one) for one in given]
-    analyses, scored = [], []
+    analyses: list[Analysis] = []
+    scored: list[Scores | UnrolledError | None] = []
     for position, source in enumerate(sources):
         if progress is not None:
             progress(position, len(sources))
@@ -449,11 +515,71 @@ def compare(
             failures.append(found._replace(name=_name_source(given[position])))
             continue
         analyses.append(found[0])
-        if found[1] is not None:
-            scored.append(found[1])
+        scored.append(found[1])
     if progress is not None:
         progress(len(sources), len(sources))
-    return Comparison(analyses, sort, ascending, scored, failures)
+    errors = [one for one in scored if isinstance(one, UnrolledError)]
+    if len(errors) == len(scored) and errors and is_score:
+        raise errors[0]
+    if not wanted or len(errors) == len(scored):
+        reasons = [
+            Failure.of(analysis.name, error)
+            for analysis, error in zip(analyses, errors, strict=False)
+            if analysis.has_layers
+        ]
+        return Comparison(analyses, sort or "spread_estimate", ascending, (), failures, reasons)
+    return Comparison(
+        analyses,
+        sort or RANKED_BY,
+        ascending,
+        [None if isinstance(one, UnrolledError) else one for one in scored],
+        failures,
+        [
+            Failure.of(analysis.name, one)
+            for analysis, one in zip(analyses, scored, strict=True)
+            if isinstance(one, UnrolledError)
+        ],
+        with_counts=scores is None,
+    )
+
+
+def resolve_for_scores(load: Callable[[bool], Any]) -> Any:
+    """A model with its operations, or without them where those cannot be had.
+
+    Parameters
+    ----------
+    load : callable
+        Takes whether operations are wanted, and returns the model.
+    """
+    try:
+        return load(True)
+    except UnrolledError:
+        return load(False)
+
+
+def _network_of(source: Any) -> Any:
+    """What of a model is scored.
+
+    Raises
+    ------
+    InvalidArgumentError
+        An analysis without its network, or a network that has grown since it was counted.
+    """
+    if isinstance(source, Analysis):
+        network, counts = source.network, source.counts
+    elif isinstance(source, Counts):
+        network, counts = network_of(source), source
+    else:
+        return source
+    known = counts if isinstance(counts, Counts) else None
+    if known is not None and (len(known.tensors), known.num_outputs) != (
+        len(network.tensors),
+        network.num_outputs,
+    ):
+        raise InvalidArgumentError(
+            f"the network of '{source.name}' has grown since it was counted; analyze it again"
+        )
+    return network
 
 
 def _name_source(one: Any) -> str:
@@ -475,7 +601,7 @@ def check_sort(sort: str, *, has_scores: bool = False) -> None:
     """
     keys = (*dict.fromkeys((*RANKED, *SCORES)),) if has_scores else RANKED
     if sort not in keys:
-        hint = "; it is a score: ask for scores=True" if sort in SCORES else ""
+        hint = "; it is a score: leave out scores=False" if sort in SCORES else ""
         raise InvalidArgumentError(
             f"cannot sort by {sort!r}{hint or did_you_mean(str(sort), keys)} "
             f"(sort keys: {', '.join(keys)})"

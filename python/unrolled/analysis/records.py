@@ -6,6 +6,7 @@ What is read is looked at piece by piece: a record may come from anywhere.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
@@ -106,8 +107,8 @@ def _facts_record(facts: NetworkFacts) -> dict[str, Any]:
             key: value if key == "by_kind" else json_value(value)
             for key, value in facts.activations._asdict().items()
         },
-        "mean_length": facts.mean_length,
-        "length_variance": facts.length_variance,
+        "mean_length": json_value(facts.mean_length),
+        "length_variance": json_value(facts.length_variance),
         "provenance": None if facts.provenance is None else facts.provenance.to_dict(),
     }
 
@@ -354,9 +355,14 @@ def _mantissa(value: Any) -> float:
 
 
 def _figure(value: Any) -> float | None:
-    if value is not None and (not isinstance(value, (int, float)) or isinstance(value, bool)):
+    """A finite number; what is not finite is null in records."""
+    if value is None:
+        return None
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError("expected a number or null")
-    return None if value is None else float(value)
+    if not abs(value) <= sys.float_info.max:
+        raise ValueError("expected a finite number or null")
+    return float(value)
 
 
 def _shape(value: Any) -> tuple[int, ...]:

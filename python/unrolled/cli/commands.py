@@ -20,7 +20,7 @@ from unrolled._core import VERSION
 from unrolled._support import files
 from unrolled._support.hints import shortened
 from unrolled.analysis.analysis import Analysis, analyze
-from unrolled.analysis.comparison import Comparison, Failure, compare
+from unrolled.analysis.comparison import Comparison, Failure, compare, resolve_for_scores
 from unrolled.cli.options import (
     ModelOptions,
     counting_options_of,
@@ -43,7 +43,7 @@ from unrolled.scores.evaluation import FIGURES, evaluate
 from unrolled.scores.families import FAMILIES
 from unrolled.scores.scoring import ranked, score_network
 from unrolled.show import tables
-from unrolled.show.cells import score_sheet
+from unrolled.show.cells import ranking_title, score_sheet
 from unrolled.show.formats import json_value
 from unrolled.show.layer_formats import layer_record
 from unrolled.show.layers import COLUMNS, chosen_columns, sorted_layers
@@ -82,9 +82,9 @@ def sorting_options(command: Callable[..., None]) -> Callable[..., None]:
     return click.option(
         "--sort",
         metavar="KEY",
-        help=f"What to rank by, one of: {', '.join(RANKED)}; with --scores also "
-        f"{', '.join(key for key in SCORES if key not in RANKED)}. "
-        f"[default: {RANKED[0]}; with --scores {RANKED_BY}]",
+        help="What to rank by, one of the scores: "
+        f"{', '.join(key for key in SCORES if key not in RANKED)}; or of {', '.join(RANKED)}. "
+        f"[default: {RANKED_BY}; without scores {RANKED[0]}]",
     )(command)
 
 
@@ -225,7 +225,12 @@ def analyze_command(
 @main.command("compare")
 @click.argument("names", nargs=-1, required=True)
 @sorting_options
-@click.option("--scores", is_flag=True, help="Score the models as well, and show that.")
+@click.option(
+    "--scores/--no-scores",
+    default=None,
+    help="Show scores and baselines alone, or none of them. [default: scores, then contexts; "
+    "contexts alone if --sort names one of their quantities]",
+)
 @click.option(
     "--keep-going",
     is_flag=True,
@@ -254,7 +259,7 @@ def compare_command(
     comparison = compared(names, **options)
     if len(comparison):
         save_plot(plot, comparison.plot)
-    show(comparison, comparison, as_json, as_csv=as_csv, width=width)
+    show(comparison, as_json, as_csv=as_csv, width=width)
     if comparison.failures:
         if as_csv:
             reasons = [f"{one.name}: {one.reason}" for one in comparison.failures]
@@ -309,7 +314,7 @@ def compared(
     *,
     sort: str | None,
     ascending: bool | None,
-    scores: bool = False,
+    scores: bool | None = None,
     keep_going: bool = False,
     **options: Any,
 ) -> Comparison:
@@ -317,11 +322,17 @@ def compared(
     counting = counting_options_of(options)
     chosen = model_options_of(options)
     chosen.check(names)
+
+    def load(name: str) -> Any:
+        if scores is None:
+            return resolve_for_scores(lambda known: resolve_name(name, chosen, operations=known))
+        return resolve_name(name, chosen, operations=scores)
+
     with progress_bar("Counting") as progress:
         found: list[Any] = []
         for name in names:
             try:
-                found.append(resolve_name(name, chosen, operations=scores))
+                found.append(load(name))
             except (UnrolledError, OSError) as error:
                 if not keep_going:
                     raise
@@ -400,7 +411,6 @@ def check_report(path: str, names: Sequence[str]) -> None:
 
 
 def show(
-    analyses: Any,
     result: Comparison,
     as_json: bool,
     *,
@@ -410,7 +420,7 @@ def show(
     """A ranking as JSON, as CSV, or as a table with a line a model on where it comes from."""
     if as_json:
         failures = [{"name": one.name, "error": one.reason} for one in result.failures]
-        say(to_json(analyses, more=failures))
+        say(to_json(result, more=failures))
     elif as_csv:
         say(result.to_csv().rstrip("\n"))
     else:
@@ -421,7 +431,7 @@ def show(
         most = width or tables.output_width()
         lines = [
             shortened(provenance.line, most)
-            for one in analyses
+            for one in result
             if (provenance := one.provenance) is not None
         ]
         if lines:
@@ -814,9 +824,9 @@ def score_command(
     elif len(found) == 1:
         say(found[0].table())
     else:
-        order = "smallest first" if ascending else "largest first"
-        title = f"Models by {sort.replace('_', ' ')}, {order}"
-        say(score_sheet(title, found, tuple(SCORES.values())).text(None))
+        title = ranking_title(sort, sort == "name" if ascending is None else ascending)
+        names = [one.name for one in found]
+        say(score_sheet(title, names, found, tuple(SCORES.values())).text(None))
 
 
 @main.command("evaluate")
@@ -874,12 +884,19 @@ def models_command() -> None:
 
 
 def to_json(
-    analyses: Any, *, with_layers: bool = False, more: Sequence[dict[str, Any]] = ()
+    analyses: Sequence[Analysis] | Comparison,
+    *,
+    with_layers: bool = False,
+    more: Sequence[dict[str, Any]] = (),
 ) -> str:
     """A list with one object a model, and more objects behind."""
+    if isinstance(analyses, Comparison):
+        rows = analyses.to_dict()
+    else:
+        rows = [one.to_dict() for one in analyses]
     objects = []
-    for analysis in analyses:
-        figures: dict[str, Any] = dict(analysis.to_dict())
+    for analysis, row in zip(analyses, rows, strict=True):
+        figures: dict[str, Any] = dict(row)
         if with_layers:
             figures |= layers_of(analysis)
         if analysis.provenance is not None:

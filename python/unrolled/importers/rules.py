@@ -37,12 +37,15 @@ class RuleTable:
         self.framework = framework
         self._rules: dict[str, Callable[..., Any]] = {}
 
-    def rule(self, *operators: str) -> Callable[[Rule], Rule]:
-        """Use a function as the rule of operators, in place of one they may have.
+    def rule(self, *operators: str, replace: bool = False) -> Callable[[Rule], Rule]:
+        """Use a function as the rule of operators.
 
         Parameters
         ----------
         *operators : str
+        replace : bool
+            Whether it takes the place of rules that the operators have. Without it such an operator
+            is refused, but for a function that is defined again, as a cell of a notebook is.
 
         Returns
         -------
@@ -53,14 +56,25 @@ class RuleTable:
         Raises
         ------
         InvalidArgumentError
-            No operator, or something else than names.
+            No operator, something else than names, or an operator that has a rule.
         """
         if not operators or not all(isinstance(name, str) and name for name in operators):
             raise InvalidArgumentError(
                 f"rule() takes the names of operators, such as rule('Relu'), got {operators!r}"
             )
+        twins = [name for name in operators if operators.count(name) > 1]
+        if twins:
+            raise InvalidArgumentError(f"rule() takes every operator once, got {twins[0]!r} twice")
 
         def register(function: Rule) -> Rule:
+            for name in operators if not replace else ():
+                known = self._rules.get(name)
+                if known is not None and not _is_same_definition(known, function):
+                    raise InvalidArgumentError(
+                        f"rule(): the operator {name!r} has a rule, "
+                        f"{known.__module__}.{getattr(known, '__qualname__', known)}; write "
+                        f"rule({name!r}, replace=True) to replace it"
+                    )
             for name in operators:
                 self._rules[name] = function
             return function
@@ -81,6 +95,17 @@ class RuleTable:
         """Forget rules; operators without one are passed over."""
         for name in operators:
             self._rules.pop(name, None)
+
+
+def _is_same_definition(known: Callable[..., Any], function: Callable[..., Any]) -> bool:
+    """Whether a named function is the known one, or replaces it because its code ran again."""
+    if known is function:
+        return True
+    places = [
+        (getattr(one, "__module__", None), getattr(one, "__qualname__", None))
+        for one in (known, function)
+    ]
+    return places[0] == places[1] and "<lambda>" not in str(places[0][1])
 
 
 class Unsupported:

@@ -24,11 +24,18 @@ from unrolled.errors import InvalidArgumentError
 from unrolled.printable import printable
 from unrolled.report import charts
 from unrolled.show import html, tables
-from unrolled.show.cells import format_cell, format_row
+from unrolled.show.cells import RANKING, format_cell, format_row, format_score
 from unrolled.show.layers import HEADINGS, layer_row
 from unrolled.show.plot import sensible_zero
 from unrolled.show.protocols import AnalysisLike, ComparisonLike
-from unrolled.spectrum.catalogue import CATALOGUE, TABULATED, value_of
+from unrolled.spectrum.catalogue import (
+    CATALOGUE,
+    RANKED_BY,
+    SCORES,
+    TABULATED,
+    Quantity,
+    value_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -209,7 +216,7 @@ def _sections(
         Section(
             "estimates",
             "Estimates",
-            "What the publication ranks models by.",
+            f"What the publication ranks models by. {RANKING}",
             [charts.estimates(analyses, styles)] if any(one.num_inputs for one in analyses) else [],
         ),
         Section(
@@ -287,25 +294,52 @@ def _find_headline(comparison: ComparisonLike) -> str:
     """What the page finds, in a sentence or two."""
     if len(comparison) == 1:
         return _find_main_layers(comparison[0])
-    key = {"name": "spread_estimate", "total_contexts": "log2_total_contexts"}.get(
+    quantity, figures = _ranked_by(comparison)
+    found = [(one, figure) for one, figure in zip(comparison, figures, strict=True) if figure]
+    if len(found) < 2:
+        return f"{comparison[0].name} comes first of {len(comparison)} models."
+    # Sorting keeps the order of the page among equals.
+    ranked = sorted(found, key=lambda pair: -pair[1].value)
+    (first, ahead), (second, next_best), *_, (last, least) = [*ranked, ranked[-1]]
+    what = quantity.label.removesuffix(f" {quantity.symbol}")
+    end = f"{last.name} has the least, {least.text}."
+    if ahead.value == next_best.value:
+        return f"{first.name} and {second.name} share the largest {what}: {ahead.text}."
+    return (
+        f"{first.name} has the largest {what}, {ahead.text}, before {second.name} with "
+        f"{next_best.text.partition(' ')[0]}. {end}"
+    )
+
+
+class Figure(NamedTuple):
+    """A value of the quantity that models are ranked by, and how it is written."""
+
+    value: float
+    text: str
+
+
+def _ranked_by(comparison: ComparisonLike) -> tuple[Quantity, list[Figure | None]]:
+    """The quantity that models are ranked by, and that of each; of names, the usual one."""
+    usual = RANKED_BY if comparison.scores else "spread_estimate"
+    key = {"name": usual, "total_contexts": "log2_total_contexts"}.get(
         comparison.sort, comparison.sort
     )
-    quantity = CATALOGUE.get(key)
-    known = [one for one in comparison if quantity and value_of(one, key) is not None]
-    if quantity is None or len(known) < 2:
-        return f"{comparison[0].name} comes first of {len(comparison)} models."
-    ranked = sorted(known, key=lambda one: -float(value_of(one, key) or 0.0))
-    first, second, last = ranked[0], ranked[1], ranked[-1]
-    ahead = format_cell(first, quantity)
-    what = quantity.label.removesuffix(f" {quantity.symbol}")
-    unit = f" {quantity.unit}" if quantity.unit else ""
-    least = f"{last.name} has the least, {format_cell(last, quantity)}."
-    if value_of(first, key) == value_of(second, key):
-        return f"{first.name} and {second.name} share the largest {what}: {ahead}{unit}."
-    return (
-        f"{first.name} has the largest {what}, {ahead}{unit}, before {second.name} with "
-        f"{format_cell(second, quantity)}. {least}"
-    )
+    figures: list[Figure | None] = []
+    if comparison.scores and key in SCORES:
+        quantity = SCORES[key]
+        for scores in comparison.scores:
+            text = "" if scores is None else format_score(scores, quantity)
+            unit = f" {scores.unit}" if scores is not None and quantity.unit else ""
+            value = None if scores is None else float(getattr(scores, key))
+            figures.append(None if value is None else Figure(value, f"{text}{unit}"))
+    else:
+        quantity = CATALOGUE[key]
+        for one in comparison:
+            value = value_of(one, key)
+            unit = f" {quantity.unit}" if quantity.unit else ""
+            text = f"{format_cell(one, quantity)}{unit}"
+            figures.append(None if value is None else Figure(float(value), text))
+    return quantity, figures
 
 
 def _find_main_layers(analysis: AnalysisLike) -> str:

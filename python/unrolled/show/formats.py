@@ -17,14 +17,12 @@ from unrolled._support import files
 from unrolled._support.optional import import_optional
 from unrolled.printable import printable
 from unrolled.show import tables
-from unrolled.show.cells import format_row, score_notes, score_row, score_unit
+from unrolled.show.cells import format_row, score_notes, score_row, score_unit, scores_shown
 from unrolled.show.protocols import ComparisonLike
 from unrolled.spectrum.catalogue import (
     CATALOGUE,
     ESTIMATES,
     SCORES,
-    SCORES_SHOWN,
-    TABULATED,
     Quantity,
 )
 
@@ -76,7 +74,7 @@ def to_csv(comparison: ComparisonLike) -> str:
     """See `Comparison.to_csv`."""
     rows = comparison.to_dict()
     # Scores, if there are any, come after the quantities that every comparison has.
-    more = (key for row in rows[:1] for key in row if key in SCORES and key not in CATALOGUE)
+    more = [key for key in SCORES if key not in CATALOGUE and rows and key in rows[0]]
     keys = [*CATALOGUE, *more]
     text = StringIO(",".join(["name", *keys]) + "\n")
     text.seek(0, os.SEEK_END)
@@ -105,15 +103,21 @@ def to_markdown(comparison: ComparisonLike) -> str:
     """See `Comparison.to_markdown`."""
     tables_of = []
     if comparison.scores:
-        rows = [score_row(one, SCORES_SHOWN) for one in comparison.scores]
-        notes = [f"- {note}" for note in score_notes(comparison.scores, SCORES_SHOWN)]
-        tables_of.append(
-            [*_markdown(SCORES_SHOWN, rows, score_unit(comparison.scores)), "", *notes]
-        )
+        shown = scores_shown(comparison.sort)
+        notes = [f"- {note}" for note in score_notes(comparison.scores, shown, comparison.measured)]
+        rows = _score_rows(comparison, shown)
+        tables_of.append([*_markdown(shown, rows, score_unit(comparison.scores)), "", *notes])
     if comparison.shows_counts:
-        rows = [format_row(one) for one in comparison]
-        tables_of.append(_markdown(TABULATED, rows))
+        rows = [format_row(one, comparison.quantities) for one in comparison]
+        tables_of.append(_markdown(comparison.quantities, rows))
     return "\n\n".join("\n".join(lines) for lines in tables_of) + "\n"
+
+
+def _score_rows(comparison: ComparisonLike, shown: Sequence[Quantity]) -> list[list[str]]:
+    return [
+        score_row(analysis.name, one, shown)
+        for analysis, one in zip(comparison, comparison.scores, strict=True)
+    ]
 
 
 def _markdown(
@@ -139,11 +143,14 @@ def to_latex(comparison: ComparisonLike) -> str:
     """See `Comparison.to_latex`."""
     lines = []
     if comparison.scores:
-        rows = [score_row(one, SCORES_SHOWN) for one in comparison.scores]
-        lines += _latex(SCORES_SHOWN, rows, score_unit(comparison.scores))
-        lines += [f"% {note}" for note in score_notes(comparison.scores, SCORES_SHOWN)]
+        shown = scores_shown(comparison.sort)
+        lines += _latex(shown, _score_rows(comparison, shown), score_unit(comparison.scores))
+        lines += [
+            f"% {note}" for note in score_notes(comparison.scores, shown, comparison.measured)
+        ]
     if comparison.shows_counts:
-        lines += _latex(TABULATED, [format_row(one) for one in comparison])
+        rows = [format_row(one, comparison.quantities) for one in comparison]
+        lines += _latex(comparison.quantities, rows)
     return "\n".join(lines) + "\n"
 
 

@@ -16,10 +16,9 @@ import numpy as np
 from unrolled._support import notebooks
 from unrolled.printable import printable
 from unrolled.show import tables
-from unrolled.show.cells import format_row, score_notes, score_row, score_unit
+from unrolled.show.cells import format_row, score_notes, score_row, score_unit, scores_shown
 from unrolled.show.layers import HEADINGS, layer_row
 from unrolled.show.protocols import AnalysisLike, ComparisonLike
-from unrolled.spectrum.catalogue import SCORES_SHOWN, TABULATED
 
 __all__ = ["analysis", "comparison", "escaped", "mathematics", "styled", "table"]
 
@@ -101,8 +100,9 @@ def comparison(ranking: ComparisonLike) -> str:
     """A ranking for notebooks, of at most `MOST_ROWS` models."""
     parts = [scores(ranking, MOST_ROWS)] if ranking.scores else []
     if ranking.shows_counts:
-        rows = [format_row(one) for one in ranking.analyses[:MOST_ROWS]]
-        headings = [one.with_unit(one.heading) for one in TABULATED]
+        quantities = ranking.quantities
+        rows = [format_row(one, quantities) for one in ranking.analyses[:MOST_ROWS]]
+        headings = [one.with_unit(one.heading) for one in quantities]
         caption = "Contexts" if ranking.scores else ranking.title
         parts.append(table(caption, ["model", *headings], rows))
     left_out = _left_out(len(ranking) - MOST_ROWS, "models")
@@ -112,11 +112,17 @@ def comparison(ranking: ComparisonLike) -> str:
 
 def scores(ranking: ComparisonLike, most_rows: int | None = None) -> str:
     """The table of scores of a ranking, with what more of each means below."""
-    rows = [score_row(one, SCORES_SHOWN) for one in ranking.scores[:most_rows]]
+    shown = scores_shown(ranking.sort)
+    rows = [
+        score_row(analysis.name, one, shown)
+        for analysis, one in zip(ranking.analyses, ranking.scores, strict=True)
+    ]
     unit = score_unit(ranking.scores)
-    headings = [f"{one.heading} ({unit})" if one.unit else one.heading for one in SCORES_SHOWN]
-    notes = "".join(f"<p>{escaped(note)}</p>" for note in score_notes(ranking.scores, SCORES_SHOWN))
-    return table(ranking.title, ["model", *headings], rows) + notes
+    headings = [f"{one.heading} ({unit})" if one.unit else one.heading for one in shown]
+    notes = "".join(
+        f"<p>{escaped(note)}</p>" for note in score_notes(ranking.scores, shown, ranking.measured)
+    )
+    return table(ranking.title, ["model", *headings], rows[:most_rows]) + notes
 
 
 def analysis(result: AnalysisLike) -> str:

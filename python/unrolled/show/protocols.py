@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from unrolled.show.layers import LayerSummary
 from unrolled.show.summaries import Summary
+from unrolled.spectrum.catalogue import Quantity
 from unrolled.spectrum.spectrum import Spectrum
 
 __all__ = ["AnalysisLike", "ComparisonLike", "ScoresLike"]
@@ -116,12 +117,20 @@ class ComparisonLike(Protocol):
         """The models in their order."""
 
     @property
-    def scores(self) -> Sequence[ScoresLike]:
-        """The scores of the models in their order, if they were asked for."""
+    def scores(self) -> Sequence[ScoresLike | None]:
+        """The scores of the models in their order, None where there are none; or empty."""
 
     @property
     def shows_counts(self) -> bool:
         """Whether tables show what was counted, beside scores or alone."""
+
+    @property
+    def quantities(self) -> Sequence[Quantity]:
+        """The columns of tables of counts."""
+
+    @property
+    def measured(self) -> Sequence[str] | None:
+        """Keys of the scores of which tables say how they ranked; None for all."""
 
     @property
     def title(self) -> str:

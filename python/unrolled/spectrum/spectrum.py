@@ -262,10 +262,13 @@ def _restore(values: Values, counts: list[int] | None, owners: list[dict[str, in
 
 def scaled_integer(count: int) -> tuple[float, int]:
     """A positive integer as a mantissa in [1, 2), correct to the last bit, and an exponent."""
-    bits = count.bit_length()
-    # 64 leading bits are enough to round correctly, but for a tie 2**-11 of the last bit away.
-    half, carry = math.frexp(float(count >> max(bits - 64, 0)))
-    return 2.0 * half, carry - 1 + max(bits - 64, 0)
+    shift = max(count.bit_length() - 64, 0)
+    # 64 leading bits are enough to round correctly if the last tells whether anything follows.
+    leading = count >> shift
+    if leading << shift != count:
+        leading |= 1
+    half, carry = math.frexp(float(leading))
+    return 2.0 * half, carry - 1 + shift
 
 
 def scaled_log2(

@@ -171,11 +171,117 @@ def test_functions_of_tensorflow(name: str) -> None:
     assert counts_of(config)["a/kernel"] == ones(4, columns)
 
 
+CUBE = (2, 3, 4)
+
+
+def columns_of(of: str, arguments: Any, form: Any, shape: Any = CUBE) -> None:
+    """The function counts as its form does, which is linear: a sum over all that it reads."""
+    scale = ("a", "PReLU", {}, [["x", 0, 0, {}]])
+    layers = [scale, function("y", of, ["a", 0, 0, arguments])]
+    found = np.array(counts_of(keras_2({"x": (2, *shape)}, layers, "y"))["a/alpha"], dtype=int)
+    expected = np.zeros(shape, dtype=int)
+    for place in np.ndindex(*shape):
+        basis = np.zeros((2, *shape))
+        basis[(slice(None), *place)] = 1
+        expected[place] = form(basis).sum()
+    np.testing.assert_array_equal(found, expected)
+
+
+def cumulated(axis: int, exclusive: bool = False, reverse: bool = False) -> Any:
+    """TensorFlow's cumulative sum, by its definition."""
+
+    def form(x: Any) -> Any:
+        x = np.flip(x, axis) if reverse else x
+        total = np.cumsum(x, axis)
+        total = total - x if exclusive else total
+        return np.flip(total, axis) if reverse else total
+
+    return form
+
+
+@pytest.mark.parametrize("of", ["math.cumsum", "math.cumprod"])
+@pytest.mark.parametrize("axis", [None, 0, 1, -1])
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_cumulative_sums(of: str, axis: int | None, exclusive: bool, reverse: bool) -> None:
+    arguments: dict[str, Any] = {"exclusive": exclusive, "reverse": reverse, "name": None}
+    if axis is not None:
+        arguments["axis"] = axis
+    columns_of(of, arguments, cumulated(axis or 0, exclusive, reverse))
+
+
+def unchanged(x: Any) -> Any:
+    """What a normaliser is with value semantics."""
+    return x
+
+
+def total(axis: int | None, keepdims: bool = False) -> Any:
+    return lambda x: np.sum(x, axis, keepdims=keepdims)
+
+
+DEFAULTS: dict[str, tuple[str, dict[str, Any], Any]] = {
+    "argmax is along the first axis": ("math.argmax", {}, total(0)),
+    "argmin of an axis": ("math.argmin", {"axis": 2, "output_type": "int32"}, total(2)),
+    "a sum is over all axes": ("math.reduce_sum", {}, total(None)),
+    "a mean keeps its axes": ("math.reduce_mean", {"axis": -1, "keepdims": True}, total(-1, True)),
+    "any is a reduction": ("math.reduce_any", {"axis": 1}, total(1)),
+    "rows are gathered": ("gather", {"indices": [0, 0], "batch_dims": 0}, lambda x: x[[0, 0]]),
+    "columns are gathered": (
+        "gather",
+        {"indices": [1, 1, 0], "axis": 2},
+        lambda x: np.take(x, [1, 1, 0], 2),
+    ),
+    "a log-softmax": ("nn.log_softmax", {}, unchanged),
+    "reversed": ("reverse", {"axis": [1]}, lambda x: x),
+    "reflected": (
+        "pad",
+        {"paddings": [[0, 0], [0, 0], [1, 1], [2, 0]], "mode": "REFLECT"},
+        lambda x: np.pad(x, [(0, 0), (0, 0), (1, 1), (2, 0)], mode="reflect"),
+    ),
+    "padded with constants": (
+        "pad",
+        {"paddings": [[0, 0], [0, 0], [1, 1], [0, 0]], "mode": "CONSTANT", "constant_values": 3},
+        lambda x: x,
+    ),
+    "repeated": ("repeat", {"repeats": 2, "axis": 1}, lambda x: np.repeat(x, 2, 1)),
+    "a leaky rectifier": ("nn.leaky_relu", {"alpha": 0.1}, unchanged),
+    "a norm with its epsilon": ("math.l2_normalize", {"epsilon": 1e-6}, unchanged),
+    "a GELU by tanh": ("nn.gelu", {"approximate": True}, unchanged),
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_arguments_that_tensorflow_has_by_default(name: str) -> None:
+    of, arguments, form = DEFAULTS[name]
+    columns_of(of, arguments, form)
+
+
+@pytest.mark.parametrize(
+    ("of", "group"),
+    [("nn.softmax", 4), ("nn.log_softmax", 4), ("math.l2_normalize", 2 * 3 * 4)],
+)
+def test_normalisers_have_the_groups_of_tensorflow(of: str, group: int) -> None:
+    """With dependency semantics every element is read by all of its group."""
+    scale = ("a", "PReLU", {}, [["x", 0, 0, {}]])
+    layers = [scale, function("y", of, ["a", 0, 0, {}])]
+    network = from_keras(keras_2({"x": (1, *CUBE)}, layers, "y"), semantics="dependency")
+    assert unrolled.count(network)["a/alpha"].exact().tolist() == np.full(CUBE, group).tolist()
+
+
+def test_arguments_that_move_edges_are_not_passed_over() -> None:
+    layers = [
+        dense("a", "x"),
+        function("y", "gather", ["a", 0, 0, {"indices": [0], "axis": 1, "batch_dims": 1}]),
+    ]
+    with pytest.raises(UnsupportedOperatorError, match="batch_dims"):
+        from_keras(keras_2(X, layers, "y"))
+
+
 def test_unknown_functions_are_all_named() -> None:
     layers = [
         dense("a", "x"),
         function("p", "signal.fft", ["a", 0, 0, {}]),
-        function("q", "math.cumsum", ["a", 0, 0, {"axis": 0, "reverse": True}]),
+        function("q", "math.cumsum", ["a", 0, 0, {"axis": 1, "reverse": True}]),
         function("y", "math.add", ["p", 0, 0, {"y": ["q", 0, 0]}]),
     ]
     with pytest.raises(UnsupportedOperatorError) as caught:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 pytest.importorskip("onnx")
 
-from onnx import ModelProto
+from onnx import ModelProto, numpy_helper
 
 import unrolled
 from cases.onnx_models import model, node, subgraph
@@ -153,6 +154,72 @@ def test_a_sequence_as_an_output_is_several() -> None:
             "empty",
             InvalidModelError,
         ),
+        (
+            model(
+                "SequenceConstruct a -> s",
+                "SequenceAt s,two -> y",
+                weights=PAIR,
+                constants={"two": np.array([0, 0])},
+            ),
+            "one number, got 0, 0",
+            InvalidModelError,
+        ),
+        (
+            model(
+                "SequenceConstruct a -> s",
+                "SequenceAt s,none -> y",
+                weights=PAIR,
+                constants={"none": np.array([], np.int64)},
+            ),
+            "one number",
+            InvalidModelError,
+        ),
+        (
+            model("SequenceConstruct a -> s", "SequenceAt s -> y", weights=PAIR),
+            "input 1 is missing",
+            InvalidModelError,
+        ),
+        (
+            model(
+                "SequenceConstruct a,c -> s",
+                node("ConcatFromSequence s -> y", axis=1),
+                weights={"a": (2, 3), "c": (2,)},
+            ),
+            "shapes \\(2, 3\\), \\(2,\\) cannot be joined",
+            InvalidModelError,
+        ),
+        (
+            model(
+                "SequenceConstruct a,a -> s",
+                "SequenceConstruct a -> r",
+                node(
+                    "SequenceMap s,r -> t", body=subgraph("Add e,f -> g", inputs="e,f", outputs="g")
+                ),
+                weights=PAIR,
+            ),
+            "sequences of 1, 2 tensors",
+            InvalidModelError,
+        ),
+        (
+            model(
+                "SequenceConstruct a,a -> s",
+                node(
+                    "SequenceMap s -> t", body=subgraph("Add e,f -> g", inputs="e,f", outputs="g")
+                ),
+                weights=PAIR,
+            ),
+            "takes 2 inputs, and is given 1",
+            InvalidModelError,
+        ),
+        (
+            model(
+                node("SplitToSequence a,parts -> s", axis=1),
+                weights=PAIR,
+                constants={"parts": np.array([1, 1])},
+            ),
+            "lengths 1, 1 do not make axis 1",
+            InvalidModelError,
+        ),
         (model("Optional -> y"), "optional value that is not there", InvalidModelError),
         (
             model("StatefulPartitionedCall a -> y", weights=PAIR),
@@ -164,6 +231,74 @@ def test_a_sequence_as_an_output_is_several() -> None:
 def test_sequences_that_cannot_be(proto: ModelProto, message: str, kind: Any) -> None:
     with pytest.raises(kind, match=message):
         unrolled.from_onnx(proto)
+
+
+PLACES = {f"n{at}".replace("-", "m"): np.array(at) for at in range(-5, 6)}
+
+
+def random_sequence(seed: int) -> list[Any]:
+    """Nodes that build, change and join a sequence of rows; about half of the places are wrong."""
+    random = np.random.default_rng(seed)
+    nodes = ["SequenceConstruct a,b -> s0"]
+    for number in range(int(random.integers(1, 4))):
+        place = str(random.choice(list(PLACES)))
+        place = "" if random.random() < 0.2 else f",{place}"
+        kind = random.choice(["insert", "erase", "split"])
+        if kind == "insert":
+            new = random.choice(["a", "b", "c"])
+            nodes.append(f"SequenceInsert s{number},{new}{place} -> s{number + 1}")
+        elif kind == "erase":
+            nodes.append(f"SequenceErase s{number}{place} -> s{number + 1}")
+        else:
+            nodes.append(node(f"ConcatFromSequence s{number} -> j{number}", axis=0))
+            parts = random.choice(["", ",n1", ",n2", ",n3", ",n0", ",nm1"])
+            nodes.append(node(f"SplitToSequence j{number}{parts} -> s{number + 1}", axis=0))
+    return nodes
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_sequences_are_those_of_onnxruntime(seed: int) -> None:
+    """All elements are only moved, so that how often each comes out is its count."""
+    runtime = pytest.importorskip("onnxruntime")
+    nodes = random_sequence(seed)
+    last = max(int(text) for one in nodes for text in re.findall(r"\bs(\d+)\b", str(one)))
+    nodes.append(node(f"ConcatFromSequence s{last} -> y", axis=0))
+    shapes = {"a": (1, 2), "b": (1, 2), "c": (1, 2)}
+    made = model(*nodes, weights=shapes, constants=PLACES, inputs={"u": (1,)})
+    numbers = np.arange(1, 7, dtype=np.float32).reshape(3, 1, 2)
+    for tensor, array in zip(made.graph.initializer, numbers, strict=False):
+        tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = runtime.InferenceSession(made.SerializeToString(), options)
+        (found,) = session.run(None, {"u": np.zeros(1, np.float32)})
+    except Exception:
+        with pytest.raises(InvalidModelError, match=r"place|empty|parts"):
+            unrolled.from_onnx(made)
+        return
+    counts = unrolled.count(unrolled.from_onnx(made))
+    for name, array in zip("abc", numbers, strict=True):
+        expected = [int((found == number).sum()) for number in array.reshape(-1)]
+        seen = counts[name].exact().reshape(-1).tolist() if name in counts else [0, 0]
+        assert seen == expected, (name, nodes)
+
+
+def test_a_loop_may_carry_a_sequence() -> None:
+    body = subgraph(
+        "SequenceInsert s,b -> t",
+        "Identity c -> d",
+        inputs="i,c,s",
+        outputs="d,t",
+    )
+    found = model(
+        "SequenceConstruct a -> s",
+        node("Loop three,,s -> t", body=body),
+        node("ConcatFromSequence t -> y", axis=0),
+        weights=PAIR,
+        constants={"three": np.array(3)},
+    )
+    assert_counts(found, as_if=model(node("Concat a,b,b,b -> y", axis=0), weights=PAIR))
 
 
 @pytest.mark.parametrize(

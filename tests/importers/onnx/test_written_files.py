@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -12,6 +15,7 @@ from unrolled import Network
 from unrolled._core import function_names
 
 runtime = pytest.importorskip("onnxruntime")
+special = pytest.importorskip("scipy.special")
 
 
 def run(content: bytes, x: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -45,6 +49,127 @@ def test_functions_are_those_that_propagation_follows(function: str) -> None:
     measured = np.trapezoid(y**2 * density, z)
     signal = unrolled.propagate(net)["y"]
     assert measured == pytest.approx(signal.variance + signal.mean**2, rel=2e-5)
+
+
+def elu(x: Any, alpha: float = 1.0, width: float = 1.0) -> Any:
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / width))
+
+
+def silu(x: Any, beta: float = 1.0) -> Any:
+    return x * special.expit(beta * x)
+
+
+def softplus(x: Any, beta: float = 1.0) -> Any:
+    return np.logaddexp(0, beta * x) / beta
+
+
+DEFINITIONS: dict[str, Callable[[Any], Any]] = {
+    "abs": np.abs,
+    "atan": np.arctan,
+    "celu": elu,
+    "celu(0.3)": lambda x: elu(x, 0.3, 0.3),
+    "clip(-0.5, 0.75)": lambda x: np.clip(x, -0.5, 0.75),
+    "clip(-0.5)": lambda x: np.maximum(x, -0.5),
+    "clip(-inf, 0.75)": lambda x: np.minimum(x, 0.75),
+    "cos": np.cos,
+    "elu": elu,
+    "elu(0.5)": lambda x: elu(x, 0.5),
+    "erf": lambda x: special.erf(np.sqrt(np.pi) / 2 * x),
+    "erf(1)": special.erf,
+    "exp": np.exp,
+    "gelu": lambda x: x * special.ndtr(x),
+    "GELU": lambda x: x * special.ndtr(x),
+    "gelu_tanh": lambda x: x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
+    "hard_sigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
+    "hard_sigmoid(0.2)": lambda x: np.clip(0.2 * x + 0.5, 0, 1),
+    "hard_sigmoid(0.3, 0.1)": lambda x: np.clip(0.3 * x + 0.1, 0, 1),
+    "hard_swish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    "hard_tanh": lambda x: np.clip(x, -1, 1),
+    "hard_tanh(-2)": lambda x: np.clip(x, -2, 1),
+    "hard_tanh(-2, 0.5)": lambda x: np.clip(x, -2, 0.5),
+    "identity": lambda x: x,
+    "leaky_relu": lambda x: np.where(x > 0, x, 0.01 * x),
+    "leaky_relu(0.2)": lambda x: np.where(x > 0, x, 0.2 * x),
+    "LeakyReLU( -0.5 )": lambda x: np.where(x > 0, x, -0.5 * x),
+    "linear": lambda x: x,
+    "linear(2)": lambda x: 2 * x,
+    "linear(2, 0.5)": lambda x: 2 * x + 0.5,
+    "log_sigmoid": special.log_expit,
+    "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
+    "negative": np.negative,
+    "prelu": lambda x: np.where(x > 0, x, 0.25 * x),
+    "prelu(0.1)": lambda x: np.where(x > 0, x, 0.1 * x),
+    "quick_gelu": lambda x: silu(x, 1.702),
+    "relu": lambda x: np.maximum(x, 0),
+    "relu6": lambda x: np.clip(x, 0, 6),
+    "selu": lambda x: 1.0507009873554805 * elu(x, 1.6732632423543772),
+    "sigmoid": special.expit,
+    "silu": silu,
+    "silu(1.5)": lambda x: silu(x, 1.5),
+    "silu(0)": lambda x: x / 2,
+    "sin": np.sin,
+    "softplus": softplus,
+    "softplus(2)": lambda x: softplus(x, 2.0),
+    "softshrink": lambda x: np.sign(x) * np.maximum(np.abs(x) - 0.5, 0),
+    "softshrink(0.1)": lambda x: np.sign(x) * np.maximum(np.abs(x) - 0.1, 0),
+    "softsign": lambda x: x / (1 + np.abs(x)),
+    "square": np.square,
+    "swish": silu,
+    "swish(0.7)": lambda x: silu(x, 0.7),
+    "tanh": np.tanh,
+}
+"""Functions by their definitions, with arguments and without."""
+
+
+def test_every_known_function_has_a_definition_here() -> None:
+    assert set(function_names()) == {name for name in DEFINITIONS if name in function_names()} | {
+        "clip"
+    }
+
+
+@pytest.mark.parametrize("function", DEFINITIONS)
+def test_functions_have_the_values_of_their_definitions_far_from_zero_too(function: str) -> None:
+    x = np.array([-120.0, -95, -20, -6, -3, -2.5, -1, -0.5, -0.1, 0, 0.1, 0.5, 1, 2.5, 6, 20, 88])
+    net = Network()
+    net.output(net.activation(net.input((len(x),)), function, name="y"))
+    with np.errstate(over="ignore"):
+        expected = DEFINITIONS[function](x)
+    found = run(net.to_onnx(), x[None])[0]
+    # Terms of single precision may cancel, and the runtime's sigmoid has six digits.
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=3e-6)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        "relu(1)",
+        "relu6(3)",
+        "gelu(tanh)",
+        "leaky_relu(0.1, 0.2)",
+        "elu(nan)",
+        "celu(0)",
+        "clip(1, 2, 3)",
+        "clip(2, 1)",
+        "softplus(0)",
+        "softplus(-1)",
+        "softshrink(0)",
+        "quick_gelu(2)",
+        "square(3)",
+        "log_sigmoid(2)",
+        "gelu_tanh(1)",
+        "hard_sigmoid(-1)",
+        "leaky_relu(0.2",
+        "linear(1, 2, 3)",
+        "linear(inf)",
+        "no_such_function",
+    ],
+)
+def test_functions_that_propagation_does_not_know_are_not_written(function: str) -> None:
+    net = Network()
+    net.output(net.activation(net.input((3,)), function, name="y"))
+    for refused in (net.to_onnx, lambda: unrolled.propagate(net)):
+        with pytest.raises(unrolled.UnknownOperationError, match="'y'"):
+            refused()
 
 
 @pytest.mark.parametrize("kind", sorted(LAYERS))

@@ -135,7 +135,7 @@ def test_rules_of_users() -> None:
         assert "unrolled_test.swap" in door.operators()
         assert from_torch(module, X).num_outputs == 4
 
-        @door.rule("unrolled_test.swap")
+        @door.rule("unrolled_test.swap", replace=True)
         def wrong(tracer: Any, node: Any) -> Any:
             return node["x"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,7 +42,6 @@ GATES = (
         "mulhi",
         "ne",
         "nextafter",
-        "or",
         "polygamma",
         "regularized_incomplete_beta",
         "rem",
@@ -77,15 +77,21 @@ KNOWN: dict[str, ElementFunction] = {
     "tan": np.tan,
     "tanh": np.tanh,
     **dict.fromkeys(
-        ["convert_element_type", "copy", "copy_p", "reduce_precision", "stop_gradient", "name"],
+        [
+            *("convert_element_type", "copy", "copy_p", "reduce_precision", "stop_gradient"),
+            *("name", "sharding_constraint", "layout_constraint", "mesh_cast", "reshard"),
+            "pvary",
+        ],
         NAMED["identity"],
     ),
+    "is_finite": np.isfinite,
+    "not": np.invert,
+    "round": np.round,
 }
 """What primitives compute from single elements, as far as it is known."""
 
 
 COMPARISONS: dict[str, Callable[..., Array]] = {
-    "and": np.logical_and,
     "atan2": np.arctan2,
     "eq": np.equal,
     "ge": np.greater_equal,
@@ -93,7 +99,6 @@ COMPARISONS: dict[str, Callable[..., Array]] = {
     "le": np.less_equal,
     "lt": np.less,
     "ne": np.not_equal,
-    "or": np.logical_or,
 }
 """What some of the functions of several tensors compute."""
 
@@ -158,9 +163,9 @@ def same_bits(tracer: Tracer, node: Equation) -> Item:
     return function(tracer, node)
 
 
-@rule("and")
-def conjunction(tracer: Tracer, node: Equation) -> Item:
-    return applied(tracer, node, tracer.both)
+@rule("and", "or")
+def decided(tracer: Tracer, node: Equation) -> Item:
+    return applied(tracer, node, tracer.both if node.operator == "and" else tracer.either)
 
 
 @rule("neg")
@@ -198,9 +203,15 @@ def power(tracer: Tracer, node: Equation) -> Item:
             return gate(tracer, base, exponent)
         if np.all(known < 0):
             return tracer.reciprocal(base)
-        return tracer.pointwise(base, power=bool(np.all(known > 0)))
+        number = exponent.only_number() if isinstance(exponent, Constant) else None
+        function = None if number is None else partial(_raised, number)
+        return tracer.pointwise(base, function, power=bool(np.all(known > 0)))
 
     return applied(tracer, node, raised)
+
+
+def _raised(exponent: float, base: Array) -> Array:
+    return np.asarray(np.power(base, exponent))
 
 
 @rule("add", "add_any")
@@ -260,10 +271,9 @@ def select(tracer: Tracer, node: Equation) -> Item:
     if not isinstance(which, Constant) or which.array is None:
 
         def chosen(which: Operand, *cases: Operand) -> Operand:
-            if len(cases) == 2 and any(isinstance(case, Constant) for case in cases):
+            if len(cases) == 2:
                 return tracer.where(which, cases[1], cases[0])
-            compute = _selected if len(cases) == 2 else None
-            return gate(tracer, which, *cases, compute=compute)
+            return gate(tracer, which, *cases)
 
         return applied(tracer, node, chosen)
     # Along axes that were broadcast, one element stands for all.
@@ -278,10 +288,6 @@ def select(tracer: Tracer, node: Equation) -> Item:
     if len(others) == len(cases) - 1 and not all(_is_zero(case) for case in others):
         return applied(tracer, node, lambda *given: gate(tracer, *given))
     return tracer.choose(which.array, node.operands[1:])
-
-
-def _selected(which: Array, otherwise: Array, chosen: Array) -> Array:
-    return np.where(which, chosen, otherwise)
 
 
 def _is_zero(constant: Constant) -> bool:

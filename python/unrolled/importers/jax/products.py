@@ -170,12 +170,7 @@ def _spread(tracer: Tracer, x: Operand, axis: int, step: int, before: int, lengt
 @rule("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp")
 def cumulate(tracer: Tracer, node: Equation) -> Operand:
     (x,) = node.operands
-    axis = node.params["axis"]
-    length = x.shape[axis]
-    before = 0 if node.params["reverse"] else length - 1
-    windows = [Window(n, 1, 1, 1, 0, n) for n in x.shape]
-    windows[axis] = Window(length, length, 1, 1, before, length)
-    return tracer.pool(x, windows, first=0)
+    return tracer.cumulate(x, node.params["axis"], reverse=bool(node.params["reverse"]))
 
 
 @rule("pad")

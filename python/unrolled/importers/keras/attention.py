@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from unrolled.errors import InvalidModelError
 from unrolled.importers.keras.layer import TABLE, Layer
-from unrolled.importers.tracing.elementwise import AT_RUN_TIME
+from unrolled.importers.tracing.known import AT_RUN_TIME
 from unrolled.importers.tracing.tracer import Tracer
-from unrolled.importers.tracing.values import Constant, Operand, Value
+from unrolled.importers.tracing.values import Constant, Operand, Value, checked_axes
 
 __all__: list[str] = []
 
@@ -39,6 +40,8 @@ def _masked(tracer: Tracer, layer: Layer, scores: Operand) -> Operand:
     if isinstance(mask, Constant) and mask.array is not None:
         # True, or not zero, where a query sees a key.
         mask = tracer.work_out(mask.shape, lambda array: array.astype(bool), mask)
+    if isinstance(mask, Value) and mask.fill is not None:
+        mask = replace(mask, fill=bool(mask.fill))
     return tracer.masked_scores(scores, mask, causal=causal)
 
 
@@ -69,7 +72,7 @@ def _multi_head_attention(tracer: Tracer, layer: Layer) -> Any:
     rank = query.rank
     given = layer.config.get("attention_axes")
     axes = range(1, rank - 1) if given is None else [given] if isinstance(given, int) else given
-    axes = sorted({axis % rank for axis in axes})
+    axes = sorted(set(checked_axes(str(layer), axes, rank)))
     if query.rank != value.rank or not all(0 < axis < rank - 1 for axis in axes):
         raise InvalidModelError(
             f"{layer}: attention over axes {list(axes)} of shapes {query.shape} and {value.shape}"

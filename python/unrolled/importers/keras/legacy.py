@@ -40,7 +40,9 @@ def _pairs(**names: str) -> dict[str, Same]:
     return {name.replace("__", "."): Same(one, {"y": "x2"}) for name, one in names.items()}
 
 
-AXIS = {"axis": "axis", "keepdims": "keepdims"}
+AXIS = {"axis": "axis"}
+KEEPING = {"axis": "axis", "keepdims": "keepdims"}
+CUMULATED = {"axis": "axis", "exclusive": "exclusive", "reverse": "reverse"}
 
 FUNCTIONS: dict[str, Same] = {
     **_pairs(
@@ -84,8 +86,6 @@ FUNCTIONS: dict[str, Same] = {
             "erf": "Erf",
             "exp": "Exp",
             "floor": "Floor",
-            "gelu": "Gelu",
-            "leaky_relu": "LeakyRelu",
             "log": "Log",
             "log1p": "Log1p",
             "logical_not": "LogicalNot",
@@ -108,9 +108,13 @@ FUNCTIONS: dict[str, Same] = {
             "tanh": "Tanh",
         }.items()
     },
+    "nn.gelu": Same("Gelu", {"approximate": "approximate"}),
+    "nn.leaky_relu": Same("LeakyRelu", {"alpha": "negative_slope"}),
     **{
-        f"math.reduce_{name}": Same(one, AXIS)
+        f"math.reduce_{name}": Same(one, KEEPING)
         for name, one in {
+            "all": "All",
+            "any": "Any",
             "logsumexp": "Logsumexp",
             "max": "Max",
             "mean": "Mean",
@@ -122,46 +126,71 @@ FUNCTIONS: dict[str, Same] = {
         }.items()
     },
     **{
-        f"{place}.l2_normalize": Same("Normalize", {"axis": "axis"})
+        f"{place}.l2_normalize": Same("Normalize", {"axis": "axis", "dim": "axis"})
         for place in ("math", "nn", "linalg")
     },
     "cast": Same("Cast"),
     "clip_by_value": Same("Clip", {"clip_value_min": "x_min", "clip_value_max": "x_max"}),
-    "concat": Same("Concatenate", {"axis": "axis"}),
-    "expand_dims": Same("ExpandDims", {"axis": "axis"}),
+    "concat": Same("Concatenate", AXIS),
+    "expand_dims": Same("ExpandDims", AXIS),
     "gather": Same("Take", {"indices": "indices", "axis": "axis"}),
     "identity": Same("Copy"),
     "linalg.matmul": Same("Matmul", {"b": "x2"}),
-    "math.argmax": Same("Argmax", {"axis": "axis"}),
-    "math.argmin": Same("Argmin", {"axis": "axis"}),
-    "math.cumsum": Same("Cumsum", {"axis": "axis"}),
-    "math.softmax": Same("Softmax", {"axis": "axis"}),
+    "math.argmax": Same("Argmax", AXIS),
+    "math.argmin": Same("Argmin", AXIS),
+    "math.cumprod": Same("Cumprod", CUMULATED),
+    "math.cumsum": Same("Cumsum", CUMULATED),
+    "math.softmax": Same("Softmax", AXIS),
     "nn.bias_add": Same("Add", {"bias": "x2"}),
-    "nn.log_softmax": Same("LogSoftmax", {"axis": "axis"}),
-    "nn.softmax": Same("Softmax", {"axis": "axis"}),
+    "nn.log_softmax": Same("LogSoftmax", AXIS),
+    "nn.softmax": Same("Softmax", AXIS),
     "pad": Same("Pad", {"paddings": "pad_width", "mode": "mode"}),
     "repeat": Same("Repeat", {"repeats": "repeats", "axis": "axis"}),
     "reshape": Same("Reshape", {"shape": "newshape"}),
-    "reverse": Same("Flip", {"axis": "axis"}),
-    "squeeze": Same("Squeeze", {"axis": "axis"}),
-    "stack": Same("Stack", {"axis": "axis"}),
+    "reverse": Same("Flip", AXIS),
+    "squeeze": Same("Squeeze", AXIS),
+    "stack": Same("Stack", AXIS),
     "stop_gradient": Same("StopGradient"),
     "tile": Same("Tile", {"multiples": "repeats"}),
     "transpose": Same("Transpose", {"perm": "axes"}),
-    "unstack": Same("Unstack", {"axis": "axis"}),
+    "unstack": Same("Unstack", AXIS),
     "where": Same("Where", {"x": "x1", "y": "x2"}),
 }
 """Functions by the names that Keras 2 writes."""
 
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "Concatenate": {"axis": 0},
-    "Normalize": {"axis": None},
-    "Softmax": {"axis": -1},
+    "concat": {"axis": 0},
+    "gather": {"axis": 0},
+    "linalg.l2_normalize": {"axis": None},
+    "math.argmax": {"axis": 0},
+    "math.argmin": {"axis": 0},
+    "math.cumprod": {"axis": 0},
+    "math.cumsum": {"axis": 0},
+    "math.l2_normalize": {"axis": None},
+    "math.softmax": {"axis": -1},
+    "nn.l2_normalize": {"axis": None},
+    "nn.leaky_relu": {"negative_slope": 0.2},
+    "nn.log_softmax": {"axis": -1},
+    "nn.softmax": {"axis": -1},
+    "stack": {"axis": 0},
+    "unstack": {"axis": 0},
 }
-"""Arguments that TensorFlow has by default."""
+"""Arguments that TensorFlow has by default, where the operation of Keras has others or none.
 
-IGNORED = ("name", "dtype", "approximate", "alpha", "features", "exclusive", "reverse")
-"""Arguments that change no edge, or are given as False."""
+All axes are reduced, repeated and reversed by default by both.
+"""
+
+IGNORED = (
+    *("name", "dtype", "output_type", "features", "conjugate", "validate_indices"),
+    *("constant_values", "epsilon", "num"),
+)
+"""Arguments that change no edge."""
+
+NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "batch_dims": (0,),
+    "data_format": ("NHWC", "NWC", "NDHWC", "N...C"),
+}
+"""Values of other arguments that change no edge."""
 
 
 @rule("TFOpLambda")
@@ -175,11 +204,12 @@ def tensorflow_function(tracer: Tracer, layer: Layer) -> Any:
     same = FUNCTIONS.get(name)
     if same is None:
         raise layer.refused(f"the function tf.{name} of TensorFlow has no rule")
-    config = {**DEFAULTS.get(same.operation, {})}
+    config = dict(DEFAULTS.get(name, {}))
     others: dict[str, Any] = {}
     for key, value in given.items():
         known = same.arguments.get(key)
-        if known is None and key not in IGNORED and value is not False:
+        is_neutral = key in IGNORED or value is False or value in NEUTRAL.get(key, ())
+        if known is None and not is_neutral:
             raise layer.refused(f"the argument {key} of tf.{name}")
         if known is not None:
             is_tensor = known in ("x1", "x2", "indices") or any(True for _ in flattened(value))
@@ -187,6 +217,8 @@ def tensorflow_function(tracer: Tracer, layer: Layer) -> Any:
     if same.operation == "Where":
         others["condition"] = layer.args[0]
         return _applied(layer, "Where", [], config, others)
+    if same.operation == "Pad" and "mode" in config:
+        config["mode"] = str(config["mode"]).lower()
     return _applied(layer, same.operation, layer.args, config, others)
 
 

@@ -10,7 +10,14 @@ import numpy as np
 from unrolled.errors import InvalidModelError
 from unrolled.importers.keras.layer import TABLE, Layer, flattened
 from unrolled.importers.tracing.tracer import Tracer
-from unrolled.importers.tracing.values import Constant, Operand, Value, size_of
+from unrolled.importers.tracing.values import (
+    Constant,
+    Operand,
+    Value,
+    checked_axes,
+    checked_axis,
+    size_of,
+)
 
 __all__: list[str] = []
 
@@ -54,7 +61,7 @@ def _swapaxes(tracer: Tracer, layer: Layer) -> Operand:
 def _moveaxis(tracer: Tracer, layer: Layer) -> Operand:
     rank = layer.x.rank
     source, destination = [
-        [axis % rank for axis in ([given] if isinstance(given, int) else given)]
+        checked_axes(str(layer), [given] if isinstance(given, int) else given, rank)
         for given in (layer.config["source"], layer.config["destination"])
     ]
     order = [axis for axis in range(rank) if axis not in source]
@@ -97,14 +104,14 @@ def _stacked(tracer: Tracer, layer: Layer) -> Operand:
 @rule("ops.Stack")
 def _stack(tracer: Tracer, layer: Layer) -> Operand:
     inputs = layer.inputs
-    axis = layer.argument(1, "axis", 0) % (inputs[0].rank + 1)
+    axis = checked_axis(str(layer), layer.argument(1, "axis", 0), inputs[0].rank + 1)
     return tracer.concat([tracer.unsqueeze(x, (axis,)) for x in inputs], axis)
 
 
 @rule("ops.Split", "ops.ArraySplit")
 def _split(tracer: Tracer, layer: Layer) -> list[Operand]:
     x = layer.x
-    axis = layer.argument(2, "axis", 0) % x.rank
+    axis = checked_axis(str(layer), layer.argument(2, "axis", 0), x.rank)
     given = layer.argument(1, "indices_or_sections")
     layer.followed(x.shape[axis] + (given if isinstance(given, int) else 0))
     parts = np.array_split(np.arange(x.shape[axis]), given)
@@ -116,7 +123,7 @@ def _split(tracer: Tracer, layer: Layer) -> list[Operand]:
 @rule("ops.Unstack")
 def _unstack(tracer: Tracer, layer: Layer) -> list[Operand]:
     x = layer.x
-    axis = layer.config.get("axis", 0) % x.rank
+    axis = checked_axis(str(layer), layer.config.get("axis", 0), x.rank)
     layer.followed(x.shape[axis])
     parts = tracer.split(x, axis, [1] * x.shape[axis])
     return [tracer.squeeze(part, (axis,)) for part in parts]
@@ -258,13 +265,14 @@ def _sort(tracer: Tracer, layer: Layer) -> Operand:
     x, axis = layer.x, layer.argument(1, "axis", layer.config.get("axis", -1))
     if axis is None:
         x, axis = tracer.reshape(x, (x.size,)), 0
-    return tracer.reorder(x, axis)
+    y = tracer.reorder(x, axis)
+    return tracer.pointwise(y) if layer.operator == "ops.Argsort" else y
 
 
 @rule("ops.TopK")
 def _top_k(tracer: Tracer, layer: Layer) -> list[Operand]:
     y = tracer.reorder(layer.x, -1, layer.integer("k"))
-    return [y, y]
+    return [y, tracer.pointwise(y)]
 
 
 @rule("ops.DepthToSpace", "ops.SpaceToDepth")

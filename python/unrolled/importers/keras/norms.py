@@ -103,7 +103,7 @@ def _group_normalization(tracer: Tracer, layer: Layer) -> Operand:
 
 @rule("UnitNormalization")
 def _unit_normalization(tracer: Tracer, layer: Layer) -> Operand:
-    return tracer.normalise(layer.x, axes_of(layer, layer.x))
+    return tracer.normalise(layer.x, axes_of(layer, layer.x), "norm")
 
 
 @rule("SpectralNormalization")

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from unrolled._core import Relation
 from unrolled.errors import InvalidModelError
 from unrolled.importers.keras.layer import TABLE, Layer, flattened
 from unrolled.importers.keras.rules import activation_function
 from unrolled.importers.keras.windows import pooled, resized, spatial_axes
-from unrolled.importers.tracing.base import OTHER
-from unrolled.importers.tracing.elementwise import NORM_ROLES
 from unrolled.importers.tracing.functions import NAMED, ElementFunction
+from unrolled.importers.tracing.normalisers import NORM_ROLES
 from unrolled.importers.tracing.tracer import Tracer
-from unrolled.importers.tracing.values import Constant, Operand, Value
+from unrolled.importers.tracing.values import Constant, Operand, Value, checked_axes, checked_axis
 
 __all__: list[str] = []
 
@@ -47,6 +46,13 @@ NUMPY: dict[str, ElementFunction] = {
     "Erf": NAMED["erf(1)"],
     "Exp": np.exp,
     "Expm1": np.expm1,
+    "Isfinite": np.isfinite,
+    "Isinf": np.isinf,
+    "Isnan": np.isnan,
+    "Isneginf": np.isneginf,
+    "Isposinf": np.isposinf,
+    "LogicalNot": np.logical_not,
+    "Round": np.round,
     "Floor": np.floor,
     "Log": np.log,
     "Log1p": np.log1p,
@@ -68,10 +74,20 @@ PAIRS = _names(
     """
     Arctan2 BitwiseAnd BitwiseLeftShift BitwiseOr BitwiseRightShift BitwiseXor Equal FloorDivide
     Fmax Fmin Fmod Gcd Greater GreaterEqual Hypot Lcm Ldexp LeftShift Less LessEqual Logaddexp
-    Logaddexp2 LogicalAnd LogicalOr LogicalXor Maximum Minimum Mod Nextafter NotEqual RightShift
+    Logaddexp2 LogicalXor Maximum Minimum Mod Nextafter NotEqual RightShift
     """
 )
 """Functions of elements at the same index of two tensors."""
+
+COMPARISONS: dict[str, Any] = {
+    "ops.Equal": np.equal,
+    "ops.Greater": np.greater,
+    "ops.GreaterEqual": np.greater_equal,
+    "ops.Less": np.less,
+    "ops.LessEqual": np.less_equal,
+    "ops.NotEqual": np.not_equal,
+}
+"""What comparisons compute."""
 
 REDUCTIONS = _names(
     """
@@ -100,10 +116,8 @@ def _axes(layer: Layer, x: Operand, key: str = "axis") -> list[int]:
     given = layer.argument(1, key)
     if given is None:
         return list(range(x.rank))
-    axes = [given] if isinstance(given, int) else list(given)
-    if not all(isinstance(axis, int) and -x.rank <= axis < x.rank for axis in axes):
-        raise InvalidModelError(f"{layer}: axes {axes} are not all of shape {x.shape}")
-    return [axis % x.rank for axis in axes]
+    axes = given if isinstance(given, (list, tuple)) else [given]
+    return checked_axes(str(layer), axes, x.rank)
 
 
 @rule(*FUNCTIONS)
@@ -188,6 +202,12 @@ def _power(tracer: Tracer, layer: Layer) -> Operand:
     return _combine(tracer, layer, base, exponent)
 
 
+@rule("ops.LogicalAnd", "ops.LogicalOr")
+def _decided(tracer: Tracer, layer: Layer) -> Operand:
+    decide = tracer.both if layer.operator == "ops.LogicalAnd" else tracer.either
+    return decide(*_pair(layer))
+
+
 @rule(*PAIRS)
 def _function_of_two(tracer: Tracer, layer: Layer) -> Operand:
     return _combine(tracer, layer, *_pair(layer))
@@ -199,6 +219,9 @@ def _combine(tracer: Tracer, layer: Layer, a: Operand, b: Operand) -> Operand:
         return tracer.combine(a, b)
     x, other = (a, b) if isinstance(a, Value) else (b, a)
     shape = np.broadcast_shapes(x.shape, other.shape)
+    compare = COMPARISONS.get(layer.operator)
+    if compare is not None:
+        return tracer.function(a, b, compute=compare)
     number = other.only_number() if isinstance(other, Constant) else None
     extreme = {"ops.Maximum": np.maximum, "ops.Minimum": np.minimum}.get(layer.operator)
     clip = None if number is None or extreme is None else partial(extreme, number)
@@ -209,10 +232,9 @@ def _combine(tracer: Tracer, layer: Layer, a: Operand, b: Operand) -> Operand:
 def _where(tracer: Tracer, layer: Layer) -> Operand:
     """Choose elements; a choice between functions of one tensor is a function of that tensor."""
     given = [layer.argument(0, "condition"), layer.argument(1, "x1"), layer.argument(2, "x2")]
-    operands = [_operand(layer, one) for one in given if one is not None]
-    if len(operands) == 3 and isinstance(operands[0], Constant):
-        return tracer.where(*operands)
-    return tracer.multiply(*[tracer.pointwise(one) for one in operands])
+    if any(one is None for one in given):
+        raise layer.refused("how many elements a condition chooses is known only at run time")
+    return tracer.where(*[_operand(layer, one) for one in given])
 
 
 @rule(*REDUCTIONS)
@@ -232,31 +254,6 @@ def _argument(tracer: Tracer, layer: Layer) -> Operand:
     return _reduction(tracer, layer)
 
 
-@rule("ops.Sort", "ops.Argsort")
-def _sorted(tracer: Tracer, layer: Layer) -> Operand:
-    """Elements in an order that their values have, so that any may come from anywhere."""
-    x, axis = layer.x, layer.argument(1, "axis", -1)
-    if axis is None:
-        x, axis = tracer.reshape(x, (x.size,)), 0
-    return _chosen(tracer, x, axis % x.rank, x.shape[axis])
-
-
-@rule("ops.TopK")
-def _largest(tracer: Tracer, layer: Layer) -> list[Operand]:
-    x, number = layer.x, layer.argument(1, "k")
-    if not isinstance(number, int) or not x.rank or not 1 <= number <= x.shape[-1]:
-        raise InvalidModelError(f"{layer}: {number} of a tensor of shape {x.shape} are wanted")
-    y = _chosen(tracer, x, x.rank - 1, number)
-    return [y, tracer.pointwise(y)]
-
-
-def _chosen(tracer: Tracer, x: Operand, axis: int, number: int) -> Operand:
-    """Elements that are chosen at run time from all along an axis."""
-    if isinstance(x, Constant):
-        return Constant((*x.shape[:axis], number, *x.shape[axis + 1 :]))
-    return tracer.read(x, {axis: (number, Relation.all(axis, axis))}, OTHER)
-
-
 @rule("ops.Moments")
 def _moments(tracer: Tracer, layer: Layer) -> list[Operand]:
     x = layer.x
@@ -266,7 +263,8 @@ def _moments(tracer: Tracer, layer: Layer) -> list[Operand]:
 
 @rule("ops.Softmax", "ops.LogSoftmax", "ops.Normalize", "ops.Sparsemax")
 def _softmax(tracer: Tracer, layer: Layer) -> Operand:
-    kind = "softmax" if layer.operator == "ops.Softmax" else ""
+    kinds = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Normalize": "norm"}
+    kind = kinds.get(layer.operator.removeprefix("ops."), "sparsemax")
     return tracer.normalise(layer.x, _axes(layer, layer.x), kind)
 
 
@@ -274,7 +272,8 @@ def _softmax(tracer: Tracer, layer: Layer) -> Operand:
 def _layer_norm(tracer: Tracer, layer: Layer) -> Operand:
     x = _operand(layer, layer.argument(0, "x"))
     axis = layer.config.get("axis", -1)
-    axes = sorted([a % x.rank for a in ([axis] if isinstance(axis, int) else axis)])
+    axes = axis if isinstance(axis, (list, tuple)) else [axis]
+    axes = sorted(checked_axes(str(layer), axes, x.rank))
     weights = list(flattened([*layer.args[1:], layer.kwargs]))
     y = tracer.normalise(x, axes, "rms_norm" if "RMS" in layer.operator else "layer_norm")
     roles = NORM_ROLES[: len(weights)]
@@ -292,7 +291,7 @@ def _gated(tracer: Tracer, layer: Layer) -> Operand:
 @rule("ops.OneHot")
 def _one_hot(tracer: Tracer, layer: Layer) -> Operand:
     x, classes = layer.x, layer.integer("num_classes")
-    axis = layer.config.get("axis", -1) % (x.rank + 1)
+    axis = checked_axis(str(layer), layer.config.get("axis", -1), x.rank + 1)
     y = tracer.unsqueeze(x, (axis,))
     return tracer.expand(y, (*y.shape[:axis], classes, *y.shape[axis + 1 :]))
 
@@ -344,21 +343,39 @@ def _attention(tracer: Tracer, layer: Layer) -> Operand:
     if isinstance(bias, Value):
         wide = tracer.expand(bias, (shape[0], heads, *scores.shape[3:]))
         scores = tracer.add(scores, tracer.reshape(wide, scores.shape))
+    causal = 0 if layer.argument(6, "is_causal") else None
+    mask = _mask_of_heads(tracer, layer, (groups, heads // groups))
+    scores = tracer.masked_scores(scores, mask, causal=causal)
     scores = tracer.normalise(scores, (-1,), "softmax")
     y = tracer.einsum("bvrqk,bkvh->bqvrh", scores, value)
     return tracer.reshape(y, (*shape[:3], value.shape[3]))
 
 
+def _mask_of_heads(tracer: Tracer, layer: Layer, groups: tuple[int, int]) -> Operand | None:
+    """The mask of attention, True where a query sees a key, with the axis of heads in groups."""
+    given = layer.argument(4, "mask")
+    if given is None:
+        return None
+    mask = _operand(layer, given)
+    if mask.rank != 4:
+        raise InvalidModelError(f"{layer}: a mask of shape {mask.shape} has no axis of heads")
+    if isinstance(mask, Constant):
+        mask = tracer.work_out(mask.shape, lambda array: array.astype(bool), mask)
+    elif mask.fill is not None:
+        mask = replace(mask, fill=bool(mask.fill))
+    apart = groups if mask.shape[1] > 1 else (1, 1)
+    return tracer.reshape(mask, (mask.shape[0], *apart, *mask.shape[2:]))
+
+
 @rule("ops.Cumsum", "ops.Cumprod")
 def _cumulated(tracer: Tracer, layer: Layer) -> Operand:
     x = layer.x
-    if layer.config.get("axis") is None:
-        x = tracer.reshape(x, (x.size,))
-    if isinstance(x, Constant):
-        return x
-    axis = (layer.config.get("axis") or 0) % x.rank
-    n = x.shape[axis]
-    return tracer.read(x, {axis: (n, Relation.window(axis, axis, size=n, padding=n - 1))})
+    axis = layer.argument(1, "axis")
+    if axis is None:
+        x, axis = tracer.reshape(x, (x.size,)), 0
+    # Functions of TensorFlow may leave out an element itself, or begin at the end.
+    flags = {key: bool(layer.config.get(key)) for key in ("exclusive", "reverse")}
+    return tracer.cumulate(x, axis, **flags)
 
 
 @rule("ops.MaxPool", "ops.AveragePool")

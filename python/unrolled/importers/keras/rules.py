@@ -12,7 +12,13 @@ from unrolled.errors import InvalidModelError
 from unrolled.importers.keras.layer import TABLE, Layer
 from unrolled.importers.tracing.functions import NAMED, ElementFunction
 from unrolled.importers.tracing.tracer import Tracer
-from unrolled.importers.tracing.values import Constant, Operand, Value
+from unrolled.importers.tracing.values import (
+    Constant,
+    Operand,
+    Value,
+    checked_axes,
+    checked_axis,
+)
 
 __all__ = ["POINTWISE", "biased"]
 
@@ -119,8 +125,7 @@ def _pointwise(tracer: Tracer, layer: Layer) -> Operand:
 
 @rule("activations.softmax", "activations.log_softmax", "activations.sparsemax")
 def _softmax(tracer: Tracer, layer: Layer) -> Operand:
-    kind = "softmax" if layer.operator == "activations.softmax" else ""
-    return tracer.normalise(layer.x, (-1,), kind)
+    return tracer.normalise(layer.x, (-1,), layer.operator.removeprefix("activations."))
 
 
 @rule("activations.glu")
@@ -145,7 +150,7 @@ def _activation(tracer: Tracer, layer: Layer) -> Operand:
 @rule("PReLU")
 def _prelu(tracer: Tracer, layer: Layer) -> Operand:
     x = layer.x
-    shared = {axis % x.rank for axis in layer.config.get("shared_axes") or ()}
+    shared = set(checked_axes(str(layer), layer.config.get("shared_axes") or (), x.rank))
     axes = list(range(1, x.rank))
     layer.lengths(x, [axis for axis in axes if axis not in shared])
     shape = [1 if axis in shared else x.shape[axis] for axis in axes]
@@ -295,9 +300,10 @@ def _dot(tracer: Tracer, layer: Layer) -> Operand:
     a, b = layer.inputs
     axes: Any = layer.config["axes"]
     first, second = (axes, axes) if isinstance(axes, int) else axes
-    first, second = first % a.rank, second % b.rank
+    first = checked_axis(str(layer), first, a.rank)
+    second = checked_axis(str(layer), second, b.rank)
     if layer.config.get("normalize"):
-        a, b = tracer.normalise(a, (first,)), tracer.normalise(b, (second,))
+        a, b = tracer.normalise(a, (first,), "norm"), tracer.normalise(b, (second,), "norm")
     labels = list(range(a.rank))
     others = [0, *range(a.rank, a.rank + b.rank - 1)]
     others[second] = first

@@ -10,7 +10,7 @@ import numpy as np
 from unrolled.errors import InvalidModelError, UnsupportedOperatorError
 from unrolled.importers.onnx.reader import Node
 from unrolled.importers.onnx.table import TABLE
-from unrolled.importers.tracing.elementwise import AT_RUN_TIME
+from unrolled.importers.tracing.known import AT_RUN_TIME
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Operand, Value
 
@@ -31,33 +31,27 @@ def attention(tracer: Tracer, node: Node) -> list[Operand]:
         shapes = f"{query.shape}, {key.shape} and {value.shape}"
         raise InvalidModelError(f"node '{node.name}': queries, keys and values of shapes {shapes}")
     if query.rank == 3:
-        heads = node.attribute("q_num_heads", 1), node.attribute("kv_num_heads", 1)
-        query = _split(tracer, query, heads[0])
-        key, value = (_split(tracer, x, heads[1]) for x in (key, value))
+        query = _split(tracer, query, _number_of_heads(node, "q_num_heads"))
+        shared = _number_of_heads(node, "kv_num_heads")
+        key, value = (_split(tracer, x, shared) for x in (key, value))
         joined = True
     else:
         joined = False
-    past = node.optional(4)
+    past, past_value = _cache(node, 4), _cache(node, 5)
     # Without a cache, or with an empty one, query number i is at key number i.
     before = 0 if past is None else past.shape[2]
-    if past is not None and before:
-        key = tracer.concat([past, key], 2)
-    if node.optional(5) is not None and node.input(5).shape[2]:
-        value = tracer.concat([node.input(5), value], 2)
+    key, value = _appended(tracer, past, key), _appended(tracer, past_value, value)
     present = [key, value]
-    groups = query.shape[1] // key.shape[1]
-    if query.shape[1] != groups * key.shape[1] or query.shape[1] > MOST_HEADS:
-        raise InvalidModelError(
-            f"node '{node.name}': {query.shape[1]} heads of queries and {key.shape[1]} of keys"
-        )
-    if groups > 1:
-        repeated = np.repeat(np.arange(key.shape[1]), groups)
-        key, value = (tracer.take(x, 1, repeated) for x in (key, value))
+    key, value = _for_all_heads(tracer, node, query, key, value)
     scores = tracer.einsum("bhqd,bhkd->bhqk", query, key)
     # With a cache of fixed length the number of its keys in use says where the queries are.
     is_causal = node.attribute("is_causal", 0) and node.optional(6) is None
     causal = before if is_causal else None
     mask = node.optional(3)
+    if mask is not None and not 1 <= mask.rank <= 4:
+        raise InvalidModelError(
+            f"node '{node.name}': a mask of shape {mask.shape} for scores of shape {scores.shape}"
+        )
     if mask is not None and mask.shape[-1] < scores.shape[3]:
         mask = _padded_mask(tracer, mask, scores.shape[3])
     scores = tracer.masked_scores(scores, mask, causal=causal)
@@ -98,6 +92,11 @@ def _without_padding(tracer: Tracer, node: Node, scores: Operand) -> Operand:
     lengths = node.optional(6)
     if lengths is None:
         return scores
+    if lengths.shape != scores.shape[:1]:
+        raise InvalidModelError(
+            f"node '{node.name}': numbers of keys of shape {lengths.shape} for {scores.shape[0]} "
+            "sequences"
+        )
     if isinstance(lengths, Value) or lengths.array is None:
         tracer.notes[tracer.name] = AT_RUN_TIME
         return scores
@@ -126,7 +125,7 @@ def packed_attention(tracer: Tracer, node: Node) -> list[Operand]:
     widths = node.attribute("qkv_hidden_sizes", []) or [kernel.shape[1] // 3] * 3
     if len(widths) != 3 or sum(widths) != kernel.shape[1] or min(widths) < 1:
         raise InvalidModelError(f"node '{node.name}': widths {widths} do not make {kernel.shape}")
-    heads = node.attribute("num_heads", 1)
+    heads = _number_of_heads(node, "num_heads")
     parts = tracer.split(projected, 2, widths)
     query, key, value = (_split(tracer, part, heads) for part in parts)
     if node.attribute("do_rotary", 0):
@@ -151,7 +150,7 @@ def packed_attention(tracer: Tracer, node: Node) -> list[Operand]:
 def multi_head_attention(tracer: Tracer, node: Node) -> list[Operand]:
     """Attention after its projections, but for their biases."""
     query, key, value, bias = node.input(0), node.optional(1), node.optional(2), node.optional(3)
-    heads = node.attribute("num_heads", 1)
+    heads = _number_of_heads(node, "num_heads")
     if query.rank == 5:  # (batch, tokens, heads, 3, features)
         found = _unpacked(tracer, query, 3)
     elif key is not None and key.rank == 5:
@@ -174,8 +173,8 @@ def multi_head_attention(tracer: Tracer, node: Node) -> list[Operand]:
             ]
         )
     query, key, value = found
-    key = _appended(tracer, node.optional(6), key)
-    value = _appended(tracer, node.optional(7), value)
+    key = _appended(tracer, _cache(node, 6), key)
+    value = _appended(tracer, _cache(node, 7), value)
     mask, added, causal = node.optional(4), node.optional(5), _causal(node, query, key)
     y = _attended(tracer, node, (query, key, value), mask, added, causal=causal)
     return [_joined(tracer, y), key, value]
@@ -185,9 +184,9 @@ def multi_head_attention(tracer: Tracer, node: Node) -> list[Operand]:
 def group_query_attention(tracer: Tracer, node: Node) -> list[Operand]:
     """Attention in which several heads of queries share one of keys, with rotary embeddings."""
     query, key, value = node.input(0), node.optional(1), node.optional(2)
-    heads, shared = node.attribute("num_heads", 1), node.attribute("kv_num_heads", 1)
+    heads, shared = (_number_of_heads(node, name) for name in ("num_heads", "kv_num_heads"))
     if key is None or value is None:
-        width = query.shape[2] // max(heads + 2 * shared, 1)
+        width = query.shape[-1] // (heads + 2 * shared) if query.rank == 3 else 0
         if query.rank != 3 or width * (heads + 2 * shared) != query.shape[2]:
             raise InvalidModelError(
                 f"node '{node.name}': {query.shape} is not made of {heads} and twice {shared} heads"
@@ -196,7 +195,7 @@ def group_query_attention(tracer: Tracer, node: Node) -> list[Operand]:
         query, key, value = tracer.split(query, 2, parts)
     query = _split(tracer, query, heads)
     key, value = (_split(tracer, x, shared) for x in (key, value))
-    past = node.optional(3)
+    past, past_value = _cache(node, 3), _cache(node, 4)
     first = 0 if past is None else past.shape[2]
     if node.attribute("do_rotary", 0):
         cosines, sines, at = node.input(7), node.input(8), node.optional(9)
@@ -206,7 +205,7 @@ def group_query_attention(tracer: Tracer, node: Node) -> list[Operand]:
         query, key = (
             _rotated(tracer, node, x, cosines, sines, at, is_interleaved) for x in (query, key)
         )
-    key, value = _appended(tracer, past, key), _appended(tracer, node.optional(4), value)
+    key, value = _appended(tracer, past, key), _appended(tracer, past_value, value)
     window = node.attribute("local_window_size", -1)
     y = _attended(
         tracer, node, (query, key, value), None, node.optional(10), causal=first, window=window
@@ -250,8 +249,9 @@ def _rotated(
         if at.size == 1 and at.shape != (batch, tokens):  # Where the first token is.
             at = _counted_on(tracer, at, tokens)
         cosines, sines = (tracer.embedding(table, at, 0) for table in (cosines, sines))
-    half = cosines.shape[-1]
-    if cosines.shape != sines.shape or cosines.rank != 3 or 2 * half > x.shape[3]:
+    half = cosines.shape[-1] if cosines.rank else 0
+    fits = cosines.rank == 3 and cosines.shape[:2] in ((1, 1), (1, tokens), (batch, tokens))
+    if cosines.shape != sines.shape or not fits or not 1 <= half <= x.shape[3] // 2:
         raise InvalidModelError(
             f"node '{node.name}': angles of shapes {cosines.shape} and {sines.shape} do not fit "
             f"{x.shape}"
@@ -308,14 +308,7 @@ def _attended(
         How many keys up to its own a query sees; all if negative.
     """
     query, key, value = heads
-    groups = query.shape[1] // max(key.shape[1], 1)
-    if query.shape[1] != groups * key.shape[1] or query.shape[1] > MOST_HEADS:
-        raise InvalidModelError(
-            f"node '{node.name}': {query.shape[1]} heads of queries and {key.shape[1]} of keys"
-        )
-    if groups > 1:
-        repeated = np.repeat(np.arange(key.shape[1]), groups)
-        key, value = (tracer.take(x, 1, repeated) for x in (key, value))
+    key, value = _for_all_heads(tracer, node, query, key, value)
     scores = tracer.einsum("bhqd,bhkd->bhqk", query, key)
     queries, keys = scores.shape[2:]
     if causal is not None and window >= 0:
@@ -347,6 +340,52 @@ def _along_scores(tracer: Tracer, node: Node, mask: Operand, scores: Operand) ->
     raise InvalidModelError(
         f"node '{node.name}': a mask of shape {mask.shape} for scores of shape {scores.shape}"
     )
+
+
+def _number_of_heads(node: Node, name: str) -> int:
+    """An attribute that says how many heads there are; there is no number by default."""
+    number = node.attribute(name)
+    if not isinstance(number, int) or not 1 <= number <= MOST_HEADS:
+        raise InvalidModelError(
+            f"node '{node.name}' ({node.operator}): {name} must be an integer from 1 to "
+            f"{MOST_HEADS:,}, got {number!r}"
+        )
+    return number
+
+
+def _for_all_heads(
+    tracer: Tracer, node: Node, query: Operand, key: Operand, value: Operand
+) -> tuple[Operand, Operand]:
+    """Keys and values for every head of the queries, of which several may share them."""
+    shapes = query.shape, key.shape, value.shape
+    fits = (
+        key.shape[:3] == value.shape[:3]
+        and query.shape[0] == key.shape[0]
+        and query.shape[3] == key.shape[3]
+        and 1 <= key.shape[1] <= query.shape[1] <= MOST_HEADS
+        and query.shape[1] % key.shape[1] == 0
+    )
+    if not fits:
+        raise InvalidModelError(
+            f"node '{node.name}' ({node.operator}): queries, keys and values of shapes "
+            f"{shapes[0]}, {shapes[1]} and {shapes[2]} (batch, heads, tokens, features) do not fit"
+        )
+    groups = query.shape[1] // key.shape[1]
+    if groups == 1:
+        return key, value
+    repeated = np.repeat(np.arange(key.shape[1]), groups)
+    return tracer.take(key, 1, repeated), tracer.take(value, 1, repeated)
+
+
+def _cache(node: Node, position: int) -> Operand | None:
+    """Keys or values of tokens before, of shape (batch, heads, tokens, features)."""
+    past = node.optional(position)
+    if past is not None and past.rank != 4:
+        raise InvalidModelError(
+            f"node '{node.name}' ({node.operator}): input {position}, a cache, has the shape "
+            f"{past.shape}; expected (batch, heads, tokens, features)"
+        )
+    return past
 
 
 def _causal(node: Node, query: Operand, key: Operand) -> int | None:

@@ -11,7 +11,7 @@ from unrolled.importers.onnx.elementwise import checked_axes
 from unrolled.importers.onnx.reader import Node
 from unrolled.importers.onnx.table import TABLE
 from unrolled.importers.tracing.tracer import Tracer
-from unrolled.importers.tracing.values import Constant, Operand
+from unrolled.importers.tracing.values import Constant, Operand, Value
 
 __all__: list[str] = []
 
@@ -39,7 +39,7 @@ def loop(tracer: Tracer, node: Node) -> list[Operand]:
         trips = MOST_STEPS + 1  # The loop runs as long as its condition holds.
     else:
         raise UnsupportedOperatorError("a number of steps known only at run time")
-    state: list[Any] = [node.input(position) for position in range(2, len(node.inputs))]
+    state: list[Any] = [node.anything(position) for position in range(2, len(node.inputs))]
     scanned: list[list[Operand]] = []
     step = 0
     while step < trips and _holds(condition):
@@ -47,10 +47,17 @@ def loop(tracer: Tracer, node: Node) -> list[Operand]:
             raise InvalidModelError(f"node '{node.name}': more than {MOST_STEPS:,} steps")
         given = Constant.of(np.array(step, np.int64))
         found = node.run_body(body, [given, condition or Constant.of(np.array(True)), *state])
+        if len(found) < len(state) + 1:
+            raise InvalidModelError(
+                f"node '{node.name}': its body computes {len(found)} outputs for a condition and "
+                f"{len(state)} that go on"
+            )
         condition = found[0]
         state, more = found[1 : len(state) + 1], found[len(state) + 1 :]
         scanned = scanned or [[] for _ in more]
         for parts, part in zip(scanned, more, strict=True):
+            if not isinstance(part, (Value, Constant)):
+                raise InvalidModelError(f"node '{node.name}': sequences cannot be stacked")
             parts.append(part)
         step += 1
     if step == 0 and len(node.outputs) > len(state):
@@ -67,9 +74,9 @@ def scan(tracer: Tracer, node: Node) -> list[Operand]:
     if not 1 <= number <= len(operands):
         raise InvalidModelError(f"node '{node.name}': {number} inputs to scan of {len(operands)}")
     state, sequences = operands[: len(operands) - number], operands[len(operands) - number :]
-    axes = node.attribute("scan_input_axes", [0] * number)
+    axes = _one_each(node, "scan_input_axes", number)
     axes = [checked_axes(node, [a], x.rank)[0] for a, x in zip(axes, sequences, strict=True)]
-    backwards = node.attribute("scan_input_directions", [0] * number)
+    backwards = _one_each(node, "scan_input_directions", number)
     lengths = {x.shape[axis] for x, axis in zip(sequences, axes, strict=True)}
     if len(lengths) != 1 or max(lengths) > MOST_STEPS:
         raise InvalidModelError(f"node '{node.name}': sequences of {sorted(lengths)} steps")
@@ -81,17 +88,31 @@ def scan(tracer: Tracer, node: Node) -> list[Operand]:
             part = tracer.slice(x, axis, length - 1 - step if back else step, 1)
             parts.append(tracer.squeeze(part, [axis]))
         found = node.run_body(body, [*state, *parts])
+        if len(found) < len(state):
+            raise InvalidModelError(
+                f"node '{node.name}': its body computes {len(found)} of {len(state)} states"
+            )
         state, more = found[: len(state)], found[len(state) :]
         scanned = scanned or [[] for _ in more]
         for sequence, value in zip(scanned, more, strict=True):
             sequence.append(value)
-    out_axes = node.attribute("scan_output_axes", [0] * len(scanned))
-    out_backwards = node.attribute("scan_output_directions", [0] * len(scanned))
+    out_axes = _one_each(node, "scan_output_axes", len(scanned))
+    out_backwards = _one_each(node, "scan_output_directions", len(scanned))
     results = [
         tracer.stack(sequence[::-1] if back else sequence, axis)
         for sequence, axis, back in zip(scanned, out_axes, out_backwards, strict=True)
     ]
     return [*state, *results]
+
+
+def _one_each(node: Node, name: str, number: int) -> list[int]:
+    """An attribute with a number for each sequence, 0 if it is left out."""
+    given: list[int] = node.attribute(name, [0] * number)
+    if len(given) != number:
+        raise InvalidModelError(
+            f"node '{node.name}': {name} has {len(given)} numbers for {number} sequences"
+        )
+    return given
 
 
 def _holds(condition: Operand | None) -> bool:

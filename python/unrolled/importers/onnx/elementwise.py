@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from unrolled.importers.tracing.base import OTHER
 from unrolled.importers.tracing.functions import NAMED
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Operand, Value, broadcast_shapes, size_of
+from unrolled.importers.tracing.values import checked_axes as axes_within
 
 __all__: list[str] = []
 
@@ -69,6 +71,9 @@ COMBINED: dict[str, Callable[..., Any]] = {
     "Or": np.logical_or,
     "Xor": np.logical_xor,
 }
+
+BOOL = 9
+"""The number of the data type of truth values."""
 
 FIXED_EXPONENTS = (2.0, 0.5, -0.5, -1.0)
 """Exponents of squares and roots, as in variances and norms. They are stored like parameters, but
@@ -132,8 +137,10 @@ def combined(tracer: Tracer, node: Node) -> Operand:
     constant = folded(tracer, node, operands, function)
     if constant is not None:
         return constant
-    if node.operator == "And":
-        return tracer.both(*operands)
+    if node.operator in ("And", "Or"):
+        return (tracer.both if node.operator == "And" else tracer.either)(*operands)
+    if len({x.node for x in operands if isinstance(x, Value)}) == 1:
+        return tracer.function(*operands, compute=function)
     return tracer.combine(*operands, compute=function)
 
 
@@ -285,10 +292,19 @@ def cast(tracer: Tracer, node: Node) -> Operand:
             kind = np.dtype(helper.tensor_dtype_to_np_dtype(target)) if target else None
         except (KeyError, ValueError, TypeError):
             raise InvalidModelError(f"node '{node.name}': unknown data type {target}") from None
+        if node.operator == "CastLike":
+            like = node.input(1)
+            kind = (
+                like.array.dtype if isinstance(like, Constant) and like.array is not None else None
+            )
         if kind is not None and kind.kind in "iubf":
             return tracer.pointwise(x, lambda a: a.astype(kind))
         return Constant(x.shape, x.array if kind is None else None)
-    return tracer.pointwise(x, lambda a: a, power=True, name="Cast")
+    y = tracer.pointwise(x, lambda a: a, power=True, name="Cast")
+    if isinstance(y, Value) and y.fill is not None and node.operator == "Cast":
+        is_flag = node.attribute("to", 0) == BOOL
+        y = replace(y, fill=bool(y.fill) if is_flag else float(y.fill))
+    return y
 
 
 @rule("Identity", "Dropout", "Bernoulli")
@@ -354,14 +370,20 @@ def cumulative(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
     (axis,) = checked_axes(node, node.integers(1) or [0], x.rank)
     exclusive, reverse = bool(node.attribute("exclusive", 0)), bool(node.attribute("reverse", 0))
-    if isinstance(x, Constant):
-        plain = node.operator == "CumSum" and not exclusive and not reverse
-        return tracer.pointwise(x, (lambda a: np.cumsum(a, axis)) if plain else None)
-    length = x.shape[axis]
-    before = (-1 if exclusive else 0) if reverse else length - 1 + exclusive
-    return tracer.read(
-        x, {axis: (length, Relation.window(axis, axis, size=length, padding=before))}, OTHER
-    )
+    if isinstance(x, Value):
+        return tracer.cumulate(x, axis, exclusive=exclusive, reverse=reverse)
+    cumulate = np.cumsum if node.operator == "CumSum" else np.cumprod
+    first = 0 if node.operator == "CumSum" else 1
+
+    def worked_out(array: Any) -> Any:
+        array = np.flip(array, axis) if reverse else array
+        found = cumulate(array, axis).astype(array.dtype)
+        if exclusive:
+            sides = [(int(at == axis), 0) for at in range(x.rank)]
+            found = np.pad(found, sides, constant_values=first).take(range(x.shape[axis]), axis)
+        return np.flip(found, axis) if reverse else found
+
+    return tracer.pointwise(x, worked_out)
 
 
 @rule("Constant")
@@ -466,10 +488,4 @@ def _quotient(a: Any, b: Any) -> Any:
 
 def checked_axes(node: Node, axes: Any, rank: int) -> list[int]:
     """Axes counted from the front."""
-    found = [int(axis) for axis in axes]
-    if any(not -rank <= axis < rank for axis in found):
-        raise InvalidModelError(
-            f"node '{node.name}' ({node.operator}): axes {found} are out of range for a tensor of "
-            f"{rank} axes"
-        )
-    return [axis % rank for axis in found]
+    return axes_within(f"node '{node.name}' ({node.operator})", axes, rank)

@@ -12,8 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unrolled._support.hints import shortened
-from unrolled.errors import InvalidModelError, UnrolledError, UnsupportedOperatorError
+from unrolled.errors import (
+    InvalidModelError,
+    InvalidNetworkError,
+    UnrolledError,
+    UnsupportedOperatorError,
+)
 from unrolled.importers.onnx.conditions import parts_of_masks
+from unrolled.importers.onnx.frequencies import frequencies_of_positions
 from unrolled.importers.onnx.inputs import Declared, shape_in_file
 from unrolled.importers.onnx.quantisation import all_nodes, packed_shapes, quantised_weights
 from unrolled.importers.onnx.reader import (
@@ -103,6 +109,7 @@ class Walk:
         self._unsupported = Unsupported("onnx")
         self._stored: dict[str, Stored] = {}
         self._in_masks: set[str] = set()
+        self._frequencies: set[str] = set()
         self._inputs: dict[str, Value] = {}
         self._outputs: set[str] = set()
         self._plans: dict[int, tuple[Any, list[Any], dict[int, list[str]]]] = {}
@@ -195,6 +202,8 @@ class Walk:
         quantised, packed = quantised_weights(graph), packed_shapes(graph)
         if any(is_float(tensor.data_type) for tensor in graph.initializer):
             self._in_masks |= self._parts_of_masks(graph)
+            floats = [one.name for one in graph.initializer if is_float(one.data_type)]
+            self._frequencies |= frequencies_of_positions(graph, floats)
         for tensor in graph.initializer:
             is_weight = is_float(tensor.data_type) or tensor.name in quantised
             stored = self._read_stored(tensor.name, tensor, is_weight, packed.get(tensor.name))
@@ -229,7 +238,7 @@ class Walk:
         elif is_parameter and constant.size == 1 and not is_float(tensor.data_type):
             self._skipped[name] = "a single number that was quantised"
             is_parameter = False
-        elif is_parameter and (reason := self._reason_of_mask(name, tensor, constant)):
+        elif is_parameter and (reason := self._reason_of_constant(name, tensor, constant)):
             self._skipped[name] = reason
             is_parameter, constant = False, self._constant(name, tensor)
         if constant.size == 0:
@@ -245,8 +254,10 @@ class Walk:
             self._stored[name] = known
         return known
 
-    def _reason_of_mask(self, name: str, tensor: Any, constant: Constant) -> str:
-        """Why a stored tensor is a mask, or a part of one; empty if it is none."""
+    def _reason_of_constant(self, name: str, tensor: Any, constant: Constant) -> str:
+        """Why a stored tensor is a mask, part of one, or frequencies; empty if it is none."""
+        if name in self._frequencies:
+            return "frequencies: only multiplied with positions, for sines and cosines"
         if name in self._in_masks:
             return "only a part of masks"
         if constant.array is None and may_put_out(tensor):
@@ -355,7 +366,7 @@ class Walk:
             pass
         except UnsupportedOperatorError as error:
             self._unsupported.add(node.operator, node.name, str(error))
-        except InvalidModelError as error:
+        except (InvalidModelError, InvalidNetworkError) as error:
             raise InvalidModelError(_locate(node, str(error))) from error.__cause__
         except UnrolledError:
             raise
@@ -399,7 +410,12 @@ class Walk:
             raise InvalidModelError(f"subgraphs are nested more than {DEEPEST} deep")
         inner = dict(scope)
         self._store(graph, inner)
-        inner.update(zip([value.name for value in graph.input], inputs, strict=False))
+        names, inputs = [value.name for value in graph.input], list(inputs)
+        if len(names) != len(inputs):
+            raise InvalidModelError(
+                f"a subgraph takes {len(names)} inputs, and is given {len(inputs)}"
+            )
+        inner.update(zip(names, inputs, strict=True))
         outputs = [value.name for value in graph.output]
         self._walk(graph, outputs, inner, depth, references)
         found = [self._operand(inner, name, "a subgraph") for name in outputs]

@@ -306,7 +306,7 @@ def _norm_of_groups(tracer: Tracer, x: Value, operation: Operation) -> Operand:
 @rule("LpNormalization")
 def lp_norm(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
-    return tracer.normalise(x, checked_axes(node, [node.attribute("axis", -1)], x.rank))
+    return tracer.normalise(x, checked_axes(node, [node.attribute("axis", -1)], x.rank), "norm")
 
 
 @rule("MeanVarianceNormalization")
@@ -336,7 +336,7 @@ def softmax(tracer: Tracer, node: Node) -> Operand:
 
 
 def _softmax_kind(node: Node) -> str:
-    return "softmax" if node.operator == "Softmax" else ""
+    return "softmax" if node.operator == "Softmax" else "log_softmax"
 
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}

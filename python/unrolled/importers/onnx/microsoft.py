@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from unrolled.errors import InvalidModelError, UnsupportedOperatorError
+from unrolled.importers.onnx.elementwise import checked_axes
 from unrolled.importers.onnx.layers import conv, layer_norm, pool, quantised_conv
 from unrolled.importers.onnx.reader import Node
 from unrolled.importers.onnx.table import TABLE
@@ -81,8 +82,8 @@ def quick_gelu(tracer: Tracer, node: Node) -> Operand:
 @rule("BiasSoftmax")
 def bias_softmax(tracer: Tracer, node: Node) -> Operand:
     y = tracer.add(node.input(0), node.input(1))
-    axis = node.attribute("axis", 1)
-    return tracer.normalise(y, range(axis % max(y.rank, 1), y.rank), "softmax")
+    (axis,) = checked_axes(node, [node.attribute("axis", 1)], y.rank)
+    return tracer.normalise(y, range(axis, y.rank), "softmax")
 
 
 @rule("BiasAdd", "BiasDropout")
@@ -245,7 +246,7 @@ def same_numbers(tracer: Tracer, node: Node) -> Operand:
 @rule("QLinearSoftmax")
 def quantised_softmax(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
-    axis = node.attribute("axis", -1) % max(x.rank, 1)
+    (axis,) = checked_axes(node, [node.attribute("axis", -1)], x.rank)
     last = axis + 1 if node.attribute("opset", 13) >= 13 else x.rank
     return tracer.normalise(x, range(axis, last), "softmax")
 
@@ -255,7 +256,8 @@ def quantised_concat(tracer: Tracer, node: Node) -> Operand:
     parts = [node.input(position) for position in range(2, len(node.inputs), 3)]
     if not parts:
         raise InvalidModelError(f"node '{node.name}': there is nothing to join")
-    return tracer.concat(parts, node.attribute("axis", 0) % max(parts[0].rank, 1))
+    (axis,) = checked_axes(node, [node.attribute("axis", 0)], parts[0].rank)
+    return tracer.concat(parts, axis)
 
 
 @rule("SkipLayerNormalization", "SkipSimplifiedLayerNormalization")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from unrolled._support.hints import listed
 from unrolled.errors import InvalidModelError, UnsupportedOperatorError
 from unrolled.importers.onnx.elementwise import checked_axes
 from unrolled.importers.onnx.reader import Items, Node
@@ -34,16 +35,18 @@ def element(_: Tracer, node: Node) -> Operand:
 @rule("SequenceInsert")
 def inserted(_: Tracer, node: Node) -> Items:
     items = _items(node)
-    at = _position(node, 2, len(items) + 1) if node.optional(2) is not None else len(items)
+    at = len(items)
+    if node.optional(2) is not None:  # Before the element that has the place, or behind the last.
+        at = _position(node, 2, len(items), behind=True)
     return Items([*items[:at], node.input(1), *items[at:]])
 
 
 @rule("SequenceErase")
 def erased(_: Tracer, node: Node) -> Items:
     items = _items(node)
-    at = _position(node, 1, len(items)) if node.optional(1) is not None else len(items) - 1
-    if at < 0:
+    if not items:
         raise InvalidModelError(f"node '{node.name}': the sequence is empty")
+    at = _position(node, 1, len(items)) if node.optional(1) is not None else len(items) - 1
     return Items([*items[:at], *items[at + 1 :]])
 
 
@@ -58,9 +61,15 @@ def joined(tracer: Tracer, node: Node) -> Operand:
     if not items:
         raise InvalidModelError(f"node '{node.name}': the sequence is empty")
     is_new = bool(node.attribute("new_axis", 0))
+    ranks = {one.rank for one in items}
+    shapes = listed([str(one.shape) for one in items])
+    if len(ranks) > 1 or (is_new and len({one.shape for one in items}) > 1):
+        raise InvalidModelError(f"node '{node.name}': tensors of shapes {shapes} cannot be joined")
     (axis,) = checked_axes(node, [node.attribute("axis", 0)], items[0].rank + is_new)
-    parts = [tracer.unsqueeze(one, [axis]) for one in items] if is_new else items
-    return tracer.concat(parts, axis)
+    if is_new:
+        return tracer.stack(items, axis)
+    # An empty tensor has nothing to add.
+    return tracer.concat([one for one in items if one.shape[axis]] or items[:1], axis)
 
 
 @rule("SplitToSequence")
@@ -70,10 +79,19 @@ def split(tracer: Tracer, node: Node) -> Items:
     whole, given = x.shape[axis], node.constant(1)
     lengths = [1] * whole if given is None else given.integers(f"node '{node.name}', input 1")
     if given is not None and not given.rank:  # One length for all parts but the last.
-        each = max(lengths[0], 1)
+        each = lengths[0]
+        if each < 1:
+            raise InvalidModelError(f"node '{node.name}': parts of length {each}")
         lengths = [min(each, whole - at) for at in range(0, whole, each)]
-    if len(lengths) > MOST_PARTS or min(lengths, default=0) < 0 or sum(lengths) != whole:
-        raise InvalidModelError(f"node '{node.name}': parts of {whole} do not fit")
+    if len(lengths) > MOST_PARTS:
+        raise InvalidModelError(
+            f"node '{node.name}': {len(lengths):,} parts are too many; at most {MOST_PARTS:,} are"
+        )
+    if min(lengths, default=0) < 0 or sum(lengths) != whole:
+        raise InvalidModelError(
+            f"node '{node.name}': parts of lengths {listed(lengths)} do not make axis {axis} of "
+            f"shape {x.shape}"
+        )
     parts = tracer.split(x, axis, lengths)
     if given is None and not node.attribute("keepdims", 1):
         parts = [tracer.squeeze(part, [axis]) for part in parts]
@@ -85,10 +103,21 @@ def mapped(_: Tracer, node: Node) -> list[Items]:
     """A body for every element, and for those of other sequences at the same place."""
     given: list[Any] = list(node.inputs)
     rounds = len(_items(node))
+    others = {len(one.operands) for one in given if isinstance(one, Items)}
+    if others != {rounds}:
+        raise InvalidModelError(
+            f"node '{node.name}': sequences of {listed(sorted(others))} tensors have no pairs"
+        )
     found: list[list[Operand]] = [[] for _ in node.outputs]
     for at in range(rounds):
         inputs = [one.operands[at] if isinstance(one, Items) else one for one in given]
-        for items, result in zip(found, node.run_body(node.graph("body"), inputs), strict=True):
+        results = node.run_body(node.graph("body"), inputs)
+        if len(results) != len(found):
+            raise InvalidModelError(
+                f"node '{node.name}': its body computes {len(results)} tensors for {len(found)} "
+                "sequences"
+            )
+        for items, result in zip(found, results, strict=True):
             items.append(result)
     return [Items(items) for items in found]
 
@@ -118,11 +147,19 @@ def _items(node: Node) -> list[Operand]:
     return found.operands
 
 
-def _position(node: Node, position: int, length: int) -> int:
-    """A place in a sequence."""
-    if not isinstance(node.optional(position), Constant):
+def _position(node: Node, position: int, length: int, *, behind: bool = False) -> int:
+    """A place in a sequence, which may be that behind its last element."""
+    if not isinstance(node.input(position), Constant):
         raise UnsupportedOperatorError("a place in a sequence that is known only at run time")
-    (at,) = node.integers(position) or [0]
-    if not -length <= at < length:
-        raise InvalidModelError(f"node '{node.name}': there is no place {at} among {length}")
-    return at % length
+    given = node.integers(position) or []
+    if len(given) != 1:
+        raise InvalidModelError(
+            f"node '{node.name}' ({node.operator}): a place in a sequence is one number, got "
+            f"{listed(given)}"
+        )
+    (at,) = given
+    if not -length <= at < length + behind:
+        raise InvalidModelError(
+            f"node '{node.name}' ({node.operator}): there is no place {at} among {length}"
+        )
+    return at + length if at < 0 else at

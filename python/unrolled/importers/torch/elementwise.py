@@ -10,10 +10,8 @@ import numpy as np
 
 from unrolled._core import Relation
 from unrolled.importers.torch.node import Node, aten
-from unrolled.importers.tracing.base import OTHER
-from unrolled.importers.tracing.elementwise import OPPOSITE
 from unrolled.importers.tracing.functions import NAMED
-from unrolled.importers.tracing.values import Array, Constant, Operand, Value
+from unrolled.importers.tracing.values import OPPOSITE, Array, Constant, Operand, Value
 
 if TYPE_CHECKING:
     from unrolled.importers.tracing.tracer import Tracer
@@ -49,6 +47,14 @@ NAMES: dict[str, Callable[[Any], Any]] = {
     "ceil": np.ceil,
     "trunc": np.trunc,
     "sign": np.sign,
+    "logical_not": np.logical_not,
+    "bitwise_not": np.invert,
+    "isnan": np.isnan,
+    "isinf": np.isinf,
+    "isfinite": np.isfinite,
+    "isposinf": np.isposinf,
+    "isneginf": np.isneginf,
+    "round": np.round,
 }
 """Functions of one tensor without arguments, by their names in PyTorch."""
 
@@ -59,12 +65,14 @@ COMPUTED: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(["le", "less_equal"], np.less_equal),
     **dict.fromkeys(["gt", "greater"], np.greater),
     **dict.fromkeys(["ge", "greater_equal"], np.greater_equal),
-    **dict.fromkeys(["logical_and", "bitwise_and", "__and__"], np.logical_and),
-    **dict.fromkeys(["logical_or", "bitwise_or", "__or__"], np.logical_or),
     "logaddexp": np.logaddexp,
     "hypot": np.hypot,
 }
 """What some functions of several tensors compute."""
+
+CONJUNCTIONS = ("logical_and", "bitwise_and", "__and__")
+DISJUNCTIONS = ("logical_or", "bitwise_or", "__or__")
+"""Which a constant may decide."""
 
 REDUCTIONS = {
     **{"mean": "mean", "nanmean": "mean", "sum": "sum", "nansum": "sum", "amax": "max"},
@@ -84,17 +92,19 @@ def _same(tracer: Tracer, node: Node) -> Operand | list[Operand]:
     if node.operator.rstrip("_") == "aten.copy":
         return tracer.expand(node.operand("src"), node.shape)
     x = node.operands()[0]
+    if isinstance(x, Value) and x.fill is not None and node.get("dtype") is not None:
+        is_flag = str(node["dtype"]) == "torch.bool"
+        x = replace(x, fill=bool(x.fill) if is_flag else float(x.fill))
     return x if len(node.shapes) == 1 else [x, Constant(node.shapes[1])]
 
 
 @aten(
     *NAMES,
     *("elu", "celu", "leaky_relu", "softplus", "softshrink", "gelu", "hardtanh", "hardshrink"),
-    *("rrelu", "threshold", "erfc", "erfinv", "log2", "log10", "sinc", "round"),
+    *("rrelu", "threshold", "erfc", "erfinv", "log2", "log10", "sinc"),
     *("fix", "frac", "sgn", "signbit", "logit", "digamma", "lgamma", "i0"),
     *("special_i0e", "special_erfcx", "special_ndtr", "special_log_ndtr", "deg2rad", "rad2deg"),
-    *("nan_to_num", "isnan", "isinf", "isfinite", "isposinf", "isneginf", "logical_not"),
-    *("bitwise_not", "angle", "bucketize", "polygamma", "fake_quantize_per_tensor_affine"),
+    *("nan_to_num", "angle", "bucketize", "polygamma", "fake_quantize_per_tensor_affine"),
 )
 def _pointwise(tracer: Tracer, node: Node) -> Operand:
     name = node.operator.removeprefix("aten.").rstrip("_")
@@ -244,7 +254,11 @@ def _add_product(tracer: Tracer, node: Node) -> Operand:
     *("heaviside", "ldexp", "gcd", "lcm", "bitwise_left_shift", "bitwise_right_shift"),
 )
 def _function_of_all(tracer: Tracer, node: Node) -> Operand:
-    compute = COMPUTED.get(node.operator.partition(".")[2])
+    name = node.operator.partition(".")[2]
+    if name in CONJUNCTIONS or name in DISJUNCTIONS:
+        decide = tracer.both if name in CONJUNCTIONS else tracer.either
+        return decide(node.operand("self"), node.operand("other"))
+    compute = COMPUTED.get(name)
     if compute is not None:
         return tracer.function(node.operand("self"), node.operand("other"), compute=compute)
     return tracer.function(*node.operands())
@@ -337,23 +351,20 @@ def _reduce(tracer: Tracer, node: Node) -> Operand | list[Operand]:
 @aten("cumsum", "cumprod", "logcumsumexp", "cummax", "cummin")
 def _cumulate(tracer: Tracer, node: Node) -> Operand | list[Operand]:
     x = node.operand("self")
-    assert isinstance(x, Value)
-    if not x.rank:
-        return x
-    axis = node["dim"] % x.rank
-    length = x.shape[axis]
-    window = Relation.window(axis, axis, size=length, padding=length - 1)
-    y = tracer.read(x, {axis: (length, window)}, OTHER)
-    return y if len(node.shapes) == 1 else [y, y]
+    y = tracer.cumulate(x, node["dim"]) if x.rank else x
+    return y if len(node.shapes) == 1 else [y, tracer.pointwise(y)]
 
 
 @aten("topk", "sort", "argsort", "msort")
 def _sort(tracer: Tracer, node: Node) -> Operand | list[Operand]:
     x = node.operand("self")
-    assert isinstance(x, Value)
-    axis = node.get("dim", 0 if "msort" in node.operator else -1) % x.rank
-    y = tracer.read(x, {axis: (node.shape[axis], Relation.all(axis, axis))}, OTHER)
-    return y if len(node.shapes) == 1 else [y, y]
+    if not x.rank:
+        return x if len(node.shapes) == 1 else [x, tracer.pointwise(x)]
+    axis = node.get("dim", 0 if "msort" in node.operator else -1)
+    y = tracer.reorder(x, axis, node.shape[axis])
+    if "arg" in node.operator:
+        return tracer.pointwise(y)
+    return y if len(node.shapes) == 1 else [y, tracer.pointwise(y)]
 
 
 def axes_of(x: Operand, dim: Any) -> list[int]:
@@ -378,7 +389,7 @@ def _power(tracer: Tracer, x: Operand, function: Callable[[Any], Any] | None = N
 def _times(tracer: Tracer, x: Value, factor: Constant) -> Operand:
     """A tensor times a constant, whose sign may matter to what follows."""
     number = _number(factor)
-    y = tracer.multiply(x, factor) if tracer.operations else x
+    y = tracer.multiply(x, factor)
     if not isinstance(y, Value):
         return y
     return replace(y, sign=OPPOSITE[y.sign]) if (number or 0) < 0 else y

@@ -198,6 +198,16 @@ def shapes_of(node: Any, torch: Any) -> list[Shape]:
     return shapes
 
 
+def are_conditions(node: Any, argument: str, torch: Any) -> list[bool]:
+    """Whether each tensor of an argument, a list of them or one, holds truth values."""
+    given = bound_arguments(node.target._schema.arguments, node.args, node.kwargs)[argument]
+    values = [
+        one.meta.get("val") if isinstance(one, torch.fx.Node) else one
+        for one in (given if isinstance(given, (list, tuple)) else [given])
+    ]
+    return [isinstance(one, torch.Tensor) and one.dtype == torch.bool for one in values]
+
+
 def layer_name(node: Any, operator_name: str) -> str:
     """The module that a node belongs to, and what it does there."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidModelError, UnsupportedOperatorError
 from unrolled.importers.rules import Unsupported, as_list
 from unrolled.importers.torch.fx import (
+    are_conditions,
     bound_arguments,
     decomposition,
     layer_name,
@@ -152,7 +154,8 @@ class Reader:
         rule = _rule(name, target)
         if rule is None:
             return self._decompose(node, name, args, kwargs)
-        call = Node(node.name, name, target, arguments, shapes)
+        conditions = partial(are_conditions, node, torch=self._torch)
+        call = Node(node.name, name, target, arguments, shapes, conditions)
         try:
             results = as_list(rule(self.tracer, call))
         except UnsupportedOperatorError as error:

@@ -30,14 +30,17 @@ from unrolled.network.provenance import Provenance
 __all__ = ["Node", "from_torch", "operators", "read_torch", "rule"]
 
 
-def rule(*names: str) -> Callable[[Rule], Rule]:
-    """Use a function as the rule of operators, in place of one they may have.
+def rule(*names: str, replace: bool = False) -> Callable[[Rule], Rule]:
+    """Use a function as the rule of operators.
 
     Parameters
     ----------
     *names : str
         Such as "aten.relu" for all its overloads and its in-place form, "aten.max.dim" for one
         overload, or "my_library.my_operator".
+    replace : bool
+        Whether it takes the place of rules that the operators have. Without it such an operator is
+        refused, but for a function that is defined again, as a cell of a notebook is.
 
     Returns
     -------
@@ -48,7 +51,7 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
     Raises
     ------
     InvalidArgumentError
-        No name.
+        No name, or an operator that has a rule.
 
     Examples
     --------
@@ -59,7 +62,7 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
     >>> "my_library.swap" in unrolled.importers.torch.operators()
     True
     """
-    return TABLE.rule(*names)
+    return TABLE.rule(*names, replace=replace)
 
 
 def operators() -> list[str]:

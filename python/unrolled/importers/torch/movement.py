@@ -288,19 +288,23 @@ def _index(tracer: Tracer, node: Node) -> Operand:
     if len(given) == 1:
         axis, index = given[0]
         if isinstance(index, Value):
+            _indexed(node, given)
             return tracer.embedding(x, index, axis)
         if index.array is not None and index.array.dtype.kind in "iu":
             return tracer.take(x, axis, index.array)
     if any(isinstance(index, Value) for _, index in given):
-        axes, numbers = _indexed(given)
+        axes, numbers = _indexed(node, given)
         y = tracer.gather_at(x, axes, numbers)
         return tracer.transpose(y, _order_of_result(axes, y.rank, x.rank))
     return _move_elements(tracer, node)
 
 
-def _indexed(given: list[Any]) -> tuple[list[int], list[Operand]]:
+def _indexed(node: Node, given: list[Any]) -> tuple[list[int], list[Operand]]:
     """The axes that are indexed, and the indices of each."""
-    for _, index in given:
+    are_conditions = node.are_conditions("indices")
+    for at, index in given:
+        if isinstance(index, Value) and are_conditions[at]:
+            raise UnsupportedOperatorError("conditions that are computed, as indices")
         if isinstance(index, Constant) and (index.array is None or index.array.dtype == np.bool_):
             raise UnsupportedOperatorError(
                 "conditions, or indices without values, beside indices that are computed"
@@ -356,7 +360,9 @@ def _put_at_run_time(tracer: Tracer, node: Node) -> Operand | None:
         given = [(axis, index) for axis, index in indices if index is not None]
         if not any(isinstance(index, Value) for _, index in given):
             return None
-        axes, numbers = _indexed(given)
+        if len(given) == 1 and node.are_conditions("indices")[given[0][0]]:
+            return _put_where(tracer, node, *given[0])
+        axes, numbers = _indexed(node, given)
         shape = broadcast_shapes(tracer.name, [number.shape for number in numbers])
         rest = [length for axis, length in enumerate(x.shape) if axis not in axes]
         order = _order_of_result(axes, len(shape) + len(rest), x.rank)
@@ -376,6 +382,24 @@ def _put_at_run_time(tracer: Tracer, node: Node) -> Operand | None:
         order = [axis, *[other for other in range(x.rank) if other != axis]]
         updates = tracer.transpose(updates, order)
     return tracer.put_at(x, [axis], [index], updates)
+
+
+def _put_where(tracer: Tracer, node: Node, axis: int, condition: Operand) -> Operand:
+    """What is put where a condition holds that is computed, as ``x[x > 0] = 0`` does.
+
+    The condition has some axes of the tensor, from `axis` on. How many elements it chooses is not
+    known, so that the values have to be the same for all of them.
+    """
+    x, values = node.operand("self"), node.operand("values")
+    after = x.rank - axis - condition.rank
+    shape = (*[1] * (axis + 1 + after - values.rank), *values.shape)
+    if len(shape) != axis + 1 + after or shape[axis] != 1:
+        raise UnsupportedOperatorError("values of their own where a condition holds at run time")
+    values = tracer.reshape(values, (*shape[:axis], *[1] * condition.rank, *shape[axis + 1 :]))
+    if node.get("accumulate"):
+        values = tracer.add(x, values)
+    condition = tracer.reshape(condition, (*condition.shape, *[1] * after))
+    return tracer.expand(tracer.where(condition, values, x), x.shape)
 
 
 @aten("scatter", "scatter_reduce", "index_copy", "index_fill")

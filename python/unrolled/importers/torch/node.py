@@ -36,6 +36,8 @@ class Node:
     target : torch._ops.OpOverload
     shapes : list of tuple of int
         Of the tensors that it returns.
+    are_conditions : callable
+        Takes the name of an argument, and returns whether each tensor in it holds truth values.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class Node:
         target: Any,
         arguments: Mapping[str, Any],
         shapes: list[Shape],
+        are_conditions: Callable[[str], list[bool]] = lambda _: [],
     ) -> None:
+        self.are_conditions = are_conditions
         self.name = name
         self.operator = operator
         self.target = target

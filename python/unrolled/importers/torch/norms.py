@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from unrolled._core import Operation
 from unrolled.importers.torch.node import Node, aten
-from unrolled.importers.tracing.elementwise import NORM_ROLES
+from unrolled.importers.tracing.normalisers import NORM_ROLES
 from unrolled.importers.tracing.values import Constant, Operand, Value
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ def _local_response_norm(tracer: Tracer, node: Node) -> Operand:
 @aten("special_log_softmax", "softmin")
 def _softmax(tracer: Tracer, node: Node) -> Operand:
     x = node.operand("self")
-    kind = "" if "log" in node.operator or "softmin" in node.operator else "softmax"
+    kind = "log_softmax" if "log" in node.operator else "softmax"
+    kind = "" if "softmin" in node.operator else kind
     return tracer.normalise(x, [node["dim"]], kind) if x.rank else x
 
 

@@ -196,6 +196,14 @@ class Base:
             tensor = value.node.views[key]
         return tensor
 
+    def _apply_function(
+        self, x: Value, function: Callable[[Any], Any] | None, description: str
+    ) -> Value:
+        """A value after one more function, if functions are followed."""
+        if not self.operations:
+            return x
+        return replace(x, function=x.function.then(function, description))
+
     def _own_function(self, value: Value) -> Operation:
         """The operation of a function without a name, which the network keeps if it is known."""
         description = f"({value.function.description})"

@@ -18,7 +18,17 @@ from unrolled.importers.tracing.index_maps import (
     numbered,
 )
 from unrolled.importers.tracing.masking import hidden_of, reshaped_mask, with_hidden
-from unrolled.importers.tracing.values import Array, Constant, Node, Operand, Shape, Value, size_of
+from unrolled.importers.tracing.values import (
+    Array,
+    Constant,
+    Node,
+    Operand,
+    Shape,
+    Value,
+    checked_axes,
+    checked_axis,
+    size_of,
+)
 
 __all__ = ["Movement"]
 
@@ -65,7 +75,7 @@ class Movement(Base):
 
     def transpose(self, x: Operand, order: Sequence[int]) -> Operand:
         """Axis i of the result is axis ``order[i]``."""
-        order = tuple([axis % x.rank for axis in order])
+        order = tuple(checked_axes(self.name, order, x.rank))
         if sorted(order) != list(range(x.rank)):
             raise InvalidModelError(
                 f"{self.name}: {order} is not a permutation of the axes of shape {x.shape}"
@@ -85,7 +95,7 @@ class Movement(Base):
 
     def squeeze(self, x: Operand, axes: Sequence[int]) -> Operand:
         """Leave out axes of length 1."""
-        gone = {axis % x.rank for axis in axes}
+        gone = set(checked_axes(self.name, axes, x.rank))
         if any(x.shape[axis] != 1 for axis in gone):
             raise InvalidModelError(
                 f"{self.name}: axes {sorted(gone)} of shape {x.shape} do not all have length 1"
@@ -95,9 +105,9 @@ class Movement(Base):
     def unsqueeze(self, x: Operand, axes: Sequence[int]) -> Operand:
         """Insert axes of length 1 so that they have the numbers `axes` in the result."""
         rank = x.rank + len(axes)
-        new = {axis % rank for axis in axes}
-        if len(new) != len(axes) or any(not -rank <= axis < rank for axis in axes):
-            raise InvalidModelError(f"{self.name}: axes {list(axes)} do not fit {rank} axes")
+        new = set(checked_axes(self.name, axes, rank))
+        if len(new) != len(axes):
+            raise InvalidModelError(f"{self.name}: of axes {list(axes)}, two are one")
         lengths = iter(x.shape)
         return self.reshape(x, [1 if axis in new else next(lengths) for axis in range(rank)])
 
@@ -135,7 +145,12 @@ class Movement(Base):
     def concat(self, operands: Sequence[Operand], axis: int) -> Operand:
         """Tensors one after the other along an axis."""
         rank = operands[0].rank
-        axis %= rank
+        if any(x.rank != rank for x in operands):
+            raise InvalidModelError(
+                f"{self.name}: tensors of shapes {[x.shape for x in operands]} have different "
+                "numbers of axes, and cannot be joined"
+            )
+        axis = checked_axis(self.name, axis, rank)
         rest = [x.shape[:axis] + x.shape[axis + 1 :] for x in operands]
         if any(other != rest[0] for other in rest):
             raise InvalidModelError(
@@ -173,7 +188,7 @@ class Movement(Base):
 
     def slice(self, x: Operand, axis: int, start: int, length: int, step: int = 1) -> Operand:
         """`length` positions along an axis, from `start` on, `step` apart."""
-        axis %= x.rank
+        axis = checked_axis(self.name, axis, x.rank)
         if isinstance(x, Constant):
             shape = (*x.shape[:axis], length, *x.shape[axis + 1 :])
             return self.work_out(
@@ -196,6 +211,7 @@ class Movement(Base):
 
     def split(self, x: Operand, axis: int, lengths: Sequence[int]) -> list[Operand]:
         """Parts of the given lengths along an axis."""
+        axis = checked_axis(self.name, axis, x.rank)
         if sum(lengths) != x.shape[axis]:
             raise InvalidModelError(
                 f"{self.name}: parts of {list(lengths)} do not add up to axis {axis} of {x.shape}"
@@ -205,7 +221,7 @@ class Movement(Base):
 
     def take(self, x: Operand, axis: int, indices: Array) -> Operand:
         """The positions `indices` along an axis, which becomes the axes of `indices`."""
-        axis %= x.rank
+        axis = checked_axis(self.name, axis, x.rank)
         length = x.shape[axis]
         at = np.asarray(indices, dtype=np.int64)
         if at.size and not -length <= int(at.min()) <= int(at.max()) < length:
@@ -221,7 +237,12 @@ class Movement(Base):
         if not chosen.size:
             raise InvalidModelError(f"{self.name}: an empty tensor of shape {shape}")
         self.budget.keep(self.name, chosen.size)
-        y = self.read(x, {axis: (chosen.size, Relation.select(axis, axis, chosen))})
+        y: Operand = self.read(x, {axis: (chosen.size, Relation.select(axis, axis, chosen))})
+        hidden = hidden_of(x)
+        if hidden is not None:
+            if hidden.shape[axis] > 1:
+                hidden = hidden.take(chosen, axis)
+            y = with_hidden(y, hidden, x.fill)
         return self.reshape(y, shape)
 
     def pad(self, x: Operand, sides: Sequence[tuple[int, int]]) -> Operand:

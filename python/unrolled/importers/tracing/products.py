@@ -12,14 +12,15 @@ from unrolled._core import Operation, Relation
 from unrolled._support.hints import listed, shortened
 from unrolled.errors import InvalidModelError
 from unrolled.importers.tracing.base import MATMUL, MOVE, OTHER, Link, related
-from unrolled.importers.tracing.elementwise import AT_RUN_TIME, Elementwise
+from unrolled.importers.tracing.choices import Choices
+from unrolled.importers.tracing.known import AT_RUN_TIME
 from unrolled.importers.tracing.masked_products import (
     Factor,
     MaskedProduct,
     Scores,
 )
 from unrolled.importers.tracing.masking import Flags, hidden_of
-from unrolled.importers.tracing.values import Constant, Node, Operand, Value
+from unrolled.importers.tracing.values import Constant, Node, Operand, Shape, Value, checked_axis
 from unrolled.network.builder import LinkRole
 
 __all__ = ["Products"]
@@ -28,7 +29,7 @@ AFFINE = Operation("affine")
 ONE_HOT = Operation("embedding", "one_hot")
 
 
-class Products(Elementwise):
+class Products(Choices):
     """The part of `Tracer` that multiplies and adds up."""
 
     def einsum(self, equation: str, *operands: Operand) -> Operand:
@@ -185,6 +186,10 @@ class Products(Elementwise):
         causal : int, optional
             Query number i sees the keys up to number ``i + causal``.
         """
+        if mask is not None and not _broadcasts_to(mask.shape, scores.shape):
+            raise InvalidModelError(
+                f"{self.name}: a mask of shape {mask.shape} for scores of shape {scores.shape}"
+            )
         if causal is not None:
             queries, keys = scores.shape[-2:]
             scores = self.mask(scores, self._later(queries, keys, causal), -np.inf)
@@ -200,9 +205,7 @@ class Products(Elementwise):
         hidden = hidden_of(mask)
         if hidden is None and not mask.node.is_weight:
             self.notes[self.name] = AT_RUN_TIME
-        is_flag = hidden is not None and mask.fill == 0.0
-        if is_flag:
-            assert hidden is not None
+        if hidden is not None and mask.fill is False:  # Zeros that are added hide nothing.
             scores = self.mask(scores, _in_front(hidden, scores.rank), -np.inf)
             mask = replace(mask, fill=None)
         return self.add(scores, mask)
@@ -222,7 +225,7 @@ class Products(Elementwise):
         Every position along the axis has an edge to every element of the result, and so has the
         index, once for every position that it might choose.
         """
-        axis %= table.rank
+        axis = checked_axis(self.name, axis, table.rank)
         if isinstance(indices, Constant):
             if indices.array is not None:
                 return self.take(table, axis, indices.array)
@@ -273,6 +276,12 @@ class Products(Elementwise):
             )
             return self._diagonal(x, rest)
         return x
+
+
+def _broadcasts_to(shape: Shape, target: Shape) -> bool:
+    """Whether a tensor fits another one by broadcasting, without making it larger."""
+    offset = len(target) - len(shape)
+    return offset >= 0 and all(n in (1, target[axis + offset]) for axis, n in enumerate(shape))
 
 
 def _in_front(hidden: Flags, rank: int) -> Flags:

@@ -22,6 +22,8 @@ from unrolled.importers.tracing.values import (
     Shape,
     Value,
     broadcast_shapes,
+    checked_axes,
+    checked_axis,
     size_of,
 )
 
@@ -41,8 +43,12 @@ class Routing(Products):
         length : int, optional
             How many of them; by default all.
         """
-        axis %= x.rank
+        axis = checked_axis(self.name, axis, x.rank)
         number = x.shape[axis] if length is None else length
+        if not 1 <= number <= x.shape[axis]:
+            raise InvalidModelError(
+                f"{self.name}: {number} of {x.shape[axis]} elements along axis {axis} are wanted"
+            )
         if isinstance(x, Constant):
             return Constant((*x.shape[:axis], number, *x.shape[axis + 1 :]))
         return self.read(x, {axis: (number, Relation.all(axis, axis))}, OTHER)
@@ -57,7 +63,7 @@ class Routing(Products):
             With as many axes as `x`; along the others it has at most its length.
         axis : int
         """
-        axis %= x.rank
+        axis = checked_axis(self.name, axis, x.rank)
         self._check_index(x, index, axis)
         for other, length in enumerate(index.shape):
             if other != axis:
@@ -69,7 +75,7 @@ class Routing(Products):
 
     def put_along(self, x: Operand, index: Operand, updates: Operand, axis: int) -> Operand:
         """A tensor with updates put in, or combined, where an index says along an axis."""
-        axis %= x.rank
+        axis = checked_axis(self.name, axis, x.rank)
         self._check_index(x, index, axis)
         length = x.shape[axis]
         updates = _front(self, updates, index.shape)
@@ -181,7 +187,7 @@ class Routing(Products):
         self, x: Operand, axes: Sequence[int], numbers: Sequence[Operand]
     ) -> tuple[_Places, list[int]]:
         shape = broadcast_shapes(self.name, [number.shape for number in numbers])
-        axes = [axis % x.rank for axis in axes]
+        axes = checked_axes(self.name, axes, x.rank)
         fixed, free, values, arrays = [], [], [], []
         for axis, number in zip(axes, numbers, strict=True):
             if isinstance(number, Constant) and number.array is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from operator import index
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from unrolled.network.builder import Tensor
 
 __all__ = [
+    "INVERSE",
+    "OPPOSITE",
+    "Combination",
     "Constant",
     "Kind",
     "Node",
@@ -27,6 +31,8 @@ __all__ = [
     "Sign",
     "Value",
     "broadcast_shapes",
+    "checked_axes",
+    "checked_axis",
 ]
 
 Shape: TypeAlias = tuple[int, ...]
@@ -45,8 +51,12 @@ Kind: TypeAlias = Literal[
     "masked",
 ]
 Sign: TypeAlias = Literal["", "-", "/"]
+Combination: TypeAlias = Literal["sum", "product"]
 Array: TypeAlias = npt.NDArray[Any]
 
+
+OPPOSITE: dict[Sign, Sign] = {"": "-", "-": "", "/": "-"}
+INVERSE: dict[Sign, Sign] = {"": "/", "-": "/", "/": ""}
 
 LONGEST_CHAIN = 64
 """Nodes that wait, one behind the other; operands of which every pair is looked at."""
@@ -188,7 +198,7 @@ class Value:
         only if the tracer keeps operations.
     fill : float or None
         What the hidden elements of its node are, as far as it is known; of scores that a mask puts
-        out something very low, and of probabilities zero.
+        out something very low, of probabilities zero, and of conditions a bool.
     """
 
     node: Node
@@ -273,6 +283,40 @@ class Constant:
 
 
 Operand: TypeAlias = Value | Constant
+
+
+def checked_axis(what: str, axis: Any, rank: int) -> int:
+    """An axis counted from the front.
+
+    Raises
+    ------
+    InvalidModelError
+        It is no integer, or there is no such axis.
+    """
+    return checked_axes(what, [axis], rank)[0]
+
+
+def checked_axes(what: str, axes: Iterable[Any], rank: int) -> list[int]:
+    """Axes counted from the front.
+
+    Raises
+    ------
+    InvalidModelError
+        One is no integer, or there is no such axis.
+    """
+    found = []
+    for axis in axes:
+        try:
+            number = index(axis)
+        except TypeError:
+            raise InvalidModelError(f"{what}: an axis is no integer: {described(axis)}") from None
+        if not -rank <= number < rank:
+            raise InvalidModelError(
+                f"{what}: axis {number} is out of range for a tensor of {rank} "
+                f"{'axis' if rank == 1 else 'axes'}"
+            )
+        found.append(number % rank)
+    return found
 
 
 def size_of(shape: Sequence[int]) -> int:

@@ -8,7 +8,7 @@ from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidModelError
 from unrolled.importers.tracing.base import OTHER, Link
 from unrolled.importers.tracing.elementwise import Elementwise
-from unrolled.importers.tracing.values import Constant, Operand, Value
+from unrolled.importers.tracing.values import Constant, Operand, Value, checked_axis
 from unrolled.network.builder import LinkRole
 from unrolled.network.shapes import LARGEST_WINDOW, Slide
 
@@ -20,6 +20,28 @@ Window = Slide
 
 class Windows(Elementwise):
     """The part of `Tracer` that slides windows."""
+
+    def cumulate(
+        self, x: Operand, axis: int, *, exclusive: bool = False, reverse: bool = False
+    ) -> Operand:
+        """A cumulative sum, product or the like: an edge from every element up to its own.
+
+        Parameters
+        ----------
+        x : Operand
+        axis : int
+        exclusive : bool
+            Whether an element itself is left out.
+        reverse : bool
+            Whether it begins at the end of the axis.
+        """
+        axis = checked_axis(self.name, axis, x.rank)
+        if isinstance(x, Constant):
+            return Constant(x.shape)
+        length = x.shape[axis]
+        before = -int(exclusive) if reverse else length - 1 + int(exclusive)
+        window = Relation.window(axis, axis, size=length, padding=before)
+        return self.read(x, {axis: (length, window)}, OTHER)
 
     def window(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
@@ -81,6 +81,11 @@ def write_tensor(graph: GraphWriter, what: Computation) -> None:
             if what.operation.function is None
             else f"there is no rule for the function '{what.operation.function}'"
         )
+    if not what.links:
+        raise NotWrittenError("nothing is linked to it")
+    others = {link.role for link in what.links} - ROLES.get(kind, {"data"})
+    if others:
+        raise NotWrittenError(f"its node takes no {' and no '.join(sorted(others))}")
     WRITERS[kind](graph, what)
 
 
@@ -115,6 +120,47 @@ def _read(graph: GraphWriter, link: Link, *, is_expanded: bool = False) -> str:
     return name
 
 
+def _check(link: Link, *expected: Relation) -> None:
+    """Refuse a link that is not the product of these relations, in whatever order."""
+    left = list(link.relations)
+    for one in expected:
+        if one in left:
+            left.remove(one)
+        else:
+            break
+    else:
+        if not left:
+            return
+    kinds = ", ".join(one.kind for one in link.relations)
+    raise NotWrittenError(
+        f"it reads '{link.source.name}' by the relations {kinds} otherwise than its node does"
+    )
+
+
+def _check_spread(link: Link, axes: Sequence[int]) -> None:
+    """Refuse anything but a parameter with these axes of the target, the same along all others."""
+    rank = len(link.target.shape)
+    others = [Relation.sum(axis) for axis in range(rank) if axis not in axes]
+    _check(link, *others, *[Relation.same(at, axis) for at, axis in enumerate(axes)])
+
+
+def _check_in_place(link: Link, joined: Sequence[int] = ()) -> None:
+    """Refuse anything but a source of the same shape, whose elements may be joined on some axes.
+
+    Under the semantics "dependency" a normaliser joins all elements that it normalises together.
+    """
+    at = _by_target(link)
+    for axis in range(len(link.target.shape)):
+        relation = at.get(axis)
+        kinds = ("same", "all", "blocks") if axis in joined else ("same",)
+        if relation is None or relation.source_axes != [axis] or relation.kind not in kinds:
+            raise NotWrittenError(
+                f"it reads '{link.source.name}' along axis {axis} otherwise than its node does"
+            )
+    if link.source.shape != link.target.shape:
+        raise NotWrittenError(f"it has another shape than '{link.source.name}'")
+
+
 def _by_target(link: Link) -> dict[int, Relation]:
     """The relations of a link by their axis of the target, where they have exactly one."""
     return {one.target_axes[0]: one for one in link.relations if len(one.target_axes) == 1}
@@ -141,9 +187,9 @@ def _write_affine(graph: GraphWriter, what: Computation) -> None:
     rank = len(kernel.source.shape)
     if rank == 2 and kinds == {0: "each", 1: "same"}:
         _write_dense(graph, what, data, kernel)
-    elif rank > 2 and (kinds[0], kinds[1]) == ("same", "each"):
+    elif rank > 2 and (kinds.get(0), kinds.get(1)) == ("same", "each"):
         _write_convolution(graph, what, data, kernel)
-    elif rank > 2 and (kinds[0], kinds[1]) in (("each", "same"), ("blocks", "same")):
+    elif rank > 2 and (kinds.get(0), kinds.get(1)) in (("each", "same"), ("blocks", "same")):
         _write_transposed(graph, what, data, kernel)
     else:
         raise NotWrittenError("its kernel belongs to no dense layer and to no convolution")
@@ -151,10 +197,13 @@ def _write_affine(graph: GraphWriter, what: Computation) -> None:
 
 def _write_dense(graph: GraphWriter, what: Computation, data: Link, kernel: Link) -> None:
     last = len(data.source.shape) - 1
-    expected = [Relation.same(axis, axis) for axis in range(last)] + [Relation.all(last, last)]
-    if sorted(data.relations, key=lambda one: one.target_axes) != expected:
-        raise NotWrittenError("its input is not contracted over the last axis")
-    inputs = [data.source.name, kernel.source.name]
+    if len(what.target.shape) != last + 1:
+        raise NotWrittenError(f"it has another number of axes than '{data.source.name}'")
+    _check(data, *[Relation.same(axis, axis) for axis in range(last)], Relation.all(last, last))
+    _check_kernel_length(kernel, 0, data.source.shape[last])
+    sums = [Relation.sum(axis) for axis in range(last)]
+    _check(kernel, *sums, Relation.each(0), Relation.same(1, last))
+    inputs = [_whole(graph, data), kernel.source.name]
     _with_bias(graph, what, lambda output: graph.node("MatMul", inputs, output, near=_name(what)))
 
 
@@ -162,13 +211,20 @@ def _write_convolution(graph: GraphWriter, what: Computation, data: Link, kernel
     channels = _by_target(data).get(0)
     if channels is None or channels.source_axes != [0]:
         raise NotWrittenError("its channels are not the first axis")
+    if len(kernel.source.shape) != len(what.target.shape) + 1:
+        raise NotWrittenError(f"its kernel '{kernel.source.name}' has no axis for each of its own")
     geometry = _windows(data, list(kernel.source.shape[2:]))
+    _check(kernel, Relation.same(0, 0), Relation.each(1), *_taps(data, kernel))
     groups = {"all": 1, "same": data.source.shape[0]}.get(channels.kind)
-    if groups is None:
+    if channels.kind == "blocks":
         groups = channels.arguments["groups"]
-    inputs = [data.source.name, kernel.source.name]
+    if groups is None:
+        raise NotWrittenError(f"its channels are read by the relation {channels.kind}")
+    _check_kernel_length(kernel, 1, data.source.shape[0] // groups)
+    inputs = [_whole(graph, data), kernel.source.name]
     biases = what.of_role("bias")
     if len(biases) == 1 and biases[0].source.shape == what.target.shape[:1]:
+        _check_spread(biases[0], [0])
         graph.node(
             "Conv", [*inputs, biases[0].source.name], _name(what), group=groups, **_named(geometry)
         )
@@ -182,19 +238,45 @@ def _write_convolution(graph: GraphWriter, what: Computation, data: Link, kernel
     )
 
 
+def _check_kernel_length(kernel: Link, axis: int, length: int) -> None:
+    """Refuse a kernel that has not one weight for each element that it is multiplied with."""
+    if kernel.source.shape[axis] != length:
+        raise NotWrittenError(
+            f"its kernel '{kernel.source.name}' has length {kernel.source.shape[axis]} along axis "
+            f"{axis}, and {length} elements to multiply"
+        )
+
+
+def _taps(data: Link, kernel: Link) -> list[Relation]:
+    """How a kernel has to be read if the windows over the data are those of a convolution."""
+    found = []
+    for axis, window in sorted(_by_target(data).items())[1:]:
+        size = window.arguments["size"] if window.kind == "window" else 1
+        _check_kernel_length(kernel, axis + 1, size)
+        if size > 1:
+            extent = data.source.shape[axis]
+            found.append(Relation.taps(axis + 1, axis, extent=extent, **window.arguments))
+        else:
+            found.append(Relation.all(axis + 1, axis))
+    return found
+
+
 def _write_transposed(graph: GraphWriter, what: Computation, data: Link, kernel: Link) -> None:
     groups, spatial = 1, 1
     for one in kernel.relations:
         if one.kind == "blocks":
             groups, spatial = one.arguments["groups"], 2
+    taps = []
     sizes, strides, dilations, before, after, added = [], [], [], [], [], []
     by_target = _by_target(data)
     for axis in range(spatial, len(what.target.shape)):
-        relation = by_target[axis]
-        if relation.kind != "transposed_window":
-            raise NotWrittenError(f"its axis {axis} is read by the relation {relation.kind}")
+        relation = by_target.get(axis)
+        at = axis - spatial + 1
+        if relation is None or relation.kind != "transposed_window" or relation.source_axes != [at]:
+            raise NotWrittenError(f"its axis {axis} is not read as by a transposed convolution")
         arguments = relation.arguments
         extent = data.source.shape[relation.source_axes[0]]
+        taps.append(Relation.transposed_taps(at + 1, axis, extent=extent, **arguments))
         reach = (arguments["size"] - 1) * arguments["dilation"] + 1
         whole = (extent - 1) * arguments["stride"] + reach
         cut = whole - arguments["padding"] - what.target.shape[axis]
@@ -204,12 +286,20 @@ def _write_transposed(graph: GraphWriter, what: Computation, data: Link, kernel:
         before.append(arguments["padding"])
         after.append(max(cut, 0))
         added.append(max(-cut, 0))
+    if groups == 1:
+        channels = [Relation.all(0, 0)]
+        _check(kernel, Relation.each(0), Relation.same(1, 0), *taps)
+    else:
+        channels = [Relation.blocks(0, 0, groups=groups), Relation.sum(1)]
+        _check(kernel, channels[0], Relation.same(1, 1), *taps)
+    _check(data, *channels, *[one for axis, one in by_target.items() if axis >= spatial])
+    _check_kernel_length(kernel, 0, data.source.shape[0])
     attributes = {
         **_named(Geometry(sizes, strides, dilations, [*before, *after])),
         "group": groups,
         "output_padding": added,
     }
-    inputs = [data.source.name, kernel.source.name]
+    inputs = [_whole(graph, data), kernel.source.name]
 
     def write(output: str | None) -> str:
         if groups == 1:
@@ -239,11 +329,14 @@ def _windows(data: Link, sizes: list[int] | None = None) -> Geometry:
             raise NotWrittenError(f"its axis {axis} is read by the relation {relation.kind}")
         reach = (arguments["size"] - 1) * arguments["dilation"] + 1
         stops = (data.target.shape[axis] - 1) * arguments["stride"] + reach
+        left = data.source.shape[axis] + arguments["padding"] - stops
+        if left >= arguments["stride"]:
+            raise NotWrittenError(f"along axis {axis} its windows end before its input does")
         found.append(arguments["size"])
         strides.append(arguments["stride"])
         dilations.append(arguments["dilation"])
         before.append(arguments["padding"])
-        after.append(max(0, stops - arguments["padding"] - data.source.shape[axis]))
+        after.append(max(0, -left))
     return Geometry(sizes or found, strides, dilations, [*before, *after])
 
 
@@ -257,7 +350,8 @@ def _name(what: Computation) -> str:
 
 def _write_function(graph: GraphWriter, what: Computation) -> None:
     function = what.operation.function or "identity"
-    if not write_function(graph, function, _read(graph, what.only("data")), _name(what)):
+    x = _read(graph, what.only("data"), is_expanded=True)
+    if not write_function(graph, function, x, _name(what)):
         raise NotWrittenError(f"no node of ONNX computes the function '{function}'")
 
 
@@ -305,7 +399,8 @@ def _write_pooled(graph: GraphWriter, what: Computation) -> None:
     is_average = what.operation.kind == "average"
     kinds = {one.kind for one in data.relations}
     if "window" in kinds:
-        if _by_target(data)[0].kind != "same":
+        channels = _by_target(data).get(0)
+        if channels is None or channels != Relation.same(0, 0):
             raise NotWrittenError("its channels are not the first axis")
         geometry = _windows(data)
         attributes = _named(geometry)
@@ -316,15 +411,13 @@ def _write_pooled(graph: GraphWriter, what: Computation) -> None:
             attributes["count_include_pad"] = 1
         operator = "AveragePool" if is_average else "MaxPool"
     else:
-        reduced = [one.source_axes[0] for one in data.relations if one.kind in ("each", "all")]
-        if not kinds <= {"same", "each", "all", "sum"}:
-            raise NotWrittenError(f"it pools by the relations {', '.join(sorted(kinds))}")
+        reduced = _reduced_axes(data)
         count = prod(data.source.shape[axis] for axis in reduced)
         divisor = what.operation.divisor
         scale = 1.0 if divisor is None or not is_average else count / divisor
         attributes = {"keepdims": int("all" in kinds)}
         operator = "ReduceMean" if is_average else "ReduceMax"
-    inputs = [data.source.name]
+    inputs = [_whole(graph, data)]
     if "keepdims" in attributes:
         inputs.append(graph.integers([axis + 1 for axis in sorted(reduced)]))
     if scale == 1.0:
@@ -334,12 +427,37 @@ def _write_pooled(graph: GraphWriter, what: Computation) -> None:
         graph.node("Mul", [mean, graph.constant(scale)], _name(what))
 
 
+def _reduced_axes(data: Link) -> list[int]:
+    """The axes of the source that are pooled as wholes, and either stay with length 1 or go."""
+    reduced = [one.source_axes[0] for one in data.relations if one.kind in ("each", "all")]
+    kept = [axis for axis in range(len(data.source.shape)) if axis not in reduced]
+    staying = [Relation.same(axis, axis) for axis in kept] + [
+        Relation.all(axis, axis) for axis in reduced
+    ]
+    going = [Relation.same(axis, at) for at, axis in enumerate(kept)] + [
+        Relation.each(axis) for axis in reduced
+    ]
+    if not reduced:
+        raise NotWrittenError("it pools over no axis")
+    stays = any(one.kind == "all" for one in data.relations)
+    _check(data, *(staying if stays else going))
+    if stays and any(data.target.shape[axis] != 1 for axis in reduced):
+        raise NotWrittenError("it has axes that are pooled as wholes and repeated")
+    return reduced
+
+
 def _write_batch_norm(graph: GraphWriter, what: Computation) -> None:
+    if len(what.operation.axes) != 1:
+        raise NotWrittenError(f"its channels have {len(what.operation.axes)} axes instead of one")
     (axis,) = what.operation.axes
+    _check_in_place(what.only("data"))
     rank = len(what.target.shape)
     order = [axis, *[other for other in range(rank) if other != axis]]
-    statistics = [what.only("mean").source.name, what.only("variance").source.name]
-    affine = [_affine(graph, what, role, (what.target.shape[axis],)) for role in ("scale", "shift")]
+    roles: tuple[LinkRole, ...] = ("mean", "variance")
+    for role in roles:
+        _check_spread(what.only(role), [axis])
+    statistics = [what.only(role).source.name for role in roles]
+    affine = [_affine(graph, what, role, [axis]) for role in ("scale", "shift")]
     _transposed(
         graph,
         what,
@@ -357,14 +475,18 @@ def _write_batch_norm(graph: GraphWriter, what: Computation) -> None:
 def _write_normalised(graph: GraphWriter, what: Computation) -> None:
     """Layer and RMS norm, over axes that are brought to the end."""
     axes = list(what.operation.axes)
+    if not axes:
+        raise NotWrittenError("it normalises no axis")
+    _check_in_place(what.only("data"), axes)
     order = [axis for axis in range(len(what.target.shape)) if axis not in axes] + axes
-    lengths = tuple([what.target.shape[axis] for axis in axes])
-    weights = [_affine(graph, what, "scale", lengths)]
+    weights = [_affine(graph, what, "scale", axes)]
     operator = "RMSNormalization"
     if what.operation.kind == "layer_norm":
         operator = "LayerNormalization"
         if what.of_role("shift"):
-            weights.append(what.only("shift").source.name)
+            weights.append(_affine(graph, what, "shift", axes))
+    elif what.of_role("shift"):
+        raise NotWrittenError("its node takes no shift")
     _transposed(
         graph,
         what,
@@ -381,21 +503,29 @@ def _write_normalised(graph: GraphWriter, what: Computation) -> None:
 
 
 def _write_group_norm(graph: GraphWriter, what: Computation) -> None:
-    channels = what.target.shape[:1]
-    weights = [_affine(graph, what, role, channels) for role in ("scale", "shift")]
+    if list(what.operation.axes) not in ([], [0]) or not what.target.shape:
+        raise NotWrittenError("its channels are not the first axis")
+    if what.operation.groups < 1 or what.target.shape[0] % what.operation.groups:
+        raise NotWrittenError(f"its channels do not fall into {what.operation.groups} groups")
+    data = what.only("data")
+    _check_in_place(data, range(len(what.target.shape)))
+    weights = [_affine(graph, what, role, [0]) for role in ("scale", "shift")]
     graph.node(
         "GroupNormalization",
-        [what.only("data").source.name, *weights],
+        [_whole(graph, data), *weights],
         _name(what),
         num_groups=what.operation.groups,
         epsilon=what.operation.epsilon,
     )
 
 
-def _affine(graph: GraphWriter, what: Computation, role: LinkRole, shape: tuple[int, ...]) -> str:
-    """The scale or shift of a normaliser, or a constant that changes nothing."""
+def _affine(graph: GraphWriter, what: Computation, role: LinkRole, axes: Sequence[int]) -> str:
+    """The scale or shift of a normaliser over some axes, or a constant that changes nothing."""
     if what.of_role(role):
-        return what.only(role).source.name
+        link = what.only(role)
+        _check_spread(link, axes)
+        return link.source.name
+    shape = [what.target.shape[axis] for axis in axes]
     return graph.constant(np.full(shape, 1.0 if role == "scale" else 0.0))
 
 
@@ -406,7 +536,7 @@ def _transposed(
     write: Callable[[str, str | None], str],
 ) -> None:
     """Write a node whose input has its axes in another order, and give them back their own."""
-    x = what.only("data").source.name
+    x = _whole(graph, what.only("data"))
     if order == sorted(order):
         write(x, _name(what))
         return
@@ -419,8 +549,9 @@ def _transposed(
 def _write_softmax(graph: GraphWriter, what: Computation) -> None:
     if len(what.operation.axes) != 1:
         raise NotWrittenError("its softmax goes over several axes")
-    x = what.only("data").source.name
-    graph.node("Softmax", [x], _name(what), axis=what.operation.axes[0] + 1)
+    data = what.only("data")
+    _check_in_place(data, what.operation.axes)
+    graph.node("Softmax", [_whole(graph, data)], _name(what), axis=what.operation.axes[0] + 1)
 
 
 def _write_product(graph: GraphWriter, what: Computation) -> None:
@@ -431,10 +562,11 @@ def _write_product(graph: GraphWriter, what: Computation) -> None:
     for link, (contracted, free) in zip(what.links, ((-1, -2), (-2, -1)), strict=True):
         by_target = _by_target(link)
         # The axis that is summed over is linked to the axis that the other factor brings.
-        summed = by_target[rank + (contracted if contracted == -1 else -2)]
-        kept = by_target[rank + free]
-        if summed.kind != "all" or kept.kind != "same":
+        summed = by_target.get(rank + contracted)
+        kept = by_target.get(rank + free)
+        if summed is None or summed.kind != "all" or kept is None or kept.kind != "same":
             raise NotWrittenError("its factors are no matrices in the last two axes")
+        _check_leading(link, (summed, kept))
         names.append(_matrix(graph, link, summed.source_axes[0], kept.source_axes[0], contracted))
     divisor = what.operation.divisor
     if divisor is None or divisor == 1.0:
@@ -442,6 +574,19 @@ def _write_product(graph: GraphWriter, what: Computation) -> None:
     else:
         product = graph.node("MatMul", names, near=_name(what))
         graph.node("Div", [product, graph.constant(divisor)], _name(what))
+
+
+def _check_leading(link: Link, last: tuple[Relation, Relation]) -> None:
+    """Refuse a factor whose axes before the matrices are not those of the product, from behind."""
+    shift = len(link.target.shape) - len(link.source.shape)
+    for one in link.relations:
+        if one in last or one.kind == "sum":
+            continue
+        is_in_place = one.kind == "same" or (
+            one.kind == "all" and link.source.shape[one.source_axes[0]] == 1
+        )
+        if not is_in_place or one.source_axes[0] + shift != one.target_axes[0]:
+            raise NotWrittenError(f"it reads '{link.source.name}' otherwise than its node does")
 
 
 def _matrix(graph: GraphWriter, link: Link, summed: int, kept: int, contracted: int) -> str:
@@ -466,6 +611,12 @@ def _matrix(graph: GraphWriter, link: Link, summed: int, kept: int, contracted: 
 def _write_embedding(graph: GraphWriter, what: Computation) -> None:
     if what.indices is None:
         raise NotWrittenError("its rows are not chosen by indices")
+    last = len(what.indices.source.shape)
+    same = [Relation.same(axis, axis) for axis in range(last)]
+    sums = [Relation.sum(axis) for axis in range(last)]
+    _check(what.indices, *same, Relation.sum(last))
+    _check(what.only("data"), *same, Relation.all(last, last))
+    _check(what.only("table"), *sums, Relation.each(0), Relation.same(1, last))
     indices = what.indices.source.name
     if not what.is_integer:
         int64 = 7
@@ -480,6 +631,8 @@ def _write_embedding(graph: GraphWriter, what: Computation) -> None:
 
 def _write_move(graph: GraphWriter, what: Computation) -> None:
     data = what.of_role("data")
+    if not data:
+        raise NotWrittenError("no data is linked to it")
     if len(data) == 1:
         write = partial(_write_moved, graph, data[0])
     else:
@@ -527,6 +680,19 @@ def _whole(graph: GraphWriter, link: Link) -> str:
     shape = graph.integers([graph.batch, *link.source.shape])
     return graph.node("Expand", [link.source.name, shape], near=link.target.name)
 
+
+ROLES: dict[str, set[LinkRole]] = {
+    "affine": {"data", "kernel", "bias"},
+    "batch_norm": {"data", "scale", "shift", "mean", "variance"},
+    "divide": {"data", "kernel", "bias", "scale", "shift", "mean", "variance", "table"},
+    "embedding": {"data", "table", "bias"},
+    "group_norm": {"data", "scale", "shift"},
+    "layer_norm": {"data", "scale", "shift"},
+    "move": {"data", "bias"},
+    "rms_norm": {"data", "scale", "shift"},
+}
+ROLES |= dict.fromkeys(("sum", "product", "maximum"), ROLES["divide"])
+"""The links that a node takes, by the kind of its operation; all others take data alone."""
 
 Writer: TypeAlias = Callable[[GraphWriter, Computation], None]
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from unrolled._core import Relation
-from unrolled.network.builder import Connection, Tensor
+from unrolled.network.builder import Connection
 from unrolled.network.exporting.graph import GraphWriter
 
 __all__ = ["is_shift", "write_read"]
@@ -45,13 +45,13 @@ def write_read(graph: GraphWriter, link: Connection, *, is_expanded: bool) -> st
         None, and nothing is written, if the link reads several elements or in a way that no
         node of ONNX has.
     """
-    if not all(_is_single(one, link.source) for one in link.relations):
+    if not all(_is_single(one, link) for one in link.relations):
         return None
     return _Read(graph, link).write(is_expanded)
 
 
-def _is_single(relation: Relation, source: Tensor) -> bool:
-    kind, arguments = relation.kind, relation.arguments
+def _is_single(relation: Relation, link: Connection) -> bool:
+    kind, arguments, source = relation.kind, relation.arguments, link.source
     if kind in ("all", "each"):
         return source.shape[relation.source_axes[0]] == 1
     if kind == "transposed_window":
@@ -59,6 +59,8 @@ def _is_single(relation: Relation, source: Tensor) -> bool:
             arguments["size"] == arguments["stride"]
             and arguments["padding"] == 0
             and arguments["dilation"] == 1
+            and link.target.shape[relation.target_axes[0]]
+            == source.shape[relation.source_axes[0]] * arguments["size"]
         )
     if kind == "select":
         return bool(min(arguments["indices"], default=0) >= 0)
