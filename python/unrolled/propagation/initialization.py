@@ -540,24 +540,25 @@ def _rows_alike(
 
 def _tensors_reaching_outputs(network: Network, propagation: Propagation) -> set[str]:
     """Tensors that go elsewhere than into factors that are repeated over a map."""
-    tensors = {tensor.name: tensor for tensor in propagation.tensors}
-    readers: dict[str, list[TensorPropagation]] = {}
-    known = network.tensors
+    followed = {tensor.name: (tensor.kind, tensor.size) for tensor in propagation.tensors}
+    names = [tensor.name for tensor in network.tensors]
+    readers: dict[str, list[str]] = {}
     for (start, end), role in zip(network._core.ends, network._core.roles, strict=True):
-        if role == "data" and known[end].name in tensors:
-            readers.setdefault(known[start].name, []).append(tensors[known[end].name])
+        if role == "data" and names[end] in followed:
+            readers.setdefault(names[start], []).append(names[end])
     # As they are, and after a move has repeated them.
     reaching: tuple[set[str], set[str]] = (set(), set())
-    for tensor in reversed(propagation.tensors):
-        behind = readers.get(tensor.name, [])
+    for name, (_, size) in reversed(followed.items()):
+        behind = [(reader, *followed[reader]) for reader in readers.get(name, ())]
         for is_repeated in (False, True):
-            for reader in behind:
-                is_larger = is_repeated or reader.size > tensor.size
-                is_gate = reader.kind == "product" and is_larger
-                if not is_gate and reader.name in reaching[reader.kind == "move" and is_larger]:
-                    reaching[is_repeated].add(tensor.name)
+            for reader, kind, larger in behind:
+                is_larger = is_repeated or larger > size
+                is_gate = kind == "product" and is_larger
+                if not is_gate and reader in reaching[kind == "move" and is_larger]:
+                    reaching[is_repeated].add(name)
+                    break
             if not behind:
-                reaching[is_repeated].add(tensor.name)
+                reaching[is_repeated].add(name)
     return reaching[False]
 
 

@@ -210,6 +210,10 @@ class Propagation(Mapping[str, TensorPropagation | ParameterPropagation]):
         self.network = network
         self._tensors = {tensor.name: tensor for tensor in tensors}
         self._parameters = {parameter.name: parameter for parameter in parameters}
+        order = {name: number for number, name in enumerate(self._tensors)}
+        kernels = [one for one in parameters if one.role == "kernel"]
+        kernels.sort(key=lambda one: order.get(one.target, len(order)))
+        self._kernels = tuple(kernels)
         self._layers = {one.layer: one for one in parameters if one.role in ("kernel", "table")}
         self.log2_jacobian = log2_jacobian
         self.num_outputs = outputs
@@ -249,9 +253,7 @@ class Propagation(Mapping[str, TensorPropagation | ParameterPropagation]):
     @property
     def kernels(self) -> tuple[ParameterPropagation, ...]:
         """The kernels, in the order in which the tensors that they compute are."""
-        order = {name: number for number, name in enumerate(self._tensors)}
-        kernels = [one for one in self._parameters.values() if one.role == "kernel"]
-        return tuple(sorted(kernels, key=lambda one: order.get(one.target, len(order))))
+        return self._kernels
 
     @property
     def jacobian(self) -> float:
@@ -304,6 +306,12 @@ class Propagation(Mapping[str, TensorPropagation | ParameterPropagation]):
         >>> round(p.width_ratio, 3), round(p.typical_factor, 3)
         (0.4, 0.368)
         """
+        is_chain = all(
+            tensor.positions == 1 and tensor.kind in ("input", "affine", "function", "move")
+            for tensor in self._tensors.values()
+        )
+        if not is_chain:
+            return nan
         readers: dict[str, list[str]] = {}
         for link in self.network.links:
             if link.role == "data":
@@ -311,9 +319,7 @@ class Propagation(Mapping[str, TensorPropagation | ParameterPropagation]):
         exponent = 0.0
         for tensor in self._tensors.values():
             behind = [name for name in readers.get(tensor.name, ()) if name in self._tensors]
-            if tensor.positions > 1 or len(behind) > 1:
-                return nan
-            if tensor.kind not in ("input", "affine", "function", "move"):
+            if len(behind) > 1:
                 return nan
             if tensor.kind == "affine" and behind:
                 at, spread = behind[0], 1.0
@@ -733,13 +739,15 @@ def _tensors(
         sweep.slope_exponents.tolist(),
         strict=True,
     )
+    # One call for all of them: networks unrolled over time have tens of thousands.
+    operations = network._core.operations
     for tensor, positions, exactness, signal, unit, gradient, power, slope, scale in rows:
         mean, square, samples, other, _ = signal
-        operation = network.operation(tensor)
+        role = tensor.role
         found.append(
             TensorPropagation(
                 name=tensor.name,
-                kind=tensor.role if operation is None else operation.kind,
+                kind=role if role != "activation" else operations[tensor.id].kind,
                 shape=tensor.shape,
                 positions=int(positions),
                 mean=_ldexp(mean, unit),

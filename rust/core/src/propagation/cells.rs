@@ -168,7 +168,9 @@ pub(super) fn refine(
     most: usize,
     rounds: usize,
 ) -> bool {
-    while links.iter().fold(false, |changes, link| split_alike(grids, link) | changes) {}
+    // Both ways, so that no change goes back by one link a time.
+    let both_ways = || links.iter().chain(links.iter().rev());
+    while both_ways().fold(false, |changes, link| split_alike(grids, link) | changes) {}
     let mut round = 0;
     loop {
         if round == rounds {
@@ -176,7 +178,7 @@ pub(super) fn refine(
         }
         round += 1;
         let mut changes = false;
-        for link in links.iter().chain(links.iter().rev()) {
+        for link in both_ways() {
             changes |= cut_alike(grids, link);
         }
         let cells = grids.iter().try_fold(0usize, |sum, grid| sum.checked_add(grid.cells()?));
