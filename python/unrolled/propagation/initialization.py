@@ -17,14 +17,14 @@ from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError
 from unrolled.network.network import Network
 from unrolled.propagation.functions import pieces_of
-from unrolled.propagation.propagation import (
+from unrolled.propagation.propagation import SignalLostError, propagate
+from unrolled.propagation.records import (
     HOMOGENEOUS,
     ParameterPropagation,
     Propagation,
-    SignalLostError,
     TensorPropagation,
-    propagate,
 )
+from unrolled.propagation.scaling import scaled_variances
 from unrolled.propagation.weights import Weights
 from unrolled.show import html, tables
 from unrolled.show.formats import json_value
@@ -48,10 +48,8 @@ MOST_CORRELATION = 0.99
 GRADIENT_RATIO = 1e3
 """How much the relative gradients of the first and the last layer may differ."""
 
-MOST_ROUNDS = 60
-"""Sweeps after which scaling weights gives up."""
-
 CLOSE = 1e-6
+"""Variances that differ by less keep signal and gradient alike."""
 
 MOST_TYPICAL = 0.3
 """A typical draw that has less of the mean than this is worth a note."""
@@ -341,7 +339,7 @@ class InitializationReport:
                 f"the signal of '{self.name}' cannot be followed to the end; give weights that are "
                 "smaller, and scale those"
             )
-        return _scaled_variances(self.propagation, goal)
+        return scaled_variances(self.propagation, goal)
 
 
 def initialization_report(
@@ -723,72 +721,3 @@ def _notes(propagation: Propagation) -> list[str]:
             "squared gradient that is shown, as the layers are narrow for their number."
         )
     return notes
-
-
-def _scaled_variances(propagation: Propagation, target: float) -> dict[str, float]:
-    """Correct all kernels at once, again and again, until every output has the mean square."""
-    variances = {kernel.name: kernel.mean_square for kernel in propagation.kernels}
-    origins = _origins(propagation)
-    settings = dict(propagation.settings)
-    asked = settings.pop("overrides") or {}
-    free = {
-        kernel.name
-        for kernel in propagation.kernels
-        if kernel.name not in asked and kernel.layer not in asked and kernel.mean_square > 0
-    }
-    # A scheme may say what biases are; a mapping of variances does not.
-    biases = {
-        one.name: one.mean_square
-        for one in propagation.parameters
-        if one.role == "bias" and one.mean_square
-    }
-    goal, current = log2(target), propagation
-    for _ in range(MOST_ROUNDS):
-        reached = {tensor.name: tensor.log2_mean_square for tensor in current.tensors}
-        missed = ""
-        # By how much the output of each layer will have changed, so that layers behind it know.
-        changes: dict[str, float] = {}
-        for kernel in current.kernels:
-            origin = origins.get(kernel.source or "")
-            before = 0.0 if origin is None else changes.get(origin, 0.0)
-            excess = reached[kernel.target] - goal
-            if kernel.name not in free or not isfinite(excess):
-                changes[kernel.target] = before
-                continue
-            if abs(excess) >= CLOSE and not missed:
-                missed = kernel.layer
-            changes[kernel.target] = -excess
-            change = -excess - before
-            variances[kernel.name] *= 2.0 ** max(min(change, 900.0), -900.0)
-        if not missed or not all(0 < variances[name] < inf for name in free):
-            break
-        current = propagate(
-            propagation.network,
-            **settings,
-            overrides={**asked, **{name: variances[name] for name in free}},
-        )
-    if missed:
-        raise InvalidArgumentError(
-            f"no variance was found that gives layer '{missed}' a mean square of {target:g}; its "
-            "biases, or what else is added there, may be larger: give smaller biases, or another "
-            "target"
-        )
-    return {**variances, **biases}
-
-
-def _origins(propagation: Propagation) -> dict[str, str]:
-    """For each tensor the layer whose output sets its scale; none behind a normaliser."""
-    targets = {kernel.target for kernel in propagation.kernels}
-    first: dict[str, str] = {}
-    for link in propagation.network.links:
-        if link.role == "data":
-            first.setdefault(link.target.name, link.source.name)
-    origins: dict[str, str] = {}
-    for tensor in propagation.tensors:
-        if tensor.name in targets:
-            origins[tensor.name] = tensor.name
-        elif not tensor.kind.endswith("_norm") and tensor.kind not in ("softmax", "input"):
-            before = origins.get(first.get(tensor.name, ""))
-            if before is not None:
-                origins[tensor.name] = before
-    return origins
