@@ -703,3 +703,56 @@ def test_stored_weights() -> None:
     net.record_moments("b/kernel", second.mean(), np.mean(second**2))
     stored = propagate(net, "stored")
     assert stored["b"].mean_square == pytest.approx(p["b"].mean_square, rel=1e-12)
+
+
+SLOPES = {"relu": (0.0, 1.0), "leaky_relu(0.5)": (0.5, 1.0), "abs": (-1.0, 1.0), None: (1.0, 1.0)}
+
+
+@pytest.mark.parametrize("function", SLOPES)
+def test_typical_draw_lies_below_the_mean(function: str | None) -> None:
+    """A tenth of the exponent is left of width; a wrong factor of a function is more than that."""
+    random, widths, inputs, draws = np.random.default_rng(30), (30, 50) * 4, 400, 1500
+    net = Network()
+    x = net.input((inputs,))
+    for width in widths:
+        x = net.dense(x, width, use_bias=False)
+        x = net.activation(x, function) if function else x
+    net.output(net.dense(x, 1, use_bias=False))
+    p = propagate(net)
+    left, right = SLOPES[function]
+    logarithms = []
+    for _ in range(draws):
+        signal, steps, before = random.standard_normal(inputs), [], inputs
+        for width in widths:
+            kernel = random.standard_normal((before, width)) * (2 / before) ** 0.5
+            slopes = np.where(signal @ kernel > 0, right, left)
+            signal = (signal @ kernel) * slopes
+            steps.append((kernel, slopes))
+            before = width
+        derivative = random.standard_normal(before) * (2 / before) ** 0.5
+        for kernel, slopes in reversed(steps):
+            derivative = kernel @ (derivative * slopes)
+        logarithms.append(np.log(derivative @ derivative))
+    error = np.std(logarithms, ddof=1) / draws**0.5
+    found = np.mean(logarithms) - np.log(p.jacobian)
+    expected = np.log(p.typical_factor)
+    assert abs(found - expected) < 4 * error + 0.1 * abs(expected)
+    # The factor of another function is not within that.
+    others = [(3 * k - 1) / 2 for k in (1.0, 1.36, 2.0)]
+    wrong = [-one * p.width_ratio for one in others if abs(one * p.width_ratio + expected) > 1e-9]
+    assert all(abs(found - one) > 4 * error + 0.1 * abs(one) for one in wrong)
+
+
+def test_no_formula_says_how_far_a_typical_draw_lies_from_the_mean_elsewhere() -> None:
+    def factor(build: Callable[[Network, Any], Any]) -> float:
+        net = Network()
+        net.output(net.dense(build(net, net.dense(net.input((8,)), 8)), 2))
+        return propagate(net).typical_factor
+
+    assert factor(lambda net, x: net.activation(x, "relu")) < 1
+    for build in (
+        lambda net, x: net.activation(x, "tanh"),
+        lambda net, x: net.batch_norm(x),
+        lambda net, x: net.add(x, net.dense(x, 8)),
+    ):
+        assert np.isnan(factor(build))

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::cells::CellMap;
+use super::cell_map::CellMap;
 use super::functions::Function;
 use super::geometry::Sums;
 use crate::network::{LinkRole, TensorId};
