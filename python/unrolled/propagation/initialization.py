@@ -398,7 +398,7 @@ def initialization_report(
 def _lost(network: Network, error: SignalLostError) -> InitializationReport:
     """The report on a signal or gradient that grew or shrank until it could not be followed."""
     squares = {tensor.name: tensor.log2_mean_square for tensor in error.before}
-    start = max((squares[one.name] for one in error.before if one.kind == "input"), default=0.0)
+    start = _log2_of_input(network, error.before)
     ratios = [
         (kernel.layer, squares[kernel.target] - start)
         for kernel in error.kernels
@@ -441,8 +441,7 @@ def _finding_of_signal(verb: str, layer: str, log2_ratio: float) -> str:
 
 def _report(network: Network, propagation: Propagation) -> InitializationReport:
     tensors = {tensor.name: tensor for tensor in propagation.tensors}
-    inputs = [tensor.log2_mean_square for tensor in propagation.tensors if tensor.kind == "input"]
-    start = max(inputs, default=0.0)
+    start = _log2_of_input(network, propagation.tensors)
     rows = tuple(_row(kernel, tensors, start) for kernel in propagation.kernels)
     alike = _rows_alike(network, propagation, rows)
     rows = tuple(
@@ -480,6 +479,21 @@ def _report(network: Network, propagation: Propagation) -> InitializationReport:
 def _layers_without_gradient(propagation: Propagation) -> list[str]:
     """Layers whose kernels get a gradient of exactly zero, in order."""
     return [one.layer for one in propagation.kernels if one.log2_gradient == -inf]
+
+
+def _log2_of_input(network: Network, tensors: Sequence[TensorPropagation]) -> float:
+    """The mean square of what enters the model, behind the scaling that it begins with, if any."""
+    inputs = [tensor.log2_mean_square for tensor in tensors if tensor.kind == "input"]
+    start = max(inputs, default=0.0)
+    for tensor in tensors:
+        if tensor.kind == "function":
+            operation = network.operation(network[tensor.name])
+            if operation is None or not (operation.function or "").startswith("linear"):
+                break
+            start = tensor.log2_mean_square
+        elif tensor.kind not in ("input", "parameter", "move"):
+            break
+    return start
 
 
 def _row(

@@ -133,3 +133,11 @@ def test_a_mean_that_does_not_fit_is_an_error():
         assert broken != text
         with pytest.raises(unrolled.errors.InvalidModelError, match="mean and variance"):
             unrolled.from_keras(broken)
+
+
+def test_preprocessing_is_no_vanishing_signal():
+    model = keras.applications.EfficientNetV2B0(weights=None)
+    report = unrolled.initialization_report(model)
+    assert report.vanishes_at is None
+    first = next(one for one in report.propagation.tensors if one.kind == "function")
+    assert first.mean_square < 1e-3
