@@ -178,17 +178,28 @@ pub(super) fn refine(
         }
         round += 1;
         let mut changes = false;
-        for link in both_ways() {
+        for (number, link) in both_ways().enumerate() {
             changes |= cut_alike(grids, link);
+            // A network unrolled over time has too many long before all of its links were looked at.
+            if number % LINKS_BETWEEN_LOOKS == 0 && has_more_cells(grids, most) {
+                return false;
+            }
         }
-        let cells = grids.iter().try_fold(0usize, |sum, grid| sum.checked_add(grid.cells()?));
-        if cells.is_none_or(|cells| cells > most) {
+        if has_more_cells(grids, most) {
             return false;
         }
         if !changes {
             return true;
         }
     }
+}
+
+/// After so many links cells are counted, where grids are as many or more.
+const LINKS_BETWEEN_LOOKS: usize = 4096;
+
+fn has_more_cells(grids: &[Grid], most: usize) -> bool {
+    let cells = grids.iter().try_fold(0usize, |sum, grid| sum.checked_add(grid.cells()?));
+    cells.is_none_or(|cells| cells > most)
 }
 
 fn pair(grids: &mut [Grid], source: usize, target: usize) -> Option<(&mut Grid, &mut Grid)> {

@@ -76,7 +76,9 @@ impl Compiler<'_> {
                 }
             }
             Rule::Product | Rule::Maximum { .. } if overlap => Exactness::Approximate,
-            Rule::Attention(_) | Rule::Mix { .. } | Rule::Softmax { .. } => Exactness::Approximate,
+            Rule::Attention(_) | Rule::Mix { .. } | Rule::Masked(_) | Rule::Softmax { .. } => {
+                Exactness::Approximate
+            }
             Rule::Embedding { .. } | Rule::OneHot => Exactness::Exact,
             _ => Exactness::MeanField,
         };

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::attention::{MASKED_ATTENTION, PART_OF_ATTENTION};
 use super::compiler::Compiler;
 use super::survey::joins_positions;
 use crate::error::Result;
@@ -14,6 +15,14 @@ impl<'a> Compiler<'a> {
     /// The rule of a tensor, whose links are added to the program; `None` if it is not known.
     pub(super) fn rule(&mut self, id: TensorId, operation: &Operation) -> Result<Option<Rule>> {
         let mut links = self.data_links(id);
+        match (operation.kind, operation.function.as_deref()) {
+            (OperationKind::Other, Some(MASKED_ATTENTION)) => {
+                return self.masked_attention(id, operation);
+            }
+            // It is followed where its attention is.
+            (OperationKind::Other, Some(PART_OF_ATTENTION)) => return Ok(None),
+            _ => {}
+        }
         if links.iter().any(|link| self.program.node_of[link.source.0].is_none()) {
             return Ok(None);
         }

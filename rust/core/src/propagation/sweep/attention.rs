@@ -1,7 +1,7 @@
 //! Softmaxes, products of matrices, and the attention that they make up together.
 
 use super::{Exponent, Sweep};
-use crate::propagation::program::{Node, Scores};
+use crate::propagation::program::{Masked, Node, Scores};
 use crate::propagation::scaled::times_power_of_four;
 use crate::propagation::signal::{BOTH, POSITIONS, SAMPLES, Signal};
 
@@ -79,6 +79,59 @@ impl Sweep<'_> {
         exponent
     }
 
+    /// Sums over keys of mean products of weights behind a mask. A query that sees `n` keys has
+    /// the sum of squares `e^t / (n - 1 + e^t)`, where `t` is the variance of its scores. This is
+    /// right for one key, for many keys, and to first order in `t` for any number of them.
+    pub(crate) fn masked_products(&self, masked: &Masked, node: &Node) -> MaskedProducts {
+        let (query, query_unit) = self.source(node.links.start);
+        let (key, key_unit) = self.source(node.links.start + 1);
+        let unit = query_unit + key_unit;
+        let gain = masked.features * masked.scale * masked.scale;
+        let variance = |query: f64, same: f64, apart: f64| {
+            times_power_of_four(gain * query * (same - apart).max(0.0), unit)
+        };
+        let grown = |t: f64, n: f64| {
+            // In this form an exponential that overflows does no harm.
+            1.0 / (1.0 + (n - 1.0) * (-t).exp())
+        };
+        let over_queries =
+            |of: &dyn Fn(f64) -> f64| masked.seen.iter().map(|&(n, share)| share * of(n)).sum();
+        let own = variance(query.square, key.square, key.pairs[POSITIONS]);
+        let sampled = variance(query.pairs[SAMPLES], key.pairs[SAMPLES], key.pairs[BOTH]);
+        let between = variance(query.pairs[POSITIONS], key.square, key.pairs[POSITIONS]);
+        let both = variance(query.pairs[BOTH], key.pairs[SAMPLES], key.pairs[BOTH]);
+        let inverse: f64 = over_queries(&|n| 1.0 / n);
+        // Two queries have the keys in common that both see.
+        let typical = 1.0 / inverse;
+        let apart = |t: f64| (masked.shared * typical * grown(t, typical)).min(1.0);
+        MaskedProducts {
+            own: over_queries(&|n| grown(own, n)),
+            samples: over_queries(&|n| grown(sampled, n)),
+            between: apart(between),
+            both: apart(both),
+            slope: over_queries(&|n| grown(own, n) * (1.0 - grown(own, n))),
+            inverse,
+        }
+    }
+
+    pub(super) fn masked(&mut self, node: &Node, masked: &Masked) -> Exponent {
+        let (value, exponent) = self.source(node.links.start + 2);
+        let products = self.masked_products(masked, node);
+        let [of_samples, apart, of_both] = value.pairs;
+        let (varies, sampled) = (value.square - apart, of_samples - of_both);
+        let signal = Signal {
+            mean: value.mean,
+            square: products.own * varies + apart,
+            pairs: [
+                products.samples * sampled + of_both,
+                products.between * varies + apart,
+                products.both * sampled + of_both,
+            ],
+        };
+        self.fill(node, signal);
+        exponent
+    }
+
     pub(super) fn softmax(&mut self, node: &Node, length: f64) -> Exponent {
         let number = node.links.start;
         let unit = self.exponent(number);
@@ -132,4 +185,18 @@ impl Sweep<'_> {
         self.fill(node, signal);
         one + other
     }
+}
+
+/// Sums over keys of mean products of the weights of attention, as means over queries.
+pub(crate) struct MaskedProducts {
+    /// Of each weight with itself, and with that of the same query in another sample.
+    pub(crate) own: f64,
+    samples: f64,
+    /// Of the weights of two queries, in one sample and in two.
+    pub(crate) between: f64,
+    both: f64,
+    /// The squared slope of the weights by the scores, for all keys of a query together.
+    pub(crate) slope: f64,
+    /// One over the number of keys that a query sees.
+    pub(crate) inverse: f64,
 }

@@ -231,6 +231,7 @@ impl Sweep<'_> {
                 }
                 Rule::Mix { scores, .. } => self.mix(node, scores),
                 Rule::Scores(scores) => self.scores(node, scores),
+                Rule::Masked(masked) => self.masked(node, masked),
                 Rule::Softmax { length } => self.softmax(node, *length),
                 Rule::Matmul { features, scale, along_positions } => {
                     self.matmul(node, *features, *scale, *along_positions)
