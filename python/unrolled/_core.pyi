@@ -184,7 +184,8 @@ class Operation:
     Raises
     ------
     InvalidArgumentError
-        An unknown kind.
+        An unknown kind; a divisor that is no positive number, a number of groups below 1, an
+        epsilon below 0, or something else than numbers.
     """
 
     def __new__(
@@ -215,6 +216,18 @@ class Operation:
     def __getnewargs_ex__(self, /) -> tuple[tuple[str, str | None], dict[str, Any]]: ...
 
 @final
+class Declaration:
+    """All that a layer tells the core, but for its name and what it reads."""
+
+    def __new__(
+        cls,
+        shape: Sequence[int],
+        operation: Operation,
+        data: Sequence[Sequence[Relation]],
+        weights: Sequence[tuple[str, Sequence[int], Sequence[Relation], bool]],
+    ) -> Declaration: ...
+
+@final
 class Network:
     """Tensors and links; tensors are identified by their position."""
 
@@ -229,9 +242,25 @@ class Network:
     def link(
         self, source: int, target: int, relations: Sequence[Relation], role: str = "data"
     ) -> None: ...
+    def add_layer(
+        self,
+        name: str,
+        layer: Declaration,
+        sources: Sequence[int],
+        given: Sequence[int | None] = ...,
+    ) -> int:
+        """Declare a tensor that is computed, parameters that are not given, and its links."""
+
     def mark_output(self, id: int) -> None: ...
     def sizes(self) -> tuple[int, int]: ...
     def truncate(self, tensors: int, links: int) -> None: ...
+    @property
+    def inputs(self) -> list[int]: ...
+    @property
+    def parameters(self) -> list[int]: ...
+    def tensor(
+        self, id: int
+    ) -> tuple[str, list[int], Literal["input", "parameter", "activation"], bool]: ...
     def find(self, name: str) -> int | None: ...
     @property
     def tensors(
@@ -320,6 +349,12 @@ class Counts:
     def peak_bytes(self) -> int:
         """The largest number of bytes the counts took at any moment."""
 
+    @property
+    def num_elements(self) -> int:
+        """How many scalar parameters were counted, with a context or without one."""
+
+    @property
+    def num_weight_nodes(self) -> int: ...
     def parameter(self, id: int) -> ParameterCounts: ...
     def spectrum(self) -> Spectrum: ...
 
@@ -450,6 +485,9 @@ class GraphCounts:
     def exact(self) -> bool: ...
     @property
     def peak_bytes(self) -> int: ...
+    def has(self, node: int) -> bool:
+        """Whether the count of a node was kept."""
+
     def value(self, node: int) -> _Count: ...
     def integers(self, nodes: npt.NDArray[np.uint64] | None = None) -> list[int]: ...
     def group(self, label: int) -> _Count: ...

@@ -116,7 +116,7 @@ class NothingToCountError(UnrolledError, ValueError):
 # The built-in class has a constructor of its own, which only its own kind may use: as the second
 # base it could not be made by what unpickles exceptions for Dask.
 class MemoryLimitError(MemoryError, UnrolledError):
-    """A count would need more memory than `memory_limit` allows."""
+    """Something would need more memory than `memory_limit` allows, or than there is."""
 
 
 class MissingPackageError(UnrolledError, ImportError):

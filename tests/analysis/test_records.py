@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import unrolled
@@ -62,7 +62,17 @@ def test_analyses_of_random_networks_come_back_the_same(
                 _ = other.mean_length
 
 
+TIE = Case(
+    5,
+    [2, 0, 0, 2],
+    [3, 1, 2, 3],
+    multiplicity=[2**31 - 1, 9, 2**53 + 1, 1],
+)
+"""The count of its parameter is a little above the middle between two numbers of 53 bits."""
+
+
 @settings(max_examples=40)
+@example(TIE, True)
 @given(graphs(), st.booleans())
 def test_analyses_of_random_graphs_come_back_the_same(case: Case, exact: bool) -> None:
     graph = case.build()

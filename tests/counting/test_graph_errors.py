@@ -11,7 +11,7 @@ import pytest
 
 import unrolled
 from cases.graph_refusals import ONE, TWO, from_edges
-from unrolled import InvalidArgumentError, models
+from unrolled import Graph, InvalidArgumentError, models
 
 # Counting.
 
@@ -75,6 +75,64 @@ def test_a_count_beyond_the_memory_limit_is_refused():
         unrolled.analyze(graph, memory_limit=0)
     assert unrolled.count(graph, memory_limit=10**12).total == 1 << 5000
     assert unrolled.count(graph, memory_limit=2**200).total == 1 << 5000
+
+
+@pytest.mark.parametrize(
+    ("options", "advice", "no_advice"),
+    [
+        ({}, ["count in log space", "counts of parameters only"], []),
+        ({"nodes": "parameters"}, ["count in log space"], ["parameters only"]),
+        ({"exact": False}, ["fewer nodes"], ["log space or", "parameters only"]),
+        ({"through": True}, ["count in log space", "counts of parameters only"], []),
+    ],
+)
+def test_what_is_advised_beyond_the_memory_limit_is_not_done_already(options, advice, no_advice):
+    graph = from_edges(np.arange(5000).repeat(2), np.arange(1, 5001).repeat(2))
+    with pytest.raises(unrolled.MemoryLimitError) as refusal:
+        # So much is enough for counts in log space, by which widths of integers are found.
+        unrolled.count(graph, memory_limit=1000 if "exact" in options else 100_000, **options)
+    message = str(refusal.value)
+    assert "kB; raise memory_limit, or " in message
+    assert all(part in message for part in advice), message
+    assert not any(part in message for part in no_advice), message
+
+
+def test_a_network_too_large_to_unroll_need_not_be():
+    with pytest.raises(unrolled.MemoryLimitError, match="raise memory_limit, or count the network"):
+        models.mlp([100, 100]).unroll(memory_limit=1000)
+
+
+def test_the_counts_of_parameters_are_within_the_memory_limit():
+    """Every other node is a parameter, whose count is kept."""
+    length = 4000
+    graph = from_edges(
+        np.arange(length).repeat(2),
+        np.arange(1, length + 1).repeat(2),
+        parameters=np.arange(length + 1) % 2 == 0,
+    )
+    held = unrolled.count(graph, nodes="parameters").peak_bytes
+    with pytest.raises(unrolled.MemoryLimitError, match="count in log space"):
+        unrolled.count(graph, nodes="parameters", memory_limit=held // 2)
+    assert unrolled.count(graph, nodes="parameters", memory_limit=held).exact(0) == 1 << length
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_counts_that_were_not_kept_are_named_as_the_graph_does(exact):
+    graph = Graph.from_edges([0, 1], [1, 2], names=["image", "hidden", "logit"])
+    options = {"nodes": "parameters", "exact": exact}
+    to_outputs = unrolled.count(graph, **options)
+    with pytest.raises(InvalidArgumentError, match=r"'hidden'.*only those of parameters"):
+        to_outputs["hidden"]
+    from_inputs = unrolled.count(graph, towards="inputs", **options)
+    with pytest.raises(InvalidArgumentError, match=r"'image'.*only those of outputs"):
+        from_inputs["image"]
+    with pytest.raises(InvalidArgumentError, match=r"'image'.*only those of outputs"):
+        from_inputs.values()
+    with pytest.raises(InvalidArgumentError, match=r"parameters were not kept.*only those of out"):
+        from_inputs.group(0)
+    if exact:
+        with pytest.raises(InvalidArgumentError, match="'hidden'"):
+            to_outputs.exact(nodes=["image", "hidden"])
 
 
 # Arrays that are shared with the caller and change.

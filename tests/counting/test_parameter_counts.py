@@ -2,6 +2,7 @@
 
 import math
 import re
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -294,6 +295,13 @@ def test_nothing_to_count():
         unrolled.count(net)
 
 
+def test_nothing_to_count_of_what_training_changes():
+    net = Network()
+    net.output(net.batch_norm(net.input((2, 3)), scale=False, shift=False))
+    with pytest.raises(NothingToCountError, match="trainable_only=False"):
+        unrolled.count(net, trainable_only=True)
+
+
 def test_no_output_reached():
     net = Network("aimless")
     x = net.input((3,))
@@ -326,6 +334,19 @@ def test_spectrum_of_plain_numbers(numbers):
         # Scaled to an integer of 53 bits, the mantissa must be within half a bit of the count.
         scaled = int(mantissa * 2**52)
         assert 2 * abs((scaled << exponent) - (count << 52)) <= 1 << exponent
+
+
+@pytest.mark.parametrize("below", [11, 12, 31, 1000])
+@pytest.mark.parametrize("beyond", [-1, 0, 1])
+def test_counts_at_a_tie_are_rounded_as_the_core_rounds_them(below, beyond):
+    """Half a last bit above a power of two, and a little more or less, wherever that little is."""
+    count = (((1 << 53) + 1) << below) + beyond
+    spectrum = Spectrum.from_counts([count])
+    exact = Fraction(count, 1 << (53 + below))
+    assert Fraction(spectrum.mantissas[0]) == Fraction(float(exact))
+    graph = unrolled.Graph.from_edges([0, 1], [1, 2], multiplicity=[(1 << 53) + 1, 1 << 11])
+    found = unrolled.count(graph).spectrum()
+    assert found.mantissas[0] == Spectrum.from_counts(found.counts).mantissas[0]
 
 
 def test_spectrum_of_a_mapping():

@@ -26,6 +26,26 @@ EDGES: dict[str, Case] = {
     "negative source": (lambda: from_edges([0, -4], TWO), ("sources", "-4")),
     "negative target": (lambda: from_edges(ONE, [1, -4]), ("targets", "-4")),
     "one below zero": (lambda: from_edges([-1], [1]), ("sources", "-1")),
+    "32-bit source that could pass for a node": (
+        lambda: from_edges(np.array([0, -5], dtype=np.int32), TWO),
+        ("sources[1]", "-5"),
+    ),
+    "32-bit target that could pass for a node": (
+        lambda: from_edges(ONE, np.array([1, -(2**31)], dtype=np.int32), num_nodes=2**32 - 2),
+        ("targets[1]", str(-(2**31))),
+    ),
+    "32-bit target that could pass for a node, with outputs": (
+        lambda: from_edges(ONE, np.array([1, -5], dtype=np.int32), outputs=[1]),
+        ("targets[1]", "-5"),
+    ),
+    "small negative source": (
+        lambda: from_edges(np.array([0, -7], dtype=np.int16), TWO),
+        ("sources[1]", "-7"),
+    ),
+    "negative source of the other byte order": (
+        lambda: from_edges(np.array([0, -7], dtype=">i4"), TWO),
+        ("sources[1]", "-7"),
+    ),
     "smallest target": (lambda: from_edges([0], [-(2**63)]), ("targets", str(-(2**63)))),
     "small negative target": (
         lambda: from_edges(ONE, np.array([1, -1], dtype=np.int8)),

@@ -208,21 +208,6 @@ def test_operation_is_a_value():
             "axis 1 is out of range",
         ),
         (
-            lambda net, x: net.tensor("y", (3,), operation=Operation("average", divisor=0.0)),
-            InvalidNetworkError,
-            "divisor",
-        ),
-        (
-            lambda net, x: net.tensor("y", (3,), operation=Operation("softmax", epsilon=-1.0)),
-            InvalidNetworkError,
-            "epsilon",
-        ),
-        (
-            lambda net, x: net.tensor("y", (3,), operation=Operation("group_norm", groups=0)),
-            InvalidNetworkError,
-            "group",
-        ),
-        (
             lambda net, x: net.link(x, net.tensor("y", (3,)), [Relation.same(0, 0)], role="weight"),
             InvalidArgumentError,
             "one of data, kernel",
@@ -236,6 +221,52 @@ def test_operation_is_a_value():
 def test_what_cannot_be_is_refused(net, attempt, error, match):
     with pytest.raises(error, match=match):
         attempt(net, net.input((3,)))
+
+
+NO_NUMBERS = (-1, True, np.True_, float("nan"), float("inf"), "1", [1])
+
+
+@pytest.mark.parametrize("name", ["divisor", "groups", "epsilon"])
+def test_numbers_that_no_operation_has_are_refused_and_told(name):
+    more = {"divisor": [0, -0.0], "groups": [0, 1.5, np.float64(2), 2**70], "epsilon": [-0.5]}
+    for given in (*NO_NUMBERS, *more[name]):
+        with pytest.raises(InvalidArgumentError, match=name.removesuffix("s")) as refusal:
+            Operation("average", **{name: given})
+        assert repr(given).lower() in str(refusal.value).lower()
+
+
+@pytest.mark.parametrize("axes", [-1, 3, True, "0", {0}, {0: 1}, (-1,), (True,), (0.0,), (2**64,)])
+def test_axes_that_are_none_are_refused_and_told(axes):
+    with pytest.raises(InvalidArgumentError, match="axes of an operation") as refusal:
+        Operation("softmax", axes=axes)
+    assert repr(axes) in str(refusal.value)
+
+
+@pytest.mark.parametrize("given", [3, None, b"sum", ["sum"]])
+def test_kinds_and_functions_are_names(given):
+    with pytest.raises(InvalidArgumentError, match="the kind of an operation must be one of"):
+        Operation(given)
+    if given is not None:
+        with pytest.raises(InvalidArgumentError, match="the function of an operation must be"):
+            Operation("function", given)
+
+
+def test_numbers_of_numpy_are_numbers():
+    given = Operation("group_norm", axes=np.array([0]), groups=np.int64(4), epsilon=np.float32(0.5))
+    assert given == Operation("group_norm", axes=(0,), groups=4, epsilon=0.5)
+
+
+def test_operations_that_are_equal_are_hashed_and_written_alike(net):
+    zero, minus_zero = Operation("rms_norm", epsilon=0.0), Operation("rms_norm", epsilon=-0.0)
+    assert zero == minus_zero
+    assert hash(zero) == hash(minus_zero)
+
+    def fingerprint(epsilon):
+        net = Network()
+        net.output(net.layer_norm(net.input((3,), name="x"), epsilon=epsilon, name="y"))
+        return net.fingerprint()
+
+    assert fingerprint(0.0) == fingerprint(-0.0)
 
 
 def test_refused_operation_leaves_no_tensor(net):

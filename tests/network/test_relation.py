@@ -112,7 +112,7 @@ def test_relations_of_one_kind_differ_by_arguments() -> None:
     [
         [1, -1, 0],
         (1, -1, 0),
-        [np.int64(1), np.int32(-1), False],
+        [np.int64(1), np.int32(-1), np.uint8(0)],
         np.array([1, -1, 0]),
         np.array([1, -1, 0], dtype=np.int32),
         np.array([1, 9, -1, 9, 0])[::2],
@@ -188,6 +188,31 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "negative axis of a reshape": (lambda: Relation.reshape([-1], [0]), "source axes.*negative"),
     "negative target of a reshape": (lambda: Relation.reshape([0], [-1]), "target axes.*negative"),
+    "truth for an axis": (lambda: Relation.same(True, 0), "whole number.*got True"),
+    "truth of NumPy for an axis": (lambda: Relation.sum(np.True_), r"got np\.True_"),  # type: ignore[arg-type]
+    "truth for a padding": (lambda: Relation.window(0, 0, size=3, padding=True), "got True"),
+    "truth for an index": (lambda: Relation.select(0, 0, [0, True]), r"integers, got \[0, True\]"),
+    "truths for indices": (lambda: Relation.select(0, 0, np.array([True])), "integers, got array"),
+    "a set of indices": (lambda: Relation.select(0, 0, {0}), r"integers, got \{0\}"),  # type: ignore[arg-type]
+    "no name of a kind": (lambda: Relation(3, [0], [0]), "no relation is called 3"),  # type: ignore[arg-type]
+    "described by a negative axis": (lambda: Relation("same", [-1], [0]), "got -1"),
+    "described by a huge axis": (lambda: Relation("same", [2**64], [0]), f"{2**64}"),
+    "described by a truth": (lambda: Relation("same", [True], [0]), r"got \[True\]"),
+    "described by one axis": (lambda: Relation("same", 0, [0]), "sequence of integers, got 0"),  # type: ignore[arg-type]
+    "described by too many axes": (
+        lambda: Relation("same", [0, 1], [0]),
+        r"'same' is no relation of source axes \[0, 1\] and target axes \[0\]",
+    ),
+    "described by too few axes": (lambda: Relation("same", [], [0]), r"source axes \[\]"),
+    "described without a size": (lambda: Relation("window", [0], [0]), "'window'.*'size'"),
+    "described by another argument": (
+        lambda: Relation("window", [0], [0], {"size": 1, "width": 2}),
+        "'window'.*'width'",
+    ),
+    "described by no arguments": (
+        lambda: Relation("window", [0], [0], 3),  # type: ignore[arg-type]
+        "must be a dict",
+    ),
     "fractional axis of a reshape": (lambda: Relation.reshape([0.5], [0]), "integers"),  # type: ignore[list-item]
 }
 

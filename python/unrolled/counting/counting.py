@@ -93,7 +93,7 @@ def count(
     threads : int, optional
         Of graphs: by default one a core. Counts do not depend on it.
     memory_limit : int, optional
-        Bytes an exact count may take; by default most of the memory that is free.
+        Bytes that counts may take; by default most of the memory that is free.
     progress : callable, optional
         Called as ``progress(done, total)`` while counting.
 

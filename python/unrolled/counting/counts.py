@@ -67,8 +67,10 @@ class Counts:
         self.num_outputs = network.num_outputs
         self.semantics = network.semantics
         self.provenance = network.provenance
-        # Tables are made when asked for: counting must not wait for them.
-        self._all_tensors = network.tensors
+        # Tables are made when asked for: counting must not wait for them. Tensors are added to a
+        # network, and never change.
+        self._network = network
+        self._num_tensors = network.num_tensors
 
     @cached_property
     def num_inputs(self) -> int:
@@ -78,12 +80,12 @@ class Counts:
     @cached_property
     def inputs(self) -> tuple[Tensor, ...]:
         """The inputs of the network in the order of declaration."""
-        return tuple(tensor for tensor in self._all_tensors if tensor.role == "input")
+        return tuple([tensor for tensor in self._network.inputs if tensor.id < self._num_tensors])
 
-    @property
+    @cached_property
     def tensors(self) -> tuple[Tensor, ...]:
         """All tensors that the network had when it was counted."""
-        return self._all_tensors
+        return self._network.tensors[: self._num_tensors]
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -92,7 +94,7 @@ class Counts:
 
     @cached_property
     def _tensors(self) -> dict[int, Tensor]:
-        return {number: self._all_tensors[number] for number in self._core.parameters}
+        return {number: self.tensors[number] for number in self._core.parameters}
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
@@ -125,12 +127,12 @@ class Counts:
     @cached_property
     def num_unreached_parameters(self) -> int:
         """Number of parameters without a context; no other figure includes them."""
-        return sum(tensor.size for tensor in self._tensors.values()) - self.num_parameters
+        return self._core.num_elements - self.num_parameters
 
     @cached_property
     def num_weight_nodes(self) -> int:
         """Number of weight nodes: a tied parameter is one for every layer that uses it."""
-        return sum(self._core.parameter(number).weight_nodes for number in self._tensors)
+        return self._core.num_weight_nodes
 
     @property
     def has_lengths(self) -> bool:

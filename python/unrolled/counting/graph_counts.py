@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from unrolled._support.arguments import Progress
 from unrolled._support.copying import shared_copy, stored_attributes
-from unrolled._support.hints import described
+from unrolled._support.hints import described, shortened
 from unrolled.errors import (
     InvalidArgumentError,
     InvalidGraphError,
@@ -199,10 +199,20 @@ class GraphCounts:
         return integer
 
     def _integers(self, nodes: npt.NDArray[np.uint64] | None) -> list[int]:
-        try:
-            return self._core.integers(nodes)
-        except InvalidGraphError as error:
-            raise InvalidArgumentError(f"'{self.name}': {error}") from None
+        if self._sweep.only_parameters:
+            for node in range(len(self)) if nodes is None else nodes.tolist():
+                self._refuse_lost(node)
+        return self._core.integers(nodes)
+
+    def _refuse_lost(self, number: int) -> None:
+        """Say so if the count of a node was not kept."""
+        if self._core.has(number):
+            return
+        kept = "outputs" if self.towards == "inputs" else "parameters"
+        raise InvalidArgumentError(
+            f"'{self.name}': the count of node {shortened(repr(self.nodes[number]))} was not kept, "
+            f'only those of {kept}; count with nodes="all"'
+        )
 
     def values(self) -> list[int] | list[float]:
         """Counts of all nodes by id: integers if counted exactly, else their log2.
@@ -210,7 +220,7 @@ class GraphCounts:
         Raises
         ------
         InvalidArgumentError
-            Counts of which only those of parameters were kept.
+            Counts of which only those of parameters, or of outputs, were kept.
         """
         if self.is_exact:
             return self._integers(None)
@@ -292,9 +302,16 @@ class GraphCounts:
         ------
         UnknownNameError
             No parameter has this label.
+        InvalidArgumentError
+            Counts of which only those of outputs were kept.
         """
         if not isinstance(label, (int, np.integer)) or isinstance(label, bool):
             raise UnknownNameError(f"a label is an integer, got {described(label)}")
+        if self._sweep.only_parameters and self.towards == "inputs":
+            raise InvalidArgumentError(
+                f"'{self.name}': counts of parameters were not kept, only those of outputs; count "
+                'with nodes="all"'
+            )
         try:
             mantissa, exponent, integer = self._core.group(int(label))
         except InvalidGraphError as error:
@@ -338,10 +355,8 @@ class GraphCounts:
 
     def _value(self, node: Any) -> tuple[float, int, int | None]:
         number = self.graph.index(node)
-        try:
-            return self._core.value(number)
-        except InvalidGraphError as error:
-            raise InvalidArgumentError(f"'{self.name}': {error}") from None
+        self._refuse_lost(number)
+        return self._core.value(number)
 
     def __getitem__(self, node: Any) -> int | float:
         """The count of a node: an integer if counted exactly, else its log2."""

@@ -142,6 +142,16 @@ class KeptCounts:
             [int(key[-1]) for key in numbers] if core.exact else None,
         )
 
+    @property
+    def num_elements(self) -> int:
+        """How many scalar parameters were counted, with a context or without one."""
+        return sum(int(part.degeneracies.sum()) for part in self._parts.values())
+
+    @property
+    def num_weight_nodes(self) -> int:
+        """The weight nodes of all parameters."""
+        return sum(self.weight_nodes)
+
     def parameter(self, number: int) -> KeptParameter:
         """The counts of one parameter, by the number of its tensor."""
         return self._parts[number]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from unrolled import _core
 from unrolled._support import files
 from unrolled._support.arguments import Progress, checked_name
-from unrolled._support.hints import out_of_memory
+from unrolled._support.hints import listed, out_of_memory
 from unrolled.errors import (
     GraphFileError,
     InvalidGraphError,
@@ -22,7 +22,7 @@ from unrolled.errors import (
     UnrolledError,
 )
 from unrolled.graph.arrays import unsigned
-from unrolled.graph.names import Names, TableNames
+from unrolled.graph.names import Names, as_names
 
 if TYPE_CHECKING:
     import zipfile
@@ -32,7 +32,22 @@ __all__ = ["load", "save"]
 FORMAT = "unrolled.Graph"
 VERSION = 1
 DESCRIPTION = "description"
-ARRAYS = ("indptr", "indices", "multiplicity", "rank", "outputs", "inputs", "parameters", "labels")
+DTYPES: dict[str, tuple[str, ...]] = {
+    "indptr": ("uint32", "uint64"),
+    "indices": ("uint32", "uint64"),
+    "multiplicity": ("uint64",),
+    "rank": ("uint32",),
+    "outputs": ("uint32",),
+    "inputs": ("uint32",),
+    "parameters": ("uint32",),
+    "labels": ("int64",),
+}
+"""The arrays that a file may have, and the types that `save` writes them in."""
+NEEDED = ("indptr", "indices", "outputs", "inputs")
+PARAMETERS = ("parameters", "labels")
+"""One of these says which nodes are parameters."""
+SUFFIX = ".npy"
+"""Every member of the archive has the name of its array and this."""
 READ_AT_ONCE = 1 << 20
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 
@@ -120,7 +135,7 @@ def _load(
     import zipfile
 
     with zipfile.ZipFile(stream) as archive:
-        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        members = _members(path, archive.infolist(), os.fstat(stream.fileno()).st_size)
         if DESCRIPTION not in members:
             raise GraphFileError(f"{path}: not a graph that was saved, for want of a description")
         raw = _read(archive, members[DESCRIPTION], None)
@@ -138,7 +153,6 @@ def _load(
             if key in members
         }
     names = description["names"]
-    table = None if names is None else TableNames([_hashable(name) for name in names])
     roles = {key: arrays.get(key) for key in ("outputs", "inputs", "parameters", "labels")}
     indptr = unsigned(arrays["indptr"], "indptr")
     rank = arrays.get("rank")
@@ -160,9 +174,32 @@ def _load(
         if rank is not None:
             lists = _in_given_order(*lists, rank)
         core = _core.Graph.from_csr(*lists, roles, 0, progress)
-    if table is not None and len(table) != core.num_nodes:
-        raise GraphFileError(f"{path}: {len(table)} names for {core.num_nodes} nodes")
+    table = as_names(None if names is None else list(map(_hashable, names)), core.num_nodes)
     return core, checked_name(description["name"], "a graph"), table
+
+
+def _members(path: str, infos: list[zipfile.ZipInfo], file_size: int) -> dict[str, zipfile.ZipInfo]:
+    """The members of an archive by the names of their arrays, each of which lies in the file."""
+    members: dict[str, zipfile.ZipInfo] = {}
+    for info in infos:
+        name = info.filename.removesuffix(SUFFIX)
+        if name == info.filename:
+            raise GraphFileError(
+                f"{path}: not a graph that was saved: {_quoted([info.filename])} is no array"
+            )
+        if name in members:
+            raise GraphFileError(f"{path}: has the array {_quoted([name])} twice; it is damaged")
+        if info.header_offset + info.compress_size > file_size:
+            raise GraphFileError(
+                f"{path}: the array {_quoted([name])} is longer than the file; it is damaged"
+            )
+        members[name] = info
+    return members
+
+
+def _quoted(names: Iterable[str]) -> str:
+    """Names of members as they can be printed, the first ones if there are many."""
+    return listed([repr(name) for name in sorted(names)])
 
 
 def _description(path: str, text: npt.NDArray[Any]) -> Any:
@@ -186,10 +223,24 @@ def _check(path: str, description: Any, members: dict[str, zipfile.ZipInfo]) -> 
         arrays := description.get("arrays"), dict
     ):
         raise GraphFileError(f"{path}: its description lists no arrays, or names that are no list")
-    if set(members) != {DESCRIPTION, *arrays} or not set(arrays) <= set(ARRAYS):
+    if unknown := (set(members) | set(arrays)) - {DESCRIPTION, *DTYPES}:
+        raise GraphFileError(f"{path}: graphs have no array {_quoted(unknown)}; it is damaged")
+    if extra := set(members) - {DESCRIPTION, *arrays}:
         raise GraphFileError(
-            f"{path}: has the arrays {sorted(members)}, expected {sorted([DESCRIPTION, *arrays])}"
+            f"{path}: its description does not name the array {_quoted(extra)}; it is damaged"
         )
+    if missing := (set(arrays) | set(NEEDED)) - set(members):
+        raise GraphFileError(f"{path}: lacks the array {_quoted(missing)}; it is damaged")
+    if len(set(PARAMETERS) & set(arrays)) != 1:
+        raise GraphFileError(
+            f"{path}: expected one of the arrays {_quoted(PARAMETERS)}; it is damaged"
+        )
+    for key, described in arrays.items():
+        if not isinstance(described, list) or described[:1] not in [[one] for one in DTYPES[key]]:
+            raise GraphFileError(
+                f"{path}: the array {_quoted([key])} must be of {' or '.join(DTYPES[key])}; "
+                "it is damaged"
+            )
 
 
 def _read(

@@ -20,7 +20,6 @@ __all__ = [
     "named_labels",
     "named_nodes",
     "naming_negative_ids",
-    "refuse_negative_ids",
     "roles",
 ]
 
@@ -113,12 +112,6 @@ def _found(node: Any, what: str, names: Names) -> int:
     return number
 
 
-def refuse_negative_ids(**arrays: npt.ArrayLike) -> None:
-    """Say so if what the core would see as a huge id is a negative one."""
-    for what, values in arrays.items():
-        refuse_negative(integers(values, what), what)
-
-
 @contextmanager
 def naming_negative_ids(**arrays: npt.ArrayLike) -> Iterator[None]:
     """Where the core refuses a huge id that was a negative one, say so instead."""
@@ -127,5 +120,6 @@ def naming_negative_ids(**arrays: npt.ArrayLike) -> Iterator[None]:
     except CycleError:
         raise
     except InvalidGraphError:
-        refuse_negative_ids(**arrays)
+        for what, values in arrays.items():
+            refuse_negative(integers(values, what), what)
         raise

@@ -83,13 +83,13 @@ def _wide_integers(values: Any, what: str) -> npt.NDArray[np.integer[Any]]:
 def unsigned(values: Any, what: str, *, copy: bool = False) -> Unsigned:
     """Integers as the core reads them: native, without gaps, 32 or 64 bits, sign bit ignored.
 
-    Shares memory with `values` wherever the dtype allows, unless `copy`; a negative number becomes
-    one that no graph has, which the core refuses.
+    Shares memory with `values` wherever the dtype allows, unless `copy`. A negative number of 64
+    bits becomes one that no graph has, which the core refuses. One of 32 bits could pass for a
+    node, and is refused here.
     """
     array = integers(values, what)
-    # With 2**31 nodes and more, a negative 32-bit number could pass for one of them; ids that
-    # large need 64 bits anyway.
     if array.dtype in NARROW and array.dtype.isnative:
+        refuse_negative(array, what)
         return _pack(array, copy).view(np.uint32)
     if array.dtype in WIDE and array.dtype.isnative:
         return _pack(array, copy).view(np.uint64)

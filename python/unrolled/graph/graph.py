@@ -23,7 +23,6 @@ from unrolled.graph.arguments import (
     named_labels,
     named_nodes,
     naming_negative_ids,
-    refuse_negative_ids,
     roles,
 )
 from unrolled.graph.arrays import Unsigned, multiplicities, unsigned
@@ -161,9 +160,6 @@ class Graph:
         times = multiplicities(multiplicity, copy=copy)
         nodes = None if num_nodes is None else checked_nodes(num_nodes)
 
-        # A 32-bit id below zero could pass for a node only where there are so many.
-        if nodes is not None and nodes > 1 << 31:
-            refuse_negative_ids(sources=sources, targets=targets)
         if nodes is None and not (outputs is None and inputs is None and parameters is None):
             largest = max([int(end.max()) for end in ends.values() if end.size], default=-1)
             nodes = min(largest + 1, (1 << 64) - 1)  # too many in any case, says the core
@@ -210,7 +206,7 @@ class Graph:
 
         Raises
         ------
-        InvalidGraphError, CycleError
+        InvalidGraphError, CycleError, MemoryLimitError
             See `from_edges`.
 
         Examples
@@ -225,8 +221,6 @@ class Graph:
         targets = unsigned(indices, "indices", copy=copy)
         times = multiplicities(multiplicity, copy=copy)
         nodes = max(len(offsets) - 1, 0)
-        if nodes > 1 << 31:
-            refuse_negative_ids(indices=indices)
         with naming_negative_ids(indptr=indptr, indices=indices), naming_cycles(names):
             core = _core.Graph.from_csr(
                 offsets,
@@ -395,6 +389,8 @@ class Graph:
         ------
         GraphFileError
             A file that `save` did not write, or that was damaged or cut short since.
+        MemoryLimitError
+            More nodes or edges than there is memory for.
         FileNotFoundError
             No such file.
         """

@@ -8,8 +8,8 @@ from functools import wraps
 from math import prod
 from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeAlias, TypeVar, get_args
 
+from unrolled._core import Declaration, Operation, Relation
 from unrolled._core import Network as Core
-from unrolled._core import Operation, Relation
 from unrolled._support.arguments import checked_name
 from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import (
@@ -110,13 +110,53 @@ PointwiseFunction: TypeAlias = Callable[[Any], Any]
 """A function of single elements that takes a NumPy array and returns one of equal shape."""
 
 
+FORMS = 512
+"""So many forms of layers of a kind are remembered."""
+
+
 class Weight(NamedTuple):
-    """A parameter a layer needs: declared anew unless one is given."""
+    """A parameter that a layer needs, and how it reads it."""
 
     role: LinkRole
     shape: tuple[int, ...]
-    given: Tensor | None
+    relations: Sequence[Relation]
     trainable: bool = True
+
+
+class Form(NamedTuple):
+    """What layers that are alike have in common: all but their names and what they read."""
+
+    shape: tuple[int, ...]
+    weights: Sequence[Weight]
+    declaration: Declaration
+
+
+def form(
+    shape: tuple[int, ...],
+    operation: Operation,
+    data: Sequence[Sequence[Relation]],
+    weights: Sequence[Weight] = (),
+) -> Form:
+    """The form of layers that compute a tensor of this shape.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    operation : Operation
+    data : sequence of sequences of Relation
+        How each of the tensors that are read is linked to the one that is computed.
+    weights : sequence of Weight
+
+    Raises
+    ------
+    SizeOverflowError
+        Lengths that 64 bits cannot hold.
+    """
+    try:
+        return Form(shape, weights, Declaration(shape, operation, data, weights))
+    except OverflowError as error:
+        shapes = [shape, *[weight.shape for weight in weights]]
+        raise _too_large(next(one for one in shapes if max(one, default=0) >> 64)) from error
 
 
 class Choice(NamedTuple):
@@ -156,7 +196,7 @@ def undone_if_refused(
             return layer(self, *args, **options)
         except BaseException as error:  # Whatever it is, Ctrl-C too, it is passed on.
             self._core.truncate(tensors, links)
-            del self._tensors[tensors:]
+            self._handles = {at: one for at, one in self._handles.items() if at < tensors}
             self._numbers, self._functions = numbers, functions
             if isinstance(error, MemoryError) and not isinstance(error, MemoryLimitError):
                 raise MemoryLimitError(
@@ -189,7 +229,8 @@ class Builder:
         self.name = checked_name(name, "a network")
         self._semantics: Semantics = semantics
         self._core = Core()
-        self._tensors: list[Tensor] = []
+        # Most tensors are parameters, whose handles nobody asks for while a network is built.
+        self._handles: dict[int, Tensor] = {}
         self._numbers: dict[str, int] = {}
         self._functions: dict[str, Callable[[Any], Any]] = {}
         self._moments: dict[str, tuple[float, float]] = {}
@@ -204,9 +245,9 @@ class Builder:
     def __getitem__(self, name: str) -> Tensor:
         number = self._core.find(name) if isinstance(name, str) else None
         if number is None:
-            near = did_you_mean(str(name), [tensor.name for tensor in self._tensors])
+            near = did_you_mean(str(name), [tensor.name for tensor in self.tensors])
             raise UnknownNameError(f"network '{self.name}' has no tensor named {name!r}{near}")
-        return self._tensors[number]
+        return self._handle(number)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self._core.find(name) is not None
@@ -214,29 +255,39 @@ class Builder:
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         """All tensors in the order of declaration."""
-        return tuple(self._tensors)
+        handles = self._handles
+        if len(handles) < self.num_tensors:
+            for number, row in enumerate(self._core.tensors):
+                if number not in handles:
+                    handles[number] = _tensor_of(self, number, row)
+        return tuple([handles[number] for number in range(len(handles))])
+
+    @property
+    def num_tensors(self) -> int:
+        """The number of tensors."""
+        return self._core.sizes()[0]
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:
         """The parameters in the order of declaration."""
-        return tuple([tensor for tensor in self._tensors if tensor.role == "parameter"])
+        return tuple([self._handle(number) for number in self._core.parameters])
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         """The inputs in the order of declaration."""
-        return tuple([tensor for tensor in self._tensors if tensor.role == "input"])
+        return tuple([self._handle(number) for number in self._core.inputs])
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
         """The outputs in the order they were marked."""
-        return tuple([self._tensors[number] for number in self._core.outputs])
+        return tuple([self._handle(number) for number in self._core.outputs])
 
     @property
     def links(self) -> tuple[Link, ...]:
         """The links in the order of declaration."""
         roles = self._core.roles
         if len(self._links) != len(roles):  # Links are added, never changed or taken away.
-            tensors = self._tensors
+            tensors = self.tensors
             self._links = tuple(
                 [
                     Link(tensors[source], tensors[target], tuple(relations), role)
@@ -546,29 +597,83 @@ class Builder:
         except SizeOverflowError:
             raise
         except OverflowError as error:
-            raise SizeOverflowError(
-                f"layer '{name}': shape {shape} has more elements than 64 bits can number; "
-                "use smaller sizes"
-            ) from error
-        tensor = Tensor(self, number, name, shape, role, trainable)
-        self._tensors.append(tensor)
+            raise SizeOverflowError(f"layer '{name}': {_too_large(shape)}") from error
+        tensor = self._handles[number] = Tensor(self, number, name, shape, role, trainable)
         return tensor
+
+    def _handle(self, number: int) -> Tensor:
+        """The handle on a tensor, of which there is one."""
+        handle = self._handles.get(number)
+        if handle is None:
+            handle = self._handles[number] = _tensor_of(self, number, self._core.tensor(number))
+        return handle
+
+    def _declare(
+        self,
+        layer: str,
+        form: Form,
+        sources: Sequence[Tensor],
+        given: Sequence[Tensor | None] = (),
+    ) -> Tensor:
+        """Declare a layer in one call of the core.
+
+        Parameters that are not given are declared before the tensor that is computed.
+        """
+        numbers: list[int | None] = []
+        for tensor, weight in zip(given, form.weights, strict=True):
+            if tensor is None:
+                numbers.append(None)
+            else:
+                self._check_given(layer, weight.role, weight.shape, tensor)
+                numbers.append(tensor.id)
+        number = self._core.add_layer(layer, form.declaration, [x.id for x in sources], numbers)
+        tensor = Tensor(self, number, layer, form.shape, "activation", False)
+        self._handles[number] = tensor
+        return tensor
+
+    def _compute(
+        self,
+        layer: str,
+        shape: tuple[int, ...],
+        operation: Operation,
+        data: Sequence[tuple[Tensor, Sequence[Relation]]],
+    ) -> Tensor:
+        """Declare a layer without parameters, which hardly is like another one."""
+        own = form(shape, operation, [relations for _, relations in data])
+        return self._declare(layer, own, [source for source, _ in data])
 
     def _new(self, name: str, shape: tuple[int, ...], operation: Operation | None = None) -> Tensor:
         return self._add(name, shape, "activation", False, operation)
 
-    def _weights(self, layer: str, *weights: Weight) -> list[Tensor]:
-        """The parameters of a layer: those given, checked, and the others declared anew."""
-        for weight in weights:
-            if weight.given is None:
-                continue
-            self._own(layer, weight.given)
-            if weight.given.shape != weight.shape:
-                raise InvalidNetworkError(
-                    f"layer '{layer}': {weight.role} must have shape {weight.shape}, but "
-                    f"'{weight.given.name}' has shape {weight.given.shape}"
-                )
-        return [
-            self._add(f"{layer}/{role}", shape, "parameter", trainable) if given is None else given
-            for role, shape, given, trainable in weights
-        ]
+    def _weight(
+        self, layer: str, role: LinkRole, shape: tuple[int, ...], given: Tensor | None
+    ) -> Tensor:
+        """A parameter of a layer of several tensors: the one given, or else a new one."""
+        if given is None:
+            return self._add(f"{layer}/{role}", shape, "parameter", True)
+        self._check_given(layer, role, shape, given)
+        return given
+
+    def _check_given(
+        self, layer: str, role: LinkRole, shape: tuple[int, ...], given: Tensor
+    ) -> None:
+        """Refuse a parameter that a layer cannot use."""
+        self._own(layer, given)
+        if given.shape != shape:
+            raise InvalidNetworkError(
+                f"layer '{layer}': {role} must have shape {shape}, but '{given.name}' has shape "
+                f"{given.shape}"
+            )
+
+
+def _tensor_of(network: Builder, number: int, row: tuple[str, Sequence[int], Role, bool]) -> Tensor:
+    """A handle on what the core knows as a tensor."""
+    name, shape, role, trainable = row
+    return Tensor(network, number, name, tuple(shape), role, trainable)
+
+
+def _too_large(shape: tuple[int, ...]) -> SizeOverflowError:
+    """The error for lengths that the core cannot be told."""
+    return SizeOverflowError(
+        f"shape {shape} has more elements than 64 bits can number; use smaller sizes"
+    )

@@ -154,7 +154,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
             core, starts = self._core.unroll(memory_limit=limit, progress=progress)
         except UnrolledError as error:
             raise type(error)(f"network '{self.name}': {error}") from None
-        tensors = [(self._tensors[number], start) for number, start in starts]
+        tensors = [(self._handle(number), start) for number, start in starts]
         places = [TensorPlace(start, tensor.name, tensor.shape) for tensor, start in tensors]
         return Graph(core, self.name, TensorNames(places))
 
@@ -387,15 +387,15 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
         memo[id(self)] = copy
         copy._core = core_of(construction_of(self))
         # A tensor may be what is copied, and the network only for its sake.
-        copy._tensors = [
-            memo[id(one)]
+        copy._handles = {
+            number: memo[id(one)]
             if id(one) in memo
             else memo.setdefault(id(one), replace(one, network=copy))
-            for one in self._tensors
-        ]
+            for number, one in self._handles.items()
+        }
         copy._links = ()
         for name, value in self.__dict__.items():
-            if name not in ("_core", "_tensors", "_links"):
+            if name not in ("_core", "_handles", "_links"):
                 # What a recipe and a function refer to is theirs, and a provenance cannot change.
                 is_shared = name in ("_recipe", "_provenance")
                 copy.__dict__[name] = value if is_shared else deepcopy(value, memo)

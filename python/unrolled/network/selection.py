@@ -97,7 +97,7 @@ class Selection(Builder):
             if other.place == place and other.labels != labels:
                 raise InvalidNetworkError(
                     f"layer '{layer}': place {place!r} has the options "
-                    f"{', '.join(other.labels)} at '{self._tensors[other.tensor].name}'; choices "
+                    f"{', '.join(other.labels)} at '{self._handle(other.tensor).name}'; choices "
                     f"of one place need the same, got {', '.join(labels)}"
                 )
         chosen = self._new(layer, shape, SUM)

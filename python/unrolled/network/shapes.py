@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from math import inf
 from operator import index
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -10,7 +11,12 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from unrolled._core import Relation
 from unrolled._support.arguments import checked_number, items
 from unrolled._support.hints import described
-from unrolled.errors import InvalidArgumentError, InvalidNetworkError, SizeOverflowError
+from unrolled.errors import (
+    InvalidArgumentError,
+    InvalidNetworkError,
+    SizeOverflowError,
+    UnrolledError,
+)
 
 PerAxis: TypeAlias = int | Sequence[int]
 Padding: TypeAlias = (
@@ -66,6 +72,8 @@ class Slide(NamedTuple):
 
 def integer(layer: str, what: str, value: Any, least: int = 1) -> int:
     """`value` as an int of at least `least`."""
+    if type(value) is int and least <= value <= LARGEST_LENGTH:
+        return value
     try:
         number = index(value)
     except TypeError:
@@ -95,6 +103,8 @@ def boolean(layer: str, what: str, value: Any) -> bool:
 
 def non_negative(layer: str, what: str, value: Any) -> float:
     """`value` as a finite float of at least 0."""
+    if type(value) is float and 0 <= value < inf:
+        return value
     number = checked_number(f"layer '{layer}': {what}", value)
     if not 0 <= number < inf:
         raise InvalidArgumentError(
@@ -155,29 +165,42 @@ def axes_of(layer: str, axes: int | Iterable[int], rank: int) -> tuple[int, ...]
 
 def slides(
     layer: str, spatial: tuple[int, ...], size: Any, stride: Any, dilation: Any, padding: Padding
-) -> list[Slide]:
+) -> tuple[Slide, ...]:
     """The windows of a convolution or pooling, one for every spatial axis."""
     axes = len(spatial)
-    windows = zip(
+    arguments = (
         spatial,
         per_axis(layer, "window size", size, axes),
         per_axis(layer, "stride", stride, axes),
         per_axis(layer, "dilation", dilation, axes),
-        paddings(layer, padding, axes),
-        strict=True,
+        tuple(paddings(layer, padding, axes)),
     )
-    return [_slide(layer, *window) for window in windows]
+    try:
+        return _slides(*arguments)
+    except UnrolledError as error:
+        raise type(error)(f"layer '{layer}': {error}") from None
+
+
+@lru_cache
+def _slides(*arguments: tuple[Any, ...]) -> tuple[Slide, ...]:
+    """Windows by their extents, sizes, strides, dilations and paddings; layers have many alike."""
+    return tuple([_slide(*window) for window in zip(*arguments, strict=True)])
+
+
+@lru_cache
+def under_windows(windows: tuple[Slide, ...]) -> tuple[Relation, ...]:
+    """What each stop of some windows reads, one for every axis behind that of the channels."""
+    return tuple([window.relation(axis, axis) for axis, window in enumerate(windows, 1)])
 
 
 def _slide(
-    layer: str,
     extent: int,
     size: int,
     stride: int,
     dilation: int,
     padding: tuple[int, int] | str,
 ) -> Slide:
-    reach = checked_reach(layer, size, dilation)
+    reach = checked_reach(size, dilation)
     if padding == "same":
         # As Keras and TensorFlow: every stride-th position has a window, and the padding that
         # this takes goes to the end if it is odd.
@@ -189,19 +212,18 @@ def _slide(
     if reach > padded:
         spread = f" with dilation {dilation}" if dilation > 1 else ""
         raise InvalidNetworkError(
-            f"layer '{layer}': a window of size {size}{spread} covers {reach} positions, more than "
-            f"the padded input has ({before} + {extent} + {after}); pad more or use a smaller one"
+            f"a window of size {size}{spread} covers {reach} positions, more than the padded input "
+            f"has ({before} + {extent} + {after}); pad more or use a smaller one"
         )
     return Slide(extent, size, stride, dilation, before, (padded - reach) // stride + 1)
 
 
-def checked_reach(layer: str, size: int, dilation: int) -> int:
+def checked_reach(size: int, dilation: int) -> int:
     """How many positions a window covers from its first tap to its last."""
     reach = (size - 1) * dilation + 1
     if reach > LARGEST_WINDOW:
         raise SizeOverflowError(
-            f"layer '{layer}': a window of {size} taps with dilation {dilation} is too large to "
-            "count"
+            f"a window of {size} taps with dilation {dilation} is too large to count"
         )
     return reach
 

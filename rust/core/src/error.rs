@@ -114,11 +114,12 @@ pub enum Error {
     },
     /// The count would need more memory than allowed.
     #[error(
-        "counting needs {} {}, at tensor '{tensor}', but memory_limit is {}; raise memory_limit, \
-         {}or use smaller inputs",
+        "counting needs {} {}, at tensor '{tensor}', but {} is {}; {}, {}or use smaller inputs",
         if *.complete { "about" } else { "more than" },
         bytes(*.needed),
+        if *.is_free { "the memory that is free" } else { "memory_limit" },
         bytes(*.limit),
+        if *.is_free { "free some" } else { "raise memory_limit" },
         if *.exact { "count in log space " } else { "" }
     )]
     MemoryLimit {
@@ -126,8 +127,10 @@ pub enum Error {
         needed: u64,
         /// Whether `needed` is the peak of the whole count.
         complete: bool,
-        /// The bytes that were allowed.
+        /// The bytes that were allowed, or that there were.
         limit: u64,
+        /// Whether `limit` is what the machine has left, and not what the caller allowed.
+        is_free: bool,
         /// The tensor being counted at the peak.
         tensor: String,
         /// Whether the count was exact.
@@ -147,18 +150,23 @@ pub enum Error {
     },
     /// A graph, or counts in it, would need more memory than allowed.
     #[error(
-        "{what} needs about {}, but the memory limit is {}; raise memory_limit, count in log space \
-         or ask for the counts of parameters only",
+        "{what} needs about {}, but {} {}; {}{advice}",
         bytes(*.needed),
-        bytes(*.limit)
+        if *.is_free { "the memory that is free is" } else { "the memory limit is" },
+        bytes(*.limit),
+        if *.is_free { "free some, or " } else { "raise memory_limit, or " }
     )]
     GraphMemory {
         /// What was about to be done.
         what: String,
         /// The bytes that were needed.
         needed: u64,
-        /// The bytes that were allowed.
+        /// The bytes that were allowed, or that there were.
         limit: u64,
+        /// Whether `limit` is what the machine has left, and not what the caller allowed.
+        is_free: bool,
+        /// What would need less memory.
+        advice: String,
     },
     /// A file cannot be read, or is not as it was written.
     #[error("{path}: {reason}")]

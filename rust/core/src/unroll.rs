@@ -5,12 +5,20 @@
 use crate::error::{Error, Result};
 use crate::graph::lists::csr::check_nodes;
 use crate::graph::{Csr, NodeOrder, ParameterNodes, Roles, from_edges};
-use crate::machine::memory::{available_memory, check_room};
+use crate::machine::memory::{Purpose, available_memory, check_room, grow};
 use crate::machine::monitor::Monitor;
 use crate::network::{Network, Role, TensorId};
 
 /// The bytes that an edge takes while the graph is built.
 const EDGE_BYTES: u64 = 32;
+/// For so many edges memory is asked for at a time.
+const AT_ONCE: usize = 1 << 16;
+
+/// What memory is needed for, in messages.
+const UNROLLING: Purpose = Purpose {
+    what: "unrolling the network into a graph",
+    advice: "count the network itself, which needs no graph",
+};
 
 /// A network as a graph: see [`unroll`].
 #[derive(Debug, Clone)]
@@ -68,14 +76,17 @@ pub fn unroll(network: &Network, limit: Option<u64>, monitor: &Monitor<'_>) -> R
     check_nodes(nodes)?;
     let fits = |edges: usize| {
         let needed = nodes.saturating_mul(16).saturating_add(edges as u64 * EDGE_BYTES);
-        check_room("unrolling the network into a graph", needed, limit)
+        check_room(UNROLLING, needed, limit)
     };
     fits(0)?;
     monitor.start(network.links().len() as u64);
     let (mut sources, mut targets, mut times) = (Vec::new(), Vec::new(), Vec::new());
     for edge in network.edges() {
-        if sources.len().is_multiple_of(1 << 16) {
-            fits(sources.len() + (1 << 16))?;
+        if sources.len().is_multiple_of(AT_ONCE) {
+            fits(sources.len() + AT_ONCE)?;
+            grow(UNROLLING, &mut sources, AT_ONCE)?;
+            grow(UNROLLING, &mut targets, AT_ONCE)?;
+            grow(UNROLLING, &mut times, AT_ONCE)?;
             monitor.breathe(1 << 20)?;
         }
         sources.push((starts[edge.source.0.0] + edge.source.1) as u32);
@@ -88,21 +99,27 @@ pub fn unroll(network: &Network, limit: Option<u64>, monitor: &Monitor<'_>) -> R
     let elements = |id: TensorId| {
         let start = starts[id.0];
         let length = network.tensors()[id.0].elements();
-        (start..start + length).map(|node| node as u32)
+        start as u32..(start + length) as u32
+    };
+    let all_elements = |ids: &mut dyn Iterator<Item = TensorId>| -> Result<Vec<u32>> {
+        let mut nodes = Vec::new();
+        for id in ids {
+            let more = elements(id);
+            grow(UNROLLING, &mut nodes, more.len())?;
+            nodes.extend(more);
+        }
+        nodes.sort_unstable();
+        Ok(nodes)
     };
     let of_role = |wanted: fn(Role) -> bool| {
         let ids = (0..starts.len()).map(TensorId);
-        let mut nodes: Vec<u32> =
-            ids.filter(|id| wanted(network.tensors()[id.0].role)).flat_map(elements).collect();
-        nodes.sort_unstable();
-        nodes
+        all_elements(&mut ids.filter(|id| wanted(network.tensors()[id.0].role)))
     };
-    let mut outputs: Vec<u32> = network.outputs().iter().copied().flat_map(elements).collect();
-    outputs.sort_unstable();
-    let parameters = of_role(|role| matches!(role, Role::Parameter { .. }));
+    let outputs = all_elements(&mut network.outputs().iter().copied())?;
+    let parameters = of_role(|role| matches!(role, Role::Parameter { .. }))?;
     let roles = Roles {
         outputs: Some(outputs),
-        inputs: Some(of_role(|role| role == Role::Input)),
+        inputs: Some(of_role(|role| role == Role::Input)?),
         parameters: ParameterNodes::Nodes(parameters),
     };
     Ok(Unrolled { lists, order, roles, tensors })

@@ -28,6 +28,8 @@ mod _core {
     #[pymodule_export]
     use crate::network::counts::{Counts, ParameterCounts, Spectrum};
     #[pymodule_export]
+    use crate::network::declaration::Declaration;
+    #[pymodule_export]
     use crate::network::operation::Operation;
     #[pymodule_export]
     use crate::network::relation::Relation;

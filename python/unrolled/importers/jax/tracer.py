@@ -72,7 +72,7 @@ class RememberingTracer(Tracer):
 
     def add(self, *operands: Operand) -> Operand:
         """Sum of tensors after broadcasting."""
-        first = len(self.network._tensors)
+        first = self.network.num_tensors
         for x, scale, mean, shift in self._batch_norms(operands):
             result = super().add(super().multiply(super().add(x, mean), scale), *shift)
             break
@@ -82,7 +82,7 @@ class RememberingTracer(Tracer):
 
     def multiply(self, *operands: Operand) -> Operand:
         """Product of tensors after broadcasting."""
-        first = len(self.network._tensors)
+        first = self.network.num_tensors
         return self._note(super().multiply(*operands), operands, self._products, first)
 
     def _note(

@@ -379,7 +379,7 @@ class Base:
 
     def _choose_name(self, name: str) -> str:
         """A name that no tensor has yet, and that can be printed."""
-        if len(self.network._tensors) >= MOST_TENSORS:
+        if self.network.num_tensors >= MOST_TENSORS:
             raise InvalidModelError(
                 f"the model takes more than {MOST_TENSORS:,} tensors; is it one?"
             )

@@ -141,19 +141,17 @@ class Attention(Dense, Reshaping, Normalization):
 
     def _total(self, name: str, x: Tensor, leading: tuple[int, ...]) -> Tensor:
         """What stands for all products with the features of each token of `x`."""
-        y = self._new(name, (*leading, x.shape[-2]), OTHER)
         own = x.shape[:-2]
         relations = alignment(own, leading, len(leading) - len(own))
         token = [Relation.same(len(own), len(leading)), Relation.each(len(own) + 1)]
-        self._core.link(x.id, y.id, [*relations, *token])
-        return y
+        shape = (*leading, x.shape[-2])
+        return self._compute(name, shape, OTHER, [(x, [*relations, *token])])
 
     def _spread(self, name: str, x: Tensor, leading: tuple[int, ...]) -> Tensor:
         """The same values for every position of leading axes that they are broadcast to."""
-        y = self._new(name, (*leading, *x.shape[-2:]), Operation("move"))
-        relations = alignment(x.shape, y.shape, len(y.shape) - len(x.shape))
-        self._core.link(x.id, y.id, relations)
-        return y
+        shape = (*leading, *x.shape[-2:])
+        relations = alignment(x.shape, shape, len(shape) - len(x.shape))
+        return self._compute(name, shape, Operation("move"), [(x, relations)])
 
     @undone_if_refused
     def multi_head_attention(

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from unrolled._core import Operation, Relation
-from unrolled.errors import InvalidArgumentError, InvalidNetworkError
-from unrolled.network.builder import Builder, Tensor, Weight, undone_if_refused
+from unrolled.errors import (
+    InvalidArgumentError,
+    InvalidNetworkError,
+    SizeOverflowError,
+    UnrolledError,
+)
+from unrolled.network.builder import (
+    FORMS,
+    Builder,
+    Form,
+    Tensor,
+    Weight,
+    form,
+    undone_if_refused,
+)
+from unrolled.network.relations import along
 from unrolled.network.shapes import (
+    LARGEST_LENGTH,
     LARGEST_WINDOW,
     Padding,
     PerAxis,
@@ -18,6 +35,7 @@ from unrolled.network.shapes import (
     per_axis,
     slides,
     spatial_shape,
+    under_windows,
 )
 
 AFFINE = Operation("affine")
@@ -143,7 +161,7 @@ class Convolution(Builder):
         self._own(layer, x)
         spatial = spatial_shape(layer, x.shape)
         groups = x.shape[0]
-        channels = integer(layer, "multiplier", multiplier) * groups
+        channels = integer(layer, "channels", integer(layer, "multiplier", multiplier) * groups)
         windows = slides(layer, spatial, kernel_size, stride, dilation, padding)
         return self._convolve(layer, x, channels, groups, windows, use_bias, kernel, bias)
 
@@ -213,12 +231,14 @@ class Convolution(Builder):
             per_axis(layer, "output_padding", output_padding, axes, least=0),
             strict=True,
         )
-        windows = [_transposed_slide(layer, *window) for window in arguments]
-        shape = (x.shape[0], channels // groups, *[w.size for w in windows])
-        kernel, *biases = self._convolution_weights(layer, shape, channels, use_bias, kernel, bias)
-        y = self._transpose_links(layer, x, channels, groups, windows, kernel)
-        self._link_per_channel(biases, y)
-        return y
+        try:
+            windows = [_transposed_slide(*window) for window in arguments]
+        except UnrolledError as error:
+            raise type(error)(f"layer '{layer}': {error}") from None
+        has_bias = _has_bias(layer, use_bias, bias)
+        return self._convolve_transposed(
+            layer, x, channels, groups, windows, kernel, bias, has_bias
+        )
 
     def _convolve(
         self,
@@ -226,87 +246,88 @@ class Convolution(Builder):
         x: Tensor,
         channels: int,
         groups: int,
-        windows: list[Slide],
+        windows: tuple[Slide, ...],
         use_bias: bool,
         kernel: Tensor | None,
         bias: Tensor | None,
     ) -> Tensor:
         inputs = x.shape[0]
         _check_groups(layer, inputs, channels, groups)
-        shape = (channels, inputs // groups, *[w.size for w in windows])
-        kernel, *biases = self._convolution_weights(layer, shape, channels, use_bias, kernel, bias)
-        y = self._new(layer, (channels, *[w.length for w in windows]), AFFINE)
-        self._core.link(
-            x.id,
-            y.id,
-            [
-                _channels(inputs, channels, groups),
-                *[w.relation(axis, axis) for axis, w in enumerate(windows, 1)],
-            ],
-        )
-        self._core.link(
-            kernel.id,
-            y.id,
-            [
-                Relation.same(0, 0),
-                Relation.each(1),
-                *[w.taps(axis + 1, axis) for axis, w in enumerate(windows, 1)],
-            ],
-            "kernel",
-        )
-        self._link_per_channel(biases, y)
-        return y
+        has_bias = _has_bias(layer, use_bias, bias)
+        own = _convolution(windows, inputs, channels, groups, has_bias)
+        return self._declare(layer, own, [x], (kernel, bias) if has_bias else (kernel,))
 
-    def _convolution_weights(
-        self,
-        layer: str,
-        shape: tuple[int, ...],
-        channels: int,
-        use_bias: bool,
-        kernel: Tensor | None,
-        bias: Tensor | None,
-    ) -> list[Tensor]:
-        if not boolean(layer, "use_bias", use_bias):
-            if bias is not None:
-                raise InvalidArgumentError(
-                    f"layer '{layer}': a bias was given together with use_bias=False"
-                )
-            return self._weights(layer, Weight("kernel", shape, kernel))
-        return self._weights(
-            layer, Weight("kernel", shape, kernel), Weight("bias", (channels,), bias)
-        )
-
-    def _transpose_links(
+    def _convolve_transposed(
         self,
         layer: str,
         x: Tensor,
         channels: int,
         groups: int,
         windows: list[Slide],
-        kernel: Tensor,
+        kernel: Tensor | None,
+        bias: Tensor | None,
+        has_bias: bool,
     ) -> Tensor:
+        shape = (x.shape[0], channels // groups, *[w.size for w in windows])
         lengths = [w.length for w in windows]
+        biases = [_bias(channels, len(windows))] if has_bias else []
+        given = [bias] if has_bias else []
         if groups == 1:
-            y = self._new(layer, (channels, *lengths), AFFINE)
-            self._core.link(x.id, y.id, [Relation.all(0, 0), *_transposed(windows, 1)])
-            relations = [Relation.each(0), Relation.same(1, 0), *_transposed_taps(windows, 1)]
-            self._core.link(kernel.id, y.id, relations, "kernel")
-            return y
+            read = [Relation.all(0, 0), *_transposed(windows, 1)]
+            weighed = [Relation.each(0), Relation.same(1, 0), *_transposed_taps(windows, 1)]
+            weights = [Weight("kernel", shape, weighed), *biases]
+            own = form((channels, *lengths), AFFINE, [read], weights)
+            return self._declare(layer, own, [x], [kernel, *given])
+        kernel = self._weight(layer, "kernel", shape, kernel)
+        given = [
+            self._weight(layer, weight.role, weight.shape, tensor)
+            for weight, tensor in zip(biases, given, strict=True)
+        ]
         # The kernel's second axis counts channels within a group, so the group needs an axis.
-        grouped = self._new(f"{layer}/grouped", (groups, channels // groups, *lengths), AFFINE)
         group = Relation.blocks(0, 0, groups=groups)
-        self._core.link(x.id, grouped.id, [group, Relation.sum(1), *_transposed(windows, 2)])
-        relations = [group, Relation.same(1, 1), *_transposed_taps(windows, 2)]
-        self._core.link(kernel.id, grouped.id, relations, "kernel")
-        y = self._new(layer, (channels, *lengths), MOVE)
-        same = [Relation.same(axis + 1, axis) for axis in range(1, len(windows) + 1)]
-        self._core.link(grouped.id, y.id, [Relation.reshape([0, 1], [0]), *same])
-        return y
+        read = [group, Relation.sum(1), *_transposed(windows, 2)]
+        weighed = [group, Relation.same(1, 1), *_transposed_taps(windows, 2)]
+        own = form(
+            (groups, channels // groups, *lengths),
+            AFFINE,
+            [read],
+            [Weight("kernel", shape, weighed)],
+        )
+        grouped = self._declare(f"{layer}/grouped", own, [x], [kernel])
+        read = [Relation.same(axis + 1, axis) for axis in range(1, len(windows) + 1)]
+        read.insert(0, Relation.reshape([0, 1], [0]))
+        own = form((channels, *lengths), MOVE, [read], biases)
+        return self._declare(layer, own, [grouped], given)
 
-    def _link_per_channel(self, sources: list[Tensor], y: Tensor, axis: int = 0) -> None:
-        for source in sources:
-            relations = [Relation.sum(other) for other in range(len(y.shape)) if other != axis]
-            self._core.link(source.id, y.id, [Relation.same(0, axis), *relations], "bias")
+
+@lru_cache(maxsize=FORMS)
+def _convolution(
+    windows: tuple[Slide, ...], inputs: int, channels: int, groups: int, has_bias: bool
+) -> Form:
+    """A convolution with these windows over its spatial axes."""
+    shape = (channels, inputs // groups, *[w.size for w in windows])
+    taps = [w.taps(axis + 1, axis) for axis, w in enumerate(windows, 1)]
+    weights = [Weight("kernel", shape, (Relation.same(0, 0), Relation.each(1), *taps))]
+    if has_bias:
+        weights.append(_bias(channels, len(windows)))
+    read = (_channels(inputs, channels, groups), *under_windows(windows))
+    return form((channels, *[w.length for w in windows]), AFFINE, [read], weights)
+
+
+def _bias(channels: int, axes: int) -> Weight:
+    """The bias of a convolution over so many axes."""
+    return Weight("bias", (channels,), along((0,), axes + 1))
+
+
+def _has_bias(layer: str, use_bias: bool, bias: Tensor | None) -> bool:
+    """Whether a convolution has a bias."""
+    if boolean(layer, "use_bias", use_bias):
+        return True
+    if bias is not None:
+        raise InvalidArgumentError(
+            f"layer '{layer}': a bias was given together with use_bias=False"
+        )
+    return False
 
 
 def _channels(inputs: int, outputs: int, groups: int) -> Relation:
@@ -326,7 +347,6 @@ def _check_groups(layer: str, inputs: int, channels: int, groups: int) -> None:
 
 
 def _transposed_slide(
-    layer: str,
     extent: int,
     size: int,
     stride: int,
@@ -334,20 +354,25 @@ def _transposed_slide(
     padding: tuple[int, int] | str,
     output_padding: int,
 ) -> Slide:
-    reach = checked_reach(layer, size, dilation)
+    reach = checked_reach(size, dilation)
     if output_padding and (padding == "same" or output_padding >= max(stride, dilation)):
         raise InvalidArgumentError(
-            f"layer '{layer}': output_padding {output_padding} must be smaller than the stride or "
+            f"output_padding {output_padding} must be smaller than the stride or "
             "the dilation, and cannot be combined with padding='same'"
         )
     if padding == "same":
-        before = max(reach - stride, 0) // 2
-        return Slide(extent, size, stride, dilation, before, extent * stride)
-    before, after = pair(padding, reach)
-    length = (extent - 1) * stride + reach - before - after + output_padding
+        before, length = max(reach - stride, 0) // 2, extent * stride
+    else:
+        before, after = pair(padding, reach)
+        length = (extent - 1) * stride + reach - before - after + output_padding
+    if length > LARGEST_LENGTH:
+        raise SizeOverflowError(
+            f"the {length} positions of the transposed convolution overflow 64 bits; use smaller "
+            "sizes"
+        )
     if length < 1 or before > LARGEST_WINDOW:
         raise InvalidNetworkError(
-            f"layer '{layer}': padding ({before}, {after}) leaves nothing of the "
+            f"padding ({before}, {after}) leaves nothing of the "
             f"{(extent - 1) * stride + reach} positions of the transposed convolution; pad less"
         )
     return Slide(extent, size, stride, dilation, before, length)

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
-from unrolled.network.builder import Builder, LinkRole, Tensor, Weight, undone_if_refused
+from unrolled.network.builder import (
+    FORMS,
+    Builder,
+    Form,
+    Tensor,
+    Weight,
+    form,
+    undone_if_refused,
+)
 from unrolled.network.layers.elementwise import alignment, broadcast_shape
+from unrolled.network.relations import along, same
 from unrolled.network.shapes import boolean, integer
 
 AFFINE = Operation("affine")
@@ -73,16 +84,8 @@ class Dense(Builder):
                 f"layer '{layer}': a bias was given together with use_bias=False"
             )
         *leading, inputs = x.shape
-        weights = [Weight("kernel", (inputs, units), kernel)]
-        if use_bias:
-            weights.append(Weight("bias", (units,), bias))
-        kernel, *biases = self._weights(layer, *weights)
-        y = self._new(layer, (*leading, units), AFFINE)
-        self._contract_last(x, kernel, y, "kernel")
-        shared = [Relation.sum(axis) for axis in range(len(leading))]
-        for tensor in biases:
-            self._core.link(tensor.id, y.id, [*shared, Relation.same(0, len(leading))], "bias")
-        return y
+        given = (kernel, bias) if use_bias else (kernel,)
+        return self._declare(layer, _dense(tuple(leading), inputs, units, use_bias), [x], given)
 
     @undone_if_refused
     def matmul(self, a: Tensor, b: Tensor, *, name: str | None = None) -> Tensor:
@@ -165,22 +168,14 @@ class Dense(Builder):
         layer = self._layer("embedding", name)
         self._own(layer, indices)
         shape = (integer(layer, "rows", rows), integer(layer, "width", width))
-        (kernel,) = self._weights(layer, Weight("table", shape, table))
+        kernel = self._weight(layer, "table", shape, table)
         last = len(indices.shape)
-        one_hot = self._new(f"{layer}/one_hot", (*indices.shape, shape[0]), ONE_HOT)
-        same = [Relation.same(axis, axis) for axis in range(last)]
-        self._core.link(indices.id, one_hot.id, [*same, Relation.sum(last)])
-        y = self._new(layer, (*indices.shape, shape[1]), EMBEDDING)
-        self._contract_last(one_hot, kernel, y, "table")
-        return y
-
-    def _contract_last(self, x: Tensor, kernel: Tensor, y: Tensor, role: LinkRole) -> None:
-        """Link ``y = x @ kernel``."""
-        last = len(x.shape) - 1
-        same = [Relation.same(axis, axis) for axis in range(last)]
-        shared = [Relation.sum(axis) for axis in range(last)]
-        self._core.link(x.id, y.id, [*same, Relation.all(last, last)])
-        self._core.link(kernel.id, y.id, [*shared, Relation.each(0), Relation.same(1, last)], role)
+        spread = [(indices, [*same(last), Relation.sum(last)])]
+        one_hot = self._compute(f"{layer}/one_hot", (*indices.shape, shape[0]), ONE_HOT, spread)
+        read, weighed = _contraction(last)
+        weights = [Weight("table", shape, weighed)]
+        lookup = form((*indices.shape, shape[1]), EMBEDDING, [read], weights)
+        return self._declare(layer, lookup, [one_hot], [kernel])
 
     def _product(
         self,
@@ -208,14 +203,34 @@ class Dense(Builder):
         rank = max(map(len, batches))
         offsets = [rank - len(batch) for batch in batches]
         shape = broadcast_shape(layer, batches, offsets)
-        y = self._new(layer, (*shape, a.shape[-2], free), operation)
         first, second = (
             alignment(*pair) for pair in zip(batches, (shape, shape), offsets, strict=True)
         )
         at_a, at_b = len(a.shape) - 2, len(batch_b)
         contraction = [Relation.same(at_a, rank), Relation.all(at_a + 1, rank + 1)]
-        self._core.link(a.id, y.id, [*first, *contraction])
+        links = [(a, [*first, *contraction])]
         kept, summed = (at_b, at_b + 1) if transposed else (at_b + 1, at_b)
         contraction = [Relation.all(summed, rank), Relation.same(kept, rank + 1)]
-        self._core.link(b.id, y.id, [*second, *contraction])
-        return y
+        links.append((b, [*second, *contraction]))
+        return self._compute(layer, (*shape, a.shape[-2], free), operation, links)
+
+
+@lru_cache(maxsize=FORMS)
+def _dense(leading: tuple[int, ...], inputs: int, units: int, use_bias: bool) -> Form:
+    """A dense layer over the last axis."""
+    last = len(leading)
+    read, weighed = _contraction(last)
+    weights = [Weight("kernel", (inputs, units), weighed)]
+    if use_bias:
+        weights.append(Weight("bias", (units,), along((last,), last + 1)))
+    return form((*leading, units), AFFINE, [read], weights)
+
+
+@lru_cache
+def _contraction(last: int) -> tuple[tuple[Relation, ...], tuple[Relation, ...]]:
+    """How a product reads along axis `last`: its first factor, and a kernel of two axes."""
+    shared = [Relation.sum(axis) for axis in range(last)]
+    return (
+        (*same(last), Relation.all(last, last)),
+        (*shared, Relation.each(0), Relation.same(1, last)),
+    )

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from unrolled._core import Operation, Relation
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
-from unrolled.network.builder import Builder, PointwiseFunction, Tensor, undone_if_refused
+from unrolled.network.builder import (
+    FORMS,
+    Builder,
+    Form,
+    PointwiseFunction,
+    Tensor,
+    form,
+    undone_if_refused,
+)
+from unrolled.network.relations import same
 
 SUM = Operation("sum")
 DIFFERENCE = Operation("sum", "subtract")
@@ -70,7 +80,7 @@ class Elementwise(Builder):
                 f"{described(function)}"
             )
         layer = self._layer(function.partition("(")[0] or function, name)
-        return self._pointwise(layer, x, Operation("function", function))
+        return self._pointwise(layer, x, _function(function))
 
     @undone_if_refused
     def add(self, *xs: Tensor, name: str | None = None) -> Tensor:
@@ -150,9 +160,7 @@ class Elementwise(Builder):
 
     def _pointwise(self, layer: str, x: Tensor, operation: Operation) -> Tensor:
         self._own(layer, x)
-        y = self._new(layer, x.shape, operation)
-        self._core.link(x.id, y.id, [Relation.same(axis, axis) for axis in range(len(x.shape))])
-        return y
+        return self._declare(layer, _alike(x.shape, operation, 1), [x])
 
     def _combine(self, layer: str, xs: Sequence[Tensor], operation: Operation) -> Tensor:
         if not xs:
@@ -160,17 +168,26 @@ class Elementwise(Builder):
         self._own(layer, *xs)
         shape = xs[0].shape
         if all(x.shape == shape for x in xs):
-            y = self._new(layer, shape, operation)
-            same = [Relation.same(axis, axis) for axis in range(len(shape))]
-            for x in xs:
-                self._core.link(x.id, y.id, same)
-            return y
+            return self._declare(layer, _alike(shape, operation, len(xs)), xs)
         shapes = [x.shape for x in xs]
         offsets = _offsets(layer, shapes)
-        y = self._new(layer, broadcast_shape(layer, shapes, offsets), operation)
-        for x, offset in zip(xs, offsets, strict=True):
-            self._core.link(x.id, y.id, alignment(x.shape, y.shape, offset))
-        return y
+        shape = broadcast_shape(layer, shapes, offsets)
+        data = [
+            (x, alignment(x.shape, shape, offset)) for x, offset in zip(xs, offsets, strict=True)
+        ]
+        return self._compute(layer, shape, operation, data)
+
+
+@lru_cache(maxsize=FORMS)
+def _alike(shape: tuple[int, ...], operation: Operation, operands: int) -> Form:
+    """What is computed element by element of so many operands of its own shape."""
+    return form(shape, operation, [same(len(shape))] * operands)
+
+
+@lru_cache
+def _function(name: str) -> Operation:
+    """The operation of a function, which a network has many of."""
+    return Operation("function", name)
 
 
 def _maps_elements(function: PointwiseFunction) -> bool:

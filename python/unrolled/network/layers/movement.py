@@ -70,12 +70,11 @@ class Movement(Builder):
                     f"axis {axis}; they need as many axes, and all other lengths must be equal"
                 )
         shape[axis] = sum(x.shape[axis] for x in parts)
-        y = self._new(layer, tuple(shape), MOVE)
-        start = 0
+        data, start = [], 0
         for x in parts:
-            self._core.link(x.id, y.id, _shifted(len(shape), {axis: start}))
+            data.append((x, _shifted(len(shape), {axis: start})))
             start += x.shape[axis]
-        return y
+        return self._compute(layer, tuple(shape), MOVE, data)
 
     @undone_if_refused
     def slice(
@@ -251,10 +250,8 @@ class Movement(Builder):
                 f"layer '{layer}': padding {padding!r} leaves nothing of a tensor of shape "
                 f"{x.shape}"
             )
-        y = self._new(layer, shape, MOVE)
         starts = {axis: before for axis, (before, _) in enumerate(sides) if sides[axis] != (0, 0)}
-        self._core.link(x.id, y.id, _shifted(len(shape), starts))
-        return y
+        return self._compute(layer, shape, MOVE, [(x, _shifted(len(shape), starts))])
 
     @undone_if_refused
     def upsample(self, x: Tensor, factor: PerAxis, *, name: str | None = None) -> Tensor:
@@ -297,9 +294,7 @@ class Movement(Builder):
         relations = [Relation.same(axis, axis) for axis in range(len(shape))]
         for axis, (length, relation) in changes.items():
             shape[axis], relations[axis] = length, relation
-        y = self._new(layer, tuple(shape), MOVE)
-        self._core.link(x.id, y.id, relations)
-        return y
+        return self._compute(layer, tuple(shape), MOVE, [(x, relations)])
 
 
 def _shifted(rank: int, starts: dict[int, int]) -> list[Relation]:

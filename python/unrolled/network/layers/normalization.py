@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Literal
 
 from unrolled._core import Operation, Relation
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
-from unrolled.network.builder import Builder, Tensor, Weight, undone_if_refused
+from unrolled.network.builder import (
+    FORMS,
+    Builder,
+    Form,
+    LinkRole,
+    Tensor,
+    Weight,
+    form,
+    undone_if_refused,
+)
+from unrolled.network.relations import along, same
 from unrolled.network.shapes import axes_of, axis_of, integer, non_negative
 
 
@@ -68,13 +79,10 @@ class Normalization(Builder):
         layer = self._layer("batch_norm", name)
         self._own(layer, x)
         axis = axis_of(layer, axis, len(x.shape))
-        shape = (x.shape[axis],)
-        weights = _affine(layer, shape, scale, shift)
-        weights.append(Weight("mean", shape, mean, False))
-        weights.append(Weight("variance", shape, variance, False))
-        epsilon = non_negative(layer, "epsilon", epsilon)
-        operation = Operation("batch_norm", axes=(axis,), epsilon=epsilon)
-        return self._normalise(layer, x, weights, (axis,), [], operation)
+        weights = _affine(layer, scale, shift)
+        weights["mean"], weights["variance"] = mean, variance
+        operation = _operation("batch_norm", (axis,), 1, non_negative(layer, "epsilon", epsilon))
+        return self._normalise(layer, x, weights, (axis,), (), operation)
 
     @undone_if_refused
     def layer_norm(
@@ -239,11 +247,11 @@ class Normalization(Builder):
         self._own(layer, x)
         axis = axis_of(layer, axis, len(x.shape))
         operation = Operation("softmax", axes=(axis,))
-        return self._normalise(layer, x, [], (), self._group((axis,)), operation)
+        return self._normalise(layer, x, {}, (), self._group((axis,)), operation)
 
-    def _group(self, axes: Sequence[int]) -> list[Relation]:
+    def _group(self, axes: Iterable[int]) -> tuple[Relation, ...]:
         """What connects a normalised group, if anything does."""
-        return [Relation.all(axis, axis) for axis in axes] if self._semantics != "value" else []
+        return () if self._semantics == "value" else tuple([Relation.all(a, a) for a in axes])
 
     def _normalise_axes(
         self,
@@ -257,9 +265,8 @@ class Normalization(Builder):
     ) -> Tensor:
         self._own(layer, x)
         numbers = axes_of(layer, axes, len(x.shape))
-        weights = _affine(layer, tuple([x.shape[axis] for axis in numbers]), scale, shift)
-        epsilon = non_negative(layer, "epsilon", epsilon)
-        operation = Operation(kind, axes=numbers, epsilon=epsilon)
+        weights = _affine(layer, scale, shift)
+        operation = _operation(kind, numbers, 1, non_negative(layer, "epsilon", epsilon))
         return self._normalise(layer, x, weights, numbers, self._group(numbers), operation)
 
     def _normalise_groups(
@@ -278,47 +285,67 @@ class Normalization(Builder):
             )
         group = self._group(range(1, len(x.shape)))
         if self._semantics != "value":
-            group.append(Relation.blocks(0, 0, groups=groups))
+            group = (*group, Relation.blocks(0, 0, groups=groups))
         epsilon = non_negative(layer, "epsilon", epsilon)
-        operation = Operation("group_norm", axes=(0,), groups=groups, epsilon=epsilon)
-        weights = _affine(layer, x.shape[:1], scale, shift)
+        weights = _affine(layer, scale, shift)
+        operation = _operation("group_norm", (0,), groups, epsilon)
         return self._normalise(layer, x, weights, (0,), group, operation)
 
     def _normalise(
         self,
         layer: str,
         x: Tensor,
-        weights: list[Weight],
-        weight_axes: Sequence[int],
-        group: Sequence[Relation],
+        weights: dict[LinkRole, Tensor | None],
+        axes: tuple[int, ...],
+        group: tuple[Relation, ...],
         operation: Operation,
     ) -> Tensor:
-        """One edge from each element, or from its whole `group`, and from each weight."""
-        sources = self._weights(layer, *weights)
-        y = self._new(layer, x.shape, operation)
-        rank = len(x.shape)
-        grouped = {axis for relation in group for axis in relation.target_axes}
-        same = [Relation.same(axis, axis) for axis in range(rank) if axis not in grouped]
-        self._core.link(x.id, y.id, [*same, *group])
-        relations = [Relation.sum(axis) for axis in range(rank) if axis not in weight_axes]
-        relations += [Relation.same(at, axis) for at, axis in enumerate(weight_axes)]
-        for weight, source in zip(weights, sources, strict=True):
-            self._core.link(source.id, y.id, relations, weight.role)
-        return y
+        """One edge from each element, or from its whole `group`, and from the weights of `axes`."""
+        own = _norm(x.shape, tuple(weights), axes, group, operation)
+        return self._declare(layer, own, [x], tuple(weights.values()))
+
+
+@lru_cache(maxsize=FORMS)
+def _norm(
+    shape: tuple[int, ...],
+    roles: tuple[LinkRole, ...],
+    axes: tuple[int, ...],
+    group: tuple[Relation, ...],
+    operation: Operation,
+) -> Form:
+    """A normalisation, with weights along `axes`."""
+    rank = len(shape)
+    grouped = {axis for relation in group for axis in relation.target_axes}
+    read = [one for one in same(rank) if grouped.isdisjoint(one.target_axes)]
+    lengths = tuple([shape[axis] for axis in axes])
+    weights = [
+        Weight(role, lengths, along(axes, rank), trainable=role in ("scale", "shift"))
+        for role in roles
+    ]
+    return form(shape, operation, [[*read, *group]], weights)
+
+
+@lru_cache(maxsize=FORMS)
+def _operation(
+    kind: Literal["batch_norm", "layer_norm", "rms_norm", "group_norm"],
+    axes: tuple[int, ...],
+    groups: int,
+    epsilon: float,
+) -> Operation:
+    return Operation(kind, axes=axes, groups=groups, epsilon=epsilon)
 
 
 def _affine(
-    layer: str, shape: tuple[int, ...], scale: bool | Tensor, shift: bool | Tensor
-) -> list[Weight]:
-    """The weights that follow a normalisation."""
-    for role, given in (("scale", scale), ("shift", shift)):
-        if not isinstance(given, (bool, Tensor)):
+    layer: str, scale: bool | Tensor, shift: bool | Tensor
+) -> dict[LinkRole, Tensor | None]:
+    """The weights that follow a normalisation: the tensors given, and None for new ones."""
+    weights: dict[LinkRole, Tensor | None] = {}
+    offered: tuple[tuple[LinkRole, bool | Tensor], ...] = (("scale", scale), ("shift", shift))
+    for role, given in offered:
+        if given is True or isinstance(given, Tensor):
+            weights[role] = None if given is True else given
+        elif given is not False:
             raise InvalidArgumentError(
                 f"layer '{layer}': {role} must be True, False or a tensor, got {described(given)}"
             )
-    weights = []
-    if scale is not False:
-        weights.append(Weight("scale", shape, None if scale is True else scale))
-    if shift is not False:
-        weights.append(Weight("shift", shape, None if shift is True else shift))
     return weights

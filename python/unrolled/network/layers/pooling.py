@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 from unrolled._core import Operation, Relation
 from unrolled._support.arguments import checked_choice
 from unrolled.errors import InvalidNetworkError
-from unrolled.network.builder import Builder, Tensor, undone_if_refused
-from unrolled.network.shapes import Padding, PerAxis, boolean, slides, spatial_shape
+from unrolled.network.builder import FORMS, Builder, Form, Tensor, form, undone_if_refused
+from unrolled.network.relations import same
+from unrolled.network.shapes import (
+    Padding,
+    PerAxis,
+    Slide,
+    boolean,
+    slides,
+    spatial_shape,
+    under_windows,
+)
 
 OPERATIONS = {"average": Operation("average"), "max": Operation("max_pool")}
 
@@ -128,13 +138,12 @@ class Pooling(Builder):
                 f"of shape {x.shape}"
             )
         if boolean(layer, "keep_dimensions", keep_dimensions):
-            y = self._new(layer, (x.shape[0], *[1 for _ in axes]), OPERATIONS[kind])
+            shape = (x.shape[0], *[1 for _ in axes])
             pooled = [Relation.all(axis, axis) for axis in axes]
         else:
-            y = self._new(layer, x.shape[:1], OPERATIONS[kind])
+            shape = x.shape[:1]
             pooled = [Relation.each(axis) for axis in axes]
-        self._core.link(x.id, y.id, [Relation.same(0, 0), *pooled])
-        return y
+        return self._compute(layer, shape, OPERATIONS[kind], [(x, [*same(1), *pooled])])
 
     def _pool(
         self,
@@ -150,7 +159,11 @@ class Pooling(Builder):
         stride = pool_size if stride is None else stride
         spatial = spatial_shape(layer, x.shape)
         windows = slides(layer, spatial, pool_size, stride, dilation, padding)
-        y = self._new(layer, (x.shape[0], *[w.length for w in windows]), operation)
-        relations = [w.relation(axis, axis) for axis, w in enumerate(windows, 1)]
-        self._core.link(x.id, y.id, [Relation.same(0, 0), *relations])
-        return y
+        return self._declare(layer, _pooling(x.shape[0], windows, operation), [x])
+
+
+@lru_cache(maxsize=FORMS)
+def _pooling(channels: int, windows: tuple[Slide, ...], operation: Operation) -> Form:
+    """A pooling of so many channels."""
+    shape = (channels, *[window.length for window in windows])
+    return form(shape, operation, [(*same(1), *under_windows(windows))])

@@ -49,9 +49,7 @@ class Reshaping(Builder):
         self._own(layer, x)
         given = shape if isinstance(shape, Sequence) else (shape,)
         wanted = _resolve(layer, x.shape, [integer(layer, "a length", n, least=-1) for n in given])
-        y = self._new(layer, wanted, MOVE)
-        self._core.link(x.id, y.id, regrouping(x.shape, wanted))
-        return y
+        return self._compute(layer, wanted, MOVE, [(x, regrouping(x.shape, wanted))])
 
     @undone_if_refused
     def flatten(self, x: Tensor, *, name: str | None = None) -> Tensor:
@@ -66,9 +64,8 @@ class Reshaping(Builder):
         """
         layer = self._layer("flatten", name)
         self._own(layer, x)
-        y = self._new(layer, (x.size,), MOVE)
-        self._core.link(x.id, y.id, regrouping(x.shape, y.shape))
-        return y
+        shape = (x.size,)
+        return self._compute(layer, shape, MOVE, [(x, regrouping(x.shape, shape))])
 
     @undone_if_refused
     def transpose(
@@ -104,10 +101,9 @@ class Reshaping(Builder):
                 f"layer '{layer}': axes {order} are not a permutation of the {rank} axes of "
                 f"'{x.name}'"
             )
-        y = self._new(layer, tuple([x.shape[axis] for axis in order]), MOVE)
+        shape = tuple([x.shape[axis] for axis in order])
         relations = [Relation.same(source, target) for target, source in enumerate(order)]
-        self._core.link(x.id, y.id, relations)
-        return y
+        return self._compute(layer, shape, MOVE, [(x, relations)])
 
 
 def _resolve(layer: str, source: tuple[int, ...], wanted: list[int]) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ use crate::graph::building::topological::reverse;
 use crate::graph::counts::{GraphCounts, Side, SideCounts};
 use crate::graph::exact::digits::digits;
 use crate::graph::exact::parameter_rows::ParameterRows;
-use crate::graph::exact::sweep::{COUNTING, ExactSweep};
+use crate::graph::exact::sweep::ExactSweep;
 use crate::graph::exact::widths::Widths;
 use crate::graph::frame::Graph;
 use crate::graph::lists::csr::Csr;
@@ -24,18 +24,16 @@ use crate::graph::log::running_sums;
 use crate::graph::log::scaled_counts::ScaledCounts;
 use crate::graph::log::sweep::LogSweep;
 use crate::graph::options::{GraphCountOptions, Kinds, Towards};
+use crate::graph::purposes::LOG_SPACE;
 use crate::graph::roles::node_set;
 use crate::graph::survey::blocks::{Numbering, Survey, survey};
 use crate::graph::sweep::drive;
-use crate::machine::memory::{available_memory, check_room};
+use crate::machine::memory::{Purpose, available_memory, check_room};
 use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
 
 /// If no count has more bits than this, better bounds on widths are not worth their time.
 const CHEAP: u32 = 8 * 56;
-
-/// What memory is needed for, in messages.
-const LOG_SPACE: &str = "counting in log space";
 
 /// One count in one direction.
 struct Job<'j> {
@@ -117,7 +115,7 @@ impl Graph<'_> {
         let ends = if frame.rank.is_none() {
             &frame.outputs
         } else {
-            ranked = self.places(frame.outputs.iter(), false);
+            ranked = self.places(frame.outputs.iter(), false)?;
             &ranked
         };
         let job = Job {
@@ -148,9 +146,9 @@ impl Graph<'_> {
         let frame = self.frame();
         let inputs = self.input_nodes(monitor)?;
         let ends = if inputs.count() > 0 {
-            self.places(inputs.iter(), true)
+            self.places(inputs.iter(), true)?
         } else {
-            self.places(self.sources(monitor)?.iter(), true)
+            self.places(self.sources(monitor)?.iter(), true)?
         };
         let wanted = self.wanted(options, true, monitor)?;
         let weighted = self.is_weighted();
@@ -176,13 +174,13 @@ impl Graph<'_> {
     }
 
     /// The places of some nodes in a sweep, which goes from the other end if `flipped`.
-    fn places(&self, nodes: impl Iterator<Item = usize>, flipped: bool) -> NodeSet {
-        let mut marks = NodeSet::empty(self.nodes());
+    fn places(&self, nodes: impl Iterator<Item = usize>, flipped: bool) -> Result<NodeSet> {
+        let mut marks = NodeSet::empty(self.nodes())?;
         for node in nodes {
             let place = self.rank(node);
             marks.insert(if flipped { self.nodes() - 1 - place } else { place });
         }
-        marks
+        Ok(marks)
     }
 
     /// The places in the sweep of the nodes whose counts are kept; `None` for all.
@@ -195,14 +193,15 @@ impl Graph<'_> {
         if options.kinds == Kinds::All || !options.exact {
             return Ok(None);
         }
-        Ok(Some(self.places(self.kept_nodes(options.towards, monitor)?.iter(), flipped)))
+        let kept = self.kept_nodes(options.towards, monitor)?;
+        Ok(Some(self.places(kept.iter(), flipped)?))
     }
 
     /// The nodes whose counts are kept where not all are: parameters, or outputs if paths are
     /// counted from the inputs.
     fn kept_nodes(&self, towards: Towards, monitor: &Monitor<'_>) -> Result<NodeSet> {
         if towards == Towards::Inputs {
-            return Ok(self.frame().outputs.clone());
+            return self.frame().outputs.try_clone();
         }
         node_set(&self.parameters(monitor)?.nodes, self.nodes(), "parameter")
     }
@@ -307,13 +306,13 @@ impl Job<'_> {
         };
         let (ends, limit) = (self.ends, self.limit);
         let mut sweep = ExactSweep::new(source.nodes(), widths, ends, survey, kept, limit);
-        self.check_memory(COUNTING, sweep.needed())?;
+        self.check_memory(sweep.purpose(), sweep.needed())?;
         drive(source, survey, self.team, self.monitor, &mut sweep)?;
-        Ok(SideCounts::exact(sweep, before))
+        SideCounts::exact(sweep, before)
     }
 
     /// Refuses to take more memory than is allowed.
-    fn check_memory(&self, what: &str, needed: u64) -> Result<()> {
-        check_room(what, needed, self.limit)
+    fn check_memory(&self, purpose: Purpose, needed: u64) -> Result<()> {
+        check_room(purpose, needed, self.limit)
     }
 }

@@ -13,7 +13,8 @@ use crate::graph::frame::Frame;
 use crate::graph::lists::node_set::NodeSet;
 use crate::graph::log::scaled_counts::{RADIX, ScaledCounts};
 use crate::graph::options::Towards;
-use crate::machine::memory::{available_memory, check_room, zeroed};
+use crate::graph::purposes::{LISTING, LOGARITHMS};
+use crate::machine::memory::{available_memory, check_free, reserved, zeroed};
 use crate::machine::monitor::Monitor;
 use crate::machine::team::{Team, parts};
 use crate::number::{Value, split_exponent};
@@ -46,15 +47,18 @@ impl SideCounts {
     }
 
     /// What a sweep has counted exactly; `before` are the bytes that there were at once before it.
-    pub(crate) fn exact(sweep: ExactSweep<'_>, before: u64) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::GraphMemory`].
+    pub(crate) fn exact(sweep: ExactSweep<'_>, before: u64) -> Result<Self> {
         let peak = before.max(sweep.peak);
-        match sweep.parameter_rows {
+        Ok(match sweep.parameter_rows {
             None => Self { numbers: Representation::Bands(sweep.bands), peak },
             Some(mut kept) => {
-                kept.finish();
+                kept.finish()?;
                 Self { peak: peak + kept.bytes(), numbers: Representation::Parameters(kept) }
             }
-        }
+        })
     }
 
     /// The digits of a count, if counts are stored as digits and this one is there.
@@ -173,8 +177,9 @@ impl GraphCounts {
             return Err(Error::InvalidGraph { reason });
         }
         if !self.has(node) {
+            let others = if self.towards == Towards::Inputs { "outputs" } else { "parameters" };
             let reason = format!(
-                "the count of node {node} was not kept, only those of parameters; count all nodes"
+                "the count of node {node} was not kept, only those of {others}; count all nodes"
             );
             return Err(Error::InvalidGraph { reason });
         }
@@ -189,10 +194,9 @@ impl GraphCounts {
     /// not a number for a count that was not kept. `threads` may be 0 for one a core.
     ///
     /// # Errors
-    /// [`Error::Interrupted`].
+    /// [`Error::GraphMemory`], [`Error::Interrupted`].
     pub fn log2(&self, threads: usize, monitor: &Monitor<'_>) -> Result<Vec<f64>> {
-        let mut logarithms =
-            zeroed::<f64>("listing the logarithms of all counts", self.frame.nodes)?;
+        let mut logarithms = zeroed::<f64>(LOGARITHMS, self.frame.nodes)?;
         let pieces = parts(0..logarithms.len(), logarithms.len().div_ceil(PIECE), PIECE);
         let tasks = pieces.into_iter().zip(logarithms.chunks_mut(PIECE));
         Team::new(threads).each(
@@ -224,15 +228,14 @@ impl GraphCounts {
         nodes: impl ExactSizeIterator<Item = usize>,
         monitor: &Monitor<'_>,
     ) -> Result<Vec<BigUint>> {
-        const LISTING: &str = "listing exact counts";
         if !self.exact {
             let reason = "counts are known in log space only".into();
             return Err(Error::InvalidGraph { reason });
         }
         let mut needed = (size_of::<BigUint>() as u64).saturating_mul(nodes.len() as u64);
         let limit = available_memory();
-        check_room(LISTING, needed, limit)?;
-        let mut integers = Vec::with_capacity(nodes.len());
+        check_free(LISTING, needed)?;
+        let mut integers = reserved(LISTING, nodes.len())?;
         for node in nodes {
             let integer = match self.value(node)?.exact {
                 Some(integer) => integer,
@@ -241,7 +244,7 @@ impl GraphCounts {
             let words = integer.bits() / 64 + 1;
             needed = needed.saturating_add(2 * 8 * words); // Python's integer is a copy.
             if needed > limit {
-                return Err(Error::GraphMemory { what: LISTING.into(), needed, limit });
+                return Err(LISTING.not_free(needed));
             }
             integers.push(integer);
             monitor.breathe(words + 16)?;
@@ -257,7 +260,8 @@ impl GraphCounts {
     }
 
     /// Whether the count of a node was kept.
-    fn has(&self, node: usize) -> bool {
+    #[must_use]
+    pub fn has(&self, node: usize) -> bool {
         self.kept.as_ref().is_none_or(|kept| kept.contains(node))
     }
 

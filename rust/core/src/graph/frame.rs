@@ -11,9 +11,11 @@ use crate::graph::lists::csr::{Csr, Index, with_indices};
 use crate::graph::lists::node_set::NodeSet;
 use crate::graph::lists::place::{Lists, with_source};
 use crate::graph::lists::source::{Source, lists_changed};
+use crate::graph::purposes::MARKING;
 use crate::graph::roles::{ParameterNodes, Parameters, Roles, node_set};
 use crate::graph::survey::blocks::{Numbering, Survey, survey};
 use crate::graph::survey::node_order::{NodeOrder, rank_error};
+use crate::machine::memory::{filled, listed};
 use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
 
@@ -67,7 +69,7 @@ impl<'a> Graph<'a> {
     /// # Errors
     /// [`Error::InvalidGraph`] for successors, outputs, inputs or labels that are out of range;
     /// [`Error::GraphCycle`]; [`Error::GraphFile`] for a file that is not numbered topologically;
-    /// [`Error::Interrupted`].
+    /// [`Error::GraphMemory`]; [`Error::Interrupted`].
     pub fn new(
         lists: Lists<'a>,
         roles: Roles,
@@ -81,7 +83,7 @@ impl<'a> Graph<'a> {
         let (rank, numbering) = order.parts(nodes, lists.edges())?;
         let outputs = match roles.outputs {
             Some(ids) => node_set(&ids, nodes, "output")?,
-            None => nodes_at(sinks(&lists), rank.as_deref()),
+            None => nodes_at(sinks(&lists)?, rank.as_deref())?,
         };
         let inputs = roles.inputs.map(|ids| node_set(&ids, nodes, "input")).transpose()?;
         match &roles.parameters {
@@ -158,29 +160,33 @@ impl<'a> Graph<'a> {
     }
 
     /// The outputs, in rising order.
-    #[must_use]
-    pub fn outputs(&self) -> Vec<u32> {
-        self.frame.outputs.iter().map(|node| node as u32).collect()
+    ///
+    /// # Errors
+    /// [`Error::GraphMemory`].
+    pub fn outputs(&self) -> Result<Vec<u32>> {
+        self.frame.outputs.ids()
     }
 
     /// The inputs, in rising order: those of the roles, or else the nodes without a predecessor
     /// that are no parameters.
     ///
     /// # Errors
-    /// [`Error::Interrupted`], and [`Error::GraphFile`] if a file cannot be read.
+    /// [`Error::GraphMemory`], [`Error::Interrupted`], and [`Error::GraphFile`] if a file cannot be
+    /// read.
     pub fn inputs(&self, monitor: &Monitor<'_>) -> Result<Vec<u32>> {
-        Ok(self.input_nodes(monitor)?.iter().map(|node| node as u32).collect())
+        self.input_nodes(monitor)?.ids()
     }
 
     /// For every node the label of its parameter, or -1 if it is no parameter.
     ///
     /// # Errors
-    /// [`Error::Interrupted`], and [`Error::GraphFile`] if a file cannot be read.
+    /// [`Error::GraphMemory`], [`Error::Interrupted`], and [`Error::GraphFile`] if a file cannot be
+    /// read.
     pub fn parameter_labels(&self, monitor: &Monitor<'_>) -> Result<Vec<i64>> {
         if let ParameterNodes::Labels(labels) = &self.frame.parameters {
-            return Ok(labels.iter().map(|&label| label.max(-1)).collect());
+            return listed(MARKING, labels.len(), labels.iter().map(|&label| label.max(-1)));
         }
-        let mut labels = vec![-1; self.nodes()];
+        let mut labels = filled(MARKING, self.nodes(), -1)?;
         for &node in &self.parameters(monitor)?.nodes {
             labels[node as usize] = i64::from(node);
         }
@@ -193,11 +199,11 @@ impl<'a> Graph<'a> {
             return Ok(parameters);
         }
         let parameters = match &self.frame.parameters {
-            ParameterNodes::Sources => Parameters::untied(self.sources(monitor)?),
+            ParameterNodes::Sources => Parameters::untied(self.sources(monitor)?)?,
             ParameterNodes::Nodes(ids) => {
-                Parameters::untied(&node_set(ids, self.nodes(), "parameter")?)
+                Parameters::untied(&node_set(ids, self.nodes(), "parameter")?)?
             }
-            ParameterNodes::Labels(labels) => Parameters::labelled(labels),
+            ParameterNodes::Labels(labels) => Parameters::labelled(labels)?,
         };
         Ok(self.frame.resolved.get_or_init(|| parameters))
     }
@@ -207,7 +213,7 @@ impl<'a> Graph<'a> {
         if let Some(inputs) = &self.frame.inputs {
             return Ok(Cow::Borrowed(inputs));
         }
-        let mut inputs = self.sources(monitor)?.clone();
+        let mut inputs = self.sources(monitor)?.try_clone()?;
         for &node in &self.parameters(monitor)?.nodes {
             inputs.remove(node as usize);
         }
@@ -224,7 +230,8 @@ impl<'a> Graph<'a> {
         // The graph's own lists tell its sources by their own numbers, even if other lists are
         // swept.
         let rank = if self.frame.renumbered.is_some() { None } else { self.frame.rank.as_deref() };
-        Ok(self.frame.sources.get_or_init(|| nodes_at(sources, rank)))
+        let sources = nodes_at(sources, rank)?;
+        Ok(self.frame.sources.get_or_init(|| sources))
     }
 
     /// The number of a node in the lists that are swept.
@@ -255,27 +262,27 @@ impl Frame {
 }
 
 /// The nodes without a successor.
-fn sinks(lists: &Lists<'_>) -> NodeSet {
+fn sinks(lists: &Lists<'_>) -> Result<NodeSet> {
     with_indices!(lists.offsets(), offsets => NodeSet::of_equal_neighbours(offsets))
 }
 
 /// The nodes that stand at `places` in the lists that are swept.
-fn nodes_at(places: NodeSet, rank: Option<&[u32]>) -> NodeSet {
-    let Some(rank) = rank else { return places };
-    let mut nodes = NodeSet::empty(rank.len());
+fn nodes_at(places: NodeSet, rank: Option<&[u32]>) -> Result<NodeSet> {
+    let Some(rank) = rank else { return Ok(places) };
+    let mut nodes = NodeSet::empty(rank.len())?;
     for (node, &place) in rank.iter().enumerate() {
         if places.contains(place as usize) {
             nodes.insert(node);
         }
     }
-    nodes
+    Ok(nodes)
 }
 
 /// The nodes without a predecessor, by their numbers in the source.
 fn without_predecessor<S: Source>(source: &mut S, monitor: &Monitor<'_>) -> Result<NodeSet> {
     const PIECE: usize = 1 << 16;
     let nodes = source.nodes();
-    let mut targets = NodeSet::empty(nodes);
+    let mut targets = NodeSet::empty(nodes)?;
     let mut end = nodes;
     while end > 0 {
         let (first, lists) = source.before(end)?;

@@ -14,6 +14,7 @@ pub(crate) mod frame;
 pub(crate) mod lists;
 pub(crate) mod log;
 pub(crate) mod options;
+pub(crate) mod purposes;
 pub(crate) mod roles;
 pub(crate) mod spectrum;
 pub(crate) mod survey;

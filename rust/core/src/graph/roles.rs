@@ -2,6 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::graph::lists::node_set::NodeSet;
+use crate::graph::purposes::MARKING;
+use crate::machine::memory::listed;
 
 /// Which nodes of a graph are outputs, inputs and parameters.
 ///
@@ -54,21 +56,29 @@ impl Parameters {
     }
 
     /// Makes every node of a set a parameter of its own.
-    pub(crate) fn untied(set: &NodeSet) -> Self {
-        let nodes = set.iter().map(|node| node as u32).collect();
-        Self { nodes, groups: None, labels: Vec::new() }
+    ///
+    /// # Errors
+    /// [`Error::GraphMemory`].
+    pub(crate) fn untied(set: &NodeSet) -> Result<Self> {
+        Ok(Self { nodes: set.ids()?, groups: None, labels: Vec::new() })
     }
 
     /// Ties nodes with the same label; negative labels mean no parameter.
-    pub(crate) fn labelled(labels: &[i64]) -> Self {
-        let nodes: Vec<u32> =
-            (0..labels.len() as u32).filter(|&node| labels[node as usize] >= 0).collect();
-        let mut distinct: Vec<i64> = nodes.iter().map(|&node| labels[node as usize]).collect();
+    ///
+    /// # Errors
+    /// [`Error::GraphMemory`].
+    pub(crate) fn labelled(labels: &[i64]) -> Result<Self> {
+        let count = labels.iter().filter(|&&label| label >= 0).count();
+        let labelled = (0..).zip(labels).filter(|&(_, &label)| label >= 0);
+        let nodes: Vec<u32> = listed(MARKING, count, labelled.map(|(node, _)| node))?;
+        let mut distinct: Vec<i64> =
+            listed(MARKING, count, nodes.iter().map(|&node| labels[node as usize]))?;
         distinct.sort_unstable();
         distinct.dedup();
         let place =
             |&node: &u32| distinct.binary_search(&labels[node as usize]).unwrap_or_default() as u32;
-        Self { groups: Some(nodes.iter().map(place).collect()), nodes, labels: distinct }
+        let groups = listed(MARKING, count, nodes.iter().map(place))?;
+        Ok(Self { groups: Some(groups), nodes, labels: distinct })
     }
 
     /// The place of a label among the parameters.
@@ -83,9 +93,9 @@ impl Parameters {
 /// The set of `ids`, all of which must be nodes; `what` they are is said in messages.
 ///
 /// # Errors
-/// [`Error::InvalidGraph`] for an identifier that is no node.
+/// [`Error::InvalidGraph`] for an identifier that is no node; [`Error::GraphMemory`].
 pub(crate) fn node_set(ids: &[u32], nodes: usize, what: &str) -> Result<NodeSet> {
-    let mut set = NodeSet::empty(nodes);
+    let mut set = NodeSet::empty(nodes)?;
     for &id in ids {
         if id as usize >= nodes {
             let reason = format!("{what} {id} is no node; there are {nodes} nodes, from 0");

@@ -10,7 +10,9 @@ use crate::graph::counts::GraphCounts;
 use crate::graph::exact::digits::{DIGIT, DIGIT_BITS, integer};
 use crate::graph::frame::Graph;
 use crate::graph::options::Towards;
+use crate::graph::purposes::SORTING;
 use crate::graph::roles::Parameters;
+use crate::machine::memory::{available_memory, filled, grow, listed};
 use crate::machine::monitor::Monitor;
 use crate::number::{Value, split_exponent};
 
@@ -74,18 +76,20 @@ impl GraphCounts {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Interrupted`], and [`Error::GraphFile`] if a file cannot be read.
+    /// [`Error::GraphMemory`], [`Error::Interrupted`], and [`Error::GraphFile`] if a file cannot be
+    /// read.
     pub fn spectrum(&self, graph: &Graph<'_>, monitor: &Monitor<'_>) -> Result<GraphSpectrum> {
         let outputs;
         let parameters = if self.towards() == Towards::Inputs {
-            outputs = Parameters::untied(&self.frame.outputs);
+            outputs = Parameters::untied(&self.frame.outputs)?;
             &outputs
         } else {
             graph.parameters(monitor)?
         };
         let entries = self.entries(parameters, monitor)?;
         monitor.breathe(parameters.nodes.len() as u64)?;
-        let mut order: Vec<u32> = (0..entries.nearest.len() as u32).collect();
+        let count = entries.nearest.len();
+        let mut order: Vec<u32> = listed(SORTING, count, 0..count as u32)?;
         order.retain(|&entry| entries.nearest[entry as usize].0 > 0.0);
         order.sort_unstable_by(|&a, &b| self.compare(&entries, a, b));
         let mut spectrum = GraphSpectrum {
@@ -102,6 +106,10 @@ impl GraphCounts {
                 Some(degeneracy) => *degeneracy += 1,
                 None => {
                     let (mantissa, exponent) = entries.nearest[entry as usize];
+                    grow(SORTING, &mut spectrum.mantissas, 1)?;
+                    grow(SORTING, &mut spectrum.exponents, 1)?;
+                    grow(SORTING, &mut spectrum.degeneracies, 1)?;
+                    grow(SORTING, &mut representatives, 1)?;
                     spectrum.mantissas.push(mantissa);
                     spectrum.exponents.push(exponent);
                     spectrum.degeneracies.push(1);
@@ -110,14 +118,18 @@ impl GraphCounts {
                 }
             }
         }
+        let levels = representatives.len();
         spectrum.integers = match entries.integers {
             Integers::None => Integers::None,
             Integers::Nodes(nodes) => {
-                Integers::Nodes(representatives.into_iter().map(|entry| nodes[entry]).collect())
+                let nodes = representatives.into_iter().map(|entry| nodes[entry]);
+                Integers::Nodes(listed(SORTING, levels, nodes)?)
             }
-            Integers::Sums(mut sums) => Integers::Sums(
-                representatives.into_iter().map(|entry| std::mem::take(&mut sums[entry])).collect(),
-            ),
+            Integers::Sums(mut sums) => {
+                let sums =
+                    representatives.into_iter().map(|entry| std::mem::take(&mut sums[entry]));
+                Integers::Sums(listed(SORTING, levels, sums)?)
+            }
         };
         Ok(spectrum)
     }
@@ -145,54 +157,66 @@ impl GraphCounts {
             let reason = format!("there is no parameter with the label {label}");
             return Err(Error::InvalidGraph { reason });
         };
-        let nodes = match &parameters.groups {
-            None => vec![parameters.nodes[place]],
-            Some(groups) => {
-                let pairs = groups.iter().zip(&parameters.nodes);
-                pairs
-                    .filter(|(group, _)| **group as usize == place)
-                    .map(|(_, &node)| node)
-                    .collect()
-            }
+        let Some(groups) = &parameters.groups else {
+            return self.value(parameters.nodes[place] as usize);
         };
-        let values = nodes.iter().map(|&node| self.value(node as usize));
-        let values = values.collect::<Result<Vec<Value>>>()?;
-        if self.is_exact() {
-            return Ok(Value::integer(values.into_iter().filter_map(|value| value.exact).sum()));
+        let (mut integer, mut nearest) = (BigUint::ZERO, Sum::default());
+        let tied =
+            groups.iter().zip(&parameters.nodes).filter(|(group, _)| **group as usize == place);
+        for (_, &node) in tied {
+            let value = self.value(node as usize)?;
+            match value.exact {
+                Some(exact) => integer += exact,
+                None => nearest = nearest.plus((value.mantissa, value.exponent)),
+            }
         }
-        let nearest = values.iter().map(|value| (value.mantissa, value.exponent));
-        let (mantissa, exponent) = nearest.fold(Sum::default(), Sum::plus).value();
+        if self.is_exact() {
+            return Ok(Value::integer(integer));
+        }
+        let (mantissa, exponent) = nearest.value();
         Ok(Value { mantissa, exponent, exact: None })
     }
 
     /// The counts of all parameters.
     fn entries(&self, parameters: &Parameters, monitor: &Monitor<'_>) -> Result<Entries> {
-        let mut nearest = vec![Sum::default(); parameters.len()];
+        let mut nearest = filled(SORTING, parameters.len(), Sum::default())?;
         let mut weight_nodes = 0;
         // Sums and products are computed as integers; other counts are read from their nodes later.
         let computed = parameters.groups.is_some() || self.towards() == Towards::Both;
-        let mut sums =
-            vec![BigUint::ZERO; if self.is_exact() && computed { nearest.len() } else { 0 }];
+        let integers = if self.is_exact() && computed { nearest.len() } else { 0 };
+        let mut sums = filled(SORTING, integers, BigUint::ZERO)?;
+        let (mut held, most) = (0u64, available_memory());
         for (at, &node) in parameters.nodes.iter().enumerate() {
             let place = parameters.groups.as_ref().map_or(at, |groups| groups[at] as usize);
             let count = self.nearest(node as usize);
             weight_nodes += u64::from(count.0 > 0.0);
             match sums.get_mut(place) {
-                Some(sum) => *sum += self.integer(node as usize),
+                Some(sum) => {
+                    let before = sum.bits();
+                    *sum += self.integer(node as usize);
+                    held = held.saturating_add((sum.bits() - before).div_ceil(8));
+                    if held > most {
+                        return Err(SORTING.not_free(held));
+                    }
+                }
                 None => nearest[place] = nearest[place].plus(count),
             }
             if at % 1024 == 0 {
                 monitor.breathe(1024 * 64)?;
             }
         }
-        let mut nearest: Vec<(f64, i64)> = nearest.into_iter().map(Sum::value).collect();
+        let mut nearest: Vec<(f64, i64)> =
+            listed(SORTING, nearest.len(), nearest.into_iter().map(Sum::value))?;
         for (nearest, sum) in nearest.iter_mut().zip(&sums) {
             let value = Value::integer(sum.clone());
             *nearest = (value.mantissa, value.exponent);
         }
         let integers = match (self.is_exact(), computed) {
             (false, _) => Integers::None,
-            (true, false) => Integers::Nodes(parameters.nodes.clone()),
+            (true, false) => {
+                let nodes = &parameters.nodes;
+                Integers::Nodes(listed(SORTING, nodes.len(), nodes.iter().copied())?)
+            }
             (true, true) => Integers::Sums(sums),
         };
         Ok(Entries { nearest, integers, weight_nodes })

@@ -1,7 +1,7 @@
 //! How much memory the machine has left, and reservations that may fail.
 //!
 //! An allocation that fails ends the process. What a user can make large is therefore asked for
-//! first, by [`check_room`] or [`zeroed`].
+//! first, by [`check_room`], [`filled`], [`zeroed`], [`reserved`], [`listed`] or [`grow`].
 
 use std::fs;
 use std::sync::{Mutex, PoisonError};
@@ -62,19 +62,56 @@ fn left_to_process() -> u64 {
     left.min().unwrap_or(u64::MAX)
 }
 
+/// What memory is needed for, as messages have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Purpose {
+    /// What is about to be done.
+    pub(crate) what: &'static str,
+    /// What would need less memory.
+    pub(crate) advice: &'static str,
+}
+
+impl Purpose {
+    /// The error for more memory than the caller allows.
+    pub(crate) fn not_allowed(self, needed: u64, limit: u64) -> Error {
+        let Self { what, advice } = self;
+        let (what, advice) = (what.into(), advice.into());
+        Error::GraphMemory { what, needed, limit, is_free: false, advice }
+    }
+
+    /// The error for more memory than there is.
+    pub(crate) fn not_free(self, needed: u64) -> Error {
+        let Self { what, advice } = self;
+        let (what, advice) = (what.into(), advice.into());
+        let limit = available_memory().min(needed);
+        Error::GraphMemory { what, needed, limit, is_free: true, advice }
+    }
+
+    /// The error for so many items of type `T`, for which there is no memory.
+    fn no_room_for<T>(self, length: usize) -> Error {
+        self.not_free((length as u64).saturating_mul(size_of::<T>() as u64))
+    }
+}
+
 /// Refuses what would take more than `limit` bytes, or more than the system gives.
 ///
 /// # Errors
-/// [`Error::GraphMemory`]; `what` is about to be done.
-pub(crate) fn check_room(what: &str, needed: u64, limit: u64) -> Result<()> {
+/// [`Error::GraphMemory`].
+pub(crate) fn check_room(purpose: Purpose, needed: u64, limit: u64) -> Result<()> {
     if needed > limit {
-        return Err(Error::GraphMemory { what: what.into(), needed, limit });
+        return Err(purpose.not_allowed(needed, limit));
     }
-    if !is_to_be_had(needed) {
-        let limit = available_memory().min(needed);
-        return Err(Error::GraphMemory { what: what.into(), needed, limit });
-    }
-    Ok(())
+    if is_to_be_had(needed) { Ok(()) } else { Err(purpose.not_free(needed)) }
+}
+
+/// Refuses what would take more than most of the memory that is free, or more than the system
+/// gives.
+///
+/// # Errors
+/// [`Error::GraphMemory`].
+pub(crate) fn check_free(purpose: Purpose, needed: u64) -> Result<()> {
+    let is_there = needed < LITTLE || (needed <= available_memory() && is_to_be_had(needed));
+    if is_there { Ok(()) } else { Err(purpose.not_free(needed)) }
 }
 
 /// Whether the system would give so many bytes. They are asked for and given back untouched, which
@@ -90,25 +127,54 @@ pub(crate) fn is_to_be_had(bytes: u64) -> bool {
 /// A list of so many zeros, if there is memory for it.
 ///
 /// # Errors
-/// [`Error::GraphMemory`]; `what` is about to be done.
-pub(crate) fn zeroed<T: Clone + Default>(what: &str, length: usize) -> Result<Vec<T>> {
-    let needed = (length as u64).saturating_mul(size_of::<T>() as u64);
-    check_room(what, needed, u64::MAX)?;
+/// [`Error::GraphMemory`].
+pub(crate) fn zeroed<T: Clone + Default>(purpose: Purpose, length: usize) -> Result<Vec<T>> {
+    filled(purpose, length, T::default())
+}
+
+/// A list of so many equal items, if there is memory for it.
+///
+/// # Errors
+/// [`Error::GraphMemory`].
+pub(crate) fn filled<T: Clone>(purpose: Purpose, length: usize, item: T) -> Result<Vec<T>> {
+    if !is_to_be_had((length as u64).saturating_mul(size_of::<T>() as u64)) {
+        return Err(purpose.no_room_for::<T>(length));
+    }
     // Not resized from a reservation: what the system hands out as zeros need not be written.
-    Ok(vec![T::default(); length])
+    Ok(vec![item; length])
 }
 
 /// An empty list with room for so many items, if there is memory for it.
 ///
 /// # Errors
-/// [`Error::GraphMemory`]; `what` is about to be done.
-pub(crate) fn reserved<T>(what: &str, length: usize) -> Result<Vec<T>> {
+/// [`Error::GraphMemory`].
+pub(crate) fn reserved<T>(purpose: Purpose, length: usize) -> Result<Vec<T>> {
     let mut list = Vec::new();
-    list.try_reserve_exact(length).map_err(|_| {
-        let needed = (length as u64).saturating_mul(size_of::<T>() as u64);
-        Error::GraphMemory { what: what.into(), needed, limit: available_memory().min(needed) }
-    })?;
+    list.try_reserve_exact(length).map_err(|_| purpose.no_room_for::<T>(length))?;
     Ok(list)
+}
+
+/// The items of an iterator in a list, if there is memory for it; `length` is how many there are.
+///
+/// # Errors
+/// [`Error::GraphMemory`].
+pub(crate) fn listed<T>(
+    purpose: Purpose,
+    length: usize,
+    items: impl IntoIterator<Item = T>,
+) -> Result<Vec<T>> {
+    let mut list = reserved(purpose, length)?;
+    list.extend(items);
+    Ok(list)
+}
+
+/// Makes room for so many more items in a list that grows, if there is memory for it.
+///
+/// # Errors
+/// [`Error::GraphMemory`].
+pub(crate) fn grow<T>(purpose: Purpose, list: &mut Vec<T>, more: usize) -> Result<()> {
+    let length = list.len().saturating_add(more);
+    list.try_reserve(more).map_err(|_| purpose.no_room_for::<T>(length))
 }
 
 #[cfg(test)]
@@ -117,9 +183,20 @@ mod tests {
 
     #[test]
     fn what_no_machine_has_is_refused() {
+        const TEST: Purpose = Purpose { what: "a test", advice: "test less" };
         assert!(is_to_be_had(1000));
         assert!(!is_to_be_had(1 << 60));
-        assert!(matches!(zeroed::<u64>("a test", 1 << 57), Err(Error::GraphMemory { .. })));
-        assert_eq!(zeroed::<u32>("a test", 3), Ok(vec![0, 0, 0]));
+        let refused = zeroed::<u64>(TEST, 1 << 57).unwrap_err();
+        assert!(matches!(refused, Error::GraphMemory { is_free: true, .. }));
+        assert!(refused.to_string().ends_with("; free some, or test less"), "{refused}");
+        assert_eq!(reserved::<u64>(TEST, 1 << 57), Err(refused.clone()));
+        assert_eq!(grow(TEST, &mut Vec::<u64>::new(), 1 << 57), Err(refused));
+        assert_eq!(zeroed::<u32>(TEST, 3), Ok(vec![0, 0, 0]));
+        assert_eq!(listed(TEST, 2, [1, 2]), Ok(vec![1, 2]));
+        let refused = check_room(TEST, 2000, 1000).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "a test needs about 2.0 kB, but the memory limit is 1.0 kB; raise memory_limit, or test less"
+        );
     }
 }

@@ -6,10 +6,17 @@ use std::sync::Arc;
 use num_bigint::BigUint;
 
 use crate::error::{Error, Result};
+use crate::machine::memory::{Purpose, check_free};
 use crate::network::count_tensor::CountTensor;
 use crate::network::maps::runs::Runs;
 use crate::network::tensors::TensorId;
 use crate::number::{Number, Value};
+
+/// What memory is needed for, in messages.
+const SORTING: Purpose = Purpose {
+    what: "sorting the counts of all parameters",
+    advice: "ask for those of one parameter after the other",
+};
 
 /// A distinct count, and how many scalar parameters have it.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +64,14 @@ pub struct SpectrumLevel {
 }
 
 impl ParameterCounts {
+    /// The bytes that it may take to sort the cells of a count tensor into levels.
+    pub(crate) fn bytes_of<N: Number>(counts: &CountTensor<N>) -> u64 {
+        // A cell and the level that it may be, its place in the order and its level.
+        let cell = 2 * size_of::<Level>() + size_of::<usize>() + size_of::<u32>();
+        let digits = 2 * size_of_val(&counts.buffer.lanes[..]);
+        (counts.cells() as u64).saturating_mul(cell as u64).saturating_add(digits as u64)
+    }
+
     /// Sorts the cells of a count tensor into levels.
     pub(crate) fn collect<N: Number>(
         id: TensorId,
@@ -144,13 +159,21 @@ impl Counts {
     /// let y = network.add("y", &[3], Role::Activation)?;
     /// network.link(w, y, vec![AxisRelation::each(0), AxisRelation::new(Relation::Same, 1, 0)])?;
     /// network.mark_output(y)?;
-    /// let spectrum = count(&network, &CountOptions::default(), &Monitor::silent())?.spectrum();
+    /// let spectrum = count(&network, &CountOptions::default(), &Monitor::silent())?.spectrum()?;
     /// // All six elements have one context.
     /// assert_eq!((spectrum.len(), spectrum[0].level.degeneracy), (1, 6));
     /// # Ok::<(), unrolled_core::Error>(())
     /// ```
-    #[must_use]
-    pub fn spectrum(&self) -> Vec<SpectrumLevel> {
+    ///
+    /// # Errors
+    /// [`Error::GraphMemory`] if there is no memory for them.
+    pub fn spectrum(&self) -> Result<Vec<SpectrumLevel>> {
+        let levels: usize = self.parameters.iter().map(|parameter| parameter.levels.len()).sum();
+        let exact = self.parameters.iter().flat_map(|parameter| &parameter.levels);
+        let digits = exact.filter_map(|level| level.value.exact.as_ref()).map(BigUint::bits);
+        let row = size_of::<SpectrumLevel>() + 2 * size_of::<(TensorId, &Level)>();
+        let needed = (levels as u64).saturating_mul(row as u64);
+        check_free(SORTING, needed.saturating_add(digits.sum::<u64>() / 8))?;
         let mut owned: Vec<(TensorId, &Level)> = self
             .parameters
             .iter()
@@ -171,7 +194,7 @@ impl Counts {
                 }),
             }
         }
-        spectrum
+        Ok(spectrum)
     }
 }
 

@@ -117,6 +117,27 @@ impl Operation {
     pub fn new(kind: OperationKind) -> Self {
         Self { kind, function: None, axes: Vec::new(), divisor: None, groups: 1, epsilon: 0.0 }
     }
+
+    /// Refuses numbers that no operation has, whatever tensor it is of.
+    ///
+    /// # Errors
+    /// What is wrong: a divisor or a number of groups that is not positive, a negative epsilon, or
+    /// one of them that is not finite.
+    pub fn check(&self) -> Result<(), String> {
+        if let Some(divisor) =
+            self.divisor.filter(|&divisor| !(divisor > 0.0 && divisor.is_finite()))
+        {
+            return Err(format!("a divisor must be a positive number, got {divisor:?}"));
+        }
+        if !(self.epsilon >= 0.0 && self.epsilon.is_finite()) {
+            let epsilon = self.epsilon;
+            return Err(format!("epsilon must be a number of at least 0, got {epsilon:?}"));
+        }
+        if self.groups == 0 {
+            return Err("there must be at least one group, got 0".into());
+        }
+        Ok(())
+    }
 }
 
 impl Default for Operation {

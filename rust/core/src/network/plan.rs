@@ -101,7 +101,13 @@ impl<'n> Plan<'n> {
             })
             .collect();
         if !counted.contains(&true) {
-            let reason = "the network has no parameters to count; add layers with parameters";
+            let has_any =
+                network.tensors().iter().any(|one| matches!(one.role, Role::Parameter { .. }));
+            let reason = if has_any {
+                "training changes no parameter of the network; count with trainable_only=False"
+            } else {
+                "the network has no parameters to count; add layers with parameters"
+            };
             return Err(Error::NothingToCount { reason: reason.into() });
         }
         if network.outputs().is_empty() {

@@ -1,7 +1,7 @@
 //! The sweep over a network, from the outputs back to every parameter.
 
 use crate::error::{Error, Result};
-use crate::machine::memory::available_memory;
+use crate::machine::memory::{available_memory, is_to_be_had};
 use crate::machine::monitor::Monitor;
 use crate::network::bound;
 use crate::network::count_tensor::CountTensor;
@@ -95,7 +95,8 @@ impl<'n> Plan<'n> {
         let (needed, tensor) = engine.arena.planned_peak();
         if needed > limit {
             let tensor = tensor.into();
-            return Err(Error::MemoryLimit { needed, complete: true, limit, tensor, exact });
+            let (complete, is_free) = (true, false);
+            return Err(Error::MemoryLimit { needed, complete, limit, is_free, tensor, exact });
         }
         Ok(())
     }
@@ -211,6 +212,7 @@ impl<'n> Plan<'n> {
             parameters.push(match collected[index].take() {
                 Some(counts) => {
                     let counts = engine.compact(counts.tensor, true)?;
+                    check_room(ParameterCounts::bytes_of(&counts), &tensor.name, N::EXACT)?;
                     ParameterCounts::collect(id, &counts, weight_nodes[index])
                 }
                 None => ParameterCounts::unreached(id, &tensor.shape),
@@ -229,6 +231,15 @@ impl<'n> Plan<'n> {
         }
         Counts::new(parameters, N::EXACT, engine.arena.peak())
     }
+}
+
+/// Refuses to sort counts that would take more bytes than the system gives.
+fn check_room(needed: u64, tensor: &str, exact: bool) -> Result<()> {
+    if is_to_be_had(needed) {
+        return Ok(());
+    }
+    let (limit, tensor) = (available_memory().min(needed), tensor.into());
+    Err(Error::MemoryLimit { needed, complete: false, limit, is_free: true, tensor, exact })
 }
 
 /// How many elements have a context.

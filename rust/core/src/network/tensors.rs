@@ -147,8 +147,8 @@ impl Network {
     /// Says how a tensor is computed; until then its operation is [`Operation::default`].
     ///
     /// # Errors
-    /// An unknown tensor, one that is not computed, an axis that it does not have, or a divisor,
-    /// a number of groups or an epsilon that is not a positive number.
+    /// An unknown tensor, one that is not computed, an axis that it does not have, or what
+    /// [`Operation::check`] refuses.
     pub fn set_operation(&mut self, id: TensorId, operation: Operation) -> Result<()> {
         let tensor = self.tensor(id)?;
         let checked = if tensor.role == Role::Activation {
@@ -354,16 +354,7 @@ fn check_operation(rank: usize, operation: &Operation) -> std::result::Result<()
     if let Some(axis) = operation.axes.iter().find(|&&axis| axis >= rank) {
         return Err(format!("axis {axis} is out of range for {rank} axes"));
     }
-    if operation.divisor.is_some_and(|divisor| !(divisor > 0.0 && divisor.is_finite())) {
-        return Err("a divisor must be a positive number".into());
-    }
-    if !(operation.epsilon >= 0.0 && operation.epsilon.is_finite()) {
-        return Err("epsilon must not be negative".into());
-    }
-    if operation.groups == 0 {
-        return Err("there must be at least one group".into());
-    }
-    Ok(())
+    operation.check()
 }
 
 /// Refuses relations that do not cover every axis once, or do not fit the shapes.

@@ -151,7 +151,7 @@ pub(crate) fn check(edge_list: &EdgeList, wide: bool) -> std::result::Result<(),
     let graph = Graph::new(Lists::Memory(lists), edge_list.roles.clone(), order, 1, &silent)
         .map_err(fail)?;
     prop_assert_eq!((graph.nodes(), graph.edges()), (edge_list.nodes, edge_list.edges.len()));
-    prop_assert_eq!(edge_list.marks(&graph.outputs()), edge_list.outputs());
+    prop_assert_eq!(edge_list.marks(&graph.outputs().map_err(fail)?), edge_list.outputs());
     prop_assert_eq!(edge_list.marks(&graph.inputs(&silent).map_err(fail)?), edge_list.inputs());
     prop_assert_eq!(graph.parameter_labels(&silent).map_err(fail)?, edge_list.labels());
     for towards in [Towards::Outputs, Towards::Inputs, Towards::Both] {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use num_bigint::BigUint;
-use numpy::{PyArray1, PyReadonlyArray1, ToPyArray};
+use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use unrolled_core::{GraphCounts as CoreCounts, GraphSpectrum as CoreSpectrum, Value};
@@ -11,7 +11,7 @@ use unrolled_core::{GraphCounts as CoreCounts, GraphSpectrum as CoreSpectrum, Va
 use crate::enter::enter;
 use crate::error::CoreError;
 use crate::graph::arrays::GraphArrays;
-use crate::natural::listed;
+use crate::natural::{array, listed};
 
 /// The counts of all nodes of a graph.
 #[pyclass(frozen, module = "unrolled._core", name = "GraphCounts")]
@@ -51,6 +51,11 @@ impl GraphCounts {
     #[getter]
     fn peak_bytes(&self) -> u64 {
         self.counts.peak_bytes()
+    }
+
+    /// Whether the count of a node was kept.
+    fn has(&self, node: usize) -> bool {
+        self.counts.has(node)
     }
 
     fn value(&self, node: usize) -> Result<Triple, CoreError> {
@@ -104,18 +109,18 @@ impl GraphCounts {
 #[pymethods]
 impl GraphSpectrum {
     #[getter]
-    fn mantissas<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
-        self.spectrum.mantissas.to_pyarray(py)
+    fn mantissas<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        array(py, self.spectrum.mantissas.iter().copied())
     }
 
     #[getter]
-    fn exponents<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<i64>> {
-        self.spectrum.exponents.to_pyarray(py)
+    fn exponents<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<i64>>> {
+        array(py, self.spectrum.exponents.iter().copied())
     }
 
     #[getter]
-    fn degeneracies<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u64>> {
-        self.spectrum.degeneracies.to_pyarray(py)
+    fn degeneracies<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u64>>> {
+        array(py, self.spectrum.degeneracies.iter().copied())
     }
 
     #[getter]

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use numpy::{PyArray1, PyReadonlyArray1, ToPyArray};
+use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use unrolled_core::{
     FilePlace, Graph as CoreGraph, GraphCountOptions, Indices, Kinds, Lists, NodeOrder, Towards,
@@ -22,7 +22,7 @@ use crate::graph::arrays::{
     Arrays, GraphArrays, IndexArray, Progress, RoleArrays, SortedLists, reading, slice,
 };
 use crate::graph::counts::GraphCounts;
-use crate::natural::listed;
+use crate::natural::{array, listed, no_memory};
 
 /// A directed acyclic graph. Arrays are shared with Python, not copied.
 #[pyclass(frozen, module = "unrolled._core", name = "Graph")]
@@ -151,7 +151,8 @@ impl Graph {
 
     #[getter]
     fn outputs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u32>>> {
-        self.0.with(py, |graph| Ok(graph.outputs().to_pyarray(py)))
+        self.0
+            .with(py, |graph| Ok(PyArray1::from_vec(py, graph.outputs().map_err(CoreError::from)?)))
     }
 
     fn inputs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u32>>> {
@@ -168,25 +169,25 @@ impl Graph {
     }
 
     /// The lists in topological order; `None` if they are in a file.
-    fn sorted_lists(&self, py: Python<'_>) -> Option<SortedLists> {
+    fn sorted_lists(&self, py: Python<'_>) -> PyResult<Option<SortedLists>> {
         let own = match (&self.0.arrays, self.0.frame.sorted()) {
-            (Arrays::File { .. }, _) => return None,
+            (Arrays::File { .. }, _) => return Ok(None),
             (lists, None) => lists,
-            (_, Some(csr)) => &Arrays::new(py, csr.clone()),
+            (_, Some(csr)) => &Arrays::new(py, csr.try_clone().map_err(no_memory)?),
         };
-        match own {
+        Ok(match own {
             Arrays::Memory { offsets, targets, multiplicity } => Some((
                 offsets.shared(py),
                 targets.shared(py),
                 multiplicity.as_ref().map(|array| array.clone_ref(py)),
             )),
             Arrays::File { .. } => None,
-        }
+        })
     }
 
     #[getter]
-    fn rank<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyArray1<u32>>> {
-        self.0.frame.ranks().map(|rank| rank.to_pyarray(py))
+    fn rank<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyArray1<u32>>>> {
+        self.0.frame.ranks().map(|rank| array(py, rank.iter().copied())).transpose()
     }
 
     #[pyo3(signature = (exact, towards, parameters_only, threads, memory_limit, progress))]

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use num_bigint::BigUint;
-use numpy::{PyArray1, ToPyArray};
+use numpy::PyArray1;
 use pyo3::exceptions::{PyIndexError, PyKeyError};
 use pyo3::prelude::*;
 use unrolled_core::{Counts as CoreCounts, Level, SpectrumLevel, Value};
+
+use crate::error::CoreError;
+use crate::natural::{array, listed};
 
 /// The counts of a whole network.
 #[pyclass(frozen, module = "unrolled._core", name = "Counts")]
@@ -53,6 +56,18 @@ impl Counts {
         self.counts.peak_bytes
     }
 
+    /// How many scalar parameters were counted, with a context or without one.
+    #[getter]
+    fn num_elements(&self) -> u64 {
+        let levels = self.counts.parameters.iter().flat_map(|parameter| &parameter.levels);
+        levels.map(|level| level.degeneracy).sum()
+    }
+
+    #[getter]
+    fn num_weight_nodes(&self) -> u64 {
+        self.counts.parameters.iter().map(|parameter| parameter.weight_nodes).sum()
+    }
+
     fn parameter(&self, id: usize) -> PyResult<ParameterCounts> {
         let found =
             self.counts.parameters.binary_search_by_key(&id, |parameter| parameter.tensor.0);
@@ -60,8 +75,8 @@ impl Counts {
         Ok(ParameterCounts { counts: Arc::clone(&self.counts), at })
     }
 
-    fn spectrum(&self, py: Python<'_>) -> Spectrum {
-        Spectrum(py.detach(|| self.counts.spectrum()))
+    fn spectrum(&self, py: Python<'_>) -> Result<Spectrum, CoreError> {
+        Ok(Spectrum(py.detach(|| self.counts.spectrum())?))
     }
 }
 
@@ -74,27 +89,27 @@ impl ParameterCounts {
 #[pymethods]
 impl ParameterCounts {
     #[getter]
-    fn runs<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyArray1<u64>>> {
-        self.counted().runs().map(|runs| runs.to_pyarray(py)).collect()
+    fn runs<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyArray1<u64>>>> {
+        self.counted().runs().map(|runs| array(py, runs.iter().copied())).collect()
     }
 
     #[getter]
-    fn level_index<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u32>> {
-        self.counted().level_index.to_pyarray(py)
+    fn level_index<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u32>>> {
+        array(py, self.counted().level_index.iter().copied())
     }
 
     #[getter]
-    fn mantissas<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
+    fn mantissas<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<f64>>> {
         column(py, &self.counted().levels, |level| level.value.mantissa)
     }
 
     #[getter]
-    fn exponents<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<i64>> {
+    fn exponents<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<i64>>> {
         column(py, &self.counted().levels, |level| level.value.exponent)
     }
 
     #[getter]
-    fn degeneracies<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u64>> {
+    fn degeneracies<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u64>>> {
         column(py, &self.counted().levels, |level| level.degeneracy)
     }
 
@@ -111,17 +126,17 @@ impl ParameterCounts {
 #[pymethods]
 impl Spectrum {
     #[getter]
-    fn mantissas<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
+    fn mantissas<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<f64>>> {
         column(py, &self.0, |row| row.level.value.mantissa)
     }
 
     #[getter]
-    fn exponents<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<i64>> {
+    fn exponents<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<i64>>> {
         column(py, &self.0, |row| row.level.value.exponent)
     }
 
     #[getter]
-    fn degeneracies<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u64>> {
+    fn degeneracies<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u64>>> {
         column(py, &self.0, |row| row.level.degeneracy)
     }
 
@@ -131,7 +146,7 @@ impl Spectrum {
 
     fn owners(&self, level: usize) -> PyResult<Vec<(usize, u64)>> {
         let row = self.0.get(level).ok_or_else(|| PyIndexError::new_err("no such level"))?;
-        Ok(row.owners.iter().map(|&(id, degeneracy)| (id.0, degeneracy)).collect())
+        listed(row.owners.iter().map(|&(id, degeneracy)| (id.0, degeneracy)))
     }
 
     fn __len__(&self) -> usize {
@@ -148,6 +163,6 @@ fn column<'py, R, T: numpy::Element>(
     py: Python<'py>,
     rows: &[R],
     of: impl Fn(&R) -> T,
-) -> Bound<'py, PyArray1<T>> {
-    PyArray1::from_iter(py, rows.iter().map(of))
+) -> PyResult<Bound<'py, PyArray1<T>>> {
+    array(py, rows.iter().map(of))
 }

@@ -1,6 +1,7 @@
 //! `Network`: describes a network to the core, and has it counted.
 
 pub(crate) mod counts;
+pub(crate) mod declaration;
 pub(crate) mod operation;
 pub(crate) mod relation;
 
@@ -8,8 +9,8 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use unrolled_core::{
-    CountOptions, Network as CoreNetwork, Role, TensorId, count, extreme_lengths, length_sums,
-    path_moments,
+    AxisRelation, CountOptions, LinkRole, Network as CoreNetwork, Role, TensorId, count,
+    extreme_lengths, length_sums, path_moments,
 };
 
 use crate::enter::enter;
@@ -17,11 +18,71 @@ use crate::error::CoreError;
 use crate::graph::{Graph, unroll};
 use crate::natural::no_memory;
 use crate::network::counts::Counts;
+use crate::network::declaration::Declaration;
 use crate::network::operation::{Operation, role_of};
-use crate::network::relation::Relation;
+use crate::network::relation::{Relation, copies_of};
 
 type TensorRow = (String, Vec<u64>, &'static str, bool);
 type LinkRow = (usize, usize, Vec<Relation>);
+
+impl Network {
+    fn try_add_layer(
+        &mut self,
+        name: &str,
+        layer: &Declaration,
+        sources: &[usize],
+        given: &[Option<usize>],
+    ) -> PyResult<usize> {
+        let mut parameters = Vec::with_capacity(layer.weights.len());
+        for (at, weight) in layer.weights.iter().enumerate() {
+            parameters.push(match given.get(at).copied().flatten() {
+                Some(id) => TensorId(id),
+                None => {
+                    let own = format!("{name}/{}", weight.role.name());
+                    let role = Role::Parameter { trainable: weight.trainable };
+                    self.0.add(&own, &weight.shape, role).map_err(CoreError::from)?
+                }
+            });
+        }
+        let added = self.0.add_computed(name, &layer.shape, layer.operation.clone());
+        let target = added.map_err(CoreError::from)?;
+        for (&source, relations) in sources.iter().zip(&layer.data) {
+            self.link_to(target, TensorId(source), relations, LinkRole::Data)?;
+        }
+        for (source, weight) in parameters.into_iter().zip(&layer.weights) {
+            self.link_to(target, source, &weight.relations, weight.role)?;
+        }
+        Ok(target.0)
+    }
+
+    /// The tensors of a role, in the order of declaration.
+    fn of_role(&self, is_wanted: impl Fn(Role) -> bool) -> Vec<usize> {
+        let tensors = self.0.tensors().iter().enumerate();
+        tensors.filter(|(_, tensor)| is_wanted(tensor.role)).map(|(id, _)| id).collect()
+    }
+
+    fn link_to(
+        &mut self,
+        target: TensorId,
+        source: TensorId,
+        relations: &[AxisRelation],
+        role: LinkRole,
+    ) -> PyResult<()> {
+        let copies = relations.iter().map(AxisRelation::try_clone);
+        let relations = copies.collect::<Result<_, _>>().map_err(no_memory)?;
+        Ok(self.0.link_as(source, target, relations, role).map_err(CoreError::from)?)
+    }
+}
+
+/// A tensor as Python sees it.
+fn row_of(tensor: &unrolled_core::Tensor) -> TensorRow {
+    let (role, trainable) = match tensor.role {
+        Role::Input => ("input", false),
+        Role::Parameter { trainable } => ("parameter", trainable),
+        Role::Activation => ("activation", false),
+    };
+    (tensor.name.clone(), tensor.shape.clone(), role, trainable)
+}
 
 /// Tensors and links; tensors are identified by their position.
 #[pyclass(module = "unrolled._core", name = "Network")]
@@ -76,11 +137,28 @@ impl Network {
         relations: Vec<PyRef<'_, Relation>>,
         role: &str,
     ) -> PyResult<()> {
-        let role = role_of(role)?;
-        let copies = relations.iter().map(|relation| relation.0.try_clone());
-        let relations = copies.collect::<Result<_, _>>().map_err(no_memory)?;
-        let linked = self.0.link_as(TensorId(source), TensorId(target), relations, role);
-        Ok(linked.map_err(CoreError::from)?)
+        let linked = copies_of(&relations)?;
+        let added = self.0.link_as(TensorId(source), TensorId(target), linked, role_of(role)?);
+        Ok(added.map_err(CoreError::from)?)
+    }
+
+    /// Declares the tensor that a layer computes, the parameters that it needs and that are not
+    /// given, and its links: all of them or, if something does not fit, nothing. Returns the
+    /// identifier of the tensor, which comes after those of its parameters.
+    #[pyo3(signature = (name, layer, sources, given=vec![]))]
+    fn add_layer(
+        &mut self,
+        name: &str,
+        layer: &Declaration,
+        sources: Vec<usize>,
+        given: Vec<Option<usize>>,
+    ) -> PyResult<usize> {
+        let (tensors, links) = self.sizes();
+        let added = self.try_add_layer(name, layer, &sources, &given);
+        if added.is_err() {
+            self.0.truncate(tensors, links);
+        }
+        added
     }
 
     fn mark_output(&mut self, id: usize) -> Result<(), CoreError> {
@@ -96,27 +174,25 @@ impl Network {
         self.0.truncate(tensors, links);
     }
 
+    fn tensor(&self, id: usize) -> Result<TensorRow, CoreError> {
+        Ok(row_of(self.0.tensor(TensorId(id))?))
+    }
+
     fn find(&self, name: &str) -> Option<usize> {
         self.0.find(name).map(|id| id.0)
     }
 
     #[getter]
     fn tensors(&self) -> Vec<TensorRow> {
-        let row = |tensor: &unrolled_core::Tensor| {
-            let (role, trainable) = match tensor.role {
-                Role::Input => ("input", false),
-                Role::Parameter { trainable } => ("parameter", trainable),
-                Role::Activation => ("activation", false),
-            };
-            (tensor.name.clone(), tensor.shape.clone(), role, trainable)
-        };
-        self.0.tensors().iter().map(row).collect()
+        self.0.tensors().iter().map(row_of).collect()
     }
 
     #[getter]
-    fn links(&self) -> Vec<LinkRow> {
+    fn links(&self) -> PyResult<Vec<LinkRow>> {
         let row = |link: &unrolled_core::Link| {
-            (link.source.0, link.target.0, link.relations.iter().cloned().map(Relation).collect())
+            let copies = link.relations.iter().map(|one| one.try_clone().map(Relation));
+            let relations = copies.collect::<Result<_, _>>().map_err(no_memory)?;
+            Ok((link.source.0, link.target.0, relations))
         };
         self.0.links().iter().map(row).collect()
     }
@@ -136,6 +212,16 @@ impl Network {
         let operations =
             (0..self.0.tensors().len()).filter_map(|id| self.0.operation(TensorId(id)).ok());
         operations.cloned().map(Operation).collect()
+    }
+
+    #[getter]
+    fn inputs(&self) -> Vec<usize> {
+        self.of_role(|role| role == Role::Input)
+    }
+
+    #[getter]
+    fn parameters(&self) -> Vec<usize> {
+        self.of_role(|role| matches!(role, Role::Parameter { .. }))
     }
 
     #[getter]

@@ -3,10 +3,12 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::PyTuple;
 use unrolled_core::{LinkRole, Operation as CoreOperation, OperationKind};
 
 use crate::error::InvalidArgumentError;
+use crate::natural::{items, natural, number, shown};
 
 /// How a tensor is computed from those that are linked to it.
 #[pyclass(frozen, eq, module = "unrolled", name = "Operation")]
@@ -16,23 +18,54 @@ pub(crate) struct Operation(pub(crate) CoreOperation);
 #[pymethods]
 impl Operation {
     #[new]
-    #[pyo3(signature = (kind, function=None, *, axes=vec![], divisor=None, groups=1, epsilon=0.0))]
+    #[pyo3(
+        signature = (kind, function=None, *, axes=None, divisor=None, groups=None, epsilon=None),
+        text_signature = "(kind, function=None, *, axes=(), divisor=None, groups=1, epsilon=0.0)"
+    )]
     fn new(
-        kind: &str,
-        function: Option<String>,
-        axes: Vec<usize>,
-        divisor: Option<f64>,
-        groups: u64,
-        epsilon: f64,
+        kind: &Bound<'_, PyAny>,
+        function: Option<&Bound<'_, PyAny>>,
+        axes: Option<&Bound<'_, PyAny>>,
+        divisor: Option<&Bound<'_, PyAny>>,
+        groups: Option<&Bound<'_, PyAny>>,
+        epsilon: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let kind = OperationKind::from_name(kind).ok_or_else(|| {
+        let name = kind.extract::<PyBackedStr>().ok();
+        let kind = name.and_then(|name| OperationKind::from_name(&name)).ok_or_else(|| {
             let known: Vec<_> = OperationKind::ALL.iter().map(|kind| kind.name()).collect();
-            InvalidArgumentError::new_err(format!(
-                "the kind of an operation must be one of {}; got '{kind}'",
-                known.join(", ")
-            ))
+            refused("kind", &format!("one of {}", known.join(", ")), kind)
         })?;
-        Ok(Self(CoreOperation { kind, function, axes, divisor, groups, epsilon }))
+        let mut operation = CoreOperation::new(kind);
+        if let Some(given) = function {
+            let name = given.extract().map_err(|_| refused("function", "a name", given))?;
+            operation.function = Some(name);
+        }
+        if let Some(given) = axes {
+            let axes = items(given.as_borrowed(), natural)?;
+            let axes = axes.ok_or_else(|| refused("axes", "whole numbers from 0", given))?;
+            operation.axes =
+                axes.into_iter().map(|axis| usize::try_from(axis).unwrap_or(usize::MAX)).collect();
+        }
+        if let Some(given) = divisor {
+            let divisor = number(given.as_borrowed());
+            operation.divisor =
+                Some(divisor.ok_or_else(|| refused("divisor", "a positive number", given))?);
+        }
+        if let Some(given) = groups {
+            let groups = natural(given.as_borrowed());
+            operation.groups =
+                groups.ok_or_else(|| refused("groups", "a whole number from 1", given))?;
+        }
+        if let Some(given) = epsilon {
+            let epsilon = number(given.as_borrowed());
+            let epsilon = epsilon.ok_or_else(|| refused("epsilon", "a number from 0", given))?;
+            // Minus zero is equal to zero, and all that is equal must be hashed and written alike.
+            operation.epsilon = epsilon + 0.0;
+        }
+        operation.check().map_err(|reason| {
+            InvalidArgumentError::new_err(format!("Operation('{}'): {reason}", kind.name()))
+        })?;
+        Ok(Self(operation))
     }
 
     #[getter]
@@ -109,6 +142,14 @@ impl Operation {
         }
         text + ")"
     }
+}
+
+/// The error for an argument that is not what was expected.
+fn refused(name: &str, expected: &str, given: &Bound<'_, PyAny>) -> PyErr {
+    let given = shown(given.as_borrowed());
+    InvalidArgumentError::new_err(format!(
+        "the {name} of an operation must be {expected}; got {given}"
+    ))
 }
 
 /// The role of this name.

@@ -1,12 +1,13 @@
 //! `Relation`: an axis relation together with the axes it relates.
 
-use numpy::PyArray1;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use unrolled_core::{AxisRelation, Relation as CoreRelation, SparseRows, Window};
 
 use crate::error::InvalidNetworkError;
-use crate::natural::{Natural, Whole, Wholes, listed};
+use crate::natural::{Natural, Whole, Wholes, array, listed, no_memory, shown};
 
 /// The constructors of a relation, which are also the kinds there are.
 const KINDS: [&str; 13] = [
@@ -40,22 +41,40 @@ impl Relation {
     #[pyo3(signature = (kind, source_axes, target_axes, arguments=None))]
     fn new(
         py: Python<'_>,
-        kind: &str,
-        source_axes: Vec<usize>,
-        target_axes: Vec<usize>,
-        arguments: Option<&Bound<'_, PyDict>>,
+        kind: &Bound<'_, PyAny>,
+        source_axes: Wholes,
+        target_axes: Wholes,
+        arguments: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        if !KINDS.contains(&kind) {
-            let message = format!("no relation is called '{kind}'; there are {}", KINDS.join(", "));
+        let name = kind.extract::<PyBackedStr>().ok();
+        let Some(&kind) = KINDS.iter().find(|&&known| name.as_deref() == Some(known)) else {
+            let (kind, known) = (shown(kind.as_borrowed()), KINDS.join(", "));
+            let message = format!("no relation is called {kind}; there are {known}");
             return Err(InvalidNetworkError::new_err(message));
-        }
-        let axes = if kind == "reshape" {
-            (source_axes, target_axes).into_pyobject(py)?
-        } else {
-            PyTuple::new(py, source_axes.into_iter().chain(target_axes).collect::<Vec<_>>())?
         };
-        let relation = py.get_type::<Self>().call_method(kind, axes, arguments)?;
-        Ok(relation.cast_into::<Self>()?.get().clone())
+        let arguments = arguments.map(|given| given.cast::<PyDict>()).transpose();
+        let arguments = arguments.map_err(|_| {
+            InvalidNetworkError::new_err(
+                "the arguments of a relation must be a dict of their names",
+            )
+        })?;
+        let described =
+            format!("source axes {:?} and target axes {:?}", source_axes.0, target_axes.0);
+        let axes = if kind == "reshape" {
+            (source_axes.0, target_axes.0).into_pyobject(py)?
+        } else {
+            PyTuple::new(py, source_axes.0.into_iter().chain(target_axes.0).collect::<Vec<_>>())?
+        };
+        let relation = py.get_type::<Self>().call_method(kind, axes, arguments);
+        let relation = relation.map_err(|error| {
+            if !error.is_instance_of::<PyTypeError>(py) {
+                return error;
+            }
+            let reason = error.value(py);
+            let message = format!("'{kind}' is no relation of {described}: {reason}");
+            InvalidNetworkError::new_err(message)
+        })?;
+        relation.cast_into::<Self>()?.get().0.try_clone().map(Self).map_err(no_memory)
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyType>, Description<'py>)> {
@@ -269,7 +288,7 @@ impl Relation {
             }
             CoreRelation::Select { indices } => {
                 let signed = indices.iter().map(|i| i.map_or(-1, |i| i as i64));
-                arguments.set_item("indices", PyArray1::from_iter(py, signed))?;
+                arguments.set_item("indices", array(py, signed)?)?;
             }
             CoreRelation::Sparse(rows) => {
                 for (name, values) in [
@@ -277,10 +296,7 @@ impl Relation {
                     ("indices", &rows.indices),
                     ("multiplicities", &rows.multiplicities),
                 ] {
-                    arguments.set_item(
-                        name,
-                        PyArray1::from_iter(py, values.iter().map(|&v| v as i64)),
-                    )?;
+                    arguments.set_item(name, array(py, values.iter().map(|&v| v as i64))?)?;
                 }
             }
             _ => {}
@@ -292,6 +308,12 @@ impl Relation {
         let axes = format!("{:?}, {:?}", self.0.source_axes, self.0.target_axes);
         Ok(format!("Relation.{}({axes}, {})", self.kind(), self.arguments(py)?.repr()?))
     }
+}
+
+/// Relations as the core takes them, if there is memory for copies of their lists.
+pub(crate) fn copies_of(relations: &[PyRef<'_, Relation>]) -> PyResult<Vec<AxisRelation>> {
+    let copies = relations.iter().map(|relation| relation.0.try_clone());
+    copies.collect::<Result<_, _>>().map_err(no_memory)
 }
 
 fn window(size: Natural, stride: Natural, dilation: Natural, padding: Whole) -> Window {

@@ -8,13 +8,14 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::graph::building::sorted_edges::{BUILDING, sorted_lists};
+use crate::graph::building::sorted_edges::sorted_lists;
 use crate::graph::lists::csr::{
     Csr, Index, Indices, MOST_NODES, check_multiplicity, check_nodes, with_indices,
 };
+use crate::graph::purposes::BUILDING;
 use crate::graph::survey::blocks::Numbering;
 use crate::graph::survey::node_order::NodeOrder;
-use crate::machine::memory::{available_memory, check_room, zeroed};
+use crate::machine::memory::{check_free, zeroed};
 use crate::machine::monitor::Monitor;
 use crate::machine::team::{Team, parts};
 
@@ -200,7 +201,7 @@ fn check_memory(nodes: u64, edges: usize) -> Result<()> {
     if needed < 1 << 26 {
         return Ok(());
     }
-    check_room(BUILDING, needed, available_memory())
+    check_free(BUILDING, needed)
 }
 
 /// Offsets in 32 bits, if the number of edges fits.

@@ -9,13 +9,11 @@ use std::ops::Range;
 use crate::error::Result;
 use crate::graph::lists::csr::{Index, Indices, MOST_NODES};
 use crate::graph::lists::node_set::pack_bits;
+use crate::graph::purposes::BUILDING;
 use crate::graph::survey::blocks::{Numbering, SurveyBuilder, extremes};
 use crate::graph::survey::stretches::ENOUGH;
 use crate::machine::memory::{available_memory, zeroed};
 use crate::machine::monitor::Monitor;
-
-/// What needs memory while a graph is built, for errors.
-pub(crate) const BUILDING: &str = "building the graph";
 
 /// The edges in one piece.
 const PIECE: usize = 1 << 14;

@@ -6,14 +6,13 @@ use crate::error::{Error, Result};
 use crate::graph::building::edges::{Edges, sort};
 use crate::graph::lists::csr::{Csr, Index, with_indices};
 use crate::graph::lists::source::lists_changed;
-use crate::machine::memory::{reserved, zeroed};
+use crate::graph::purposes::NUMBERING;
+use crate::machine::memory::{filled, grow, reserved, zeroed};
 use crate::machine::monitor::Monitor;
 use crate::machine::team::{Team, parts};
 
 /// So many nodes are worked on between two looks at the monitor.
 const PIECE: usize = 1 << 14;
-/// What needs memory here.
-const NUMBERING: &str = "numbering the nodes in topological order";
 
 /// The lists of a graph whose nodes were renumbered so that every edge goes up.
 #[derive(Debug)]
@@ -83,16 +82,16 @@ fn topological_order<I: Index>(
         monitor.advance(edges as u64)?;
     }
     if order.len() < nodes {
-        return Err(Error::GraphCycle { nodes: one_cycle(csr, targets, &waiting) });
+        return Err(Error::GraphCycle { nodes: one_cycle(csr, targets, &waiting)? });
     }
     Ok(order)
 }
 
 /// One cycle among the nodes that still wait for a predecessor: a walk backwards among them must
 /// come to some node again.
-fn one_cycle<I: Index>(csr: &Csr<'_>, targets: &[I], waiting: &[u32]) -> Vec<usize> {
+fn one_cycle<I: Index>(csr: &Csr<'_>, targets: &[I], waiting: &[u32]) -> Result<Vec<usize>> {
     const NONE: u32 = u32::MAX;
-    let mut predecessor = vec![NONE; waiting.len()];
+    let mut predecessor = filled(NUMBERING, waiting.len(), NONE)?;
     for node in (0..waiting.len()).filter(|&node| waiting[node] > 0) {
         for id in targets.get(csr.range(node)).unwrap_or_default() {
             if let Some(before) = predecessor.get_mut(id.position()) {
@@ -100,21 +99,24 @@ fn one_cycle<I: Index>(csr: &Csr<'_>, targets: &[I], waiting: &[u32]) -> Vec<usi
             }
         }
     }
-    let Some(mut at) = waiting.iter().position(|&count| count > 0) else { return Vec::new() };
-    let mut step = vec![NONE; waiting.len()];
+    let Some(mut at) = waiting.iter().position(|&count| count > 0) else {
+        return Ok(Vec::new());
+    };
+    let mut step = filled(NUMBERING, waiting.len(), NONE)?;
     let mut path = Vec::new();
     while step[at] == NONE {
         step[at] = path.len() as u32;
+        grow(NUMBERING, &mut path, 1)?;
         path.push(at);
         if predecessor[at] == NONE {
-            return path;
+            return Ok(path);
         }
         at = predecessor[at] as usize;
     }
     path.drain(..step[at] as usize);
     path.push(at);
     path.reverse();
-    path
+    Ok(path)
 }
 
 /// The part of the renumbered lists that one task writes.

@@ -11,6 +11,8 @@ use crate::graph::exact::digits::trimmed;
 use crate::graph::lists::csr::Index;
 use crate::graph::lists::node_set::NodeSet;
 use crate::graph::lists::source::{Source, lists_changed};
+use crate::graph::purposes::COUNTING_PARAMETERS;
+use crate::machine::memory::{grow, listed, reserved};
 use crate::machine::monitor::Monitor;
 
 /// A group is one in so many chunks of nodes, but at most [`AT_ONCE`] chunks.
@@ -100,25 +102,37 @@ impl ParameterRows {
     }
 
     /// Keeps the counts of those of `nodes` that are wanted.
-    pub(crate) fn keep(&mut self, nodes: Range<usize>, bands: &Bands) {
+    ///
+    /// # Errors
+    /// [`crate::Error::GraphMemory`].
+    pub(crate) fn keep(&mut self, nodes: Range<usize>, bands: &Bands) -> Result<()> {
         for node in nodes.filter(|&node| self.wanted.contains(node)) {
+            let row = trimmed(bands.row(node).unwrap_or_default());
+            grow(COUNTING_PARAMETERS, &mut self.places, 1)?;
+            grow(COUNTING_PARAMETERS, &mut self.digits, row.len())?;
             self.places.push((node as u32, self.digits.len()));
-            self.digits.extend(trimmed(bands.row(node).unwrap_or_default()));
+            self.digits.extend_from_slice(row);
         }
+        Ok(())
     }
 
     /// Sorts what was kept by node, when everything is counted.
-    pub(crate) fn finish(&mut self) {
+    ///
+    /// # Errors
+    /// [`crate::Error::GraphMemory`].
+    pub(crate) fn finish(&mut self) -> Result<()> {
         let ends = self.places.iter().skip(1).map(|&(_, at)| at).chain([self.digits.len()]);
+        let rows = self.places.iter().zip(ends).map(|(&(node, at), end)| (node, at, end));
         let mut rows: Vec<(u32, usize, usize)> =
-            self.places.iter().zip(ends).map(|(&(node, at), end)| (node, at, end)).collect();
+            listed(COUNTING_PARAMETERS, self.places.len(), rows)?;
         rows.sort_unstable();
-        let mut digits = Vec::with_capacity(self.digits.len());
+        let mut digits = reserved(COUNTING_PARAMETERS, self.digits.len())?;
         for (place, (node, at, end)) in self.places.iter_mut().zip(rows) {
             *place = (node, digits.len());
             digits.extend_from_slice(&self.digits[at..end]);
         }
         self.digits = digits;
+        Ok(())
     }
 
     /// The digits of the count of `node`; `None` if it was not kept.

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::exact::bands::{Bands, CHUNK, CountedRows};
 use crate::graph::exact::parameter_rows::ParameterRows;
 use crate::graph::exact::row_sums::{RowTask, count_rows};
@@ -14,18 +14,16 @@ use crate::graph::exact::widths::Widths;
 use crate::graph::lists::csr::Index;
 use crate::graph::lists::node_set::NodeSet;
 use crate::graph::lists::source::{ListSection, lists_changed};
+use crate::graph::purposes::{COUNTING, COUNTING_PARAMETERS};
 use crate::graph::survey::blocks::Survey;
 use crate::graph::survey::stretches::{Stretch, edges_read};
 use crate::graph::sweep::Sweep;
-use crate::machine::memory::{check_room, is_to_be_had};
+use crate::machine::memory::{Purpose, check_room, is_to_be_had};
 use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
 
 /// About so many digits are written between two looks at the monitor.
 const STEP: usize = 1 << 20;
-
-/// What memory is needed for, in messages.
-pub(crate) const COUNTING: &str = "counting exactly";
 
 /// If widths are found on the way, the first slab has rows for one in so many nodes.
 const FIRST: usize = 8;
@@ -59,6 +57,11 @@ impl<'a> ExactSweep<'a> {
         let bands = Bands::new(nodes);
         let stretches = &survey.stretches;
         Self { bands, widths, outputs, stretches, parameter_rows, held: 0, peak: 0, limit }
+    }
+
+    /// What the rows are for.
+    pub(crate) fn purpose(&self) -> Purpose {
+        if self.parameter_rows.is_some() { COUNTING_PARAMETERS } else { COUNTING }
     }
 
     /// The most bytes that the rows will take at once; if widths are not known, a lower bound.
@@ -103,7 +106,7 @@ impl<'a> ExactSweep<'a> {
             let bytes = |lanes: usize| (size_of::<u64>() as u64).saturating_mul(lanes as u64);
             let needed = (end - first) * digits;
             let room = if is_to_be_had(bytes(room.min(most))) { room.min(most) } else { needed };
-            check_room(COUNTING, bytes(needed), self.limit)?;
+            check_room(self.purpose(), bytes(needed), self.limit)?;
             self.bands.extend(first, digits, room);
         }
         self.bands.latest().map(|band| band.first).ok_or_else(lists_changed)
@@ -132,8 +135,7 @@ impl<'a> ExactSweep<'a> {
         let left = self.limit.saturating_sub(self.held);
         if bytes(lanes) > left {
             let needed = self.held.saturating_add(bytes(room));
-            let (what, limit) = (COUNTING.into(), self.limit);
-            return Err(Error::GraphMemory { what, needed, limit });
+            return Err(self.purpose().not_allowed(needed, self.limit));
         }
         self.held += bytes(lanes);
         self.peak = self.peak.max(self.held);
@@ -142,7 +144,10 @@ impl<'a> ExactSweep<'a> {
 
     /// Notes that the nodes of `counted` are counted, the first that are, and lets go of the rows
     /// that no other node will read.
-    fn close(&mut self, counted: Range<usize>) {
+    ///
+    /// # Errors
+    /// [`crate::Error::GraphMemory`] if the counts to be kept take too much.
+    fn close(&mut self, counted: Range<usize>) -> Result<()> {
         if let Some((band, rows, _)) = self.bands.split().filter(|_| !self.widths.are_known()) {
             let place = |node: usize| (node - band.first) * band.digits;
             let rows = rows.get(place(counted.start)..place(counted.end)).unwrap_or_default();
@@ -150,10 +155,15 @@ impl<'a> ExactSweep<'a> {
         }
         if let Some(parameter_rows) = &mut self.parameter_rows {
             while let Some(nodes) = parameter_rows.next_freed(counted.start) {
-                parameter_rows.keep(nodes.clone(), &self.bands);
+                parameter_rows.keep(nodes.clone(), &self.bands)?;
                 self.held -= (size_of::<u64>() * self.bands.release(nodes)) as u64;
             }
+            let needed = self.held.saturating_add(parameter_rows.bytes());
+            if needed > self.limit {
+                return Err(COUNTING_PARAMETERS.not_allowed(needed, self.limit));
+            }
         }
+        Ok(())
     }
 
     /// Counts the nodes of `range` on this thread. Nodes from `apart` on do not read each other.
@@ -176,7 +186,7 @@ impl<'a> ExactSweep<'a> {
                 RowTask { open, first, digits, counted, lists, outputs, stretches },
                 start..end,
             )?;
-            self.close(start..end);
+            self.close(start..end)?;
             monitor.breathe(lists.edges(start, end).saturating_mul(digits) as u64)?;
             end = start;
         }
@@ -233,7 +243,7 @@ impl<I: Index> Sweep<I> for ExactSweep<'_> {
                 (lists.edges(part.start, part.end) as u64).saturating_mul(digits as u64)
             };
             team.each(tasks.into_iter(), monitor, cost, |(task, part)| count_rows(task, part))?;
-            self.close(start..end);
+            self.close(start..end)?;
             end = start;
         }
         Ok(())

@@ -4,6 +4,7 @@
 //! and the graph has no cycle is not known here.
 
 use std::borrow::Cow;
+use std::collections::TryReserveError;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
@@ -109,6 +110,17 @@ impl Indices<'_> {
             Self::Narrow(values) => values.get(at).map_or(usize::MAX, |value| value.position()),
             Self::Wide(values) => values.get(at).map_or(usize::MAX, |value| value.position()),
         }
+    }
+
+    /// A copy, if there is memory for it.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn try_clone(&self) -> std::result::Result<Indices<'static>, TryReserveError> {
+        Ok(match self {
+            Self::Narrow(values) => copied(values)?.into(),
+            Self::Wide(values) => copied(values)?.into(),
+        })
     }
 
     /// The same integers, borrowed.
@@ -242,6 +254,19 @@ impl<'a> Csr<'a> {
         (self.offsets, self.targets, self.multiplicity)
     }
 
+    /// A copy, if there is memory for it.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn try_clone(&self) -> std::result::Result<Csr<'static>, TryReserveError> {
+        let multiplicity = self.multiplicity.as_deref().map(copied).transpose()?;
+        Ok(Csr {
+            offsets: self.offsets.try_clone()?,
+            targets: self.targets.try_clone()?,
+            multiplicity: multiplicity.map(Cow::Owned),
+        })
+    }
+
     /// The same lists, borrowed.
     #[must_use]
     pub fn borrowed(&self) -> Csr<'_> {
@@ -257,6 +282,14 @@ impl<'a> Csr<'a> {
     pub(crate) fn range(&self, node: usize) -> Range<usize> {
         self.offsets.get(node)..self.offsets.get(node + 1)
     }
+}
+
+/// A copy of some integers, if there is memory for it.
+fn copied<T: Copy>(values: &[T]) -> std::result::Result<Vec<T>, TryReserveError> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(values.len())?;
+    copy.extend_from_slice(values);
+    Ok(copy)
 }
 
 /// Refuses offsets that do not describe successor lists with `edges` entries.

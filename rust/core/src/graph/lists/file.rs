@@ -11,6 +11,8 @@ use std::time::SystemTime;
 use crate::error::{Error, Result};
 use crate::graph::lists::csr::{Index, Indices, check_offsets};
 use crate::graph::lists::source::{ListSection, Source, lists_changed};
+use crate::graph::purposes::{READING, READING_BACKWARDS};
+use crate::machine::memory::{Purpose, grow, listed, zeroed};
 
 /// So many edges are read at a time, unless one list is longer.
 const SECTION_EDGES: usize = 1 << 20;
@@ -219,15 +221,24 @@ impl<'f, I: FileInteger> Reader<'f, I> {
             return Err(place.broken("is shorter than its lists; it is damaged"));
         };
         let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.resize(length as usize, 0);
+        resize(READING, &mut bytes, usize::try_from(length).unwrap_or(usize::MAX))?;
         read_exact_at(&place.file, &mut bytes, from)
             .map_err(|error| failed(&place.path, &error))?;
         let values = into(self);
         values.clear();
+        grow(READING, values, count)?;
         T::decode(&bytes, values);
         self.bytes = bytes;
         Ok(())
     }
+}
+
+/// Makes a list so long, with arbitrary contents, if there is memory for it.
+fn resize<T: Copy + Default>(purpose: Purpose, list: &mut Vec<T>, length: usize) -> Result<()> {
+    let more = length.saturating_sub(list.len());
+    grow(purpose, list, more)?;
+    list.resize(length, T::default());
+    Ok(())
 }
 
 #[cfg(unix)]
@@ -302,7 +313,7 @@ impl<'f, I: FileInteger> ReversedReader<'f, I> {
     /// Reads the file once to see how many edges lead to every node.
     pub(crate) fn new(mut reader: Reader<'f, I>) -> Result<Self> {
         let nodes = reader.nodes();
-        let mut offsets = vec![0u64; nodes + 1];
+        let mut offsets = zeroed::<u64>(READING_BACKWARDS, nodes + 1)?;
         let mut end = nodes;
         while end > 0 {
             let (first, lists) = reader.before(end)?;
@@ -337,14 +348,12 @@ impl<I: FileInteger> Source for ReversedReader<'_, I> {
         let first_edge = self.offsets.get(first);
         let count = self.offsets.get(end) - first_edge;
         let weighted = self.reader.lists.has_multiplicity();
-        self.targets.clear();
-        self.targets.resize(count, 0);
-        self.multiplicity.clear();
-        self.multiplicity.resize(if weighted { count } else { 0 }, 0);
+        resize(READING_BACKWARDS, &mut self.targets, count)?;
+        resize(READING_BACKWARDS, &mut self.multiplicity, if weighted { count } else { 0 })?;
         // Lists are filled from their ends, so that their entries come in the order that they have
         // in memory.
-        let mut next: Vec<usize> =
-            (first..end).map(|node| self.offsets.get(node + 1) - first_edge).collect();
+        let ends = (first..end).map(|node| self.offsets.get(node + 1) - first_edge);
+        let mut next: Vec<usize> = listed(READING_BACKWARDS, end - first, ends)?;
         let mut last = nodes;
         while last > 0 {
             let (start, lists) = self.reader.before(last)?;

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
+use crate::error::Result;
 use crate::graph::lists::csr::Index;
+use crate::graph::purposes::MARKING;
+use crate::machine::memory::{listed, zeroed};
 
 /// A set of nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,13 +40,28 @@ impl NodeSetView<'_> {
 
 impl NodeSet {
     /// The empty set in a graph of so many nodes.
-    pub(crate) fn empty(nodes: usize) -> Self {
-        Self { words: vec![0; nodes.div_ceil(64)], nodes }
+    ///
+    /// # Errors
+    /// [`crate::Error::GraphMemory`].
+    pub(crate) fn empty(nodes: usize) -> Result<Self> {
+        Ok(Self { words: zeroed(MARKING, nodes.div_ceil(64))?, nodes })
+    }
+
+    /// The same set once more.
+    ///
+    /// # Errors
+    /// [`crate::Error::GraphMemory`].
+    pub(crate) fn try_clone(&self) -> Result<Self> {
+        let words = listed(MARKING, self.words.len(), self.words.iter().copied())?;
+        Ok(Self { words, nodes: self.nodes })
     }
 
     /// The nodes `v` for which `values[v]` equals `values[v + 1]`; there is one value more than
     /// there are nodes. Of the offsets of successor lists, these are the nodes without successors.
-    pub(crate) fn of_equal_neighbours<I: Index>(values: &[I]) -> Self {
+    ///
+    /// # Errors
+    /// [`crate::Error::GraphMemory`].
+    pub(crate) fn of_equal_neighbours<I: Index>(values: &[I]) -> Result<Self> {
         let nodes = values.len().saturating_sub(1);
         let equal = |start: usize| {
             let mut bytes = [0; 64];
@@ -53,7 +71,8 @@ impl NodeSet {
             }
             pack_bits(&bytes)
         };
-        Self { words: (0..nodes).step_by(64).map(equal).collect(), nodes }
+        let words = (0..nodes).step_by(64).map(equal);
+        Ok(Self { words: listed(MARKING, nodes.div_ceil(64), words)?, nodes })
     }
 
     /// Adds `node`, and says whether it was missing.
@@ -95,6 +114,14 @@ impl NodeSet {
             *last &= (1 << rest) - 1;
         }
         self
+    }
+
+    /// The nodes of the set as a list, from the smallest to the largest.
+    ///
+    /// # Errors
+    /// [`crate::Error::GraphMemory`].
+    pub(crate) fn ids(&self) -> Result<Vec<u32>> {
+        listed(MARKING, self.count(), self.iter().map(|node| node as u32))
     }
 
     /// The nodes of the set, from the smallest to the largest.

@@ -35,8 +35,8 @@ impl<'a> CompensatedSweep<'a> {
         ScaledCounts::bytes_of(nodes) + (size_of::<f32>() * nodes) as u64
     }
 
-    /// Counts one node; `None` if its list was changed.
-    fn count<I: Index>(&mut self, lists: &ListSection<'_, I>, node: usize) -> Option<()> {
+    /// The count of one node; `None` if its list was changed.
+    fn count<I: Index>(&mut self, lists: &ListSection<'_, I>, node: usize) -> Option<Count> {
         let (list, times) = (lists.list(node)?, lists.multiplicities(node));
         let view = self.scaled.view(0);
         let output = self.outputs.contains(node);
@@ -48,8 +48,7 @@ impl<'a> CompensatedSweep<'a> {
             }
         }
         let Some(top) = top else {
-            self.scaled.put(node, Count::Fits(0.0));
-            return Some(());
+            return Some(Count::Fits(0.0));
         };
         let mut sum =
             CompensatedSum { high: if output { scaled_down(1.0, -top) } else { 0.0 }, low: 0.0 };
@@ -71,8 +70,7 @@ impl<'a> CompensatedSweep<'a> {
             };
         }
         self.corrections[node] = (sum.low / sum.high) as f32;
-        self.scaled.put(node, place_sum(sum.high, top, self.scaled.epoch()));
-        Some(())
+        Some(place_sum(sum.high, top, self.scaled.epoch()))
     }
 }
 
@@ -84,7 +82,8 @@ impl<I: Index> Sweep<I> for CompensatedSweep<'_> {
         _: &Monitor<'_>,
     ) -> Result<()> {
         for node in range.rev() {
-            self.count(lists, node).ok_or_else(lists_changed)?;
+            let count = self.count(lists, node).ok_or_else(lists_changed)?;
+            self.scaled.put(node, count)?;
         }
         Ok(())
     }

@@ -202,7 +202,7 @@ mod tests {
         fn counts_are_right_as_far_as_they_fit(graph in graphs()) {
             let nodes = graph.len();
             let (mut offsets, mut targets) = (vec![0u32], Vec::new());
-            let mut outputs = NodeSet::empty(nodes);
+            let mut outputs = NodeSet::empty(nodes).unwrap();
             for (node, (steps, output)) in graph.iter().enumerate() {
                 let ids = steps.iter().map(|step| node + step).filter(|&id| id < nodes);
                 targets.extend(ids.map(|id| id as u32));

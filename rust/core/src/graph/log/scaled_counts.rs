@@ -7,6 +7,9 @@
 
 use std::ops::Range;
 
+use crate::error::Result;
+use crate::graph::purposes::LOG_SPACE;
+use crate::machine::memory::grow;
 use crate::number::{Log, Number, split_exponent};
 
 /// The scale with a given exponent is `2^(RADIX * exponent)`.
@@ -139,7 +142,10 @@ impl ScaledCounts {
     }
 
     /// Writes the count of a node, and begins a new epoch before the node if one is due.
-    pub(crate) fn put(&mut self, node: usize, count: Count) {
+    ///
+    /// # Errors
+    /// [`crate::Error::GraphMemory`].
+    pub(crate) fn put(&mut self, node: usize, count: Count) -> Result<()> {
         match count {
             Count::Fits(value) => {
                 self.values[node] = value;
@@ -148,7 +154,7 @@ impl ScaledCounts {
                 }
             }
             Count::Apart { mantissa, exponent } => {
-                self.add_straggler(Straggler { node: node as u32, exponent, mantissa });
+                self.add_straggler(Straggler { node: node as u32, exponent, mantissa })?;
                 self.streak = if self.latest == node + 1 { self.streak + 1 } else { 1 };
                 self.latest = node;
                 if self.streak >= PATIENCE {
@@ -157,13 +163,19 @@ impl ScaledCounts {
                 }
             }
         }
+        Ok(())
     }
 
     /// Puts a straggler into the table.
-    pub(crate) fn add_straggler(&mut self, straggler: Straggler) {
+    ///
+    /// # Errors
+    /// [`crate::Error::GraphMemory`].
+    pub(crate) fn add_straggler(&mut self, straggler: Straggler) -> Result<()> {
+        grow(LOG_SPACE, &mut self.stragglers, 1)?;
         self.values[straggler.node as usize] =
             f64::from_bits(MARK | (self.stragglers.len() as u64 & PLACE));
         self.stragglers.push(straggler);
+        Ok(())
     }
 
     /// The number of bits of a count, or one more.

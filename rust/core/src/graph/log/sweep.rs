@@ -18,8 +18,10 @@ use crate::graph::log::scaled_counts::{
     Count, Epoch, EpochNumbers, LARGE, LatestEpochs, MOST, SMALL, ScaledCounts, ScaledView,
     Straggler, place_sum, scaled_down,
 };
+use crate::graph::purposes::LOG_SPACE;
 use crate::graph::survey::stretches::{SIDE_BY_SIDE, Stretch, edges_read};
 use crate::graph::sweep::Sweep;
+use crate::machine::memory::grow;
 use crate::machine::monitor::Monitor;
 use crate::machine::team::Team;
 
@@ -132,7 +134,7 @@ impl<I: Index> Sweep<I> for LogSweep<'_> {
                     count_across_scales(self.scaled.view(0), epoch, lists, end, output)
                         .ok_or_else(lists_changed)?
                 };
-                self.scaled.put(end, count);
+                self.scaled.put(end, count)?;
             }
         }
         Ok(())
@@ -175,8 +177,7 @@ impl<I: Index> Sweep<I> for LogSweep<'_> {
         let cost =
             |task: &WidePart<'_, '_, I>| lists.edges(task.range.start, task.range.end) as u64;
         team.each(tasks.into_iter(), monitor, cost, WidePart::count)?;
-        self.settle(range, epoch, results);
-        Ok(())
+        self.settle(range, epoch, results)
     }
 }
 
@@ -222,6 +223,7 @@ impl<I: Index> WidePart<'_, '_, I> {
                     result.largest = result.largest.max(value);
                 }
                 Count::Apart { mantissa, exponent } => {
+                    grow(LOG_SPACE, &mut result.stragglers, 1)?;
                     result.stragglers.push(Straggler { node: end as u32, exponent, mantissa });
                 }
             }
@@ -270,19 +272,27 @@ impl NumberStore for ApartArrays<'_, '_> {
 
 impl LogSweep<'_> {
     /// Adds the stragglers of all parts, and begins a new epoch if one is due.
-    fn settle(&mut self, range: Range<usize>, epoch: Epoch, results: Vec<PartResult>) {
+    ///
+    /// # Errors
+    /// [`crate::Error::GraphMemory`].
+    fn settle(
+        &mut self,
+        range: Range<usize>,
+        epoch: Epoch,
+        results: Vec<PartResult>,
+    ) -> Result<()> {
         let largest = results.iter().map(|part| part.largest).fold(0.0, f64::max);
-        let stragglers: Vec<Straggler> =
-            results.into_iter().flat_map(|part| part.stragglers).collect();
-        for &straggler in &stragglers {
-            self.scaled.add_straggler(straggler);
+        let (mut last, mut number) = (None, 0);
+        for straggler in results.into_iter().flat_map(|part| part.stragglers) {
+            self.scaled.add_straggler(straggler)?;
+            (last, number) = (Some(straggler), number + 1);
         }
         if largest >= LARGE {
             self.scaled.start_epoch(range.start, epoch.exponent + 1);
-        } else if let Some(last) = stragglers.last().filter(|_| 2 * stragglers.len() > range.len())
-        {
+        } else if let Some(last) = last.filter(|_| 2 * number > range.len()) {
             self.scaled.start_epoch(range.start, last.exponent);
         }
+        Ok(())
     }
 }
 

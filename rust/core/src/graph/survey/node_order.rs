@@ -18,7 +18,7 @@ use crate::graph::survey::blocks::Numbering;
 /// let order = NodeOrder::ranked(vec![1, 0]);
 /// let monitor = Monitor::silent();
 /// let graph = Graph::new(Lists::Memory(lists), Roles::default(), order, 1, &monitor)?;
-/// assert_eq!(graph.outputs(), [0]);
+/// assert_eq!(graph.outputs()?, [0]);
 /// # Ok::<(), unrolled_core::Error>(())
 /// ```
 #[derive(Debug, Clone, Default)]
@@ -59,7 +59,7 @@ impl NodeOrder {
     ) -> Result<(Option<Vec<u32>>, Option<Numbering>)> {
         match self.0 {
             Known::Nothing => Ok((None, None)),
-            Known::Ranks(ranks) if is_permutation(&ranks, nodes) => Ok((Some(ranks), None)),
+            Known::Ranks(ranks) if is_permutation(&ranks, nodes)? => Ok((Some(ranks), None)),
             Known::Ranks(_) => Err(rank_error("a rank that is no permutation of the nodes")),
             Known::Survey(surveyed, numbering) => {
                 let agrees = match &numbering {
@@ -81,8 +81,8 @@ pub(crate) fn rank_error(what: &str) -> Error {
     Error::InvalidGraph { reason: format!("a topological order came with {what}") }
 }
 
-fn is_permutation(ranks: &[u32], nodes: usize) -> bool {
-    let mut seen = NodeSet::empty(nodes);
+fn is_permutation(ranks: &[u32], nodes: usize) -> Result<bool> {
+    let mut seen = NodeSet::empty(nodes)?;
     let mut repeats = |&rank: &u32| rank as usize >= nodes || !seen.insert(rank as usize);
-    ranks.len() == nodes && !ranks.iter().any(&mut repeats)
+    Ok(ranks.len() == nodes && !ranks.iter().any(&mut repeats))
 }

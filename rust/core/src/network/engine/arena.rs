@@ -126,6 +126,7 @@ impl<L: Copy + Default> Arena<L> {
                     complete: false,
                     exact: self.planned_radix == Exact::RADIX_BITS,
                     limit: self.limit,
+                    is_free: false,
                     tensor: self.tensor.clone(),
                 });
             };
@@ -137,6 +138,7 @@ impl<L: Copy + Default> Arena<L> {
                 complete: false,
                 exact: self.planned_radix == Exact::RADIX_BITS,
                 limit: available_memory().min(self.limit),
+                is_free: true,
                 tensor: self.tensor.clone(),
             });
         }

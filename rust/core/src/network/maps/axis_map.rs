@@ -125,21 +125,24 @@ impl AxisMap {
         }
         let (mut offsets, mut entries) = (vec![0], Vec::new());
         let (mut row, mut inner, mut sum) = (Vec::new(), Vec::new(), vec![0u64; start]);
+        // The runs that a row reads; looking through all sums would take time for every run.
+        let mut read: Vec<u32> = Vec::new();
         for j in 0..self.runs.len() {
             self.matrix.entries(j, first.runs.len() as u64, &mut row);
             for &(run, outer_weight) in &row {
                 first.matrix.entries(run as usize, start as u64, &mut inner);
                 for &(from, weight) in &inner {
                     let total = &mut sum[from as usize];
+                    let before = *total;
                     *total = total.saturating_add(outer_weight.saturating_mul(weight));
+                    if before == 0 && *total > 0 {
+                        read.push(from);
+                    }
                 }
             }
-            entries.extend(
-                (0..)
-                    .zip(sum.iter_mut())
-                    .filter(|(_, weight)| **weight > 0)
-                    .map(|(from, weight)| (from, std::mem::take(weight))),
-            );
+            read.sort_unstable();
+            entries
+                .extend(read.drain(..).map(|from| (from, std::mem::take(&mut sum[from as usize]))));
             offsets.push(entries.len() as u32);
         }
         Self { runs: self.runs, matrix: RunMatrix::Sparse { offsets, entries } }
@@ -385,5 +388,44 @@ mod tests {
             }
             prop_assert_eq!(got, expected);
         }
+
+        #[test]
+        fn maps_one_after_the_other_are_the_product_of_their_matrices(
+            (start, first, second) in (1usize..12, 1usize..12, 1usize..12).prop_flat_map(
+                |(start, middle, end)| (Just(start), any_map(start, middle), any_map(middle, end)),
+            ),
+        ) {
+            let product = second.clone().after(&first, start);
+            let mut expected = vec![vec![0u64; start]; second.runs.len()];
+            let (mut outer, mut inner) = (Vec::new(), Vec::new());
+            for (j, sums) in expected.iter_mut().enumerate() {
+                second.matrix.entries(j, first.runs.len() as u64, &mut outer);
+                for &(run, times) in &outer {
+                    first.matrix.entries(run as usize, start as u64, &mut inner);
+                    inner.iter().for_each(|&(from, weight)| sums[from as usize] += times * weight);
+                }
+            }
+            prop_assert_eq!(&product.runs, &second.runs);
+            for (j, sums) in expected.into_iter().enumerate() {
+                product.matrix.entries(j, start as u64, &mut outer);
+                let wanted: Vec<(u32, u64)> =
+                    (0..).zip(sums).filter(|&(_, weight)| weight > 0).collect();
+                prop_assert_eq!(&outer, &wanted);
+            }
+        }
+    }
+
+    /// A map whose every run sums any runs of an axis of so many, in rising order.
+    fn any_map(from: usize, to: usize) -> impl Strategy<Value = AxisMap> {
+        let row = prop::collection::btree_map(0..from as u32, 0u64..4, 0..=from);
+        prop::collection::vec(row, to).prop_map(move |rows| {
+            let ends = rows.iter().scan(0, |end, row| {
+                *end += row.len() as u32;
+                Some(*end)
+            });
+            let offsets = std::iter::once(0).chain(ends).collect();
+            let entries = rows.iter().flatten().map(|(&run, &weight)| (run, weight)).collect();
+            AxisMap { runs: Runs::unit(to), matrix: RunMatrix::Sparse { offsets, entries } }
+        })
     }
 }
