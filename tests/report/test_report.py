@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pytest
@@ -263,26 +264,29 @@ def browser():
     return next(filter(None, map(shutil.which, names)), None)
 
 
-@pytest.fixture(scope="module")
-def rendered(comparison, tmp_path_factory):
+def run_in_browser(path, *options):
     """The page as headless Chromium has it after running its scripts, without any network."""
     if browser() is None:
         pytest.skip("no Chromium")
-    folder = tmp_path_factory.mktemp("report")
-    path = comparison.save(folder / "report.html")
     command = [
         browser(),
         "--headless",
         "--no-sandbox",
         "--disable-gpu",
-        f"--user-data-dir={folder / 'profile'}",
+        f"--user-data-dir={path.parent / 'profile'}",
         "--host-resolver-rules=MAP * ~NOTFOUND",
         "--virtual-time-budget=20000",
         "--dump-dom",
+        *options,
         path.as_uri(),
     ]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return result.stdout
+
+
+@pytest.fixture(scope="module")
+def rendered(comparison, tmp_path_factory):
+    return run_in_browser(comparison.save(tmp_path_factory.mktemp("report") / "report.html"))
 
 
 def test_a_browser_draws_all_charts(rendered, page):
@@ -419,3 +423,123 @@ def test_many_models_have_names_at_their_points_and_a_filter():
     assert '<input type="search"' in text
     for at in range(12):
         assert f'"label",["mlp{at}"]' in text
+
+
+LOOK_AT_NAMES = """<script>
+setTimeout(() => {
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = "10px Helvetica, Arial, sans-serif";
+  let shown = 0, wrong = 0;
+  for (const view of Bokeh.index) {
+    const named = (view.model.renderers ?? []).filter((one) => one.glyph?.tags.includes("name"));
+    if (!named.length) continue;
+    const of = (value) => value?.value ?? value;
+    const seen = named.filter((one) => of(one.glyph.text_alpha) > 0);
+    const boxes = seen.map((one) => {
+      const { data_source: data } = one;
+      const at = (axis) => view.frame[`${axis}_scale`].compute(data.get_column(axis)[0]);
+      const width = pen.measureText(one.data_source.get_column("label")[0]).width;
+      const part = { left: 0, right: 1, center: 0.5 }[of(one.glyph.text_align)];
+      const left = at("x") + of(one.glyph.x_offset) - part * width;
+      const middle = at("y") + of(one.glyph.y_offset);
+      return [left, left + width, middle - 5, middle + 5];
+    });
+    shown += boxes.length;
+    const { left, right } = view.frame.bbox;
+    boxes.forEach((a, i) => {
+      if (a[0] < left || a[1] > right) wrong += 1;
+      boxes.slice(0, i).forEach((b) => {
+        if (a[0] < b[1] && b[0] < a[1] && a[2] < b[3] && b[2] < a[3]) wrong += 1;
+      });
+    });
+  }
+  document.documentElement.dataset.names = `${shown} shown, ${wrong} wrong`;
+}, 3000);
+</script>"""
+
+
+@pytest.mark.parametrize(("width", "least"), [(1280, 30), (500, 20)])
+def test_names_at_points_cover_neither_each_other_nor_the_edges(width, least, tmp_path):
+    nets = [
+        models.mlp([20 + 7 * (at % 5), 20 + at], inputs=3, name=f"a_model_of_some_length_{at}")
+        for at in range(26)
+    ]
+    path = tmp_path / "report.html"
+    text = report.render(unrolled.compare(nets)).replace("</body>", f"{LOOK_AT_NAMES}</body>")
+    path.write_text(text)
+    found = re.search(
+        r'data-names="(\d+) shown, (\d+) wrong"',
+        run_in_browser(path, f"--window-size={width},900"),
+    )
+    assert found is not None
+    shown, wrong = map(int, found.groups())
+    assert wrong == 0
+    assert shown >= least
+
+
+@pytest.fixture(scope="module")
+def overviews():
+    theory = pytest.importorskip("unrolled.theory")
+    nets = [models.mlp([8, 8], inputs=3, name="plain"), models.mlp([8], inputs=3, name=NASTY)]
+    return [theory.overview(net) for net in nets]
+
+
+def test_the_theory_has_a_tab_of_its_own(comparison, overviews):
+    text = report.render(comparison, overviews=overviews)
+    page = Page(text)
+    assert ("a", {"href": "#theory"}) in page.tags
+    for one in overviews:
+        for heading, value in one.summary().items():
+            assert html.escaped(heading) in text
+            assert f">{html.escaped(value)}" in text
+        for block in one.blocks():
+            assert f"<h4>{block.heading.capitalize()}</h4>" in text
+            assert html.escaped(block.title) in text
+        for _, result in one.parts():
+            if hasattr(result, "assumptions"):
+                assert html.escaped(result.assumptions)[:700] in text
+    assert "theory" not in Page(report.render(comparison)).ids
+
+
+def test_a_part_of_the_theory_that_does_not_apply_says_why(comparison):
+    theory = pytest.importorskip("unrolled.theory")
+    net = unrolled.Network("smooth")
+    net.output(net.dense(net.activation(net.dense(net.input((4,)), 8), "gelu"), 2))
+    found = theory.overview(net)
+    text = report.render(comparison, overviews=[found])
+    assert f"Does not apply: {html.escaped(found.missing['regions'])}" in text
+    assert found.summary()["linear regions, at most (log2)"] == "-"
+
+
+def test_the_shell_writes_the_theory_of_networks(tmp_path):
+    graph = tmp_path / "chain.csv"
+    graph.write_text("source,target\n0,1\n1,2\n")
+    path = tmp_path / "report.html"
+    line = ("report", "resnet18", graph, "--size", 32, "-o", path)
+    assert invoke(*line).exit_code == 0
+    assert "resnet18: all parts, with their assumptions" in path.read_text()
+    assert "chain: all parts" not in path.read_text()
+    assert invoke(*line, "--no-theory").exit_code == 0
+    assert 'id="theory"' not in path.read_text()
+
+
+def test_the_theory_needs_no_scipy_and_says_what_would(tmp_path):
+    """In an interpreter that cannot import SciPy."""
+    code = (
+        "import sys; sys.modules['scipy'] = None\n"
+        "from unrolled.cli import main\n"
+        "main(['report', 'resnet18', '--size', '32', '-o', sys.argv[1]])\n"
+    )
+    path = tmp_path / "report.html"
+    subprocess.run([sys.executable, "-c", code, path], check=True, timeout=120)
+    text = path.read_text()
+    assert 'id="theory"' in text
+    assert "Does not apply" not in text or "pip install" in text
+
+
+def test_a_chart_of_scores(page, comparison):
+    roots = charts(page)["roots"].values()
+    assert "chart-scores" in roots
+    assert ("a", {"href": "#scores"}) in page.tags
+    published = report.render(unrolled.compare(comparison, sort="spread_estimate"))
+    assert 'id="chart-scores"' not in published

@@ -132,7 +132,7 @@ def test_errors(file: Path, tmp_path: Path) -> None:
         (["nasbench201", "--score", "mac"], "did you mean 'macs'"),
         (["nasbench201", "--where", "macs <"], "cannot be read"),
         (["nasbench201", "--top", "0"], "is not in the range x>=1"),
-        (["nasbench201", "--evaluations", "10", "--out", "x.csv"], "are for sweeps"),
+        (["nasbench201", "--evaluations", "10", "--out", "x.csv"], "only for sweeps"),
     ):
         done = run(*arguments)
         sys.modules.pop(file.stem, None)

@@ -36,6 +36,7 @@ from unrolled.costs import width_of
 from unrolled.ensemble.ensemble import Ensemble
 from unrolled.ensemble.sweeps import peaks_table
 from unrolled.errors import InvalidArgumentError, UnrolledError
+from unrolled.network.network import Network
 from unrolled.printable import one_line, printable
 from unrolled.propagation import Signal, initialization_report
 from unrolled.scores.benchmarks import BENCHMARKS
@@ -244,6 +245,10 @@ def analyze_command(
 @click.option("--plot", metavar="FILE", help="Draw the ranking into an image: .png, .svg, ...")
 def compare_command(
     names: Sequence[str],
+    sort: str | None,
+    ascending: bool | None,
+    scores: bool | None,
+    keep_going: bool,
     width: int | None,
     as_json: bool,
     as_csv: bool,
@@ -256,7 +261,18 @@ def compare_command(
     """
     check_formats(as_json, as_csv)
     check_figure(plot)
-    comparison = compared(names, **options)
+    counting = counting_options_of(options)
+    chosen = model_options_of(options)
+    with progress_bar("Counting") as progress:
+        comparison = compare(
+            loaded_models(names, chosen, scores=scores, keep_going=keep_going),
+            sort=sort,
+            ascending=ascending,
+            scores=scores,
+            keep_going=keep_going,
+            progress=progress,
+            **counting,
+        )
     if len(comparison):
         save_plot(plot, comparison.plot)
     show(comparison, as_json, as_csv=as_csv, width=width)
@@ -278,6 +294,13 @@ def compare_command(
     metavar="SCHEME",
     help="Add a section on signals at initialisation, with weights as for unrolled init.",
 )
+@click.option(
+    "--theory/--no-theory",
+    "with_theory",
+    default=True,
+    show_default=True,
+    help="Add what unrolled theory says of each model; it takes up to some seconds a model.",
+)
 @sorting_options
 @model_options
 def report_command(
@@ -286,6 +309,9 @@ def report_command(
     title: str | None,
     date: str | None,
     weights: str | None,
+    with_theory: bool,
+    sort: str | None,
+    ascending: bool | None,
     **options: Any,
 ) -> None:
     """Write a report on the models or files NAMES as one HTML file.
@@ -296,31 +322,55 @@ def report_command(
 
     report.check_packages()
     check_report(output, names)
+    counting = counting_options_of(options)
+    models_found = loaded_models(names, model_options_of(options))
+    scheme: Any = "he" if weights is None else scheme_of(weights)
     initializations = []
     if weights is not None:
-        chosen = model_options_of(dict(options))
-        chosen.check(names)
-        for name in names:
-            network = resolve_name(name, chosen, operations=True)
-            initializations.append(initialization_report(network, scheme_of(weights)))
-    comparison = compared(names, **options)
+        initializations = [initialization_report(one, scheme) for one in models_found]
+    with progress_bar("Counting") as progress:
+        comparison = compare(
+            models_found, sort=sort, ascending=ascending, progress=progress, **counting
+        )
+    overviews = overviews_of(comparison, models_found, scheme) if with_theory else []
     date = datetime.date.today().isoformat() if date is None else date
-    path = report.write(comparison, output, title=title, date=date, initializations=initializations)
+    path = report.write(
+        comparison,
+        output,
+        title=title,
+        date=date,
+        initializations=initializations,
+        overviews=overviews,
+    )
     say(f"Wrote {printable(path)}", err=True)
 
 
-def compared(
+def overviews_of(comparison: Comparison, models_found: Sequence[Any], scheme: Any) -> list[Any]:
+    """What the theory says of the networks among models, in the order of their ranking."""
+    from unrolled.theory import overview  # It is heavy, and only needed here.
+
+    networks = [one for one in models_found if isinstance(one, Network)]
+    found = []
+    with progress_bar("Working out the theory") as progress:
+        for done, network in enumerate(networks):
+            if progress is not None:
+                progress(done, len(networks))
+            found.append(overview(network, scheme))
+    places = {one.name: place for place, one in enumerate(comparison)}
+    return sorted(found, key=lambda one: places.get(one.name, len(places)))
+
+
+def loaded_models(
     names: Sequence[str],
+    chosen: ModelOptions,
     *,
-    sort: str | None,
-    ascending: bool | None,
     scores: bool | None = None,
     keep_going: bool = False,
-    **options: Any,
-) -> Comparison:
-    """A ranking of models, published or in files."""
-    counting = counting_options_of(options)
-    chosen = model_options_of(options)
+) -> list[Any]:
+    """Models, published or in files, with their operations as far as scores need them.
+
+    One that cannot be read is an error, or among the others as a `Failure` if it is to go on.
+    """
     chosen.check(names)
 
     def load(name: str) -> Any:
@@ -328,24 +378,15 @@ def compared(
             return resolve_for_scores(lambda known: resolve_name(name, chosen, operations=known))
         return resolve_name(name, chosen, operations=scores)
 
-    with progress_bar("Counting") as progress:
-        found: list[Any] = []
-        for name in names:
-            try:
-                found.append(load(name))
-            except (UnrolledError, OSError) as error:
-                if not keep_going:
-                    raise
-                found.append(Failure.of(name, error))
-        return compare(
-            found,
-            sort=sort,
-            ascending=ascending,
-            scores=scores,
-            keep_going=keep_going,
-            progress=progress,
-            **counting,
-        )
+    found: list[Any] = []
+    for name in names:
+        try:
+            found.append(load(name))
+        except (UnrolledError, OSError) as error:
+            if not keep_going:
+                raise
+            found.append(Failure.of(name, error))
+    return found
 
 
 def check_formats(

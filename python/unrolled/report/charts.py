@@ -16,8 +16,9 @@ from unrolled.ensemble.sweeps import peaks_on
 from unrolled.printable import printable
 from unrolled.show import tables
 from unrolled.show.plot import histogram
-from unrolled.show.protocols import AnalysisLike
+from unrolled.show.protocols import AnalysisLike, ScoresLike
 from unrolled.show.signed_logarithms import MANY_SCALES, decade_label, decades
+from unrolled.spectrum.catalogue import SCORES
 
 if TYPE_CHECKING:
     from unrolled.ensemble.levels import Floats
@@ -31,6 +32,7 @@ __all__ = [
     "estimates",
     "library",
     "looks",
+    "scores",
     "spectra",
     "temperatures",
 ]
@@ -41,9 +43,9 @@ DASHES = ("solid", "dashed", "dotted", "dotdash")
 DECIMALS = 3
 MANY_MODELS = 6
 """Of more models, curves have fewer points, so that a page stays small."""
-MOST_POINTS = 160
-MOST_NAMES = 40
-"""Of more models, names at points would hide the points."""
+MOST_POINTS = 120
+NAME_TAG = "name"
+"""Marks the renderers of names, which the script of the page places."""
 LONGEST_NAME = 28
 
 
@@ -85,7 +87,6 @@ def looks(names: Sequence[str]) -> list[Look]:
 
 def estimates(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart:
     """Both estimates of every model that has an input, over its number of parameters."""
-    smallest = min(one.num_parameters for one in analyses)
     largest = max(one.num_parameters for one in analyses)
     millions = largest >= 10**6
     figure = _figure(
@@ -95,10 +96,7 @@ def estimates(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart
             ("estimate", "@what = @y{0.0000} bits"),
         ],
     )  # fmt: skip
-    figure.xaxis.formatter = _models().NumeralTickFormatter(format="0,0.[00000]")
-    # Bokeh's own ticks may be one or two where the axis spans less than two decades.
-    decades = range(-6, 20)
-    figure.xaxis.ticker = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
+    _label_decades(figure)
     for one, look in zip(analyses, styles, strict=True):
         if not one.num_inputs:
             continue
@@ -111,27 +109,79 @@ def estimates(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart
                 "y": _round([getattr(one, what)]),
                 "parameters": [one.num_parameters],
                 "what": [symbol],
-                "label": [shortened(look.key, LONGEST_NAME)],
             }
-            source = _source(data)
-            figure.scatter(
-                "x", "y", source=source, name=look.key, marker=marker, size=11,
-                color=look.color, fill_alpha=0.6,
-            )  # fmt: skip
-            if what == "spread_estimate" and len(analyses) <= MOST_NAMES:
-                is_left = one.num_parameters**2 < smallest * largest
-                figure.text(
-                    "x", "y", "label", source=source, name=look.key, text_color=look.color,
-                    text_font_size="10px", text_baseline="middle",
-                    text_align="left" if is_left else "right", x_offset=9 if is_left else -9,
-                )  # fmt: skip
-    points = [one for one in figure.renderers if not isinstance(one.glyph, _models().Text)]
-    figure.hover.renderers = points
+            _add_point(figure, data, look, marker, is_named=what == "spread_estimate")
+    figure.hover.renderers = _points_of(figure)
     caption = (
         "The estimates of each model over its number of parameters: circles the spread estimate "
         "P'_G, triangles the surprisal estimate P_G, in bits."
     )
     return Chart("chart-estimates", caption, figure)
+
+
+def scores(found: Sequence[ScoresLike | None], styles: Sequence[Look], key: str) -> Chart:
+    """A score of every model that has one, over its multiplications."""
+    quantity = SCORES[key]
+    known = [one for one in found if one is not None]
+    unit = f" [{known[0].unit}]" if quantity.unit else ""
+    figure = _figure(
+        "multiplications, MACs [billions]", f"{quantity.title}{unit}", x_axis_type="log",
+        tooltips=[
+            ("model", "$name"), ("parameters", "@parameters{0,0}"), ("MACs", "@macs{0,0}"),
+            (quantity.title, f"@y{{0,0.000}}{unit}"),
+        ],
+    )  # fmt: skip
+    _label_decades(figure)
+    for one, look in zip(found, styles, strict=True):
+        if one is None:
+            continue
+        figures = one.to_dict()
+        macs = int(figures["macs"])
+        if not macs:
+            continue
+        data = {
+            "x": [macs / 1e9],
+            "y": _round([float(figures[key])]),
+            "parameters": [figures["num_parameters"]],
+            "macs": [macs],
+        }
+        _add_point(figure, data, look, "circle", is_named=True)
+    figure.hover.renderers = _points_of(figure)
+    caption = (
+        f"The {quantity.title}{unit} of each model over its multiplications: more means "
+        f"{quantity.more_means}. Models above others of as many multiplications score higher than "
+        "their size alone would."
+    )
+    return Chart("chart-scores", caption, figure)
+
+
+def _label_decades(figure: Any) -> None:
+    """Ticks at 1, 2 and 5: Bokeh's own may be one or two where there are less than two decades."""
+    figure.xaxis.formatter = _models().NumeralTickFormatter(format="0,0.[00000]")
+    decades = range(-6, 20)
+    figure.xaxis.ticker = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
+
+
+def _add_point(
+    figure: Any, data: dict[str, Any], look: Look, marker: str, *, is_named: bool
+) -> None:
+    """A point of a model, and beside it its name, which the page moves to where there is room."""
+    label = {"label": [shortened(look.key, LONGEST_NAME)]} if is_named else {}
+    source = _source({**data, **label})
+    figure.scatter(
+        "x", "y", source=source, name=look.key, marker=marker, size=11, color=look.color,
+        fill_alpha=0.6,
+    )  # fmt: skip
+    if is_named:
+        figure.text(
+            "x", "y", "label", source=source, name=look.key, text_color=look.color,
+            text_font_size="10px", text_baseline="middle", text_align="left", x_offset=9,
+            tags=[NAME_TAG],
+        )  # fmt: skip
+
+
+def _points_of(figure: Any) -> list[Any]:
+    return [one for one in figure.renderers if not isinstance(one.glyph, _models().Text)]
 
 
 def contexts(analyses: Sequence[AnalysisLike], styles: Sequence[Look]) -> Chart:
@@ -306,6 +356,11 @@ def embedded(charts: Iterable[Chart]) -> str:
     """
     document = import_optional("bokeh.document", "report").Document()
     charts = list(charts)
+    for chart in charts:
+        for renderer in chart.figure.renderers:
+            # Nothing can be selected or muted: looks for that would make the page a third larger.
+            if isinstance(renderer, _models().GlyphRenderer):
+                renderer.nonselection_glyph = renderer.muted_glyph = None
     with document.models.freeze():  # Looks for the models of all charts once, not after each.
         for chart in charts:
             document.add_root(chart.figure)

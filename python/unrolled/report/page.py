@@ -22,12 +22,12 @@ from unrolled._support.optional import import_optional
 from unrolled.ensemble.ensemble import Ensemble
 from unrolled.errors import InvalidArgumentError
 from unrolled.printable import printable
-from unrolled.report import charts
+from unrolled.report import charts, theory
 from unrolled.show import html, tables
 from unrolled.show.cells import RANKING, format_cell, format_row, format_score
 from unrolled.show.layers import HEADINGS, layer_row
 from unrolled.show.plot import sensible_zero
-from unrolled.show.protocols import AnalysisLike, ComparisonLike
+from unrolled.show.protocols import AnalysisLike, ComparisonLike, OverviewLike
 from unrolled.spectrum.catalogue import (
     CATALOGUE,
     RANKED_BY,
@@ -111,6 +111,7 @@ def render(
     date: datetime.date | str | None = None,
     temperatures: Iterable[float] | None = None,
     initializations: Iterable[InitializationReport] = (),
+    overviews: Iterable[OverviewLike] = (),
 ) -> str:
     """The report of a comparison as the text of an HTML page.
 
@@ -127,6 +128,8 @@ def render(
         The range of the charts, as for `Ensemble.curve`; by default all that happens.
     initializations : iterable of InitializationReport
         Reports on initialisation, which the page shows in their order.
+    overviews : iterable of Overview
+        What the theory says of models (`theory.overview`), which the page shows in their order.
 
     Returns
     -------
@@ -160,6 +163,7 @@ def render(
     template, css, js = (
         (parts / f"report.{kind}").read_text("utf-8") for kind in ("html", "css", "js")
     )
+    theories = list(overviews)
     styles = charts.looks([one.name for one in comparison])
     sections = _sections(comparison, styles, temperatures)
     environment = jinja2.Environment(
@@ -184,6 +188,8 @@ def render(
                 _model(one, style, safe) for one, style in zip(comparison, styles, strict=True)
             ],
             facts=safe(_facts(comparison.analyses)),
+            theory_table=safe(theory.summary_table(theories) if theories else ""),
+            theories=[one._replace(body=safe(one.body)) for one in map(theory.theory_of, theories)],
             initializations=[_initialization(one, safe) for one in initializations],
             definitions=safe(
                 html.table(
@@ -212,7 +218,15 @@ def _sections(
     curves = [ensemble.curve(wanted) for ensemble in ensembles]
     peaks = [ensemble.heat_capacity_peaks() for ensemble in ensembles]
     smallest = min(ensemble.temperature_range[0] for ensemble in ensembles)
+    score = comparison.sort if comparison.sort in SCORES else RANKED_BY
     sections = [
+        Section(
+            "scores",
+            "Scores",
+            "How many units matter at initialisation, and how evenly, without data or weights. No "
+            "score is best everywhere: multiplications and parameters are beside it.",
+            [charts.scores(comparison.scores, styles, score)] if comparison.scores else [],
+        ),
         Section(
             "estimates",
             "Estimates",

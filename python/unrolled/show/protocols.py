@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from unrolled.show.layers import LayerSummary
-from unrolled.show.summaries import Summary
+from unrolled.show.summaries import Block, Summary
 from unrolled.spectrum.catalogue import Quantity
 from unrolled.spectrum.spectrum import Spectrum
 
-__all__ = ["AnalysisLike", "ComparisonLike", "ScoresLike"]
+__all__ = ["AnalysisLike", "ComparisonLike", "OverviewLike", "ScoresLike"]
 
 
 class AnalysisLike(Protocol):
@@ -88,6 +88,20 @@ class AnalysisLike(Protocol):
 
     def summarize(self) -> Summary:
         """What the summary of the model says, before it is laid out."""
+
+
+class OverviewLike(Protocol):
+    """What the theory says of one model; see `unrolled.theory.Overview`."""
+
+    @property
+    def name(self) -> str:
+        """The name of the model."""
+
+    def blocks(self) -> Iterator[Block]:
+        """The parts as small tables and sentences."""
+
+    def summary(self) -> Mapping[str, str]:
+        """The main figure of each part, by the heading of its column."""
 
 
 class ScoresLike(Protocol):

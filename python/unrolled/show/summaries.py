@@ -34,3 +34,25 @@ def _line(label: str, value: str, unit: str) -> str:
     if not unit:
         return f"  {label:<{LABEL_WIDTH}} {value:>{VALUE_WIDTH + 5}}"
     return f"  {label:<{LABEL_WIDTH}} {value:>{VALUE_WIDTH + 4 - len(unit)}} {unit}"
+
+
+class Block(NamedTuple):
+    """A small table with sentences below it, before it is laid out.
+
+    Attributes
+    ----------
+    heading : str
+        What the block is about, in a word.
+    title : str
+        What it says, in a sentence.
+    columns : sequence of str
+        Headings of the table; none if there is no table.
+    rows : sequence of sequence of str
+    notes : sequence of str
+    """
+
+    heading: str
+    title: str
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    notes: Sequence[str] = ()

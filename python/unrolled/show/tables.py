@@ -47,7 +47,7 @@ HEIGHT = 25
 NARROWEST_FOLD = 12
 DIGITS_PER_CHUNK = 4000
 SMALLEST_SCALED = 100_000
-PREFIXES = ("", "k", "M", "G", "T", "P", "E")
+PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
 
 
 class Column(NamedTuple):
@@ -116,17 +116,35 @@ def scaled(number: int) -> str:
     """A large number with four digits and a prefix: ``4.089 G``; a small one in full."""
     if abs(number) < SMALLEST_SCALED:
         return integer(number)
-    exponent = min((len(str(abs(number))) - 1) // 3, len(PREFIXES) - 1)
-    return f"{number / 1000**exponent:.4g} {PREFIXES[exponent]}"
+    digits, prefix = _with_prefix(number, 1000)
+    return f"{digits} {prefix}".rstrip()
 
 
 def byte_size(number: int) -> str:
     """A number of bytes in binary units: ``12.5 MiB``."""
-    exponent = min(max(number.bit_length() - 1, 0) // 10, len(PREFIXES) - 1)
-    if exponent == 0:
+    if abs(number) < 1024:
         return f"{number} B"
-    unit = PREFIXES[exponent].upper()
-    return f"{number / 1024**exponent:.4g} {unit}iB"
+    digits, prefix = _with_prefix(number, 1024)
+    return f"{digits} {prefix.upper()}iB" if prefix else f"{digits} B"
+
+
+def _with_prefix(number: int, base: int) -> tuple[str, str]:
+    """A number as four digits and the prefix of a power of a base; no prefix beyond the last.
+
+    What rounds up to the base has the next prefix, so that there is no ``1000 k``.
+    """
+    if number < 0:
+        digits, prefix = _with_prefix(-number, base)
+        return f"-{digits}", prefix
+    for exponent, prefix in enumerate(PREFIXES):
+        # Floor division first, for quotients that no float can hold.
+        if number // base**exponent < base:
+            digits = f"{number / base**exponent:.4g}"
+            if float(digits) < base:
+                return digits, prefix
+    decimals = max(int(math.log10(number)) - 20, 0)
+    mantissa, _, exponent_text = f"{float(number // 10**decimals):.3e}".partition("e")
+    return f"{mantissa}e+{int(exponent_text) + decimals}", ""
 
 
 def share(fraction: float, is_positive: bool) -> str:
@@ -246,10 +264,34 @@ def _cut_names(
     room = max(width - _least_width(others, rest) - 1, NARROWEST_FOLD)
     if max(map(cell_len, names)) <= room:
         return rows
-    return [
-        [*row[:at], shortened(name, room), *row[at + 1 :]]
-        for row, name in zip(rows, names, strict=True)
-    ]
+    cut = cut_names(names, room)
+    return [[*row[:at], name, *row[at + 1 :]] for row, name in zip(rows, cut, strict=True)]
+
+
+def cut_names(names: Sequence[str], room: int) -> list[str]:
+    """Names without their middles, different ones still different if a cut can do that.
+
+    Names that would look the same keep other parts: more of the end, or more of the beginning.
+
+    Examples
+    --------
+    >>> cut_names(["resnet_v1_with_a_long_name", "resnet_v2_with_a_long_name"], 14)
+    ['resnet_v1...me', 'resnet_v2...me']
+    """
+    found = [shortened(name, room) for name in names]
+    kept = max(room - 3, 0)
+    ends = sorted(range(1, kept), key=lambda end: abs(end - kept * 3 // 7))
+    best = found
+    for end in ends:
+        clashes = len(set(names)) - len(set(best))
+        if not clashes:
+            break
+        cut = [
+            name if len(name) <= room else f"{name[: kept - end]}...{name[-end:]}" for name in names
+        ]
+        if len(set(cut)) > len(set(best)):
+            best = cut
+    return best
 
 
 def _least_width(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> int:

@@ -16,8 +16,9 @@ from unrolled.errors import (
 )
 from unrolled.network.network import Network
 from unrolled.propagation.initialization import InitializationReport, initialization_report
-from unrolled.show import html
+from unrolled.show import html, tables
 from unrolled.show.plot import new_figure, styled
+from unrolled.show.summaries import Block
 from unrolled.sources.resolution import resolve
 from unrolled.theory.checkpointing import Checkpoints, checkpoints
 from unrolled.theory.derivatives import (
@@ -145,6 +146,42 @@ class Overview:
         for result, panel in zip(drawn, axes, strict=True):
             result.plot(axes=panel)
         return figure, axes
+
+    def summary(self) -> dict[str, str]:
+        """The main figure of each part, as a cell of a table of several models; a dash for none.
+
+        Examples
+        --------
+        >>> from unrolled import models
+        >>> overview(models.mlp(8, depth=2, inputs=4, classes=2)).summary()["effective depth"]
+        '3.00 of 3'
+        """
+        report, costs = self.initialization, self.derivatives
+        found = {
+            "paths (log2)": self.paths and f"{self.paths.log2_psi:,.1f}",
+            "effective depth": self.depth and f"{self.depth.mean:.2f} of {self.depth.nominal}",
+            "at initialisation": report and ("sound" if report.is_sound else "needs care"),
+            "Jacobian": costs and f"{costs.mode} mode",
+            "kept for a gradient": self.memory and tables.byte_size(self.memory.saved),
+            "checkpoints": self.checkpoints and f"{self.checkpoints.snapshots:,}",
+            "linear regions, at most (log2)": self.regions and f"{self.regions.log2_upper:,.0f}",
+        }
+        return {heading: text or tables.MISSING for heading, text in found.items()}
+
+    def blocks(self) -> Iterator[Block]:
+        """The parts as small tables and sentences, for pages; signals layer by layer are left out.
+
+        `initialization` has those.
+        """
+        for part, result in self.parts():
+            if result is None:
+                yield Block(part, f"Does not apply: {self.missing[part]}")
+            elif isinstance(result, InitializationReport):
+                title = "Sound." if result.is_sound else "Needs care."
+                advice = [f"Advice: {sentence}" for sentence in result.advice]
+                yield Block(part, title, notes=[*result.findings, *advice, *result.notes])
+            else:
+                yield result.block(part)
 
     def headline(self) -> dict[str, str]:
         """One line a part: its main figure, or why it is missing."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from unrolled._support.optional import import_optional
 from unrolled.show import html, tables
 from unrolled.show.plot import new_figure
+from unrolled.show.summaries import Block
 
 if TYPE_CHECKING:
     import pandas
@@ -89,6 +90,11 @@ class TheoryResult(ABC):
 
     def __str__(self) -> str:
         return self.table()
+
+    def block(self, heading: str) -> Block:
+        """What `table` shows, before it is laid out, under a heading."""
+        columns, rows = self._cells()
+        return Block(heading, self.title, columns, rows, (self._note(),))
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON can hold it: its title, rows and assumptions.

@@ -104,8 +104,8 @@ impl Skeleton {
             }
             is_given |= !has_data && !into[id.0].is_empty();
             if let &[Edge { source, gate: NONE, is_data: true }] = &edges[first as usize..] {
-                let before = into[id.0].iter().map(|&number| network.links()[number].source);
-                let before = before.filter(|one| node_of[one.0] == source).next();
+                let mut sources = into[id.0].iter().map(|&number| network.links()[number].source);
+                let before = sources.find(|one| node_of[one.0] == source);
                 let is_alone = |one: TensorId| from[one.0].len() == 1 && !is_output[one.0];
                 if !is_given && before.is_some_and(is_alone) {
                     edges.truncate(first as usize);
