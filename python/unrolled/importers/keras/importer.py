@@ -229,5 +229,6 @@ def _note(source: Source, network: Network, reader: Reader, shapes: Mapping[str,
         operators=dict(sorted(reader.operators.items())),
         parameters=dict(reader.parameters),
         skipped=skipped,
+        operations=reader.tracer.operations,
     )
     network.record_provenance(provenance)
