@@ -26,6 +26,12 @@ EDGES: dict[str, Case] = {
     "negative source": (lambda: from_edges([0, -4], TWO), ("sources", "-4")),
     "negative target": (lambda: from_edges(ONE, [1, -4]), ("targets", "-4")),
     "one below zero": (lambda: from_edges([-1], [1]), ("sources", "-1")),
+    "a number for names": (lambda: from_edges(ONE, TWO, names=3), ("names", "sequence", "int 3")),
+    "a text for names": (lambda: from_edges(ONE, TWO, names="abc"), ("names", "sequence", "abc")),
+    "a generator of names": (
+        lambda: from_edges(ONE, TWO, names=(name for name in "abc")),
+        ("names", "sequence", "generator"),
+    ),
     "32-bit source that could pass for a node": (
         lambda: from_edges(np.array([0, -5], dtype=np.int32), TWO),
         ("sources[1]", "-5"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +14,7 @@ from unrolled.analysis.analysis import Analysis, analyze, network_of
 from unrolled.counting.counts import Counts
 from unrolled.errors import InvalidArgumentError, UnrolledError
 from unrolled.importers.door import Door
+from unrolled.importers.recognition import framework_of
 from unrolled.printable import one_line
 from unrolled.show import formats, html, tables
 from unrolled.show.cells import (
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "Failure", "compare", "resolve_for_scores"]
 
-COMPARE = Door("compare")
+COMPARE = Door("compare", {"values": "values"})
 
 NARROW = 110
 
@@ -392,6 +393,7 @@ def compare(
     sort: str | None = None,
     ascending: bool | None = None,
     scores: bool | None = None,
+    values: Mapping[str, Any] | None = None,
     exact: bool = True,
     trainable_only: bool = False,
     memory_limit: int | None = None,
@@ -417,6 +419,9 @@ def compare(
         graphs, have dashes and a note that says why, and a table of counts follows. If True, a
         table of counts and published estimates follows if `sort` names one of them, and it is an
         error if a model has no scores. Data frames, CSV and JSON have all of them.
+    values : dict, optional
+        Of integer inputs of the models of ONNX, such as ``{"position": 5}``; see `from_onnx`. Other
+        models are compared as they are.
     exact, trainable_only, memory_limit
         See `count`.
     keep_going : bool
@@ -432,7 +437,8 @@ def compare(
     Raises
     ------
     InvalidArgumentError
-        Nothing to compare, something that is no model, or an unknown `sort`.
+        Nothing to compare, something that is no model, an unknown `sort`, or `values` without a
+        model of ONNX.
     UnknownModelError
         A name that no published model has.
     MissingPackageError, InvalidModelError, UnsupportedOperatorError
@@ -466,6 +472,8 @@ def compare(
     if sort is not None:
         check_sort(sort, has_scores=wanted)
     check_progress(progress)
+    if values is not None and not any(framework_of(one) == "onnx" for one in given):
+        raise InvalidArgumentError("values: only for models of ONNX, of which there is none")
     failures: list[Failure] = []
 
     def attempt(step: Callable[[Any], Any], one: Any) -> Any:
@@ -482,9 +490,12 @@ def compare(
     def load(one: Any) -> Any:
         if isinstance(one, Analysis):
             return one
-        if scores is None and wanted:
-            return resolve_for_scores(lambda known: resolve(one, operations=known, door=COMPARE))
-        return resolve(one, operations=wanted, door=COMPARE)
+        own = values if framework_of(one) == "onnx" else None
+
+        def read(operations: bool) -> Any:
+            return resolve(one, values=own, operations=operations, door=COMPARE)
+
+        return resolve_for_scores(read) if scores is None and wanted else read(wanted)
 
     def count_and_score(source: Any) -> tuple[Analysis, Scores | UnrolledError | None]:
         found: Scores | UnrolledError | None = None

@@ -95,12 +95,12 @@ class GraphCounts:
     @property
     def num_inputs(self) -> int:
         """Number of inputs, ``N_I``."""
-        return len(self.graph.inputs)
+        return len(self.graph._core.inputs())
 
     @property
     def num_outputs(self) -> int:
         """Number of outputs."""
-        return len(self.graph.outputs)
+        return len(self.graph._core.outputs)
 
     @property
     def num_parameters(self) -> int:

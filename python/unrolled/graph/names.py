@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from functools import cached_property
 from math import prod
@@ -108,10 +108,15 @@ def as_names(names: Sequence[Hashable] | Names | None, num_nodes: int) -> Names 
     Raises
     ------
     InvalidGraphError
-        Not as many names as nodes, a name that cannot be hashed, or one that two nodes have.
+        No sequence, not as many names as nodes, a name that cannot be hashed, or one that two nodes
+        have.
     """
     if names is None:
         return None
+    if not isinstance(names, (Sized, Names)) or isinstance(names, (str, bytes)):
+        raise InvalidGraphError(
+            f"names must be a sequence with one name for each node, got {described(names)}"
+        )
     if len(names) != num_nodes:
         raise InvalidGraphError(
             f"{len(names)} names for a graph of {num_nodes} nodes; give one name for each node"

@@ -13,7 +13,7 @@ from unrolled.importers.door import Door
 from unrolled.network.builder import Semantics
 from unrolled.network.network import Network
 
-__all__ = ["FILES", "imported", "is_model_file"]
+__all__ = ["FILES", "framework_of", "imported", "is_model_file"]
 
 FILES = {
     ".onnx": "onnx",
@@ -71,7 +71,7 @@ def imported(
     InvalidArgumentError
         A function without `inputs`.
     """
-    framework = _framework(model)
+    framework = framework_of(model)
     if values is not None and framework != "onnx":
         raise InvalidArgumentError(
             f"{door.term('values')}: only for models of ONNX, not for {described(model)}"
@@ -95,7 +95,8 @@ def imported(
     return read_torch(model, inputs, semantics=semantics, operations=operations, door=door)
 
 
-def _framework(model: Any) -> str | None:
+def framework_of(model: Any) -> str | None:
+    """The framework of a file or object, such as "onnx"; None if it is of none."""
     if isinstance(model, (str, os.PathLike)):
         return FILES.get(Path(model).suffix.lower())
     for base in type(model).__mro__:

@@ -58,6 +58,13 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
     InvalidArgumentError
         Unknown semantics.
 
+    Notes
+    -----
+    Besides what each of them says, all layer methods raise `InvalidArgumentError` for something
+    else than a tensor, or for a name that cannot be printed, `InvalidNetworkError` for a tensor of
+    another network, or for a name that is taken, and `SizeOverflowError` for sizes that 64 bits
+    cannot hold. A layer that is refused leaves the network as it was.
+
     Examples
     --------
     >>> from unrolled import Network

@@ -348,6 +348,7 @@ def initialization_report(
     weights: Weights = "he",
     *,
     inputs: Any = None,
+    values: Mapping[str, Any] | None = None,
     size: int | Sequence[int] | None = None,
     exact: bool | None = None,
     **options: Any,
@@ -360,7 +361,7 @@ def initialization_report(
         Anything that `propagate` takes.
     weights : str, float, mapping or callable
         See `propagate`.
-    inputs, size
+    inputs, values, size
         For models that have to be imported or built; see `analyze`.
     exact : bool, optional
         Which elements of a tensor are told from each other; see `propagate`.
@@ -384,7 +385,7 @@ def initialization_report(
     >>> report.is_sound, len(report.rows)
     (True, 4)
     """
-    network = resolve(model, inputs=inputs, size=size, operations=True)
+    network = resolve(model, inputs=inputs, values=values, size=size, operations=True)
     if not isinstance(network, Network):
         raise InvalidArgumentError(
             f"a signal needs a model made of tensors, which {described(model)} is not"

@@ -423,6 +423,7 @@ def propagate(
     exact: bool | None = None,
     loss: Literal["cross_entropy"] | None = None,
     inputs: Any = None,
+    values: Mapping[str, Any] | None = None,
     size: int | Sequence[int] | None = None,
 ) -> Propagation:
     """Follow a signal through a model at initialisation, and derivatives back.
@@ -465,7 +466,7 @@ def propagate(
         note says so.
     loss : {"cross_entropy"}, optional
         Derivatives of a cross entropy at equal logits instead of the outputs themselves.
-    inputs, size
+    inputs, values, size
         For models that have to be imported or built; see `analyze`.
 
     Returns
@@ -508,7 +509,7 @@ def propagate(
     >>> print(f"{p.jacobian:.1e}")
     1.1e-13
     """
-    network = resolve(model, inputs=inputs, size=size, operations=True)
+    network = resolve(model, inputs=inputs, values=values, size=size, operations=True)
     if not isinstance(network, Network):
         raise InvalidArgumentError(
             f"a signal needs a model made of tensors, which {described(model)} is not"

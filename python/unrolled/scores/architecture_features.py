@@ -91,6 +91,7 @@ def features(
     /,
     *,
     inputs: Any = None,
+    values: Mapping[str, Any] | None = None,
     functions: Mapping[str, Callable[[Any], Any]] | None = None,
 ) -> Features:
     """Numbers that describe the architecture of a model to a predictor.
@@ -104,7 +105,7 @@ def features(
     ----------
     model
         Whatever `score` takes.
-    inputs, functions
+    inputs, values, functions
         As for `score`.
 
     Returns
@@ -128,7 +129,8 @@ def features(
     (5, 18)
     """
     return features_of(
-        checked_network(resolve(model, inputs=inputs, operations=True, door=DOOR)), functions
+        checked_network(resolve(model, inputs=inputs, values=values, operations=True, door=DOOR)),
+        functions,
     )
 
 

@@ -39,7 +39,7 @@ __all__ = [
 
 Unit = Literal["nats", "bits"]
 
-DOOR = Door("score", {"inputs": "inputs"})
+DOOR = Door("score", {"inputs": "inputs", "values": "values"})
 
 
 @dataclass(frozen=True, repr=False)
@@ -167,6 +167,7 @@ def score(
     *,
     unit: Unit = "nats",
     inputs: Any = None,
+    values: Mapping[str, Any] | None = None,
     functions: Mapping[str, Callable[[Any], Any]] | None = None,
 ) -> Scores:
     """Score an architecture without data and without weights.
@@ -186,7 +187,7 @@ def score(
         name of a published model, a file, a model of ONNX, Keras, PyTorch or JAX.
     unit : {"nats", "bits"}
         Of the saliency entropy.
-    inputs
+    inputs, values
         For models that have to be imported; see `analyze`.
     functions : mapping of str to callable, optional
         What functions do that have a name nobody knows: they map NumPy arrays element by element.
@@ -214,7 +215,7 @@ def score(
     (15.227526, 5082330)
     """
     checked_choice("unit", unit, ("nats", "bits"))
-    network = resolve(model, inputs=inputs, operations=True, door=DOOR)
+    network = resolve(model, inputs=inputs, values=values, operations=True, door=DOOR)
     return score_network(network, unit, functions)
 
 

@@ -80,13 +80,13 @@ def resolve(
     found: Model | None
     options = _Options(inputs, values, semantics, size, padding, mmap, door)
     if isinstance(model, (Network, Graph, Counts, GraphCounts)):
-        options.refuse_all_but((), described(model))
+        options.refuse_all_but((), model)
         return model
     if isinstance(model, (str, os.PathLike)):
         return _resolve_name(os.fsdecode(model), options, operations, threads, progress)
     found = convert_graph(model, threads=threads, progress=progress)
     if found is not None:
-        options.refuse_all_but((), described(model))
+        options.refuse_all_but((), model)
         return found
     found = imported(
         model,
@@ -97,7 +97,7 @@ def resolve(
         door=door,
     )
     if found is not None:
-        options.refuse_all_but(("inputs", "values", "semantics"), described(model))
+        options.refuse_all_but(("inputs", "values", "semantics"), model)
         return found
     raise InvalidArgumentError(
         "expected a Network, a Graph, counts, a file, a model of ONNX, Keras, PyTorch or JAX, a "
@@ -175,8 +175,8 @@ class _Options:
         self.size, self.padding = size, padding
         self.mmap = mmap
 
-    def refuse_all_but(self, suitable: Sequence[str], model: str) -> None:
-        """Refuse options that would change nothing for a model.
+    def refuse_all_but(self, suitable: Sequence[str], model: object) -> None:
+        """Refuse options that would change nothing for a model, or for what a text says it is.
 
         Raises
         ------
@@ -201,4 +201,5 @@ class _Options:
                 "mmap": "graphs in .npz files",
             }
             named = " and ".join(map(self.door.term, unsuitable))
-            raise InvalidArgumentError(f"{named}: only for {kinds[unsuitable[0]]}, not for {model}")
+            shown = model if isinstance(model, str) else described(model)
+            raise InvalidArgumentError(f"{named}: only for {kinds[unsuitable[0]]}, not for {shown}")

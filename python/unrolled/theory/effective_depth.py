@@ -107,6 +107,7 @@ def effective_depth(
     weights: Any = "he",
     *,
     inputs: Any = None,
+    values: Any = None,
     size: Any = None,
     **options: Any,
 ) -> EffectiveDepth:
@@ -121,7 +122,7 @@ def effective_depth(
         Anything that `unrolled.propagate` takes, or a `Propagation`, which is not computed again.
     weights : str, float, mapping or callable
         As for `unrolled.propagate`.
-    inputs, size
+    inputs, values, size
         For models that have to be imported or built; see `unrolled.analyze`.
     **options
         Of `unrolled.propagate`.
@@ -169,7 +170,7 @@ def effective_depth(
     if isinstance(model, Propagation):
         propagation, network = model, model.network
     else:
-        found = resolve(model, inputs=inputs, size=size, operations=True)
+        found = resolve(model, inputs=inputs, values=values, size=size, operations=True)
         if not isinstance(found, Network):
             raise InvalidArgumentError(
                 f"an effective depth needs a model made of tensors, which {described(model)} is not"

@@ -523,3 +523,57 @@ def test_an_index_at_run_time_is_called_that() -> None:
     message = error_of(proto, UnsupportedOperatorError)
     assert "known only at run time" in message
     assert "static shapes" not in message
+
+
+INTEGERS = {
+    "two": np.array([0, 1]),
+    "beyond": np.array([[0, 1, 2], [0, 1, 3]]),
+    "before": np.array([[0, 1, -5], [0, 1, 1]]),
+    "rows": np.array([[0], [2]]),
+    "inside": np.array([[0], [1]]),
+}
+
+IN_THEIR_OWN_WORDS: dict[str, tuple[Any, str]] = {
+    "one operand of two": (node("Sub x -> y"), "takes 2 inputs, got 1"),
+    "three operands of two": (node("Div x,x,x -> y"), "takes 2 inputs, got 3"),
+    "a base alone": (node("Pow x -> y"), "takes 2 inputs, got 1"),
+    "an axis that is a list": (node("CumSum x,two -> y"), "one integer, got 0, 1"),
+    "an axis that is missing": (node("CumSum x -> y"), "input 1 is missing"),
+    "a diagonal that is a list": (node("Trilu x,two -> y"), "one integer, got 0, 1"),
+    "elements beyond the axis": (
+        node("GatherElements x,beyond -> y", axis=1),
+        "from 0 to 3 are out of range for axis 1",
+    ),
+    "updates beyond the axis": (
+        node("ScatterElements x,beyond,x -> y", axis=1),
+        "from 0 to 3 are out of range for axis 1",
+    ),
+    "updates before the axis": (
+        node("ScatterElements x,before,x -> y", axis=1),
+        "from -5 to 1 are out of range for axis 1",
+    ),
+    "rows beyond the table": (
+        node("GatherND x,rows -> y"),
+        "from 0 to 2 are out of range for axis 0",
+    ),
+    "updates of rows beyond": (
+        node("ScatterND x,rows,x -> y"),
+        "from 0 to 2 are out of range for axis 0",
+    ),
+    "updates that do not fit": (
+        node("ScatterND x,inside,half -> y"),
+        r"indices of shape \(2, 1\) and updates of shape \(2,\) do not fit",
+    ),
+    "blocks for other axes": (
+        node("Col2Im x,two,rows -> y", strides=[1]),
+        "for 2, 2, 1, 2 axes",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IN_THEIR_OWN_WORDS)
+def test_what_does_not_fit_is_refused_in_its_own_words(name: str) -> None:
+    made, message = IN_THEIR_OWN_WORDS[name]
+    proto = model(made, inputs={"x": (2, 3), "half": (2,)}, constants=INTEGERS)
+    with pytest.raises(InvalidModelError, match=message):
+        unrolled.from_onnx(proto)

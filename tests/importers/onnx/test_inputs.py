@@ -18,6 +18,7 @@ import unrolled
 from cases.onnx_models import model, node, subgraph
 from command_line import invoke
 from unrolled.errors import InvalidArgumentError, InvalidModelError, UnsupportedOperatorError
+from unrolled.theory import effective_depth
 
 TWO = model(
     "MatMul x,w -> a",
@@ -156,6 +157,39 @@ def test_values_that_cannot_be(values: Any, message: str) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         unrolled.from_onnx(STEPS, {"n": 1}, values=values)
     assert re.search(message, str(caught.value))
+
+
+def test_values_at_every_door() -> None:
+    """What takes shapes of inputs takes values of inputs, and reads the same network."""
+    given = {"inputs": {"n": 1}, "values": {"position": 3}}
+    network = unrolled.from_onnx(STEPS, {"n": 1}, values={"position": 3}, operations=True)
+    assert unrolled.propagate(STEPS, **given).jacobian == unrolled.propagate(network).jacobian
+    assert unrolled.score(STEPS, **given) == unrolled.score(network)
+    assert unrolled.features(STEPS, **given).values == unrolled.features(network).values
+    found = effective_depth(STEPS, **given)
+    assert found.mean == effective_depth(network).mean
+    assert len(unrolled.initialization_report(STEPS, **given).rows) == 3
+
+
+def test_values_of_several_models() -> None:
+    """Trips of a loop in one model; another that is no file of ONNX is compared as it is."""
+    fixed = ModelProto()
+    fixed.CopyFrom(STEPS)
+    for value in fixed.graph.input:
+        for length in value.type.tensor_type.shape.dim:
+            if length.dim_param:
+                length.dim_value = 1
+    other = unrolled.models.mlp(4, depth=2, inputs=4)
+    values = {"position": 3}
+    for sort in ("spread_estimate", None):
+        compared = unrolled.compare([fixed, other], sort=sort, values=values)
+        counts = {one.num_parameters: one.total_contexts for one in compared}
+        expected = unrolled.analyze(fixed, values=values)
+        assert counts[9] == expected.total_contexts
+    with pytest.raises(InvalidArgumentError, match="values: only for models of ONNX"):
+        unrolled.compare([other], values=values)
+    with pytest.raises(InvalidArgumentError, match="did you mean 'position'"):
+        unrolled.compare([fixed], values={"positon": 3})
 
 
 def test_symbols_and_values_in_the_shell_and_in_analyze(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ pytest.importorskip("onnx")
 from cases.onnx_models import model, node
 from oracles.masked_elements import SHAPE, Step, names_of, random_program, wrong_names
 from unrolled import count, from_onnx
+from unrolled.errors import InvalidModelError
 
 OPERATORS = {
     "exp": "Exp",
@@ -188,3 +189,32 @@ def test_a_bias_that_is_zero_in_part_is_no_mask() -> None:
     counts = count(from_onnx(made))
     assert counts["v"].exact().tolist() == np.full(shape, 3).tolist()
     assert counts["b"].exact().tolist() == (2 * np.tril(np.ones((3, 3), int))).tolist()
+
+
+def test_choices_between_large_tensors_are_not_spread_out() -> None:
+    """Each element is of one tensor, whatever the size; a broadcast condition stays small."""
+    rows = 1 << 23
+    made = model(
+        "Mul a,u -> x",
+        "Where c,x,b -> y",
+        weights={"a": (1, 3), "b": (1, 1)},
+        inputs={"u": (rows, 1)},
+        constants={"c": np.array([True, False, True])},
+    )
+    counts = count(from_onnx(made))
+    assert counts["a"].exact().tolist() == [[rows, 0, rows]]
+    assert counts["b"].exact().tolist() == [[rows]]
+
+
+def test_masks_that_would_be_too_large_together_are_refused() -> None:
+    lines = np.arange(1 << 14) % 2 == 0
+    made = model(
+        "Mul w,u -> x",
+        "Where rows,low,x -> a",
+        "Where columns,low,a -> y",
+        weights={"w": (1, 1)},
+        inputs={"u": (1 << 14, 1 << 14)},
+        constants={"rows": lines[:, None], "columns": lines[None], "low": np.float32(-np.inf)},
+    )
+    with pytest.raises(InvalidModelError, match="a mask of 268,435,456 elements is too large"):
+        from_onnx(made)

@@ -72,6 +72,9 @@ COMBINED: dict[str, Callable[..., Any]] = {
     "Xor": np.logical_xor,
 }
 
+VARIADIC = ("Max", "Mean", "Min", "Sum")
+"""Functions of any number of tensors."""
+
 BOOL = 9
 """The number of the data type of truth values."""
 
@@ -346,7 +349,7 @@ def largest(tracer: Tracer, node: Node) -> list[Operand]:
     """Values chosen at run time from all along an axis, and where they are."""
     x = node.input(0)
     (axis,) = checked_axes(node, [node.attribute("axis", -1)], x.rank)
-    (number,) = node.integers(1) or [node.attribute("k", 0)]
+    number = node.number(1, node.attribute("k", 0))
     if not 1 <= number <= x.shape[axis]:
         raise InvalidModelError(f"node '{node.name}': {number} of {x.shape[axis]} are wanted")
     if isinstance(x, Constant):
@@ -368,7 +371,7 @@ def hardmax(tracer: Tracer, node: Node) -> Operand:
 @rule("CumSum", "CumProd")
 def cumulative(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
-    (axis,) = checked_axes(node, node.integers(1) or [0], x.rank)
+    (axis,) = checked_axes(node, [node.number(1)], x.rank)
     exclusive, reverse = bool(node.attribute("exclusive", 0)), bool(node.attribute("reverse", 0))
     if isinstance(x, Value):
         return tracer.cumulate(x, axis, exclusive=exclusive, reverse=reverse)
@@ -454,6 +457,10 @@ def operands_of(tracer: Tracer, node: Node) -> list[Operand]:
     operands = [node.input(position) for position in range(len(node.inputs))]
     if not operands:
         raise InvalidModelError(f"node '{node.name}' ({node.operator}): it has no input")
+    if len(operands) != 2 and node.operator not in VARIADIC:
+        raise InvalidModelError(
+            f"node '{node.name}' ({node.operator}): it takes 2 inputs, got {len(operands)}"
+        )
     if node.has("broadcast") and node.has("axis") and len(operands) == 2:
         a, b = operands
         (axis,) = checked_axes(node, [node.attribute("axis", 0)], a.rank)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from unrolled._core import Relation
+from unrolled._support.hints import listed
 from unrolled.errors import InvalidModelError, UnsupportedOperatorError
 from unrolled.importers.onnx.elementwise import checked_axes
 from unrolled.importers.onnx.reader import Node
@@ -164,6 +165,7 @@ def gather_elements(tracer: Tracer, node: Node) -> Operand:
     if index is not None:
         return tracer.take_along(x, index, axis)
     at = indices_of(node, 1)
+    _check_indices(node, at, x, axis)
     return tracer.rearrange([x], lambda a: np.take_along_axis(cut(a, at, axis), at, axis))
 
 
@@ -179,6 +181,8 @@ def gather_nd(tracer: Tracer, node: Node) -> Operand:
         raise InvalidModelError(
             f"node '{node.name}': indices of shape {at.shape} do not fit {x.shape}"
         )
+    for k in range(depth):
+        _check_indices(node, at[..., k], x, batch + k)
 
     def run(a: Any) -> Any:
         batches = np.indices(at.shape[:-1])[:batch]
@@ -199,7 +203,12 @@ def scatter_elements(tracer: Tracer, node: Node) -> Operand:
     at = indices_of(node, 1)
     if at.shape != updates.shape or at.ndim != x.rank:
         raise InvalidModelError(f"node '{node.name}': indices do not fit the updates")
+    _check_indices(node, at, x, axis)
     places = list(np.indices(at.shape))
+    if any(n > x.shape[other] for other, n in enumerate(at.shape) if other != axis):
+        raise InvalidModelError(
+            f"node '{node.name}': indices of shape {at.shape} do not fit {x.shape}"
+        )
     places[axis] = np.where(at < 0, at + x.shape[axis], at)
     return _scatter(tracer, node, x, updates, tuple(places))
 
@@ -210,9 +219,16 @@ def scatter_nd(tracer: Tracer, node: Node) -> Operand:
     if index is not None:
         x = node.input(0)
         return tracer.put_at(x, *_places_of(tracer, node, x, index, 0), node.input(2))
-    at = indices_of(node, 1)
-    places = tuple([at[..., k] for k in range(at.shape[-1])])
-    return _scatter(tracer, node, node.input(0), node.input(2), places)
+    x, updates, at = node.input(0), node.input(2), indices_of(node, 1)
+    depth = at.shape[-1] if at.ndim else 0
+    if not 1 <= depth <= x.rank or updates.shape != (*at.shape[:-1], *x.shape[depth:]):
+        raise InvalidModelError(
+            f"node '{node.name}': indices of shape {at.shape} and updates of shape "
+            f"{updates.shape} do not fit {x.shape}"
+        )
+    for k in range(depth):
+        _check_indices(node, at[..., k], x, k)
+    return _scatter(tracer, node, x, updates, tuple([at[..., k] for k in range(depth)]))
 
 
 def _at_run_time(node: Node, position: int) -> Value | None:
@@ -355,7 +371,7 @@ def space_to_depth(tracer: Tracer, node: Node) -> Operand:
 
 @rule("Trilu")
 def trilu(tracer: Tracer, node: Node) -> Operand:
-    (k,) = node.integers(1) or [0]
+    k = node.number(1, 0)
     function = np.triu if node.attribute("upper", 1) else np.tril
     return tracer.rearrange([node.input(0)], lambda a: function(a, k))
 
@@ -380,7 +396,7 @@ def reverse_sequence(tracer: Tracer, node: Node) -> Operand:
 @rule("OneHot")
 def one_hot(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
-    (depth,) = node.integers(1) or [1]
+    depth = node.number(1)
     (axis,) = checked_axes(node, [node.attribute("axis", -1)], x.rank + 1)
     wide = tracer.unsqueeze(x, [axis])
     shape = (*wide.shape[:axis], depth, *wide.shape[axis + 1 :])
@@ -393,6 +409,12 @@ def col2im(tracer: Tracer, node: Node) -> Operand:
     rank = len(image)
     strides, dilations = (node.attribute(name, [1] * rank) for name in ("strides", "dilations"))
     pads = node.attribute("pads", [0] * 2 * rank)
+    lengths = [len(image), len(block), len(strides), len(dilations)]
+    if not rank or set(lengths) != {rank} or len(pads) != 2 * rank:
+        raise InvalidModelError(
+            f"node '{node.name}' ({node.operator}): image, blocks, strides and dilations are for "
+            f"{listed(lengths)} axes, and there are {len(pads)} pads"
+        )
     windows = [
         tracer.window(n, k, stride=s, dilation=d, padding=(pads[axis], pads[axis + rank]))
         for axis, (n, k, s, d) in enumerate(zip(image, block, strides, dilations, strict=True))
@@ -440,6 +462,16 @@ def indices_of(node: Node, position: int) -> Any:
             f"node '{node.name}' ({node.operator}): its indices are not known beforehand"
         )
     return constant.array.astype(np.int64)
+
+
+def _check_indices(node: Node, at: Any, x: Operand, axis: int) -> None:
+    """Refuse indices that an axis does not have; negative ones count from its end."""
+    length = x.shape[axis]
+    if at.size and not -length <= int(at.min()) <= int(at.max()) < length:
+        raise InvalidModelError(
+            f"node '{node.name}' ({node.operator}): indices from {at.min()} to {at.max()} are out "
+            f"of range for axis {axis} of shape {x.shape}"
+        )
 
 
 def cut(array: Any, at: Any, axis: int) -> Any:

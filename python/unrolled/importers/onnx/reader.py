@@ -482,6 +482,20 @@ class Node:
             None if constant is None else constant.integers(f"node '{self.name}', input {position}")
         )
 
+    def number(self, position: int, default: int | None = None) -> int:
+        """An operand that has to be one constant integer; an error if there is none by default."""
+        given = self.integers(position)
+        if given is None and default is not None:
+            return default
+        if given is None:
+            self.input(position)
+        if given is None or len(given) != 1:
+            raise InvalidModelError(
+                f"node '{self.name}' ({self.operator}): input {position} has to be one integer, "
+                f"got {listed(given or ['none'])}"
+            )
+        return given[0]
+
     def constant(self, position: int) -> Constant | None:
         """An operand that has to be constant; None if it was left out."""
         if position < len(self.inputs) and isinstance(self.inputs[position], Stored):

@@ -19,6 +19,8 @@ __all__: list[str] = []
 
 rule = TABLE.rule
 
+ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+
 LONGEST_AXIS = 1 << 24
 MOST_TAPS = 1 << 24
 """An axis is interpolated with at most so many taps in all."""
@@ -49,7 +51,10 @@ def resize(tracer: Tracer, node: Node) -> Operand:
             default = "round_prefer_floor" if node.operator == "Resize" else "floor"
             if node.operator == "Resize" and node.opset < 11:
                 default = "floor"
-            relation = nearest(axis, at, extent, node.attribute("nearest_mode", default))
+            rounding = node.attribute("nearest_mode", default)
+            if rounding not in ROUNDINGS:
+                raise UnsupportedOperatorError(f"nearest_mode '{rounding}'")
+            relation = nearest(axis, at, extent, rounding)
         else:
             kind = "cubic" if mode == "cubic" else "linear"
             stretch = max(1 / scale, 1.0) if node.attribute("antialias", 0) else 1.0
@@ -68,6 +73,8 @@ def _sizes(node: Node, x: Operand, axes: list[int]) -> tuple[list[int], list[flo
     place = 2 if node.operator == "Resize" and (len(node.inputs) > 2 or node.opset >= 11) else 1
     sizes = node.integers(3) if node.optional(3) is not None else None
     if sizes:
+        if len(sizes) != len(own) or min(own, default=1) < 1:
+            raise InvalidModelError(f"node '{node.name}': sizes {sizes} do not fit {x.shape}")
         scales = [new / old for new, old in zip(sizes, own, strict=True)]
         policy = node.attribute("keep_aspect_ratio_policy", "stretch")
         if policy != "stretch":

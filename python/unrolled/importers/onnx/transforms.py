@@ -25,13 +25,13 @@ def discrete_transform(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
     axis = node.attribute("axis", 1)
     if node.opset >= 20:
-        axis = (node.integers(2) or [-2])[0]
+        axis = node.number(2, -2)
     (axis,) = checked_axes(node, [axis], x.rank)
     if x.rank < 2 or axis == x.rank - 1 or x.shape[-1] not in (1, 2):
         raise InvalidModelError(
             f"node '{node.name}': the last axis of {x.shape} has no real and imaginary parts"
         )
-    length = (node.integers(1) or [x.shape[axis]])[0]
+    length = node.number(1, x.shape[axis])
     if not 1 <= length <= LONGEST:
         raise InvalidModelError(f"node '{node.name}': a transform of length {length}")
     if length < x.shape[axis]:
@@ -45,7 +45,7 @@ def discrete_transform(tracer: Tracer, node: Node) -> Operand:
 @rule("STFT")
 def transform_of_frames(tracer: Tracer, node: Node) -> Operand:
     x, window = node.input(0), node.optional(2)
-    (step,) = node.integers(1) or [0]
+    step = node.number(1)
     given = node.integers(3)
     if given is None and window is not None:
         given = [window.size]

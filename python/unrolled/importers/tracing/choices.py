@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from unrolled.importers.tracing.base import aligned
 from unrolled.importers.tracing.elementwise import Elementwise, is_of
+from unrolled.importers.tracing.index_maps import MOST_ELEMENTS
 from unrolled.importers.tracing.known import AT_RUN_TIME, with_rank
 from unrolled.importers.tracing.masking import LOW, Flags, hidden_of, is_low, is_put_out
 from unrolled.importers.tracing.normalisers import normalises
@@ -20,6 +22,7 @@ from unrolled.importers.tracing.values import (
     Shape,
     Value,
     broadcast_shapes,
+    size_of,
 )
 
 __all__ = ["Choices"]
@@ -53,6 +56,7 @@ class Choices(Elementwise):
             known = self._known(x, len(shape))
             if decisive and known.numbers.dtype != np.bool_:
                 continue  # Of integers, the bits are combined.
+            self._check_spread(hidden, *known)
             hidden = hidden | (known.places & ((known.numbers != 0) == decisive))
         return self.mask(result, hidden, decisive)
 
@@ -77,10 +81,18 @@ class Choices(Elementwise):
             return self.expand(a if chosen.all() else b, shape)
         fill = a if isinstance(a, Constant) else b
         if not isinstance(fill, Constant):
-            return self.choose(np.broadcast_to(~chosen, shape).astype(np.int8), [a, b])
+            numbers = np.broadcast_to(with_rank(~chosen, len(shape)), shape)
+            if size_of(shape) <= MOST_ELEMENTS:
+                return self.choose(numbers, [a, b])
+            parts = [(a, ~chosen), (b, chosen)]  # What is too many one by one may be masked.
+            seen = [self.mask(self.expand(x, shape), hidden, 0.0) for x, hidden in parts]
+            links = [(x, aligned(shape, shape)) for x in seen if isinstance(x, Value)]
+            return self.emit(shape, links)
         if not values:
             return Constant(shape)
         hidden = with_rank(chosen if fill is a else ~chosen, len(shape))
+        if fill.array is not None and fill.array.size > 1:
+            self._check_spread(fill.array, hidden)
         number = None if fill.array is None else _only_number_where(fill.array, hidden)
         x = self.expand(self._plain(values[0]), shape)
         if number is None or (number != 0.0 and not is_low(number)):
@@ -99,6 +111,7 @@ class Choices(Elementwise):
         """What a condition chooses that is computed, as far as it is not known."""
         rank = len(shape)
         decided, first, second = (self._known(x, rank) for x in (condition, a, b))
+        self._check_spread(*[array for known in (decided, first, second) for array in known])
         met = decided.places & (decided.numbers != 0)
         unmet = decided.places & (decided.numbers == 0)
         if isinstance(a, Value) and isinstance(b, Value):

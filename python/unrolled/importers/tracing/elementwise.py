@@ -251,6 +251,7 @@ class Elementwise(Normalisers):
                     if low.any() and not low.all():
                         self.budget.work(self.name, low.size)
                         low = with_rank(low, rank)
+                        self._check_spread(low, *([] if hidden is None else [hidden]))
                         hidden = low if hidden is None else hidden | low
         elif any(isinstance(x, Constant) and is_low(x.only_number()) for x in operands):
             self.notes[self.name] = AT_RUN_TIME
@@ -264,6 +265,7 @@ class Elementwise(Normalisers):
                 bare.append(value)
                 continue
             own = with_rank(own, rank)
+            self._check_spread(own, *([] if hidden is None else [hidden]))
             hidden = own if hidden is None else hidden | own
             bare.append(without_mask(value) or value)
         return bare, hidden

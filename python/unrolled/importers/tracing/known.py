@@ -15,7 +15,16 @@ import numpy as np
 
 from unrolled.importers.tracing.masking import Flags, hidden_of, is_low, narrowed, without_mask
 from unrolled.importers.tracing.movement import Movement
-from unrolled.importers.tracing.values import Array, Combination, Constant, Node, Operand, Value
+from unrolled.importers.tracing.values import (
+    Array,
+    Combination,
+    Constant,
+    Node,
+    Operand,
+    Value,
+    broadcast_shapes,
+    size_of,
+)
 
 __all__ = [
     "AT_RUN_TIME",
@@ -74,6 +83,7 @@ class KnownElements(Movement):
         if own is None:
             return self._masked_value(x, hidden, fill)
         assert x.fill is not None
+        self._check_spread(hidden, own)
         if x.fill == fill or (is_low(x.fill) and is_low(fill)):
             fill = max(x.fill, fill)
             union = narrowed(hidden | own)
@@ -88,6 +98,11 @@ class KnownElements(Movement):
             # One number is remembered: that of scores that are put out matters most.
             return self._masked_value(y, rest, x.fill)
         return y
+
+    def _check_spread(self, *arrays: Array) -> None:
+        """Refuse masks that are combined and would be too large then."""
+        shape = broadcast_shapes(self.name, [array.shape for array in arrays])
+        self.budget.spread(self.name, size_of(shape))
 
     def _masked_value(self, x: Value, hidden: Flags, fill: float) -> Value:
         """A tensor of which elements are a number instead, whatever was known of it."""

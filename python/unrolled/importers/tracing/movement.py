@@ -281,11 +281,21 @@ class Movement(Base):
 
         Parameters
         ----------
-        numbers : numpy.ndarray of int
+        numbers : numpy.ndarray of int or bool
             In the shape of the result.
         operands : sequence of Operand
+
+        Raises
+        ------
+        InvalidModelError
+            They are too many.
         """
         size = numbers.size
+        if size > MOST_ELEMENTS:
+            raise InvalidModelError(
+                f"{self.name}: {size:,} elements are too many to choose one by one; at most "
+                f"{MOST_ELEMENTS:,} are"
+            )
         places = np.arange(size, dtype=np.int64)
         links: list[Link] = []
         for number, operand in enumerate(operands):

@@ -64,6 +64,8 @@ class Normalization(Builder):
 
         Raises
         ------
+        InvalidArgumentError
+            A scale or shift that is neither a truth value nor a tensor, or a negative epsilon.
         InvalidNetworkError
             An axis out of range, or a tied parameter of another shape.
 
@@ -119,7 +121,8 @@ class Normalization(Builder):
         Raises
         ------
         InvalidArgumentError, InvalidNetworkError
-            Axes out of range or named twice, or a tied parameter of another shape.
+            Axes out of range or named twice, a negative epsilon, or a tied parameter of another
+            shape.
 
         Examples
         --------
@@ -233,8 +236,8 @@ class Normalization(Builder):
 
         Raises
         ------
-        InvalidNetworkError
-            An axis out of range.
+        InvalidArgumentError, InvalidNetworkError
+            An axis that is no integer, or out of range.
 
         Examples
         --------
