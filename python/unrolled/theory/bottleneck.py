@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from unrolled._support.arguments import checked_positive, checked_seed
+from unrolled._support.arguments import checked_choice, checked_positive, checked_seed
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, TheoryDomainError
@@ -780,6 +780,4 @@ def _covariance(values: npt.ArrayLike, name: str) -> Array:
 
 def _scale(unit: str) -> float:
     """Nats in a unit."""
-    if unit not in get_args(Unit):
-        raise InvalidArgumentError(f"unit must be 'nats' or 'bits', got {unit!r}")
-    return math.log(2) if unit == "bits" else 1.0
+    return math.log(2) if checked_choice("unit", unit, get_args(Unit)) == "bits" else 1.0

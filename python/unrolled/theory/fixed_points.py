@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from unrolled._support.arguments import checked_positive
+from unrolled._support.arguments import checked_choice, checked_positive
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, NoFixedPointError
@@ -170,9 +170,7 @@ def fixed_point(
     (0.739085133, True)
     """
     start = _start(z0)
-    if method not in get_args(Method):
-        listed = ", ".join(repr(name) for name in get_args(Method))
-        raise InvalidArgumentError(f"method must be one of {listed}, got {method!r}")
+    checked_choice("method", method, get_args(Method))
     if not (isinstance(tol, (int, float)) and tol > 0):
         raise InvalidArgumentError(f"tol must be a positive number, got {described(tol)}")
     search = _Search(f, start, float(tol), checked_positive(max_steps, "max_steps"))
