@@ -156,6 +156,17 @@ def test_options_that_cannot_be_used_are_refused(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_network_that_was_read_without_its_functions_is_not_written() -> None:
+    net = Network("net")
+    net.output(net.dense(net.activation(net.dense(net.input((4,)), 3)), 2))
+    content = net.to_onnx()
+    with pytest.raises(unrolled.InvalidArgumentError, match="operations=True"):
+        from_onnx(content).to_onnx()
+    again = from_onnx(content, operations=True)
+    assert Operation("function", "relu") in [again.operation(one) for one in again.tensors]
+    assert_equal_counts(again, again.to_onnx())
+
+
 def test_a_network_without_outputs_is_refused() -> None:
     net = Network()
     net.input((4,))

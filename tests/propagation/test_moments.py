@@ -209,6 +209,16 @@ def test_erf_has_its_closed_form() -> None:
     assert found[2] == pytest.approx(2 / pi * asin(a * c * q / (1 + a * q)), rel=1e-12)
 
 
+@pytest.mark.parametrize("variance", [1e-6, 0.03, 1.0, 7.0, 400.0])
+def test_gelu_has_its_closed_form(variance: float) -> None:
+    """Where the mean is zero there is one; where it is hardly more, an integral."""
+    for correlation in (-0.9, -0.2, 0.1, 0.8, 0.999, 1.0):
+        found = function_moments("gelu", 0.0, variance, correlation)
+        right = function_moments("gelu", 1e-14 * sqrt(variance), variance, correlation)
+        assert found is not None
+        assert found == pytest.approx(right, rel=1e-10)
+
+
 def test_gains_at_unit_variance() -> None:
     """E f^2 and E f'^2 at a variance of 1, found with thirty digits."""
     gains = {

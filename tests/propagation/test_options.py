@@ -9,6 +9,7 @@ import pytest
 
 import unrolled
 from unrolled import Network, Signal, propagate
+from unrolled._support.arguments import checked_choice
 from unrolled.errors import InvalidArgumentError, UnknownNameError, UnknownOperationError
 
 RANDOM = np.random.default_rng(4)
@@ -418,3 +419,17 @@ def test_means_and_variances_beyond_floats() -> None:
     assert first.variance == pytest.approx(1e100 * (0.5 - 0.5 / math.pi))
     assert last.mean_square == last.variance == math.inf
     assert last.log2_variance - last.log2_mean_square == pytest.approx(math.log2(1 - 1 / math.pi))
+
+
+def test_choices_are_listed_as_one_would_say_them() -> None:
+    for choices, listed in (
+        (("a",), "'a'"),
+        (("a", "b"), "'a' or 'b'"),
+        (("a", "b", "c"), "one of 'a', 'b', 'c'"),
+    ):
+        for value, shown in (("x", "'x'"), (3, "int 3"), (None, "NoneType None")):
+            with pytest.raises(InvalidArgumentError) as caught:
+                checked_choice("what", value, choices)
+            assert str(caught.value) == f"what must be {listed}, got {shown}"
+    with pytest.raises(InvalidArgumentError, match="got 'batches'; did you mean 'batch'"):
+        checked_choice("batch_norm", "batches", ("batch", "stored"))

@@ -506,6 +506,87 @@ def test_attention(correlation: float) -> None:
     within(gradients, coherence, 0.1)
 
 
+def seen_by(kind: str, tokens: int) -> np.ndarray[Any, Any]:
+    """Which keys each query sees."""
+    query, key = np.indices((tokens, tokens))
+    return {
+        "causal": key <= query,
+        "band": abs(key - query) < 6,
+        "blocks": key // 12 == query // 12,
+        "random": np.random.default_rng(31).random((tokens, tokens)) < 0.4,
+    }[kind] | (key == query)
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize(("correlation", "bias"), [(0.0, 0.25), (0.5, 0.13)])
+@pytest.mark.parametrize("kind", ["causal", "band", "blocks", "random"])
+def test_attention_behind_a_mask(kind: str, correlation: float, bias: float, pooled: bool) -> None:
+    """One head over 48 tokens, of which each query sees some.
+
+    Scores vary by 1 and by 1/2. To first order in that the rule is right for any number of keys;
+    for about ten of them a quarter and an eighth is left of derivatives, and a twentieth of values.
+    """
+    draws, tokens, width = Draws(60, 32), 48, 48
+    seen = seen_by(kind, tokens)
+    common = draws.random.normal(size=(60, 1, 1, width))
+    own = draws.random.normal(size=(60, 1, tokens, width))
+    x = Value(correlation**0.5 * common + (1 - correlation) ** 0.5 * own)
+    k = [draws.kernel(1 / width, width, width) for _ in range(4)]
+    q, key, value = (dense(x, one) for one in k[:3])
+    scores = contract("dsqc,dskc->dsqk", q, key)
+    scores = apply(scores, lambda s: s / width**0.5, lambda s: np.full_like(s, width**-0.5))
+    scores = scores + Value(np.where(seen, 0.0, -1e30)[None, None])
+    mixed = contract("dsqk,dskc->dsqc", softmax(scores), value)
+    y = dense(mixed, k[3])
+    draws.pull(mean(y, [2]) if pooled else y)
+    net = Network()
+    options: dict[str, Any] = {"causal": True} if kind == "causal" else {"mask": seen}
+    at = net.input((tokens, width))
+    at = net.multi_head_attention(at, 1, use_bias=False, name="m", **options)
+    net.output(net.global_pool(net.transpose(at)) if pooled else at)
+    p = propagate(net, 1.0, input=Signal(1, 0, correlation, 0))
+    names = {"m/query": q, "m/key": key, "m/value": value, "m/attention": mixed, "m": y}
+    for name, one in names.items():
+        within(mean_square(one), p[name].mean_square, 0.06)
+        within(gradient_square(one), p[name].gradient, bias)
+    kernels = ("m/query/kernel", "m/key/kernel", "m/value/kernel", "m/output/kernel")
+    for name, one in zip(kernels, k, strict=True):
+        within(kernel_gradient(one), p[name].gradient, bias)
+    within(jacobian(x), p.jacobian, bias)
+    for name, one in names.items():
+        positions = Estimate(pair_of_positions(channels_first(one), width))
+        within(positions, p[name].position_correlation * p[name].mean_square, 0.06)
+    gradients = Estimate(pair_of_positions(value.gradient.swapaxes(2, 3), width))
+    within(gradients, p["m/value"].gradient_correlation * p["m/value"].gradient, bias)
+
+
+def test_attention_to_one_key_is_its_value() -> None:
+    """Nothing is chosen, so that neither queries nor keys get a gradient."""
+    net = Network()
+    x = net.multi_head_attention(
+        net.input((6, 8)), 2, use_bias=False, mask=np.eye(6, dtype=bool), name="m"
+    )
+    net.output(x)
+    p = propagate(net, 1.3)
+    assert p["m/attention"].mean_square == pytest.approx(p["m/value"].mean_square)
+    assert p["m/value"].gradient == pytest.approx(p["m/attention"].gradient)
+    assert p["m/value/kernel"].gradient == pytest.approx(48 * 8 * 1.3)
+    assert p["m/query/kernel"].gradient == p["m/key/kernel"].gradient == 0
+
+
+def test_heads_with_masks_of_their_own_are_means_of_one_mask_each() -> None:
+    def mean_squares(mask: Any) -> Any:
+        net = Network()
+        net.output(net.multi_head_attention(net.input((12, 8)), 2, mask=mask, name="m"))
+        p = propagate(net, 1.0)
+        names = ("m/attention", "m/key", "m/value")
+        return np.array([[p[name].mean_square, p[name].gradient] for name in names])
+
+    one, other = seen_by("causal", 12), seen_by("band", 12)
+    both = mean_squares(np.stack([one, other]))
+    assert both == pytest.approx((mean_squares(one) + mean_squares(other)) / 2, rel=1e-9)
+
+
 def test_embedding_and_its_table() -> None:
     draws, rows, width, tokens = Draws(2000, 17), 12, 6, 4
     table = draws.kernel(0.5, rows, width)
@@ -703,3 +784,56 @@ def test_stored_weights() -> None:
     net.record_moments("b/kernel", second.mean(), np.mean(second**2))
     stored = propagate(net, "stored")
     assert stored["b"].mean_square == pytest.approx(p["b"].mean_square, rel=1e-12)
+
+
+SLOPES = {"relu": (0.0, 1.0), "leaky_relu(0.5)": (0.5, 1.0), "abs": (-1.0, 1.0), None: (1.0, 1.0)}
+
+
+@pytest.mark.parametrize("function", SLOPES)
+def test_typical_draw_lies_below_the_mean(function: str | None) -> None:
+    """A tenth of the exponent is left of width; a wrong factor of a function is more than that."""
+    random, widths, inputs, draws = np.random.default_rng(30), (30, 50) * 4, 400, 1500
+    net = Network()
+    x = net.input((inputs,))
+    for width in widths:
+        x = net.dense(x, width, use_bias=False)
+        x = net.activation(x, function) if function else x
+    net.output(net.dense(x, 1, use_bias=False))
+    p = propagate(net)
+    left, right = SLOPES[function]
+    logarithms = []
+    for _ in range(draws):
+        signal, steps, before = random.standard_normal(inputs), [], inputs
+        for width in widths:
+            kernel = random.standard_normal((before, width)) * (2 / before) ** 0.5
+            slopes = np.where(signal @ kernel > 0, right, left)
+            signal = (signal @ kernel) * slopes
+            steps.append((kernel, slopes))
+            before = width
+        derivative = random.standard_normal(before) * (2 / before) ** 0.5
+        for kernel, slopes in reversed(steps):
+            derivative = kernel @ (derivative * slopes)
+        logarithms.append(np.log(derivative @ derivative))
+    error = np.std(logarithms, ddof=1) / draws**0.5
+    found = np.mean(logarithms) - np.log(p.jacobian)
+    expected = np.log(p.typical_factor)
+    assert abs(found - expected) < 4 * error + 0.1 * abs(expected)
+    # The factor of another function is not within that.
+    others = [(3 * k - 1) / 2 for k in (1.0, 1.36, 2.0)]
+    wrong = [-one * p.width_ratio for one in others if abs(one * p.width_ratio + expected) > 1e-9]
+    assert all(abs(found - one) > 4 * error + 0.1 * abs(one) for one in wrong)
+
+
+def test_no_formula_says_how_far_a_typical_draw_lies_from_the_mean_elsewhere() -> None:
+    def factor(build: Callable[[Network, Any], Any]) -> float:
+        net = Network()
+        net.output(net.dense(build(net, net.dense(net.input((8,)), 8)), 2))
+        return propagate(net).typical_factor
+
+    assert factor(lambda net, x: net.activation(x, "relu")) < 1
+    for build in (
+        lambda net, x: net.activation(x, "tanh"),
+        lambda net, x: net.batch_norm(x),
+        lambda net, x: net.add(x, net.dense(x, 8)),
+    ):
+        assert np.isnan(factor(build))

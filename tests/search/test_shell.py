@@ -131,8 +131,8 @@ def test_errors(file: Path, tmp_path: Path) -> None:
         ([f"{other}:space"], "ZeroDivisionError"),
         (["nasbench201", "--score", "mac"], "did you mean 'macs'"),
         (["nasbench201", "--where", "macs <"], "cannot be read"),
-        (["nasbench201", "--top", "0"], "at least 1"),
-        (["nasbench201", "--evaluations", "10", "--out", "x.csv"], "are for sweeps"),
+        (["nasbench201", "--top", "0"], "is not in the range x>=1"),
+        (["nasbench201", "--evaluations", "10", "--out", "x.csv"], "only for sweeps"),
     ):
         done = run(*arguments)
         sys.modules.pop(file.stem, None)

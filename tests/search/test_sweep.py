@@ -107,12 +107,12 @@ def test_files_can_be_read_by_others(tmp_path: Path) -> None:
     assert list(frame.columns) == list(records[0]) == ["cell0", "cell1", "cell2", *SCORES, "error"]
     for record, labels, macs in zip(records, frame["cell1"], frame["macs"], strict=True):
         assert (record["cell1"], float(record["macs"])) == (labels, macs)
-    if pytest.importorskip("pyarrow"):
-        search.sweep(space, SCORES, out=tmp_path / "table.parquet")
-        read = pandas.read_parquet(tmp_path / "table.parquet")
-        assert read["cell2"].tolist() == frame["cell2"].tolist()
-        np.testing.assert_array_equal(read["entropy"], frame["entropy"])
-        assert read["error"].dropna().tolist() == frame["error"].dropna().tolist()
+    pytest.importorskip("pyarrow")
+    search.sweep(space, SCORES, out=tmp_path / "table.parquet")
+    read = pandas.read_parquet(tmp_path / "table.parquet")
+    assert read["cell2"].tolist() == frame["cell2"].tolist()
+    np.testing.assert_array_equal(read["entropy"], frame["entropy"])
+    assert read["error"].dropna().tolist() == frame["error"].dropna().tolist()
 
 
 def test_the_top_is_that_of_a_sort() -> None:

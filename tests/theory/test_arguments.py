@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+import unrolled
 from unrolled import theory
 
 pytest.importorskip("scipy")
@@ -45,3 +50,79 @@ def test_the_last_layer_of_a_network_of_one_output_may_be_flat():
     nested = [([1, -1], [0, 1]), ([[1, -2]], [3])]
     flat = [([1, -1], [0, 1]), ([1, -2], 3)]
     assert theory.linear_pieces(nested, (-2, 2)) == theory.linear_pieces(flat, (-2, 2))
+
+
+def test_calls_with_the_symbols_of_formulas() -> None:
+    chain = theory.linear_region_bounds(2, [4, 4])
+    assert theory.linear_region_bounds(n0=2, widths=[4, 4]) == chain
+    assert theory.SphericalModel(H=3) == theory.SphericalModel(3)
+    mixture = theory.SphericalModel(xi=[0, 0, 1, 0, 1])
+    assert mixture.total_complexity == theory.SphericalModel({2: 0.5, 4: 0.5}).total_complexity
+    assert pickle.loads(pickle.dumps(theory.SphericalModel(H=5))) == theory.SphericalModel(5)
+    assert replace(theory.SphericalModel(5), depth=3) == theory.SphericalModel(3)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: theory.linear_region_bounds(2, [4], n0=2), "instead of a model"),
+        (lambda: theory.linear_region_bounds(n0=2), "the widths of the layers"),
+        (lambda: theory.linear_region_bounds(widths=[2]), "the number of inputs"),
+        (lambda: theory.linear_region_bounds(n0=0, widths=[2]), "the number of inputs"),
+        (lambda: theory.linear_region_bounds(), "the number of inputs"),
+        (lambda: theory.SphericalModel(3, xi=[0, 0, 1]), "exactly one"),
+        (lambda: theory.SphericalModel(H=3, xi=[0, 0, 1]), "exactly one"),
+        (lambda: theory.SphericalModel(3, H=3), "exactly one"),
+        (lambda: theory.SphericalModel(), "exactly one"),
+        (lambda: theory.SphericalModel(H=1), "H, the spins"),
+        (lambda: theory.SphericalModel(xi=[]), "a mixture has powers"),
+        (lambda: theory.information_plane([], y=[0]), "a dict or a list of arrays"),
+        (lambda: theory.information_plane(["word"], y=[0]), "layer 'layer 1'"),
+        (lambda: theory.information_plane([[1, [2]]], y=[0, 1]), "layer 'layer 1'"),
+        (lambda: theory.weight_tied(([0, 1, 2], [1, 2, 0])), "networkx.DiGraph"),
+    ],
+)
+def test_what_such_calls_refuse(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(unrolled.InvalidArgumentError, match=message):
+        call()
+
+
+def test_a_function_that_takes_the_cotangent_alone() -> None:
+    """As that of `jax.vjp` does, which also returns a tuple."""
+    matrix = np.array([[0.5, 0.2], [-0.3, 0.4]])
+    expected = np.linalg.solve(np.eye(2) - matrix.T, [1.0, 2.0])
+    for vjp in (
+        lambda z, v: matrix.T @ v,
+        lambda v: matrix.T @ v,
+        lambda v, *more: (matrix.T @ v,),
+        lambda z, v: (matrix.T @ v,),
+        matrix.T.dot,
+    ):
+        found = theory.implicit_gradient(vjp, np.zeros(2), [1.0, 2.0])
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_the_derivative_of_jax_is_taken_as_it_is() -> None:
+    jax = pytest.importorskip("jax")
+    matrix = np.array([[0.5, 0.25], [-0.25, 0.5]], np.float32)
+    _, vjp = jax.vjp(lambda z: matrix @ z, jax.numpy.zeros(2))
+    found = theory.implicit_gradient(vjp, np.zeros(2), [1.0, 2.0], tol=1e-6)
+    expected = np.linalg.solve(np.eye(2) - matrix.T, [1.0, 2.0])
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_layers_of_an_information_plane_need_no_names() -> None:
+    layers = [[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]]
+    named = theory.information_plane({"layer 1": layers[0], "layer 2": layers[1]}, y=[0, 0, 1, 1])
+    for given in (layers, tuple(layers), [np.array(one) for one in layers]):
+        assert theory.information_plane(given, y=[0, 0, 1, 1]).points == named.points
+
+
+def test_edges_with_cycles_are_a_cell_as_a_graph_of_networkx() -> None:
+    nx = pytest.importorskip("networkx")
+    pairs = [(0, 1), (1, 2), (2, 0), (1, 0)]
+    matrix = np.zeros((3, 3), dtype=int)
+    for source, target in pairs:
+        matrix[target, source] = 1
+    found = theory.weight_tied(nx.DiGraph(pairs))
+    assert found.growth == pytest.approx(theory.weight_tied(matrix).growth, abs=1e-12)

@@ -344,7 +344,7 @@ class TestPlane:
         ("arguments", "error", "message"),
         [
             (({"t": [1.0]},), InvalidArgumentError, "give the labels"),
-            (({}, [1]), InvalidArgumentError, "a dict of arrays"),
+            (({}, [1]), InvalidArgumentError, "a dict or a list of arrays"),
             (({"t": [1.0, 2.0]}, [1]), InvalidArgumentError, "one row for each of the 1"),
             (({"t": [math.nan]}, [1]), InvalidArgumentError, "finite"),
             (({"t": [1.0]}, [[1]]), InvalidArgumentError, "one value a sample"),

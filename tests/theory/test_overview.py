@@ -50,7 +50,11 @@ def test_signal_that_is_lost_is_a_finding() -> None:
     found = theory.overview(net, 1000.0)
     assert found.initialization is not None
     assert not found.initialization.is_sound
-    assert "depth" in found.missing or found.depth is not None
+    assert found.initialization.explodes_at == "dense_2"
+    # Nothing can be said of what a gradient passes through, and that is what is said.
+    assert found.depth is None
+    assert f"'{found.initialization.lost_at}' is too large" in found.missing["depth"]
+    assert found.paths is not None
 
 
 def test_wrong_requests_are_errors() -> None:

@@ -117,13 +117,13 @@ def checked_name(name: object, of: str) -> str:
 def checked_choice(name: str, value: Choice, choices: tuple[Choice, ...]) -> Choice:
     """The value of an argument that must be one of a few words."""
     if not isinstance(value, str) or value not in choices:
-        *others, last = map(repr, choices)
-        listed = f"{', '.join(others)} or {last}" if others else last
-        shown = (
-            f"{value!r}{did_you_mean(value, choices)}"
-            if isinstance(value, str)
-            else described(value)
-        )
+        listed = ", ".join(map(repr, choices))
+        if len(choices) == 2:
+            listed = " or ".join(map(repr, choices))
+        elif len(choices) > 2:
+            listed = f"one of {listed}"
+        is_text = isinstance(value, str)
+        shown = f"{value!r}{did_you_mean(value, choices)}" if is_text else described(value)
         raise InvalidArgumentError(f"{name} must be {listed}, got {shown}")
     return value
 

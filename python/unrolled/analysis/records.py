@@ -265,6 +265,7 @@ def _provenance(record: _Record) -> Provenance:
         record.mapping("parameters", _read_whole_number),
         record.mapping("skipped", _text),
         record.mapping("stored_names", _text) if "stored_names" in record.values else {},
+        record.values.get("operations", True) is True,
     )
 
 

@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, overload
 
-from unrolled._support.arguments import Progress, check_progress, checked_limit, checked_threads
+from unrolled._support.arguments import (
+    Progress,
+    check_progress,
+    checked_choice,
+    checked_limit,
+    checked_threads,
+)
 from unrolled._support.hints import described
 from unrolled.counting.counts import Counts
 from unrolled.counting.graph_counts import GraphCounts, GraphSweep, Towards, counted
@@ -174,8 +180,7 @@ def _refuse_options(kind: str, **options: object) -> None:
 
 
 def _checked_direction(towards: str, through: bool) -> Towards:
-    if towards not in ("outputs", "inputs"):
-        raise InvalidArgumentError(f"towards must be 'outputs' or 'inputs', got {towards!r}")
+    checked_choice("towards", towards, ("outputs", "inputs"))
     if through and towards != "outputs":
         raise InvalidArgumentError("through=True counts from inputs to outputs; leave out towards")
     if through:
@@ -185,9 +190,7 @@ def _checked_direction(towards: str, through: bool) -> Towards:
 
 def _checked_nodes(nodes: str) -> bool:
     """Whether only the counts of parameters are wanted."""
-    if nodes not in ("all", "parameters"):
-        raise InvalidArgumentError(f"nodes must be 'all' or 'parameters', got {nodes!r}")
-    return nodes == "parameters"
+    return checked_choice("nodes", nodes, ("all", "parameters")) == "parameters"
 
 
 def _count_network(

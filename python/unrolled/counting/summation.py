@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from unrolled import _core
 from unrolled._core import Operation
-from unrolled._support.arguments import Progress, check_progress, checked_limit
+from unrolled._support.arguments import Progress, check_progress, checked_choice, checked_limit
 from unrolled._support.hints import described, did_you_mean
 from unrolled.counting.counted_sweep import (
     counted,
@@ -151,9 +151,9 @@ def path_sums(
     """
     if not isinstance(network, Network):
         raise InvalidArgumentError(f"path_sums() takes a Network, got {described(network)}")
-    _check_option("direction", direction, Direction)
-    _check_option("semiring", semiring, Combination)
-    _check_option("level", level, Level)
+    checked_choice("direction", direction, get_args(Direction))
+    checked_choice("semiring", semiring, get_args(Combination))
+    checked_choice("level", level, get_args(Level))
     limit = checked_limit(memory_limit)
     check_progress(progress)
     if semiring == "max" and grade is not None and (weights, sources, outputs) != (None,) * 3:
@@ -513,13 +513,6 @@ def _floats(values: Scaled, instead: str) -> npt.NDArray[np.float64]:
     if np.isinf(floats).any():
         raise InvalidArgumentError(f"a sum is beyond the range of floats; use {instead}")
     return floats
-
-
-def _check_option(name: str, value: object, options: Any) -> None:
-    known = get_args(options)
-    if value not in known:
-        listed = ", ".join(repr(option) for option in known)
-        raise InvalidArgumentError(f"{name} must be one of {listed}, got {value!r}")
 
 
 def _count_maps(diagram: Diagram, is_exact: bool, options: Mapping[str, Any]) -> list[SumMap]:

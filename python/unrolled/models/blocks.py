@@ -19,7 +19,6 @@ __all__ = [
     "classifier",
     "conv_norm",
     "image",
-    "one_of",
     "positive",
     "resizable",
 ]
@@ -105,10 +104,3 @@ def positive(what: str, value: Any) -> int:
     if number < 1 or isinstance(value, bool):
         raise InvalidArgumentError(f"{what} must be a positive integer, got {value!r}")
     return number
-
-
-def one_of(what: str, value: object, allowed: Sequence[str]) -> None:
-    """Refuse a value that is not allowed."""
-    if value not in allowed:
-        expected = ", ".join(repr(one) for one in allowed)
-        raise InvalidArgumentError(f"{what} must be one of {expected}; got {value!r}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from unrolled._support.arguments import checked_choice
 from unrolled.models.blocks import (
     ImageSize,
     Padding,
     classifier,
     conv_norm,
     image,
-    one_of,
     resizable,
 )
 
@@ -146,8 +146,8 @@ def efficientnet_v2(
     """
     from unrolled.network.network import Network
 
-    one_of("efficientnet_v2: variant", variant, tuple(VARIANTS))
-    one_of("efficientnet_v2: padding", padding, PADDINGS)
+    checked_choice("efficientnet_v2: variant", variant, tuple(VARIANTS))
+    checked_choice("efficientnet_v2: padding", padding, PADDINGS)
     settings = VARIANTS[variant]
     net = Network(f"efficientnetv2-{variant}")
     x = image(net, 3, settings.size if size is None else size)

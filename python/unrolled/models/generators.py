@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from unrolled._support.arguments import checked_choice
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
-from unrolled.models.blocks import ImageSize, Padding, image, one_of, positive, resizable
+from unrolled.models.blocks import ImageSize, Padding, image, positive, resizable
 
 if TYPE_CHECKING:
     from unrolled.network.network import Network, Tensor
@@ -183,8 +184,8 @@ def cnn(
     filters = _list_per_layer("cnn: channels", channels, layers)
     kernels = _list_per_layer("cnn: kernel_sizes", kernel_sizes, layers)
     steps = _list_per_layer("cnn: strides", strides, layers)
-    one_of("cnn: padding", padding, ("symmetric", "same", "valid"))
-    one_of("cnn: head", head, ("pool", "flatten"))
+    checked_choice("cnn: padding", padding, ("symmetric", "same", "valid"))
+    checked_choice("cnn: head", head, ("pool", "flatten"))
     net = Network(name)
     x = image(net, positive("cnn: input_channels", input_channels), size)
 
@@ -238,7 +239,7 @@ def _stack(
     residual: str,
 ) -> Tensor:
     """Hidden layers with their skip connections; see `mlp` for the formulas."""
-    one_of(f"{net.name}: residual", residual, RESIDUALS)
+    checked_choice(f"{net.name}: residual", residual, RESIDUALS)
     span = depth + 1 if skip is None else positive(f"{net.name}: skip", skip)
     outputs = [x]
     for number in range(1, depth + 1):

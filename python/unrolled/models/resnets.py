@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from unrolled._support.arguments import checked_choice
 from unrolled.errors import InvalidArgumentError
 from unrolled.models.blocks import (
     ImageSize,
@@ -11,7 +12,6 @@ from unrolled.models.blocks import (
     classifier,
     conv_norm,
     image,
-    one_of,
     resizable,
 )
 
@@ -94,10 +94,10 @@ def resnet(
 
     if depth not in tuple(BLOCKS):  # A tuple takes what cannot be hashed, too.
         raise InvalidArgumentError(
-            f"resnet: depth must be one of {', '.join(map(str, BLOCKS))}; got {depth!r}"
+            f"resnet: depth must be one of {', '.join(map(str, BLOCKS))}, got {depth!r}"
         )
-    one_of("resnet: variant", variant, VARIANTS)
-    one_of("resnet: padding", padding, PADDINGS)
+    checked_choice("resnet: variant", variant, VARIANTS)
+    checked_choice("resnet: padding", padding, PADDINGS)
     net = Network(f"resnet{int(depth)}" + ("" if variant == "v1" else f"-{variant}"))
     x = image(net, 3, size)
     relu = "relu" if activations else None

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeAlias, 
 
 from unrolled._core import Declaration, Operation, Relation
 from unrolled._core import Network as Core
-from unrolled._support.arguments import checked_name
+from unrolled._support.arguments import checked_choice, checked_name
 from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import (
     InvalidArgumentError,
@@ -222,10 +222,7 @@ class Builder:
     """
 
     def __init__(self, name: str, semantics: Semantics) -> None:
-        if semantics not in get_args(Semantics):
-            raise InvalidArgumentError(
-                f"semantics must be 'value' or 'dependency', got {semantics!r}"
-            )
+        checked_choice("semantics", semantics, get_args(Semantics))
         self.name = checked_name(name, "a network")
         self._semantics: Semantics = semantics
         self._core = Core()

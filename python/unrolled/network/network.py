@@ -14,6 +14,7 @@ from unrolled._support import notebooks
 from unrolled._support.arguments import check_progress, checked_limit
 from unrolled._support.files import write_with
 from unrolled.errors import (
+    InvalidArgumentError,
     InvalidNetworkError,
     UnrolledError,
 )
@@ -342,7 +343,8 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
         SizeOverflowError
             The weights do not fit into a file, which holds 2 GiB.
         InvalidArgumentError, UnknownNameError
-            Weights, a seed or a batch that cannot be used.
+            Weights, a seed or a batch that cannot be used; a network that was read from a file or
+            a framework without ``operations=True``, so that its functions are missing.
         OSError
             The file cannot be written.
 
@@ -358,6 +360,12 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
         True
         """
         self.check_decided()
+        if self._provenance is not None and not self._provenance.operations:
+            raise InvalidArgumentError(
+                f"network '{self.name}' was read from {self._provenance.source} without its "
+                "functions and normalisers, so that a file of it would compute something else; "
+                "read it with operations=True"
+            )
         content = model_bytes(self, weights, seed=seed, batch=batch)
         if path is not None:
             write_with(path, lambda file: file.write(content))

@@ -33,6 +33,9 @@ class Provenance:
         Scalars of each parameter, by name, in the order they were met.
     skipped : dict of str to str
         What is no parameter though it might seem one, and why.
+    operations : bool
+        Whether functions of single elements and normalisers are tensors of their own; counts need
+        none of them.
     stored_names : dict of str to str
         By the name of a parameter, what the model calls it where that is another name: one that an
         exporter made up, such as ``onnx::MatMul_4189``.
@@ -56,6 +59,7 @@ class Provenance:
     parameters: Mapping[str, int] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
     stored_names: Mapping[str, str] = field(default_factory=dict)
+    operations: bool = True
 
     @cached_property
     def _known_names(self) -> dict[str, str]:
@@ -77,6 +81,7 @@ class Provenance:
             "parameters": dict(self.parameters),
             "skipped": dict(self.skipped),
             "stored_names": dict(self.stored_names),
+            "operations": self.operations,
         }
 
     @property

@@ -1,8 +1,9 @@
 """Signal propagation at initialisation: what a network makes of a signal before anyone trains it.
 
 `propagate` follows the law of a signal forwards and that of derivatives backwards, without drawing
-a weight. The sweeps are in the core; this package says which variances weights and inputs have,
-what is shown of the result, and what an engineer concludes from it (`initialization`).
+a weight. The sweeps are in the core; this package says which variances weights and inputs have
+(`weights`, `signal`), what is shown of the result (`records`), what an engineer concludes from it
+(`initialization`), and which variances would do (`scaling`).
 """
 
 from __future__ import annotations
@@ -12,12 +13,8 @@ from unrolled.propagation.initialization import (
     LayerVerdict,
     initialization_report,
 )
-from unrolled.propagation.propagation import (
-    ParameterPropagation,
-    Propagation,
-    TensorPropagation,
-    propagate,
-)
+from unrolled.propagation.propagation import propagate
+from unrolled.propagation.records import ParameterPropagation, Propagation, TensorPropagation
 from unrolled.propagation.signal import Signal
 
 __all__ = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import exp, inf, isfinite, isnan, log2, log10, nan
+from math import inf, isfinite, isnan, log2, log10, nan
 from typing import TYPE_CHECKING, Any, Literal
 
 from unrolled._core import function_moments
@@ -17,13 +17,14 @@ from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError
 from unrolled.network.network import Network
 from unrolled.propagation.functions import pieces_of
-from unrolled.propagation.propagation import (
+from unrolled.propagation.propagation import SignalLostError, propagate
+from unrolled.propagation.records import (
+    HOMOGENEOUS,
     ParameterPropagation,
     Propagation,
-    SignalLostError,
     TensorPropagation,
-    propagate,
 )
+from unrolled.propagation.scaling import scaled_variances
 from unrolled.propagation.weights import Weights
 from unrolled.show import html, tables
 from unrolled.show.formats import json_value
@@ -47,16 +48,14 @@ MOST_CORRELATION = 0.99
 GRADIENT_RATIO = 1e3
 """How much the relative gradients of the first and the last layer may differ."""
 
-MOST_ROUNDS = 60
-"""Sweeps after which scaling weights gives up."""
-
 CLOSE = 1e-6
+"""Variances that differ by less keep signal and gradient alike."""
+
+MOST_TYPICAL = 0.3
+"""A typical draw that has less of the mean than this is worth a note."""
 
 CONSTANT = 1e-12
 """Samples that are as alike as this read the same numbers."""
-
-HOMOGENEOUS = frozenset({"relu", "leaky_relu", "abs", "identity", "linear", "negative"})
-"""Functions of which no variance of the weights is critical: scale passes through them."""
 
 
 @dataclass(frozen=True)
@@ -340,7 +339,7 @@ class InitializationReport:
                 f"the signal of '{self.name}' cannot be followed to the end; give weights that are "
                 "smaller, and scale those"
             )
-        return _scaled_variances(self.propagation, goal)
+        return scaled_variances(self.propagation, goal)
 
 
 def initialization_report(
@@ -400,7 +399,7 @@ def initialization_report(
 def _lost(network: Network, error: SignalLostError) -> InitializationReport:
     """The report on a signal or gradient that grew or shrank until it could not be followed."""
     squares = {tensor.name: tensor.log2_mean_square for tensor in error.before}
-    start = max((squares[one.name] for one in error.before if one.kind == "input"), default=0.0)
+    start = _log2_of_input(network, error.before)
     ratios = [
         (kernel.layer, squares[kernel.target] - start)
         for kernel in error.kernels
@@ -443,8 +442,7 @@ def _finding_of_signal(verb: str, layer: str, log2_ratio: float) -> str:
 
 def _report(network: Network, propagation: Propagation) -> InitializationReport:
     tensors = {tensor.name: tensor for tensor in propagation.tensors}
-    inputs = [tensor.log2_mean_square for tensor in propagation.tensors if tensor.kind == "input"]
-    start = max(inputs, default=0.0)
+    start = _log2_of_input(network, propagation.tensors)
     rows = tuple(_row(kernel, tensors, start) for kernel in propagation.kernels)
     alike = _rows_alike(network, propagation, rows)
     rows = tuple(
@@ -482,6 +480,21 @@ def _report(network: Network, propagation: Propagation) -> InitializationReport:
 def _layers_without_gradient(propagation: Propagation) -> list[str]:
     """Layers whose kernels get a gradient of exactly zero, in order."""
     return [one.layer for one in propagation.kernels if one.log2_gradient == -inf]
+
+
+def _log2_of_input(network: Network, tensors: Sequence[TensorPropagation]) -> float:
+    """The mean square of what enters the model, behind the scaling that it begins with, if any."""
+    inputs = [tensor.log2_mean_square for tensor in tensors if tensor.kind == "input"]
+    start = max(inputs, default=0.0)
+    for tensor in tensors:
+        if tensor.kind == "function":
+            operation = network.operation(network[tensor.name])
+            if operation is None or not (operation.function or "").startswith("linear"):
+                break
+            start = tensor.log2_mean_square
+        elif tensor.kind not in ("input", "parameter", "move"):
+            break
+    return start
 
 
 def _row(
@@ -540,24 +553,25 @@ def _rows_alike(
 
 def _tensors_reaching_outputs(network: Network, propagation: Propagation) -> set[str]:
     """Tensors that go elsewhere than into factors that are repeated over a map."""
-    tensors = {tensor.name: tensor for tensor in propagation.tensors}
-    readers: dict[str, list[TensorPropagation]] = {}
-    known = network.tensors
+    followed = {tensor.name: (tensor.kind, tensor.size) for tensor in propagation.tensors}
+    names = [tensor.name for tensor in network.tensors]
+    readers: dict[str, list[str]] = {}
     for (start, end), role in zip(network._core.ends, network._core.roles, strict=True):
-        if role == "data" and known[end].name in tensors:
-            readers.setdefault(known[start].name, []).append(tensors[known[end].name])
+        if role == "data" and names[end] in followed:
+            readers.setdefault(names[start], []).append(names[end])
     # As they are, and after a move has repeated them.
     reaching: tuple[set[str], set[str]] = (set(), set())
-    for tensor in reversed(propagation.tensors):
-        behind = readers.get(tensor.name, [])
+    for name, (_, size) in reversed(followed.items()):
+        behind = [(reader, *followed[reader]) for reader in readers.get(name, ())]
         for is_repeated in (False, True):
-            for reader in behind:
-                is_larger = is_repeated or reader.size > tensor.size
-                is_gate = reader.kind == "product" and is_larger
-                if not is_gate and reader.name in reaching[reader.kind == "move" and is_larger]:
-                    reaching[is_repeated].add(tensor.name)
+            for reader, kind, larger in behind:
+                is_larger = is_repeated or larger > size
+                is_gate = kind == "product" and is_larger
+                if not is_gate and reader in reaching[kind == "move" and is_larger]:
+                    reaching[is_repeated].add(name)
+                    break
             if not behind:
-                reaching[is_repeated].add(tensor.name)
+                reaching[is_repeated].add(name)
     return reaching[False]
 
 
@@ -716,78 +730,9 @@ def _notes(propagation: Propagation) -> list[str]:
             "There is no function between the layers; networks of unrolled.models have theirs with "
             "activations=True."
         )
-    if propagation.width_ratio > 0.5:
+    if propagation.typical_factor < MOST_TYPICAL:
         notes.append(
-            f"A typical draw has about {exp(-2.5 * propagation.width_ratio):.2g} times the mean "
+            f"A typical draw has about {propagation.typical_factor:.2g} times the mean "
             "squared gradient that is shown, as the layers are narrow for their number."
         )
     return notes
-
-
-def _scaled_variances(propagation: Propagation, target: float) -> dict[str, float]:
-    """Correct all kernels at once, again and again, until every output has the mean square."""
-    variances = {kernel.name: kernel.mean_square for kernel in propagation.kernels}
-    origins = _origins(propagation)
-    settings = dict(propagation.settings)
-    asked = settings.pop("overrides") or {}
-    free = {
-        kernel.name
-        for kernel in propagation.kernels
-        if kernel.name not in asked and kernel.layer not in asked and kernel.mean_square > 0
-    }
-    # A scheme may say what biases are; a mapping of variances does not.
-    biases = {
-        one.name: one.mean_square
-        for one in propagation.parameters
-        if one.role == "bias" and one.mean_square
-    }
-    goal, current = log2(target), propagation
-    for _ in range(MOST_ROUNDS):
-        reached = {tensor.name: tensor.log2_mean_square for tensor in current.tensors}
-        missed = ""
-        # By how much the output of each layer will have changed, so that layers behind it know.
-        changes: dict[str, float] = {}
-        for kernel in current.kernels:
-            origin = origins.get(kernel.source or "")
-            before = 0.0 if origin is None else changes.get(origin, 0.0)
-            excess = reached[kernel.target] - goal
-            if kernel.name not in free or not isfinite(excess):
-                changes[kernel.target] = before
-                continue
-            if abs(excess) >= CLOSE and not missed:
-                missed = kernel.layer
-            changes[kernel.target] = -excess
-            change = -excess - before
-            variances[kernel.name] *= 2.0 ** max(min(change, 900.0), -900.0)
-        if not missed or not all(0 < variances[name] < inf for name in free):
-            break
-        current = propagate(
-            propagation.network,
-            **settings,
-            overrides={**asked, **{name: variances[name] for name in free}},
-        )
-    if missed:
-        raise InvalidArgumentError(
-            f"no variance was found that gives layer '{missed}' a mean square of {target:g}; its "
-            "biases, or what else is added there, may be larger: give smaller biases, or another "
-            "target"
-        )
-    return {**variances, **biases}
-
-
-def _origins(propagation: Propagation) -> dict[str, str]:
-    """For each tensor the layer whose output sets its scale; none behind a normaliser."""
-    targets = {kernel.target for kernel in propagation.kernels}
-    first: dict[str, str] = {}
-    for link in propagation.network.links:
-        if link.role == "data":
-            first.setdefault(link.target.name, link.source.name)
-    origins: dict[str, str] = {}
-    for tensor in propagation.tensors:
-        if tensor.name in targets:
-            origins[tensor.name] = tensor.name
-        elif not tensor.kind.endswith("_norm") and tensor.kind not in ("softmax", "input"):
-            before = origins.get(first.get(tensor.name, ""))
-            if before is not None:
-                origins[tensor.name] = before
-    return origins

@@ -21,7 +21,7 @@ from unrolled.search.conditions import Condition
 from unrolled.search.space import Rows, Space
 from unrolled.search.sweep import DEFAULT_SCORES, sweep
 from unrolled.search.table import SMALLER_IS_BETTER, Table, joined, satisfies
-from unrolled.search.work import ALIASES, COLUMNS, Chunk, Job
+from unrolled.search.work import ALIASES, COLUMNS, Chunk, Job, checked_scores
 
 __all__ = ["evolve", "exhaustive", "random"]
 
@@ -71,7 +71,7 @@ def exhaustive(
     [28893696, 27382272]
     """
     search = _Search(space, score, where, ascending)
-    table = sweep(space, search.scores, threads=threads, progress=progress)
+    table = sweep(space, search.job.wanted, threads=threads, progress=progress)
     return table.top(n, by=search.name, where=where, ascending=search.rises)
 
 
@@ -119,7 +119,7 @@ def random(
     """
     many = checked_positive(count, "count")
     condition, job = _conditioned(space, scores, where)
-    names = Job(space, scores).names
+    names = tuple(checked_scores(scores))
     team = 0 if threads is None else checked_threads(threads)
     generator = np.random.default_rng(checked_seed(seed))
     found: list[Chunk] = []
@@ -271,11 +271,6 @@ class _Search:
         self.name = self.job.names[0]
         self.rises = self.name in SMALLER_IS_BETTER if ascending is None else bool(ascending)
 
-    @property
-    def scores(self) -> dict[str, Any]:
-        """The score, and what the condition reads, for another job."""
-        return {name: score or name for name, score in self.job.scores.items()}
-
     def fitness(self, chunk: Chunk) -> npt.NDArray[np.float64]:
         """More is better; minus infinity for what is not valid."""
         values = chunk.columns[self.name]
@@ -332,9 +327,7 @@ def _conditioned(space: Space, scores: Any, where: str | None) -> tuple[Conditio
     places = {place.name: place.labels for place in space.places}
     own = [name for name, score in job.scores.items() if score is not None]
     condition = Condition(where, [*COLUMNS, *ALIASES, *own], places)
-    wanted: dict[str, Any] = {
-        name: name if score is None else score for name, score in job.scores.items()
-    }
+    wanted = job.wanted
     for name in sorted(condition.names - set(places)):
         wanted.setdefault(ALIASES.get(name, name), ALIASES.get(name, name))
     return condition, Job(space, wanted)

@@ -23,7 +23,7 @@ from unrolled.network.network import Network
 from unrolled.search.fingerprints import fingerprint_of
 from unrolled.search.space import Rows, Space
 
-__all__ = ["ALIASES", "COLUMNS", "NO_PATH", "Chunk", "Job", "work_on_bytes"]
+__all__ = ["ALIASES", "COLUMNS", "NO_PATH", "Chunk", "Job", "checked_scores", "work_on_bytes"]
 
 SIZES = tuple(VariantScorer.size_columns)
 SCORES = (*VariantScorer.score_columns, "log_size")
@@ -96,6 +96,11 @@ class Job:
     def names(self) -> tuple[str, ...]:
         """The columns of the result."""
         return tuple(self.scores)
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """The scores as another job takes them: functions, and names of those of the core."""
+        return {name: name if score is None else score for name, score in self.scores.items()}
 
     @property
     def is_quick(self) -> bool:

@@ -9,7 +9,7 @@ layers of a network lie beside it. The curve is a property of data, not of a net
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from unrolled._support.arguments import checked_positive, checked_seed
+from unrolled._support.arguments import checked_choice, checked_positive, checked_seed
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, TheoryDomainError
@@ -590,7 +590,7 @@ def _left_over(xx: Array, xy: Array, yy: Array) -> Array:
 
 
 def information_plane(
-    layers: Mapping[str, npt.ArrayLike],
+    layers: Mapping[str, npt.ArrayLike] | Sequence[npt.ArrayLike],
     y: npt.ArrayLike | None = None,
     x: npt.ArrayLike | None = None,
     *,
@@ -607,9 +607,10 @@ def information_plane(
 
     Parameters
     ----------
-    layers : dict of str to array
+    layers : dict of str to array, or sequence of arrays
         From samples: activations, shape ``(samples, units)`` or ``(samples,)``. With `pxy`:
-        encoders p(t|x), shape ``(values of X, values of T)``.
+        encoders p(t|x), shape ``(values of X, values of T)``. Without names they are called
+        "layer 1" and so on.
     y : array, shape ``(samples,)``
         The labels.
     x : array, shape ``(samples,)``, optional
@@ -646,8 +647,12 @@ def information_plane(
     (1.0, 1.0, -0.180337)
     """
     scale = _scale(unit)
+    if isinstance(layers, list | tuple):
+        layers = {f"layer {number}": one for number, one in enumerate(layers, 1)}
     if not isinstance(layers, Mapping) or not layers:
-        raise InvalidArgumentError(f"layers must be a dict of arrays, got {described(layers)}")
+        raise InvalidArgumentError(
+            f"layers must be a dict or a list of arrays, one a layer, got {described(layers)}"
+        )
     if (pxy is None) == (y is None):
         raise InvalidArgumentError("give the labels y of samples, or the joint law pxy; not both")
     points = {}
@@ -703,7 +708,13 @@ def _binned(
     name: str, activations: npt.ArrayLike, bins: int, samples: int
 ) -> npt.NDArray[np.int64]:
     """The cell that each sample is in, numbered."""
-    array = np.asarray(activations, dtype=np.float64)
+    try:
+        array = np.asarray(activations, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgumentError(
+            f"layer '{name}': activations are numbers, one row a sample; got "
+            f"{described(activations)}"
+        ) from error
     array = array.reshape(len(array), -1) if array.ndim else array
     if array.ndim != 2 or len(array) != samples or not np.isfinite(array).all():
         raise InvalidArgumentError(
@@ -769,6 +780,4 @@ def _covariance(values: npt.ArrayLike, name: str) -> Array:
 
 def _scale(unit: str) -> float:
     """Nats in a unit."""
-    if unit not in get_args(Unit):
-        raise InvalidArgumentError(f"unit must be 'nats' or 'bits', got {unit!r}")
-    return math.log(2) if unit == "bits" else 1.0
+    return math.log(2) if checked_choice("unit", unit, get_args(Unit)) == "bits" else 1.0

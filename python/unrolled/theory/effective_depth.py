@@ -19,7 +19,8 @@ from unrolled.counting.path_diagram import computation_order, number_of_pairs
 from unrolled.errors import InvalidArgumentError, NothingToCountError
 from unrolled.network.builder import Link
 from unrolled.network.network import Network
-from unrolled.propagation.propagation import Propagation, TensorPropagation, propagate
+from unrolled.propagation.propagation import propagate
+from unrolled.propagation.records import Propagation, TensorPropagation
 from unrolled.show.plot import COLOR, styled
 from unrolled.sources.resolution import resolve
 from unrolled.theory.results import TheoryResult, figure_of, panel

@@ -7,15 +7,16 @@ without going back through the repetitions.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from unrolled._support.arguments import checked_positive
+from unrolled._support.arguments import checked_choice, checked_positive
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, NoFixedPointError
@@ -169,9 +170,7 @@ def fixed_point(
     (0.739085133, True)
     """
     start = _start(z0)
-    if method not in get_args(Method):
-        listed = ", ".join(repr(name) for name in get_args(Method))
-        raise InvalidArgumentError(f"method must be one of {listed}, got {method!r}")
+    checked_choice("method", method, get_args(Method))
     if not (isinstance(tol, (int, float)) and tol > 0):
         raise InvalidArgumentError(f"tol must be a positive number, got {described(tol)}")
     search = _Search(f, start, float(tol), checked_positive(max_steps, "max_steps"))
@@ -273,8 +272,18 @@ def _root(search: _Search, method: str) -> None:
         ) from error
 
 
+def _required_arguments(function: Callable[..., Any]) -> int | None:
+    """How many arguments a function cannot do without; None if it does not say."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(one.kind in by_place and one.default is one.empty for one in parameters)
+
+
 def implicit_gradient(
-    vjp: Callable[[Array, Array], npt.ArrayLike],
+    vjp: Callable[..., Any],
     z: npt.ArrayLike,
     cotangent: npt.ArrayLike,
     *,
@@ -290,7 +299,8 @@ def implicit_gradient(
     Parameters
     ----------
     vjp : callable
-        Takes z and an array v of its shape and returns J^T v at z.
+        Takes z and an array v of its shape and returns J^T v at z; or takes v alone, as what
+        ``jax.vjp`` returns does. The result may be a tuple of one array.
     z : array of float
         The fixed point.
     cotangent : array of float
@@ -324,7 +334,10 @@ def implicit_gradient(
 
     >>> implicit_gradient(lambda z, v: 0.75 * v, [8.0], [1.0])
     array([4.])
+    >>> implicit_gradient(lambda v: 0.75 * v, [8.0], [1.0])
+    array([4.])
     """
+    takes_one = _required_arguments(vjp) == 1
     point, seed = _start(z), _start(cotangent)
     if point.shape != seed.shape:
         raise InvalidArgumentError(
@@ -333,7 +346,11 @@ def implicit_gradient(
     linalg = import_optional("scipy.sparse.linalg", "theory")
 
     def without_fixed_part(flat: Array) -> Array:
-        carried = np.asarray(vjp(point, flat.reshape(point.shape)), dtype=np.float64)
+        given = flat.reshape(point.shape)
+        found = vjp(given) if takes_one else vjp(point, given)
+        if isinstance(found, tuple) and len(found) == 1:
+            found = found[0]
+        carried = np.asarray(found, dtype=np.float64)
         if carried.shape != point.shape:
             raise InvalidArgumentError(
                 f"vjp must return an array of the shape of z, {point.shape}, got {carried.shape}"

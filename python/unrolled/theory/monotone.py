@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._support.arguments import checked_choice
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, NoFixedPointError, TheoryDomainError
@@ -108,9 +109,7 @@ class MonotoneLayer:
                 "W must be square, and U and b have as many rows; got the shapes "
                 f"{self.W.shape}, {self.U.shape} and {self.b.shape}"
             )
-        if activation not in ACTIVATIONS:
-            known = ", ".join(repr(name) for name in ACTIVATIONS)
-            raise InvalidArgumentError(f"activation must be one of {known}, got {activation!r}")
+        checked_choice("activation", activation, tuple(ACTIVATIONS))
         self.activation = activation
         self._function, self._derivative = ACTIVATIONS[activation]
 

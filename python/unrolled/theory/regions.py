@@ -141,7 +141,9 @@ class RegionBounds(TheoryResult):
         return figure_of(axes), axes
 
 
-def linear_region_bounds(model: Any, widths: Sequence[int] | None = None) -> RegionBounds:
+def linear_region_bounds(
+    model: Any = None, widths: Sequence[int] | None = None, *, n0: int | None = None
+) -> RegionBounds:
     """Bounds on how many linear regions the input space can fall into.
 
     Parameters
@@ -151,6 +153,8 @@ def linear_region_bounds(model: Any, widths: Sequence[int] | None = None) -> Reg
         `unrolled.analyze` takes and can be read as a network.
     widths : sequence of int, optional
         Units of the layers of ReLUs, in order; an affine output layer does not count.
+    n0 : int, optional
+        The number of inputs of a chain, as formulas call it, instead of `model`.
 
     Returns
     -------
@@ -179,8 +183,16 @@ def linear_region_bounds(model: Any, widths: Sequence[int] | None = None) -> Reg
     >>> bounds = linear_region_bounds(2, [4, 4])
     >>> bounds.lower, bounds.upper
     (44, 121)
+    >>> linear_region_bounds(n0=2, widths=[4, 4]) == bounds
+    True
     """
-    if widths is None and not isinstance(model, Integral):
+    if n0 is not None:
+        if model is not None:
+            raise InvalidArgumentError(
+                f"n0 is the number of inputs of a chain, instead of a model; got {described(model)}"
+            )
+        model = n0
+    if widths is None and model is not None and not isinstance(model, Integral):
         network = resolve(model, operations=True)
         if not isinstance(network, Network):
             raise InvalidArgumentError(

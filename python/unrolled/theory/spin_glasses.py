@@ -48,7 +48,7 @@ GROUND_STATES = 4
 """Energies of critical points of index 0, 1, ... that a table shows."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class SphericalModel(TheoryResult):
     """The spherical spin glass of H spins an interaction, or of a mixture.
 
@@ -62,6 +62,8 @@ class SphericalModel(TheoryResult):
     mixture : mapping or sequence, optional
         Instead: the coefficients of xi, by power, or from the power 0 on; not negative. They are
         divided by their sum.
+    H, xi : optional
+        The same two by the names that formulas give them.
 
     Raises
     ------
@@ -79,19 +81,28 @@ class SphericalModel(TheoryResult):
     >>> model = SphericalModel(3)
     >>> round(model.threshold, 6), round(model.ground_state(0), 6)
     (1.632993, 1.656998)
+    >>> SphericalModel(H=3) == model, SphericalModel(xi={2: 0.5, 4: 0.5}).coefficients
+    (True, {2: 0.5, 4: 0.5})
     """
 
-    depth: int | Mixture | None = None
-    mixture: Mixture | None = field(default=None, repr=False)
+    depth: int | None
+    mixture: Mixture | None = field(repr=False)
 
-    def __post_init__(self) -> None:
-        """Check the arguments."""
-        given = self.depth
-        if isinstance(given, Mapping | list | tuple | np.ndarray) and self.mixture is None:
-            object.__setattr__(self, "mixture", given)
-            object.__setattr__(self, "depth", None)
-        if (self.depth is None) == (self.mixture is None):
-            raise TheoryDomainError("give exactly one of depth and mixture")
+    def __init__(
+        self,
+        depth: int | Mixture | None = None,
+        mixture: Mixture | None = None,
+        *,
+        H: int | None = None,
+        xi: Mixture | None = None,
+    ) -> None:
+        if isinstance(depth, Mapping | list | tuple | np.ndarray) and mixture is None:
+            depth, mixture = None, depth
+        given = [one for one in (depth, mixture, H, xi) if one is not None]
+        if len(given) != 1:
+            raise TheoryDomainError("give exactly one of depth and mixture, or of H and xi")
+        object.__setattr__(self, "depth", H if depth is None else depth)
+        object.__setattr__(self, "mixture", xi if mixture is None else mixture)
         if self.depth is not None:
             checked_count(self.depth, "H, the spins of an interaction,", least=2)
         if self.mixture is not None:

@@ -220,7 +220,8 @@ def weight_tied(
     ----------
     cell : array, sparse matrix, DiGraph of NetworkX, or Graph
         A square matrix of integers A_ij, or a graph, which may have cycles. A `Graph` has none, and
-        so contexts of paths of bounded length only.
+        so contexts of paths of bounded length only: edges with cycles are given as
+        ``networkx.DiGraph(pairs)``.
     inputs, outputs : iterable of nodes, optional
         Where paths begin, before the first step, and where they end, after the last. All nodes by
         default.
@@ -512,8 +513,8 @@ def _matrix(cell: Any) -> tuple[Any, list[Hashable]]:
     )
     if not values_are_counts:
         raise InvalidArgumentError(
-            "a cell is a square matrix of numbers of edges, integers from 0, or a directed graph; "
-            f"got {described(cell)}"
+            "a cell is a square matrix of numbers of edges, integers from 0, or a directed graph, "
+            f"such as networkx.DiGraph(pairs) of pairs of nodes; got {described(cell)}"
         )
     matrix = matrix.astype(np.int64)
     matrix.eliminate_zeros()

@@ -98,3 +98,46 @@ def test_normalisers_and_the_roles_of_their_parameters(layer, kind):
     }
     for weight in layer.weights:
         assert roles[weight.path] == expected[weight.name], weight.path
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_normalisation_by_numbers_of_the_configuration_scales_the_signal(invert):
+    mean, variance = np.array([0.5, 0.0, -0.5]), np.array([4.0, 1.0, 0.25])
+    given = {"mean": mean.tolist(), "variance": variance.tolist(), "invert": invert}
+    x = keras.Input((6, 6, 3))
+    h = L.Rescaling(0.5)(x)
+    y = L.Conv2D(4, 3, name="conv")(L.Normalization(axis=-1, **given)(h))
+    net = from_keras(keras.Model(x, y), operations=True)
+    # The second moments of three channels, one after the other; means are not followed.
+    factor = np.mean(variance if invert else 1 / variance)
+    found = unrolled.propagate(net)["conv"].mean_square
+    plain = from_keras(keras.Model(x, L.Conv2D(4, 3, name="conv")(x)), operations=True)
+    expected = unrolled.propagate(plain)["conv"].mean_square * 0.25 * factor
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_applications_are_scored_with_their_preprocessing():
+    model = keras.applications.EfficientNetV2B0(weights=None)
+    bare = keras.applications.EfficientNetV2B0(weights=None, include_preprocessing=False)
+    found, expected = unrolled.score(model), unrolled.score(bare)
+    assert found.saliency_entropy == pytest.approx(expected.saliency_entropy, rel=1e-9)
+    assert found.macs == expected.macs
+
+
+def test_a_mean_that_does_not_fit_is_an_error():
+    x = keras.Input((4,))
+    layer = L.Normalization(mean=[0.0] * 4, variance=[1.0] * 4)
+    text = keras.Model(x, layer(x)).to_json()
+    for wrong in ("[0.0, 0.0, 0.0]", "[0.0, 0.0, 0.0, NaN]"):
+        broken = text.replace("[0.0, 0.0, 0.0, 0.0]", wrong)
+        assert broken != text
+        with pytest.raises(unrolled.errors.InvalidModelError, match="mean and variance"):
+            unrolled.from_keras(broken)
+
+
+def test_preprocessing_is_no_vanishing_signal():
+    model = keras.applications.EfficientNetV2B0(weights=None)
+    report = unrolled.initialization_report(model)
+    assert report.vanishes_at is None
+    first = next(one for one in report.propagation.tensors if one.kind == "function")
+    assert first.mean_square < 1e-3

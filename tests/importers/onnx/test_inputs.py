@@ -168,7 +168,8 @@ def test_values_at_every_door() -> None:
     assert unrolled.features(STEPS, **given).values == unrolled.features(network).values
     found = effective_depth(STEPS, **given)
     assert found.mean == effective_depth(network).mean
-    assert len(unrolled.initialization_report(STEPS, **given).rows) == 3
+    rows = unrolled.initialization_report(STEPS, **given).rows
+    assert rows == unrolled.initialization_report(network).rows
 
 
 def test_values_of_several_models() -> None:
@@ -190,6 +191,56 @@ def test_values_of_several_models() -> None:
         unrolled.compare([other], values=values)
     with pytest.raises(InvalidArgumentError, match="did you mean 'position'"):
         unrolled.compare([fixed], values={"positon": 3})
+
+
+def typed(kind: Any, *nodes: Any, **parts: Any) -> ModelProto:
+    """A model with an input "o" of some type."""
+    proto = model(*nodes, **parts)
+    proto.graph.input.append(helper.make_value_info("o", kind))
+    return proto
+
+
+def test_an_optional_input_is_there() -> None:
+    tensor = helper.make_tensor_type_proto(TensorProto.FLOAT, ["n", 3])
+    nodes = [
+        "OptionalHasElement o -> c",
+        node(
+            "If c -> x",
+            then_branch=subgraph("OptionalGetElement o -> t", outputs="t"),
+            else_branch=subgraph("Identity other -> u", outputs="u"),
+        ),
+        "MatMul x,w -> y",
+    ]
+    given = {"weights": {"w": (3, 4), "other": (2, 3)}}
+    proto = typed(helper.make_optional_type_proto(tensor), *nodes, **given)
+    network = unrolled.from_onnx(proto, {"n": 2})
+    assert [(one.name, one.shape) for one in network.inputs] == [("o", (2, 3))]
+    plain = model("MatMul o,w -> y", inputs={"o": (2, 3)}, weights={"w": (3, 4)})
+    expected = unrolled.count(unrolled.from_onnx(plain))["w"].exact().tolist()
+    assert unrolled.count(network)["w"].exact().tolist() == expected
+    assert network.provenance is not None
+    assert network.provenance.skipped["o"] == "an optional input, read as one that is there"
+    with pytest.raises(InvalidModelError, match="nothing says how long"):
+        unrolled.from_onnx(proto)
+    sequence = helper.make_sequence_type_proto(tensor)
+    for kind in (sequence, helper.make_optional_type_proto(sequence)):
+        with pytest.raises(InvalidModelError, match=r"no tensor but of (sequence|optional) type"):
+            unrolled.from_onnx(typed(kind, "SequenceAt o,w -> y", weights={"w": ()}))
+
+
+def test_an_optional_integer_may_have_a_value() -> None:
+    tensor = helper.make_tensor_type_proto(TensorProto.INT64, [])
+    proto = typed(
+        helper.make_optional_type_proto(tensor),
+        "OptionalGetElement o -> n",
+        node("Loop n,,w -> y", body=subgraph(
+            "MatMul s,w -> t", "Identity c -> d", inputs="i,c,s", outputs="d,t")),
+        weights={"w": (3, 3)},
+    )  # fmt: skip
+    network = unrolled.from_onnx(proto, values={"o": 2})
+    expected = model("MatMul w,w -> a", "MatMul a,w -> y", weights={"w": (3, 3)})
+    counts = unrolled.count(unrolled.from_onnx(expected))["w"].exact().tolist()
+    assert unrolled.count(network)["w"].exact().tolist() == counts
 
 
 def test_symbols_and_values_in_the_shell_and_in_analyze(tmp_path: Path) -> None:

@@ -309,3 +309,18 @@ def test_norm_of_groups_of_channels_leaves_positions_as_they_are():
     assert norm.shape == (1, 6, 5, 5)
     assert net.operation(norm).groups == 2
     assert unrolled.count(net).total == unrolled.count(unrolled.from_onnx(read)).total
+
+
+def test_a_constant_array_multiplies_by_its_mean_square() -> None:
+    deviation = np.array([0.2, 0.5, 2.0], dtype=np.float32).reshape(3, 1, 1)
+    nodes = ["Div x,deviation -> b", "Conv b,w -> y"]
+    given = {"weights": {"w": (4, 3, 3, 3)}, "inputs": {"x": (1, 3, 6, 6)}}
+    divided = model(*nodes, constants={"deviation": deviation}, **given)
+    plain = model("Conv x,w -> y", **given)
+    found, expected = (
+        unrolled.propagate(unrolled.from_onnx(one, operations=True)) for one in (divided, plain)
+    )
+    factor = np.mean(1 / np.square(deviation))
+    assert found["y"].mean_square == pytest.approx(expected["y"].mean_square * factor, rel=1e-6)
+    notes = unrolled.from_onnx(divided, operations=True).provenance.skipped
+    assert any("multiplies" in one for one in notes.values())

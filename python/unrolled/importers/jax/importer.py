@@ -185,6 +185,7 @@ def _built(
         dict(walker.operators),
         used,
         skipped,
+        operations=tracer.operations,
     )
     network.record_provenance(provenance)
     return network

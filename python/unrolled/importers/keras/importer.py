@@ -22,8 +22,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from unrolled._support.arguments import checked_choice
 from unrolled._support.hints import shortened
-from unrolled.errors import InvalidArgumentError, InvalidModelError, UnrolledError
+from unrolled.errors import InvalidModelError, UnrolledError
 from unrolled.importers.door import Door, reading
 from unrolled.importers.keras import (  # noqa: F401 - these fill the table
     attention,
@@ -134,8 +135,7 @@ def from_keras(
     >>> [parameter.name for parameter in net.parameters]
     ['tiny/dense/kernel', 'tiny/dense/bias']
     """
-    if semantics not in ("value", "dependency"):
-        raise InvalidArgumentError(f"semantics must be 'value' or 'dependency', got {semantics!r}")
+    checked_choice("semantics", semantics, ("value", "dependency"))
     return read_keras(
         model,
         input_shape,
@@ -229,5 +229,6 @@ def _note(source: Source, network: Network, reader: Reader, shapes: Mapping[str,
         operators=dict(sorted(reader.operators.items())),
         parameters=dict(reader.parameters),
         skipped=skipped,
+        operations=reader.tracer.operations,
     )
     network.record_provenance(provenance)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from unrolled._core import Operation
 from unrolled.errors import InvalidModelError
 from unrolled.importers.keras.layer import TABLE, Layer
 from unrolled.importers.tracing.tracer import Tracer
-from unrolled.importers.tracing.values import Operand
+from unrolled.importers.tracing.values import Constant, Operand
 from unrolled.network.builder import LinkRole
 
 __all__: list[str] = []
 
 rule = TABLE.rule
+
+EPSILON = 1e-7
+"""What Keras takes for smaller deviations."""
 
 
 def axes_of(layer: Layer, x: Operand) -> tuple[int, ...]:
@@ -121,7 +126,7 @@ def _normalization(tracer: Tracer, layer: Layer) -> Operand:
     if layer.config.get("mean") is not None:
         layer.skip("mean", "fixed in the configuration")
         layer.skip("variance", "fixed in the configuration")
-        return tracer.pointwise(x)
+        return _standardised(tracer, layer, x)
     axes = axes_of(layer, x)
     shape = layer.lengths(x, axes)
     layer.skip("count", "used in training only")
@@ -130,3 +135,26 @@ def _normalization(tracer: Tracer, layer: Layer) -> Operand:
     operation = Operation("batch_norm", axes=tuple(axes))
     roles: tuple[LinkRole, ...] = ("mean", "variance")
     return tracer.affine(x, axes, mean, variance, operation=operation, roles=roles)
+
+
+def _standardised(tracer: Tracer, layer: Layer, x: Operand) -> Operand:
+    """What a mean and a variance of the configuration make of a tensor: no edge but its own."""
+    axes = axes_of(layer, x)
+    shape = [length if axis in axes else 1 for axis, length in enumerate(x.shape)]
+    config = layer.config
+    try:
+        mean, variance = (
+            np.broadcast_to(np.asarray(config[key], dtype=np.float64), layer.lengths(x, axes))
+            for key in ("mean", "variance")
+        )
+        mean, variance = mean.reshape(shape), variance.reshape(shape)
+        if not (np.isfinite(mean).all() and (variance >= 0).all()):
+            raise ValueError
+    except (KeyError, TypeError, ValueError):
+        raise InvalidModelError(
+            f"{layer}: its mean and variance do not fit the shape {x.shape} of its input"
+        ) from None
+    deviation = np.maximum(np.sqrt(variance), EPSILON)
+    if config.get("invert"):
+        return tracer.add(tracer.multiply(x, Constant.of(deviation)), Constant.of(mean))
+    return tracer.multiply(tracer.add(x, Constant.of(-mean)), Constant.of(1 / deviation))

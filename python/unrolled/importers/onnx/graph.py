@@ -20,7 +20,7 @@ from unrolled.errors import (
 )
 from unrolled.importers.onnx.conditions import parts_of_masks
 from unrolled.importers.onnx.frequencies import frequencies_of_positions
-from unrolled.importers.onnx.inputs import Declared, shape_in_file
+from unrolled.importers.onnx.inputs import Declared, is_optional, shape_in_file
 from unrolled.importers.onnx.quantisation import all_nodes, packed_shapes, quantised_weights
 from unrolled.importers.onnx.reader import (
     LARGEST_WEIGHT,
@@ -150,6 +150,9 @@ class Walk:
                 scope[name] = Constant(shape, np.zeros(shape, np.float32))
             else:
                 scope[name] = self._inputs[name] = self.tracer.input(name, shape)
+        for value in graph.input:
+            if is_optional(value):
+                self.tracer.notes[value.name] = "an optional input, read as one that is there"
         if all(stated.get(name) == list(shape) for name, (shape, _) in inputs.items()):
             for value in [*graph.value_info, *graph.output]:
                 self._state(value)

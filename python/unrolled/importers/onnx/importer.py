@@ -166,6 +166,7 @@ def read_onnx(
         {tensor.name: tensor.size for tensor in network.parameters},
         walk.skipped(),
         walk.stored_names(),
+        operations=operations,
     )
     network.record_provenance(provenance)
     return network

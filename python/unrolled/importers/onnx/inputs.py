@@ -15,7 +15,7 @@ from unrolled.importers.onnx.reader import MOST_AXES
 from unrolled.importers.tracing.budget import LARGEST_CONSTANT
 from unrolled.importers.tracing.values import Shape, size_of
 
-__all__ = ["FROM_ONNX", "Declared", "declared_inputs", "shape_in_file"]
+__all__ = ["FROM_ONNX", "Declared", "declared_inputs", "is_optional", "shape_in_file"]
 
 FROM_ONNX = Door("from_onnx", {"inputs": "input_shapes", "values": "values"})
 
@@ -119,17 +119,29 @@ def shape_in_file(value: Any) -> list[Length] | None:
     InvalidModelError
         More axes than any tensor has.
     """
-    if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
+    tensor = _tensor_type(value)
+    if tensor is None or not tensor.HasField("shape"):
         return None
-    if len(value.type.tensor_type.shape.dim) > MOST_AXES:
+    if len(tensor.shape.dim) > MOST_AXES:
         raise InvalidModelError(
-            f"'{shortened(value.name)}' has {len(value.type.tensor_type.shape.dim):,} axes; at "
-            f"most {MOST_AXES} are read"
+            f"'{shortened(value.name)}' has {len(tensor.shape.dim):,} axes; at most {MOST_AXES} "
+            "are read"
         )
     return [
         int(length.dim_value) if length.HasField("dim_value") else (str(length.dim_param) or None)
-        for length in value.type.tensor_type.shape.dim
+        for length in tensor.shape.dim
     ]
+
+
+def is_optional(value: Any) -> bool:
+    """Whether an input may be left out when the model is run."""
+    return bool(value.type.HasField("optional_type"))
+
+
+def _tensor_type(value: Any) -> Any:
+    """The type of a tensor, or of an optional one; None of anything else."""
+    kind = value.type.optional_type.elem_type if is_optional(value) else value.type
+    return kind.tensor_type if kind.HasField("tensor_type") else None
 
 
 def _by_name(
@@ -210,7 +222,7 @@ def _values(
                 f"{did_you_mean(str(name), list(inputs))}"
             )
         what = f"{source}: {term}: input '{shortened(name)}'"
-        kind = inputs[name].type.tensor_type.elem_type
+        kind = getattr(_tensor_type(inputs[name]), "elem_type", 0)
         try:
             array, dtype = np.asarray(value), helper.tensor_dtype_to_np_dtype(kind)
         except (KeyError, TypeError, ValueError, OverflowError):
@@ -264,8 +276,11 @@ def _shape(
     shown = shortened(value.name)
     if stated is None:
         kind = value.type.WhichOneof("value")
-        if kind not in (None, "tensor_type"):
-            raise InvalidModelError(f"input '{shown}' is no tensor but a {kind}")
+        if kind is not None and _tensor_type(value) is None:
+            raise InvalidModelError(
+                f"input '{shown}' is no tensor but of {kind.replace('_', ' ')}; give a model that "
+                "makes it of tensors"
+            )
         if given is None or None in given:
             raise InvalidModelError(
                 f"the file does not say the shape of input '{shown}'; give "

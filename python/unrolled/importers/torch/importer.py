@@ -239,6 +239,7 @@ def _built(
         dict(reader.operators),
         {tensor.name: tensor.size for tensor in network.parameters},
         returned.skipped | given.skipped() | tracer.notes | repeated,
+        operations=operations,
     )
     network.record_provenance(provenance)
     return network

@@ -342,8 +342,22 @@ class Elementwise(Normalisers):
                 # Masks and positions that are constant: they move a mean, which is not followed.
                 self.notes[self.name] = "a constant that differs by element is added"
             else:
-                x = replace(x, function=x.function.then(None, "times a constant array"))
+                x = replace(x, function=x.function.then(*self._array_factor(constant)))
         return x
+
+    def _array_factor(self, constant: Constant) -> tuple[Callable[[Any], Any] | None, str]:
+        """The factor that mean squares follow where each element has its own, and what it is."""
+        text = "times a constant array"
+        if constant.array is None or not constant.size or constant.array.dtype.kind not in "iuf":
+            return None, text
+        numbers = constant.array.astype(np.float64)
+        with np.errstate(all="ignore"):
+            size = float(np.sqrt(np.mean(np.square(numbers))))
+            mean = float(np.mean(numbers))
+        if not math.isfinite(size) or not math.isfinite(mean):
+            return None, text
+        self.notes[self.name] = "a constant that differs by element multiplies: by its mean square"
+        return partial(np.multiply, math.copysign(size, mean)), text
 
     def _waiting(
         self, kind: Combination, shape: Shape, operands: Sequence[Value], parent: Node | None

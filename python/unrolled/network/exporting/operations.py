@@ -121,13 +121,19 @@ def _read(graph: GraphWriter, link: Link, *, is_expanded: bool = False) -> str:
 
 
 def _check(link: Link, *expected: Relation) -> None:
-    """Refuse a link that is not the product of these relations, in whatever order."""
+    """Refuse a link that is not the product of these relations, in whatever order.
+
+    All elements for all is the same as each, repeated along an axis of its own.
+    """
     left = list(link.relations)
     for one in expected:
-        if one in left:
-            left.remove(one)
-        else:
+        same = [one]
+        if one.kind == "all" and one not in left:
+            same = [Relation.each(one.source_axes[0]), Relation.sum(one.target_axes[0])]
+        if not all(part in left for part in same):
             break
+        for part in same:
+            left.remove(part)
     else:
         if not left:
             return

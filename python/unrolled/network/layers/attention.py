@@ -15,7 +15,8 @@ from unrolled.network.layers.normalization import Normalization
 from unrolled.network.layers.reshaping import Reshaping
 from unrolled.network.shapes import integer
 
-OTHER = Operation("other")
+PART = Operation("other", "part_of_attention")
+"""Of what stands for scores and weights behind a mask, and is no tensor of either."""
 
 
 class Attention(Dense, Reshaping, Normalization):
@@ -113,8 +114,9 @@ class Attention(Dense, Reshaping, Normalization):
         tokens, width = query.shape[-2], value.shape[-1]
         by_query = self._total(f"{layer}/scores/query", query, leading)
         by_key = self._total(f"{layer}/scores/key", key, leading)
-        weights = self._new(f"{layer}/weights", (*leading, tokens), OTHER)
-        y = self._new(layer, (*leading, tokens, width), OTHER)
+        weights = self._new(f"{layer}/weights", (*leading, tokens), PART)
+        masked = Operation("other", "masked_attention", divisor=sqrt(query.shape[-1]))
+        y = self._new(layer, (*leading, tokens, width), masked)
         if any(part.axis is not None for part in parts) and value.shape[:-2] != leading:
             value = self._spread(f"{layer}/values", value, leading)
         is_dependent = self.semantics == "dependency"
@@ -145,7 +147,7 @@ class Attention(Dense, Reshaping, Normalization):
         relations = alignment(own, leading, len(leading) - len(own))
         token = [Relation.same(len(own), len(leading)), Relation.each(len(own) + 1)]
         shape = (*leading, x.shape[-2])
-        return self._compute(name, shape, OTHER, [(x, [*relations, *token])])
+        return self._compute(name, shape, PART, [(x, [*relations, *token])])
 
     def _spread(self, name: str, x: Tensor, leading: tuple[int, ...]) -> Tensor:
         """The same values for every position of leading axes that they are broadcast to."""

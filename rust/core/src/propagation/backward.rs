@@ -1,6 +1,6 @@
 //! The sweep backwards: derivatives by elements and by parameters.
 
-use super::program::{Affine, LinkMap, Node, Operator, Rule, Scores};
+use super::program::{Affine, LinkMap, Masked, Node, Operator, Rule, Scores};
 use super::scaled::{Scaled, excess, is_in_range, times_power_of_four};
 use super::settings::BatchNormMode;
 use super::signal::{BOTH, Gradient, POSITIONS, Signal};
@@ -77,6 +77,7 @@ impl Sweep<'_> {
                     self.mix_back(node, scores, *width, mean, exponent);
                 }
                 Rule::Scores(scores) => self.scores_back(node, scores, mean, exponent),
+                Rule::Masked(masked) => self.masked_back(node, masked, mean, exponent),
                 Rule::Matmul { scale, .. } => {
                     for (index, link) in node.links.clone().enumerate() {
                         let (other, unit) = self.source(first + 1 - index);
@@ -128,6 +129,9 @@ impl Sweep<'_> {
         if given.iter().all(|one| one.square == 0.0) {
             return;
         }
+        // Derivatives that add up to nothing may come to less than that by rounding.
+        let given =
+            given.iter().map(|one| if one.square < 0.0 { Gradient::default() } else { *one });
         let cells = &mut self.workspace.gradients[self.program.nodes[node].cells.clone()];
         let own = &mut self.workspace.gradient_exponents[node];
         let (mut here, mut there) = (0, 0);
@@ -209,7 +213,7 @@ impl Sweep<'_> {
         let common = if is_centred { common_of(&signal) } else { 0.0 };
         let seen = signal.seen(weighted.sees_positions).pairs[POSITIONS] - common;
         let sum = (sum + mean.pair * weighted.pairs * seen) * self.along_values(node.keys_of);
-        self.workspace.parameters[weighted.kernel].add(Scaled::new(sum, exponent + unit));
+        self.add_to_parameter(weighted.kernel, sum, exponent + unit);
         self.receive(link.source, &passed, exponent + weight_unit);
     }
 
@@ -228,13 +232,31 @@ impl Sweep<'_> {
     fn along_values(&self, attention: Option<usize>) -> f64 {
         match attention.map(|node| &self.program.nodes[node].rule) {
             Some(Rule::Attention(scores)) => self.agreement(scores),
+            Some(Rule::Masked(masked)) => self.masked_agreement(masked, attention),
+            _ => 1.0,
+        }
+    }
+
+    /// The agreement of terms of a sum over the keys that a mask leaves.
+    fn masked_agreement(&self, masked: &Masked, attention: Option<usize>) -> f64 {
+        match attention {
+            Some(node) if masked.common > 0.0 => {
+                let products = self.masked_products(masked, &self.program.nodes[node]);
+                1.0 + (1.0 / products.own - 1.0).max(0.0) / masked.common
+            }
             _ => 1.0,
         }
     }
 
     fn bias_gradient(&mut self, bias: usize, node: &Node, mean: Gradient, exponent: i64) {
         let sum = node.elements * (mean.square + (node.positions - 1.0) * mean.pair);
-        self.workspace.parameters[bias].add(Scaled::new(sum, exponent));
+        self.add_to_parameter(bias, sum, exponent);
+    }
+
+    /// Adds to the squared gradient of a parameter what is not below zero by rounding.
+    fn add_to_parameter(&mut self, parameter: usize, sum: f64, exponent: i64) {
+        let sum = if sum < 0.0 { 0.0 } else { sum };
+        self.workspace.parameters[parameter].add(Scaled::new(sum, exponent));
     }
 
     fn affine_gradient(&mut self, node: &Node, affine: Affine, mean: Gradient, exponent: i64) {
@@ -251,7 +273,7 @@ impl Sweep<'_> {
         let cells = standard.cells.iter().enumerate();
         let pair: f64 = cells.map(|(at, signal)| share(at) * signal.pairs[POSITIONS]).sum();
         let sum = node.elements * (squares + (node.positions - 1.0) * mean.pair * pair);
-        self.workspace.parameters[scale].add(Scaled::new(sum, exponent + standard.exponent));
+        self.add_to_parameter(scale, sum, exponent + standard.exponent);
     }
 
     fn product_back(&mut self, node: &Node, exponent: i64) {
@@ -347,7 +369,9 @@ impl Sweep<'_> {
                 self.receive_evenly(link.source, passed, exponent + key_unit);
             } else {
                 let others = (scores.queries - 1.0).max(0.0) * mean.pair;
-                let terms = query.square * mean.square + query.pairs[POSITIONS] * others;
+                let own = query.square * mean.square;
+                // Where queries are as alike as they can be, rounding is all that is left.
+                let terms = (own + query.pairs[POSITIONS] * others).max(f64::EPSILON * own);
                 let square = from * scale * terms;
                 // Those by the keys of one query add up to zero. Keys are a part of all positions
                 // where attention is within windows.
@@ -357,6 +381,53 @@ impl Sweep<'_> {
                 self.receive_evenly(link.source, passed, exponent + query_unit);
             }
         }
+    }
+}
+
+impl Sweep<'_> {
+    /// Derivatives by queries, keys and values of an attention of which a mask hides keys.
+    fn masked_back(&mut self, node: &Node, masked: &Masked, mean: Gradient, exponent: i64) {
+        let [to_query, to_key, to_value] = [0, 1, 2].map(|at| node.links.start + at);
+        let ((query, query_unit), (key, key_unit)) = (self.source(to_query), self.source(to_key));
+        let (value, value_unit) = self.source(to_value);
+        let products = self.masked_products(masked, node);
+        let Masked { queries, keys, shared, repeats, .. } = *masked;
+        let others = (queries - 1.0).max(0.0) * mean.pair;
+        // By a score, for all keys of a query together: those of one query add up to zero, and only
+        // what differs between values and between keys counts.
+        let varies = masked.width * (value.square - value.pairs[POSITIONS]);
+        let scale = masked.scale * masked.scale;
+        let slope = Gradient {
+            square: varies * products.slope * mean.square,
+            pair: varies * products.between * mean.pair,
+        };
+        let agreement = self.masked_agreement(masked, self.program.node_of[node.tensor.0]);
+        let of_keys = scale * repeats[0] * (key.square - key.pairs[POSITIONS]) * agreement;
+        let source = |link: usize| self.program.links[link].source;
+        let (query_node, key_node, value_node) =
+            (source(to_query), source(to_key), source(to_value));
+        let passed = slope.times(of_keys, of_keys);
+        self.receive_evenly(query_node, passed, exponent + value_unit + key_unit);
+        let own = query.square * slope.square;
+        let terms = own + query.pairs[POSITIONS] * (queries - 1.0).max(0.0) * slope.pair;
+        let square = scale * repeats[1] * queries / keys * terms.max(f64::EPSILON * own);
+        let pair = if keys > 1.0 { -square / (keys - 1.0) } else { 0.0 };
+        self.receive_evenly(
+            key_node,
+            Gradient { square, pair },
+            exponent + value_unit + query_unit,
+        );
+        let gain = repeats[2] * queries / keys;
+        let passed = Gradient {
+            square: gain * (products.own * mean.square + products.between * others),
+            pair: if keys > 1.0 {
+                let apart = (1.0 - products.inverse) * mean.square + (1.0 - shared) * others;
+                gain * apart / (keys - 1.0)
+            } else {
+                0.0
+            },
+        };
+        self.receive_evenly(value_node, passed, exponent);
     }
 }
 

@@ -46,6 +46,7 @@
 //! ```
 
 mod backward;
+mod cell_map;
 mod cells;
 mod compile;
 mod functions;

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::cells::CellMap;
+use super::cell_map::CellMap;
 use super::functions::Function;
 use super::geometry::Sums;
 use crate::network::{LinkRole, TensorId};
@@ -171,6 +171,8 @@ pub(super) enum Rule {
     },
     /// The scores themselves.
     Scores(Scores),
+    /// Attention of which a mask hides keys, from queries, keys and values.
+    Masked(Masked),
     Softmax {
         length: f64,
     },
@@ -226,6 +228,27 @@ pub(super) struct Scores {
     pub(super) queries: f64,
     /// A parameter that is added to the scores.
     pub(super) bias: Option<usize>,
+    /// Channels of the tensor that keys and values are both made of; 0 if there is none.
+    pub(super) common: f64,
+}
+
+/// Attention in which each query sees some of the keys.
+#[derive(Debug, Clone)]
+pub(super) struct Masked {
+    /// Features of queries and keys, and of values.
+    pub(super) features: f64,
+    pub(super) width: f64,
+    /// What products of a query and a key are multiplied by.
+    pub(super) scale: f64,
+    pub(super) queries: f64,
+    pub(super) keys: f64,
+    /// Numbers of keys that queries see, and the share of queries that see as many.
+    pub(super) seen: Vec<(f64, f64)>,
+    /// The mean over pairs of queries of the number of keys that both see, divided by the numbers
+    /// that each sees.
+    pub(super) shared: f64,
+    /// How often each element of queries, keys and values is used, along axes in front.
+    pub(super) repeats: [f64; 3],
     /// Channels of the tensor that keys and values are both made of; 0 if there is none.
     pub(super) common: f64,
 }

@@ -1,6 +1,6 @@
 //! Signals and gradients, and the formulas for one cell that the rules are made of.
 
-use super::cells::Linear;
+use super::cell_map::Linear;
 use super::geometry::Sums;
 use super::moments::Law;
 use super::piecewise::PiecewiseLinear;

@@ -183,6 +183,11 @@ impl Smooth {
         }
     }
 
+    /// Whether moments need no quadrature for arguments of this mean.
+    fn has_closed_form(&self, mean: f64) -> bool {
+        matches!(self, Self::Gelu) && mean == 0.0
+    }
+
     /// Moments of the values; `kept` is the expansion used last, and is replaced if it does not
     /// fit.
     pub(super) fn moments(&self, law: &Law, kept: &mut Option<Expansion>) -> Moments {
@@ -191,6 +196,9 @@ impl Smooth {
             let (value, slope) = self.at(law.mean);
             let slope = slope * slope;
             return Moments { slope_square: slope, slope_pair: slope, ..Moments::constant(value) };
+        }
+        if self.has_closed_form(law.mean) {
+            return gelu(law);
         }
         let expansion = match kept {
             Some(known) if (known.mean, known.variance) == (law.mean, law.variance) => known,
@@ -211,6 +219,36 @@ impl Smooth {
         }
         found.slope_pair = expansion.slope_pair(self, law.correlations[Law::POSITIONS]);
         found
+    }
+}
+
+/// Moments of GELU, `x` times the distribution function `P(x)` at `x`, for arguments of mean zero.
+///
+/// With `p` the density, integration by parts of normal variables of variance `q` and covariance
+/// `k` turns `E x P(x) y P(y)` and `E f'(x) f'(y)` into `E P(x) P(y)`, which is the probability of a
+/// quadrant, and `E p(x) p(y)`. See R. Tsuchida, T. Pearce et al., *Avoiding kernel fixed points*,
+/// 2021.
+fn gelu(law: &Law) -> Moments {
+    let q = law.variance;
+    let pair = |correlation: f64| {
+        let k = q * correlation;
+        let wide = 1.0 + q;
+        // (1 + q)^2 - k^2, without cancellation where q is large and k near to it.
+        let determinant = (1.0 + (q - k)) * (1.0 + (q + k));
+        let densities = 1.0 / (2.0 * PI * determinant.sqrt());
+        let quadrant = 0.25 + (k / wide).asin() / (2.0 * PI);
+        // E x p(x) P(y) and E y p(x) P(y).
+        let (near, far) = (k * densities / wide, densities * (q + (q - k) * (q + k)) / wide);
+        let value = q * far + k * (quadrant + near);
+        (value, quadrant + 2.0 * near + k * densities / determinant)
+    };
+    let (square, slope_square) = pair(1.0);
+    Moments {
+        mean: q / (2.0 * PI * (1.0 + q)).sqrt(),
+        square,
+        pairs: law.correlations.map(|correlation| pair(correlation).0),
+        slope_square,
+        slope_pair: pair(law.correlations[Law::POSITIONS]).1,
     }
 }
 
@@ -391,7 +429,7 @@ impl Expansions {
                 (low, high) = (low.min(law.variance), high.max(law.variance));
             }
         }
-        if low >= high {
+        if low >= high || function.has_closed_form(0.0) {
             return None;
         }
         let (middle, half) = (0.5 * (low * high).ln(), 0.5 * (high / low).ln());

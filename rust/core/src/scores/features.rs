@@ -217,7 +217,7 @@ impl Plan {
         let scores = self.score_alone(workspace);
         let nodes = self.nodes.iter().enumerate();
         let inputs = nodes.filter(|&(at, node)| node.rule == Rule::Input && workspace.is_live(at));
-        let extent = inputs.map(|(_, node)| node.positions).fold(1.0, f64::max);
+        let extent = inputs.map(|(_, node)| self.facts(node).positions).fold(1.0, f64::max);
         desk.paths.clear();
         desk.paths.resize(self.nodes.len(), Paths::default());
         desk.is_read.clear();
@@ -269,15 +269,15 @@ impl Sweep<'_> {
             }
             let share = if total > 0.0 { self.carried(at, number) / total } else { 1.0 / count };
             let from = self.desk.paths[link.source];
-            let is_kernel = matches!(link.operator, Operator::Weighted(_));
+            let is_kernel = matches!(self.plan.operator(link), Operator::Weighted(_));
             let kappa = f64::from(u8::from(is_kernel));
             found.kernels += share * (from.kernels + kappa);
             found.kernels_square +=
                 share * (from.kernels_square + 2.0 * kappa * from.kernels + kappa);
             found.activations += share * (from.activations + f64::from(u8::from(is_function)));
-            let source = &self.plan.nodes[link.source];
+            let source = self.plan.facts(&self.plan.nodes[link.source]);
             let jump = (self.extent / source.positions).powf(2.0 / source.dimensions.max(1.0));
-            found.reach += share * (from.reach + jump * link.reach);
+            found.reach += share * (from.reach + jump * self.plan.reach(link));
             found.least = found.least.min(from.least + kappa);
             found.most = found.most.max(from.most + kappa);
             if from.log_number > largest {
@@ -299,11 +299,11 @@ impl Sweep<'_> {
         let node = &self.plan.nodes[at];
         let link = &self.plan.links[node.first + number];
         let arriving = || {
-            let signal = link.operator.forwards(self.workspace.signal(link.source));
+            let signal = self.plan.operator(link).forwards(self.workspace.signal(link.source));
             let exponent = signal.exponent.saturating_sub(self.workspace.signal(at).exponent);
             times_power_of_four(signal.variance, exponent.clamp(-500, 500))
         };
-        match (node.rule, &link.operator) {
+        match (node.rule, self.plan.operator(link)) {
             (Rule::Sum { .. }, _) => arriving(),
             (Rule::Concatenation, Operator::Move(moved)) => moved.share * arriving(),
             // A gate scales what passes; it is repeated at all positions of what it gates.
@@ -316,7 +316,7 @@ impl Sweep<'_> {
     /// What a link is. Behind a tensor that it alone reads, it is what led there: a kernel before a
     /// norm, or the only option of a choice.
     fn kind(&self, link: &PlanLink) -> Kind {
-        match &link.operator {
+        match self.plan.operator(link) {
             Operator::Weighted(_) => Kind::Kernel,
             Operator::Average(_) => Kind::AveragePool,
             Operator::Largest(_) => Kind::MaxPool,
@@ -342,7 +342,7 @@ impl Sweep<'_> {
     }
 
     fn take_census(&mut self, node: &Node, link: &PlanLink, share: f64, count: f64) {
-        let moves = matches!(link.operator, Operator::Move(_) | Operator::Global { .. });
+        let moves = matches!(self.plan.operator(link), Operator::Move(_) | Operator::Global { .. });
         self.census.links += f64::from(u8::from(count > 1.0 || !moves));
         match node.rule {
             Rule::Sum { .. } | Rule::Choice if count > 1.0 => {
@@ -362,7 +362,7 @@ impl Sweep<'_> {
             Rule::Concatenation if count > 1.0 => self.census.concatenated += 1.0,
             _ => {}
         }
-        match &link.operator {
+        match self.plan.operator(link) {
             Operator::Average(_) => self.census.average_pools += 1.0,
             Operator::Largest(_) => self.census.max_pools += 1.0,
             _ => {}
@@ -377,13 +377,13 @@ impl Sweep<'_> {
             if !self.workspace.is_live(at) {
                 continue;
             }
-            other_parameters += node.parameters;
-            other_macs += node.products;
+            other_parameters += self.plan.facts(node).parameters;
+            other_macs += self.plan.facts(node).products;
             if matches!(node.rule, Rule::Relu | Rule::Function(_)) && !self.desk.is_read[at] {
                 lone_functions += 1.0;
             }
             for (_, link) in self.live(node) {
-                if let Operator::Weighted(kernel) = &link.operator {
+                if let Operator::Weighted(kernel) = self.plan.operator(link) {
                     let before = &self.desk.paths[link.source];
                     widths.add(self.workspace.measure(kernel, link.source, at), kernel, before);
                 }

@@ -45,5 +45,5 @@ pub(crate) use features::FeatureDesk;
 pub use features::{FEATURE_NAMES, Features};
 pub(crate) use operators::Operator;
 pub use plan::Plan;
-pub(crate) use plan::PlanLink;
+pub(crate) use plan::{Node, PlanLink};
 pub use sweep::{SCORE_NAMES, Scores, Workspace};

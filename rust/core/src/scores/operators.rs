@@ -38,6 +38,15 @@ impl Signal {
 
     /// Adds an independent signal, multiplied by a weight.
     pub(super) fn add(&mut self, other: &Self, weight: f64) {
+        // By far the most common: roots of powers of four are worth saving.
+        if self.exponent == other.exponent {
+            self.variance += other.variance * weight;
+            self.covariance += other.covariance * weight;
+            self.kept += other.kept * weight;
+            self.mean += weight * other.mean;
+            self.settle();
+            return;
+        }
         // A signal of nothing has no unit.
         let exponent = match (self.is_zero(), other.is_zero()) {
             (_, true) => self.exponent,
@@ -90,14 +99,19 @@ impl Gradient {
     pub(super) const OUTPUT: Self = Self { square: 1.0, covariance: 0.0, exponent: 0 };
 
     /// Adds the derivatives that arrive over another link.
+    #[inline]
     pub(super) fn add(&mut self, other: &Self) {
         if other.square == 0.0 {
             return;
         }
         let exponent =
             if self.square == 0.0 { other.exponent } else { self.exponent.max(other.exponent) };
-        let factor = |of: i64| times_power_of_four(1.0, of.saturating_sub(exponent).min(0));
-        let (a, b) = (factor(self.exponent), factor(other.exponent));
+        let (a, b) = if self.exponent == other.exponent {
+            (1.0, 1.0)
+        } else {
+            let factor = |of: i64| times_power_of_four(1.0, of.saturating_sub(exponent).min(0));
+            (factor(self.exponent), factor(other.exponent))
+        };
         self.square = self.square * a + other.square * b;
         self.covariance = self.covariance * a + other.covariance * b;
         self.exponent = exponent;
@@ -231,6 +245,7 @@ pub(super) fn overlap(windows: impl Iterator<Item = (u64, f64)>) -> f64 {
 
 impl Operator {
     /// The signal that arrives at the target.
+    #[inline]
     pub(super) fn forwards(&self, from: &Signal) -> Signal {
         let mut to = *from;
         match self {

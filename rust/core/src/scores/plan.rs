@@ -1,6 +1,7 @@
 //! From a network to a plan: the rule of each tensor, and the geometry of each link.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::operators::{Average, Largest, Move, Operator, Weighted, overlap};
 use crate::error::{Error, Result};
@@ -16,19 +17,29 @@ pub struct Plan {
     pub(crate) nodes: Vec<Node>,
     /// All links; those that lead to one node stand next to each other.
     pub(crate) links: Vec<PlanLink>,
+    /// What a part of the plan shares with the whole, so that little is copied.
+    tensors: Arc<Vec<NodeFacts>>,
+    operators: Arc<Vec<LinkFacts>>,
     pub(crate) functions: Vec<Function>,
     pub(crate) outputs: Vec<usize>,
     pub(crate) kernels: usize,
     pub(crate) gates: usize,
 }
 
-/// A tensor.
-#[derive(Debug, Clone)]
+/// A tensor, with the links into it from `first` to before `end`.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Node {
-    pub(crate) tensor: TensorId,
     pub(crate) rule: Rule,
     pub(crate) first: usize,
     pub(crate) end: usize,
+    /// The number of its facts.
+    pub(crate) facts: u32,
+}
+
+/// What is known of a tensor.
+#[derive(Debug, Clone)]
+pub(crate) struct NodeFacts {
+    pub(crate) tensor: TensorId,
     /// Elements of one channel, and how many axes they have.
     pub(super) positions: f64,
     pub(super) dimensions: f64,
@@ -39,12 +50,26 @@ pub(crate) struct Node {
 }
 
 /// A link with data.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct PlanLink {
     pub(crate) source: usize,
-    pub(crate) operator: Operator,
     /// The gate that opens it, if it is not always open.
-    pub(crate) gate: Option<usize>,
+    pub(crate) gate: Option<u32>,
+    /// The number of its facts.
+    facts: u32,
+}
+
+impl PlanLink {
+    /// The same link from a node of another number, always open.
+    pub(crate) fn opened(self, source: usize) -> Self {
+        Self { source, gate: None, ..self }
+    }
+}
+
+/// What is known of a link.
+#[derive(Debug, Clone)]
+pub(crate) struct LinkFacts {
+    pub(crate) operator: Operator,
     /// The mean square distance, in positions of the source and along one axis, of what is read
     /// from the middle of its window.
     pub(crate) reach: f64,
@@ -103,7 +128,10 @@ impl Plan {
         let mut planner = Planner::new(network, own)?;
         planner.run(gates)?;
         if planner.unknown.is_empty() {
-            Ok(planner.plan)
+            let mut plan = planner.plan;
+            plan.tensors = Arc::new(planner.tensors);
+            plan.operators = Arc::new(planner.operators);
+            Ok(plan)
         } else {
             Err(Error::UnknownOperation { tensors: planner.unknown })
         }
@@ -114,6 +142,8 @@ impl Plan {
         Self {
             nodes: Vec::new(),
             links: Vec::new(),
+            tensors: Arc::default(),
+            operators: Arc::default(),
             functions: Vec::new(),
             outputs: Vec::new(),
             kernels: 0,
@@ -121,11 +151,33 @@ impl Plan {
         }
     }
 
+    /// What a link does.
+    #[inline]
+    pub(crate) fn operator(&self, link: &PlanLink) -> &Operator {
+        &self.operators[link.facts as usize].operator
+    }
+
+    /// How far a link reaches; see [`LinkFacts`].
+    pub(super) fn reach(&self, link: &PlanLink) -> f64 {
+        self.operators[link.facts as usize].reach
+    }
+
+    /// What is known of a tensor.
+    pub(crate) fn facts(&self, node: &Node) -> &NodeFacts {
+        &self.tensors[node.facts as usize]
+    }
+
     /// How many gates there are: one more than the largest number of a gate.
     #[must_use]
     pub fn gates(&self) -> usize {
         self.gates
     }
+}
+
+/// A number of a tensor, a link or a gate, as plans keep it.
+fn short(number: usize) -> Result<u32> {
+    u32::try_from(number)
+        .map_err(|_| Error::SizeOverflow { what: "the number of tensors, links or options".into() })
 }
 
 struct Planner<'a> {
@@ -146,6 +198,8 @@ struct Planner<'a> {
     function_of: HashMap<String, usize>,
     kernel_of: HashMap<usize, usize>,
     plan: Plan,
+    tensors: Vec<NodeFacts>,
+    operators: Vec<LinkFacts>,
     unknown: Vec<(String, String)>,
 }
 
@@ -201,6 +255,8 @@ impl<'a> Planner<'a> {
             function_of: HashMap::new(),
             kernel_of: HashMap::new(),
             plan: Plan::empty(),
+            tensors: Vec::new(),
+            operators: Vec::new(),
             unknown: Vec::new(),
         })
     }
@@ -219,10 +275,10 @@ impl<'a> Planner<'a> {
             let Some(rule) = rule else {
                 self.plan.links.truncate(first);
                 // Compilation goes on, so that the error names all tensors that are not known.
-                self.push_node(id, Rule::Choice, first);
+                self.push_node(id, Rule::Choice, first)?;
                 continue;
             };
-            self.push_node(id, rule, first);
+            self.push_node(id, rule, first)?;
         }
         for end in self.survey.ends.clone() {
             self.plan.outputs.extend(self.node_of[end.0]);
@@ -230,7 +286,7 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    fn push_node(&mut self, id: TensorId, rule: Rule, first: usize) {
+    fn push_node(&mut self, id: TensorId, rule: Rule, first: usize) -> Result<()> {
         self.node_of[id.0] = Some(self.plan.nodes.len());
         let products = match rule {
             Rule::Matmul { terms, .. } | Rule::Mix { keys: terms, .. } => {
@@ -238,16 +294,16 @@ impl<'a> Planner<'a> {
             }
             _ => 0.0,
         };
-        self.plan.nodes.push(Node {
+        let facts = short(self.tensors.len())?;
+        self.plan.nodes.push(Node { rule, first, end: self.plan.links.len(), facts });
+        self.tensors.push(NodeFacts {
             tensor: id,
-            rule,
-            first,
-            end: self.plan.links.len(),
             positions: self.positions(id),
             dimensions: self.dimensions(id),
             parameters: self.other_parameters[id.0],
             products,
         });
+        Ok(())
     }
 
     fn refuse(&mut self, id: TensorId, reason: String) -> Option<Rule> {
@@ -269,7 +325,7 @@ impl<'a> Planner<'a> {
                 if one.source == other.source && one.relations == other.relations);
         for &(number, link) in &links[..if is_square { 1 } else { links.len() }] {
             let operator = self.operator(number, link, operation.kind);
-            self.push_link(link, operator, gates.get(number).copied().flatten());
+            self.push_link(link, operator, gates.get(number).copied().flatten())?;
         }
         Ok(match operation.kind {
             _ if is_square => self.function(id, "square"),
@@ -306,11 +362,15 @@ impl<'a> Planner<'a> {
         })
     }
 
-    fn push_link(&mut self, link: &Link, operator: Operator, gate: Option<usize>) {
+    fn push_link(&mut self, link: &Link, operator: Operator, gate: Option<usize>) -> Result<()> {
         if let Some(source) = self.node_of[link.source.0] {
             let reach = self.reach(link);
-            self.plan.links.push(PlanLink { source, operator, gate, reach });
+            let gate = gate.map(short).transpose()?;
+            let facts = short(self.operators.len())?;
+            self.plan.links.push(PlanLink { source, gate, facts });
+            self.operators.push(LinkFacts { operator, reach });
         }
+        Ok(())
     }
 
     fn function(&mut self, id: TensorId, name: &str) -> Option<Rule> {

@@ -94,6 +94,8 @@ pub struct Workspace {
     /// Whether a tensor is computed from an input, and whether an output is computed from it.
     begins: Vec<bool>,
     ends: Vec<bool>,
+    /// Whether all of the plan lies between an input and an output, as a part of one mostly does.
+    is_whole: bool,
     depths: Vec<u32>,
     known: KnownMoments,
     saliencies: Vec<Saliency>,
@@ -135,6 +137,7 @@ impl Workspace {
             slopes: vec![(0.0, 0.0); nodes],
             begins: vec![false; nodes],
             ends: vec![false; nodes],
+            is_whole: false,
             depths: vec![0; nodes],
             known: KnownMoments::new(plan.functions.len()),
             saliencies: Vec::with_capacity(plan.links.len()),
@@ -179,9 +182,10 @@ impl KnownMoments {
     }
 }
 
-/// `Cov(relu x, relu x') / Var relu x` of normal variables with correlation `r`.
-fn relu_correlation(r: f64) -> f64 {
-    let kernel = ((1.0 - r * r).max(0.0).sqrt() + r * (PI - r.acos())) / PI;
+/// `Cov(relu x, relu x') / Var relu x` of normal variables with correlation `r`, the cosine of
+/// `angle`.
+fn relu_correlation(r: f64, angle: f64) -> f64 {
+    let kernel = ((1.0 - r * r).max(0.0).sqrt() + r * (PI - angle)) / PI;
     (kernel - 1.0 / PI) / (1.0 - 1.0 / PI)
 }
 
@@ -245,15 +249,18 @@ impl Plan {
         Ok(found)
     }
 
+    #[inline]
     fn is_open(&self, link: usize, open: &[bool]) -> bool {
-        self.links[link].gate.is_none_or(|gate| open[gate])
+        self.links[link].gate.is_none_or(|gate| open[gate as usize])
     }
 
     /// Whether a link lies between an input and an output.
+    #[inline]
     fn is_live(&self, link: usize, target: usize, open: &[bool], workspace: &Workspace) -> bool {
-        self.is_open(link, open)
-            && workspace.begins[self.links[link].source]
-            && workspace.ends[target]
+        workspace.is_whole
+            || self.is_open(link, open)
+                && workspace.begins[self.links[link].source]
+                && workspace.ends[target]
     }
 
     fn find_live(&self, open: &[bool], workspace: &mut Workspace) {
@@ -276,6 +283,9 @@ impl Plan {
                 }
             }
         }
+        let nodes = self.nodes.len();
+        let mut each = workspace.begins[..nodes].iter().zip(&workspace.ends[..nodes]);
+        workspace.is_whole = self.gates == 0 && each.all(|(&begins, &ends)| begins && ends);
     }
 
     fn forwards(&self, open: &[bool], workspace: &mut Workspace) {
@@ -291,7 +301,7 @@ impl Plan {
             for link in node.first..node.end {
                 if self.is_live(link, at, open, workspace) {
                     let one = &self.links[link];
-                    let step = u32::from(matches!(one.operator, Operator::Weighted(_)));
+                    let step = u32::from(matches!(self.operator(one), Operator::Weighted(_)));
                     depth = depth.max(workspace.depths[one.source] + step);
                 }
             }
@@ -306,7 +316,7 @@ impl Plan {
         let node = &self.nodes[at];
         let arriving = |link: usize| {
             let one = &self.links[link];
-            one.operator.forwards(&workspace.signals[one.source])
+            self.operator(one).forwards(&workspace.signals[one.source])
         };
         let live = (node.first..node.end).filter(|&link| self.is_live(link, at, open, workspace));
         let mut found = Signal::default();
@@ -323,7 +333,7 @@ impl Plan {
                     } else {
                         found.add(&one, 1.0);
                     }
-                    if count > 0 || !matches!(self.links[link].operator, Operator::Move(_)) {
+                    if count > 0 || !matches!(self.operator(&self.links[link]), Operator::Move(_)) {
                         found.kept = found.variance;
                     }
                 }
@@ -332,7 +342,7 @@ impl Plan {
                 }
             }
             Rule::Concatenation | Rule::Choice => {
-                let share = |link: usize| match &self.links[link].operator {
+                let share = |link: usize| match self.operator(&self.links[link]) {
                     Operator::Move(moved) if node.rule == Rule::Concatenation => moved.share,
                     _ => 1.0,
                 };
@@ -435,13 +445,14 @@ impl Plan {
         let r = argument.correlation();
         let Rule::Function(number) = rule else {
             let variance = argument.variance * (1.0 - 1.0 / PI) / 2.0;
+            let angle = r.acos();
             let signal = Signal {
                 variance,
-                covariance: variance * relu_correlation(r),
+                covariance: variance * relu_correlation(r, angle),
                 mean: (argument.variance / (2.0 * PI)).sqrt(),
                 ..*argument
             };
-            return (signal, (0.5, (PI - r.acos()) / (2.0 * PI)));
+            return (signal, (0.5, (PI - angle) / (2.0 * PI)));
         };
         let function = &self.functions[number];
         let (argument, exponent) = if function.is_homogeneous() {
@@ -478,8 +489,9 @@ impl Plan {
                 if self.is_live(link, at, open, workspace) {
                     let source = self.links[link].source;
                     let given = self.through(at, link, &gradient, open, workspace);
-                    let back =
-                        self.links[link].operator.backwards(&given, &workspace.signals[source]);
+                    let back = self
+                        .operator(&self.links[link])
+                        .backwards(&given, &workspace.signals[source]);
                     workspace.gradients[source].add(&back);
                 }
             }
@@ -502,7 +514,7 @@ impl Plan {
                 .filter(move |&other| other != link && self.is_live(other, at, open, workspace))
                 .map(|other| {
                     let one = &self.links[other];
-                    one.operator.forwards(&workspace.signals[one.source])
+                    self.operator(one).forwards(&workspace.signals[one.source])
                 })
         };
         match node.rule {
@@ -554,7 +566,7 @@ impl Plan {
                 to
             }
             Rule::Mix { keys, weights } => {
-                let Operator::Contracted { products } = self.links[link].operator else {
+                let &Operator::Contracted { products } = self.operator(&self.links[link]) else {
                     return *gradient;
                 };
                 if link == node.first + weights {
@@ -589,7 +601,7 @@ impl Plan {
         workspace.sweep += 1;
         for (at, node) in self.nodes.iter().enumerate() {
             for link in node.first..node.end {
-                let Operator::Weighted(kernel) = &self.links[link].operator else { continue };
+                let Operator::Weighted(kernel) = self.operator(&self.links[link]) else { continue };
                 if self.is_live(link, at, open, workspace) {
                     let source = workspace.signals[self.links[link].source];
                     add_link(&mut scores, kernel, &source, at, workspace);

@@ -124,7 +124,7 @@ impl Variants {
         let mut live = Live::new(&self.skeleton);
         live.find(&self.skeleton, &open);
         let mut is_live = vec![false; self.network.tensors().len()];
-        for (node, id) in self.skeleton.tensors().enumerate() {
+        for (node, id) in self.skeleton.tensors() {
             is_live[id.0] = live.of(node);
         }
         let mut links = Vec::new();

@@ -243,7 +243,7 @@ impl Whole {
     fn plan<'n, N: Number>(&self, variants: &'n Variants, desk: &mut Desk<N>) -> Option<Plan<'n>> {
         let Variants { network, skeleton, gates, .. } = variants;
         desk.is_live.fill(false);
-        for (node, id) in skeleton.tensors().enumerate() {
+        for (node, id) in skeleton.tensors() {
             desk.is_live[id.0] = desk.live.of(node);
         }
         let mut counted = vec![false; self.counted.len()];

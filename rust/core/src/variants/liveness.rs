@@ -12,6 +12,9 @@ use crate::network::{LinkRole, Network, OperationKind, Role, TensorId};
 const NONE: u32 = u32::MAX;
 
 /// The tensors that may be nothing, and the links between them.
+///
+/// Tensors in a row, each computed from the one before alone and that one read by it alone, take part
+/// together, and are one node.
 #[derive(Debug, Clone)]
 pub(super) struct Skeleton {
     /// In topological order.
@@ -28,7 +31,6 @@ pub(super) struct Skeleton {
 
 #[derive(Debug, Clone)]
 struct Node {
-    tensor: TensorId,
     first: u32,
     end: u32,
     /// Whether it is something whatever is chosen.
@@ -78,7 +80,11 @@ impl Skeleton {
             from[link.source.0].push(number);
         }
         let mut node_of = vec![NONE; tensors.len()];
-        let (mut nodes, mut edges) = (Vec::<Node>::new(), Vec::new());
+        let (mut nodes, mut edges) = (Vec::<Node>::new(), Vec::<Edge>::new());
+        let mut is_output = vec![false; tensors.len()];
+        for &id in network.outputs() {
+            is_output[id.0] = true;
+        }
         for &id in order.iter().filter(|id| has_node[id.0]) {
             let first = short(edges.len())?;
             let mut is_given = tensors[id.0].role != Role::Activation;
@@ -97,10 +103,19 @@ impl Skeleton {
                 edges.push(Edge { source, gate, is_data });
             }
             is_given |= !has_data && !into[id.0].is_empty();
+            if let &[Edge { source, gate: NONE, is_data: true }] = &edges[first as usize..] {
+                let mut sources = into[id.0].iter().map(|&number| network.links()[number].source);
+                let before = sources.find(|one| node_of[one.0] == source);
+                let is_alone = |one: TensorId| from[one.0].len() == 1 && !is_output[one.0];
+                if !is_given && before.is_some_and(is_alone) {
+                    edges.truncate(first as usize);
+                    node_of[id.0] = source;
+                    continue;
+                }
+            }
             let kind = network.operation(id)?.kind;
             node_of[id.0] = short(nodes.len())?;
             nodes.push(Node {
-                tensor: id,
                 first,
                 end: short(edges.len())?,
                 is_given,
@@ -138,9 +153,10 @@ impl Skeleton {
         Ok(Self { nodes, edges, node_of, outputs, shared })
     }
 
-    /// The tensors of all nodes.
-    pub(super) fn tensors(&self) -> impl Iterator<Item = TensorId> + '_ {
-        self.nodes.iter().map(|node| node.tensor)
+    /// The tensors that have a node, with its number, in the order of declaration.
+    pub(super) fn tensors(&self) -> impl Iterator<Item = (usize, TensorId)> + '_ {
+        let numbered = self.node_of.iter().enumerate().filter(|&(_, &node)| node != NONE);
+        numbered.map(|(id, &node)| (node as usize, TensorId(id)))
     }
 
     /// How much there is to look at.
@@ -171,6 +187,7 @@ impl Live {
     }
 
     /// Whether a node takes part.
+    #[inline]
     pub(super) fn of(&self, node: usize) -> bool {
         self.live[node]
     }
@@ -180,18 +197,15 @@ impl Live {
         let is_open = |edge: &Edge| edge.gate == NONE || open[edge.gate as usize];
         let Self { live, needed } = self;
         for (at, node) in skeleton.nodes.iter().enumerate() {
-            let edges = &skeleton.edges[node.first as usize..node.end as usize];
+            let mut edges = skeleton.edges[node.first as usize..node.end as usize].iter();
+            // Most sources are nothing, as most options are not taken.
+            let arrives = |edge: &Edge| live[edge.source as usize] && is_open(edge);
             live[at] = node.is_given
                 || if node.needs_all {
-                    let arrives = |edge: &Edge| live[edge.source as usize];
-                    edges
-                        .iter()
-                        .filter(|edge| edge.is_data)
-                        .all(|edge| is_open(edge) && arrives(edge))
-                        && edges.iter().any(|edge| edge.is_data)
+                    let mut data = edges.filter(|edge| edge.is_data).peekable();
+                    data.peek().is_some() && data.all(arrives)
                 } else {
-                    let arrives = |edge: &Edge| live[edge.source as usize];
-                    edges.iter().any(|edge| edge.is_data && is_open(edge) && arrives(edge))
+                    edges.any(|edge| edge.is_data && arrives(edge))
                 };
         }
         needed.fill(false);

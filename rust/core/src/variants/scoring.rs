@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::machine::Monitor;
 use crate::machine::team::Team;
 use crate::propagation::OwnFunctions;
-use crate::scores::{FeatureDesk, Features, Operator, Plan, PlanLink, Scores, Workspace};
+use crate::scores::{FeatureDesk, Features, Node, Operator, Plan, PlanLink, Scores, Workspace};
 
 /// How long one link takes, as a number of lanes of a count, so that progress is reported in time.
 const LANES_A_LINK: u64 = 64;
@@ -71,7 +71,8 @@ impl VariantScorer {
     /// As for [`Plan::compile`].
     pub fn new(variants: Variants, own: &OwnFunctions) -> Result<Self> {
         let plan = Plan::compile(&variants.network, own, &variants.gates)?;
-        let nodes = plan.nodes.iter().map(|node| variants.skeleton.node_of(node.tensor));
+        let nodes =
+            plan.nodes.iter().map(|node| variants.skeleton.node_of(plan.facts(node).tensor));
         let node_of = nodes.collect::<Option<_>>().ok_or_else(|| {
             Error::Internal("a node of the plan is no tensor that may take part".into())
         })?;
@@ -185,39 +186,31 @@ impl VariantScorer {
         }
     }
 
-    /// Whether a link into a tensor that takes part does so itself.
-    fn arrives(&self, link: &PlanLink, desk: &Desk) -> bool {
-        link.gate.is_none_or(|gate| desk.open[gate]) && desk.live.of(self.node_of[link.source])
-    }
-
-    /// Takes from the plan what takes part, so that the sweeps see a network of its own.
+    /// Takes from the plan what takes part, so that the sweeps see a network of its own. Nothing is
+    /// allocated, because the lists have had the length of the whole plan.
     fn restrict(&self, desk: &mut Desk) {
-        let mut own = std::mem::replace(&mut desk.own, Plan::empty());
+        let Desk { open, live, own, number, .. } = desk;
         own.nodes.clear();
         own.links.clear();
         own.outputs.clear();
         for (at, node) in self.plan.nodes.iter().enumerate() {
-            if !desk.live.of(self.node_of[at]) {
+            if !live.of(self.node_of[at]) {
                 continue;
             }
             let first = own.links.len();
             for link in &self.plan.links[node.first..node.end] {
-                if self.arrives(link, desk) {
-                    let source = desk.number[link.source];
-                    own.links.push(PlanLink { source, gate: None, ..link.clone() });
+                if arrives(link, &self.node_of, live, open) {
+                    own.links.push(link.opened(number[link.source]));
                 }
             }
-            desk.number[at] = own.nodes.len();
-            let mut node = node.clone();
-            (node.first, node.end) = (first, own.links.len());
-            own.nodes.push(node);
+            number[at] = own.nodes.len();
+            own.nodes.push(Node { first, end: own.links.len(), ..*node });
         }
         for &output in &self.plan.outputs {
-            if desk.live.of(self.node_of[output]) {
-                own.outputs.push(desk.number[output]);
+            if live.of(self.node_of[output]) {
+                own.outputs.push(number[output]);
             }
         }
-        desk.own = own;
     }
 
     fn size(&self, desk: &mut Desk) -> VariantSizes {
@@ -232,11 +225,11 @@ impl VariantScorer {
             }
             let mut depth = 0;
             for link in &self.plan.links[node.first..node.end] {
-                if !self.arrives(link, desk) {
+                if !arrives(link, &self.node_of, &desk.live, &desk.open) {
                     continue;
                 }
                 let mut through = desk.depths[link.source];
-                if let Operator::Weighted(kernel) = &link.operator {
+                if let Operator::Weighted(kernel) = self.plan.operator(link) {
                     through += 1;
                     let weights = kernel.fan * kernel.target_channels;
                     sizes.macs += weights * kernel.taps * kernel.target_positions;
@@ -258,4 +251,10 @@ impl VariantScorer {
         }
         sizes
     }
+}
+
+/// Whether a link into a tensor that takes part does so itself.
+#[inline]
+fn arrives(link: &PlanLink, node_of: &[usize], live: &Live, open: &[bool]) -> bool {
+    live.of(node_of[link.source]) && link.gate.is_none_or(|gate| open[gate as usize])
 }

@@ -1,0 +1,223 @@
+//! What is known of a network before any rule is looked at: what lives, in which order, and along
+//! which axes weights are shared.
+
+use super::compiler::Compiler;
+use crate::error::{Error, Result};
+use crate::network::{
+    AxisRelation, Link, LinkRole, Network, OperationKind, Relation, Role, TensorId,
+};
+use crate::propagation::functions::OwnFunctions;
+
+/// What is known of a network before any rule is looked at.
+pub(crate) struct Survey {
+    /// Tensors in an order in which every link goes forwards.
+    pub(crate) order: Vec<TensorId>,
+    /// Where derivatives start: the outputs, or what a softmax at the end is taken of.
+    pub(crate) ends: Vec<TensorId>,
+    /// Whether a tensor lies between an input, or a parameter that is data, and an output.
+    pub(crate) lives: Vec<bool>,
+    /// For every tensor, the axes along which weights are shared.
+    pub(crate) positions: Vec<Vec<bool>>,
+    /// The kernel of every link with data, by number of the link.
+    pub(crate) kernels: Vec<Option<KernelUse>>,
+}
+
+/// A kernel at one place of use.
+pub(crate) struct KernelUse {
+    /// The parameter, or what is computed from it.
+    pub(crate) tensor: TensorId,
+    /// Whether it is a table whose rows are chosen.
+    pub(crate) is_table: bool,
+    /// Axes of the target along which the same weights are used again.
+    pub(crate) shared: Vec<bool>,
+}
+
+impl Survey {
+    /// Surveys a network.
+    ///
+    /// # Errors
+    /// A network without outputs, or a cycle.
+    pub(crate) fn new(network: &Network) -> Result<Self> {
+        let own = OwnFunctions::new();
+        let mut compiler = Compiler::new(network, &own)?;
+        let ends = compiler.ends()?;
+        compiler.mark_living(&ends);
+        compiler.find_wanted_positions();
+        for id in compiler.order.clone() {
+            if !compiler.lives[id.0] {
+                continue;
+            }
+            if network.tensors()[id.0].role == Role::Activation {
+                compiler.find_positions(id);
+            } else {
+                compiler.positions[id.0] = compiler.wanted[id.0].clone();
+            }
+        }
+        let kernel_of = |link: &Link| {
+            let kernel = compiler.kernel_of(link).filter(|_| link.role == LinkRole::Data)?;
+            Some(KernelUse {
+                tensor: kernel.source,
+                is_table: kernel.role == LinkRole::Table,
+                shared: compiler.shared_axes(kernel),
+            })
+        };
+        let kernels = network.links().iter().map(kernel_of).collect();
+        let Compiler { order, lives, positions, .. } = compiler;
+        Ok(Self { order, ends, lives, positions, kernels })
+    }
+}
+
+/// Whether a relation joins positions, along which weights are shared, and not channels.
+pub(crate) fn joins_positions(
+    part: &AxisRelation,
+    (source, target): (&[u64], &[u64]),
+    (from, to): (&[bool], &[bool]),
+) -> bool {
+    let long: Vec<usize> =
+        part.source_axes.iter().copied().filter(|&axis| source[axis] > 1).collect();
+    if long.is_empty() {
+        part.target_axes.iter().any(|&axis| to[axis] && target[axis] > 1)
+    } else {
+        long.iter().all(|&axis| from[axis])
+    }
+}
+
+impl Compiler<'_> {
+    /// Where derivatives start: the outputs, or the argument of a softmax that is an output.
+    pub(super) fn ends(&mut self) -> Result<Vec<TensorId>> {
+        if self.network.outputs().is_empty() {
+            return Err(Error::NothingToCount {
+                reason: "the network has no output; mark one with output()".into(),
+            });
+        }
+        let mut ends = Vec::new();
+        for &output in self.network.outputs() {
+            let mut end = output;
+            while self.network.operation(end)?.kind == OperationKind::Softmax {
+                let Some(link) = self.into[end.0].first() else { break };
+                self.program.cut.push(end);
+                end = link.source;
+            }
+            if !ends.contains(&end) {
+                ends.push(end);
+            }
+        }
+        Ok(ends)
+    }
+
+    /// Marks what lies between an input, or a parameter that is data, and an output.
+    pub(super) fn mark_living(&mut self, ends: &[TensorId]) {
+        let mut reaches = vec![false; self.lives.len()];
+        for end in ends {
+            reaches[end.0] = true;
+        }
+        for &id in self.order.iter().rev() {
+            if reaches[id.0] {
+                for link in &self.into[id.0] {
+                    reaches[link.source.0] |= link.role == LinkRole::Data;
+                }
+            }
+        }
+        for &id in &self.order {
+            self.lives[id.0] = reaches[id.0]
+                && match self.network.tensors()[id.0].role {
+                    Role::Input | Role::Parameter { .. } => true,
+                    Role::Activation => {
+                        self.into[id.0].iter().any(|link| self.lives[link.source.0])
+                    }
+                };
+        }
+    }
+
+    /// Axes of every tensor along which those that read it share their weights.
+    pub(super) fn find_wanted_positions(&mut self) {
+        for &id in self.order.iter().rev() {
+            let mut wanted = vec![false; self.shape(id).len()];
+            for link in &self.from[id.0] {
+                if link.role != LinkRole::Data || !self.lives[link.target.0] {
+                    continue;
+                }
+                let seen = match self.kernel_of(link) {
+                    Some(kernel) => self.shared_axes(kernel),
+                    None => self.wanted[link.target.0].clone(),
+                };
+                let pools = self.network.operation(link.target).is_ok_and(|operation| {
+                    matches!(operation.kind, OperationKind::Average | OperationKind::MaxPool)
+                });
+                for part in &link.relations {
+                    let is_window = !matches!(part.relation, Relation::Same | Relation::Reshape);
+                    let all = !part.target_axes.is_empty()
+                        && part.target_axes.iter().all(|&axis| {
+                            seen.get(axis).copied().unwrap_or(false)
+                                || self.shape(link.target)[axis] == 1
+                        });
+                    for &axis in &part.source_axes {
+                        wanted[axis] |= (pools && is_window) || all;
+                    }
+                }
+            }
+            self.wanted[id.0] = wanted;
+        }
+    }
+
+    /// Axes of a computed tensor along which weights are shared, from those of its sources.
+    pub(super) fn find_positions(&mut self, id: TensorId) {
+        let shape = self.shape(id);
+        let mut known = vec![false; shape.len()];
+        let mut positions = vec![false; shape.len()];
+        let is_product = self
+            .network
+            .operation(id)
+            .is_ok_and(|operation| operation.kind == OperationKind::Matmul);
+        for link in &self.into[id.0] {
+            if link.role != LinkRole::Data || !self.lives[link.source.0] {
+                continue;
+            }
+            if let Some(kernel) = self.kernel_of(link) {
+                for (axis, shared) in self.shared_axes(kernel).into_iter().enumerate() {
+                    known[axis] = true;
+                    positions[axis] |= shared;
+                }
+                continue;
+            }
+            let (of_source, lengths) = (&self.positions[link.source.0], self.shape(link.source));
+            if of_source.len() != lengths.len() {
+                continue; // Its operation is not known, which will be an error.
+            }
+            for part in &link.relations {
+                // An axis that a product of matrices sums over says nothing of the result's axes.
+                let is_summed = is_product && part.relation == Relation::All;
+                if is_summed && part.source_axes.iter().any(|&axis| lengths[axis] > 1) {
+                    continue;
+                }
+                let long = part.source_axes.iter().filter(|&&axis| lengths[axis] > 1);
+                let flags: Vec<bool> = long.map(|&axis| of_source[axis]).collect();
+                let narrow = flags.is_empty();
+                if narrow && part.target_axes.iter().any(|&axis| shape[axis] > 1) {
+                    continue;
+                }
+                let is_position = if narrow {
+                    part.source_axes.iter().any(|&axis| of_source[axis])
+                } else {
+                    flags.iter().all(|&flag| flag)
+                };
+                for &axis in &part.target_axes {
+                    known[axis] = true;
+                    positions[axis] |= is_position;
+                }
+            }
+        }
+        for axis in 0..shape.len() {
+            if !known[axis] {
+                // The axis is new: an element repeated along it is at as many positions.
+                positions[axis] = true;
+            }
+        }
+        self.positions[id.0] = positions;
+    }
+
+    pub(super) fn count_positions(&self, id: TensorId) -> f64 {
+        let axes = self.shape(id).iter().zip(&self.positions[id.0]);
+        axes.map(|(&length, &is_position)| if is_position { length as f64 } else { 1.0 }).product()
+    }
+}
