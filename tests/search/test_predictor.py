@@ -333,3 +333,5 @@ def test_the_shell_ranks_a_space_from_labels(tmp_path: Any) -> None:
     some = ["--where", "layer1 == 'identity'", "--json", "--top", "3"]
     run = CliRunner().invoke(main, ["search", "nasbench_macro", "--labels", str(path), *some])
     assert [one["layer1"] for one in json.loads(run.stdout)] == ["identity"] * 3
+    nothing = ["search", "nasbench_macro", "--labels", str(path), "--where", "macs < 0"]
+    assert "satisfies 'macs < 0'" in CliRunner().invoke(main, nothing).output

@@ -190,6 +190,10 @@ def _say_predictions(space: Space, labels: str, top: int, where: str | None, as_
             # A condition may read labels alone, and a sweep finds something.
             table = search.sweep(space, _read_by(where) or ["macs"], progress=progress)
         rows = table.top(max(1, len(table)), by=table.names[0], where=where).rows
+        if not len(rows):
+            raise InvalidArgumentError(
+                f"no architecture of space '{space.name}' satisfies {where!r}; loosen the condition"
+            )
     with progress_bar(f"Predicting {space.name}") as progress:
         ranking = predictor.rank(rows, progress=progress)
     best = ranking.top(top)

@@ -94,6 +94,8 @@ pub struct Workspace {
     /// Whether a tensor is computed from an input, and whether an output is computed from it.
     begins: Vec<bool>,
     ends: Vec<bool>,
+    /// Whether all of the plan lies between an input and an output, as a part of one mostly does.
+    is_whole: bool,
     depths: Vec<u32>,
     known: KnownMoments,
     saliencies: Vec<Saliency>,
@@ -135,6 +137,7 @@ impl Workspace {
             slopes: vec![(0.0, 0.0); nodes],
             begins: vec![false; nodes],
             ends: vec![false; nodes],
+            is_whole: false,
             depths: vec![0; nodes],
             known: KnownMoments::new(plan.functions.len()),
             saliencies: Vec::with_capacity(plan.links.len()),
@@ -254,9 +257,10 @@ impl Plan {
     /// Whether a link lies between an input and an output.
     #[inline]
     fn is_live(&self, link: usize, target: usize, open: &[bool], workspace: &Workspace) -> bool {
-        self.is_open(link, open)
-            && workspace.begins[self.links[link].source]
-            && workspace.ends[target]
+        workspace.is_whole
+            || self.is_open(link, open)
+                && workspace.begins[self.links[link].source]
+                && workspace.ends[target]
     }
 
     fn find_live(&self, open: &[bool], workspace: &mut Workspace) {
@@ -279,6 +283,9 @@ impl Plan {
                 }
             }
         }
+        let nodes = self.nodes.len();
+        let mut each = workspace.begins[..nodes].iter().zip(&workspace.ends[..nodes]);
+        workspace.is_whole = self.gates == 0 && each.all(|(&begins, &ends)| begins && ends);
     }
 
     fn forwards(&self, open: &[bool], workspace: &mut Workspace) {
