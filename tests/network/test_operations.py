@@ -212,6 +212,11 @@ def test_operation_is_a_value():
             InvalidArgumentError,
             "one of data, kernel",
         ),
+        (
+            lambda net, x: net.link(x, net.tensor("y", (3,)), [Relation.same(0, 0)], role=3),
+            InvalidArgumentError,
+            "the role of a link.*int 3",
+        ),
         (lambda net, x: net.layer_norm(x, epsilon=-1), InvalidArgumentError, "epsilon"),
         (lambda net, x: net.global_pool(x, kind="sum"), InvalidArgumentError, "'average' or"),
         (lambda net, x: net.operation("nothing"), UnknownNameError, "nothing"),

@@ -191,7 +191,7 @@ def undone_if_refused(
     @wraps(layer)
     def whole(self: OneBuilder, /, *args: Arguments.args, **options: Arguments.kwargs) -> Result:
         tensors, links = self._core.sizes()
-        numbers, functions = self._numbers.copy(), self._functions.copy()
+        numbers, functions = self._numbers, self._functions
         try:
             return layer(self, *args, **options)
         except BaseException as error:  # Whatever it is, Ctrl-C too, it is passed on.
@@ -228,8 +228,9 @@ class Builder:
         self._core = Core()
         # Most tensors are parameters, whose handles nobody asks for while a network is built.
         self._handles: dict[int, Tensor] = {}
-        self._numbers: dict[str, int] = {}
-        self._functions: dict[str, Callable[[Any], Any]] = {}
+        # These two are replaced and never changed, so that a layer that is refused can be undone.
+        self._numbers: Mapping[str, int] = {}
+        self._functions: Mapping[str, Callable[[Any], Any]] = {}
         self._moments: dict[str, tuple[float, float]] = {}
         self._links: tuple[Link, ...] = ()
         self._choices: list[Choice] = []
@@ -459,6 +460,10 @@ class Builder:
         """
         layer = target.name if isinstance(target, Tensor) else "link"
         self._own(layer, source, target)
+        if not isinstance(role, str):
+            raise InvalidArgumentError(
+                f"layer '{layer}': the role of a link must be a word, got {described(role)}"
+            )
         try:
             self._core.link(source.id, target.id, list(relations), role)
         except TypeError as error:
@@ -504,9 +509,10 @@ class Builder:
         """
         own = name or str(getattr(function, "__name__", type(function).__name__))
         free, number = own, 1
-        while self._functions.setdefault(free, function) is not function:
+        while self._functions.get(free, function) is not function:
             number += 1
             free = f"{own}#{number}"
+        self._functions = {**self._functions, free: function}
         return free
 
     def number_like(self, other: Builder) -> None:
@@ -547,7 +553,7 @@ class Builder:
         if name is None:
             while True:
                 number = self._numbers.get(kind, 0) + 1
-                self._numbers[kind] = number
+                self._numbers = {**self._numbers, kind: number}
                 name = f"{kind}_{number}"
                 if find(name) is None:
                     return name

@@ -16,6 +16,7 @@ models without training", Mach. Learn.: Sci. Technol. (2023), doi 10.1088/2632-2
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from numbers import Real
 from typing import Protocol
 
@@ -58,6 +59,58 @@ class SpectrumLike(Protocol):
         """Numbers of parameters, positive, shape ``(levels,)``."""
 
 
+class Weighed:
+    """A spectrum with its contexts as floating-point numbers, made once for several quantities.
+
+    Attributes
+    ----------
+    states : ndarray of float64
+        The degeneracies.
+    weights : ndarray of float64
+        The contexts of all parameters of each level, times ``2**-base``.
+    base : int
+    sum : float
+        Of the weights.
+    """
+
+    def __init__(self, spectrum: SpectrumLike) -> None:
+        if len(spectrum.mantissas) == 0:
+            raise NothingToCountError(
+                "an empty spectrum has no quantities: no parameter has a context"
+            )
+        self.mantissas, self.exponents = spectrum.mantissas, spectrum.exponents
+        self.degeneracies = spectrum.degeneracies
+        self.base = int(spectrum.exponents.max())
+        self.states = spectrum.degeneracies.astype(np.float64)
+        self.weights = self.states * _scaled_mantissas(spectrum, self.base)
+        self.sum = _sum(self.weights)
+
+    @property
+    def total(self) -> tuple[float, int]:
+        """The sum of the contexts as a mantissa in [1, 2) and an exponent."""
+        half, exponent = math.frexp(self.sum)
+        return 2.0 * half, exponent - 1 + self.base
+
+    @cached_property
+    def surprisals(self) -> Floats:
+        """Surprisal of one parameter of each level, in bits."""
+        mantissa, exponent = self.total
+        bits: Floats = (exponent - self.exponents) + (math.log2(mantissa) - np.log2(self.mantissas))
+        largest = int(self.weights.argmax())
+        if int(self.degeneracies[largest]) == 1:
+            # A parameter that has nearly all contexts has a surprisal near zero, where the
+            # difference of two logarithms has no correct digits left: sum what the others have
+            # instead.
+            others = _sum(self.weights[:largest]) + _sum(self.weights[largest + 1 :])
+            if others < self.weights[largest]:
+                bits[largest] = math.log1p(others / float(self.weights[largest])) / math.log(2)
+        return bits
+
+    def expectation(self, values: Floats) -> float:
+        """``sum p values`` over all parameters."""
+        return _sum(self.weights * values) / self.sum
+
+
 def log2_total_contexts(spectrum: SpectrumLike) -> float:
     """Logarithm of the total number of contexts.
 
@@ -70,7 +123,7 @@ def log2_total_contexts(spectrum: SpectrumLike) -> float:
     >>> quantities.log2_total_contexts(Spectrum.from_counts([2, 2, 2, 1, 1]))
     3.0
     """
-    mantissa, exponent = _total(*_weights(spectrum))
+    mantissa, exponent = _weighed(spectrum).total
     return exponent + math.log2(mantissa)
 
 
@@ -91,10 +144,8 @@ def probabilities(spectrum: SpectrumLike) -> Floats:
     >>> quantities.probabilities(Spectrum.from_counts([2, 1, 1])).tolist()
     [0.25, 0.5]
     """
-    weights, base = _weights(spectrum)
-    mantissa, exponent = _total(weights, base)
-    total = math.ldexp(mantissa, exponent - base)
-    return _scaled_mantissas(spectrum, base) / total
+    weighed = _weighed(spectrum)
+    return _scaled_mantissas(spectrum, weighed.base) / weighed.sum
 
 
 def surprisals(spectrum: SpectrumLike) -> Floats:
@@ -114,23 +165,7 @@ def surprisals(spectrum: SpectrumLike) -> Floats:
     >>> quantities.surprisals(Spectrum.from_counts([2, 1, 1])).tolist()
     [2.0, 1.0]
     """
-    return _surprisals(spectrum, *_weights(spectrum))
-
-
-def _surprisals(spectrum: SpectrumLike, weights: Floats, base: int) -> Floats:
-    """The surprisals of a spectrum whose contexts are ``weights * 2**base``."""
-    mantissa, exponent = _total(weights, base)
-    bits: Floats = (exponent - spectrum.exponents) + (
-        math.log2(mantissa) - np.log2(spectrum.mantissas)
-    )
-    largest = int(weights.argmax())
-    if int(spectrum.degeneracies[largest]) == 1:
-        # A parameter that has nearly all contexts has a surprisal near zero, where the difference
-        # of two logarithms has no correct digits left: sum what the others have instead.
-        others = _sum(weights[:largest]) + _sum(weights[largest + 1 :])
-        if others < weights[largest]:
-            bits[largest] = math.log1p(others / float(weights[largest])) / math.log(2)
-    return bits
+    return _weighed(spectrum).surprisals
 
 
 def total_surprisal(spectrum: SpectrumLike) -> float:
@@ -145,7 +180,8 @@ def total_surprisal(spectrum: SpectrumLike) -> float:
     >>> quantities.total_surprisal(Spectrum.from_counts([1] * 8))
     24.0
     """
-    return _sum(_degeneracies(spectrum) * surprisals(spectrum))
+    weighed = _weighed(spectrum)
+    return _sum(weighed.states * weighed.surprisals)
 
 
 def entropy(spectrum: SpectrumLike) -> float:
@@ -160,8 +196,8 @@ def entropy(spectrum: SpectrumLike) -> float:
     >>> quantities.entropy(Spectrum.from_counts([1] * 8))
     3.0
     """
-    weights, base = _weights(spectrum)
-    return _expectation(weights, _surprisals(spectrum, weights, base))
+    weighed = _weighed(spectrum)
+    return weighed.expectation(weighed.surprisals)
 
 
 def expected_spread(spectrum: SpectrumLike) -> float:
@@ -176,8 +212,7 @@ def expected_spread(spectrum: SpectrumLike) -> float:
     >>> quantities.expected_spread(Spectrum.from_counts([4] * 3))
     2.0
     """
-    weights, _ = _weights(spectrum)
-    return _expectation(weights, scaled_log2(spectrum.mantissas, spectrum.exponents))
+    return _weighed(spectrum).expectation(scaled_log2(spectrum.mantissas, spectrum.exponents))
 
 
 def size(*, num_inputs: int, num_outputs: int, num_weight_nodes: int) -> int:
@@ -277,33 +312,14 @@ def spread_estimate(
     return math.log2((spread + 1.0) * (parameters * num_inputs / whole))
 
 
-def _degeneracies(spectrum: SpectrumLike) -> Floats:
-    return spectrum.degeneracies.astype(np.float64)
-
-
 def _scaled_mantissas(spectrum: SpectrumLike, base: int) -> Floats:
     """``C * 2**-base``, where what is too small to be added to the total becomes 0."""
     shifts = np.maximum(spectrum.exponents - base, -2000)
     return np.ldexp(spectrum.mantissas, shifts.astype(np.int32))
 
 
-def _weights(spectrum: SpectrumLike) -> tuple[Floats, int]:
-    """Contexts of each level as ``weights * 2**base``."""
-    if len(spectrum.mantissas) == 0:
-        raise NothingToCountError("an empty spectrum has no quantities: no parameter has a context")
-    base = int(spectrum.exponents.max())
-    return _degeneracies(spectrum) * _scaled_mantissas(spectrum, base), base
-
-
-def _total(weights: Floats, base: int) -> tuple[float, int]:
-    """The sum of the contexts as a mantissa in [1, 2) and an exponent."""
-    half, exponent = math.frexp(_sum(weights))
-    return 2.0 * half, exponent - 1 + base
-
-
-def _expectation(weights: Floats, values: Floats) -> float:
-    """``sum p values`` over all parameters, whose contexts are in proportion to the weights."""
-    return _sum(weights * values) / _sum(weights)
+def _weighed(spectrum: SpectrumLike) -> Weighed:
+    return spectrum if isinstance(spectrum, Weighed) else Weighed(spectrum)
 
 
 def _sum(values: Floats) -> float:
