@@ -5,15 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from unrolled import Network, Tensor
 
 IMAGE, TOKENS = (6, 9, 8), (5, 12)
+AT = np.arange(TOKENS[0])
 Layer = Callable[[Network, Tensor], Tensor]
 
 
 def attention(net: Network, x: Tensor) -> Tensor:
     y = net.add(x, net.parameter("position", x.shape))
     return net.multi_head_attention(y, 3)
+
+
+def masked_attention(mask: Any = None) -> Layer:
+    """Attention in which each token sees those up to itself, or what a mask has."""
+
+    def layer(net: Network, x: Tensor) -> Tensor:
+        y = net.add(x, net.parameter("position", x.shape))
+        return net.multi_head_attention(y, 3, mask=mask, causal=mask is None)
+
+    return layer
+
+
+def attention_to_parameters(net: Network, x: Tensor) -> Tensor:
+    keys, values = (net.parameter(name, (4, x.shape[-1])) for name in ("keys", "values"))
+    mask = np.arange(x.shape[0])[:, None] != np.arange(4)
+    return net.attention(x, keys, values, mask=mask)
 
 
 def learned_token(net: Network, x: Tensor) -> Tensor:
@@ -35,6 +54,13 @@ LAYERS: dict[str, tuple[tuple[int, ...], Layer]] = {
     "add_three": (IMAGE, lambda net, x: net.add(x, net.activation(x), net.activation(x, "tanh"))),
     "add_vector": (IMAGE, lambda net, x: net.add(x, net.global_pool(x))),
     "attention": (TOKENS, attention),
+    "attention_causal": (TOKENS, masked_attention()),
+    "attention_masked": (TOKENS, masked_attention(np.arange(TOKENS[0])[:, None] % 2 != AT % 3)),
+    "attention_by_head": (
+        TOKENS,
+        masked_attention(np.stack([AT[:, None] >= AT, AT[:, None] <= AT, AT[:, None] == AT])),
+    ),
+    "attention_to_parameters": (TOKENS, attention_to_parameters),
     "average_pool": (IMAGE, lambda net, x: net.average_pool(x, 3, stride=2, padding="same")),
     "batch_norm": (IMAGE, lambda net, x: net.batch_norm(x)),
     "batch_norm_last": (TOKENS, lambda net, x: net.batch_norm(x, axis=1, scale=False)),

@@ -86,19 +86,37 @@ def applied(x: Elements, step: Step) -> Elements:
         return x.joined(fresh).decided(x.known <= LOW, -np.inf)
     if step.operation == "multiply":
         return x.joined(fresh).decided(x.known == 0, 0.0)
+    if step.operation.startswith("between"):
+        return between(x, step, fresh, Elements.of(f"{step.name}other"))
     return chosen(x, step, fresh)
+
+
+def met_and_unmet(step: Step) -> tuple[Any, Any]:
+    """Where the condition of a step is known to hold, and not to."""
+    how = step.operation.partition(" ")[2]
+    none = np.zeros(SHAPE, bool)
+    if how == "and":
+        return none, ~step.mask
+    return {"not and": ~step.mask, "or": step.mask}.get(how, none), none
+
+
+def between(x: Elements, step: Step, condition: Elements, other: Elements) -> Elements:
+    """A tensor or another one, by a condition: the other is for where it holds if `first`."""
+    met, unmet = met_and_unmet(step)
+    other_there, tensor_there = (met, unmet) if step.first else (unmet, met)
+    result = x.joined(condition, other)
+    for name in x.counts:
+        result.counts[name] = np.where(other_there, 0, x.counts[name])
+    result.counts[step.name] = np.where(met | unmet, 0, 1)
+    result.counts[f"{step.name}other"] = np.where(tensor_there, 0, 1)
+    # One number is remembered; that of any other kind than zero and low is not.
+    is_kept = tensor_there & ((x.known <= LOW) | (x.known == 0))
+    return Elements(result.counts, np.where(is_kept, x.known, np.nan))
 
 
 def chosen(x: Elements, step: Step, condition: Elements) -> Elements:
     """A tensor, or a number, by a condition: the number is for where it holds if `first`."""
-    how = step.operation.partition(" ")[2]
-    met, unmet = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
-    if how == "and":
-        unmet = ~step.mask
-    elif how == "not and":
-        met = ~step.mask
-    elif how == "or":
-        met = step.mask
+    met, unmet = met_and_unmet(step)
     number_there, tensor_there = (met, unmet) if step.first else (unmet, met)
     open_ = ~met & ~unmet
     # A constant other than zero and than what puts scores out changes no edge.
@@ -153,12 +171,12 @@ def random_step(random: Any, number: int) -> Step:
         return random_step(random, number)
     mask = np.broadcast_to(mask, SHAPE)
     name, fill = f"p{number}", float(random.choice([-np.inf, 0.0, 5.0], p=[0.4, 0.45, 0.15]))
-    kind = random.choice(["fill", "add mask", "unary", "add", "multiply", "choose"])
+    kind = random.choice(["fill", "add mask", "unary", "add", "multiply", "choose", "between"])
     if kind == "unary":
         return Step(str(random.choice(list(UNARY))))
-    if kind == "choose":
+    if kind in ("choose", "between"):
         how = random.choice(CHOICES)
-        return Step(f"choose {how}", name, mask, fill, bool(random.random() < 0.5))
+        return Step(f"{kind} {how}", name, mask, fill, bool(random.random() < 0.5))
     return Step(str(kind), name, mask, fill)
 
 
@@ -178,7 +196,8 @@ def expected(steps: list[Step]) -> dict[str, Any]:
 def names_of(steps: list[Step]) -> list[str]:
     """All parameters of a program."""
     named = [step.name for step in steps if step.operation in ("add", "multiply")]
-    named += [step.name for step in steps if step.operation.startswith("choose")]
+    named += [step.name for step in steps if step.operation.startswith(("choose", "between"))]
+    named += [f"{step.name}other" for step in steps if step.operation.startswith("between")]
     return ["w", *named, "added", "multiplied"]
 
 
@@ -220,6 +239,8 @@ def computed(
                 condition = condition | mask if how == "or" else condition & mask
             condition = ~condition if how == "not and" else condition
             number = array(np.float32(step.number))
+            if kind == "between":
+                number = given[f"{step.name}other"]
             x = where(condition, number, x) if step.first else where(condition, x, number)
     return x + given["added"], x * given["multiplied"]
 

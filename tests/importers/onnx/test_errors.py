@@ -62,7 +62,7 @@ def test_an_input_that_is_no_tensor() -> None:
     proto = model("Relu x -> y", inputs={"x": (2,)})
     sequence = helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, None)
     proto.graph.input[0].CopyFrom(sequence)
-    assert "no tensor but a sequence_type" in error_of(proto)
+    assert "no tensor but of sequence type" in error_of(proto)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ class Program:
             condition = self.node(operator, condition, self.constant(step.mask))
         if how == "not and":
             condition = self.node("Not", condition)
-        number = self.constant(step.number)
+        number = f"{step.name}other" if kind == "between" else self.constant(step.number)
         return self.node("Where", condition, *([number, x] if step.first else [x, number]))
 
 
@@ -218,3 +218,29 @@ def test_masks_that_would_be_too_large_together_are_refused() -> None:
     )
     with pytest.raises(InvalidModelError, match="a mask of 268,435,456 elements is too large"):
         from_onnx(made)
+
+
+def test_all_elements_may_be_hidden_in_the_end() -> None:
+    """What two masks hide together is all there is, or what is read of a tensor later."""
+    rows = np.array([[True], [False], [True]])
+    made = model(
+        "Where rows,low,w -> a",
+        "Where others,low,a -> b",
+        "Add b,w -> y",
+        "Gather a,zero -> c",
+        "Reshape c,shape -> d",
+        "Add d,v -> z",
+        weights={"w": SHAPE, "v": (4,)},
+        constants={
+            "rows": rows,
+            "others": ~rows,
+            "low": np.float32(-np.inf),
+            "zero": np.array([0]),
+            "shape": np.array([4]),
+        },
+        outputs="y,z,a",
+    )
+    counts = count(from_onnx(made))
+    expected = 1 + np.broadcast_to(~rows, SHAPE)  # Of the second sum and of the masked tensor.
+    assert counts["w"].exact().tolist() == expected.astype(int).tolist()
+    assert "v" not in counts or not counts["v"].exact().any()

@@ -201,3 +201,21 @@ def test_a_file_computes_what_its_layers_say() -> None:
     expected = np.maximum(norm, 0).ravel() @ values["head/kernel"] + values["head/bias"]
     found = run(net.to_onnx(weights=values), signal[None])
     np.testing.assert_allclose(found[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_attention_with_a_mask_computes_what_its_softmax_says() -> None:
+    """By NumPy, query by query, over the keys that it sees; one query sees none."""
+    seen = np.array([[1, 0, 1], [0, 1, 1], [1, 1, 0], [0, 0, 0]], dtype=bool)
+    net = Network()
+    keys, values = net.parameter("keys", (3, 2)), net.parameter("values", (3, 5))
+    net.output(net.attention(net.input((4, 2), "x"), keys, values, mask=seen))
+    random = np.random.default_rng(3)
+    given = {one.name: random.standard_normal(one.shape) for one in net.parameters}
+    x = random.standard_normal((1, 4, 2))
+    (y,) = run(net.to_onnx(weights=given), x)
+    for query in range(3):
+        chosen = seen[query]
+        scores = np.exp(given["keys"][chosen] @ x[0, query] / np.sqrt(2))
+        expected = scores / scores.sum() @ given["values"][chosen]
+        np.testing.assert_allclose(y[query], expected, rtol=1e-5)
+    assert np.isfinite(y).all()

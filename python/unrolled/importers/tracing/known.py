@@ -87,6 +87,8 @@ class KnownElements(Movement):
         if x.fill == fill or (is_low(x.fill) and is_low(fill)):
             fill = max(x.fill, fill)
             union = narrowed(hidden | own)
+            if union.all():
+                return self.work_out(x.shape, lambda: np.broadcast_to(np.asarray(fill), x.shape))
             if union.shape == own.shape and np.array_equal(union, own):
                 return replace(x, fill=fill)
             inner = without_mask(x)

@@ -152,6 +152,8 @@ def hiding_links(hidden: Flags, shape: Shape) -> Hiding:
     """
     hidden = narrowed(hidden)
     axes = varying_axes(hidden)
+    if not axes:  # All elements are hidden, and nothing is read.
+        return Hiding(None, [], 0)
     lines = _lines(~hidden, axes)
     same = [Relation.same(axis, axis) for axis in range(len(shape))]
     if lines is not None:

@@ -14,13 +14,9 @@ from unrolled.errors import (
     SizeOverflowError,
     UnknownOperationError,
 )
+from unrolled.network.exporting.computation import Computation, NotWrittenError
 from unrolled.network.exporting.graph import GraphWriter
-from unrolled.network.exporting.operations import (
-    Computation,
-    NotWrittenError,
-    use_of_kernel,
-    write_tensor,
-)
+from unrolled.network.exporting.operations import use_of_kernel, write_tensor
 from unrolled.network.exporting.values import (
     InitialWeights,
     ParameterUse,
@@ -38,6 +34,9 @@ OPSET, IR_VERSION = 23, 11
 
 LARGEST_FILE = 2**31 - 2**20
 """Bytes of weights that a file can hold, with room for the nodes."""
+
+PART = "part_of_attention"
+"""The function of tensors that stand for scores, which a file has as they are."""
 
 LEFT_OUT = "weights_left_out.bin"
 """The file in which weights would be that are left out."""
@@ -83,7 +82,7 @@ def _computations(network: Builder) -> list[Computation]:
     """How every activation is computed, in the order of declaration, which is one of computation.
 
     One-hot rows, which stand between indices and the rows of a table, are no tensors of their own
-    in ONNX.
+    in ONNX, and neither is what stands for the scores of an attention with a mask.
     """
     links: dict[int, list[Link]] = {}
     for link in network.links:
@@ -95,20 +94,36 @@ def _computations(network: Builder) -> list[Computation]:
         for one, operation in operations.items()
         if operation.kind == "embedding" and operation.function == "one_hot"
     }
+    parts = {one for one, operation in operations.items() if operation.function == PART}
     found = []
     for tensor in activations:
-        if tensor.id in one_hot:
+        if tensor.id in one_hot or tensor.id in parts:
             continue
         what = Computation(tensor, operations[tensor.id], links.get(tensor.id, []))
         rows = [link.source.id for link in what.links if link.role == "data"]
         if what.operation.kind == "embedding" and rows and rows[0] in one_hot:
             what = what._replace(indices=one_hot[rows[0]])
+        if what.operation.function == "masked_attention":
+            what = _with_factors(what, links, parts)
         found.append(what)
     integers = _integer_inputs(network, found)
     return [
         one._replace(is_integer=one.indices is not None and one.indices.source.id in integers)
         for one in found
     ]
+
+
+def _with_factors(what: Computation, links: dict[int, list[Link]], parts: set[int]) -> Computation:
+    """An attention with a mask, and the two tensors that its scores are products of."""
+    weights = [link.source.id for link in what.links if link.source.id in parts]
+    if not weights:
+        return what
+    totals = [link.source.id for link in links.get(weights[0], [])][:2]
+    factors = [links[one][0].source for one in totals if len(links.get(one, [])) == 1]
+    if len(factors) != 2:
+        return what
+    others = [link for link in what.links if link.source.id not in parts]
+    return what._replace(query=factors[0], key=factors[1], links=others)
 
 
 def _integer_inputs(network: Builder, computations: list[Computation]) -> set[int]:
@@ -130,7 +145,7 @@ def _write_all(network: Builder, graph: GraphWriter, computations: list[Computat
     written = {one.target.id for one in computations}
     for tensor in network.outputs:
         if tensor.role == "activation" and tensor.id not in written:
-            unwritten.append((tensor.name, "one-hot rows are no tensor in ONNX"))
+            unwritten.append((tensor.name, "it stands for others, and is no tensor in ONNX"))
     if unwritten:
         shown = "; ".join(f"'{name}': {why}" for name, why in unwritten[:5])
         more = f"; and {len(unwritten) - 5} more" if len(unwritten) > 5 else ""

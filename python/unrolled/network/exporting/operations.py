@@ -9,50 +9,16 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from unrolled._core import Operation, Relation
-from unrolled.network.builder import Link, LinkRole, Tensor
+from unrolled._core import Relation
+from unrolled.network.builder import Link, LinkRole
+from unrolled.network.exporting.attention import write_masked_attention
+from unrolled.network.exporting.computation import Computation, NotWrittenError
 from unrolled.network.exporting.functions import write_function
 from unrolled.network.exporting.graph import GraphWriter
 from unrolled.network.exporting.reading import is_shift, write_read
 from unrolled.network.exporting.values import ParameterUse
 
-__all__ = ["Computation", "NotWrittenError", "use_of_kernel", "write_tensor"]
-
-
-class NotWrittenError(Exception):
-    """A tensor is computed in a way for which no node is written; the message says which."""
-
-
-class Computation(NamedTuple):
-    """A tensor, how it is computed, and from what.
-
-    Attributes
-    ----------
-    target : Tensor
-    operation : Operation
-    links : list of Link
-    indices : Link or None
-        Of an embedding: where the indices come from.
-    is_integer : bool
-        Of an embedding: whether the indices are written as integers already.
-    """
-
-    target: Tensor
-    operation: Operation
-    links: list[Link]
-    indices: Link | None = None
-    is_integer: bool = False
-
-    def of_role(self, role: LinkRole) -> list[Link]:
-        """The links of a role."""
-        return [link for link in self.links if link.role == role]
-
-    def only(self, role: LinkRole) -> Link:
-        """The one link of a role."""
-        found = self.of_role(role)
-        if len(found) != 1:
-            raise NotWrittenError(f"it has {len(found)} links of the role '{role}' instead of one")
-        return found[0]
+__all__ = ["use_of_kernel", "write_tensor"]
 
 
 class Geometry(NamedTuple):
@@ -73,8 +39,8 @@ def write_tensor(graph: GraphWriter, what: Computation) -> None:
         There is no such node, or a link reads in a way that the node cannot.
     """
     kind = what.operation.kind
-    if kind == "other" and what.operation.function == "divide":
-        kind = "divide"
+    if kind == "other" and what.operation.function in ("divide", "masked_attention"):
+        kind = what.operation.function
     if kind not in WRITERS:
         raise NotWrittenError(
             "it is not said how it is computed"
@@ -711,6 +677,7 @@ WRITERS: dict[str, Writer] = {
     "function": _write_function,
     "group_norm": _write_group_norm,
     "layer_norm": _write_normalised,
+    "masked_attention": write_masked_attention,
     "matmul": _write_product,
     "max_pool": _write_pooled,
     "maximum": _write_maximum,
