@@ -64,6 +64,18 @@ def test_a_score_that_now_does_something_else_does_not_take_the_old_file(tmp_pat
         search.sweep(space, {"mine": constant(2.0)}, rows=rows, out=path)
 
 
+def test_a_space_whose_own_function_changed_has_another_fingerprint() -> None:
+    def space(slope: float) -> search.Space:
+        net = Network("own")
+        x = net.input((3,))
+        y = net.activation(x, lambda values: np.maximum(values, slope * values))
+        net.output(net.dense(net.choice("way", {"left": x, "right": y}), 2))
+        return search.Space(net)
+
+    assert space(0.1).fingerprint() == space(0.1).fingerprint()
+    assert space(0.1).fingerprint() != space(0.2).fingerprint()
+
+
 class Scaled:
     def __init__(self, by: float) -> None:
         self.by = by

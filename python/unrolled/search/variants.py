@@ -18,6 +18,7 @@ from unrolled.network.network import Network
 from unrolled.network.sharing import fill_with_part
 from unrolled.propagation.functions import pieces_of
 from unrolled.scores.scoring import mean_log_size
+from unrolled.search.fingerprints import fingerprint_of
 
 __all__ = ["Gate", "Template"]
 
@@ -93,8 +94,9 @@ class Template:
         return found
 
     def fingerprint(self) -> str:
-        """A hash of the network and of what opens its links."""
-        return f"{self._network.fingerprint()} {self.places!r} {self._gates!r}"
+        """A hash of the network, of its own functions, and of what opens its links."""
+        own = fingerprint_of(self._network.functions)
+        return f"{self._network.fingerprint()} {own} {self.places!r} {self._gates!r}"
 
     def have_paths(self, rows: Options) -> npt.NDArray[np.bool_]:
         """Whether a path leads from an input to an output, for each variant.
