@@ -107,12 +107,13 @@ width_option = click.option(
 @click.version_option(VERSION, "-V", "--version", message="%(prog)s %(version)s")
 @click.pass_context
 def main(context: click.Context) -> None:
-    """How much a deep-learning model reuses its parameters, before any training.
+    """What the structure of a deep-learning model is worth, before any training.
 
-    Counts the contexts of every parameter: the paths from it to an output of the model's
-    computational graph.
+    Will it train as it is initialised (init)? How does it rank among others (score, search)? What
+    does each layer cost, and how much are its parameters reused (analyze, compare)? No command
+    needs data or weights.
 
-    Example: unrolled analyze resnet50
+    Example: unrolled init model.onnx
     """
     if context.invoked_subcommand is None:
         say(context.get_help())
@@ -483,7 +484,7 @@ def print_sheet(sheet: tables.Sheet, width: int | None) -> None:
         say(sheet.text(width))
 
 
-@main.command("init")
+@main.command("init", short_help="Say where signal or gradient explodes or vanishes in MODEL.")
 @click.argument("name", metavar="MODEL")
 @click.option(
     "--init",
@@ -553,7 +554,7 @@ def init_command(
         say(report.table())
 
 
-@main.command("theory")
+@main.command("theory", short_help="Say what theory knows of MODEL, or of an activation.")
 @click.argument("name", metavar="[MODEL]", required=False)
 @click.option(
     "--init",
@@ -671,7 +672,7 @@ def operators_command(framework: str) -> None:
     say("\n".join(module.operators()))
 
 
-@main.command("score")
+@main.command("score", short_help="Score architectures without data or weights.")
 @click.argument("names", nargs=-1, required=True)
 @click.option(
     "--sort",
@@ -724,7 +725,7 @@ def score_command(
         say(score_sheet(title, names, found, tuple(SCORES.values())).text(None))
 
 
-@main.command("evaluate")
+@main.command("evaluate", short_help="Say how well scores rank what was trained.")
 @click.argument("benchmark", type=click.Choice((*BENCHMARKS, *FAMILIES)))
 @click.option(
     "--score",

@@ -30,7 +30,7 @@ from unrolled.printable import printable
 __all__ = ["diff_command", "graph_command"]
 
 
-@main.command("diff")
+@main.command("diff", short_help="Compare two models layer by layer.")
 @click.argument("before", metavar="BEFORE")
 @click.argument("after", metavar="AFTER")
 @click.option(
@@ -69,7 +69,7 @@ def diff_command(
         sys.exit(EXIT_FAILURES)
 
 
-@main.command("graph")
+@main.command("graph", short_help="Draw the layers of MODEL as a picture.")
 @click.argument("name", metavar="MODEL")
 @click.option(
     "-o",

@@ -36,7 +36,7 @@ MOST_TEMPERATURES = 10_000
 """A table of more would take minutes to draw, and memory in proportion."""
 
 
-@main.command("thermo")
+@main.command("thermo", short_help="Sweep the temperature of MODEL.")
 @click.argument("name", metavar="MODEL")
 @graph_options
 @click.option(

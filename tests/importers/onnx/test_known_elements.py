@@ -175,6 +175,19 @@ def test_a_sum_made_safe_is_no_zero(fill: float) -> None:
     np.testing.assert_array_equal(found, SEEN)
 
 
+def test_bounds_that_are_computed_have_edges() -> None:
+    """Every element is clipped by the one bound, so that it has a path to each of them."""
+    made = model(
+        node("ReduceMin b -> low", keepdims=0),
+        "Clip w,low,high -> y",
+        weights={"w": SHAPE, "b": (2,)},
+        constants={"high": np.float32(3)},
+    )
+    counts = count(from_onnx(made))
+    assert counts["w"].exact().tolist() == np.ones(SHAPE, int).tolist()
+    assert counts["b"].exact().tolist() == [12, 12]
+
+
 def test_a_bias_that_is_zero_in_part_is_no_mask() -> None:
     """What is added to the scores of Attention may be zero without hiding them."""
     shape = (1, 1, 3, 2)
@@ -244,3 +257,36 @@ def test_all_elements_may_be_hidden_in_the_end() -> None:
     expected = 1 + np.broadcast_to(~rows, SHAPE)  # Of the second sum and of the masked tensor.
     assert counts["w"].exact().tolist() == expected.astype(int).tolist()
     assert "v" not in counts or not counts["v"].exact().any()
+
+
+@pytest.mark.parametrize(
+    ("nodes", "move"),
+    [
+        ([node("Gather x,places -> y", axis=1)], lambda a: a[:, [3, 0, -2]]),
+        ([node("Transpose x -> t"), "Reshape t,shape -> y"], lambda a: a.T.reshape(2, 6)),
+        (["Slice x,one,last,one,back -> y"], lambda a: a[:, 1::-1]),
+        ([node("Concat x,w -> y", axis=0)], lambda a: np.concatenate([a, np.ones(SHAPE, int)])),
+        (["Expand x,wide -> y"], lambda a: np.broadcast_to(a, (2, *SHAPE))),
+    ],
+)
+def test_masks_move_with_their_elements(nodes: Any, move: Any) -> None:
+    """What multiplies a zero has no edge, wherever the zero has been moved."""
+    expected = move(SEEN)
+    made = model(
+        "Where mask,fill,w -> x",
+        *nodes,
+        "Mul y,v -> z",
+        weights={"w": SHAPE, "v": expected.shape},
+        constants={
+            "mask": MASK,
+            "fill": np.float32(0),
+            "places": np.array([3, 0, -2]),
+            "shape": np.array([2, 6]),
+            "one": np.array([1]),
+            "last": np.array([-5]),
+            "back": np.array([-1]),
+            "wide": np.array([2, *SHAPE]),
+        },
+        opset=18,
+    )
+    assert count(from_onnx(made))["v"].exact().tolist() == expected.tolist()

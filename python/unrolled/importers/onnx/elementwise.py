@@ -217,6 +217,20 @@ def clip(tracer: Tracer, node: Node) -> Operand:
             limits = [node.attribute("min"), node.attribute("max")]
         known = limits != [None, None] or not any(bounds)
         return tracer.pointwise(x, (lambda a: np.clip(a, *limits)) if known else None)
+    # Stored bounds are constants; what is computed has an edge, as operands of an extreme have.
+    moving = [
+        bound
+        for bound, position in zip(bounds, (1, 2), strict=True)
+        if isinstance(bound, Value) and not isinstance(node.inputs[position], Stored)
+    ]
+    if moving:
+        shape = broadcast_shapes(tracer.name, [x.shape, *[bound.shape for bound in moving]])
+        if shape != x.shape:
+            raise InvalidModelError(
+                f"node '{node.name}' ({node.operator}): bounds of shapes "
+                f"{[bound.shape for bound in moving]} are not single numbers"
+            )
+        return tracer.function(x, *moving)
     return tracer.pointwise(x, _clipping(node), power=True, name="Clip")
 
 
