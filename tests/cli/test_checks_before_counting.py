@@ -7,7 +7,7 @@ import os
 import pytest
 
 from command_line import invoke
-from unrolled.cli import commands
+from unrolled.cli import commands, thermo
 
 
 @pytest.fixture(autouse=True)
@@ -15,8 +15,9 @@ def nothing_is_counted(monkeypatch, tmp_path):
     def refuse(*arguments, **options):
         raise AssertionError("something was counted")
 
-    for name in ("analyze", "compare", "resolve_name"):
-        monkeypatch.setattr(commands, name, refuse)
+    for room in (commands, thermo):
+        for name in {"analyze", "compare", "resolve_name"} & vars(room).keys():
+            monkeypatch.setattr(room, name, refuse)
     monkeypatch.chdir(tmp_path)
 
 

@@ -433,3 +433,11 @@ class TestErrors:
         for function in (jacobian_cost, gradient_cost, activation_memory):
             with pytest.raises(NothingToCountError, match="no derivative"):
                 function(net)
+
+
+def test_a_long_order_is_not_cut_to_its_first_brackets() -> None:
+    cost = jacobian_cost([2 + at % 3 for at in range(60)])
+    assert isinstance(cost.order, str)
+    assert len(cost.order) > 100
+    assert "((((" not in cost.assumptions
+    assert "the best order is in the attribute order" in cost.assumptions

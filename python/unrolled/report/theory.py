@@ -42,7 +42,10 @@ def _lay_out(block: Block) -> str:
     """A heading, the table or the sentence, and the notes."""
     pieces = [f"<h4>{html.escaped(block.heading.capitalize())}</h4>"]
     if block.columns:
-        pieces.append(html.table(block.title, block.columns, block.rows[:MOST_ROWS]))
+        # The middle of a long table says more of a law than its beginning.
+        first = max(len(block.rows) - MOST_ROWS, 0) // 2
+        rows = block.rows[first : first + MOST_ROWS]
+        pieces.append(html.table(block.title, block.columns, rows))
     else:
         pieces.append(_paragraph(block.title))
     if len(block.rows) > MOST_ROWS:

@@ -126,10 +126,11 @@ class JacobianCost(TheoryResult):
             "have been made are taken as dense"
         ]
         if isinstance(self.order, str):
-            shown = self.order
-            if len(shown) > LONGEST_ORDER:
-                shown = f"{shown[:LONGEST_ORDER]}..."
-            parts.append(f"the best order is {shown}")
+            # The beginning of a long order would be nothing but brackets.
+            is_short = len(self.order) <= LONGEST_ORDER
+            parts.append(
+                f"the best order is {self.order if is_short else 'in the attribute order'}"
+            )
         if self.reason:
             parts.append(f"no optimum: {self.reason}")
         if self.activation_memory is not None:
