@@ -380,3 +380,37 @@ def test_every_score_is_registered_once_and_says_what_it_is_worth() -> None:
         assert one.more_means
         assert "NAS-Bench-201" in one.measured
         assert one.label in found.table(width=200)
+
+
+def attention_in_blocks(*, masked: bool) -> Network:
+    """Six tokens in two blocks of three, told apart by a mask or by an axis of their own."""
+    net = Network()
+    x = net.dense(net.input((6, 8)), 8, name="in")
+    query, key, value = (net.dense(x, 8, name=name) for name in ("query", "key", "value"))
+    if masked:
+        block = np.arange(6) // 3
+        y = net.attention(query, key, value, mask=block[:, None] == block)
+    else:
+        parts = (net.reshape(one, (2, 3, 8)) for one in (query, key, value))
+        y = net.reshape(net.attention(*parts), (6, 8))
+    net.output(net.dense(net.layer_norm(net.add(x, y)), 5, name="out"))
+    return net
+
+
+def test_a_mask_of_blocks_scores_like_blocks_apart() -> None:
+    masked, apart = (unrolled.score(attention_in_blocks(masked=one)) for one in (True, False))
+    assert masked.to_dict() == apart.to_dict()
+
+
+def test_features_of_attention_with_a_mask() -> None:
+    features = unrolled.features(attention_in_blocks(masked=True)).to_dict()
+    assert all(np.isfinite(value) for value in features.values() if isinstance(value, float))
+
+
+def test_a_mask_over_keys_that_are_parameters_is_refused_as_without_it() -> None:
+    for mask in (None, np.eye(4, 3, dtype=bool)):
+        net = Network()
+        keys, values = net.parameter("keys", (3, 2)), net.parameter("values", (3, 2))
+        net.output(net.attention(net.input((4, 2)), keys, values, mask=mask))
+        with pytest.raises(UnknownOperationError, match="two that are computed"):
+            unrolled.score(net)

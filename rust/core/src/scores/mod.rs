@@ -11,7 +11,7 @@
 //! tensor. A [`Plan`] is compiled once, with gates that open and close links, so that a whole space
 //! of architectures is one plan; [`Plan::score`] allocates nothing.
 //!
-//! `plan` derives what a link joins, `operators` says what a link does to a signal, and
+//! `plan` derives what a link joins, `attention` what becomes of queries, keys and values, `operators` says what a link does to a signal, and
 //! `sweep` runs them; `features` describes architectures to a predictor.
 //!
 //! ```
@@ -36,6 +36,7 @@
 //! # Ok::<(), unrolled_core::Error>(())
 //! ```
 
+mod attention;
 mod features;
 mod operators;
 mod plan;

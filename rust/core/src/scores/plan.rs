@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::network::relation::{AxisRelation, Relation};
 use crate::network::{Link, LinkRole, Network, OperationKind, Role, TensorId};
 use crate::propagation::{
-    Function, KernelUse, OwnFunctions, Survey, joins_positions, largest_normal, lengths, sums,
+    Function, KernelUse, MASKED_ATTENTION, OwnFunctions, Survey, joins_positions, largest_normal,
+    lengths, sums,
 };
 
 /// A compiled network. It depends on shapes, links, operations and gates alone.
@@ -180,25 +181,26 @@ fn short(number: usize) -> Result<u32> {
         .map_err(|_| Error::SizeOverflow { what: "the number of tensors, links or options".into() })
 }
 
-struct Planner<'a> {
-    network: &'a Network,
+/// A plan that is being made.
+pub(super) struct Planner<'a> {
+    pub(super) network: &'a Network,
     own: &'a OwnFunctions,
     survey: Survey,
     /// Numbers of the links with data into every tensor.
-    into: Vec<Vec<usize>>,
+    pub(super) into: Vec<Vec<usize>>,
     /// The source of the first link into every tensor.
     origins: Vec<Option<TensorId>>,
     /// Whether a tensor is computed from an input.
     reached: Vec<bool>,
     /// Whether a softmax is taken of a tensor, apart from functions and sums in between.
-    is_score: Vec<bool>,
-    node_of: Vec<Option<usize>>,
+    pub(super) is_score: Vec<bool>,
+    pub(super) node_of: Vec<Option<usize>>,
     /// Trainable elements of parameters that every tensor reads as something else than a kernel.
     other_parameters: Vec<f64>,
     function_of: HashMap<String, usize>,
     kernel_of: HashMap<usize, usize>,
-    plan: Plan,
-    tensors: Vec<NodeFacts>,
+    pub(super) plan: Plan,
+    pub(super) tensors: Vec<NodeFacts>,
     operators: Vec<LinkFacts>,
     unknown: Vec<(String, String)>,
 }
@@ -267,6 +269,10 @@ impl<'a> Planner<'a> {
             if !self.reached[id.0] {
                 continue;
             }
+            if self.is_part_of_attention(id) {
+                self.part_of_attention(id)?;
+                continue;
+            }
             let first = self.plan.links.len();
             let rule = match self.network.tensors()[id.0].role {
                 Role::Activation => self.rule(id, gates)?,
@@ -286,7 +292,7 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    fn push_node(&mut self, id: TensorId, rule: Rule, first: usize) -> Result<()> {
+    pub(super) fn push_node(&mut self, id: TensorId, rule: Rule, first: usize) -> Result<()> {
         self.node_of[id.0] = Some(self.plan.nodes.len());
         let products = match rule {
             Rule::Matmul { terms, .. } | Rule::Mix { keys: terms, .. } => {
@@ -306,7 +312,7 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    fn refuse(&mut self, id: TensorId, reason: String) -> Option<Rule> {
+    pub(super) fn refuse(&mut self, id: TensorId, reason: String) -> Option<Rule> {
         self.unknown.push((self.network.tensors()[id.0].name.clone(), reason));
         None
     }
@@ -320,6 +326,9 @@ impl<'a> Planner<'a> {
             .map(|number| (number, &self.network.links()[number]))
             .filter(|(_, link)| self.reached[link.source.0])
             .collect();
+        if operation.function.as_deref() == Some(MASKED_ATTENTION) {
+            return self.masked_attention(id, &links, gates);
+        }
         let is_square = operation.kind == OperationKind::Product
             && matches!(links[..], [(_, one), (_, other)]
                 if one.source == other.source && one.relations == other.relations);
@@ -362,7 +371,12 @@ impl<'a> Planner<'a> {
         })
     }
 
-    fn push_link(&mut self, link: &Link, operator: Operator, gate: Option<usize>) -> Result<()> {
+    pub(super) fn push_link(
+        &mut self,
+        link: &Link,
+        operator: Operator,
+        gate: Option<usize>,
+    ) -> Result<()> {
         if let Some(source) = self.node_of[link.source.0] {
             let reach = self.reach(link);
             let gate = gate.map(short).transpose()?;
@@ -390,24 +404,6 @@ impl<'a> Planner<'a> {
         Some(Rule::Function(number))
     }
 
-    fn matmul(&mut self, id: TensorId, links: &[(usize, &Link)]) -> Option<Rule> {
-        let &[(_, one), (_, _)] = links else {
-            return self.refuse(id, "a product of matrices needs two that are computed".into());
-        };
-        let elements = self.network.tensors()[id.0].elements() as f64;
-        let terms = self.edges(one) / elements;
-        let is_softmax = |&(_, link): &(usize, &Link)| {
-            let node = self.node_of[link.source.0].map(|node| &self.plan.nodes[node].rule);
-            matches!(node, Some(Rule::Softmax { .. }))
-        };
-        if let Some(weights) = links.iter().position(is_softmax) {
-            return Some(Rule::Mix { keys: terms, weights });
-        }
-        let divisor = self.network.operation(id).ok()?.divisor.unwrap_or(1.0);
-        let scale = 1.0 / (divisor * divisor);
-        Some(Rule::Matmul { terms, scale, is_score: self.is_score[id.0] })
-    }
-
     /// The parameter that a kernel is computed from; the first, if there are several.
     fn root(&self, kernel: TensorId) -> TensorId {
         let mut at = kernel;
@@ -429,7 +425,7 @@ impl<'a> Planner<'a> {
         (both.source as f64, both.target as f64, edges)
     }
 
-    fn edges(&self, link: &Link) -> f64 {
+    pub(super) fn edges(&self, link: &Link) -> f64 {
         link.relations.iter().map(|part| self.measure(link, part).2).product()
     }
 

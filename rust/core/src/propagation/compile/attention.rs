@@ -12,10 +12,10 @@ use crate::propagation::program::{Masked, Node, Operator, Rule, Scores};
 
 /// The function of an operation of the kind `other` that stands for attention of which a mask hides
 /// keys: a tensor that is linked to its values and to the weights of its queries.
-pub(super) const MASKED_ATTENTION: &str = "masked_attention";
+pub(crate) const MASKED_ATTENTION: &str = "masked_attention";
 
 /// That of the tensors behind it that stand for its scores and weights, and are no tensors of either.
-pub(super) const PART_OF_ATTENTION: &str = "part_of_attention";
+pub(crate) const PART_OF_ATTENTION: &str = "part_of_attention";
 
 impl<'a> Compiler<'a> {
     pub(super) fn softmax(
