@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -414,3 +415,19 @@ def test_a_mask_over_keys_that_are_parameters_is_refused_as_without_it() -> None
         net.output(net.attention(net.input((4, 2)), keys, values, mask=mask))
         with pytest.raises(UnknownOperationError, match="two that are computed"):
             unrolled.score(net)
+
+
+def test_the_scaling_that_a_model_begins_with_does_not_count() -> None:
+    scaling = "linear(0.00392, -0.5)"
+
+    def scored(*, before: bool = False, behind: bool = False) -> dict[str, Any]:
+        net = Network("scaled")
+        x = net.input((3, 8, 8))
+        x = net.conv(net.activation(x, scaling) if before else x, 4, 3)
+        x = net.activation(x, scaling) if behind else x
+        x = net.add(x, net.conv(net.activation(x, "silu"), 4, 3))
+        net.output(net.dense(net.global_pool(x), 2))
+        return unrolled.score(net).to_dict()
+
+    assert scored(before=True) == scored()
+    assert scored(behind=True)["saliency_entropy"] != scored()["saliency_entropy"]

@@ -128,3 +128,16 @@ def test_graphs_and_models_without_gradient_are_refused() -> None:
     net.output(net.activation(net.dense(net.input((3,)), 3, name="only"), "relu"))
     with pytest.raises(NothingToCountError, match="no gradient"):
         effective_depth(net, overrides={"only/kernel": 0.0})
+
+
+def test_a_softmax_at_the_end_is_left_out():
+    def depth(softmax):
+        net = Network()
+        x = net.activation(net.dense(net.input((5,)), 7), "relu")
+        y = net.dense(x, 3)
+        net.output(net.softmax(y) if softmax else y)
+        return effective_depth(net)
+
+    found, expected = depth(True), depth(False)
+    assert found.law == expected.law
+    assert found.mean == expected.mean == 2

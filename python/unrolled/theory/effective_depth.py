@@ -17,7 +17,7 @@ import numpy as np
 from unrolled._support.hints import described
 from unrolled.counting.path_diagram import computation_order, number_of_pairs
 from unrolled.errors import InvalidArgumentError, NothingToCountError
-from unrolled.network.builder import Link
+from unrolled.network.builder import Link, Tensor
 from unrolled.network.network import Network
 from unrolled.propagation.propagation import propagate
 from unrolled.propagation.records import Propagation, TensorPropagation
@@ -200,7 +200,7 @@ def _law(network: Network, propagation: Propagation) -> tuple[tuple[float, ...],
             pairs = pairs_of(link.relations, link.source.shape, link.target.shape)
             passed = _passed(network, link, links, states, variances, pairs)
             out_of.setdefault(link.source.id, []).append((link, passed))
-    ends = {tensor.id for tensor in network.outputs}
+    ends = {_before_softmax(network, tensor, into).id for tensor in network.outputs}
     # A function right before a maximum is followed together with it and has no gradient of its own;
     # what comes back along its links then stands for it.
     totals = {name: _total(state) for name, state in states.items()}
@@ -239,6 +239,15 @@ def _law(network: Network, propagation: Propagation) -> tuple[tuple[float, ...],
             law[step : step + len(after)] += share * after
         laws[number] = law
     return _of_inputs(network, totals, laws, deepest)
+
+
+def _before_softmax(network: Network, output: Tensor, into: dict[int, list[Link]]) -> Tensor:
+    """Where derivatives start: an output, or what a softmax there is taken of."""
+    operation = network.operation(output)
+    while operation is not None and operation.kind == "softmax" and into.get(output.id):
+        output = into[output.id][0].source
+        operation = network.operation(output)
+    return output
 
 
 def _of_inputs(

@@ -177,6 +177,11 @@ impl Function {
         matches!(self, Self::Piecewise(function) if function.is_homogeneous())
     }
 
+    /// Whether the function is a straight line.
+    pub(crate) fn is_straight(&self) -> bool {
+        matches!(self, Self::Piecewise(function) if function.is_straight())
+    }
+
     /// Whether the largest value is that of the largest argument: always, or, as for GELU and its
     /// like, unless all arguments are negative, where values hardly differ.
     pub(crate) fn rises(&self) -> bool {

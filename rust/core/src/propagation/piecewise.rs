@@ -40,6 +40,11 @@ impl PiecewiseLinear {
         self.slope >= 0.0 && slopes.into_iter().all(|slope| slope >= 0.0)
     }
 
+    /// Whether there is no kink, and a slope that is not zero.
+    pub(super) fn is_straight(&self) -> bool {
+        self.slope != 0.0 && self.kinks.iter().all(|&(_, change)| change == 0.0)
+    }
+
     /// Slopes on the far left and the far right.
     pub(super) fn far_slopes(&self) -> (f64, f64) {
         (self.slope, self.slope + self.kinks.iter().map(|kink| kink.1).sum::<f64>())

@@ -346,6 +346,8 @@ impl<'a> Planner<'a> {
             }
             OperationKind::Embedding => Some(Rule::Sum { subtracts: false }),
             OperationKind::Function => match operation.function.as_deref() {
+                // Inputs have a variance of one behind the scaling that a model begins with.
+                Some(name) if self.is_scaling_of_input(name, &links) => Some(Rule::Concatenation),
                 Some(name) => self.function(id, name),
                 None => self.refuse(id, "its function has no name".into()),
             },
@@ -369,6 +371,14 @@ impl<'a> Planner<'a> {
                 self.refuse(id, reason)
             }
         })
+    }
+
+    /// Whether a function is a straight line, and all that it reads is an input.
+    fn is_scaling_of_input(&self, name: &str, links: &[(usize, &Link)]) -> bool {
+        let is_input = |id: TensorId| self.network.tensors()[id.0].role == Role::Input;
+        links.iter().all(|(_, link)| is_input(link.source))
+            && !self.own.contains_key(name)
+            && Function::from_name(name).is_some_and(|function| function.is_straight())
     }
 
     pub(super) fn push_link(
