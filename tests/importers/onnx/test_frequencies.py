@@ -23,9 +23,15 @@ def read(*nodes: str, positions: Any = RANGE, **weights: Any) -> Any:
         for one in [*nodes, "Mul x,wave -> y"]
     ]
     inputs: dict[str, Any] = {"x": (4, 3)}
-    constants: dict[str, Any] = {"one": np.array([1]), "positions": positions}
+    half = np.float32(0.5)
+    constants: dict[str, Any] = {"one": np.array([1]), "positions": positions, "half": half}
     net = model(*made, weights={"f": (3,), **weights}, constants=constants, inputs=inputs)
     return from_onnx(net)
+
+
+def test_positions_may_be_scaled() -> None:
+    scaled = [*PHASE[:2], "Mul column,half -> near", "Mul near,f -> phase", "Sin phase -> wave"]
+    assert read(*scaled).num_parameters == 0
 
 
 @pytest.mark.parametrize("wave", ["Sin", "Cos"])
@@ -47,9 +53,19 @@ def test_frequencies_are_constants_where_they_are_moved_first() -> None:
         [*PHASE, "Sin phase -> s", "Add s,f -> wave"],  # Used beside the wave, too.
         [*PHASE, "Tanh phase -> wave"],
         [*PHASE, "Identity phase -> wave"],
+        ["Mul f,half -> phase", "Sin phase -> wave"],  # Learnt angles in another unit.
+        ["Reshape half,one -> h", "Mul f,h -> phase", "Cos phase -> wave"],
         ["Mul x,f -> phase", "Sin phase -> wave"],  # What it is multiplied with is no position.
     ],
-    ids=["angles", "used twice", "no wave", "the phase", "no positions"],
+    ids=[
+        "angles",
+        "used twice",
+        "no wave",
+        "the phase",
+        "a unit",
+        "a unit, reshaped",
+        "no positions",
+    ],
 )
 def test_what_is_more_than_frequencies_is_a_parameter(nodes: list[str]) -> None:
     net = read(*nodes)

@@ -19,7 +19,7 @@ MOVING = {
     *("Cast", "CastLike", "Concat", "Expand", "Flatten", "Gather", "Identity", "Reshape"),
     *("Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze"),
 }
-"""Operators whose result is made of their first input, or of all inputs, and of nothing else."""
+"""Operators whose result is made of their first input, or of all inputs that are joined."""
 
 PRODUCTS = {"Div", "Einsum", "MatMul", "Mul"}
 WAVES = {"Cos", "Sin"}
@@ -79,17 +79,34 @@ def _turns_into_waves(
 
 
 def _made_of_integers(graph: Any) -> set[str]:
-    """Names that depend on integers alone: inputs, stored ones, ranges and shapes."""
-    names = {""}
-    for value in graph.input:
-        if not is_float(value.type.tensor_type.elem_type):
-            names.add(value.name)
+    """Names of what depends on integers: inputs, stored ones, ranges and shapes.
+
+    Floating-point constants may scale them, but are no positions themselves.
+    """
+    positions = {one.name for one in graph.input if not is_float(one.type.tensor_type.elem_type)}
+    known = {""}
     for tensor in graph.initializer:
         if is_float(tensor.data_type):
-            names.discard(tensor.name)
+            positions.discard(tensor.name)
         else:
-            names.add(tensor.name)
+            positions.add(tensor.name)
     for node in graph.node:
-        if node.op_type in ("Shape", "Size") or names.issuperset(node.input):
-            names.update(node.output)
-    return names
+        if node.op_type in ("Range", "Shape", "Size") or _is_integer_constant(node):
+            positions.update(node.output)
+            continue
+        # The other inputs of what moves a tensor only say how, unless they are parts of the result.
+        values = node.input if node.op_type not in MOVING - {"Concat"} else node.input[:1]
+        if not (positions | known).issuperset(values):
+            continue
+        (positions if positions.intersection(values) else known).update(node.output)
+    return positions
+
+
+def _is_integer_constant(node: Any) -> bool:
+    if node.op_type != "Constant":
+        return False
+    return any(
+        one.name in ("value_int", "value_ints")
+        or (one.name == "value" and not is_float(one.t.data_type))
+        for one in node.attribute
+    )

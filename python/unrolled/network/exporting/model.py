@@ -23,6 +23,7 @@ from unrolled.network.exporting.values import (
     check_weights,
     initial_values,
 )
+from unrolled.network.layers.attention import PART
 
 if TYPE_CHECKING:
     from unrolled.network.builder import Builder, Link, Tensor
@@ -34,9 +35,6 @@ OPSET, IR_VERSION = 23, 11
 
 LARGEST_FILE = 2**31 - 2**20
 """Bytes of weights that a file can hold, with room for the nodes."""
-
-PART = "part_of_attention"
-"""The function of tensors that stand for scores, which a file has as they are."""
 
 LEFT_OUT = "weights_left_out.bin"
 """The file in which weights would be that are left out."""
@@ -94,7 +92,7 @@ def _computations(network: Builder) -> list[Computation]:
         for one, operation in operations.items()
         if operation.kind == "embedding" and operation.function == "one_hot"
     }
-    parts = {one for one, operation in operations.items() if operation.function == PART}
+    parts = {one for one, operation in operations.items() if operation == PART}
     found = []
     for tensor in activations:
         if tensor.id in one_hot or tensor.id in parts:
