@@ -94,7 +94,13 @@ class Ranking(Sequence[Ranked]):
         return self._ranked[at]
 
     def top(self, n: int = 10) -> list[Ranked]:
-        """The first `n`."""
+        """The first `n`.
+
+        Raises
+        ------
+        InvalidArgumentError
+            An `n` below 1, or none that is an integer.
+        """
         return list(self._ranked[: checked_positive(n, "n")])
 
     def to_pandas(self) -> pandas.DataFrame:
