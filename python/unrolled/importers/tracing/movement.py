@@ -90,8 +90,8 @@ class Movement(Base):
             return replace(x, shape=shape, axes=tuple([places[axis] for axis in order]))
         if x.node.kind == "contracted" and x.node.tensor is None and x.axes is None:
             # The product itself has its axes in another order, and may still be behind a mask.
-            *factors, result = x.node.labels
-            labels = (*factors, tuple([result[axis] for axis in order]))
+            *factors, own = x.node.labels
+            labels = (*factors, tuple([own[axis] for axis in order]))
             node = Node("contracted", x.node.name, shape, x.node.operands, labels=labels)
             return replace(x, node=node, shape=shape)
         relations = [Relation.same(source, target) for target, source in enumerate(order)]
