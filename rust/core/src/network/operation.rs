@@ -98,7 +98,8 @@ pub struct Operation {
     pub kind: OperationKind,
     /// The name of a function of single elements, with its arguments if it has any:
     /// `"relu"`, `"leaky_relu(0.2)"`. Of a sum, `"subtract"` says that all operands but the first
-    /// are subtracted.
+    /// are subtracted; of an RMS norm, `"mean"` and `"mean_abs"` that it divides by the mean of its
+    /// elements, or of their sizes, and not by their root mean square.
     pub function: Option<String>,
     /// Axes of the target along which it normalises or contracts.
     pub axes: Vec<usize>,

@@ -93,6 +93,10 @@ pub(crate) enum Rule {
     Relu,
     Norm,
     Product,
+    /// The first signal divided by the second, which varies little.
+    Quotient,
+    /// A number that varies little and has no scale of its own: a root, a quotient, a mean.
+    Steady,
     Softmax {
         length: f64,
     },
@@ -347,12 +351,21 @@ impl<'a> Planner<'a> {
             OperationKind::Embedding => Some(Rule::Sum { subtracts: false }),
             OperationKind::Function => match operation.function.as_deref() {
                 // Inputs have a variance of one behind the scaling that a model begins with.
+                Some(name) if self.is_power(name) => Some(Rule::Steady),
                 Some(name) if self.is_scaling_of_input(name, &links) => Some(Rule::Concatenation),
                 Some(name) => self.function(id, name),
                 None => self.refuse(id, "its function has no name".into()),
             },
             OperationKind::Product => Some(Rule::Product),
             OperationKind::Maximum => Some(Rule::Choice),
+            OperationKind::RmsNorm if operation.function.as_deref() == Some("mean") => {
+                Some(Rule::Steady)
+            }
+            OperationKind::Other
+                if operation.function.as_deref() == Some("divide") && links.len() == 2 =>
+            {
+                Some(Rule::Quotient)
+            }
             OperationKind::BatchNorm
             | OperationKind::LayerNorm
             | OperationKind::RmsNorm
@@ -371,6 +384,12 @@ impl<'a> Planner<'a> {
                 self.refuse(id, reason)
             }
         })
+    }
+
+    /// Whether a function is known of positive numbers only.
+    fn is_power(&self, name: &str) -> bool {
+        !self.own.contains_key(name)
+            && matches!(Function::from_name(name), Some(Function::Power(_)))
     }
 
     /// Whether a function is a straight line, and all that it reads is an input.

@@ -75,7 +75,9 @@ impl Compiler<'_> {
                     Exactness::MeanField
                 }
             }
-            Rule::Product | Rule::Maximum { .. } if overlap => Exactness::Approximate,
+            Rule::Product | Rule::Quotient | Rule::Maximum { .. } if overlap => {
+                Exactness::Approximate
+            }
             Rule::Attention(_) | Rule::Mix { .. } | Rule::Masked(_) | Rule::Softmax { .. } => {
                 Exactness::Approximate
             }

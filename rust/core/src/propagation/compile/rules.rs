@@ -84,11 +84,18 @@ impl<'a> Compiler<'a> {
             | OperationKind::GroupNorm => Ok(Some(self.norm(id, operation, &links))),
             OperationKind::Softmax => Ok(Some(self.softmax(id, operation, &links))),
             OperationKind::Matmul => self.matmul(id, operation, &links).map(Some),
+            OperationKind::Other if operation.function.as_deref() == Some("divide") => {
+                if links.len() != 2 {
+                    let reason = format!("a quotient takes two tensors, got {}", links.len());
+                    self.refuse(id, reason);
+                    return Ok(None);
+                }
+                self.factors(&links).map(|()| Some(Rule::Quotient))
+            }
             OperationKind::Other => {
                 self.refuse(
                     id,
                     match operation.function.as_deref() {
-                        Some("divide") => "quotients of two tensors have no rule".to_owned(),
                         Some(function) => format!("'{function}' has no rule"),
                         None => "it was made without an operation".to_owned(),
                     },
@@ -327,9 +334,16 @@ impl<'a> Compiler<'a> {
                 affine,
                 stored: role(LinkRole::Mean).zip(role(LinkRole::Variance)),
             },
-            OperationKind::RmsNorm => {
-                Rule::RmsNorm { epsilon, affine, group: along(true) * along(false) }
-            }
+            OperationKind::RmsNorm => match operation.function.as_deref() {
+                Some(divisor @ ("mean" | "mean_abs")) => Rule::MeanNorm {
+                    epsilon,
+                    affine,
+                    channels: along(false),
+                    positions: along(true),
+                    of_sizes: divisor == "mean_abs",
+                },
+                _ => Rule::RmsNorm { epsilon, affine, group: along(true) * along(false) },
+            },
             _ => Rule::GroupNorm {
                 epsilon,
                 affine,

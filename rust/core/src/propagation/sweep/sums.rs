@@ -109,6 +109,9 @@ impl Sweep<'_> {
             cell.pairs[POSITIONS] += share.1 * products;
             cell.pairs[BOTH] += share.1 * products;
         }
+        if let Some(own) = &node.own_gate {
+            self.add_gated(node, own, exponent);
+        }
         exponent
     }
 
