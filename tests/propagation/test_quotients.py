@@ -389,6 +389,7 @@ def test_gradients_of_a_scale_that_multiplies() -> None:
 
 @pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
 def test_a_layer_scale_of_keras_multiplies() -> None:
+    pytest.importorskip("keras")
     from keras.src.applications.convnext import LayerScale
 
     from oracles.keras_forms import keras

@@ -570,14 +570,16 @@ impl LinkMap {
             .collect();
         let mut passed = match &self.copies {
             Some((squares, _)) => squares.backward(&weighed),
-            None => self.cells.backward(&weighed),
+            None => self.squares.as_ref().unwrap_or(&self.cells).backward(&weighed),
         };
         if fixed.is_identity() {
             let kept = if fixed.flattens { 0.0 } else { 1.0 };
             return passed.into_iter().map(|one| one.times(1.0, kept)).collect();
         }
         for (one, &along) in passed.iter_mut().zip(&self.read_along_positions) {
-            one.square += (along - 1.0).max(0.0) * one.pair;
+            // Weights of both signs take from each other.
+            let more = if fixed.is_weighted { along - 1.0 } else { (along - 1.0).max(0.0) };
+            one.square += more * one.pair;
         }
         // The correlation of derivatives between positions is known on average only.
         let mean = mean_of(given, &self.target_shares);

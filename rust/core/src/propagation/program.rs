@@ -302,6 +302,9 @@ pub(super) struct LinkMap {
     /// The same with the squares of multiplicities, if some copies of an element are added
     /// together; and whether these are copies of one position.
     pub(super) copies: Option<(CellMap, bool)>,
+    /// The same with the squares of the weights of a window's taps, if these have weights of their
+    /// own.
+    pub(super) squares: Option<CellMap>,
     pub(super) reads: Vec<f64>,
     pub(super) reads_of_positions: Vec<f64>,
     pub(super) read_along_positions: Vec<f64>,
@@ -360,6 +363,10 @@ pub(super) struct Fixed {
     pub(super) target_channels: f64,
     /// Whether positions of the source become channels of the target.
     pub(super) flattens: bool,
+    /// The share of the target's elements that read any of the source.
+    pub(super) coverage: f64,
+    /// Whether the taps of a window have weights of their own.
+    pub(super) is_weighted: bool,
 }
 
 /// A window of which the largest element is taken.

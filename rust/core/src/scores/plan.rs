@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::operators::{Average, Largest, Move, Operator, Weighted, overlap};
 use crate::error::{Error, Result};
 use crate::network::relation::{AxisRelation, Relation};
-use crate::network::{Link, LinkRole, Network, OperationKind, Role, TensorId};
+use crate::network::{Link, LinkRole, Network, Operation, OperationKind, Role, TensorId};
 use crate::propagation::{
     Function, KernelUse, MASKED_ATTENTION, OwnFunctions, Survey, joins_positions, largest_normal,
     lengths, sums,
@@ -337,7 +337,7 @@ impl<'a> Planner<'a> {
             && matches!(links[..], [(_, one), (_, other)]
                 if one.source == other.source && one.relations == other.relations);
         for &(number, link) in &links[..if is_square { 1 } else { links.len() }] {
-            let operator = self.operator(number, link, operation.kind);
+            let operator = self.operator(number, link, operation);
             self.push_link(link, operator, gates.get(number).copied().flatten())?;
         }
         Ok(match operation.kind {
@@ -488,7 +488,7 @@ impl<'a> Planner<'a> {
         along.sum::<f64>() / self.dimensions(link.source).max(1.0)
     }
 
-    fn operator(&mut self, number: usize, link: &Link, kind: OperationKind) -> Operator {
+    fn operator(&mut self, number: usize, link: &Link, operation: &Operation) -> Operator {
         if let Some(kernel) = &self.survey.kernels[number] {
             let kernels = self.kernel_of.len();
             let known = self.kernel_of.entry(self.root(kernel.tensor).0);
@@ -499,9 +499,9 @@ impl<'a> Planner<'a> {
                 Operator::Weighted(self.weighted(kernel_number, kernel, link))
             });
         }
-        match kind {
+        match operation.kind {
             OperationKind::Embedding => Operator::Blocked,
-            OperationKind::Average | OperationKind::MaxPool => self.pool(link, kind),
+            OperationKind::Average | OperationKind::MaxPool => self.pool(link, operation),
             OperationKind::Matmul => {
                 let elements = self.network.tensors()[link.source.0].elements() as f64;
                 Operator::Contracted { products: self.edges(link) / elements }
@@ -531,9 +531,10 @@ impl<'a> Planner<'a> {
         moved
     }
 
-    fn pool(&self, link: &Link, kind: OperationKind) -> Operator {
-        let mut windows: Vec<(u64, f64)> = Vec::new();
+    fn pool(&self, link: &Link, operation: &Operation) -> Operator {
+        let mut windows: Vec<(u64, f64, Option<&[f64]>)> = Vec::new();
         let (mut taps, mut stride, mut channels) = (1.0, 1.0, 1.0);
+        let (mut common, mut own) = (1.0, 1.0);
         for part in &link.relations {
             let (source, target, edges) = self.measure(link, part);
             let (size, step) = match &part.relation {
@@ -542,16 +543,25 @@ impl<'a> Planner<'a> {
                 _ => ((edges / target).round().max(1.0) as u64, source / target),
             };
             if self.joins_positions(link, part) {
-                windows.push((size, step));
+                let weights = operation.taps_of(part);
+                windows.push((size, step, weights));
                 taps *= size as f64;
+                if let Some(weights) = weights {
+                    let sum: f64 = weights.iter().sum();
+                    common *= sum * sum;
+                    own *= weights.iter().map(|weight| weight * weight).sum::<f64>();
+                } else {
+                    own /= size as f64;
+                }
                 stride *= step;
             } else {
                 channels *= size as f64;
             }
         }
         let positions = self.positions(link.source);
-        let is_average = kind == OperationKind::Average;
-        if !windows.is_empty() && self.positions(link.target) == 1.0 {
+        let is_average = operation.kind == OperationKind::Average;
+        let is_plain = operation.weights.is_empty();
+        if !windows.is_empty() && is_plain && self.positions(link.target) == 1.0 {
             return Operator::Global { positions, is_average };
         }
         if !is_average {
@@ -562,9 +572,10 @@ impl<'a> Planner<'a> {
                 overlap: overlap(windows.iter().copied()),
             });
         }
-        let dense = windows.iter().map(|&(size, _)| (size, 1.0));
+        let dense = windows.iter().map(|&(size, _, weights)| (size, 1.0, weights));
         Operator::Average(Average {
-            taps,
+            common,
+            own,
             stride,
             dense_overlap: overlap(dense),
             overlap: overlap(windows.iter().copied()),
