@@ -187,7 +187,7 @@ pub(super) enum Rule {
     Embedding {
         table: usize,
     },
-    /// Indices of an embedding, through which nothing flows.
+    /// Indices of an embedding and what they are computed from, through which nothing flows.
     OneHot,
 }
 

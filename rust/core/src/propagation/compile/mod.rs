@@ -40,6 +40,7 @@ impl Compiler<'_> {
     fn run(mut self, resolution: Resolution) -> Result<Program> {
         let ends = self.ends()?;
         self.mark_living(&ends);
+        self.mark_indices(&ends);
         self.find_wanted_positions();
         for id in self.order.clone() {
             if self.lives[id.0] {
