@@ -417,7 +417,9 @@ def _turned_statistic(value: Value, product: Node) -> Value:
         views={},
     )
     axes = range(len(own)) if value.axes is None else value.axes
-    return replace(value, node=again, axes=tuple([None if at is None else place[at] for at in axes]))
+    return replace(
+        value, node=again, axes=tuple([None if at is None else place[at] for at in axes])
+    )
 
 
 def _function_of(value: Value, common: Node) -> Composition:

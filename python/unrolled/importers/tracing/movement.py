@@ -93,9 +93,11 @@ class Movement(Base):
             *factors, own = x.node.labels
             labels = (*factors, tuple([own[axis] for axis in order]))
             given = x.node.operands
-            self._products.setdefault((given, x.node.labels), x.node)
+            self._turned_products.setdefault((given, x.node.labels), x.node)
             made = Node("contracted", x.node.name, shape, given, labels=labels)
-            return replace(x, node=self._products.setdefault((given, labels), made), shape=shape)
+            return replace(
+                x, node=self._turned_products.setdefault((given, labels), made), shape=shape
+            )
         relations = [Relation.same(source, target) for target, source in enumerate(order)]
         result = self.emit(shape, [(x, relations)])
         hidden = hidden_of(x)

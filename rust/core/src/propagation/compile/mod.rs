@@ -22,6 +22,7 @@ use crate::propagation::program::{Exactness, Node, Program, Resolution, Rule};
 use compiler::Compiler;
 
 pub(crate) use attention::{MASKED_ATTENTION, PART_OF_ATTENTION};
+pub use survey::followed_functions;
 pub(crate) use survey::{KernelUse, Survey, joins_positions};
 
 impl Program {

@@ -4,7 +4,7 @@
 use super::compiler::Compiler;
 use crate::error::{Error, Result};
 use crate::network::{
-    AxisRelation, Link, LinkRole, Network, OperationKind, Relation, Role, TensorId,
+    AxisRelation, Link, LinkRole, Network, Operation, OperationKind, Relation, Role, TensorId,
 };
 use crate::propagation::functions::OwnFunctions;
 
@@ -68,6 +68,28 @@ impl Survey {
         let Compiler { order, lives, indices, positions, .. } = compiler;
         Ok(Self { order, ends, lives, indices, positions, kernels })
     }
+}
+
+/// The names of the functions that a signal meets on its way through a network, each once. Those
+/// that only choose rows of a table are not among them.
+///
+/// # Errors
+/// A network without outputs, or a cycle.
+pub fn followed_functions(network: &Network) -> Result<Vec<String>> {
+    let survey = Survey::new(network)?;
+    let mut names = Vec::new();
+    for id in survey.order {
+        if !survey.lives[id.0] || survey.indices[id.0] {
+            continue;
+        }
+        if let Ok(Operation { kind: OperationKind::Function, function: Some(name), .. }) =
+            network.operation(id)
+            && !names.contains(name)
+        {
+            names.push(name.clone());
+        }
+    }
+    Ok(names)
 }
 
 /// Whether a relation joins positions, along which weights are shared, and not channels.
