@@ -279,10 +279,10 @@ def figures_of(
     """
     try:
         scorer = Scorer(network._core, own_pieces(network, functions))
-        rows = scorer.score(np.zeros((1, 0), bool))
+        row = np.array([scorer.scores()])
     except UnrolledError as error:
         raise type(error)(f"network '{network.name}': {error}") from None
-    columns = {name: rows[:, at] for at, name in enumerate(scorer.columns)}
+    columns = {name: row[:, at] for at, name in enumerate(scorer.columns)}
     columns["log_size"] = mean_log_size(columns)
     return {name: float(column[0]) for name, column in columns.items()}
 
