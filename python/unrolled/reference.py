@@ -176,6 +176,11 @@ def multiplicity(relation: Relation, i: int, o: int, source_length: int, target_
     This is the definition of every axis relation. For a reshape, `i` and `o` are positions in
     row-major order and the lengths are products; the length of an axis that is missing is 1.
 
+    Raises
+    ------
+    InvalidArgumentError
+        A relation of a kind that has no definition here.
+
     Examples
     --------
     >>> from unrolled import Relation, reference

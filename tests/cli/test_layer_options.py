@@ -109,7 +109,7 @@ def test_csv_and_figures_of_a_comparison(tmp_path):
 
 @pytest.mark.parametrize("width", [72, 80, 120])
 def test_long_names_lose_their_middle(width):
-    net = unrolled.models.resnet(18, size=32)
+    net = unrolled.models.resnet(18, size=32, activations=True)
     net.name = "a_company__" + "very_" * 30 + "long_name_v2"
     comparison = unrolled.compare([net, "resnet18"])
     lines = comparison.table(width=width).splitlines()

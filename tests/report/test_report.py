@@ -63,7 +63,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def comparison():
-    nets = [models.resnet(18, size=size) for size in (8, 32)]
+    nets = [models.resnet(18, size=size, activations=True) for size in (8, 32)]
     nets.append(models.mlp(4, depth=2, name=NASTY))
     alone = Analysis(
         "alone", Spectrum.from_counts([1, 2]), num_inputs=1, num_outputs=1, num_weight_nodes=2

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unrolled._support import files
+from unrolled._support.records import read_json
 from unrolled.analysis.larger_inputs import larger_image
 from unrolled.analysis.records import NetworkFacts, arguments_of, record_of
 from unrolled.costs import Activations, OperationCost, activations_of, costs_of, flow_of, width_of
@@ -29,7 +30,6 @@ from unrolled.errors import (
     InvalidArgumentError,
     InvalidNetworkError,
     NothingToCountError,
-    ResultFileError,
 )
 from unrolled.graph.graph import Graph
 from unrolled.importers.door import Door
@@ -67,8 +67,6 @@ __all__ = ["Analysis", "LayerSummary", "analyze", "network_of"]
 ANALYZE = Door("analyze", {"inputs": "inputs", "values": "values"})
 
 NARROW = 100
-LARGEST_FILE = 1 << 30
-"""Bytes of a file that an analysis is read from."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -537,15 +535,7 @@ class Analysis:
         OSError
             The file cannot be read.
         """
-        try:
-            record = json.loads(
-                files.read_bytes(path, LARGEST_FILE), parse_constant=_refuse_constant
-            )
-            return cls.from_dict(record)
-        except ResultFileError as error:
-            raise ResultFileError(f"{os.fsdecode(path)}: {error}") from None
-        except (ValueError, RecursionError) as error:
-            raise ResultFileError(f"{os.fsdecode(path)}: not a file of JSON: {error}") from None
+        return read_json(path, cls.from_dict)
 
     @classmethod
     def _from_arguments(cls, arguments: dict[str, Any]) -> Analysis:
@@ -833,11 +823,6 @@ def _add_cost(layer: LayerSummary, cost: OperationCost) -> LayerSummary:
         num_uses=cost.uses,
         path=cost.path,
     )
-
-
-def _refuse_constant(text: str) -> None:
-    """Refuse what Python reads as a number, but JSON does not have."""
-    raise ValueError(f"{text} is no number of JSON; what is not finite is null")
 
 
 def _restore(kind: type[Analysis], parts: dict[str, Any]) -> Analysis:

@@ -6,15 +6,22 @@ What is read is looked at piece by piece: a record may come from anywhere.
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from unrolled._core import VERSION as PACKAGE_VERSION
 from unrolled._support.hints import described
+from unrolled._support.records import (
+    LARGEST_NUMBER,
+    Record,
+    read_figure,
+    read_shape,
+    read_text,
+    read_whole_number,
+)
 from unrolled.costs import Activations
 from unrolled.errors import ResultFileError
 from unrolled.network.provenance import Provenance
@@ -29,9 +36,6 @@ __all__ = ["FORMAT", "NetworkFacts", "arguments_of", "record_of"]
 FORMAT, VERSION = "unrolled.Analysis", 1
 DEEPEST = 2
 """How many records may stand within each other: that of a model, and that of its true value."""
-LARGEST_NUMBER = 1 << 64
-
-Part = TypeVar("Part")
 
 
 class NetworkFacts(NamedTuple):
@@ -126,7 +130,7 @@ def arguments_of(record: Any, depth: int = 0) -> dict[str, Any]:
     ResultFileError
         It is no record of an analysis, of another version, or contradicts itself.
     """
-    given = _Record(record, "the record")
+    given = Record(record, "the record")
     if given.get("format") != FORMAT:
         raise ResultFileError(
             f"not an analysis that was saved: its format is {described(given.get('format'))}, "
@@ -146,20 +150,20 @@ def arguments_of(record: Any, depth: int = 0) -> dict[str, Any]:
     network, true_value = given.get("network"), given.get("true_value")
     return {
         "name": given.text("name"),
-        "spectrum": _spectrum_of(_Record(given.get("spectrum"), "spectrum")),
+        "spectrum": _spectrum_of(Record(given.get("spectrum"), "spectrum")),
         **{
             key: given.number(key)
             for key in ("num_inputs", "num_weight_nodes", "num_unreached_parameters")
         },
-        "num_outputs": given.take("num_outputs", lambda one: _read_whole_number(one, 1)),
+        "num_outputs": given.take("num_outputs", lambda one: read_whole_number(one, 1)),
         "input_size": sizes,
-        "facts": None if network is None else _facts_of(_Record(network, "network")),
+        "facts": None if network is None else _facts_of(Record(network, "network")),
         "true_value": None if true_value is None else arguments_of(true_value, depth + 1),
     }
 
 
-def _spectrum_of(record: _Record) -> Spectrum:
-    degeneracies = record.each("degeneracies", lambda one: _read_whole_number(one, 1))
+def _spectrum_of(record: Record) -> Spectrum:
+    degeneracies = record.each("degeneracies", lambda one: read_whole_number(one, 1))
     counts: list[int] | None = None
     if "counts" in record.values:
         counts = record.each("counts", _hexadecimal)
@@ -167,7 +171,7 @@ def _spectrum_of(record: _Record) -> Spectrum:
     else:
         mantissas = record.each("mantissas", _mantissa)
         exponents = record.each(
-            "exponents", lambda one: _read_whole_number(one, -(1 << 62), 1 << 62)
+            "exponents", lambda one: read_whole_number(one, -(1 << 62), 1 << 62)
         )
         record.check(len(mantissas) == len(exponents), "as many exponents as mantissas")
         scaled = list(zip(mantissas, exponents, strict=True))
@@ -190,21 +194,21 @@ def _spectrum_of(record: _Record) -> Spectrum:
     return Spectrum(values, None if counts is None else counts.__getitem__, owners.__getitem__)
 
 
-def _facts_of(record: _Record) -> NetworkFacts:
+def _facts_of(record: Record) -> NetworkFacts:
     provenance, activations = record.get("provenance"), record.get("activations")
     return NetworkFacts(
         record.text("semantics"),
-        tuple(record.each("input_shapes", _shape)),
+        tuple(record.each("input_shapes", read_shape)),
         tuple(record.each("layers", _layer)),
         record.figure("mean_length"),
         record.figure("length_variance"),
-        None if provenance is None else _provenance(_Record(provenance, "provenance")),
+        None if provenance is None else _provenance(Record(provenance, "provenance")),
         tuple(record.each("operations", lambda one: _layer(one, has_parameters=False))),
-        None if activations is None else _activations(_Record(activations, "activations")),
+        None if activations is None else _activations(Record(activations, "activations")),
     )
 
 
-def _activations(record: _Record) -> Activations:
+def _activations(record: Record) -> Activations:
     return Activations(
         record.take("total", _any_size),
         record.take("forward_peak", _any_size),
@@ -215,20 +219,20 @@ def _activations(record: _Record) -> Activations:
 
 
 def _pair(value: Any) -> tuple[int, int]:
-    shape = _shape(value)
+    shape = read_shape(value)
     if len(shape) != 2:
         raise ValueError("expected two whole numbers")
     return shape[0], shape[1]
 
 
 def _layer(value: Any, *, has_parameters: bool = True) -> LayerSummary:
-    record = _Record(value, "a layer")
+    record = Record(value, "a layer")
 
     def figure(key: str) -> float:
         found = record.figure(key)
         return math.nan if found is None else found
 
-    shapes = record.each("shapes", _shape)
+    shapes = record.each("shapes", read_shape)
     if has_parameters:
         record.check(len(shapes) > 0, "the shape of at least one parameter")
     output = record.get("output_shape")
@@ -254,123 +258,45 @@ def _layer(value: Any, *, has_parameters: bool = True) -> LayerSummary:
     )
 
 
-def _provenance(record: _Record) -> Provenance:
+def _provenance(record: Record) -> Provenance:
     return Provenance(
         record.text("source"),
         record.text("framework"),
         record.text("version"),
         record.text("semantics"),
-        record.mapping("input_shapes", _shape),
-        record.mapping("operators", _read_whole_number),
-        record.mapping("parameters", _read_whole_number),
-        record.mapping("skipped", _text),
-        record.mapping("stored_names", _text) if "stored_names" in record.values else {},
+        record.mapping("input_shapes", read_shape),
+        record.mapping("operators", read_whole_number),
+        record.mapping("parameters", read_whole_number),
+        record.mapping("skipped", read_text),
+        record.mapping("stored_names", read_text) if "stored_names" in record.values else {},
         record.values.get("operations", True) is True,
     )
 
 
-class _Record:
-    """A dict of unknown content, whose parts are checked as they are taken out."""
-
-    def __init__(self, values: Any, where: str) -> None:
-        if not isinstance(values, Mapping):
-            raise ResultFileError(f"{where} must be an object, got {described(values)}")
-        self.values = values
-        self._where = where
-
-    def get(self, key: str) -> Any:
-        return self.values.get(key)
-
-    def take(self, key: str, read: Callable[[Any], Part]) -> Part:
-        try:
-            return read(self.get(key))
-        except (TypeError, ValueError) as error:
-            if isinstance(error, ResultFileError):
-                raise
-            raise ResultFileError(
-                f"{key} of {self._where}: {error}, got {described(self.get(key))}"
-            ) from None
-
-    def each(self, key: str, read: Callable[[Any], Part]) -> list[Part]:
-        return self.take(key, lambda values: [read(one) for one in _sequence(values)])
-
-    def mapping(self, key: str, read: Callable[[Any], Part]) -> dict[str, Part]:
-        named = _Record(self.get(key), f"{key} of {self._where}")
-        return {_text(name): named.take(name, read) for name in named.values}
-
-    def text(self, key: str) -> str:
-        return self.take(key, _text)
-
-    def number(self, key: str) -> int:
-        return self.take(key, _read_whole_number)
-
-    def shape(self, key: str) -> tuple[int, ...]:
-        return self.take(key, _shape)
-
-    def figure(self, key: str) -> float | None:
-        return self.take(key, _figure)
-
-    def check(self, holds: bool, expected: str) -> None:
-        if not holds:
-            raise ResultFileError(f"{self._where}: expected {expected}")
-
-
-def _sequence(value: Any) -> Sequence[Any]:
-    if not isinstance(value, (list, tuple)):
-        raise TypeError("expected a list")
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("expected text")
-    return value
-
-
-def _read_whole_number(value: Any, least: int = 0, most: int = LARGEST_NUMBER) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value < most:
-        raise ValueError(f"expected whole numbers from {least} on that 64 bits can hold")
-    return value
-
-
 def _any_size(value: Any) -> int:
     """A whole number, as text where it is above 2^53; see `json_value`."""
-    number = value if isinstance(value, int) and not isinstance(value, bool) else int(_text(value))
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    number: int = value if is_number else int(read_text(value))
     if number < 0:
         raise ValueError("expected whole numbers from 0 on")
     return number
 
 
 def _hexadecimal(value: Any) -> int:
-    count = int(_text(value), 16)
+    count = int(read_text(value), 16)
     if count < 1:
         raise ValueError("expected counts above zero")
     return count
 
 
 def _mantissa(value: Any) -> float:
-    mantissa = _figure(value)
+    mantissa = read_figure(value)
     if mantissa is None or not 1 <= mantissa < 2:
         raise ValueError("expected mantissas from 1 to below 2")
     return mantissa
 
 
-def _figure(value: Any) -> float | None:
-    """A finite number; what is not finite is null in records."""
-    if value is None:
-        return None
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError("expected a number or null")
-    if not abs(value) <= sys.float_info.max:
-        raise ValueError("expected a finite number or null")
-    return float(value)
-
-
-def _shape(value: Any) -> tuple[int, ...]:
-    return tuple([_read_whole_number(length) for length in _sequence(value)])
-
-
 def _owners(value: Any) -> dict[str, int]:
     if not isinstance(value, Mapping):
         raise TypeError("expected numbers by the names of parameters")
-    return {_text(name): _read_whole_number(number, 1) for name, number in value.items()}
+    return {read_text(name): read_whole_number(number, 1) for name, number in value.items()}

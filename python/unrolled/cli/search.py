@@ -22,6 +22,7 @@ from unrolled.errors import InvalidArgumentError, UnrolledError
 from unrolled.network.network import Network
 
 if TYPE_CHECKING:
+    from unrolled.search.predictor import Predictor
     from unrolled.search.space import Space
     from unrolled.search.table import Table
 
@@ -75,6 +76,12 @@ MOST_SWEPT = 20_000_000
     help="A CSV file of trained architectures: a column for each place, and 'accuracy'. What the "
     "others are worth is predicted from them.",
 )
+@click.option("--save-predictor", metavar="FILE", help="With --labels: keep what was learned.")
+@click.option(
+    "--predictor",
+    metavar="FILE",
+    help="What --save-predictor wrote for the same space, instead of --labels.",
+)
 @click.option("--seed", default=0, show_default=True, help="Of the evolution.")
 @click.option(
     "--threads",
@@ -95,6 +102,8 @@ def search_command(
     executor: str | None,
     evaluations: int | None,
     labels: str | None,
+    save_predictor: str | None,
+    predictor: str | None,
     seed: int,
     threads: int | None,
     plot: str | None,
@@ -111,8 +120,13 @@ def search_command(
     from unrolled import search
     from unrolled.search.sweep import DEFAULT_SCORES
 
-    if labels is not None:
-        refuse_given(BESIDES_LABELS, "not with --labels, which ranks by what it predicts")
+    if labels is None:
+        refuse_given(["save_predictor"], "only with --labels, which it is learned from")
+    else:
+        refuse_given(["predictor"], "not with --labels, from which another one is learned")
+    if labels is not None or predictor is not None:
+        option = "--predictor" if labels is None else "--labels"
+        refuse_given(BESIDES_LABELS, f"not with {option}, which ranks by what it predicts")
     elif evaluations is not None:
         refuse_given(["out", "executor"], "only for sweeps, not with --evaluations")
     else:
@@ -127,8 +141,9 @@ def search_command(
     if plot is not None and "macs" not in wanted:
         wanted.append("macs")
     space = _space(name)
-    if labels is not None:
-        _say_predictions(space, labels, top, where, as_json)
+    if labels is not None or predictor is not None:
+        learned = _predictor(space, labels, save_predictor, predictor)
+        _say_predictions(space, learned, top, where, as_json)
         return
     found: Table
     if evaluations is not None:
@@ -169,8 +184,10 @@ def search_command(
             say(notes)
 
 
-def _say_predictions(space: Space, labels: str, top: int, where: str | None, as_json: bool) -> None:
-    """Rank a space by a predictor that was fitted to a file of labels."""
+def _predictor(
+    space: Space, labels: str | None, saved_to: str | None, file: str | None
+) -> Predictor:
+    """A predictor from a file of labels, which may be kept in another file, or from such a file."""
     from unrolled import search
     from unrolled.search.labels import read_labels
 
@@ -179,11 +196,24 @@ def _say_predictions(space: Space, labels: str, top: int, where: str | None, as_
             f"space '{space.name}' has {space.size:.3g} architectures, too many to predict at once"
         )
     try:
+        if labels is None:
+            return search.Predictor.load(str(file), space=space)
         rows, accuracies = read_labels(space, labels)
     except (OSError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InvalidArgumentError(f"{labels}: cannot be read: {reason}") from error
+        raise InvalidArgumentError(f"{labels or file}: cannot be read: {reason}") from error
     predictor = search.Predictor(space=space).fit(rows, accuracies)
+    if saved_to is not None:
+        predictor.save(saved_to)
+    return predictor
+
+
+def _say_predictions(
+    space: Space, predictor: Predictor, top: int, where: str | None, as_json: bool
+) -> None:
+    """Rank a space by a predictor."""
+    from unrolled import search
+
     rows = space.rows()
     if where is not None:
         with progress_bar(f"Scoring {space.name}") as progress:

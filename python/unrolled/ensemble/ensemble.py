@@ -344,6 +344,11 @@ class Ensemble(Distribution):
         tuple of HeatCapacityPeak
             By rising inverse temperature; empty if all states have one energy.
 
+        Raises
+        ------
+        InvalidArgumentError
+            An unknown unit.
+
         Examples
         --------
         >>> from unrolled import Ensemble, analyze

@@ -463,14 +463,26 @@ class Graph:
 
     @property
     def indptr(self) -> Unsigned:
-        """Where each successor list begins, shape ``(nodes + 1,)``, read-only."""
+        """Where each successor list begins, shape ``(nodes + 1,)``, read-only.
+
+        Raises
+        ------
+        InvalidGraphError
+            The edges are in a file, of which only a part is read at a time.
+        """
         if self._core.indices is None:
             raise self._in_file()
         return _read_only(self._core.indptr)
 
     @property
     def indices(self) -> Unsigned:
-        """The successors of all nodes, shape ``(edges,)``, read-only."""
+        """The successors of all nodes, shape ``(edges,)``, read-only.
+
+        Raises
+        ------
+        InvalidGraphError
+            The edges are in a file, of which only a part is read at a time.
+        """
         indices = self._core.indices
         if indices is None:
             raise self._in_file()
@@ -478,7 +490,13 @@ class Graph:
 
     @property
     def multiplicity(self) -> npt.NDArray[np.uint64] | None:
-        """Multiplicity of each edge, shape ``(edges,)``, read-only; None if all are 1."""
+        """Multiplicity of each edge, shape ``(edges,)``, read-only; None if all are 1.
+
+        Raises
+        ------
+        InvalidGraphError
+            The edges are in a file, of which only a part is read at a time.
+        """
         if self._core.indices is None:
             raise self._in_file()
         times = self._core.multiplicity

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial, wraps
+from inspect import signature
 from operator import index
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias
 
@@ -30,13 +31,15 @@ Arguments = ParamSpec("Arguments")
 
 def resizable(model: Callable[Arguments, Network]) -> Callable[Arguments, Network]:
     """Let the networks a function builds be built again for another ``size``."""
+    is_optional = "activations" in signature(model).parameters
 
     @wraps(model)
     def build(*args: Arguments.args, **options: Arguments.kwargs) -> Network:
         net = model(*args, **options)
         kept_args, kept = deepcopy((args, options))
 
-        net.set_recipe(partial(_build_again, build, kept_args, kept))
+        has_functions = not is_optional or bool(options.get("activations", False))
+        net.set_recipe(partial(_build_again, build, kept_args, kept), has_functions=has_functions)
         return net
 
     return build

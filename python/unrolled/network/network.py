@@ -90,6 +90,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
     def __init__(self, name: str = "network", *, semantics: Semantics = "value") -> None:
         super().__init__(name, semantics)
         self._recipe: Callable[[int | Sequence[int]], Network] | None = None
+        self._has_functions = True
         self._provenance: Provenance | None = None
 
     @property
@@ -225,6 +226,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
         shared = Network(name, semantics=self.semantics)
         fill_with_shared(shared, self, groups.values())
         shared._provenance = self._provenance
+        shared._has_functions = self._has_functions
         if self._recipe is not None:
             shared._recipe = partial(_resize_and_share, self, by)
         return shared
@@ -260,7 +262,12 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
         resized.name, resized._recipe = self.name, self._recipe
         return resized
 
-    def set_recipe(self, recipe: Callable[[int | Sequence[int]], Network]) -> None:
+    def set_recipe(
+        self,
+        recipe: Callable[[int | Sequence[int]], Network],
+        *,
+        has_functions: bool = True,
+    ) -> None:
         """Say how to build the same model for another size of its input, for `resized`.
 
         Parameters
@@ -268,8 +275,41 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
         recipe : callable
             Takes one side or ``(height, width)`` in pixels and returns a new network. It must give
             this network again for its own size.
+        has_functions : bool
+            Whether the network has the activations of the model. Scores refuse it if not.
         """
         self._recipe = recipe
+        self._has_functions = has_functions
+
+    def check_read_with_functions(self) -> None:
+        """Refuse a network that an importer read without its functions and normalisers.
+
+        Counts need none of them, but whatever follows a signal does.
+
+        Raises
+        ------
+        InvalidArgumentError
+        """
+        if self._provenance is not None and not self._provenance.operations:
+            raise InvalidArgumentError(
+                f"network '{self.name}' was read from {self._provenance.source} without its "
+                "functions and normalisers, so that only its counts are those of the model; read "
+                "it with operations=True"
+            )
+
+    def check_built_with_functions(self) -> None:
+        """Refuse a published model that was built without its activations.
+
+        Raises
+        ------
+        InvalidArgumentError
+        """
+        if not self._has_functions:
+            raise InvalidArgumentError(
+                f"network '{self.name}' was built without its activations, so that it would be "
+                "followed as a linear network; build it with activations=True, or give the name "
+                "of the published model"
+            )
 
     def fingerprint(self, *, names: bool = True) -> str:
         """A hash of all that the network is made of.
@@ -360,12 +400,7 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
         True
         """
         self.check_decided()
-        if self._provenance is not None and not self._provenance.operations:
-            raise InvalidArgumentError(
-                f"network '{self.name}' was read from {self._provenance.source} without its "
-                "functions and normalisers, so that a file of it would compute something else; "
-                "read it with operations=True"
-            )
+        self.check_read_with_functions()
         content = model_bytes(self, weights, seed=seed, batch=batch)
         if path is not None:
             write_with(path, lambda file: file.write(content))

@@ -17,7 +17,7 @@ from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, NothingToCountError, UnrolledError
 from unrolled.importers.door import Door
 from unrolled.network.network import Network
-from unrolled.propagation.functions import pieces_of
+from unrolled.propagation.functions import own_pieces
 from unrolled.show import tables
 from unrolled.show.cells import format_score
 from unrolled.sources.resolution import resolve
@@ -199,7 +199,9 @@ def score(
     Raises
     ------
     InvalidArgumentError
-        Something that is no network: a graph of single numbers, or counts, has no layers.
+        Something that is no network: a graph of single numbers, or counts, has no layers. A
+        network that was read without ``operations=True``, or a published model that was built
+        without ``activations=True``: its counts are right, but a signal would be another one.
     UnknownOperationError
         Tensors between an input and an output whose operation is not known.
     NothingToCountError
@@ -258,6 +260,8 @@ def checked_network(network: Any) -> Network:
             f"score() needs a network of layers, got {described(network)}, which has none"
         )
     network.check_decided()
+    network.check_read_with_functions()
+    network.check_built_with_functions()
     if not network.outputs:
         raise NothingToCountError(f"network '{network.name}' has no output; mark one with output()")
     return network
@@ -273,13 +277,12 @@ def figures_of(
     UnknownOperationError
         See `score`.
     """
-    pieces = pieces_of({**network.functions, **(functions or {})})
     try:
-        scorer = Scorer(network._core, pieces)
-        rows = scorer.score(np.zeros((1, 0), bool))
+        scorer = Scorer(network._core, own_pieces(network, functions))
+        row = np.array([scorer.scores()])
     except UnrolledError as error:
         raise type(error)(f"network '{network.name}': {error}") from None
-    columns = {name: rows[:, at] for at, name in enumerate(scorer.columns)}
+    columns = {name: row[:, at] for at, name in enumerate(scorer.columns)}
     columns["log_size"] = mean_log_size(columns)
     return {name: float(column[0]) for name, column in columns.items()}
 

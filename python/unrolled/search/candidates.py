@@ -15,7 +15,7 @@ from unrolled.errors import InvalidArgumentError, UnknownNameError
 from unrolled.scores.architecture_features import columns_of
 from unrolled.scores.regression import PRIORS
 from unrolled.scores.scoring import DOOR, are_scored, checked_network
-from unrolled.search.space import Rows, Space, spelled
+from unrolled.search.space import Place, Rows, Space, spelled
 from unrolled.search.table import Table
 from unrolled.sources.resolution import resolve
 from unrolled.spectrum.catalogue import FEATURES
@@ -51,14 +51,14 @@ class Candidates(NamedTuple):
         Their options in the space.
     columns : dict of str to array of shape ``(architectures,)``
         Features and scores by name.
-    space : Space or None
+    places : tuple of Place or None
         What they are rows of.
     """
 
     names: list[str]
     rows: Rows | None
     columns: dict[str, Array]
-    space: Space | None = None
+    places: tuple[Place, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.columns["saliency_entropy"])
@@ -70,9 +70,9 @@ class Candidates(NamedTuple):
 
     def label(self, at: int) -> str:
         """What to call one of them in a message or a table."""
-        if self.rows is None or self.space is None:
+        if self.rows is None or self.places is None:
             return self.names[at]
-        return spelled(self.space.places, self.rows[at].tolist())
+        return spelled(self.places, self.rows[at].tolist())
 
     def features(self, choice: FeatureChoice) -> Array:
         """The chosen features, shape ``(architectures, features)``.
@@ -187,7 +187,7 @@ def _of_rows(
     if not len(rows):
         raise InvalidArgumentError("expected at least one architecture, got none")
     columns = space.features(rows, threads=threads, progress=progress)
-    return Candidates([], rows, columns, space)
+    return Candidates([], rows, columns, space.places)
 
 
 def _models(architectures: Any) -> list[Any]:

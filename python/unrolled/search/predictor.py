@@ -7,9 +7,11 @@ What is fitted is in `unrolled.scores.regression`, what architectures look like 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +38,13 @@ from unrolled.search.candidates import (
     candidates_of,
     names_of,
 )
+from unrolled.search.predictor_records import (
+    PredictorParts,
+    Target,
+    check_space,
+    read_predictor,
+    write_predictor,
+)
 from unrolled.search.space import Space
 from unrolled.show import tables
 from unrolled.spectrum.catalogue import FEATURES
@@ -46,7 +55,6 @@ if TYPE_CHECKING:
 __all__ = ["Explanation", "Predictor", "Ranked", "Ranking"]
 
 Array = npt.NDArray[np.float64]
-Target = Literal["rank", "value"]
 
 RESAMPLES = 400
 """Resamples of the labels, for errors of rank correlations."""
@@ -94,7 +102,13 @@ class Ranking(Sequence[Ranked]):
         return self._ranked[at]
 
     def top(self, n: int = 10) -> list[Ranked]:
-        """The first `n`."""
+        """The first `n`.
+
+        Raises
+        ------
+        InvalidArgumentError
+            An `n` below 1, or none that is an integer.
+        """
         return list(self._ranked[: checked_positive(n, "n")])
 
     def to_pandas(self) -> pandas.DataFrame:
@@ -247,11 +261,12 @@ class Predictor:
         target: Target = "rank",
         space: Space | None = None,
     ) -> None:
-        if not callable(features):
-            names_of(features)
         if space is not None and not isinstance(space, Space):
             raise InvalidArgumentError(f"space must be a Space, got {described(space)}")
-        self._choice = features
+        self._choice: FeatureChoice = features
+        if not callable(features):
+            names = names_of(features)
+            self._choice = features if isinstance(features, str) else names
         self._target = checked_choice("target", target, ("rank", "value"))
         self._space = space
         self._labelled: Candidates | None = None
@@ -460,6 +475,76 @@ class Predictor:
             prior,
         )
 
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write what it was fitted to as a file of JSON, whole or not at all.
+
+        `load` makes the same predictor of it, to the bit. docs/formats.md describes the format.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Raises
+        ------
+        InvalidArgumentError
+            It was not fitted, or its features are a function of one's own.
+        OSError
+            The file cannot be written.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> import numpy as np
+        >>> from unrolled import search
+        >>> space = search.nasbench_macro()
+        >>> rows = space.random_rows(12, np.random.default_rng(0))
+        >>> labels = search.macs_many(space, rows)["depth"]        # Instead of accuracies.
+        >>> predictor = search.Predictor(space=space).fit(rows, labels)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = predictor.save(pathlib.Path(folder) / "predictor.json")
+        ...     again = search.Predictor.load(path, space=space)
+        >>> bool((again.predict(rows) == predictor.predict(rows)).all())
+        True
+        """
+        labelled = self._fitted()
+        if callable(self._choice):
+            raise InvalidArgumentError(
+                "its features are a function of your own, which a file of JSON cannot hold; choose "
+                "features by name, or pickle the predictor where the function can be imported"
+            )
+        choice = self._choice if isinstance(self._choice, str) else [*self._choice]
+        parts = PredictorParts(
+            choice, self._target, labelled, self._labels, self._space is not None
+        )
+        return write_predictor(path, parts)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, space: Space | None = None) -> Predictor:
+        """Read a predictor that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path
+        space : Space, optional
+            The one that it was made with, if it was made with one, which the file does not hold. It
+            is compared by its options and by the features of the architectures that have labels.
+
+        Raises
+        ------
+        ResultFileError
+            A file that `save` did not write, that was changed since, or that another version wrote
+            whose features are others.
+        InvalidArgumentError
+            A space that is missing, not expected, or another one.
+        OSError
+            The file cannot be read.
+        """
+        parts = read_predictor(path)
+        check_space(path, parts, space)
+        found = cls(parts.features, target=parts.target, space=space)
+        found._labelled, found._labels = parts.labelled, parts.labels
+        return found
+
     def __repr__(self) -> str:
         return f"Predictor({self.num_labels} labels)"
 
@@ -490,6 +575,8 @@ class Predictor:
         """Which architectures have labels, as far as rows tell."""
         known = self._labelled
         if known is None or known.rows is None or candidates.rows is None:
+            return np.zeros(len(candidates), bool)
+        if known.places != candidates.places:
             return np.zeros(len(candidates), bool)
         seen = set(map(tuple, known.rows.tolist()))
         return np.array([tuple(row) in seen for row in candidates.rows.tolist()], bool)

@@ -186,7 +186,13 @@ def spectrum(source: AnalysisLike | Spectrum, *, axes: Axes | None = None) -> tu
 
 
 def histogram(levels: Spectrum, bins: int = BINS) -> tuple[Any, Any]:
-    """Edges in bits, shape ``(bins + 1,)``, and numbers of parameters, shape ``(bins,)``."""
+    """Edges in bits, shape ``(bins + 1,)``, and numbers of parameters, shape ``(bins,)``.
+
+    Raises
+    ------
+    NothingToCountError
+        No level.
+    """
     if not len(levels):
         raise NothingToCountError("an empty spectrum cannot be drawn: no parameter has a context")
     bits = levels.log2_counts

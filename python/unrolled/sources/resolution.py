@@ -58,7 +58,8 @@ def resolve(
         For models that have to be imported; see `unrolled.importers.recognition.imported`.
     operations : bool
         Whether models that are imported or published keep functions and normalisers as tensors of
-        their own, as following a signal needs them; counts are the same.
+        their own, as following a signal needs them; counts are the same. A network that was
+        imported without them is refused.
     size, padding
         For published models; see `unrolled.models.build`.
     mmap, threads
@@ -81,6 +82,8 @@ def resolve(
     options = _Options(inputs, values, semantics, size, padding, mmap, door)
     if isinstance(model, (Network, Graph, Counts, GraphCounts)):
         options.refuse_all_but((), model)
+        if operations and isinstance(model, Network):
+            model.check_read_with_functions()
         return model
     if isinstance(model, (str, os.PathLike)):
         return _resolve_name(os.fsdecode(model), options, operations, threads, progress)

@@ -60,7 +60,15 @@ class SpectralLaw(TheoryResult):
 
     @abstractmethod
     def moments(self, order: int) -> tuple[float, ...]:
-        """The means of ``eigenvalue^k`` for k = 1, ..., order."""
+        """The means of ``eigenvalue^k`` for k = 1, ..., order.
+
+        Raises
+        ------
+        TheoryDomainError
+            An order below 1.
+        InvalidArgumentError
+            An order that is no integer.
+        """
 
     @abstractmethod
     def _stieltjes(self, z: ComplexArray) -> tuple[ComplexArray, ComplexArray]:
@@ -84,7 +92,10 @@ class SpectralLaw(TheoryResult):
         return [{"quantity": name, "value": value} for name, value in figures]
 
     def free_cumulants(self, order: int) -> tuple[float, ...]:
-        """Coefficients of the R-transform: ``R(w) = sum_k kappa_k w^(k-1)``, k = 1, ..., order."""
+        """Coefficients of the R-transform: ``R(w) = sum_k kappa_k w^(k-1)``, k = 1, ..., order.
+
+        Errors are those of `moments`.
+        """
         return tuple(cumulants_of_moments(self.moments(_checked_order(order))))
 
     def stieltjes(self, z: ArrayLike) -> ComplexArray:
@@ -117,6 +128,11 @@ class SpectralLaw(TheoryResult):
         -------
         ndarray
             Of the shape of `x`; zero outside the edges.
+
+        Raises
+        ------
+        InvalidArgumentError
+            No numbers.
         """
         points = checked_numbers("x", x)
         result = np.zeros(points.shape)
@@ -138,6 +154,11 @@ class SpectralLaw(TheoryResult):
         -------
         ndarray
             Of the shape of `x`.
+
+        Raises
+        ------
+        InvalidArgumentError
+            No numbers.
         """
         points = checked_numbers("x", x)
         least, largest = self.edges
@@ -333,7 +354,7 @@ class Semicircle(SpectralLaw):
         return 0.0
 
     def moments(self, order: int) -> tuple[float, ...]:
-        """Catalan numbers for even orders."""
+        """Catalan numbers for even orders; errors are those of `SpectralLaw.moments`."""
         return tuple(
             0 * self.sigma if k % 2 else math.comb(k, k // 2) // (k // 2 + 1) * self.sigma**k
             for k in range(1, _checked_order(order) + 1)
@@ -379,7 +400,7 @@ class MarchenkoPastur(SpectralLaw):
         return max(0.0, 1 - 1 / float(self.ratio))
 
     def moments(self, order: int) -> tuple[float, ...]:
-        """Narayana polynomials in the ratio."""
+        """Narayana polynomials in the ratio; errors are those of `SpectralLaw.moments`."""
         return tuple(
             sum(math.comb(k, r) * math.comb(k - 1, r) // (r + 1) * self.ratio**r for r in range(k))
             * self.sigma ** (2 * k)

@@ -188,6 +188,11 @@ class SphericalModel(TheoryResult):
         -------
         float or ndarray
             Negative where there are none.
+
+        Raises
+        ------
+        TheoryDomainError
+            A mixture, or an energy that is not finite.
         """
         depth, energy = self._pure("a complexity by energy"), checked_numbers("u", u)
         self._check_energies(energy)

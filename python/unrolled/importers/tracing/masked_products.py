@@ -15,6 +15,7 @@ import numpy as np
 
 from unrolled._core import Relation
 from unrolled.importers.tracing.base import related
+from unrolled.importers.tracing.functions import IDENTITY
 from unrolled.importers.tracing.masking import Flags, hidden_of, narrowed, varying_axes
 from unrolled.importers.tracing.values import Node, Operand, Shape, Value, size_of
 from unrolled.network.layers.masks import MaskPart, mask_parts
@@ -161,6 +162,24 @@ class MaskedProduct:
         return {(at, to): part.leading_relation(at, to, length)}
 
 
+class AttentionAxes(NamedTuple):
+    """The labels of what attention multiplies.
+
+    Attributes
+    ----------
+    leading : list of int
+        Of samples and heads, for example.
+    queries, keys, features, width : int
+        The last two are those of queries and keys, and of values.
+    """
+
+    leading: list[int]
+    queries: int
+    keys: int
+    features: int
+    width: int
+
+
 class Made(NamedTuple):
     """A tensor that stands for scores or weights, and how it reads others."""
 
@@ -181,6 +200,9 @@ class Scores:
         Of the axes of the two, by those of the weights.
     is_dependent : bool
         Whether a softmax connects each weight with all scores of its query.
+    scale : float or None
+        What the products of queries and keys are multiplied by before the softmax; None if there
+        is no softmax, or if anything else is done to them.
     """
 
     product: MaskedProduct
@@ -188,6 +210,7 @@ class Scores:
     key: Value
     labels: tuple[Sequence[int], Sequence[int]]
     is_dependent: bool
+    scale: float | None
 
     @staticmethod
     def behind(product: MaskedProduct, semantics: str) -> Scores | None:
@@ -198,12 +221,14 @@ class Scores:
         assert product.row is not None
         column, row = own.index(product.summed), own.index(product.row)
         node: Node = x.node
-        is_dependent = False
+        is_dependent, is_softmax, function = False, False, IDENTITY
         if node.kind == "normalised":
             if node.axes != (column,):
                 return None
             is_dependent = semantics == "dependency"
-            node = node.operands[0].node
+            is_softmax = node.normaliser == "softmax" and x.function is IDENTITY
+            (before,) = node.operands
+            node, function = before.node, before.function
         if node.kind != "masked" or node.tensor is not None or node.shape != x.shape:
             return None
         (inner,) = node.operands
@@ -221,7 +246,25 @@ class Scores:
         order = [0, 1] if sides[0][0] else [1, 0]
         query, key = (scores.operands[number] for number in order)
         first, second = (renamed[number] for number in order)
-        return Scores(product, query, key, (first, second), is_dependent)
+        scaling = inner.function.followed_by(function).scaled_name() if is_softmax else None
+        scale = scaling[1] if scaling is not None and scaling[0] == "identity" else None
+        return Scores(product, query, key, (first, second), is_dependent, scale)
+
+    def axes_of_attention(self) -> AttentionAxes | None:
+        """The axes as attention has them; None if there are more, or fewer."""
+        product = self.product
+        (_, weights), (_, values) = product.masked, product.other
+        assert product.summed is not None
+        assert product.row is not None
+        leading = [label for label in weights if label not in (product.row, product.summed)]
+        known = {*leading, product.row, product.summed}
+        features = [[label for label in own if label not in known] for own in self.labels]
+        widths = [label for label in values if label not in known]
+        if len(features[0]) != 1 or features[0] != features[1] or len(widths) != 1:
+            return None
+        if sorted(product.result) != sorted([*leading, product.row, *widths]):
+            return None
+        return AttentionAxes(leading, product.row, product.summed, features[0][0], widths[0])
 
     def tensors(self, parts: Sequence[MaskPart]) -> tuple[Made, Made, Made]:
         """What stands for the scores of queries, for those of keys, and for the weights."""

@@ -88,6 +88,16 @@ class Movement(Base):
         if x.node.is_statistic:
             places = tuple(range(x.rank)) if x.axes is None else x.axes
             return replace(x, shape=shape, axes=tuple([places[axis] for axis in order]))
+        if x.node.kind == "contracted" and x.node.tensor is None and x.axes is None:
+            # The product itself has its axes in another order, and may still be behind a mask.
+            *factors, own = x.node.labels
+            labels = (*factors, tuple([own[axis] for axis in order]))
+            given = x.node.operands
+            self._turned_products.setdefault((given, x.node.labels), x.node)
+            made = Node("contracted", x.node.name, shape, given, labels=labels)
+            return replace(
+                x, node=self._turned_products.setdefault((given, labels), made), shape=shape
+            )
         relations = [Relation.same(source, target) for target, source in enumerate(order)]
         result = self.emit(shape, [(x, relations)])
         hidden = hidden_of(x)

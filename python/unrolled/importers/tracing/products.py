@@ -22,11 +22,14 @@ from unrolled.importers.tracing.masked_products import (
 from unrolled.importers.tracing.masking import Flags, hidden_of
 from unrolled.importers.tracing.values import Constant, Node, Operand, Shape, Value, checked_axis
 from unrolled.network.builder import LinkRole
+from unrolled.network.layers.attention import PARTS_OF_ATTENTION, link_masked_attention
+from unrolled.network.layers.masks import MaskPart
 
 __all__ = ["Products"]
 
 AFFINE = Operation("affine")
 ONE_HOT = Operation("embedding", "one_hot")
+EMBEDDING = Operation("embedding")
 
 
 class Products(Choices):
@@ -122,6 +125,10 @@ class Products(Choices):
         parts = product.parts()
         if parts is None:
             return self._masked_terms(product)
+        if self.operations:
+            attention = self._masked_attention(product, parts)
+            if attention is not None:
+                return attention
         if any(part.axis is not None for part in parts):
             product = product.with_wide_other(self.expand)
         (other, _) = product.other
@@ -142,6 +149,48 @@ class Products(Choices):
         self.name = name
         links += [(weight, relations) for relations in scores.relations_of_weights(parts)]
         return self.emit(shape, links, OTHER)
+
+    def _masked_attention(
+        self, product: MaskedProduct, parts: Sequence[MaskPart]
+    ) -> Operand | None:
+        """The product as an operation, if it is the attention that `Network.attention` makes."""
+        scores = Scores.behind(product, self.network.semantics)
+        if scores is None or scores.scale is None:
+            return None
+        axes = scores.axes_of_attention()
+        if axes is None:
+            return None
+        leading = axes.leading
+        lengths = dict(zip(product.masked[1], product.masked[0].shape, strict=True))
+        ordered = (
+            (scores.query, scores.labels[0], [*leading, axes.queries, axes.features]),
+            (scores.key, scores.labels[1], [*leading, axes.keys, axes.features]),
+            (*product.other, [*leading, axes.keys, axes.width]),
+        )
+        query, key, value = [self.made(self._in_order(*one)) for one in ordered]
+        if product.lead is not None:
+            at = leading.index(product.lead) - len(leading)
+            parts = [part if part.axis is None else replace(part, axis=at) for part in parts]
+        shape = tuple([lengths[label] for label in leading])
+        name = self._choose_name(self.name)
+        while any(f"{name}/{part}" in self.network for part in PARTS_OF_ATTENTION):
+            name = self._choose_name(self.name)
+        y = link_masked_attention(
+            self.network, name, (query, key, value), parts, shape, 1.0 / scores.scale
+        )
+        result = self._in_order(
+            self._declare(y), [*leading, axes.queries, axes.width], product.result
+        )
+        return result
+
+    def _in_order(self, x: Value, labels: Sequence[int], order: Sequence[int]) -> Value:
+        """A tensor with its axes in another order, those that it does not have of length 1."""
+        present = [label for label in order if label in labels]
+        moved = self.transpose(x, [list(labels).index(label) for label in present])
+        missing = [axis for axis, label in enumerate(order) if label not in labels]
+        wide = self.unsqueeze(moved, missing) if missing else moved
+        assert isinstance(wide, Value)
+        return wide
 
     def _masked_terms(self, product: MaskedProduct) -> Operand:
         """Any other product with a mask, term by term."""
@@ -169,6 +218,12 @@ class Products(Choices):
         if len(links) != 2:
             return OTHER, ["data"] * len(links)
         if weights.count(True) == 1:
+            (data,) = [
+                value for (value, _), is_weight in zip(links, weights, strict=True) if not is_weight
+            ]
+            tensor = data.node.tensor
+            if tensor is not None and self.network.operation(tensor) == ONE_HOT:
+                return EMBEDDING, ["table" if is_weight else "data" for is_weight in weights]
             return AFFINE, ["kernel" if is_weight else "data" for is_weight in weights]
         return MATMUL, ["data"] * len(links)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import sqrt
 from typing import Any
 
 from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidNetworkError
-from unrolled.network.builder import Tensor, undone_if_refused
+from unrolled.network.builder import Builder, Tensor, undone_if_refused
 from unrolled.network.layers.dense import Dense
 from unrolled.network.layers.elementwise import alignment, broadcast_shape
 from unrolled.network.layers.masks import MaskPart, checked_mask
@@ -17,6 +18,9 @@ from unrolled.network.shapes import integer
 
 PART = Operation("other", "part_of_attention")
 """Of what stands for scores and weights behind a mask, and is no tensor of either."""
+
+PARTS_OF_ATTENTION = ("scores/query", "scores/key", "weights", "values")
+"""What follows the name of an attention behind a mask in those of the tensors that it takes."""
 
 
 class Attention(Dense, Reshaping, Normalization):
@@ -93,67 +97,15 @@ class Attention(Dense, Reshaping, Normalization):
             tokens = query.shape[-2], key.shape[-2]
             parts = checked_mask(layer, causal, mask, shape, *tokens)
             if parts and query.shape[-1] == key.shape[-1]:
-                return self._masked_attention(layer, query, key, value, parts, shape)
+                divisor = sqrt(query.shape[-1])
+                return link_masked_attention(
+                    self, layer, (query, key, value), parts, shape, divisor
+                )
         features = query.shape[-1] if query.shape else 1
         scaled = Operation("matmul", divisor=sqrt(features))
         scores = self._product(f"{layer}/scores", query, key, transposed=True, operation=scaled)
         weights = self.softmax(scores, name=f"{layer}/weights")
         return self._product(layer, weights, value, transposed=False)
-
-    def _masked_attention(
-        self,
-        layer: str,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        parts: list[MaskPart],
-        leading: tuple[int, ...],
-    ) -> Tensor:
-        """Attention without tensors of queries times keys; see `unrolled.network.layers.masks`."""
-        rank = len(leading)
-        tokens, width = query.shape[-2], value.shape[-1]
-        by_query = self._total(f"{layer}/scores/query", query, leading)
-        by_key = self._total(f"{layer}/scores/key", key, leading)
-        weights = self._new(f"{layer}/weights", (*leading, tokens), PART)
-        masked = Operation("other", "masked_attention", divisor=sqrt(query.shape[-1]))
-        y = self._new(layer, (*leading, tokens, width), masked)
-        if any(part.axis is not None for part in parts) and value.shape[:-2] != leading:
-            value = self._spread(f"{layer}/values", value, leading)
-        is_dependent = self.semantics == "dependency"
-        for part in parts:
-            mask = part.mask
-            # Two of the same tensor, of which a mask may hold for some positions only.
-            same = [Relation.same(axis, axis) for axis in range(rank)]
-            if part.axis is not None:
-                at = rank + part.axis
-                same[at] = part.leading_relation(at, at, leading[at])
-            numbers, keys = mask.number_relation(rank, rank), mask.key_relation(rank, rank)
-            self._core.link(by_query.id, weights.id, [*same, numbers])
-            self._core.link(by_key.id, weights.id, [*same, keys])
-            # A softmax connects each weight of a query with all its scores.
-            again = numbers if is_dependent else Relation.same(rank, rank)
-            self._core.link(weights.id, y.id, [*same, again, Relation.sum(rank + 1)])
-            at = len(value.shape) - 2
-            aligned = same
-            if part.axis is None:
-                aligned = alignment(value.shape[:-2], leading, rank - at)
-            relations = [mask.key_relation(at, rank), Relation.same(at + 1, rank + 1)]
-            self._core.link(value.id, y.id, [*aligned, *relations])
-        return y
-
-    def _total(self, name: str, x: Tensor, leading: tuple[int, ...]) -> Tensor:
-        """What stands for all products with the features of each token of `x`."""
-        own = x.shape[:-2]
-        relations = alignment(own, leading, len(leading) - len(own))
-        token = [Relation.same(len(own), len(leading)), Relation.each(len(own) + 1)]
-        shape = (*leading, x.shape[-2])
-        return self._compute(name, shape, PART, [(x, [*relations, *token])])
-
-    def _spread(self, name: str, x: Tensor, leading: tuple[int, ...]) -> Tensor:
-        """The same values for every position of leading axes that they are broadcast to."""
-        shape = (*leading, *x.shape[-2:])
-        relations = alignment(x.shape, shape, len(shape) - len(x.shape))
-        return self._compute(name, shape, Operation("move"), [(x, relations)])
 
     @undone_if_refused
     def multi_head_attention(
@@ -246,3 +198,76 @@ class Attention(Dense, Reshaping, Normalization):
         y = self.dense(x, heads * size, use_bias=use_bias, name=layer)
         y = self.reshape(y, (x.shape[0], heads, size), name=f"{layer}/heads")
         return self.transpose(y, (1, 0, 2), name=f"{layer}/apart")
+
+
+def link_masked_attention(
+    network: Builder,
+    layer: str,
+    tensors: tuple[Tensor, Tensor, Tensor],
+    parts: Sequence[MaskPart],
+    leading: tuple[int, ...],
+    divisor: float,
+) -> Tensor:
+    """Attention without tensors of queries times keys; see `unrolled.network.layers.masks`.
+
+    Parameters
+    ----------
+    network : Builder
+        Where the tensors `layer`, ``layer/scores/query``, ``layer/scores/key`` and
+        ``layer/weights`` are added.
+    layer : str
+    tensors : (Tensor, Tensor, Tensor)
+        Queries ``(..., n, features)``, keys ``(..., m, features)`` and values ``(..., m, width)``.
+    parts : sequence of MaskPart
+    leading : tuple of int
+        The axes in front of the last two, to which those of the tensors broadcast.
+    divisor : float
+        Of the products of queries and keys.
+    """
+    query, key, value = tensors
+    rank = len(leading)
+    tokens, width = query.shape[-2], value.shape[-1]
+    by_query = _total(network, f"{layer}/scores/query", query, leading)
+    by_key = _total(network, f"{layer}/scores/key", key, leading)
+    weights = network._new(f"{layer}/weights", (*leading, tokens), PART)
+    masked = Operation("other", "masked_attention", divisor=divisor)
+    y = network._new(layer, (*leading, tokens, width), masked)
+    if any(part.axis is not None for part in parts) and value.shape[:-2] != leading:
+        value = _spread(network, f"{layer}/values", value, leading)
+    is_dependent = network.semantics == "dependency"
+    for part in parts:
+        mask = part.mask
+        # Two of the same tensor, of which a mask may hold for some positions only.
+        same = [Relation.same(axis, axis) for axis in range(rank)]
+        if part.axis is not None:
+            at = rank + part.axis
+            same[at] = part.leading_relation(at, at, leading[at])
+        numbers, keys = mask.number_relation(rank, rank), mask.key_relation(rank, rank)
+        network._core.link(by_query.id, weights.id, [*same, numbers])
+        network._core.link(by_key.id, weights.id, [*same, keys])
+        # A softmax connects each weight of a query with all its scores.
+        again = numbers if is_dependent else Relation.same(rank, rank)
+        network._core.link(weights.id, y.id, [*same, again, Relation.sum(rank + 1)])
+        at = len(value.shape) - 2
+        aligned = same
+        if part.axis is None:
+            aligned = alignment(value.shape[:-2], leading, rank - at)
+        relations = [mask.key_relation(at, rank), Relation.same(at + 1, rank + 1)]
+        network._core.link(value.id, y.id, [*aligned, *relations])
+    return y
+
+
+def _total(network: Builder, name: str, x: Tensor, leading: tuple[int, ...]) -> Tensor:
+    """What stands for all products with the features of each token of `x`."""
+    own = x.shape[:-2]
+    relations = alignment(own, leading, len(leading) - len(own))
+    token = [Relation.same(len(own), len(leading)), Relation.each(len(own) + 1)]
+    shape = (*leading, x.shape[-2])
+    return network._compute(name, shape, PART, [(x, [*relations, *token])])
+
+
+def _spread(network: Builder, name: str, x: Tensor, leading: tuple[int, ...]) -> Tensor:
+    """The same values for every position of leading axes that they are broadcast to."""
+    shape = (*leading, *x.shape[-2:])
+    relations = alignment(x.shape, shape, len(shape) - len(x.shape))
+    return network._compute(name, shape, Operation("move"), [(x, relations)])
