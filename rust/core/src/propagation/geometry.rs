@@ -134,7 +134,7 @@ pub(super) fn weighted_edges(
             slide(window, lengths.target, lengths.source, |o, i, t| visit(i, o, t));
         }
         Relation::TransposedWindow(window) => {
-            slide(window, lengths.source, lengths.target, |i, o, t| visit(i, o, t));
+            slide(window, lengths.source, lengths.target, visit);
         }
         _ => {}
     }

@@ -265,8 +265,8 @@ impl Plan {
                 found.settle();
             }
             Rule::Quotient => {
-                for link in live.filter(|&link| link == node.first) {
-                    found = arriving(link);
+                if let Some(dividend) = links.first() {
+                    found = arriving(dividend);
                     found.kept = found.variance;
                 }
             }
@@ -428,7 +428,7 @@ impl Plan {
                 }
                 to.times(square, pair)
             }
-            Rule::Quotient if link == node.first => *gradient,
+            Rule::Quotient if number == 0 => *gradient,
             Rule::Quotient => {
                 // In proportion to the divisor, as if that were one.
                 let (mut to, divisor) = (*gradient, source.variance + source.mean * source.mean);
