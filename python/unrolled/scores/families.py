@@ -178,7 +178,7 @@ def _torch_module(member: Member, create: Callable[[], Any]) -> Any:
     return resolve(module, inputs=torch.zeros(shape), operations=True, door=DOOR)
 
 
-def _needs_values(network: Network) -> bool:
+def _needs_values(network: Any) -> bool:
     operations = [network.operation(tensor) for tensor in network.tensors]
     return any(one is not None and one.function == "fixed_kernel" for one in operations)
 
