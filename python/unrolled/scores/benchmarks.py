@@ -28,7 +28,7 @@ from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError
 from unrolled.models.benchmarks import SPACES, Choices, SearchSpace
 from unrolled.network.network import Network
-from unrolled.scores.scoring import are_scored, mean_log_size
+from unrolled.scores.scoring import are_scored
 
 __all__ = [
     "BENCHMARKS",
@@ -147,7 +147,6 @@ class SpaceBenchmark(Benchmark):
         found = scorer.score(is_open, progress)
         columns = {name: found[:, at] for at, name in enumerate(scorer.columns)}
         scored = are_scored(columns)
-        columns["log_size"] = mean_log_size(columns)
         columns["parameters"] = self._parameters()
         return {name: np.where(scored, one, -np.inf) for name, one in columns.items()}
 

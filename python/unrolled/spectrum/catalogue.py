@@ -219,7 +219,7 @@ SCORE_QUANTITIES = (
         "log_size",
         "log size",
         "mean of two: the saliency entropy, and the mean of the logarithms of effective parameters "
-        "and of layers",
+        "and of layers, where branches that are concatenated are one layer",
         symbol="L_s",
         latex="$L_s$",
         heading="log\nsize",
