@@ -670,20 +670,13 @@ class VariantScorer:
 
 @final
 class Scorer:
-    """A network compiled for scoring, with gates that open and close links."""
+    """A network compiled for scoring."""
 
     columns: ClassVar[list[str]]
-    def __new__(
-        cls,
-        network: Network,
-        functions: Mapping[str, _Pieces] = ...,
-        gates: Sequence[int | None] = ...,
-    ) -> Scorer: ...
-    def score(
-        self, open: npt.NDArray[np.bool_], progress: _Progress = None
-    ) -> npt.NDArray[np.float64]:
-        """A row of scores, in the order of `columns`, for each row of open gates."""
+    def __new__(cls, network: Network, functions: Mapping[str, _Pieces] = ...) -> Scorer: ...
+    def scores(self) -> list[float]:
+        """Scores, in the order of `columns`."""
 
     feature_columns: ClassVar[list[str]]
-    def features(self) -> npt.NDArray[np.float64]:
-        """Features and scores of a network without gates, in the order of `feature_columns`."""
+    def features(self) -> list[float]:
+        """Features and scores, in the order of `feature_columns`."""

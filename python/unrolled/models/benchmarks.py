@@ -50,16 +50,13 @@ class Supernet(NamedTuple):
     Attributes
     ----------
     network : Network
-    gates : list of int or None
-        For every link of the network the number of the gate that opens it, None if it is always
-        open. Option o of place p is gate ``starts[p] + o``.
-    starts : tuple of int
-        The gate of the first option of each place; the last number is that of all gates.
+    gates : list of pairs of int, or None
+        For every link of the network the place and the option that open it, None if it is always
+        open.
     """
 
     network: Network
-    gates: list[int | None]
-    starts: tuple[int, ...]
+    gates: list[tuple[int, int] | None]
 
 
 class SearchSpace(ABC):
@@ -114,18 +111,15 @@ class SearchSpace(ABC):
         net = Network(self.name)
         operands = _Operands(net)
         self.fill(net, [range(len(options)) for options in self.options], operands)
-        starts = [0]
-        for options in self.options:
-            starts.append(starts[-1] + len(options))
         waiting = {
-            target: [None if place is None else starts[place] + option for place, option in chosen]
+            target: [None if place is None else (place, option) for place, option in chosen]
             for target, chosen in operands.chosen.items()
         }
-        gates: list[int | None] = []
+        gates: list[tuple[int, int] | None] = []
         for link in net.links:
             is_chosen = link.target.id in waiting
             gates.append(waiting[link.target.id].pop(0) if is_chosen else None)
-        return Supernet(net, gates, tuple(starts))
+        return Supernet(net, gates)
 
 
 class _Operands:

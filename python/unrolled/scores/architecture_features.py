@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from unrolled._core import Scorer
 from unrolled._support.optional import import_optional
 from unrolled.errors import UnrolledError
@@ -157,4 +155,4 @@ def columns_of(
         row = scorer.features()
     except UnrolledError as error:
         raise type(error)(f"network '{network.name}': {error}") from None
-    return dict(zip(Scorer.feature_columns, np.asarray(row).tolist(), strict=True))
+    return dict(zip(Scorer.feature_columns, row, strict=True))

@@ -10,12 +10,11 @@ from __future__ import annotations
 import csv
 import gzip
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from io import StringIO
-from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -36,7 +35,6 @@ __all__ = [
     "OwnSpaceBenchmark",
     "Scorable",
     "SpaceBenchmark",
-    "choices_of",
     "load",
     "own_space_benchmark",
     "packaged_table",
@@ -138,26 +136,25 @@ class SpaceBenchmark(Benchmark):
 
         All architectures are one network, in which each opens links of its own.
         """
-        network, gates, starts = self.space.supernet()
-        scorer = Scorer(network._core, {}, gates)
-        is_open = np.zeros((len(self), starts[-1]), bool)
-        rows = np.arange(len(self))
-        for place, start in enumerate(starts[:-1]):
-            is_open[rows, start + self.choices[:, place]] = True
-        found = scorer.score(is_open, progress)
-        columns = {name: found[:, at] for at, name in enumerate(scorer.columns)}
+        scorer, rows = self._variants()
+        found = scorer.scores(rows, progress=progress)
+        columns = {name: found[:, at] for at, name in enumerate(scorer.score_columns)}
         scored = are_scored(columns)
         columns["parameters"] = self._parameters()
         return {name: np.where(scored, one, -np.inf) for name, one in columns.items()}
 
     def features(self, progress: Progress | None = None) -> dict[str, npt.NDArray[np.float64]]:
         """Features of all architectures; see `Benchmark.features`."""
-        network, gates, starts = self.space.supernet()
-        options = [len(one) for one in self.space.options]
-        variants = Variants(network._core, options, choices_of(gates, starts))
-        rows = np.ascontiguousarray(self.choices, np.uint32)
-        found = VariantScorer(variants).features(rows, progress=progress)
+        scorer, rows = self._variants()
+        found = scorer.features(rows, progress=progress)
         return {name: found[:, at] for at, name in enumerate(Scorer.feature_columns)}
+
+    def _variants(self) -> tuple[VariantScorer, npt.NDArray[np.uint32]]:
+        """The network of all architectures, compiled, and the options that each takes."""
+        network, gates = self.space.supernet()
+        options = [len(one) for one in self.space.options]
+        scorer = VariantScorer(Variants(network._core, options, gates))
+        return scorer, np.ascontiguousarray(self.choices, np.uint32)
 
     def _parameters(self) -> npt.NDArray[np.float64]:
         """Trainable parameters, which are a sum over the places of choice."""
@@ -281,24 +278,6 @@ def own_space_benchmark(space: Scorable, rows: Any, accuracies: Any) -> OwnSpace
     if not checked:
         raise InvalidArgumentError("accuracies must have at least one task")
     return OwnSpaceBenchmark(space, choices, checked)
-
-
-def choices_of(gates: Sequence[int | None], starts: Sequence[int]) -> list[tuple[int, int] | None]:
-    """The place and the option that open each link, for gates that are numbered through.
-
-    Parameters
-    ----------
-    gates : sequence of int or None
-        For each link the number of its gate, if it is not always open.
-    starts : sequence of int
-        The gate of the first option of each place, and then how many gates there are.
-    """
-    place_of = {
-        gate: (place, gate - start)
-        for place, (start, end) in enumerate(pairwise(starts))
-        for gate in range(start, end)
-    }
-    return [None if gate is None else place_of[gate] for gate in gates]
 
 
 def trainable(network: Network) -> int:

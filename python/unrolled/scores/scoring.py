@@ -284,10 +284,10 @@ def figures_of(
     pieces = pieces_of({**network.functions, **(functions or {})})
     try:
         scorer = Scorer(network._core, pieces)
-        rows = scorer.score(np.zeros((1, 0), bool))
+        row = scorer.scores()
     except UnrolledError as error:
         raise type(error)(f"network '{network.name}': {error}") from None
-    return dict(zip(scorer.columns, rows[0].tolist(), strict=True))
+    return dict(zip(scorer.columns, row, strict=True))
 
 
 def are_scored(columns: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.bool_]:

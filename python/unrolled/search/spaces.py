@@ -10,7 +10,6 @@ from unrolled.models.benchmarks import (
     TRANSNASBENCH_MICRO,
     SearchSpace,
 )
-from unrolled.scores.benchmarks import choices_of
 from unrolled.search.cells import darts, nasbench101
 from unrolled.search.families import resnet_family, transformer_family
 from unrolled.search.space import Space
@@ -21,9 +20,9 @@ __all__ = ["PUBLISHED", "nasbench201", "nasbench_macro", "transnasbench_micro"]
 
 def _of_benchmark(published: SearchSpace, names: Sequence[str]) -> Space:
     """A published space as one network with a gate for each option."""
-    network, gates, starts = published.supernet()
+    network, gates = published.supernet()
     places = list(zip(names, published.options, strict=True))
-    template = Template(network, places, choices_of(gates, starts))
+    template = Template(network, places, gates)
     return Space.of_template(published.name, template)
 
 

@@ -1,13 +1,13 @@
-//! Scores of networks so small that they can be worked out by hand, and gates.
+//! Scores of networks so small that they can be worked out by hand, and of their variants.
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 use std::f64::consts::PI;
 
 use unrolled_core::propagation::OwnFunctions;
 use unrolled_core::scores::{Plan, Scores, Workspace};
+use unrolled_core::variants::{VariantScorer, Variants};
 use unrolled_core::{
-    AxisRelation, Error, LinkRole, Monitor, Network, Operation, OperationKind, Relation, Role,
-    TensorId,
+    AxisRelation, LinkRole, Monitor, Network, Operation, OperationKind, Relation, Role, TensorId,
 };
 
 const TRAINABLE: Role = Role::Parameter { trainable: true };
@@ -33,8 +33,8 @@ fn pointwise(network: &mut Network, xs: &[TensorId], name: &str, operation: Oper
 }
 
 fn score(network: &Network) -> Scores {
-    let plan = Plan::compile(network, &OwnFunctions::new(), &[]).unwrap();
-    plan.score(&[], &mut Workspace::new(&plan)).unwrap()
+    let plan = Plan::compile(network, &OwnFunctions::new()).unwrap();
+    plan.score(&mut Workspace::new(&plan))
 }
 
 fn assert_close(found: f64, expected: f64) {
@@ -68,8 +68,8 @@ fn two_layers_around_a_relu_are_as_worked_out_by_hand() {
     assert_close(scores.depth, 2.0);
 }
 
-/// Two layers between an input and an output, each behind a gate.
-fn gated() -> Plan {
+/// Two layers between an input and an output, each behind a choice of its own to take it or not.
+fn choices() -> VariantScorer {
     let mut network = Network::new();
     let x = network.add("x", &[9], Role::Input).unwrap();
     let one = dense(&mut network, x, "one", 4);
@@ -78,36 +78,40 @@ fn gated() -> Plan {
     let y = pointwise(&mut network, &[one, two], "sum", sum);
     network.mark_output(y).unwrap();
     let into_sum = |source: TensorId| [one, two].iter().position(|&end| end == source);
-    let gates: Vec<Option<usize>> = network
+    let choices: Vec<Option<(usize, usize)>> = network
         .links()
         .iter()
-        .map(|link| if link.target == y { into_sum(link.source) } else { None })
+        .map(|link| if link.target == y { Some((into_sum(link.source)?, 1)) } else { None })
         .collect();
-    Plan::compile(&network, &OwnFunctions::new(), &gates).unwrap()
+    let variants = Variants::new(network, &[2, 2], &choices).unwrap();
+    VariantScorer::new(variants, &OwnFunctions::new()).unwrap()
 }
 
 #[test]
-fn what_gates_close_has_no_part_in_scores() {
-    let plan = gated();
-    let rows = [true, true, true, false, false, false];
-    let found = plan.score_all(3, &rows, &Monitor::silent()).unwrap();
-    assert_close(found[0].macs, 72.0);
-    assert_close(found[0].saliency_entropy, 24f64.ln());
-    assert_close(found[1].macs, 36.0);
-    assert_close(found[1].saliency_entropy, 12f64.ln());
-    assert_eq!(found[2].saliency_entropy, f64::NEG_INFINITY);
-    assert_eq!((found[2].macs, found[2].depth), (0.0, 0.0));
+fn what_is_not_taken_has_no_part_in_scores() {
+    let rows = [1, 1, 1, 0, 0, 0];
+    let found = choices().scores(&rows, 3, 1, &Monitor::silent()).unwrap();
+    assert_close(found[0].0.macs, 72.0);
+    assert_close(found[0].0.saliency_entropy, 24f64.ln());
+    assert_close(found[1].0.macs, 36.0);
+    assert_close(found[1].0.saliency_entropy, 12f64.ln());
+    assert_eq!(found[2].0.saliency_entropy, f64::NEG_INFINITY);
+    assert_eq!((found[2].0.macs, found[2].0.depth), (0.0, 0.0));
+    assert_eq!(found.iter().map(|one| one.1).collect::<Vec<_>>(), [72.0, 36.0, 0.0]);
 }
 
+/// The place of an architecture among others must not matter, nor how many there are: they are
+/// worked on in batches.
 #[test]
-fn gates_that_do_not_fit_are_refused() {
-    let plan = gated();
-    let wrong = |result: Result<Vec<Scores>, Error>| {
-        assert!(matches!(result, Err(Error::InvalidSetting { .. })));
-    };
-    wrong(plan.score_all(2, &[true; 3], &Monitor::silent()));
-    wrong(plan.score_all(usize::MAX, &[true; 3], &Monitor::silent()));
-    let network = Network::new();
-    let refused = Plan::compile(&network, &OwnFunctions::new(), &[Some(0)]);
-    assert!(matches!(refused, Err(Error::InvalidSetting { .. })));
+fn architectures_score_alike_alone_and_among_others() {
+    let scorer = choices();
+    let all: Vec<u32> = (0..150u32).flat_map(|number| [number % 2, number / 2 % 2]).collect();
+    let together = scorer.scores(&all, 150, 1, &Monitor::silent()).unwrap();
+    let sizes = scorer.sizes(&all, 150, 1, &Monitor::silent()).unwrap();
+    for (number, row) in all.chunks(2).enumerate() {
+        let alone = scorer.scores(row, 1, 1, &Monitor::silent()).unwrap();
+        assert_eq!(together[number], alone[0], "architecture {number}");
+        assert_eq!(sizes[number].macs, alone[0].0.macs, "architecture {number}");
+        assert_eq!(sizes[number].parameters, alone[0].1, "architecture {number}");
+    }
 }

@@ -1,9 +1,7 @@
-//! `Scorer`: a network compiled for scoring, with gates that open and close links.
+//! `Scorer`: a network compiled for scoring.
 
 use std::collections::HashMap;
 
-use numpy::ndarray::Array2;
-use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
 use unrolled_core::scores::{FEATURE_NAMES, Features, Plan, SCORE_NAMES, Scores, Workspace};
 
@@ -21,15 +19,14 @@ pub(crate) struct Scorer(Plan);
 #[pymethods]
 impl Scorer {
     #[new]
-    #[pyo3(signature = (network, functions=HashMap::new(), gates=Vec::new()))]
+    #[pyo3(signature = (network, functions=HashMap::new()))]
     fn new(
         py: Python<'_>,
         network: &Network,
         functions: HashMap<String, Pieces<'_>>,
-        gates: Vec<Option<usize>>,
     ) -> PyResult<Self> {
         let own = own_functions(functions)?;
-        enter(py, None, |_| Plan::compile(&network.0, &own, &gates)).map(Self)
+        enter(py, None, |_| Plan::compile(&network.0, &own)).map(Self)
     }
 
     /// Names of the columns that `score` gives.
@@ -44,29 +41,16 @@ impl Scorer {
         FEATURE_NAMES.iter().chain(&["log_effective_size"]).chain(&SCORE_NAMES).copied().collect()
     }
 
-    /// Features and scores of a network without gates.
-    fn features(&self, py: Python<'_>) -> PyResult<Py<PyArray1<f64>>> {
-        let found = enter(py, None, |_| self.0.features(&mut Workspace::new(&self.0)))?;
-        Ok(feature_row(&found).to_vec().into_pyarray(py).unbind())
+    /// Features and scores, in the order of `feature_columns`.
+    fn features(&self, py: Python<'_>) -> PyResult<Vec<f64>> {
+        let found = enter(py, None, |_| Ok(self.0.features(&mut Workspace::new(&self.0))))?;
+        Ok(feature_row(&found).to_vec())
     }
 
-    /// A row of scores for each row of open gates.
-    #[pyo3(signature = (open, progress=None))]
-    fn score(
-        &self,
-        py: Python<'_>,
-        open: PyReadonlyArray2<'_, bool>,
-        progress: Option<Py<PyAny>>,
-    ) -> PyResult<Py<PyArray2<f64>>> {
-        let architectures = open.as_array().nrows();
-        let open: Vec<bool> = open.as_array().iter().copied().collect();
-        let scores =
-            enter(py, progress, |monitor| self.0.score_all(architectures, &open, monitor))?;
-        let mut found = Array2::zeros((architectures, SCORE_NAMES.len()));
-        for (mut row, scores) in found.rows_mut().into_iter().zip(scores) {
-            row.iter_mut().zip(scores.to_array()).for_each(|(cell, score)| *cell = score);
-        }
-        Ok(found.into_pyarray(py).unbind())
+    /// Scores, in the order of `columns`.
+    fn scores(&self, py: Python<'_>) -> PyResult<Vec<f64>> {
+        let found = enter(py, None, |_| Ok(self.0.score(&mut Workspace::new(&self.0))))?;
+        Ok(found.to_array().to_vec())
     }
 }
 

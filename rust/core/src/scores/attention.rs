@@ -54,7 +54,7 @@ impl<'a> Planner<'a> {
         let rule = if self.plan.links.len() == first + 2 {
             Rule::Matmul { terms: features, scale, is_score: true }
         } else {
-            self.plan.links.truncate(first);
+            self.drop_links(first);
             self.refuse(mixed, "a product of matrices needs two that are computed".into());
             Rule::Choice
         };

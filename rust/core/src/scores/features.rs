@@ -8,7 +8,6 @@
 use super::operators::{Operator, Weighted};
 use super::plan::{Node, Plan, PlanLink, Rule};
 use super::sweep::{LinkMeasure, Scores, Workspace};
-use crate::error::Result;
 use crate::propagation::times_power_of_four;
 
 /// The names of the features, in the order of [`Features`].
@@ -198,26 +197,20 @@ pub(crate) struct FeatureDesk {
 }
 
 impl Plan {
-    /// Scores and features of a plan without gates.
-    ///
-    /// # Errors
-    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) if there are gates.
-    pub fn features(&self, workspace: &mut Workspace) -> Result<(Scores, Features)> {
-        self.score(&[], workspace)?;
-        Ok(self.features_alone(workspace, &mut FeatureDesk::default()))
+    /// Scores and features, in a workspace as for [`Plan::score`].
+    pub fn features(&self, workspace: &mut Workspace) -> (Scores, Features) {
+        self.features_at(workspace, &mut FeatureDesk::default())
     }
 
-    /// Features of a plan without gates, in a workspace of this plan or a larger one, together with
-    /// its scores.
-    pub(crate) fn features_alone(
+    /// Scores and features, in buffers that were used before.
+    pub(crate) fn features_at(
         &self,
         workspace: &mut Workspace,
         desk: &mut FeatureDesk,
     ) -> (Scores, Features) {
-        let scores = self.score_alone(workspace);
-        let nodes = self.nodes.iter().enumerate();
-        let inputs = nodes.filter(|&(at, node)| node.rule == Rule::Input && workspace.is_live(at));
-        let extent = inputs.map(|(_, node)| self.facts(node).positions).fold(1.0, f64::max);
+        let scores = self.score(workspace);
+        let inputs = self.nodes.iter().filter(|node| node.rule == Rule::Input);
+        let extent = inputs.map(|node| self.facts(node).positions).fold(1.0, f64::max);
         desk.paths.clear();
         desk.paths.resize(self.nodes.len(), Paths::default());
         desk.is_read.clear();
@@ -226,56 +219,42 @@ impl Plan {
         desk.behind.resize(self.nodes.len(), Kind::Identity);
         desk.readers.clear();
         desk.readers.resize(self.nodes.len(), 0);
-        for (at, node) in self.nodes.iter().enumerate() {
-            for link in &self.links[node.first..node.end] {
-                let is_live = workspace.is_live(at) && workspace.is_live(link.source);
-                desk.readers[link.source] += u32::from(is_live);
-            }
+        for link in &self.links {
+            desk.readers[link.source()] += 1;
         }
         let census = Census::default();
         let mut sweep = Sweep { plan: self, workspace, desk, extent, census };
         for at in 0..self.nodes.len() {
-            if workspace.is_live(at) {
-                sweep.desk.paths[at] = sweep.paths_into(at);
-                sweep.desk.behind[at] = sweep.behind(&self.nodes[at]);
-            }
+            sweep.desk.paths[at] = sweep.paths_into(at);
+            sweep.desk.behind[at] = sweep.behind(&self.nodes[at]);
         }
         (scores, sweep.gather())
     }
 }
 
 impl Sweep<'_> {
-    /// Live links into a tensor, with their numbers among all links into it.
-    fn live(&self, node: &Node) -> impl Iterator<Item = (usize, &PlanLink)> {
-        let links = self.plan.links[node.first..node.end].iter().enumerate();
-        links.filter(|(_, link)| self.workspace.is_live(link.source))
-    }
-
     fn paths_into(&mut self, at: usize) -> Paths {
         let node = &self.plan.nodes[at];
-        let count = self.live(node).count() as f64;
+        let links = self.plan.into(node);
+        let count = links.len() as f64;
         if node.rule == Rule::Input || count == 0.0 {
             return Paths::default();
         }
-        let total: f64 = self.live(node).map(|(number, _)| self.carried(at, number)).sum();
+        let total: f64 = (0..links.len()).map(|number| self.carried(at, number)).sum();
         let is_function = matches!(node.rule, Rule::Relu | Rule::Function(_));
         let is_merge = count > 1.0 && matches!(node.rule, Rule::Sum { .. } | Rule::Choice);
         let mut found = Paths { least: f64::INFINITY, ..Paths::default() };
         let (mut largest, mut number_of_paths) = (f64::NEG_INFINITY, 0.0);
-        for number in 0..node.end - node.first {
-            let link = &self.plan.links[node.first + number];
-            if !self.workspace.is_live(link.source) {
-                continue;
-            }
+        for (number, link) in links.iter().enumerate() {
             let share = if total > 0.0 { self.carried(at, number) / total } else { 1.0 / count };
-            let from = self.desk.paths[link.source];
+            let from = self.desk.paths[link.source()];
             let is_kernel = matches!(self.plan.operator(link), Operator::Weighted(_));
             let kappa = f64::from(u8::from(is_kernel));
             found.kernels += share * (from.kernels + kappa);
             found.kernels_square +=
                 share * (from.kernels_square + 2.0 * kappa * from.kernels + kappa);
             found.activations += share * (from.activations + f64::from(u8::from(is_function)));
-            let source = self.plan.facts(&self.plan.nodes[link.source]);
+            let source = self.plan.facts(&self.plan.nodes[link.source()]);
             let jump = (self.extent / source.positions).powf(2.0 / source.dimensions.max(1.0));
             found.reach += share * (from.reach + jump * self.plan.reach(link));
             found.least = found.least.min(from.least + kappa);
@@ -286,7 +265,7 @@ impl Sweep<'_> {
             } else {
                 number_of_paths += (from.log_number - largest).exp();
             }
-            self.desk.is_read[link.source] |= is_kernel;
+            self.desk.is_read[link.source()] |= is_kernel;
             self.take_census(node, link, share, count);
         }
         self.census.merges += f64::from(u8::from(is_merge));
@@ -297,9 +276,9 @@ impl Sweep<'_> {
     /// The variance that a link carries into its target, in a unit that all links into it share.
     fn carried(&self, at: usize, number: usize) -> f64 {
         let node = &self.plan.nodes[at];
-        let link = &self.plan.links[node.first + number];
+        let link = &self.plan.into(node)[number];
         let arriving = || {
-            let signal = self.plan.operator(link).forwards(self.workspace.signal(link.source));
+            let signal = self.plan.operator(link).forwards(self.workspace.signal(link.source()));
             let exponent = signal.exponent.saturating_sub(self.workspace.signal(at).exponent);
             times_power_of_four(signal.variance, exponent.clamp(-500, 500))
         };
@@ -320,16 +299,15 @@ impl Sweep<'_> {
             Operator::Weighted(_) => Kind::Kernel,
             Operator::Average(_) => Kind::AveragePool,
             Operator::Largest(_) => Kind::MaxPool,
-            _ if self.desk.readers[link.source] > 1 => Kind::Identity,
-            _ => self.desk.behind[link.source],
+            _ if self.desk.readers[link.source()] > 1 => Kind::Identity,
+            _ => self.desk.behind[link.source()],
         }
     }
 
     /// What a link that does nothing itself is, if it alone reads this tensor. It is kept for each
     /// tensor, because a walk back through all of them for each link would not end in deep networks.
     fn behind(&self, node: &Node) -> Kind {
-        let mut live = self.live(node);
-        let (Some((_, only)), None) = (live.next(), live.next()) else { return Kind::Identity };
+        let [only] = self.plan.into(node) else { return Kind::Identity };
         match node.rule {
             Rule::Norm => match self.kind(only) {
                 Kind::Identity => Kind::Norm,
@@ -374,18 +352,15 @@ impl Sweep<'_> {
         let mut widths = Widths::default();
         let (mut other_parameters, mut other_macs, mut lone_functions) = (0f64, 0f64, 0f64);
         for (at, node) in self.plan.nodes.iter().enumerate() {
-            if !self.workspace.is_live(at) {
-                continue;
-            }
             other_parameters += self.plan.facts(node).parameters;
             other_macs += self.plan.facts(node).products;
             if matches!(node.rule, Rule::Relu | Rule::Function(_)) && !self.desk.is_read[at] {
                 lone_functions += 1.0;
             }
-            for (_, link) in self.live(node) {
+            for link in self.plan.into(node) {
                 if let Operator::Weighted(kernel) = self.plan.operator(link) {
-                    let before = &self.desk.paths[link.source];
-                    widths.add(self.workspace.measure(kernel, link.source, at), kernel, before);
+                    let before = &self.desk.paths[link.source()];
+                    widths.add(self.workspace.measure(kernel, link.source(), at), kernel, before);
                 }
             }
         }
@@ -444,13 +419,15 @@ impl Sweep<'_> {
 
     /// The paths to all outputs together, each output with an equal share.
     fn at_the_outputs(&self) -> Paths {
-        let live = || self.plan.outputs.iter().filter(|&&at| self.workspace.is_live(at));
-        let count = live().count() as f64;
+        let outputs = &self.plan.outputs;
+        let count = outputs.len() as f64;
         let mut found = Paths { least: f64::INFINITY, ..Paths::default() };
         let mut number_of_paths = 0.0;
-        let largest =
-            live().map(|&at| self.desk.paths[at].log_number).fold(f64::NEG_INFINITY, f64::max);
-        for &at in live() {
+        let largest = outputs
+            .iter()
+            .map(|&at| self.desk.paths[at].log_number)
+            .fold(f64::NEG_INFINITY, f64::max);
+        for &at in outputs {
             let one = &self.desk.paths[at];
             found.kernels += one.kernels / count;
             found.kernels_square += one.kernels_square / count;

@@ -8,8 +8,8 @@
 //!
 //! This is a coarser and much quicker signal than that of [`propagation`](crate::propagation):
 //! windows are whole, strides take positions apart by their factor, and there is one number a
-//! tensor. A [`Plan`] is compiled once, with gates that open and close links, so that a whole space
-//! of architectures is one plan; [`Plan::score`] allocates nothing.
+//! tensor. A [`Plan`] is compiled once, and [`Plan::score`] allocates nothing. Architectures that are
+//! variants of one network are parts of one plan; see [`variants`](crate::variants).
 //!
 //! `plan` derives what a link joins, `attention` what becomes of queries, keys and values, `operators` says what a link does to a signal, and
 //! `sweep` runs them; `features` describes architectures to a predictor.
@@ -29,8 +29,8 @@
 //! network.link_as(w, y, reads, LinkRole::Kernel)?;
 //! network.mark_output(y)?;
 //!
-//! let plan = Plan::compile(&network, &OwnFunctions::new(), &[])?;
-//! let scores = plan.score(&[], &mut Workspace::new(&plan))?;
+//! let plan = Plan::compile(&network, &OwnFunctions::new())?;
+//! let scores = plan.score(&mut Workspace::new(&plan));
 //! // Each of the two units has four independent inputs, of which it feels the square root.
 //! assert!((scores.effective_units - 2.0 * 4f64.sqrt()).abs() < 1e-12);
 //! # Ok::<(), unrolled_core::Error>(())
@@ -45,6 +45,6 @@ mod sweep;
 pub(crate) use features::FeatureDesk;
 pub use features::{FEATURE_NAMES, Features};
 pub(crate) use operators::Operator;
+pub(crate) use plan::GatedPlan;
 pub use plan::Plan;
-pub(crate) use plan::{Node, PlanLink};
 pub use sweep::{SCORE_NAMES, Scores, Workspace};

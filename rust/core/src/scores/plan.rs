@@ -1,6 +1,7 @@
 //! From a network to a plan: the rule of each tensor, and the geometry of each link.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::operators::{Average, Largest, Move, Operator, Weighted, overlap};
@@ -12,7 +13,8 @@ use crate::propagation::{
     lengths, sums,
 };
 
-/// A compiled network. It depends on shapes, links, operations and gates alone.
+/// A compiled network. It depends on shapes, links and operations alone, and has only what lies
+/// between an input and an output.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub(crate) nodes: Vec<Node>,
@@ -24,17 +26,33 @@ pub struct Plan {
     pub(crate) functions: Vec<Function>,
     pub(crate) outputs: Vec<usize>,
     pub(crate) kernels: usize,
-    pub(crate) gates: usize,
+}
+
+/// Plans of all variants of a network at once, of which [`GatedPlan::restrict`] takes parts.
+#[derive(Debug, Clone)]
+pub(crate) struct GatedPlan {
+    /// All that may lie between an input and an output.
+    pub(crate) all: Plan,
+    /// The gate that opens each link, if it is not always open.
+    pub(crate) gates: Vec<Option<u32>>,
 }
 
 /// A tensor, with the links into it from `first` to before `end`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Node {
     pub(crate) rule: Rule,
-    pub(crate) first: usize,
-    pub(crate) end: usize,
+    first: u32,
+    end: u32,
     /// The number of its facts.
-    pub(crate) facts: u32,
+    facts: u32,
+}
+
+impl Node {
+    /// The numbers of the links into it.
+    #[inline]
+    pub(crate) fn links(&self) -> Range<usize> {
+        self.first as usize..self.end as usize
+    }
 }
 
 /// What is known of a tensor.
@@ -53,17 +71,16 @@ pub(crate) struct NodeFacts {
 /// A link with data.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PlanLink {
-    pub(crate) source: usize,
-    /// The gate that opens it, if it is not always open.
-    pub(crate) gate: Option<u32>,
+    source: u32,
     /// The number of its facts.
     facts: u32,
 }
 
 impl PlanLink {
-    /// The same link from a node of another number, always open.
-    pub(crate) fn opened(self, source: usize) -> Self {
-        Self { source, gate: None, ..self }
+    /// The node that it comes from.
+    #[inline]
+    pub(crate) fn source(self) -> usize {
+        self.source as usize
     }
 }
 
@@ -110,32 +127,23 @@ pub(crate) enum Rule {
 }
 
 impl Plan {
-    /// Compiles a network. `gates` has, for every link of the network, the gate that opens it if
-    /// it is not always open; it may be empty.
+    /// Compiles a network.
     ///
     /// # Errors
     /// [`Error::UnknownOperation`] with all tensors on a path from an input to an output whose
-    /// operation is not known; a network without outputs, a cycle, or gates that do not fit.
-    pub fn compile(network: &Network, own: &OwnFunctions, gates: &[Option<usize>]) -> Result<Self> {
-        if !gates.is_empty() && gates.len() != network.links().len() {
-            return Err(Error::InvalidSetting {
-                reason: format!(
-                    "expected a gate or none for each of {} links, got {}",
-                    network.links().len(),
-                    gates.len()
-                ),
-            });
+    /// operation is not known; a network without outputs, or a cycle.
+    pub fn compile(network: &Network, own: &OwnFunctions) -> Result<Self> {
+        let gated = GatedPlan::compile(network, own, &[])?;
+        let mut between = vec![0; gated.all.nodes.len()];
+        gated.find_between(&[], |_| 1, &mut between);
+        if between.iter().all(|&here| here != 0) {
+            return Ok(gated.all);
         }
-        let mut planner = Planner::new(network, own)?;
-        planner.run(gates)?;
-        if planner.unknown.is_empty() {
-            let mut plan = planner.plan;
-            plan.tensors = Arc::new(planner.tensors);
-            plan.operators = Arc::new(planner.operators);
-            Ok(plan)
-        } else {
-            Err(Error::UnknownOperation { tensors: planner.unknown })
-        }
+        let members: Vec<u32> =
+            (0u32..).zip(&between).filter(|(_, here)| **here != 0).map(|(at, _)| at).collect();
+        let mut part = gated.all.clone();
+        gated.restrict(&members, 0, &[], &between, &mut vec![0; between.len()], &mut part);
+        Ok(part)
     }
 
     /// A plan of nothing.
@@ -148,7 +156,6 @@ impl Plan {
             functions: Vec::new(),
             outputs: Vec::new(),
             kernels: 0,
-            gates: 0,
         }
     }
 
@@ -168,10 +175,114 @@ impl Plan {
         &self.tensors[node.facts as usize]
     }
 
-    /// How many gates there are: one more than the largest number of a gate.
-    #[must_use]
-    pub fn gates(&self) -> usize {
-        self.gates
+    /// The links into a node.
+    #[inline]
+    pub(crate) fn into(&self, node: &Node) -> &[PlanLink] {
+        &self.links[node.links()]
+    }
+}
+
+impl GatedPlan {
+    /// Compiles a network. `gates` has, for every link of the network, the gate that opens it if
+    /// it is not always open; it may be empty.
+    ///
+    /// # Errors
+    /// As for [`Plan::compile`], and gates that do not fit.
+    pub(crate) fn compile(
+        network: &Network,
+        own: &OwnFunctions,
+        gates: &[Option<usize>],
+    ) -> Result<Self> {
+        if !gates.is_empty() && gates.len() != network.links().len() {
+            return Err(Error::InvalidSetting {
+                reason: format!(
+                    "expected a gate or none for each of {} links, got {}",
+                    network.links().len(),
+                    gates.len()
+                ),
+            });
+        }
+        let mut planner = Planner::new(network, own)?;
+        planner.run(gates)?;
+        if planner.unknown.is_empty() {
+            let mut plan = planner.plan;
+            plan.tensors = Arc::new(planner.tensors);
+            plan.operators = Arc::new(planner.operators);
+            Ok(Self { all: plan, gates: planner.gates })
+        } else {
+            Err(Error::UnknownOperation { tensors: planner.unknown })
+        }
+    }
+
+    /// Finds where each node lies between an input and an output, one bit for each of up to 64
+    /// architectures. `open` has the words of the gates, and `live` that of a node.
+    pub(crate) fn find_between(
+        &self,
+        open: &[u64],
+        live: impl Fn(usize) -> u64,
+        between: &mut [u64],
+    ) {
+        let Plan { nodes, links, outputs, .. } = &self.all;
+        for (at, node) in nodes.iter().enumerate() {
+            let mut begins = if node.rule == Rule::Input { u64::MAX } else { 0 };
+            for link in node.links() {
+                begins |= between[links[link].source()] & self.is_open(link, open);
+            }
+            between[at] = begins & live(at);
+        }
+        let mut ends = vec![0u64; nodes.len()];
+        for &output in outputs {
+            ends[output] = u64::MAX;
+        }
+        for (at, node) in nodes.iter().enumerate().rev() {
+            between[at] &= ends[at];
+            if between[at] != 0 {
+                for link in node.links() {
+                    ends[links[link].source()] |= between[at] & self.is_open(link, open);
+                }
+            }
+        }
+    }
+
+    /// Where a link is open.
+    #[inline]
+    pub(crate) fn is_open(&self, link: usize, open: &[u64]) -> u64 {
+        self.gates[link].map_or(u64::MAX, |gate| open[gate as usize])
+    }
+
+    /// The plan of one architecture alone, with what lies between an input and an output of it:
+    /// `members` are its nodes, `lane` is its bit in `open` and `between`. A part that has been a
+    /// copy of the whole has room for every architecture, so that nothing is allocated. `numbers`
+    /// is for the numbers that nodes have in the part.
+    pub(crate) fn restrict(
+        &self,
+        members: &[u32],
+        lane: usize,
+        open: &[u64],
+        between: &[u64],
+        numbers: &mut [u32],
+        part: &mut Plan,
+    ) {
+        part.nodes.clear();
+        part.links.clear();
+        part.outputs.clear();
+        for &member in members {
+            let node = &self.all.nodes[member as usize];
+            let first = part.links.len() as u32;
+            for number in node.links() {
+                let link = self.all.links[number];
+                if (between[link.source()] & self.is_open(number, open)) >> lane & 1 != 0 {
+                    part.links.push(PlanLink { source: numbers[link.source()], ..link });
+                }
+            }
+            numbers[member as usize] = part.nodes.len() as u32;
+            part.nodes.push(Node { first, end: part.links.len() as u32, ..*node });
+        }
+        for &output in &self.all.outputs {
+            if between[output] >> lane & 1 != 0 {
+                part.outputs.push(numbers[output] as usize);
+            }
+        }
     }
 }
 
@@ -200,6 +311,7 @@ pub(super) struct Planner<'a> {
     function_of: HashMap<String, usize>,
     kernel_of: HashMap<usize, usize>,
     pub(super) plan: Plan,
+    gates: Vec<Option<u32>>,
     pub(super) tensors: Vec<NodeFacts>,
     operators: Vec<LinkFacts>,
     unknown: Vec<(String, String)>,
@@ -257,6 +369,7 @@ impl<'a> Planner<'a> {
             function_of: HashMap::new(),
             kernel_of: HashMap::new(),
             plan: Plan::empty(),
+            gates: Vec::new(),
             tensors: Vec::new(),
             operators: Vec::new(),
             unknown: Vec::new(),
@@ -264,7 +377,6 @@ impl<'a> Planner<'a> {
     }
 
     fn run(&mut self, gates: &[Option<usize>]) -> Result<()> {
-        self.plan.gates = gates.iter().flatten().map(|&gate| gate + 1).max().unwrap_or(0);
         for id in self.survey.order.clone() {
             if !self.reached[id.0] {
                 continue;
@@ -279,7 +391,7 @@ impl<'a> Planner<'a> {
                 _ => Some(Rule::Input),
             };
             let Some(rule) = rule else {
-                self.plan.links.truncate(first);
+                self.drop_links(first);
                 // Compilation goes on, so that the error names all tensors that are not known.
                 self.push_node(id, Rule::Choice, first)?;
                 continue;
@@ -301,7 +413,8 @@ impl<'a> Planner<'a> {
             _ => 0.0,
         };
         let facts = short(self.tensors.len())?;
-        self.plan.nodes.push(Node { rule, first, end: self.plan.links.len(), facts });
+        let (first, end) = (short(first)?, short(self.plan.links.len())?);
+        self.plan.nodes.push(Node { rule, first, end, facts });
         self.tensors.push(NodeFacts {
             tensor: id,
             positions: self.positions(id),
@@ -389,12 +502,18 @@ impl<'a> Planner<'a> {
     ) -> Result<()> {
         if let Some(source) = self.node_of[link.source.0] {
             let reach = self.reach(link);
-            let gate = gate.map(short).transpose()?;
             let facts = short(self.operators.len())?;
-            self.plan.links.push(PlanLink { source, gate, facts });
+            self.plan.links.push(PlanLink { source: short(source)?, facts });
+            self.gates.push(gate.map(short).transpose()?);
             self.operators.push(LinkFacts { operator, reach });
         }
         Ok(())
+    }
+
+    /// Takes back the links from this number on.
+    pub(super) fn drop_links(&mut self, first: usize) {
+        self.plan.links.truncate(first);
+        self.gates.truncate(first);
     }
 
     fn function(&mut self, id: TensorId, name: &str) -> Option<Rule> {

@@ -3,14 +3,8 @@
 use std::f64::consts::PI;
 
 use super::operators::{Gradient, Operator, Signal, Weighted};
-use super::plan::{Plan, Rule};
-use crate::error::{Error, Result};
-use crate::machine::Monitor;
+use super::plan::{Node, Plan, PlanLink, Rule};
 use crate::propagation::Moments;
-
-/// The work of one link in the monitor's units (lanes of a count), so that progress is reported in
-/// time.
-const LANES_A_LINK: u64 = 256;
 
 /// The names of the scores of [`Plan::score`], in their order.
 pub const SCORE_NAMES: [&str; 11] = [
@@ -98,11 +92,6 @@ pub struct Workspace {
     gradients: Vec<Gradient>,
     /// Mean squared slope of each function, and its mean product at two positions.
     slopes: Vec<(f64, f64)>,
-    /// Whether a tensor is computed from an input, and whether an output is computed from it.
-    begins: Vec<bool>,
-    ends: Vec<bool>,
-    /// Whether all of the plan lies between an input and an output, as a part of one mostly does.
-    is_whole: bool,
     depths: Vec<u32>,
     known: KnownMoments,
     saliencies: Vec<Saliency>,
@@ -143,9 +132,6 @@ impl Workspace {
             signals: vec![Signal::default(); nodes],
             gradients: vec![Gradient::default(); nodes],
             slopes: vec![(0.0, 0.0); nodes],
-            begins: vec![false; nodes],
-            ends: vec![false; nodes],
-            is_whole: false,
             depths: vec![0; nodes],
             known: KnownMoments::new(plan.functions.len()),
             saliencies: Vec::with_capacity(plan.links.len()),
@@ -225,165 +211,61 @@ fn relu_correlation(r: f64, angle: f64) -> f64 {
 }
 
 impl Plan {
-    /// Scores of the architecture whose open gates are given, without allocating.
-    ///
-    /// # Errors
-    /// [`Error::InvalidSetting`] if there are more gates, or fewer.
-    pub fn score(&self, open: &[bool], workspace: &mut Workspace) -> Result<Scores> {
-        if open.len() != self.gates || workspace.signals.len() != self.nodes.len() {
-            return Err(Error::InvalidSetting {
-                reason: format!("expected {} gates, got {}", self.gates, open.len()),
-            });
-        }
-        Ok(self.sweep(open, workspace))
+    /// Scores, in a workspace of this plan or of a larger one that this is a part of; nothing is
+    /// allocated.
+    pub fn score(&self, workspace: &mut Workspace) -> Scores {
+        self.forwards(workspace);
+        self.backwards(workspace);
+        self.find_meetings(&mut workspace.meetings);
+        self.sum(workspace)
     }
 
-    /// Scores of a plan without gates, in a workspace of this plan or a larger one.
-    pub(crate) fn score_alone(&self, workspace: &mut Workspace) -> Scores {
-        self.sweep(&[], workspace)
-    }
-
-    fn sweep(&self, open: &[bool], workspace: &mut Workspace) -> Scores {
-        self.find_live(open, workspace);
-        self.forwards(open, workspace);
-        self.backwards(open, workspace);
-        self.find_meetings(open, workspace);
-        self.sum(open, workspace)
-    }
-
-    /// Scores of several architectures, whose open gates follow one another in `open`.
-    ///
-    /// # Errors
-    /// As for [`Plan::score`]; too little memory for the result; an interruption.
-    pub fn score_all(
-        &self,
-        architectures: usize,
-        open: &[bool],
-        monitor: &Monitor<'_>,
-    ) -> Result<Vec<Scores>> {
-        if architectures.checked_mul(self.gates) != Some(open.len()) {
-            return Err(Error::InvalidSetting {
-                reason: format!(
-                    "expected {} gates for each of {architectures} architectures, got {}",
-                    self.gates,
-                    open.len()
-                ),
-            });
-        }
-        let mut workspace = Workspace::new(self);
-        let mut found = Vec::new();
-        found.try_reserve_exact(architectures).map_err(|_| Error::SizeOverflow {
-            what: format!("the number of architectures, {architectures},"),
-        })?;
-        monitor.start(architectures as u64);
-        for architecture in 0..architectures {
-            let row = &open[architecture * self.gates..][..self.gates];
-            found.push(self.score(row, &mut workspace)?);
-            monitor.advance(1)?;
-            monitor.breathe(self.links.len() as u64 * LANES_A_LINK)?;
-        }
-        Ok(found)
-    }
-
-    #[inline]
-    fn is_open(&self, link: usize, open: &[bool]) -> bool {
-        self.links[link].gate.is_none_or(|gate| open[gate as usize])
-    }
-
-    /// Whether a link lies between an input and an output.
-    #[inline]
-    fn is_live(&self, link: usize, target: usize, open: &[bool], workspace: &Workspace) -> bool {
-        workspace.is_whole
-            || self.is_open(link, open)
-                && workspace.begins[self.links[link].source]
-                && workspace.ends[target]
-    }
-
-    fn find_live(&self, open: &[bool], workspace: &mut Workspace) {
+    fn forwards(&self, workspace: &mut Workspace) {
         for (at, node) in self.nodes.iter().enumerate() {
-            workspace.begins[at] = node.rule == Rule::Input
-                || (node.first..node.end).any(|link| {
-                    self.is_open(link, open) && workspace.begins[self.links[link].source]
-                });
-        }
-        workspace.ends[..self.nodes.len()].fill(false);
-        for &output in &self.outputs {
-            workspace.ends[output] = true;
-        }
-        for (at, node) in self.nodes.iter().enumerate().rev() {
-            if workspace.ends[at] && workspace.begins[at] {
-                for link in node.first..node.end {
-                    if self.is_open(link, open) {
-                        workspace.ends[self.links[link].source] = true;
-                    }
-                }
-            }
-        }
-        let nodes = self.nodes.len();
-        let mut each = workspace.begins[..nodes].iter().zip(&workspace.ends[..nodes]);
-        workspace.is_whole = self.gates == 0 && each.all(|(&begins, &ends)| begins && ends);
-    }
-
-    fn forwards(&self, open: &[bool], workspace: &mut Workspace) {
-        for (at, node) in self.nodes.iter().enumerate() {
-            if !(workspace.begins[at] && workspace.ends[at]) {
-                continue;
-            }
             if node.rule == Rule::Input {
                 (workspace.signals[at], workspace.depths[at]) = (Signal::STANDARD, 0);
                 continue;
             }
             let mut depth = 0;
-            for link in node.first..node.end {
-                if self.is_live(link, at, open, workspace) {
-                    let one = &self.links[link];
-                    let step = u32::from(matches!(self.operator(one), Operator::Weighted(_)));
-                    depth = depth.max(workspace.depths[one.source] + step);
-                }
+            for link in self.into(node) {
+                let step = u32::from(matches!(self.operator(link), Operator::Weighted(_)));
+                depth = depth.max(workspace.depths[link.source()] + step);
             }
             workspace.depths[at] = depth;
-            let signal = self.forwards_into(at, open, workspace);
-            workspace.signals[at] = signal;
+            workspace.signals[at] = self.forwards_into(at, node, workspace);
         }
     }
 
     /// The signal of a tensor that is not an input.
-    fn forwards_into(&self, at: usize, open: &[bool], workspace: &mut Workspace) -> Signal {
-        let node = &self.nodes[at];
-        let arriving = |link: usize| {
-            let one = &self.links[link];
-            self.operator(one).forwards(&workspace.signals[one.source])
-        };
-        let live = (node.first..node.end).filter(|&link| self.is_live(link, at, open, workspace));
+    fn forwards_into(&self, at: usize, node: &Node, workspace: &mut Workspace) -> Signal {
+        let arriving =
+            |link: &PlanLink| self.operator(link).forwards(&workspace.signals[link.source()]);
+        let links = self.into(node);
         let mut found = Signal::default();
         match node.rule {
             Rule::Input => return Signal::STANDARD,
             Rule::Sum { subtracts } => {
-                for (count, link) in live.enumerate() {
-                    let mut one = arriving(link);
-                    if subtracts && link > node.first {
-                        one.mean = -one.mean;
-                    }
-                    if count == 0 {
-                        found = one;
-                    } else {
+                if let Some((link, others)) = links.split_first() {
+                    found = arriving(link);
+                    for link in others {
+                        let mut one = arriving(link);
+                        if subtracts {
+                            one.mean = -one.mean;
+                        }
                         found.add(&one, 1.0);
                     }
-                    if count > 0 || !matches!(self.operator(&self.links[link]), Operator::Move(_)) {
+                    if !others.is_empty() || !matches!(self.operator(link), Operator::Move(_)) {
                         found.kept = found.variance;
                     }
                 }
-                if (node.first..node.end).len() > 1 {
-                    found.kept = found.variance;
-                }
             }
             Rule::Concatenation | Rule::Choice => {
-                let share = |link: usize| match self.operator(&self.links[link]) {
+                let share = |link: &PlanLink| match self.operator(link) {
                     Operator::Move(moved) if node.rule == Rule::Concatenation => moved.share,
                     _ => 1.0,
                 };
-                let total: f64 = live.clone().map(share).sum();
-                for link in live {
+                let total: f64 = links.iter().map(share).sum();
+                for link in links {
                     found.add(&arriving(link), share(link) / total);
                 }
                 if node.rule == Rule::Choice {
@@ -391,12 +273,12 @@ impl Plan {
                 }
             }
             Rule::Norm => {
-                for link in live {
+                for link in links {
                     found = Signal { covariance: arriving(link).correlation(), ..Signal::STANDARD };
                 }
             }
             Rule::Relu | Rule::Function(_) => {
-                let argument = live.map(arriving).next();
+                let argument = links.first().map(arriving);
                 if let Some(argument) = argument {
                     (found, workspace.slopes[at]) =
                         self.function(node.rule, &argument, &mut workspace.known);
@@ -404,7 +286,7 @@ impl Plan {
             }
             Rule::Product => {
                 let (mut square, mut pair, mut means) = (1.0, 1.0, 1.0);
-                for link in live {
+                for link in links {
                     let one = arriving(link);
                     let mean = one.mean * one.mean;
                     square *= one.variance + mean;
@@ -419,7 +301,7 @@ impl Plan {
                 found.settle();
             }
             Rule::Softmax { length } => {
-                for link in live {
+                for link in links {
                     let one = arriving(link).plain();
                     // The mean square of the weights of normal scores, which is e^t / n^2 for many
                     // keys, with the mean square of their sum in the denominator.
@@ -432,7 +314,7 @@ impl Plan {
             }
             Rule::Matmul { terms, scale, is_score } => {
                 let mut factors = [Signal::STANDARD; 2];
-                for (link, factor) in live.zip(&mut factors) {
+                for (link, factor) in links.iter().zip(&mut factors) {
                     *factor = arriving(link);
                 }
                 let [(q1, r1), (q2, r2)] = factors.map(|one| {
@@ -449,8 +331,8 @@ impl Plan {
                 found.settle();
             }
             Rule::Mix { keys, weights } => {
-                let spread = self.spread(at, weights, keys, workspace);
-                for link in live.filter(|&link| link != node.first + weights) {
+                let spread = self.spread(node, weights, keys, workspace);
+                for (_, link) in links.iter().enumerate().filter(|&(number, _)| number != weights) {
                     found = arriving(link);
                     let apart = found.variance - found.covariance;
                     found.variance = found.covariance + spread * apart;
@@ -464,9 +346,8 @@ impl Plan {
 
     /// The factor by which attention multiplies the variance between keys: one over their number if
     /// they have equal weights.
-    fn spread(&self, at: usize, weights: usize, keys: f64, workspace: &Workspace) -> f64 {
-        let source = self.links[self.nodes[at].first + weights].source;
-        let one = workspace.signals[source];
+    fn spread(&self, node: &Node, weights: usize, keys: f64, workspace: &Workspace) -> f64 {
+        let one = workspace.signals[self.into(node)[weights].source()];
         (keys * (one.variance + one.mean * one.mean)).min(1.0)
     }
 
@@ -510,49 +391,43 @@ impl Plan {
         (signal, (moments.slope_square, moments.slope_pair))
     }
 
-    fn backwards(&self, open: &[bool], workspace: &mut Workspace) {
+    fn backwards(&self, workspace: &mut Workspace) {
         workspace.gradients[..self.nodes.len()].fill(Gradient::default());
         for &output in &self.outputs {
             workspace.gradients[output].add(&Gradient::OUTPUT);
         }
-        for at in (0..self.nodes.len()).rev() {
-            let node = &self.nodes[at];
+        for (at, node) in self.nodes.iter().enumerate().rev() {
             let gradient = workspace.gradients[at];
-            if !(workspace.begins[at] && workspace.ends[at]) || gradient.square == 0.0 {
+            if gradient.square == 0.0 {
                 continue;
             }
-            for link in node.first..node.end {
-                if self.is_live(link, at, open, workspace) {
-                    let source = self.links[link].source;
-                    let given = self.through(at, link, &gradient, open, workspace);
-                    let back = self
-                        .operator(&self.links[link])
-                        .backwards(&given, &workspace.signals[source]);
-                    workspace.gradients[source].add(&back);
-                }
+            for (number, link) in self.into(node).iter().enumerate() {
+                let source = link.source();
+                let given = self.through(at, number, &gradient, workspace);
+                let back = self.operator(link).backwards(&given, &workspace.signals[source]);
+                workspace.gradients[source].add(&back);
             }
         }
     }
 
     /// The derivatives that the rule of a tensor passes on to one of its links.
+    #[inline]
     fn through(
         &self,
         at: usize,
-        link: usize,
+        number: usize,
         gradient: &Gradient,
-        open: &[bool],
         workspace: &Workspace,
     ) -> Gradient {
         let node = &self.nodes[at];
-        let source = &workspace.signals[self.links[link].source];
-        let others = || {
-            (node.first..node.end)
-                .filter(move |&other| other != link && self.is_live(other, at, open, workspace))
-                .map(|other| {
-                    let one = &self.links[other];
-                    self.operator(one).forwards(&workspace.signals[one.source])
-                })
-        };
+        let links = self.into(node);
+        let source = &workspace.signals[links[number].source()];
+        let others =
+            || {
+                links.iter().enumerate().filter(move |&(other, _)| other != number).map(
+                    |(_, link)| self.operator(link).forwards(&workspace.signals[link.source()]),
+                )
+            };
         match node.rule {
             Rule::Input | Rule::Sum { .. } | Rule::Concatenation => *gradient,
             Rule::Choice => {
@@ -602,10 +477,10 @@ impl Plan {
                 to
             }
             Rule::Mix { keys, weights } => {
-                let &Operator::Contracted { products } = self.operator(&self.links[link]) else {
+                let &Operator::Contracted { products } = self.operator(&links[number]) else {
                     return *gradient;
                 };
-                if link == node.first + weights {
+                if number == weights {
                     let mut to = *gradient;
                     for other in others() {
                         let apart = other.variance - other.covariance;
@@ -615,7 +490,7 @@ impl Plan {
                     return to;
                 }
                 // The operator counts products, which are part of the mean here.
-                let spread = self.spread(at, weights, keys, workspace);
+                let spread = self.spread(node, weights, keys, workspace);
                 let apart = gradient.square - gradient.covariance;
                 Gradient {
                     square: (gradient.covariance + spread * apart) / products,
@@ -631,18 +506,15 @@ impl Plan {
     /// Kernels that lead to one such place do not lead to each other. They are blocks of one kernel:
     /// side by side if they are added, one below the other if they read one tensor and are put
     /// beside each other, and else along the diagonal, as groups are.
-    fn find_meetings(&self, open: &[bool], workspace: &mut Workspace) {
-        let mut meetings = std::mem::take(&mut workspace.meetings);
+    fn find_meetings(&self, meetings: &mut Meetings) {
         meetings.is_read[..self.nodes.len()].fill(false);
         for &output in &self.outputs {
             meetings.read(output, None);
         }
         let is_sum = |place: usize| matches!(self.nodes[place].rule, Rule::Sum { .. });
         for (at, node) in self.nodes.iter().enumerate().rev() {
-            let live =
-                || (node.first..node.end).filter(|&link| self.is_live(link, at, open, workspace));
             let behind = if meetings.is_read[at] { meetings.of[at] } else { None };
-            let to = match (node.rule, live().count()) {
+            let to = match (node.rule, self.into(node).len()) {
                 // Sums of sums are one sum, and so are concatenations.
                 (Rule::Sum { .. }, 2..) => behind.filter(|&place| is_sum(place)).or(Some(at)),
                 (Rule::Concatenation, 2..) => behind.filter(|&place| !is_sum(place)).or(Some(at)),
@@ -652,16 +524,14 @@ impl Plan {
             };
             meetings.into[at] = to;
             let positions = self.facts(node).positions;
-            for link in live() {
-                let link = &self.links[link];
-                let source = self.facts(&self.nodes[link.source]);
+            for link in self.into(node) {
+                let source = self.facts(&self.nodes[link.source()]);
                 // Parts that lie at other positions are results of other layers.
                 let stays = matches!(self.operator(link), Operator::Move(_))
                     && source.positions == positions;
-                meetings.read(link.source, to.filter(|_| stays));
+                meetings.read(link.source(), to.filter(|_| stays));
             }
         }
-        workspace.meetings = meetings;
     }
 
     /// How many layers the kernels into a tensor are, apart from those that were met before.
@@ -675,22 +545,19 @@ impl Plan {
         }
     }
 
-    fn sum(&self, open: &[bool], workspace: &mut Workspace) -> Scores {
+    fn sum(&self, workspace: &mut Workspace) -> Scores {
         let mut scores = Scores::NOTHING;
         let mut layers = 0;
         for &output in &self.outputs {
-            if workspace.begins[output] {
-                scores.depth = scores.depth.max(f64::from(workspace.depths[output]));
-            }
+            scores.depth = scores.depth.max(f64::from(workspace.depths[output]));
         }
         workspace.saliencies.clear();
         workspace.sweep += 1;
         for (at, node) in self.nodes.iter().enumerate() {
             let mut kernels = 0;
-            for link in node.first..node.end {
-                let Operator::Weighted(kernel) = self.operator(&self.links[link]) else { continue };
-                if self.is_live(link, at, open, workspace) {
-                    let source = workspace.signals[self.links[link].source];
+            for link in self.into(node) {
+                if let Operator::Weighted(kernel) = self.operator(link) {
+                    let source = workspace.signals[link.source()];
                     add_link(&mut scores, kernel, &source, at, workspace);
                     kernels += 1;
                 }
@@ -728,11 +595,6 @@ pub(super) struct LinkMeasure {
 }
 
 impl Workspace {
-    /// Whether a tensor lies between an input and an output, since the last sweep.
-    pub(super) fn is_live(&self, at: usize) -> bool {
-        self.begins[at] && self.ends[at]
-    }
-
     pub(super) fn signal(&self, at: usize) -> &Signal {
         &self.signals[at]
     }

@@ -6,13 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use crate::error::{Error, Result};
 use crate::machine::Monitor;
 use crate::network::{Network, TensorId};
-use crate::variants::liveness::{Live, Skeleton};
+use crate::variants::liveness::{LANES, Live, Skeleton};
 
 /// In the place of an option that takes no part in an architecture.
 pub const UNUSED: u32 = u32::MAX;
 
 /// Architectures that a thread works on before it takes the next ones.
-pub(super) const BATCH: usize = 64;
+pub(super) const BATCH: usize = LANES;
 
 /// A network, and which of its links are open in which architecture.
 #[derive(Debug, Clone)]
@@ -85,10 +85,10 @@ impl Variants {
         let order = network.topological_order()?;
         let skeleton = Skeleton::new(&network, &order, &gates)?;
         let variants = Self { network, starts, gates, order, skeleton };
-        let all_open = vec![true; variants.gates()];
+        let all_open = vec![u64::MAX; variants.gates()];
         let mut live = Live::new(&variants.skeleton);
         live.find(&variants.skeleton, &all_open);
-        if !live.has_output(&variants.skeleton) {
+        if live.has_output(&variants.skeleton) == 0 {
             let reason = "whatever is chosen, no path leads to an output";
             return Err(Error::NothingToCount { reason: reason.into() });
         }
@@ -119,19 +119,19 @@ impl Variants {
     /// [`Error::InvalidSetting`] for a row of another length, or an option that does not exist.
     pub fn part(&self, row: &[u32]) -> Result<Part> {
         self.check_rows(row, 1)?;
-        let mut open = vec![false; self.gates()];
+        let mut open = vec![0; self.gates()];
         self.open(row, &mut open);
         let mut live = Live::new(&self.skeleton);
         live.find(&self.skeleton, &open);
         let mut is_live = vec![false; self.network.tensors().len()];
         for (node, id) in self.skeleton.tensors() {
-            is_live[id.0] = live.of(node);
+            is_live[id.0] = live.of(node) != 0;
         }
         let mut links = Vec::new();
-        let is_open = |number: usize| self.gates[number].is_none_or(|gate| open[gate]);
+        let is_open = |number: usize| self.gates[number].is_none_or(|gate| open[gate] != 0);
         for (number, link) in self.network.links().iter().enumerate() {
             let from = self.skeleton.node_of(link.source);
-            let starts = from.is_none_or(|node| live.of(node));
+            let starts = from.is_none_or(|node| live.of(node) != 0);
             if is_open(number) && starts && is_live[link.target.0] {
                 is_live[link.source.0] = true;
                 links.push(number);
@@ -155,17 +155,12 @@ impl Variants {
     ) -> Result<Vec<bool>> {
         self.check_rows(rows, architectures)?;
         let mut found = room(architectures, &false)?;
-        let mut open = vec![false; self.gates()];
-        let mut live = Live::new(&self.skeleton);
-        let places = self.places();
-        monitor.start(architectures as u64);
-        for (architecture, has_path) in found.iter_mut().enumerate() {
-            self.open(&rows[architecture * places..][..places], &mut open);
-            live.find(&self.skeleton, &open);
-            *has_path = live.has_path(&self.skeleton, &open);
-            monitor.advance(1)?;
-            monitor.breathe(self.skeleton.size() * 4)?;
-        }
+        self.each_batch(rows, architectures, monitor, |first, open, live| {
+            let have_paths = live.have_paths(&self.skeleton, open);
+            for (lane, has_path) in found[first..].iter_mut().take(BATCH).enumerate() {
+                *has_path = have_paths >> lane & 1 != 0;
+            }
+        })?;
         Ok(found)
     }
 
@@ -182,25 +177,45 @@ impl Variants {
     ) -> Result<Vec<u32>> {
         self.check_rows(rows, architectures)?;
         let mut found = room(rows.len(), &UNUSED)?;
-        let (mut open, mut used) = (vec![false; self.gates()], vec![false; self.gates()]);
+        let mut used = vec![0; self.gates()];
+        let places = self.places();
+        self.each_batch(rows, architectures, monitor, |first, open, live| {
+            live.mark(&self.skeleton, open, &mut used);
+            for architecture in first..architectures.min(first + BATCH) {
+                let row = &rows[architecture * places..][..places];
+                let cells = found[architecture * places..].iter_mut();
+                for ((cell, &start), &option) in cells.zip(&self.starts).zip(row) {
+                    if used[start + option as usize] >> (architecture - first) & 1 != 0 {
+                        *cell = option;
+                    }
+                }
+            }
+        })?;
+        Ok(found)
+    }
+
+    /// Finds what takes part in batches of architectures. `work` is given the number of the first
+    /// one, where gates are open, and where tensors take part.
+    fn each_batch(
+        &self,
+        rows: &[u32],
+        architectures: usize,
+        monitor: &Monitor<'_>,
+        mut work: impl FnMut(usize, &[u64], &mut Live),
+    ) -> Result<()> {
+        let mut open = vec![0; self.gates()];
         let mut live = Live::new(&self.skeleton);
         let places = self.places();
         monitor.start(architectures as u64);
-        for architecture in 0..architectures {
-            let row = &rows[architecture * places..][..places];
-            self.open(row, &mut open);
+        for first in (0..architectures).step_by(BATCH) {
+            let end = architectures.min(first + BATCH);
+            self.open(&rows[first * places..end * places], &mut open);
             live.find(&self.skeleton, &open);
-            live.mark(&self.skeleton, &open, &mut used);
-            let cells = found[architecture * places..].iter_mut();
-            for ((cell, &start), &option) in cells.zip(&self.starts).zip(row) {
-                if used[start + option as usize] {
-                    *cell = option;
-                }
-            }
-            monitor.advance(1)?;
+            work(first, &open, &mut live);
+            monitor.advance((end - first) as u64)?;
             monitor.breathe(self.skeleton.size() * 4)?;
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Refuses what is not a row for each of so many architectures, and options that do not exist.
@@ -230,12 +245,14 @@ impl Variants {
         Ok(())
     }
 
-    /// Opens the gates of an architecture, and closes all others.
-    pub(super) fn open(&self, row: &[u32], open: &mut [bool]) {
-        open.fill(false);
-        for (&start, &option) in self.starts.iter().zip(row) {
-            if let Some(gate) = open.get_mut(start + option as usize) {
-                *gate = true;
+    /// Opens the gates of up to 64 architectures, each at a bit of its own, and closes all others.
+    pub(super) fn open(&self, rows: &[u32], open: &mut [u64]) {
+        open.fill(0);
+        for (lane, row) in rows.chunks(self.places().max(1)).take(LANES).enumerate() {
+            for (&start, &option) in self.starts.iter().zip(row) {
+                if let Some(gate) = open.get_mut(start + option as usize) {
+                    *gate |= 1 << lane;
+                }
             }
         }
     }

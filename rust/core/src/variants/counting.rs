@@ -65,7 +65,7 @@ impl VariantTotals {
 /// What a thread works with.
 struct Desk<N: Number> {
     arrived: Arrived<N>,
-    open: Vec<bool>,
+    open: Vec<u64>,
     live: Live,
     is_live: Vec<bool>,
     levels: Vec<(Value, u64)>,
@@ -195,7 +195,7 @@ impl<N: Number> Desk<N> {
     fn new(variants: &Variants) -> Self {
         Self {
             arrived: Arrived::new(&variants.network),
-            open: vec![false; variants.gates()],
+            open: vec![0; variants.gates()],
             live: Live::new(&variants.skeleton),
             is_live: vec![false; variants.network.tensors().len()],
             levels: Vec::new(),
@@ -244,17 +244,19 @@ impl Whole {
         let Variants { network, skeleton, gates, .. } = variants;
         desk.is_live.fill(false);
         for (node, id) in skeleton.tensors() {
-            desk.is_live[id.0] = desk.live.of(node);
+            desk.is_live[id.0] = desk.live.of(node) != 0;
         }
         let mut counted = vec![false; self.counted.len()];
         let mut links: Vec<&Link> = Vec::new();
         for &number in &self.links {
             let link = &network.links()[number];
-            if !desk.is_live[link.target.0] || gates[number].is_some_and(|gate| !desk.open[gate]) {
+            if !desk.is_live[link.target.0]
+                || gates[number].is_some_and(|gate| desk.open[gate] == 0)
+            {
                 continue;
             }
             if let Some(node) = skeleton.node_of(link.source) {
-                if !desk.live.of(node) {
+                if desk.live.of(node) == 0 {
                     continue;
                 }
             } else {

@@ -7,6 +7,7 @@
 
 use crate::error::{Error, Result};
 use crate::network::{LinkRole, Network, OperationKind, Role, TensorId};
+use crate::propagation::{MASKED_ATTENTION, PART_OF_ATTENTION};
 
 /// In the place of a number of a node or of a gate: there is none.
 const NONE: u32 = u32::MAX;
@@ -54,6 +55,14 @@ struct SharedParameter {
     elements: u64,
     /// The nodes that it is used at, and the gates of those links.
     uses: Vec<(u32, u32)>,
+}
+
+impl Edge {
+    /// Where the gate is open.
+    #[inline]
+    fn is_open(&self, open: &[u64]) -> u64 {
+        if self.gate == NONE { u64::MAX } else { open[self.gate as usize] }
+    }
 }
 
 impl Skeleton {
@@ -113,14 +122,17 @@ impl Skeleton {
                     continue;
                 }
             }
-            let kind = network.operation(id)?.kind;
+            let operation = network.operation(id)?;
+            let function = operation.function.as_deref();
+            let is_attention = matches!(function, Some(MASKED_ATTENTION | PART_OF_ATTENTION));
             node_of[id.0] = short(nodes.len())?;
             nodes.push(Node {
                 first,
                 end: short(edges.len())?,
                 is_given,
                 is_input: tensors[id.0].role == Role::Input,
-                needs_all: matches!(kind, OperationKind::Product | OperationKind::Matmul),
+                needs_all: is_attention
+                    || matches!(operation.kind, OperationKind::Product | OperationKind::Matmul),
                 trainable: 0,
             });
         }
@@ -170,108 +182,123 @@ impl Skeleton {
     }
 }
 
-/// Which nodes take part in an architecture; kept from one to the next.
+/// As many architectures as are looked at together: one for each bit of a word.
+pub(super) const LANES: usize = u64::BITS as usize;
+
+/// The numbers of the bits that are set.
+pub(super) fn bits(mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lane = (word != 0).then(|| word.trailing_zeros() as usize)?;
+        word &= word - 1;
+        Some(lane)
+    })
+}
+
+/// Which nodes take part in which of up to 64 architectures; kept from some to the next. Each has a
+/// bit in every word, in the words for gates as well.
 #[derive(Debug, Clone)]
 pub(super) struct Live {
-    /// First whether a node is something, then whether it takes part.
-    live: Vec<bool>,
-    /// Whether an output is computed from a node; in `has_path`, whether it is computed from an
+    /// First where a node is something, then where it takes part.
+    live: Vec<u64>,
+    /// Where an output is computed from a node; in `have_paths`, where it is computed from an
     /// input.
-    needed: Vec<bool>,
+    needed: Vec<u64>,
 }
 
 impl Live {
     pub(super) fn new(skeleton: &Skeleton) -> Self {
         let nodes = skeleton.nodes.len();
-        Self { live: vec![false; nodes], needed: vec![false; nodes] }
+        Self { live: vec![0; nodes], needed: vec![0; nodes] }
     }
 
-    /// Whether a node takes part.
+    /// Where a node takes part.
     #[inline]
-    pub(super) fn of(&self, node: usize) -> bool {
+    pub(super) fn of(&self, node: usize) -> u64 {
         self.live[node]
     }
 
     /// Finds what takes part where these gates are open.
-    pub(super) fn find(&mut self, skeleton: &Skeleton, open: &[bool]) {
-        let is_open = |edge: &Edge| edge.gate == NONE || open[edge.gate as usize];
+    pub(super) fn find(&mut self, skeleton: &Skeleton, open: &[u64]) {
         let Self { live, needed } = self;
         for (at, node) in skeleton.nodes.iter().enumerate() {
-            let mut edges = skeleton.edges[node.first as usize..node.end as usize].iter();
-            // Most sources are nothing, as most options are not taken.
-            let arrives = |edge: &Edge| live[edge.source as usize] && is_open(edge);
-            live[at] = node.is_given
-                || if node.needs_all {
-                    let mut data = edges.filter(|edge| edge.is_data).peekable();
-                    data.peek().is_some() && data.all(arrives)
-                } else {
-                    edges.any(|edge| edge.is_data && arrives(edge))
-                };
+            let edges = skeleton.edges[node.first as usize..node.end as usize].iter();
+            let mut arriving = edges
+                .filter(|edge| edge.is_data)
+                .map(|edge| live[edge.source as usize] & edge.is_open(open));
+            live[at] = if node.is_given {
+                u64::MAX
+            } else if node.needs_all {
+                arriving.next().map_or(0, |first| arriving.fold(first, |all, one| all & one))
+            } else {
+                arriving.fold(0, |any, one| any | one)
+            };
         }
-        needed.fill(false);
+        needed.fill(0);
         for &output in &skeleton.outputs {
-            needed[output as usize] = true;
+            needed[output as usize] = u64::MAX;
         }
         for (at, node) in skeleton.nodes.iter().enumerate().rev() {
             live[at] &= needed[at];
-            if live[at] {
+            let here = live[at];
+            if here != 0 {
                 for edge in &skeleton.edges[node.first as usize..node.end as usize] {
-                    if is_open(edge) {
-                        needed[edge.source as usize] = true;
-                    }
+                    needed[edge.source as usize] |= here & edge.is_open(open);
                 }
             }
         }
     }
 
-    /// Whether an output takes part.
-    pub(super) fn has_output(&self, skeleton: &Skeleton) -> bool {
-        skeleton.outputs.iter().any(|&output| self.live[output as usize])
+    /// Where an output takes part.
+    pub(super) fn has_output(&self, skeleton: &Skeleton) -> u64 {
+        skeleton.outputs.iter().fold(0, |any, &output| any | self.live[output as usize])
     }
 
-    /// Whether an output is computed from an input, after [`Live::find`] for the same gates.
-    pub(super) fn has_path(&mut self, skeleton: &Skeleton, open: &[bool]) -> bool {
+    /// Where an output is computed from an input, after [`Live::find`] for the same gates.
+    pub(super) fn have_paths(&mut self, skeleton: &Skeleton, open: &[u64]) -> u64 {
         let is_reached = &mut self.needed;
         for (at, node) in skeleton.nodes.iter().enumerate() {
-            let edges = &skeleton.edges[node.first as usize..node.end as usize];
-            is_reached[at] = self.live[at]
-                && (node.is_input
-                    || edges.iter().any(|edge| {
-                        edge.is_data
-                            && (edge.gate == NONE || open[edge.gate as usize])
-                            && is_reached[edge.source as usize]
-                    }));
+            let edges = skeleton.edges[node.first as usize..node.end as usize].iter();
+            let arriving = edges
+                .filter(|edge| edge.is_data)
+                .fold(0, |any, edge| any | is_reached[edge.source as usize] & edge.is_open(open));
+            is_reached[at] = self.live[at] & if node.is_input { u64::MAX } else { arriving };
         }
-        skeleton.outputs.iter().any(|&output| is_reached[output as usize])
+        skeleton.outputs.iter().fold(0, |any, &output| any | is_reached[output as usize])
     }
 
-    /// Says of every open gate whether a link that it opens takes part.
-    pub(super) fn mark(&self, skeleton: &Skeleton, open: &[bool], is_used: &mut [bool]) {
-        is_used.fill(false);
-        for (node, _) in skeleton.nodes.iter().zip(&self.live).filter(|(_, live)| **live) {
+    /// Says of every gate where it is open and a link that it opens takes part.
+    pub(super) fn mark(&self, skeleton: &Skeleton, open: &[u64], used: &mut [u64]) {
+        used.fill(0);
+        for (node, live) in skeleton.nodes.iter().zip(&self.live).filter(|(_, live)| **live != 0) {
             for edge in &skeleton.edges[node.first as usize..node.end as usize] {
-                if edge.gate != NONE && open[edge.gate as usize] && self.live[edge.source as usize]
-                {
-                    is_used[edge.gate as usize] = true;
+                if edge.gate != NONE {
+                    used[edge.gate as usize] |=
+                        live & edge.is_open(open) & self.live[edge.source as usize];
                 }
             }
         }
     }
 
-    /// Elements of trainable parameters that take part.
-    pub(super) fn trainable(&self, skeleton: &Skeleton, open: &[bool]) -> u64 {
-        let mut sum = 0u64;
-        for (node, &live) in skeleton.nodes.iter().zip(&self.live) {
-            sum = sum.saturating_add(if live { node.trainable } else { 0 });
-        }
-        let is_used = |&(node, gate): &(u32, u32)| {
-            self.live[node as usize] && (gate == NONE || open[gate as usize])
+    /// Elements of trainable parameters that take part, for each architecture.
+    pub(super) fn trainable(&self, skeleton: &Skeleton, open: &[u64]) -> [u64; LANES] {
+        let mut sums = [0u64; LANES];
+        let mut add = |elements: u64, used: u64| {
+            for lane in bits(used) {
+                sums[lane] = sums[lane].saturating_add(elements);
+            }
         };
-        for parameter in &skeleton.shared {
-            if parameter.uses.iter().any(is_used) {
-                sum = sum.saturating_add(parameter.elements);
+        for (node, &live) in skeleton.nodes.iter().zip(&self.live) {
+            if node.trainable > 0 {
+                add(node.trainable, live);
             }
         }
-        sum
+        for parameter in &skeleton.shared {
+            let used = parameter.uses.iter().fold(0, |any, &(node, gate)| {
+                any | self.live[node as usize]
+                    & if gate == NONE { u64::MAX } else { open[gate as usize] }
+            });
+            add(parameter.elements, used);
+        }
+        sums
     }
 }

@@ -1,12 +1,12 @@
 //! Sizes and scores of many architectures.
 
 use super::architectures::{BATCH, Desks, Variants, room};
-use super::liveness::Live;
+use super::liveness::{LANES, Live, bits};
 use crate::error::{Error, Result};
 use crate::machine::Monitor;
 use crate::machine::team::Team;
 use crate::propagation::OwnFunctions;
-use crate::scores::{FeatureDesk, Features, Node, Operator, Plan, PlanLink, Scores, Workspace};
+use crate::scores::{FeatureDesk, Features, GatedPlan, Operator, Plan, Scores, Workspace};
 
 /// How long one link takes, as a number of lanes of a count, so that progress is reported in time.
 const LANES_A_LINK: u64 = 64;
@@ -44,19 +44,23 @@ impl VariantSizes {
 #[derive(Debug, Clone)]
 pub struct VariantScorer {
     variants: Variants,
-    plan: Plan,
+    plan: GatedPlan,
     /// The node of the skeleton that each node of the plan is.
     node_of: Vec<usize>,
 }
 
 /// What one thread writes into.
 struct Desk {
-    open: Vec<bool>,
+    open: Vec<u64>,
     live: Live,
+    /// Where each node of the whole plan lies between an input and an output.
+    between: Vec<u64>,
+    /// The nodes of the whole plan that are in each architecture of a batch.
+    members: Vec<Vec<u32>>,
     /// The plan of the present architecture alone.
     own: Plan,
     /// The number in it of each node of the whole plan.
-    number: Vec<usize>,
+    numbers: Vec<u32>,
     workspace: Workspace,
     features: FeatureDesk,
     depths: Vec<u32>,
@@ -70,9 +74,9 @@ impl VariantScorer {
     /// # Errors
     /// As for [`Plan::compile`].
     pub fn new(variants: Variants, own: &OwnFunctions) -> Result<Self> {
-        let plan = Plan::compile(&variants.network, own, &variants.gates)?;
-        let nodes =
-            plan.nodes.iter().map(|node| variants.skeleton.node_of(plan.facts(node).tensor));
+        let plan = GatedPlan::compile(&variants.network, own, &variants.gates)?;
+        let all = &plan.all;
+        let nodes = all.nodes.iter().map(|node| variants.skeleton.node_of(all.facts(node).tensor));
         let node_of = nodes.collect::<Option<_>>().ok_or_else(|| {
             Error::Internal("a node of the plan is no tensor that may take part".into())
         })?;
@@ -90,8 +94,11 @@ impl VariantScorer {
         threads: usize,
         monitor: &Monitor<'_>,
     ) -> Result<Vec<VariantSizes>> {
-        self.each(rows, architectures, threads, monitor, VariantSizes::default(), |desk, found| {
-            *found = self.size(desk);
+        self.each(rows, architectures, threads, monitor, VariantSizes::default(), |desk, batch| {
+            let parameters = desk.live.trainable(&self.variants.skeleton, &desk.open);
+            for (lane, found) in batch.iter_mut().enumerate() {
+                *found = self.size(desk, lane, parameters[lane]);
+            }
         })
     }
 
@@ -107,10 +114,12 @@ impl VariantScorer {
         monitor: &Monitor<'_>,
     ) -> Result<Vec<(Scores, f64)>> {
         let empty = (Scores::NOTHING, 0.0);
-        self.each(rows, architectures, threads, monitor, empty, |desk, found| {
-            self.restrict(desk);
-            let parameters = desk.live.trainable(&self.variants.skeleton, &desk.open) as f64;
-            *found = (desk.own.score_alone(&mut desk.workspace), parameters);
+        self.each(rows, architectures, threads, monitor, empty, |desk, batch| {
+            let parameters = desk.live.trainable(&self.variants.skeleton, &desk.open);
+            for (lane, found) in batch.iter_mut().enumerate() {
+                self.restrict(desk, lane);
+                *found = (desk.own.score(&mut desk.workspace), parameters[lane] as f64);
+            }
         })
     }
 
@@ -126,13 +135,15 @@ impl VariantScorer {
         monitor: &Monitor<'_>,
     ) -> Result<Vec<(Scores, Features)>> {
         let empty = (Scores::NOTHING, Features::NOTHING);
-        self.each(rows, architectures, threads, monitor, empty, |desk, found| {
-            self.restrict(desk);
-            *found = desk.own.features_alone(&mut desk.workspace, &mut desk.features);
+        self.each(rows, architectures, threads, monitor, empty, |desk, batch| {
+            for (lane, found) in batch.iter_mut().enumerate() {
+                self.restrict(desk, lane);
+                *found = desk.own.features_at(&mut desk.workspace, &mut desk.features);
+            }
         })
     }
 
-    /// Works on every architecture with its gates open, and what takes part in it found.
+    /// Works on batches of architectures with their gates open, and what takes part in them found.
     fn each<T: Clone + Send>(
         &self,
         rows: &[u32],
@@ -140,7 +151,7 @@ impl VariantScorer {
         threads: usize,
         monitor: &Monitor<'_>,
         empty: T,
-        work: impl Fn(&mut Desk, &mut T) + Sync,
+        work: impl Fn(&mut Desk, &mut [T]) + Sync,
     ) -> Result<Vec<T>> {
         let variants = &self.variants;
         variants.check_rows(rows, architectures)?;
@@ -148,7 +159,7 @@ impl VariantScorer {
         let places = variants.places();
         let desks = Desks::new();
         let batches = found.chunks_mut(BATCH).enumerate();
-        let lanes = self.plan.links.len() as u64 * LANES_A_LINK;
+        let lanes = self.plan.all.links.len() as u64 * LANES_A_LINK;
         Team::new(threads).share(
             batches,
             architectures as u64,
@@ -156,13 +167,10 @@ impl VariantScorer {
             |(_, batch)| batch.len() as u64,
             |(number, batch), monitor| {
                 let mut desk = desks.take(|| self.desk());
-                for (at, one) in batch.iter_mut().enumerate() {
-                    let row = &rows[(number * BATCH + at) * places..][..places];
-                    variants.open(row, &mut desk.open);
-                    desk.live.find(&variants.skeleton, &desk.open);
-                    work(&mut desk, one);
-                    monitor.breathe(lanes)?;
-                }
+                let rows = &rows[number * BATCH * places..][..batch.len() * places];
+                self.find(rows, batch.len(), &mut desk);
+                work(&mut desk, batch);
+                monitor.breathe(lanes * batch.len() as u64)?;
                 desks.give(desk);
                 Ok(())
             },
@@ -171,90 +179,81 @@ impl VariantScorer {
     }
 
     fn desk(&self) -> Desk {
-        let mut own = self.plan.clone();
-        own.gates = 0;
+        let nodes = self.plan.all.nodes.len();
         Desk {
-            open: vec![false; self.variants.gates()],
+            open: vec![0; self.variants.gates()],
             live: Live::new(&self.variants.skeleton),
-            own,
-            number: vec![0; self.plan.nodes.len()],
-            workspace: Workspace::new(&self.plan),
+            between: vec![0; nodes],
+            members: vec![Vec::new(); LANES],
+            own: self.plan.all.clone(),
+            numbers: vec![0; nodes],
+            workspace: Workspace::new(&self.plan.all),
             features: FeatureDesk::default(),
-            depths: vec![0; self.plan.nodes.len()],
-            met: vec![0; self.plan.kernels],
+            depths: vec![0; nodes],
+            met: vec![0; self.plan.all.kernels],
             round: 0,
         }
     }
 
-    /// Takes from the plan what takes part, so that the sweeps see a network of its own. Nothing is
-    /// allocated, because the lists have had the length of the whole plan.
-    fn restrict(&self, desk: &mut Desk) {
-        let Desk { open, live, own, number, .. } = desk;
-        own.nodes.clear();
-        own.links.clear();
-        own.outputs.clear();
-        for (at, node) in self.plan.nodes.iter().enumerate() {
-            if !live.of(self.node_of[at]) {
-                continue;
-            }
-            let first = own.links.len();
-            for link in &self.plan.links[node.first..node.end] {
-                if arrives(link, &self.node_of, live, open) {
-                    own.links.push(link.opened(number[link.source]));
-                }
-            }
-            number[at] = own.nodes.len();
-            own.nodes.push(Node { first, end: own.links.len(), ..*node });
+    /// Finds what takes part in each architecture of a batch.
+    fn find(&self, rows: &[u32], architectures: usize, desk: &mut Desk) {
+        let Desk { open, live, between, members, .. } = desk;
+        self.variants.open(rows, open);
+        live.find(&self.variants.skeleton, open);
+        self.plan.find_between(open, |at| live.of(self.node_of[at]), between);
+        for list in members.iter_mut() {
+            list.clear();
         }
-        for &output in &self.plan.outputs {
-            if live.of(self.node_of[output]) {
-                own.outputs.push(number[output]);
+        let every = u64::MAX >> (LANES - architectures.clamp(1, LANES));
+        for (at, here) in (0u32..).zip(&*between) {
+            for lane in bits(here & every) {
+                members[lane].push(at);
             }
         }
     }
 
-    fn size(&self, desk: &mut Desk) -> VariantSizes {
-        let mut sizes = VariantSizes {
-            parameters: desk.live.trainable(&self.variants.skeleton, &desk.open) as f64,
-            ..VariantSizes::default()
-        };
-        desk.round += 1;
-        for (at, node) in self.plan.nodes.iter().enumerate() {
-            if !desk.live.of(self.node_of[at]) {
-                continue;
-            }
+    /// Takes from the plan what takes part in an architecture, so that the sweeps see a network of
+    /// its own.
+    fn restrict(&self, desk: &mut Desk, lane: usize) {
+        let Desk { open, between, members, own, numbers, .. } = desk;
+        self.plan.restrict(&members[lane], lane, open, between, numbers, own);
+    }
+
+    fn size(&self, desk: &mut Desk, lane: usize, parameters: u64) -> VariantSizes {
+        let mut sizes = VariantSizes { parameters: parameters as f64, ..VariantSizes::default() };
+        let Desk { open, between, members, depths, met, round, .. } = desk;
+        let GatedPlan { all, .. } = &self.plan;
+        *round += 1;
+        for &at in &members[lane] {
+            let node = &all.nodes[at as usize];
             let mut depth = 0;
-            for link in &self.plan.links[node.first..node.end] {
-                if !arrives(link, &self.node_of, &desk.live, &desk.open) {
+            for number in node.links() {
+                let link = &all.links[number];
+                let here = between[link.source()] & self.plan.is_open(number, open);
+                if here >> lane & 1 == 0 {
                     continue;
                 }
-                let mut through = desk.depths[link.source];
-                if let Operator::Weighted(kernel) = self.plan.operator(link) {
+                let mut through = depths[link.source()];
+                if let Operator::Weighted(kernel) = all.operator(link) {
                     through += 1;
                     let weights = kernel.fan * kernel.target_channels;
                     sizes.macs += weights * kernel.taps * kernel.target_positions;
                     sizes.layers += 1.0;
                     sizes.activations += kernel.target_channels * kernel.target_positions;
-                    if desk.met[kernel.kernel] != desk.round {
-                        desk.met[kernel.kernel] = desk.round;
+                    if met[kernel.kernel] != *round {
+                        met[kernel.kernel] = *round;
                         sizes.weights += weights * kernel.taps;
                     }
                 }
                 depth = depth.max(through);
             }
-            desk.depths[at] = depth;
+            depths[at as usize] = depth;
         }
-        for &output in &self.plan.outputs {
-            if desk.live.of(self.node_of[output]) {
-                sizes.depth = sizes.depth.max(f64::from(desk.depths[output]));
+        for &output in &all.outputs {
+            if between[output] >> lane & 1 != 0 {
+                sizes.depth = sizes.depth.max(f64::from(depths[output]));
             }
         }
         sizes
     }
-}
-
-/// Whether a link into a tensor that takes part does so itself.
-#[inline]
-fn arrives(link: &PlanLink, node_of: &[usize], live: &Live, open: &[bool]) -> bool {
-    live.of(node_of[link.source]) && link.gate.is_none_or(|gate| open[gate as usize])
 }
