@@ -60,7 +60,7 @@ class Scores:
         what is computed, and mostly in early layers. The mean of the logarithms of effective
         parameters and of layers follows what is stored, and mostly in late layers. Where one of the
         two sides hardly differs between models, the other decides. Layers whose results meet in one
-        concatenation of channels, and nowhere else, are one here: they are blocks of one kernel.
+        sum or concatenation, and nowhere else, are one here: they are blocks of one kernel.
     saliency_entropy : float
         In nats, or in bits; minus infinity if no path over a layer with weights leads from an
         input to an output.
