@@ -281,6 +281,9 @@ class Network:
     def operations(self) -> list[Operation]:
         """How every tensor is computed; of kind "other" for inputs and parameters."""
 
+    def followed_functions(self) -> list[str]:
+        """The names of the functions that a signal meets on its way, each once."""
+
     @property
     def outputs(self) -> list[int]: ...
     def unroll(

@@ -14,7 +14,7 @@ from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import InvalidArgumentError, TheoryDomainError, UnknownNameError, UnrolledError
 from unrolled.network.builder import Tensor
 from unrolled.network.network import Network
-from unrolled.propagation.functions import pieces_of
+from unrolled.propagation.functions import own_pieces
 from unrolled.propagation.records import ParameterPropagation, Propagation, TensorPropagation
 from unrolled.propagation.signal import Signal
 from unrolled.propagation.weights import Use, Weights, elements_of, uses_of
@@ -133,10 +133,10 @@ def propagate(
         checked_choice("loss", loss, ("cross_entropy",))
     if exact is not None and not isinstance(exact, (bool, np.bool_)):
         raise InvalidArgumentError(f"exact must be True, False or None, got {described(exact)}")
-    own = {**network.functions, **_checked_functions(functions)}
+    given = _checked_functions(functions)
     try:
         program = Program(
-            network._core, pieces_of(own), exact=None if exact is None else bool(exact)
+            network._core, own_pieces(network, given), exact=None if exact is None else bool(exact)
         )
     except UnrolledError as error:
         error.args = (f"network '{network.name}': {error.args[0]}", *error.args[1:])

@@ -17,7 +17,7 @@ from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, NothingToCountError, UnrolledError
 from unrolled.importers.door import Door
 from unrolled.network.network import Network
-from unrolled.propagation.functions import pieces_of
+from unrolled.propagation.functions import own_pieces
 from unrolled.show import tables
 from unrolled.show.cells import format_score
 from unrolled.sources.resolution import resolve
@@ -281,9 +281,8 @@ def figures_of(
     UnknownOperationError
         See `score`.
     """
-    pieces = pieces_of({**network.functions, **(functions or {})})
     try:
-        scorer = Scorer(network._core, pieces)
+        scorer = Scorer(network._core, own_pieces(network, functions))
         row = scorer.scores()
     except UnrolledError as error:
         raise type(error)(f"network '{network.name}': {error}") from None

@@ -70,6 +70,10 @@ class Base:
         self.name = "tensor"
         self._outputs: set[int] = set()
         self._reserved: set[str] = set()
+        # By their factors and labels: products that may have their axes in several orders.
+        self._turned_products: dict[
+            tuple[tuple[Value, ...], tuple[tuple[int, ...], ...]], Node
+        ] = {}
         self._values: dict[Node, Callable[[], Any]] = {}
         self._copies: dict[str, int] = {}
         self.notes: dict[str, str] = {}

@@ -62,6 +62,7 @@ mod signal;
 mod smooth;
 mod sweep;
 
+pub use compile::followed_functions;
 pub use functions::{FUNCTION_NAMES, OwnFunction, OwnFunctions, own_function};
 pub use program::{Exactness, ParameterUse, Program, Resolution};
 pub use scaled::Scaled;

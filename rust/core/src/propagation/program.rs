@@ -187,7 +187,7 @@ pub(super) enum Rule {
     Embedding {
         table: usize,
     },
-    /// Indices of an embedding, through which nothing flows.
+    /// Indices of an embedding and what they are computed from, through which nothing flows.
     OneHot,
 }
 
@@ -224,6 +224,8 @@ pub(super) struct Scores {
     pub(super) key: usize,
     pub(super) features: f64,
     pub(super) scale: f64,
+    /// What the scores are multiplied by on the way to the softmax.
+    pub(super) scale_after: f64,
     pub(super) keys: f64,
     pub(super) queries: f64,
     /// A parameter that is added to the scores.

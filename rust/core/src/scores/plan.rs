@@ -442,6 +442,12 @@ impl<'a> Planner<'a> {
         if operation.function.as_deref() == Some(MASKED_ATTENTION) {
             return self.masked_attention(id, &links, gates);
         }
+        if self.survey.indices[id.0] {
+            for &(number, link) in &links {
+                self.push_link(link, Operator::Blocked, gates.get(number).copied().flatten())?;
+            }
+            return Ok(Some(Rule::Sum { subtracts: false }));
+        }
         let is_square = operation.kind == OperationKind::Product
             && matches!(links[..], [(_, one), (_, other)]
                 if one.source == other.source && one.relations == other.relations);

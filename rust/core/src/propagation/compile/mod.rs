@@ -22,6 +22,7 @@ use crate::propagation::program::{Exactness, Node, Program, Resolution, Rule};
 use compiler::Compiler;
 
 pub(crate) use attention::{MASKED_ATTENTION, PART_OF_ATTENTION};
+pub use survey::followed_functions;
 pub(crate) use survey::{KernelUse, Survey, joins_positions};
 
 impl Program {
@@ -40,6 +41,7 @@ impl Compiler<'_> {
     fn run(mut self, resolution: Resolution) -> Result<Program> {
         let ends = self.ends()?;
         self.mark_living(&ends);
+        self.mark_indices(&ends);
         self.find_wanted_positions();
         for id in self.order.clone() {
             if self.lives[id.0] {

@@ -15,6 +15,12 @@ impl<'a> Compiler<'a> {
     /// The rule of a tensor, whose links are added to the program; `None` if it is not known.
     pub(super) fn rule(&mut self, id: TensorId, operation: &Operation) -> Result<Option<Rule>> {
         let mut links = self.data_links(id);
+        if self.indices[id.0] {
+            for link in links {
+                self.push(link, Operator::Same);
+            }
+            return Ok(Some(Rule::OneHot));
+        }
         match (operation.kind, operation.function.as_deref()) {
             (OperationKind::Other, Some(MASKED_ATTENTION)) => {
                 return self.masked_attention(id, operation);
