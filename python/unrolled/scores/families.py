@@ -25,7 +25,7 @@ from unrolled.importers.door import Door
 from unrolled.network.network import Network
 from unrolled.scores.architecture_features import columns_of
 from unrolled.scores.benchmarks import Benchmark, packaged_table, trainable
-from unrolled.scores.scoring import are_scored, checked_network, mean_log_size
+from unrolled.scores.scoring import are_scored, checked_network
 from unrolled.sources.resolution import resolve
 
 __all__ = ["FAMILIES", "Member", "ModelFamily", "given_models", "load_family"]
@@ -134,7 +134,7 @@ class ModelFamily(Benchmark):
             columns=columns,
         )
         scored = are_scored(columns)
-        names = (*Scorer.columns, "log_size", "parameters")
+        names = (*Scorer.columns, "parameters")
         return found, {name: np.where(scored, columns[name], -np.inf) for name in names}
 
     def features(self, progress: Progress | None = None) -> dict[str, Numbers]:
@@ -148,9 +148,7 @@ class ModelFamily(Benchmark):
 def _columns(network: Any) -> dict[str, float]:
     """Features, scores and baselines of one model, as benchmarks of spaces name them."""
     checked_network(network)
-    found = columns_of(network)
-    log_size = mean_log_size({name: np.array([value]) for name, value in found.items()})
-    return found | {"parameters": float(trainable(network)), "log_size": float(log_size[0])}
+    return columns_of(network) | {"parameters": float(trainable(network))}
 
 
 def _published(member: Member) -> Any:
