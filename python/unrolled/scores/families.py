@@ -158,8 +158,8 @@ def _published(member: Member) -> Any:
 def _torch_module(member: Member, create: Callable[[], Any]) -> Any:
     """The network of a module, built without weights.
 
-    On the "meta" device nothing is allocated; but tables of indices have no values there, and
-    models that need them are built a second time.
+    On the "meta" device nothing is allocated; but tables of indices and kernels that are no
+    parameters have no values there, and models that need them are built a second time.
     """
     torch = import_optional("torch", "torch", "a family of PyTorch models")
     shape = (1, 3, member.size, member.size)
@@ -167,11 +167,18 @@ def _torch_module(member: Member, create: Callable[[], Any]) -> Any:
         with torch.device("meta"):
             module = create().eval()
             image = torch.zeros(shape)
-        return resolve(module, inputs=image, operations=True, door=DOOR)
+        network = resolve(module, inputs=image, operations=True, door=DOOR)
+        if not _needs_values(network):
+            return network
     except (UnrolledError, RuntimeError, NotImplementedError):
-        # Whatever is really wrong comes up again here.
-        module = create().eval()
-        return resolve(module, inputs=torch.zeros(shape), operations=True, door=DOOR)
+        pass  # Whatever is really wrong comes up again here.
+    module = create().eval()
+    return resolve(module, inputs=torch.zeros(shape), operations=True, door=DOOR)
+
+
+def _needs_values(network: Any) -> bool:
+    operations = [network.operation(tensor) for tensor in network.tensors]
+    return any(one is not None and one.function == "fixed_kernel" for one in operations)
 
 
 def _torchvision(member: Member) -> Any:

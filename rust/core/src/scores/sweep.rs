@@ -300,6 +300,13 @@ impl Plan {
                 found.kept = found.variance;
                 found.settle();
             }
+            Rule::Quotient => {
+                if let Some(dividend) = links.first() {
+                    found = arriving(dividend);
+                    found.kept = found.variance;
+                }
+            }
+            Rule::Steady => found = Signal { mean: 1.0, ..Signal::default() },
             Rule::Softmax { length } => {
                 for link in links {
                     let one = arriving(link).plain();
@@ -457,6 +464,23 @@ impl Plan {
                 }
                 to.times(square, pair)
             }
+            Rule::Quotient if number == 0 => *gradient,
+            Rule::Quotient => {
+                // In proportion to the divisor, as if that were one.
+                let (mut to, divisor) = (*gradient, source.variance + source.mean * source.mean);
+                if divisor <= 0.0 {
+                    return Gradient::default();
+                }
+                for other in others() {
+                    let mean = other.mean * other.mean;
+                    let squares = (other.variance + mean, other.covariance + mean);
+                    to = to.times(squares.0 / divisor, squares.1 / divisor);
+                    to.exponent = to.exponent.saturating_add(other.exponent);
+                }
+                to.exponent = to.exponent.saturating_sub(source.exponent);
+                to
+            }
+            Rule::Steady => Gradient::default(),
             Rule::Softmax { .. } => {
                 let own = workspace.signals[at];
                 let square = own.variance + own.mean * own.mean;
