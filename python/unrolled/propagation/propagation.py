@@ -91,8 +91,9 @@ def propagate(
     UnknownOperationError
         Tensors whose operation or function is not known: all of them, and what to do.
     TheoryDomainError
-        A signal that grows beyond what a bounded or exponential function can be followed at, or a
-        signal or gradient beyond 2^(2^49) or below one over that.
+        A signal that grows beyond what a bounded or exponential function can be followed at, a
+        signal or gradient beyond 2^(2^49) or below one over that, or a root or quotient of what is
+        not positive and, where it divides, varies by more than a third of its mean.
     InvalidArgumentError, UnknownNameError
         Arguments that cannot be, names that the network does not have, or a model that is no
         network.
@@ -146,12 +147,18 @@ def propagate(
     tensors = network.tensors
     order = [tensors[number] for number in program.tensors]
     ends = [tensors[number] for number in program.outputs]
-    sweep = program.propagate(
-        elements,
-        _laws(input, [tensor for tensor in order if tensor.role == "input"]),
-        [1.0] * len(ends) if loss is None else _seeds(network, program, ends),
-        batch_norm == "stored",
-    )
+    try:
+        sweep = program.propagate(
+            elements,
+            _laws(input, [tensor for tensor in order if tensor.role == "input"]),
+            [1.0] * len(ends) if loss is None else _seeds(network, program, ends),
+            batch_norm == "stored",
+        )
+    except TheoryDomainError as error:
+        message, number = error.args
+        error.tensor = tensors[number].name
+        error.args = (f"network '{network.name}': at tensor '{error.tensor}', {message}",)
+        raise
     settings = {
         "weights": weights,
         "biases": biases,

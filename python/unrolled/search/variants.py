@@ -17,7 +17,6 @@ from unrolled.errors import InvalidNetworkError, NothingToCountError, UnrolledEr
 from unrolled.network.network import Network
 from unrolled.network.sharing import fill_with_part
 from unrolled.propagation.functions import own_pieces
-from unrolled.scores.scoring import mean_log_size
 from unrolled.search.fingerprints import fingerprint_of
 
 __all__ = ["Gate", "Template"]
@@ -122,9 +121,7 @@ class Template:
     ) -> dict[str, npt.NDArray[np.float64]]:
         """Scores and sizes of variants, by name."""
         table = self._scoring().scores(rows, threads=threads, progress=progress)
-        found = _columns(VariantScorer.score_columns, table)
-        found["log_size"] = mean_log_size(found)
-        return found
+        return _columns(VariantScorer.score_columns, table)
 
     def features(
         self, rows: Options, *, threads: int = 0, progress: Progress | None = None

@@ -80,6 +80,35 @@ class Elementwise(Normalisers):
             y = replace(y, fill=applied(function, x.fill))
         return self._apply_function(y, function, name or self.name)
 
+    def norm(
+        self, x: Operand, axes: Sequence[int], order: Any = None, *, keepdims: bool
+    ) -> Operand:
+        """The norm of a tensor along some axes: an edge from every element.
+
+        Parameters
+        ----------
+        x : Operand
+        axes : sequence of int
+        order : float or str, optional
+            Of the norm: by default, for 2 and for "fro" the root of the sum of squares, 1 for the
+            sum of sizes, infinity for the largest size. Of matrix norms and of orders that are not
+            positive, only the edges are known.
+        keepdims : bool
+        """
+        if order is None or order == "fro" or (order == 2 and len(axes) == 1):
+            return self.reduce(x, axes, keepdims=keepdims, reduction="norm")
+        is_number = isinstance(order, (int, float)) and not isinstance(order, bool)
+        if not is_number or not order > 0 or len(axes) != 1:
+            return self.reduce(x, axes, keepdims=keepdims)
+        sizes = self.pointwise(x, np.abs, name="abs")
+        if math.isinf(order):
+            return self.reduce(sizes, axes, keepdims=keepdims, reduction="max")
+        if order == 1:
+            return self.reduce(sizes, axes, keepdims=keepdims, reduction="sum")
+        powers = self.pointwise(sizes, lambda a: a**order, name=f"power {order:g}")
+        total = self.reduce(powers, axes, keepdims=keepdims, reduction="sum")
+        return self.pointwise(total, lambda a: a ** (1 / order), power=True, name="root")
+
     def negative(self, x: Operand) -> Operand:
         """Minus a tensor."""
         if isinstance(x, Constant):

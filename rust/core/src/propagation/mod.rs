@@ -54,6 +54,7 @@ mod geometry;
 mod moments;
 mod normal;
 mod piecewise;
+mod power;
 mod program;
 mod sampled;
 mod scaled;

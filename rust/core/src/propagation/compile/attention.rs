@@ -48,7 +48,7 @@ impl<'a> Compiler<'a> {
                 Rule::Function(number) => {
                     let (left, right) = match &self.program.functions[*number] {
                         Function::Piecewise(line) => line.far_slopes(),
-                        Function::Smooth(_) => return None,
+                        Function::Power(_) | Function::Smooth(_) => return None,
                     };
                     if left != right {
                         return None;

@@ -10,6 +10,7 @@ mod attention;
 mod compiler;
 mod division;
 mod exactness;
+mod gates;
 mod parameters;
 mod pooling;
 mod rules;
@@ -62,6 +63,7 @@ impl Compiler<'_> {
             });
         }
         self.find_centred();
+        self.find_gated();
         self.divide_into_cells(resolution)?;
         for node in &self.program.nodes {
             for link in &mut self.program.links[node.links.clone()] {
@@ -105,6 +107,8 @@ impl Compiler<'_> {
             }
         };
         let biases = self.biases(id);
+        let scales = if matches!(rule, Rule::Product) { self.scales(id) } else { Vec::new() };
+        let own_gate = self.own_gate(&rule, first);
         let positions = self.count_positions(id);
         self.program.node_of[id.0] = Some(self.program.nodes.len());
         let cell = self.program.cells;
@@ -114,6 +118,9 @@ impl Compiler<'_> {
             rule,
             links: first..self.program.links.len(),
             biases,
+            scales,
+            own_gate,
+            gated_sum: None,
             elements: tensor.elements() as f64,
             cells: cell..cell + 1,
             shares: Vec::new(),
