@@ -14,7 +14,7 @@ from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import InvalidArgumentError, TheoryDomainError, UnknownNameError, UnrolledError
 from unrolled.network.builder import Tensor
 from unrolled.network.network import Network
-from unrolled.propagation.functions import pieces_of
+from unrolled.propagation.functions import own_pieces
 from unrolled.propagation.records import ParameterPropagation, Propagation, TensorPropagation
 from unrolled.propagation.signal import Signal
 from unrolled.propagation.weights import Use, Weights, elements_of, uses_of
@@ -59,7 +59,9 @@ def propagate(
     biases : float, optional
         The variance of a bias. By default 0, and with "torch" that of the weights.
     input : Signal or mapping of str to Signal, optional
-        The law of the inputs; by default ``Signal()``.
+        The law of the inputs. By default ``Signal()`` behind the scaling that a model begins with:
+        straight lines that nothing but an input enters, such as a division by 255. What is given
+        here is the law in front of it.
     batch_norm : {"batch", "stored"}
         Whether batch norms normalise by the samples, as in training, or by their parameters for
         mean and variance, which are 0 and 1 unless `weights` or `overrides` say otherwise.
@@ -91,8 +93,9 @@ def propagate(
     UnknownOperationError
         Tensors whose operation or function is not known: all of them, and what to do.
     TheoryDomainError
-        A signal that grows beyond what a bounded or exponential function can be followed at, or a
-        signal or gradient beyond 2^(2^49) or below one over that.
+        A signal that grows beyond what a bounded or exponential function can be followed at, a
+        signal or gradient beyond 2^(2^49) or below one over that, or a root or quotient of what is
+        not positive and, where it divides, varies by more than a third of its mean.
     InvalidArgumentError, UnknownNameError
         Arguments that cannot be, names that the network does not have, or a model that is no
         network.
@@ -133,10 +136,10 @@ def propagate(
         checked_choice("loss", loss, ("cross_entropy",))
     if exact is not None and not isinstance(exact, (bool, np.bool_)):
         raise InvalidArgumentError(f"exact must be True, False or None, got {described(exact)}")
-    own = {**network.functions, **_checked_functions(functions)}
+    given = _checked_functions(functions)
     try:
         program = Program(
-            network._core, pieces_of(own), exact=None if exact is None else bool(exact)
+            network._core, own_pieces(network, given), exact=None if exact is None else bool(exact)
         )
     except UnrolledError as error:
         error.args = (f"network '{network.name}': {error.args[0]}", *error.args[1:])
@@ -146,12 +149,18 @@ def propagate(
     tensors = network.tensors
     order = [tensors[number] for number in program.tensors]
     ends = [tensors[number] for number in program.outputs]
-    sweep = program.propagate(
-        elements,
-        _laws(input, [tensor for tensor in order if tensor.role == "input"]),
-        [1.0] * len(ends) if loss is None else _seeds(network, program, ends),
-        batch_norm == "stored",
-    )
+    try:
+        sweep = program.propagate(
+            elements,
+            _laws(input, [tensor for tensor in order if tensor.role == "input"]),
+            [1.0] * len(ends) if loss is None else _seeds(network, program, ends),
+            batch_norm == "stored",
+        )
+    except TheoryDomainError as error:
+        message, number = error.args
+        error.tensor = tensors[number].name
+        error.args = (f"network '{network.name}': at tensor '{error.tensor}', {message}",)
+        raise
     settings = {
         "weights": weights,
         "biases": biases,
@@ -181,6 +190,7 @@ def propagate(
         sum(end.size for end in ends),
         settings,
         notes,
+        [tensors[number].name for number in program.entries],
     )
     if sweep.lost is not None:
         raise _lost(propagation, sweep.lost)
@@ -204,8 +214,8 @@ def _checked_functions(
 def _laws(given: Signal | Mapping[str, Signal] | None, inputs: list[Tensor]) -> Any:
     """The law of each input, a row each."""
     if given is None or isinstance(given, Signal):
-        law = (given or Signal()).law
-        return np.array([law] * max(len(inputs), 1))
+        law = (*(given or Signal()).law, given is None)
+        return np.array([law] * max(len(inputs), 1), dtype=np.float64)
     if not isinstance(given, Mapping):
         raise InvalidArgumentError(
             "input must be a Signal, or a mapping from names of inputs to Signals, got "
@@ -219,7 +229,8 @@ def _laws(given: Signal | Mapping[str, Signal] | None, inputs: list[Tensor]) -> 
             )
         if not isinstance(signal, Signal):
             raise InvalidArgumentError(f"input[{name!r}] must be a Signal, got {described(signal)}")
-    return np.array([given.get(name, Signal()).law for name in names]).reshape(-1, 4)
+    laws = [(*given.get(name, Signal()).law, name not in given) for name in names]
+    return np.array(laws, dtype=np.float64).reshape(-1, 5)
 
 
 def _seeds(network: Network, program: Program, ends: Sequence[Tensor]) -> list[float]:
@@ -261,12 +272,15 @@ class SignalLostError(TheoryDomainError):
         The tensors whose signals are known, in the order in which they are computed.
     kernels : tuple of ParameterPropagation
         All kernels.
+    entries : tuple of str
+        See `Propagation`.
     """
 
     what: Literal["signal", "gradient"]
     is_large: bool
     before: tuple[TensorPropagation, ...]
     kernels: tuple[ParameterPropagation, ...]
+    entries: tuple[str, ...]
 
 
 def _lost(
@@ -286,6 +300,7 @@ def _lost(
     error.tensor, error.what, error.is_large = tensor, what, is_large
     error.before = found[: names.index(tensor)] if what == "signal" else found
     error.kernels = propagation.kernels
+    error.entries = propagation.entries
     return error
 
 

@@ -54,26 +54,33 @@ mod geometry;
 mod moments;
 mod normal;
 mod piecewise;
+mod power;
 mod program;
 mod sampled;
 mod scaled;
+mod scaling;
 mod settings;
 mod signal;
 mod smooth;
 mod sweep;
 
+pub use compile::followed_functions;
 pub use functions::{FUNCTION_NAMES, OwnFunction, OwnFunctions, own_function};
 pub use program::{Exactness, ParameterUse, Program, Resolution};
 pub use scaled::Scaled;
 pub use settings::{BatchNormMode, Elements, InputLaw, Settings};
 pub use sweep::{TensorReading, Workspace, propagate};
 
-pub(crate) use compile::{KernelUse, MASKED_ATTENTION, PART_OF_ATTENTION, Survey, joins_positions};
+pub(crate) use compile::{
+    KernelUse, MASKED_ATTENTION, PART_OF_ATTENTION, Survey, behind_mask, joins_positions,
+    visible_share,
+};
 pub(crate) use functions::Function;
 pub(crate) use geometry::{lengths, sums};
 pub(crate) use moments::Moments;
 pub(crate) use normal::largest as largest_normal;
 pub(crate) use scaled::{excess, times_power_of_four};
+pub(crate) use scaling::scalings;
 
 /// Moments of a function of two normal variables: see [`function_moments`].
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -6,6 +6,7 @@ use super::moments::Law;
 use super::piecewise::PiecewiseLinear;
 use super::program::{Fixed, PoolWindow};
 use super::scaled::{Scaled, times_power_of_four, times_power_of_two};
+use super::scaling::Scaling;
 use super::settings::{Elements, InputLaw};
 
 /// The pairs of elements that mean products are kept of: with another sample, with another
@@ -53,9 +54,17 @@ impl Signal {
     pub(super) const ONE: Self = Self { mean: 1.0, square: 1.0, pairs: [1.0; 3] };
 
     pub(super) fn of_input(law: InputLaw) -> Self {
-        let InputLaw { mean_square, samples, positions, both } = law;
+        let InputLaw { mean_square, samples, positions, both, .. } = law;
         let pairs = [samples, positions, both].map(|correlation| correlation * mean_square);
         Self { mean: 0.0, square: mean_square, pairs }
+    }
+
+    /// What a straight line makes this signal, which has no mean, of.
+    pub(super) fn before(&self, scaling: &Scaling) -> Self {
+        let Scaling { slope, offset, .. } = *scaling;
+        let mean = -offset / slope;
+        let raw = |product: f64| product / (slope * slope) + mean * mean;
+        Self { mean, square: raw(self.square), pairs: self.pairs.map(raw) }
     }
 
     /// Elements of a parameter are the same in all samples, and independent of each other.
@@ -226,6 +235,9 @@ impl Gradient {
 impl Fixed {
     /// Whether the elements are the same on both sides.
     pub(super) fn is_identity(&self) -> bool {
+        if self.is_weighted {
+            return false;
+        }
         let same = |sums: Sums, source: f64, target: f64| {
             source == target
                 && sums.total == source
@@ -235,13 +247,6 @@ impl Fixed {
         };
         same(self.positions, self.source_positions, self.target_positions)
             && same(self.channels, self.source_channels, self.target_channels)
-    }
-
-    /// The share of the target's elements that read any of the source.
-    pub(super) fn coverage(&self) -> f64 {
-        let positions = self.positions.total / self.target_positions;
-        let channels = self.channels.total / self.target_channels;
-        positions.min(1.0) * channels.min(1.0)
     }
 
     /// The signal of a target whose source has the same signal everywhere.

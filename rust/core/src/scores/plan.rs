@@ -1,16 +1,16 @@
 //! From a network to a plan: the rule of each tensor, and the geometry of each link.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::operators::{Average, Largest, Move, Operator, Weighted, overlap};
 use crate::error::{Error, Result};
 use crate::network::relation::{AxisRelation, Relation};
-use crate::network::{Link, LinkRole, Network, OperationKind, Role, TensorId};
+use crate::network::{Link, LinkRole, Network, Operation, OperationKind, Role, TensorId};
 use crate::propagation::{
-    Function, KernelUse, MASKED_ATTENTION, OwnFunctions, Survey, joins_positions, largest_normal,
-    lengths, sums,
+    Function, KernelUse, MASKED_ATTENTION, OwnFunctions, Survey, behind_mask, joins_positions,
+    largest_normal, lengths, scalings, sums, visible_share,
 };
 
 /// A compiled network. It depends on shapes, links and operations alone, and has only what lies
@@ -110,6 +110,10 @@ pub(crate) enum Rule {
     Relu,
     Norm,
     Product,
+    /// The first signal divided by the second, which varies little.
+    Quotient,
+    /// A number that varies little and has no scale of its own: a root, a quotient, a mean.
+    Steady,
     Softmax {
         length: f64,
     },
@@ -297,6 +301,8 @@ pub(super) struct Planner<'a> {
     pub(super) network: &'a Network,
     own: &'a OwnFunctions,
     survey: Survey,
+    /// Functions that only scale an input, before anything else is done to it.
+    scalings: HashSet<TensorId>,
     /// Numbers of the links with data into every tensor.
     pub(super) into: Vec<Vec<usize>>,
     /// The source of the first link into every tensor.
@@ -320,6 +326,8 @@ pub(super) struct Planner<'a> {
 impl<'a> Planner<'a> {
     fn new(network: &'a Network, own: &'a OwnFunctions) -> Result<Self> {
         let survey = Survey::new(network)?;
+        let found = scalings(network, own)?.into_values();
+        let scalings = found.flat_map(|scaling| scaling.functions).collect();
         let tensors = network.tensors().len();
         let mut into = vec![Vec::new(); tensors];
         let mut origins = vec![None; tensors];
@@ -360,6 +368,7 @@ impl<'a> Planner<'a> {
             network,
             own,
             survey,
+            scalings,
             into,
             origins,
             reached,
@@ -383,6 +392,12 @@ impl<'a> Planner<'a> {
             }
             if self.is_part_of_attention(id) {
                 self.part_of_attention(id)?;
+                continue;
+            }
+            // A mask leaves the signal of scores and weights as it is; products count what it hides.
+            let whole = behind_mask(self.network, id, |id| self.links_into(id));
+            if let Some(node) = whole.and_then(|whole| self.node_of[whole.0]) {
+                self.node_of[id.0] = Some(node);
                 continue;
             }
             let first = self.plan.links.len();
@@ -442,11 +457,17 @@ impl<'a> Planner<'a> {
         if operation.function.as_deref() == Some(MASKED_ATTENTION) {
             return self.masked_attention(id, &links, gates);
         }
+        if self.survey.indices[id.0] {
+            for &(number, link) in &links {
+                self.push_link(link, Operator::Blocked, gates.get(number).copied().flatten())?;
+            }
+            return Ok(Some(Rule::Sum { subtracts: false }));
+        }
         let is_square = operation.kind == OperationKind::Product
             && matches!(links[..], [(_, one), (_, other)]
                 if one.source == other.source && one.relations == other.relations);
         for &(number, link) in &links[..if is_square { 1 } else { links.len() }] {
-            let operator = self.operator(number, link, operation.kind);
+            let operator = self.operator(number, link, operation);
             self.push_link(link, operator, gates.get(number).copied().flatten())?;
         }
         Ok(match operation.kind {
@@ -460,12 +481,21 @@ impl<'a> Planner<'a> {
             OperationKind::Embedding => Some(Rule::Sum { subtracts: false }),
             OperationKind::Function => match operation.function.as_deref() {
                 // Inputs have a variance of one behind the scaling that a model begins with.
-                Some(name) if self.is_scaling_of_input(name, &links) => Some(Rule::Concatenation),
+                Some(name) if self.is_power(name) => Some(Rule::Steady),
+                Some(_) if self.scalings.contains(&id) => Some(Rule::Concatenation),
                 Some(name) => self.function(id, name),
                 None => self.refuse(id, "its function has no name".into()),
             },
             OperationKind::Product => Some(Rule::Product),
             OperationKind::Maximum => Some(Rule::Choice),
+            OperationKind::RmsNorm if operation.function.as_deref() == Some("mean") => {
+                Some(Rule::Steady)
+            }
+            OperationKind::Other
+                if operation.function.as_deref() == Some("divide") && links.len() == 2 =>
+            {
+                Some(Rule::Quotient)
+            }
             OperationKind::BatchNorm
             | OperationKind::LayerNorm
             | OperationKind::RmsNorm
@@ -473,7 +503,9 @@ impl<'a> Planner<'a> {
             OperationKind::Softmax => {
                 let shape = &self.network.tensors()[id.0].shape;
                 let along = operation.axes.iter().filter_map(|&axis| shape.get(axis));
-                Some(Rule::Softmax { length: along.map(|&length| length as f64).product() })
+                let length: f64 = along.map(|&length| length as f64).product();
+                let share = links.first().map_or(1.0, |(_, link)| self.visible_share(link.source));
+                Some(Rule::Softmax { length: (length * share).max(1.0) })
             }
             OperationKind::Matmul => self.matmul(id, &links),
             OperationKind::Other => {
@@ -486,12 +518,10 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// Whether a function is a straight line, and all that it reads is an input.
-    fn is_scaling_of_input(&self, name: &str, links: &[(usize, &Link)]) -> bool {
-        let is_input = |id: TensorId| self.network.tensors()[id.0].role == Role::Input;
-        links.iter().all(|(_, link)| is_input(link.source))
-            && !self.own.contains_key(name)
-            && Function::from_name(name).is_some_and(|function| function.is_straight())
+    /// Whether a function is known of positive numbers only.
+    fn is_power(&self, name: &str) -> bool {
+        !self.own.contains_key(name)
+            && matches!(Function::from_name(name), Some(Function::Power(_)))
     }
 
     pub(super) fn push_link(
@@ -554,6 +584,14 @@ impl<'a> Planner<'a> {
         (both.source as f64, both.target as f64, edges)
     }
 
+    fn visible_share(&self, from: TensorId) -> f64 {
+        visible_share(self.network, from, |id| self.links_into(id), |link| self.edges(link))
+    }
+
+    fn links_into(&self, id: TensorId) -> Vec<&'a Link> {
+        self.into[id.0].iter().map(|&number| &self.network.links()[number]).collect()
+    }
+
     pub(super) fn edges(&self, link: &Link) -> f64 {
         link.relations.iter().map(|part| self.measure(link, part).2).product()
     }
@@ -588,7 +626,7 @@ impl<'a> Planner<'a> {
         along.sum::<f64>() / self.dimensions(link.source).max(1.0)
     }
 
-    fn operator(&mut self, number: usize, link: &Link, kind: OperationKind) -> Operator {
+    fn operator(&mut self, number: usize, link: &Link, operation: &Operation) -> Operator {
         if let Some(kernel) = &self.survey.kernels[number] {
             let kernels = self.kernel_of.len();
             let known = self.kernel_of.entry(self.root(kernel.tensor).0);
@@ -599,9 +637,9 @@ impl<'a> Planner<'a> {
                 Operator::Weighted(self.weighted(kernel_number, kernel, link))
             });
         }
-        match kind {
+        match operation.kind {
             OperationKind::Embedding => Operator::Blocked,
-            OperationKind::Average | OperationKind::MaxPool => self.pool(link, kind),
+            OperationKind::Average | OperationKind::MaxPool => self.pool(link, operation),
             OperationKind::Matmul => {
                 let elements = self.network.tensors()[link.source.0].elements() as f64;
                 Operator::Contracted { products: self.edges(link) / elements }
@@ -631,9 +669,10 @@ impl<'a> Planner<'a> {
         moved
     }
 
-    fn pool(&self, link: &Link, kind: OperationKind) -> Operator {
-        let mut windows: Vec<(u64, f64)> = Vec::new();
+    fn pool(&self, link: &Link, operation: &Operation) -> Operator {
+        let mut windows: Vec<(u64, f64, Option<&[f64]>)> = Vec::new();
         let (mut taps, mut stride, mut channels) = (1.0, 1.0, 1.0);
+        let (mut common, mut own) = (1.0, 1.0);
         for part in &link.relations {
             let (source, target, edges) = self.measure(link, part);
             let (size, step) = match &part.relation {
@@ -642,16 +681,25 @@ impl<'a> Planner<'a> {
                 _ => ((edges / target).round().max(1.0) as u64, source / target),
             };
             if self.joins_positions(link, part) {
-                windows.push((size, step));
+                let weights = operation.taps_of(part);
+                windows.push((size, step, weights));
                 taps *= size as f64;
+                if let Some(weights) = weights {
+                    let sum: f64 = weights.iter().sum();
+                    common *= sum * sum;
+                    own *= weights.iter().map(|weight| weight * weight).sum::<f64>();
+                } else {
+                    own /= size as f64;
+                }
                 stride *= step;
             } else {
                 channels *= size as f64;
             }
         }
         let positions = self.positions(link.source);
-        let is_average = kind == OperationKind::Average;
-        if !windows.is_empty() && self.positions(link.target) == 1.0 {
+        let is_average = operation.kind == OperationKind::Average;
+        let is_plain = operation.weights.is_empty();
+        if !windows.is_empty() && is_plain && self.positions(link.target) == 1.0 {
             return Operator::Global { positions, is_average };
         }
         if !is_average {
@@ -662,9 +710,10 @@ impl<'a> Planner<'a> {
                 overlap: overlap(windows.iter().copied()),
             });
         }
-        let dense = windows.iter().map(|&(size, _)| (size, 1.0));
+        let dense = windows.iter().map(|&(size, _, weights)| (size, 1.0, weights));
         Operator::Average(Average {
-            taps,
+            common,
+            own,
             stride,
             dense_overlap: overlap(dense),
             overlap: overlap(windows.iter().copied()),

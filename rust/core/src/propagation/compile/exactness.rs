@@ -1,8 +1,10 @@
 //! How far each rule can be trusted.
 
 use super::compiler::Compiler;
+use crate::error::Result;
 use crate::network::TensorId;
-use crate::propagation::program::{Cross, DataLink, Exactness, Operator, Rule};
+use crate::propagation::program::{Cross, DataLink, Exactness, NextNorm, Operator, Rule};
+use crate::propagation::scaling::scalings;
 
 /// A tensor's roots are those it is computed from without weights in between. So many are
 /// remembered at most.
@@ -49,7 +51,9 @@ impl Compiler<'_> {
             Rule::Combine { .. } => {
                 let fixed: Vec<_> = links.iter().filter(|link| !weighted(link)).collect();
                 let averages = fixed.iter().any(|link| match &link.operator {
-                    Operator::Fixed(fixed) => fixed.positions.into > fixed.target_positions,
+                    Operator::Fixed(fixed) => {
+                        fixed.is_weighted || fixed.positions.into > fixed.target_positions
+                    }
                     _ => false,
                 });
                 let others = fixed.iter().filter(|link| !is_affine(link)).count();
@@ -75,7 +79,9 @@ impl Compiler<'_> {
                     Exactness::MeanField
                 }
             }
-            Rule::Product | Rule::Maximum { .. } if overlap => Exactness::Approximate,
+            Rule::Product | Rule::Quotient | Rule::Maximum { .. } if overlap => {
+                Exactness::Approximate
+            }
             Rule::Attention(_) | Rule::Mix { .. } | Rule::Masked(_) | Rule::Softmax { .. } => {
                 Exactness::Approximate
             }
@@ -84,6 +90,16 @@ impl Compiler<'_> {
         };
         self.roots[id.0] = roots;
         found
+    }
+
+    /// Finds the scaling that each input begins with.
+    pub(super) fn find_scalings(&mut self) -> Result<()> {
+        for (input, scaling) in scalings(self.network, self.own)? {
+            if let Some(node) = self.program.node_of[input.0] {
+                self.program.scalings.insert(node, scaling);
+            }
+        }
+        Ok(())
     }
 
     /// Marks the nodes that are directly followed by a normaliser over samples. It subtracts what
@@ -95,12 +111,13 @@ impl Compiler<'_> {
         }
         for at in 0..self.program.nodes.len() {
             let node = &self.program.nodes[at];
-            if let (Rule::BatchNorm { .. }, [link]) =
+            if let (Rule::BatchNorm { stored, .. }, [link]) =
                 (&node.rule, &self.program.links[node.links.clone()])
                 && readers[link.source] == 1
             {
+                let next = if stored.is_some() { NextNorm::Stored } else { NextNorm::OfSamples };
                 let source = link.source;
-                self.program.nodes[source].is_centred_next = true;
+                self.program.nodes[source].next = Some(next);
             }
         }
     }

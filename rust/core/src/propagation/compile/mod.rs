@@ -10,6 +10,8 @@ mod attention;
 mod compiler;
 mod division;
 mod exactness;
+mod gates;
+mod masked;
 mod parameters;
 mod pooling;
 mod rules;
@@ -21,7 +23,8 @@ use crate::propagation::functions::OwnFunctions;
 use crate::propagation::program::{Exactness, Node, Program, Resolution, Rule};
 use compiler::Compiler;
 
-pub(crate) use attention::{MASKED_ATTENTION, PART_OF_ATTENTION};
+pub(crate) use masked::{MASKED_ATTENTION, PART_OF_ATTENTION, behind_mask, visible_share};
+pub use survey::followed_functions;
 pub(crate) use survey::{KernelUse, Survey, joins_positions};
 
 impl Program {
@@ -40,6 +43,7 @@ impl Compiler<'_> {
     fn run(mut self, resolution: Resolution) -> Result<Program> {
         let ends = self.ends()?;
         self.mark_living(&ends);
+        self.mark_indices(&ends);
         self.find_wanted_positions();
         for id in self.order.clone() {
             if self.lives[id.0] {
@@ -60,6 +64,8 @@ impl Compiler<'_> {
             });
         }
         self.find_centred();
+        self.find_gated();
+        self.find_scalings()?;
         self.divide_into_cells(resolution)?;
         for node in &self.program.nodes {
             for link in &mut self.program.links[node.links.clone()] {
@@ -103,6 +109,8 @@ impl Compiler<'_> {
             }
         };
         let biases = self.biases(id);
+        let scales = if matches!(rule, Rule::Product) { self.scales(id) } else { Vec::new() };
+        let own_gate = self.own_gate(&rule, first);
         let positions = self.count_positions(id);
         self.program.node_of[id.0] = Some(self.program.nodes.len());
         let cell = self.program.cells;
@@ -112,13 +120,16 @@ impl Compiler<'_> {
             rule,
             links: first..self.program.links.len(),
             biases,
+            scales,
+            own_gate,
+            gated_sum: None,
             elements: tensor.elements() as f64,
             cells: cell..cell + 1,
             shares: Vec::new(),
             groups: Vec::new(),
             positions,
             exactness,
-            is_centred_next: false,
+            next: None,
             keys_of: None,
         });
         Ok(())
