@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
 use crate::machine::reserve::Buffer;
+use crate::network::kernels::vector::largest;
 use crate::network::maps::runs::Runs;
 use crate::number::{Number, Value};
 
@@ -150,13 +151,8 @@ impl<N: Number> CountTensor<N> {
     pub(crate) fn trim(&mut self) {
         let (rows, lanes) = (self.rows(), self.width());
         let largest = |tensor: &Self, plane: usize| {
-            let mut top = N::ZERO;
-            for row in 0..rows {
-                for &lane in &tensor.row(row)[plane * lanes..(plane + 1) * lanes] {
-                    top = if lane > top { lane } else { top };
-                }
-            }
-            top
+            let cut = |row| &tensor.row(row)[plane * lanes..(plane + 1) * lanes];
+            largest::<N>((0..rows).map(cut))
         };
         let mut top = largest(self, self.planes - 1);
         while self.planes > 1 && top == N::ZERO {
