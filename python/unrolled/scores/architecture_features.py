@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-
 from unrolled._core import Scorer
 from unrolled._support.optional import import_optional
 from unrolled.errors import UnrolledError

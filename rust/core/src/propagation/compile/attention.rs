@@ -237,7 +237,7 @@ impl<'a> Compiler<'a> {
         for link in &values {
             let mut share = 1.0 / leading as f64;
             let mut tokens = None;
-            for part in &link.relations {
+            for part in link.relations.iter() {
                 if part.target_axes == [at] {
                     tokens = Some(part);
                 } else if part.target_axes != [at + 1] {

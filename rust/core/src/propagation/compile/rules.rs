@@ -142,7 +142,7 @@ impl<'a> Compiler<'a> {
         let source = self.shape(data.source);
         // The weights may take other axes of the source for positions than the source itself has.
         let mut seen = vec![false; source.len()];
-        for part in &data.relations {
+        for part in data.relations.iter() {
             let is_shared = part.target_axes.iter().any(|&axis| shared[axis]);
             for &axis in &part.source_axes {
                 seen[axis] = is_shared && !part.target_axes.is_empty();
@@ -179,7 +179,7 @@ impl<'a> Compiler<'a> {
     /// the weights are those of a transposed convolution, where strides keep positions apart.
     fn share(&self, kernel: &Link, shared: &[bool], positions: f64) -> Result<f64> {
         let (mut squares, mut total) = (1.0, 1.0);
-        for part in &kernel.relations {
+        for part in kernel.relations.iter() {
             if !part.target_axes.iter().any(|&axis| shared[axis]) {
                 continue;
             }
@@ -216,7 +216,7 @@ impl<'a> Compiler<'a> {
             target_channels: 1.0,
             flattens: false,
         };
-        for part in &link.relations {
+        for part in link.relations.iter() {
             let sums = self.sums_of(link, part, average)?;
             let Lengths { source: reads, target: stops } = lengths(part, source, target);
             let some = |axes: &[usize], shape: &[u64], flags: &[bool]| {
