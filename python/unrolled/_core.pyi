@@ -170,10 +170,11 @@ class Operation:
     function : str, optional
         The name of a function of single elements, with its arguments if it has any: "relu",
         "leaky_relu(0.2)". Of a sum, "subtract": all operands but the first are subtracted; of a
-        maximum, "minimum".
+        maximum, "minimum"; of an RMS norm, "mean" or "mean_abs" if it divides by the mean of
+        elements or of their sizes.
     axes : tuple of int
         Of layer norm, RMS norm and softmax: the axes normalised together. Of batch norm and group
-        norm: the axis of the channels.
+        norm: the axis of the channels. Of an average with weights: those of its window.
     divisor : float, optional
         Of an average: the elements of a window, where it is not the number of those in bounds. Of
         a product of matrices: what its sums are divided by.
@@ -181,6 +182,9 @@ class Operation:
         Into how many groups the channels of a group norm fall.
     epsilon : float
         Added to the variance by a normaliser.
+    weights : tuple of tuple of float
+        Of an average that does not weigh all elements of a window alike, such as a blur: for each
+        of its axes, the weights of the window's taps. What it takes is the sum with their products.
 
     Raises
     ------
@@ -198,6 +202,7 @@ class Operation:
         divisor: float | None = None,
         groups: int = 1,
         epsilon: float = 0.0,
+        weights: Sequence[Sequence[float]] = ...,
     ) -> Operation: ...
     @property
     def kind(self) -> str: ...
@@ -211,6 +216,8 @@ class Operation:
     def groups(self) -> int: ...
     @property
     def epsilon(self) -> float: ...
+    @property
+    def weights(self) -> tuple[tuple[float, ...], ...]: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
     def __hash__(self, /) -> int: ...
@@ -280,6 +287,9 @@ class Network:
     @property
     def operations(self) -> list[Operation]:
         """How every tensor is computed; of kind "other" for inputs and parameters."""
+
+    def followed_functions(self) -> list[str]:
+        """The names of the functions that a signal meets on its way, each once."""
 
     @property
     def outputs(self) -> list[int]: ...

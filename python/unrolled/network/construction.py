@@ -145,6 +145,7 @@ def _operation(operation: Operation) -> list[Any]:
         None if operation.divisor is None else float(operation.divisor).hex(),
         operation.groups,
         float(operation.epsilon).hex(),
+        *([[weight.hex() for weight in taps] for taps in operation.weights]),
     ]
 
 

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError
+from unrolled.network.network import Network
 
-__all__ = ["pieces_of"]
+__all__ = ["own_pieces", "pieces_of"]
 
 COEFFICIENTS = 16
 """Chebyshev coefficients of each piece, as the core expects."""
@@ -66,6 +67,27 @@ def pieces_of(functions: Mapping[str, Callable[[Any], Any]]) -> dict[str, Pieces
         Something that is no function of arrays, or a function that jumps or is not finite.
     """
     return {name: _pieces(name, function) for name, function in functions.items()}
+
+
+def own_pieces(
+    network: Network, functions: Mapping[str, Callable[[Any], Any]] | None = None
+) -> dict[str, Pieces]:
+    """The pieces of a network's own functions, and of those given for it, that a signal meets.
+
+    Functions that only choose rows of a table may jump: nothing flows through them.
+
+    Raises
+    ------
+    InvalidArgumentError
+        See `pieces_of`.
+    NothingToCountError
+        A network without an output.
+    """
+    own = {**network.functions, **(functions or {})}
+    if not own:
+        return {}
+    followed = set(network._core.followed_functions())
+    return pieces_of({name: own[name] for name in own if name in followed})
 
 
 def _pieces(name: str, function: Callable[[Any], Any]) -> Pieces:

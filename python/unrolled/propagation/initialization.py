@@ -16,7 +16,7 @@ from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError
 from unrolled.network.network import Network
-from unrolled.propagation.functions import pieces_of
+from unrolled.propagation.functions import own_pieces
 from unrolled.propagation.propagation import SignalLostError, propagate
 from unrolled.propagation.records import (
     HOMOGENEOUS,
@@ -692,7 +692,7 @@ def _gains(network: Network, propagation: Propagation) -> list[str]:
         if operation is not None and operation.function is not None:
             found.setdefault(operation.function, tensor.mean_square)
     sentences = []
-    own = pieces_of(network.functions)
+    own = own_pieces(network)
     for name in list(found)[:3]:
         moments = function_moments(name, 0.0, 1.0, 0.0, own)
         if moments is None or not moments[1] or not moments[3]:

@@ -14,7 +14,7 @@ from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import InvalidArgumentError, TheoryDomainError, UnknownNameError, UnrolledError
 from unrolled.network.builder import Tensor
 from unrolled.network.network import Network
-from unrolled.propagation.functions import pieces_of
+from unrolled.propagation.functions import own_pieces
 from unrolled.propagation.records import ParameterPropagation, Propagation, TensorPropagation
 from unrolled.propagation.signal import Signal
 from unrolled.propagation.weights import Use, Weights, elements_of, uses_of
@@ -91,8 +91,9 @@ def propagate(
     UnknownOperationError
         Tensors whose operation or function is not known: all of them, and what to do.
     TheoryDomainError
-        A signal that grows beyond what a bounded or exponential function can be followed at, or a
-        signal or gradient beyond 2^(2^49) or below one over that.
+        A signal that grows beyond what a bounded or exponential function can be followed at, a
+        signal or gradient beyond 2^(2^49) or below one over that, or a root or quotient of what is
+        not positive and, where it divides, varies by more than a third of its mean.
     InvalidArgumentError, UnknownNameError
         Arguments that cannot be, names that the network does not have, or a model that is no
         network.
@@ -133,10 +134,10 @@ def propagate(
         checked_choice("loss", loss, ("cross_entropy",))
     if exact is not None and not isinstance(exact, (bool, np.bool_)):
         raise InvalidArgumentError(f"exact must be True, False or None, got {described(exact)}")
-    own = {**network.functions, **_checked_functions(functions)}
+    given = _checked_functions(functions)
     try:
         program = Program(
-            network._core, pieces_of(own), exact=None if exact is None else bool(exact)
+            network._core, own_pieces(network, given), exact=None if exact is None else bool(exact)
         )
     except UnrolledError as error:
         error.args = (f"network '{network.name}': {error.args[0]}", *error.args[1:])
@@ -146,12 +147,18 @@ def propagate(
     tensors = network.tensors
     order = [tensors[number] for number in program.tensors]
     ends = [tensors[number] for number in program.outputs]
-    sweep = program.propagate(
-        elements,
-        _laws(input, [tensor for tensor in order if tensor.role == "input"]),
-        [1.0] * len(ends) if loss is None else _seeds(network, program, ends),
-        batch_norm == "stored",
-    )
+    try:
+        sweep = program.propagate(
+            elements,
+            _laws(input, [tensor for tensor in order if tensor.role == "input"]),
+            [1.0] * len(ends) if loss is None else _seeds(network, program, ends),
+            batch_norm == "stored",
+        )
+    except TheoryDomainError as error:
+        message, number = error.args
+        error.tensor = tensors[number].name
+        error.args = (f"network '{network.name}': at tensor '{error.tensor}', {message}",)
+        raise
     settings = {
         "weights": weights,
         "biases": biases,

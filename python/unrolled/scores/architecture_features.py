@@ -10,7 +10,7 @@ from unrolled._core import Scorer
 from unrolled._support.optional import import_optional
 from unrolled.errors import UnrolledError
 from unrolled.network.network import Network
-from unrolled.propagation.functions import pieces_of
+from unrolled.propagation.functions import own_pieces
 from unrolled.scores.scoring import DOOR, checked_network
 from unrolled.show import tables
 from unrolled.sources.resolution import resolve
@@ -151,7 +151,7 @@ def columns_of(
         See `features`.
     """
     try:
-        scorer = Scorer(network._core, pieces_of({**network.functions, **(functions or {})}))
+        scorer = Scorer(network._core, own_pieces(network, functions))
         row = scorer.features()
     except UnrolledError as error:
         raise type(error)(f"network '{network.name}': {error}") from None

@@ -27,7 +27,7 @@ from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError
 from unrolled.models.benchmarks import SPACES, Choices, SearchSpace
 from unrolled.network.network import Network
-from unrolled.scores.scoring import are_scored, mean_log_size
+from unrolled.scores.scoring import are_scored
 
 __all__ = [
     "BENCHMARKS",
@@ -140,7 +140,6 @@ class SpaceBenchmark(Benchmark):
         found = scorer.scores(rows, progress=progress)
         columns = {name: found[:, at] for at, name in enumerate(scorer.score_columns)}
         scored = are_scored(columns)
-        columns["log_size"] = mean_log_size(columns)
         columns["parameters"] = self._parameters()
         return {name: np.where(scored, one, -np.inf) for name, one in columns.items()}
 

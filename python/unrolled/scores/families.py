@@ -25,7 +25,7 @@ from unrolled.importers.door import Door
 from unrolled.network.network import Network
 from unrolled.scores.architecture_features import columns_of
 from unrolled.scores.benchmarks import Benchmark, packaged_table, trainable
-from unrolled.scores.scoring import are_scored, checked_network, mean_log_size
+from unrolled.scores.scoring import are_scored, checked_network
 from unrolled.sources.resolution import resolve
 
 __all__ = ["FAMILIES", "Member", "ModelFamily", "given_models", "load_family"]
@@ -134,7 +134,7 @@ class ModelFamily(Benchmark):
             columns=columns,
         )
         scored = are_scored(columns)
-        names = (*Scorer.columns, "log_size", "parameters")
+        names = (*Scorer.columns, "parameters")
         return found, {name: np.where(scored, columns[name], -np.inf) for name in names}
 
     def features(self, progress: Progress | None = None) -> dict[str, Numbers]:
@@ -148,9 +148,7 @@ class ModelFamily(Benchmark):
 def _columns(network: Any) -> dict[str, float]:
     """Features, scores and baselines of one model, as benchmarks of spaces name them."""
     checked_network(network)
-    found = columns_of(network)
-    log_size = mean_log_size({name: np.array([value]) for name, value in found.items()})
-    return found | {"parameters": float(trainable(network)), "log_size": float(log_size[0])}
+    return columns_of(network) | {"parameters": float(trainable(network))}
 
 
 def _published(member: Member) -> Any:
@@ -160,8 +158,8 @@ def _published(member: Member) -> Any:
 def _torch_module(member: Member, create: Callable[[], Any]) -> Any:
     """The network of a module, built without weights.
 
-    On the "meta" device nothing is allocated; but tables of indices have no values there, and
-    models that need them are built a second time.
+    On the "meta" device nothing is allocated; but tables of indices and kernels that are no
+    parameters have no values there, and models that need them are built a second time.
     """
     torch = import_optional("torch", "torch", "a family of PyTorch models")
     shape = (1, 3, member.size, member.size)
@@ -169,11 +167,18 @@ def _torch_module(member: Member, create: Callable[[], Any]) -> Any:
         with torch.device("meta"):
             module = create().eval()
             image = torch.zeros(shape)
-        return resolve(module, inputs=image, operations=True, door=DOOR)
+        network = resolve(module, inputs=image, operations=True, door=DOOR)
+        if not _needs_values(network):
+            return network
     except (UnrolledError, RuntimeError, NotImplementedError):
-        # Whatever is really wrong comes up again here.
-        module = create().eval()
-        return resolve(module, inputs=torch.zeros(shape), operations=True, door=DOOR)
+        pass  # Whatever is really wrong comes up again here.
+    module = create().eval()
+    return resolve(module, inputs=torch.zeros(shape), operations=True, door=DOOR)
+
+
+def _needs_values(network: Any) -> bool:
+    operations = [network.operation(tensor) for tensor in network.tensors]
+    return any(one is not None and one.function == "fixed_kernel" for one in operations)
 
 
 def _torchvision(member: Member) -> Any:

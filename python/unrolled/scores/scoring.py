@@ -17,7 +17,7 @@ from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, NothingToCountError, UnrolledError
 from unrolled.importers.door import Door
 from unrolled.network.network import Network
-from unrolled.propagation.functions import pieces_of
+from unrolled.propagation.functions import own_pieces
 from unrolled.show import tables
 from unrolled.show.cells import format_score
 from unrolled.sources.resolution import resolve
@@ -31,7 +31,6 @@ __all__ = [
     "are_scored",
     "checked_network",
     "figures_of",
-    "mean_log_size",
     "ranked",
     "score",
     "score_network",
@@ -54,9 +53,14 @@ class Scores:
     ----------
     name : str
     log_size : float
-        The mean of two: the saliency entropy, and the mean of the logarithms of effective
-        parameters and of layers; in nats or in bits. What to rank by if nothing is known of the
-        models. Minus infinity where the saliency entropy is.
+        The mean of a logarithm of signal and one of size, in nats or in bits. What to rank by if
+        nothing is known of the models. Minus infinity where the saliency entropy is.
+
+        The saliency entropy is the logarithm of a number of units: those that matter. It follows
+        what is computed, and mostly in early layers. The mean of the logarithms of effective
+        parameters and of layers follows what is stored, and mostly in late layers. Where one of the
+        two sides hardly differs between models, the other decides. Layers whose results meet in one
+        sum or concatenation, and nowhere else, are one here: they are blocks of one kernel.
     saliency_entropy : float
         In nats, or in bits; minus infinity if no path over a layer with weights leads from an
         input to an output.
@@ -270,22 +274,19 @@ def checked_network(network: Any) -> Network:
 def figures_of(
     network: Network, functions: Mapping[str, Callable[[Any], Any]] | None = None
 ) -> dict[str, float]:
-    """All that the core knows of a network, by name, and the log size; in nats.
+    """All that the core knows of a network, by name; in nats.
 
     Raises
     ------
     UnknownOperationError
         See `score`.
     """
-    pieces = pieces_of({**network.functions, **(functions or {})})
     try:
-        scorer = Scorer(network._core, pieces)
-        row = np.array([scorer.scores()])
+        scorer = Scorer(network._core, own_pieces(network, functions))
+        row = scorer.scores()
     except UnrolledError as error:
         raise type(error)(f"network '{network.name}': {error}") from None
-    columns = {name: row[:, at] for at, name in enumerate(scorer.columns)}
-    columns["log_size"] = mean_log_size(columns)
-    return {name: float(column[0]) for name, column in columns.items()}
+    return dict(zip(scorer.columns, row, strict=True))
 
 
 def are_scored(columns: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.bool_]:
@@ -300,26 +301,3 @@ def are_scored(columns: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np
         With the saliency entropy.
     """
     return np.isfinite(columns["saliency_entropy"])
-
-
-def mean_log_size(columns: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-    """The mean of a logarithm of signal and a logarithm of size.
-
-    The saliency entropy is the logarithm of a number of units: those that matter. It follows what
-    is computed, and mostly in early layers. The logarithms of effective parameters and of layers,
-    half and half, follow what is stored, and mostly in late layers. Where one of the two sides
-    hardly differs between models, the other decides.
-
-    Parameters
-    ----------
-    columns : mapping of str to array of shape ``(architectures,)``
-
-    Returns
-    -------
-    array of shape ``(architectures,)``
-        In nats; minus infinity where there is no path.
-    """
-    with np.errstate(divide="ignore"):
-        size = (np.log(columns["effective_parameters"]) + np.log(columns["layers"])) / 2
-    mean: npt.NDArray[np.float64] = (columns["saliency_entropy"] + size) / 2
-    return mean

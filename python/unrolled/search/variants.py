@@ -16,8 +16,7 @@ from unrolled._support.arguments import Progress
 from unrolled.errors import InvalidNetworkError, NothingToCountError, UnrolledError
 from unrolled.network.network import Network
 from unrolled.network.sharing import fill_with_part
-from unrolled.propagation.functions import pieces_of
-from unrolled.scores.scoring import mean_log_size
+from unrolled.propagation.functions import own_pieces
 from unrolled.search.fingerprints import fingerprint_of
 
 __all__ = ["Gate", "Template"]
@@ -122,9 +121,7 @@ class Template:
     ) -> dict[str, npt.NDArray[np.float64]]:
         """Scores and sizes of variants, by name."""
         table = self._scoring().scores(rows, threads=threads, progress=progress)
-        found = _columns(VariantScorer.score_columns, table)
-        found["log_size"] = mean_log_size(found)
-        return found
+        return _columns(VariantScorer.score_columns, table)
 
     def features(
         self, rows: Options, *, threads: int = 0, progress: Progress | None = None
@@ -156,8 +153,8 @@ class Template:
 
     def _scoring(self) -> VariantScorer:
         if self._scorer is None:
-            pieces = pieces_of(self._network.functions)
             try:
+                pieces = own_pieces(self._network)
                 self._scorer = VariantScorer(self._variants, pieces)
             except UnrolledError as error:
                 raise type(error)(f"network '{self._network.name}': {error}") from None

@@ -26,7 +26,7 @@ from unrolled.search.space import Rows, Space
 __all__ = ["ALIASES", "COLUMNS", "NO_PATH", "Chunk", "Job", "checked_scores", "work_on_bytes"]
 
 SIZES = tuple(VariantScorer.size_columns)
-SCORES = (*VariantScorer.score_columns, "log_size")
+SCORES = tuple(VariantScorer.score_columns)
 COUNTS = tuple(Variants.columns)
 COLUMNS = tuple(dict.fromkeys((*SCORES, *SIZES, *COUNTS)))
 """What the core finds of an architecture."""

@@ -299,7 +299,11 @@ def _passed(
     taps = pairs / max(target.size, 1)
     if kind == "affine":  # Of the taps, only those in bounds.
         return taps * variances.get(link.target.name, 1.0)
-    if kind == "average":
+    if operation is not None and kind == "average":
+        if operation.weights:
+            return math.prod(sum(weight**2 for weight in one) for one in operation.weights)
+        if operation.divisor is not None:
+            return taps / operation.divisor**2
         return 1.0 / taps if taps else 0.0
     if kind in ("product", "matmul"):
         others = [states[one.source.name].mean_square for one in siblings if one is not link]

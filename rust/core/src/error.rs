@@ -92,6 +92,19 @@ pub enum Error {
         /// Whether it is too large, not too small.
         is_large: bool,
     },
+    /// A function of positive numbers that vary little, of numbers that do not.
+    #[error(
+        "{what} can be followed where numbers are positive, and their deviation is at most a third \
+         of their mean where they divide, as means over many units are; {found}"
+    )]
+    NotSteady {
+        /// The tensor that is computed.
+        tensor: usize,
+        /// The function.
+        what: &'static str,
+        /// What the numbers are.
+        found: String,
+    },
     /// The links form a cycle.
     #[error("the network has a cycle: {}; a computational graph must be acyclic", path.join(" -> "))]
     Cycle {

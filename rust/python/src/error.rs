@@ -40,7 +40,9 @@ impl From<CoreError> for PyErr {
                 UnknownOperationError::new_err((message, tensors))
             }
             Error::InvalidSetting { .. } => InvalidArgumentError::new_err(message),
-            Error::OutOfDomain { tensor, .. } => TheoryDomainError::new_err((message, tensor)),
+            Error::OutOfDomain { tensor, .. } | Error::NotSteady { tensor, .. } => {
+                TheoryDomainError::new_err((message, tensor))
+            }
             Error::SizeOverflow { .. } => SizeOverflowError::new_err(message),
             Error::Cycle { .. } => CycleError::new_err(message),
             Error::GraphCycle { nodes } => CycleError::new_err((message, nodes)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from unrolled import Network, count, from_onnx  # noqa: E402
+from unrolled import Network, count  # noqa: E402
 from unrolled.errors import InvalidArgumentError  # noqa: E402
 from unrolled.importers.torch import from_torch  # noqa: E402
 
@@ -183,54 +182,3 @@ def test_counts_do_not_depend_on_how_attention_is_computed() -> None:
             for one in ("sdpa", "eager")
         }
         assert len(totals) == 1
-
-
-class Logits(torch.nn.Module):
-    """What a model of transformers computes of tokens, as exporters want it."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model.eval()
-
-    def forward(self, ids: Any, decoder_ids: Any = None) -> Any:
-        given = {"input_ids": ids, "use_cache": False}
-        if decoder_ids is not None:
-            given["decoder_input_ids"] = decoder_ids
-        return self.model(**given).logits
-
-
-EXPORTED = {
-    **{name: MODELS[name] for name in ("gpt2", "llama", "t5")},
-    # The other ways to compute experts have no export.
-    "mixtral": lambda: transformers.MixtralForCausalLM(
-        transformers.MixtralConfig(
-            **SIZES,
-            num_key_value_heads=1,
-            num_local_experts=3,
-            experts_implementation="batched_mm",
-        )
-    ),
-}
-
-
-def counts_by_parameter(counts: Any) -> list[list[int]]:
-    """Counts of each parameter in order; tied ones have one of several names, and may lie over."""
-    return sorted(sorted(counts[name].exact().reshape(-1).tolist()) for name in counts)
-
-
-@pytest.mark.filterwarnings("ignore")  # Of the exporter.
-@pytest.mark.parametrize("name", EXPORTED)
-def test_counts_are_those_of_the_exported_file(name: str, tmp_path: Path) -> None:
-    """An encoder with a decoder, relative positions, rotary embeddings and routing to experts."""
-    pytest.importorskip("onnx")
-    pytest.importorskip("onnxscript")
-    module = Logits(EXPORTED[name]())
-    with torch.no_grad():
-        for number, parameter in enumerate(module.parameters()):
-            parameter.copy_(torch.rand(parameter.shape) + number)  # None is stored for another.
-    inputs = (IDS, IDS[:, :3]) if name == "t5" else (IDS,)
-    path = tmp_path / "model.onnx"
-    with torch.no_grad():
-        torch.onnx.export(module, inputs, path, dynamo=True, verbose=False, optimize=False)
-    found, expected = count(from_onnx(path)), count(from_torch(module, inputs))
-    assert counts_by_parameter(found) == counts_by_parameter(expected)

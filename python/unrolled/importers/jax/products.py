@@ -105,7 +105,12 @@ def convolve(tracer: Tracer, node: Equation) -> Operand:
         links.append((x, relations_of_x))
     if isinstance(kernel, Value):
         links.append((kernel, relations_of_kernel))
-    result: Operand = tracer.emit(tuple(lengths), links, *affine_of(links))
+    inputs, outputs = x.shape[of_x[1]], shape[of_result[1]]
+    if isinstance(kernel, Constant) and links and inputs == outputs == groups:
+        fixed = tracer.fixed_kernel(kernel, of_kernel, of_result[2:])
+        result: Operand = tracer.emit(tuple(lengths), links, fixed)
+    else:
+        result = tracer.emit(tuple(lengths), links, *affine_of(links))
     for axis, (stride, length) in strided.items():
         result = tracer.slice(result, axis, 0, length, stride)
     return result

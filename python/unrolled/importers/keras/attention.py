@@ -169,4 +169,4 @@ def _attention(tracer: Tracer, layer: Layer) -> Any:
 
 
 def _scale(tracer: Tracer, x: Operand, scale: Operand) -> Operand:
-    return tracer.affine(x, [x.rank - 1][: scale.rank], scale)
+    return tracer.affine(x, [x.rank - 1][: scale.rank], scale, roles=("scale",))

@@ -240,6 +240,9 @@ def _where(tracer: Tracer, layer: Layer) -> Operand:
 @rule(*REDUCTIONS)
 def _reduction(tracer: Tracer, layer: Layer) -> Operand:
     x = layer.x
+    if layer.operator == "ops.Norm":
+        order, keepdims = layer.config.get("ord"), bool(layer.config.get("keepdims"))
+        return tracer.norm(x, _axes(layer, x), order, keepdims=keepdims)
     reduction = {"ops.Max": "max", "ops.Amax": "max", "ops.Mean": "mean", "ops.Sum": "sum"}
     return tracer.reduce(
         x,
@@ -265,6 +268,11 @@ def _moments(tracer: Tracer, layer: Layer) -> list[Operand]:
 def _softmax(tracer: Tracer, layer: Layer) -> Operand:
     kinds = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Normalize": "norm"}
     kind = kinds.get(layer.operator.removeprefix("ops."), "sparsemax")
+    if kind == "norm" and layer.config.get("order", 2) != 2:
+        axes = _axes(layer, layer.x)
+        return tracer.divide(
+            layer.x, tracer.norm(layer.x, axes, layer.config["order"], keepdims=True)
+        )
     return tracer.normalise(layer.x, _axes(layer, layer.x), kind)
 
 

@@ -352,7 +352,7 @@ def _repeat_vector(tracer: Tracer, layer: Layer) -> Operand:
 def _layer_scale(tracer: Tracer, layer: Layer) -> Operand:
     x = layer.x
     gamma = layer.weight("gamma", (layer.integer("projection_dim"),))
-    return tracer.affine(x, (x.rank - 1,), gamma)
+    return tracer.affine(x, (x.rank - 1,), gamma, roles=("scale",))
 
 
 @rule("CustomScaleLayer")

@@ -95,6 +95,9 @@ REDUCTIONS: dict[str, Callable[..., Any] | None] = {
 KINDS = {"ReduceL2": "norm", "ReduceMax": "max", "ReduceMean": "mean", "ReduceSum": "sum"}
 """What reductions do to a signal, as far as it is followed."""
 
+TERMS: dict[str, Callable[[Any], Any]] = {"ReduceL1": np.abs, "ReduceSumSquare": np.square}
+"""What those add up that are sums of functions of elements."""
+
 
 @rule(*POINTWISE)
 def pointwise(tracer: Tracer, node: Node) -> Operand:
@@ -342,7 +345,12 @@ def reduction(tracer: Tracer, node: Node) -> Operand:
             return tracer.pointwise(x, lambda a: a)
         axes = list(range(x.rank))
     axes = checked_axes(node, axes, x.rank)
-    y = tracer.reduce(x, axes, keepdims=keepdims, reduction=KINDS.get(node.operator, ""))
+    terms = TERMS.get(node.operator)
+    if terms is None or isinstance(x, Constant):
+        y = tracer.reduce(x, axes, keepdims=keepdims, reduction=KINDS.get(node.operator, ""))
+    else:
+        sizes = tracer.pointwise(x, terms, name=node.operator)
+        return tracer.reduce(sizes, axes, keepdims=keepdims, reduction="sum")
     function = REDUCTIONS[node.operator]
     if isinstance(x, Constant) and function is not None:
         return tracer.work_out(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from unrolled.errors import (
     UnsupportedOperatorError,
 )
 from unrolled.importers.onnx.conditions import parts_of_masks
+from unrolled.importers.onnx.folding import Folding
 from unrolled.importers.onnx.frequencies import frequencies_of_positions
 from unrolled.importers.onnx.inputs import Declared, is_optional, shape_in_file
 from unrolled.importers.onnx.quantisation import all_nodes, packed_shapes, quantised_weights
@@ -28,6 +29,8 @@ from unrolled.importers.onnx.reader import (
     Node,
     Stored,
     check_location,
+    first_elements,
+    is_external,
     is_float,
     may_put_out,
     name_of,
@@ -36,9 +39,16 @@ from unrolled.importers.onnx.reader import (
     stored_values,
 )
 from unrolled.importers.onnx.rules import TABLE, WEIGHT_INPUTS
+from unrolled.importers.onnx.views import is_varied, order_of_copy, rows_of
+from unrolled.importers.onnx.waves import (
+    has_name_of_operator,
+    is_table_of_waves,
+    may_be_folded,
+    may_begin,
+)
 from unrolled.importers.rules import Unsupported, as_list
 from unrolled.importers.tracing.budget import LARGEST_CONSTANT
-from unrolled.importers.tracing.masking import puts_out
+from unrolled.importers.tracing.masking import LOW, puts_out
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Shape, Value, size_of
 
@@ -94,9 +104,11 @@ class Walk:
         parameters: frozenset[str],
         constants: frozenset[str],
         names: Mapping[str, str],
+        folding: Folding,
     ) -> None:
         self.tracer = tracer
         self._names = names
+        self._folding = folding
         self.operators: list[str] = []
         self._repeated = 0
         self._model = model
@@ -108,6 +120,8 @@ class Walk:
         self._functions = {_function_key(f, f.name): f for f in model.functions}
         self._unsupported = Unsupported("onnx")
         self._stored: dict[str, Stored] = {}
+        self._tensors: dict[str, Any] = {}
+        self._beginnings: dict[Any, list[str]] = {}
         self._in_masks: set[str] = set()
         self._frequencies: set[str] = set()
         self._inputs: dict[str, Value] = {}
@@ -207,6 +221,7 @@ class Walk:
             self._in_masks |= self._parts_of_masks(graph)
             floats = [one.name for one in graph.initializer if is_float(one.data_type)]
             self._frequencies |= frequencies_of_positions(graph, floats)
+        self._tensors.update({tensor.name: tensor for tensor in graph.initializer})
         for tensor in graph.initializer:
             is_weight = is_float(tensor.data_type) or tensor.name in quantised
             stored = self._read_stored(tensor.name, tensor, is_weight, packed.get(tensor.name))
@@ -226,15 +241,19 @@ class Walk:
         check_location(name, tensor)
         is_weight = is_float(tensor.data_type) and name not in self._constants
         constant = self._constant(name, tensor, LARGEST_WEIGHT if is_weight else LARGEST_CONSTANT)
+        source = self._folding.only_source(name)
         if name in self._constants:
             is_parameter, self._skipped[name] = False, "named as a constant"
         elif name in self._parameters:
             is_parameter = True
+        elif is_weight and (view := self._read_view(name, tensor)) is not None:
+            return view
         elif (
             is_parameter
             and constant.size == 1
             and constant.array is not None
             and MADE_UP.match(name)
+            and source is None
         ):
             self._skipped[name] = "a single number under a name that an exporter made up"
             is_parameter = False
@@ -243,7 +262,7 @@ class Walk:
             is_parameter = False
         elif is_parameter and (reason := self._reason_of_constant(name, tensor, constant)):
             self._skipped[name] = reason
-            is_parameter, constant = False, self._constant(name, tensor)
+            is_parameter, constant = False, self._constant(name, tensor, is_weight=False)
         if constant.size == 0:
             is_parameter = False
         if not is_parameter:
@@ -258,15 +277,118 @@ class Walk:
         return known
 
     def _reason_of_constant(self, name: str, tensor: Any, constant: Constant) -> str:
-        """Why a stored tensor is a mask, part of one, or frequencies; empty if it is none."""
+        """Why a stored tensor is no weight, but positions or a mask; empty if it is one."""
+        if name in self._folding.left_out:
+            return "a buffer that the state dict leaves out"
+        if self._folding.sources.get(name, name) == ():
+            return "worked out by the exporter from no parameter"
         if name in self._frequencies:
             return "frequencies: only multiplied with positions, for sines and cosines"
         if name in self._in_masks:
             return "only a part of masks"
-        if constant.array is None and may_put_out(tensor):
-            constant = self._constant(name, tensor)
+        if self._is_table_of_waves(name, tensor):
+            return "sines or cosines of positions, which an optimiser worked out"
+        if constant.array is None and self._may_put_out(name, tensor):
+            constant = self._constant(name, tensor, is_weight=False)
         is_mask = constant.array is not None and puts_out(constant.array)
         return "a mask: all that it holds is zero or puts scores out" if is_mask else ""
+
+    def _may_put_out(self, name: str, tensor: Any) -> bool:
+        """Whether a large stored tensor begins as a mask would that is added to scores."""
+        if not is_external(tensor):
+            return may_put_out(tensor)
+        if not may_be_folded(name) or size_of(tensor.dims) <= LARGEST_WEIGHT:
+            return False
+        budget = self.tracer.budget
+        first = first_elements(name, tensor, self._folder, budget, LARGEST_WEIGHT).array
+        return first is not None and bool(np.all((first == 0) | (first <= LOW)))
+
+    def _is_table_of_waves(self, name: str, tensor: Any) -> bool:
+        """Whether an optimiser has stored what a rotary or sinusoidal embedding makes of positions.
+
+        A table that has the name of a module may be learnt, whatever it begins with.
+        """
+        if name in self._folding.sources or not may_be_folded(name):
+            return False
+        if not is_external(tensor):
+            array = stored_values(tensor)
+            return array is not None and is_table_of_waves(array)
+        shape = [length for length in shape_of_tensor(name, tensor) if length > 1]
+        if len(shape) < 2:
+            return False
+        row = size_of(shape[1:])
+        first = first_elements(name, tensor, self._folder, self.tracer.budget, row).array
+        if first is None and has_name_of_operator(name):
+            self.tracer.notes[f"numbers of '{name}'"] = (
+                "not at hand: should they be sines of positions, they are read as a parameter"
+            )
+        if first is None or not may_begin(first):
+            return False
+        array = self._constant(name, tensor, is_weight=False).array
+        return array is not None and is_table_of_waves(array)
+
+    def _read_view(self, name: str, tensor: Any) -> Stored | None:
+        """A tensor that holds a parameter again, or rows of one; None if it holds its own numbers.
+
+        What an exporter folded out of one parameter is that parameter: the same as where the file
+        has it in another order, too, and otherwise those of its rows that were chosen beforehand.
+        """
+        known = self._stored.get(name)
+        if known is not None and known.view is not None:
+            return known
+        source = self._folding.only_source(name)
+        constant = Constant(shape_of_tensor(name, tensor))
+        found = self._source_and_order(name, tensor, source)
+        if found is not None:
+            original, order = found
+            known = self._read_stored(original, self._tensors[original], True)
+            if known.value is not None and known.view is None:
+                self._skipped[name] = f"the same parameter as '{original}'"
+                value = known.value
+                return Stored(constant, value, cache(partial(self.tracer.transpose, value, order)))
+        if source is None or name in self._folding.moved:
+            return None
+        array = self._constant(name, tensor, is_weight=False).array
+        rows = None if array is None else rows_of(array)
+        if rows is None:
+            return None
+        own = self._names.get(name, name)
+        value = self.tracer.parameter(own, rows.rows.shape, values=lambda: rows.rows)
+        self._stored[name] = Stored(constant, value, cache(partial(rows.read, self.tracer, value)))
+        return self._stored[name]
+
+    def _source_and_order(
+        self, name: str, tensor: Any, source: str | None
+    ) -> tuple[str, tuple[int, ...]] | None:
+        """The stored tensor that another one holds again, and the order of its axes there."""
+        shape = tuple(tensor.dims)
+        if source is not None and source in self._tensors:
+            if name in self._folding.moved and shape[::-1] == tuple(self._tensors[source].dims):
+                return source, tuple(range(len(shape)))[::-1]
+            originals = [source]
+        elif source is None and len(shape) == 2 and name in self._names:
+            originals = self._beginning_alike(tensor, shape[::-1])
+        else:
+            return None
+        for original in originals:
+            array, copy = stored_values(self._tensors[original]), stored_values(tensor)
+            if array is not None and copy is not None and is_varied(copy):
+                order = order_of_copy(array, copy)
+                if order is not None:
+                    return original, order
+        return None
+
+    def _beginning_alike(self, tensor: Any, shape: Shape) -> list[str]:
+        """Stored tensors under names of modules that have a shape, and begin as another one."""
+        if not is_float(tensor.data_type) or is_external(tensor):
+            return []
+        if not self._beginnings:
+            for one in self._tensors.values():
+                if len(one.dims) == 2 and is_float(one.data_type) and one.name not in self._names:
+                    key = tuple(one.dims), one.data_type, one.raw_data[:2]
+                    self._beginnings.setdefault(key, []).append(one.name)
+        key = shape, tensor.data_type, tensor.raw_data[:2]
+        return self._beginnings.get(key, [])
 
     def _parts_of_masks(self, graph: Any) -> set[str]:
         """Stored tensors that are only ever part of a mask."""
@@ -283,8 +405,13 @@ class Walk:
                     numbers[name] = number
         return parts_of_masks(graph, stored, numbers)
 
-    def _constant(self, name: str, tensor: Any, most: int = LARGEST_CONSTANT) -> Constant:
-        return read_constant(name, tensor, self._folder, self.tracer.budget, most)
+    def _constant(
+        self, name: str, tensor: Any, most: int = LARGEST_CONSTANT, *, is_weight: bool = True
+    ) -> Constant:
+        budget = self.tracer.budget
+        if is_weight and MADE_UP.match(name) and size_of(tensor.dims) <= LARGEST_WEIGHT:
+            is_weight = False  # As those that are in the file itself.
+        return read_constant(name, tensor, self._folder, budget, most, is_weight=is_weight)
 
     def _state(self, value: Any) -> None:
         lengths = shape_in_file(value)

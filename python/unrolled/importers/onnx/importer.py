@@ -10,6 +10,7 @@ from typing import Any
 from unrolled._support.hints import did_you_mean, shortened
 from unrolled.errors import InvalidArgumentError, InvalidModelError
 from unrolled.importers.door import Door, reading
+from unrolled.importers.onnx.folding import read_folding
 from unrolled.importers.onnx.graph import Walk
 from unrolled.importers.onnx.inputs import FROM_ONNX, declared_inputs
 from unrolled.importers.onnx.naming import known_names
@@ -145,13 +146,21 @@ def read_onnx(
         check_model(proto)
         network = Network(_name(model, graph) if name is None else name, semantics=semantics)
         tracer = Tracer(network, operations=operations)
-        names = known_names(graph)
+        folding = read_folding(graph)
+        names = known_names(graph, folding)
         stored = {known: name for name, known in names.items()}
         parameters, constants = (
             [stored.get(name, name) for name in given] for given in (parameters, constants)
         )
         walk = Walk(
-            tracer, proto, source, folder, frozenset(parameters), frozenset(constants), names
+            tracer,
+            proto,
+            source,
+            folder,
+            frozenset(parameters),
+            frozenset(constants),
+            names,
+            folding,
         )
         shapes = declared_inputs(source, graph, input_shapes, walk.weight_inputs(), door, values)
         _check_names(source, graph, [*parameters, *constants])

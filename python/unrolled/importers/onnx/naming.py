@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from unrolled.importers.onnx.folding import Folding
 from unrolled.importers.onnx.graph import find_needed
 from unrolled.importers.onnx.quantisation import MOVING, all_nodes, is_weight_type
 from unrolled.importers.tracing.values import size_of
@@ -60,11 +61,12 @@ class Reader(NamedTuple):
     position: int
 
 
-def known_names(graph: Any) -> dict[str, str]:
+def known_names(graph: Any, folding: Folding) -> dict[str, str]:
     """Names for the stored tensors of a graph whose own are an exporter's.
 
-    Tensors for which no node tells one are left out. No two get the same name, nor one that the
-    graph has already.
+    What was folded out of one parameter has the name of that parameter, unless the graph still has
+    it. Tensors for which no node tells a name are left out. No two get the same name, nor one that
+    the graph has already.
     """
     stored = {tensor.name for tensor in graph.initializer}
     stored |= {tensor.values.name for tensor in graph.sparse_initializer}
@@ -74,7 +76,7 @@ def known_names(graph: Any) -> dict[str, str]:
         for tensor in graph.initializer
         if NUMBERED.match(tensor.name) and is_weight_type(tensor.data_type)
     }
-    if not wanted:
+    if not wanted and not folding.sources:
         return {}
     needed = find_needed(graph.node, [value.name for value in graph.output])
     readers: dict[str, Reader] = {}
@@ -84,6 +86,12 @@ def known_names(graph: Any) -> dict[str, str]:
     taken = stored | {value.name for value in graph.input}
     taken |= {name for node in all_nodes(graph.node) for name in node.output}
     names: dict[str, str] = {}
+    for folded in folding.sources:
+        source = folding.only_source(folded)
+        if source is not None and source not in taken:
+            names[folded] = source
+            taken.add(source)
+            wanted.pop(folded, None)
     order = {name: at for at, name in enumerate(readers)}
     for name in sorted(wanted, key=lambda one: (wanted[one], order.get(one, -1))):
         free = (one for one in _candidates(name, readers, stored) if one not in taken)

@@ -27,6 +27,8 @@ __all__ = [
     "Stored",
     "check_location",
     "check_model",
+    "first_elements",
+    "is_external",
     "is_float",
     "load_model",
     "may_put_out",
@@ -251,15 +253,24 @@ def shape_of_tensor(name: str, tensor: Any) -> Shape:
 
 
 def read_constant(
-    name: str, tensor: Any, folder: Path | None, budget: Budget, most: int = LARGEST_CONSTANT
+    name: str,
+    tensor: Any,
+    folder: Path | None,
+    budget: Budget,
+    most: int = LARGEST_CONSTANT,
+    *,
+    is_weight: bool = True,
 ) -> Constant:
-    """A stored tensor as a constant; its elements only if they are at hand and not too many."""
+    """A stored tensor as a constant; its elements only if they are at hand and not too many.
+
+    Floating-point numbers of another file are read where it is known that they are no weights.
+    """
     from onnx import numpy_helper
 
     shape = shape_of_tensor(name, tensor)
     if is_external(tensor):
         check_location(name, tensor)
-        if is_float(tensor.data_type) or folder is None:
+        if (is_weight and is_float(tensor.data_type)) or folder is None:
             return Constant(shape)
     if size_of(shape) > most:
         return Constant(shape)
@@ -293,6 +304,19 @@ def stored_values(tensor: Any) -> Any:
         return np.asarray(numpy_helper.to_array(tensor))
     except (ValueError, TypeError):
         return None  # Only the shape is told, as in models without their weights.
+
+
+def first_elements(
+    name: str, tensor: Any, folder: Path | None, budget: Budget, number: int
+) -> Constant:
+    """The first elements of a tensor that is stored in another file, as many as asked for."""
+    from onnx import TensorProto
+
+    part = TensorProto()
+    part.CopyFrom(tensor)
+    part.ClearField("dims")
+    part.dims.append(number)
+    return read_constant(name, part, folder, budget, is_weight=False)
 
 
 def may_put_out(tensor: Any) -> bool:
@@ -355,7 +379,8 @@ def _with_external_data(name: str, tensor: Any, folder: Path, size: int) -> Any:
     try:
         with open_regular(path) as stream:
             stream.seek(int(entries.get("offset", 0)))
-            length = min(int(entries.get("length", LARGEST_ELEMENT * size)), LARGEST_ELEMENT * size)
+            most = size * _bytes_of_element(tensor.data_type)
+            length = min(int(entries.get("length", most)), most)
             content = stream.read(max(length, 0))
     except (OSError, ValueError, OverflowError):
         return None
@@ -364,6 +389,17 @@ def _with_external_data(name: str, tensor: Any, folder: Path, size: int) -> Any:
     found.dims.extend(tensor.dims)
     found.raw_data = content
     return found
+
+
+def _bytes_of_element(data_type: int) -> int:
+    from onnx import helper
+
+    if not is_float(data_type):
+        return LARGEST_ELEMENT
+    try:
+        return int(np.dtype(helper.tensor_dtype_to_np_dtype(data_type)).itemsize)
+    except (KeyError, ValueError, TypeError):
+        return LARGEST_ELEMENT
 
 
 @dataclass(frozen=True, eq=False)
@@ -383,14 +419,20 @@ class Stored:
         With its elements, if they are at hand.
     value : Value or None
         The parameter that it is where something is computed from it; None if it is none.
+    view : callable or None
+        Returns the stored tensor where that is not the parameter as it is, but a part of it, or
+        its axes in another order.
     """
 
     constant: Constant
     value: Value | None
+    view: Callable[[], Operand] | None = None
 
     @property
     def operand(self) -> Operand:
         """What it is as an operand."""
+        if self.view is not None:
+            return self.view()
         return self.constant if self.value is None else self.value
 
 

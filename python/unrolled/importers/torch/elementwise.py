@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
 from unrolled.importers.torch.node import Node, aten
 from unrolled.importers.tracing.functions import NAMED
 from unrolled.importers.tracing.values import OPPOSITE, Array, Constant, Operand, Value
@@ -76,7 +76,6 @@ DISJUNCTIONS = ("logical_or", "bitwise_or", "__or__")
 
 REDUCTIONS = {
     **{"mean": "mean", "nanmean": "mean", "sum": "sum", "nansum": "sum", "amax": "max"},
-    **{"norm": "norm", "linalg_vector_norm": "norm"},
 }
 """What reductions do to a signal, as far as it is followed."""
 
@@ -318,7 +317,8 @@ def _prelu(tracer: Tracer, node: Node) -> Operand:
     x, weight = node.operand("self"), node.operand("weight")
     if weight.size == 1 or x.rank < 2:
         return tracer.combine(x, tracer.reshape(weight, (weight.size,)))
-    return tracer.affine(x, (1,), tracer.reshape(weight, (weight.size,)))
+    weight = tracer.reshape(weight, (weight.size,))
+    return tracer.affine(x, (1,), weight, operation=Operation("other", "prelu"), roles=("scale",))
 
 
 @aten("glu")
@@ -341,11 +341,22 @@ def _reduce(tracer: Tracer, node: Node) -> Operand | list[Operand]:
         return tracer.combine(x, other)
     default = -1 if node.operator in ("aten.mode", "aten.kthvalue") else None
     axes = axes_of(x, node.get("dim", default))
-    reduction = REDUCTIONS.get(node.operator.removeprefix("aten."), "")
-    y = tracer.reduce(x, axes, keepdims=bool(node.get("keepdim", False)), reduction=reduction)
+    operator = node.operator.removeprefix("aten.")
+    keepdims = bool(node.get("keepdim", False))
+    if operator in ("norm", "linalg_vector_norm", "linalg_norm", "frobenius_norm"):
+        return tracer.norm(x, axes, _order_of_norm(operator, node), keepdims=keepdims)
+    reduction = REDUCTIONS.get(operator, "")
+    y = tracer.reduce(x, axes, keepdims=keepdims, reduction=reduction)
     if "arg" in node.operator:
         return tracer.pointwise(y)
     return y if len(node.shapes) == 1 else [y] * len(node.shapes)
+
+
+def _order_of_norm(operator: str, node: Node) -> Any:
+    """The order of a norm; None for the root of a sum of squares over any number of axes."""
+    order = node.get("p" if operator == "norm" else "ord")
+    is_of_vectors = operator in ("norm", "linalg_vector_norm")
+    return None if is_of_vectors and order == 2 else order
 
 
 @aten("cumsum", "cumprod", "logcumsumexp", "cummax", "cummin")

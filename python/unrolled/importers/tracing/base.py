@@ -47,6 +47,7 @@ MOVE, OTHER = Operation("move"), Operation("other")
 SUM, PRODUCT = Operation("sum"), Operation("product")
 MATMUL = Operation("matmul")
 AVERAGE, MAXIMUM = Operation("average"), Operation("max_pool")
+ROOT = Operation("function", "power(0.5)")
 CHUNK = 1 << 20
 """Elements of a parameter that are averaged at once."""
 
@@ -70,6 +71,10 @@ class Base:
         self.name = "tensor"
         self._outputs: set[int] = set()
         self._reserved: set[str] = set()
+        # By their factors and labels: products that may have their axes in several orders.
+        self._turned_products: dict[
+            tuple[tuple[Value, ...], tuple[tuple[int, ...], ...]], Node
+        ] = {}
         self._values: dict[Node, Callable[[], Any]] = {}
         self._copies: dict[str, int] = {}
         self.notes: dict[str, str] = {}
@@ -273,8 +278,20 @@ class Base:
         if node.kind == "masked":
             (x,) = node.operands
             return self._visible(node, self.made(x))
+        if node.kind == "reduction" and node.reduction == "norm" and self.operations:
+            return self._root_of_squares(node)
         tensor = self._emit_tensor(node.name, node.shape, self._links(node), self._operation(node))
         return tensor if node.hidden is None else self._visible(node, tensor)
+
+    def _root_of_squares(self, node: Node) -> Tensor:
+        """A norm, step by step: the root of the sum of squares."""
+        (x,) = node.operands
+        squares = self._apply_function(x, np.square, "square")
+        whole = replace(node, operands=(squares,), reduction="sum")
+        links = self._links(whole)
+        total = self._emit_tensor(f"{node.name}/sum", node.shape, links, REDUCTIONS["sum"])
+        same = [Relation.same(axis, axis) for axis in range(len(node.shape))]
+        return self._emit_tensor(node.name, node.shape, [(total, same, "data")], ROOT)
 
     def _visible(self, node: Node, tensor: Tensor) -> Tensor:
         """A tensor without the elements that a mask hides."""
@@ -328,7 +345,8 @@ class Base:
         if node.kind == "contracted":
             return MATMUL
         if node.kind == "normalised":
-            return Operation(node.normaliser or "other", axes=node.axes)
+            kind, _, divisor = node.normaliser.partition(" ")
+            return Operation(kind or "other", divisor or None, axes=node.axes)
         return MOVE
 
     def _links(self, node: Node) -> list[TensorLink]:

@@ -80,6 +80,35 @@ class Elementwise(Normalisers):
             y = replace(y, fill=applied(function, x.fill))
         return self._apply_function(y, function, name or self.name)
 
+    def norm(
+        self, x: Operand, axes: Sequence[int], order: Any = None, *, keepdims: bool
+    ) -> Operand:
+        """The norm of a tensor along some axes: an edge from every element.
+
+        Parameters
+        ----------
+        x : Operand
+        axes : sequence of int
+        order : float or str, optional
+            Of the norm: by default, for 2 and for "fro" the root of the sum of squares, 1 for the
+            sum of sizes, infinity for the largest size. Of matrix norms and of orders that are not
+            positive, only the edges are known.
+        keepdims : bool
+        """
+        if order is None or order == "fro" or (order == 2 and len(axes) == 1):
+            return self.reduce(x, axes, keepdims=keepdims, reduction="norm")
+        is_number = isinstance(order, (int, float)) and not isinstance(order, bool)
+        if not is_number or not order > 0 or len(axes) != 1:
+            return self.reduce(x, axes, keepdims=keepdims)
+        sizes = self.pointwise(x, np.abs, name="abs")
+        if math.isinf(order):
+            return self.reduce(sizes, axes, keepdims=keepdims, reduction="max")
+        if order == 1:
+            return self.reduce(sizes, axes, keepdims=keepdims, reduction="sum")
+        powers = self.pointwise(sizes, lambda a: a**order, name=f"power {order:g}")
+        total = self.reduce(powers, axes, keepdims=keepdims, reduction="sum")
+        return self.pointwise(total, lambda a: a ** (1 / order), power=True, name="root")
+
     def negative(self, x: Operand) -> Operand:
         """Minus a tensor."""
         if isinstance(x, Constant):
@@ -224,6 +253,7 @@ class Elementwise(Normalisers):
         given = [operand for operand in operands if isinstance(operand, Value)]
         if not given:
             return Constant(shape)
+        given = _turned_alike(given)
         given, hidden = self._without_masks(operands, given, kind, len(shape))
         result = self._combined_whole(operands, given, kind, shape)
         if hidden is not None:
@@ -378,6 +408,46 @@ def is_of(condition: Operand, x: Value) -> bool:
         x.node,
         x.shape,
         x.axes,
+    )
+
+
+def _turned_alike(values: list[Value]) -> list[Value]:
+    """Values in which statistics of a product are those of the product with its axes as here.
+
+    A product may be met with its axes in one order, and a maximum of it, which a softmax subtracts,
+    be taken of another order.
+    """
+    products = [x.node for x in values if x.node.kind == "contracted" and x.axes is None]
+    if len(products) != 1 or len(values) == 1:
+        return values
+    (product,) = products
+    return [_turned_statistic(value, product) for value in values]
+
+
+def _turned_statistic(value: Value, product: Node) -> Value:
+    """A reduction of a product, as one of the same product with its axes in another order."""
+    node = value.node
+    if node.kind != "reduction" or node.shift is not None:
+        return value
+    (whole,) = node.operands
+    if whole.node.kind != "contracted" or whole.node.operands != product.operands:
+        return value
+    (*factors, own), (*others, turned) = whole.node.labels, product.labels
+    if factors != others or own == turned or sorted(own) != sorted(turned):
+        return value
+    place = [turned.index(label) for label in own]
+    shape = tuple([node.shape[own.index(label)] for label in turned])
+    again = replace(
+        node,
+        shape=shape,
+        operands=(replace(whole, node=product, shape=product.shape),),
+        axes=tuple(sorted([place[axis] for axis in node.axes])),
+        tensor=None,
+        views={},
+    )
+    axes = range(len(own)) if value.axes is None else value.axes
+    return replace(
+        value, node=again, axes=tuple([None if at is None else place[at] for at in axes])
     )
 
 

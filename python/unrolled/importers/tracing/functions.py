@@ -22,6 +22,9 @@ Array: TypeAlias = npt.NDArray[Any]
 ElementFunction: TypeAlias = Callable[[Array], Array]
 
 GRID = np.linspace(-7.5, 7.5, 301)
+POSITIVE_GRID = np.geomspace(0.02, 50.0, 61)
+"""Where powers are looked for, which are not known of negative numbers."""
+
 RELATIVE, ABSOLUTE = 2e-5, 2e-6
 """How near values must be: models store constants such as the square root of two in 32 bits."""
 
@@ -108,6 +111,16 @@ class Composition:
             return self
         return other if self is IDENTITY else self.then(other.apply, other.description)
 
+    def is_made_of(self, inner: Composition, function: ElementFunction) -> bool:
+        """Whether it is a function of what another composition gives."""
+        if self.apply is None or inner.apply is None:
+            return False
+        values, before = _values_on_grid(self.apply), _values_on_grid(inner.apply)
+        if values is None or before is None:
+            return False
+        with np.errstate(all="ignore"):
+            return _agree(values, function(before))
+
     def name(self) -> str | None:
         """The name of the function, with its arguments if it has any; None if there is none."""
         return None if self.apply is None else _name_of(self.apply)
@@ -155,7 +168,26 @@ def _name_of(apply: ElementFunction) -> str | None:
     for name, expected in _named_values().items():
         if _agree(values, expected):
             return name
-    return _name_with_arguments(apply, values)
+    return _name_with_arguments(apply, values) or _name_of_power(apply, values)
+
+
+def _name_of_power(apply: ElementFunction, values: Array) -> str | None:
+    """The name of a root, or of a power below zero, of positive numbers; None if it is none."""
+    with np.errstate(all="ignore"):
+        near, low, high = (float(value) for value in apply(np.array([0.0, 1e9, 1e12])))
+        is_positive = low > 0 and high > 0
+        exponent = round(math.log(high / low) / math.log(1e3), 6) if is_positive else 0.0
+        if exponent >= 0 and np.isfinite(values).all():
+            return None  # It is known of negative numbers, too, and is no power there.
+        scale = low / 1e9**exponent
+        shift = (near / scale) ** (1 / exponent) if near > 0 and math.isfinite(near) else 0.0
+        expected = scale * (POSITIVE_GRID + shift) ** exponent
+        if not np.allclose(apply(POSITIVE_GRID), expected, rtol=RELATIVE, atol=0.0):
+            return None
+    arguments = [exponent, shift, scale]
+    if math.isclose(scale, 1.0, rel_tol=RELATIVE):
+        arguments = [exponent, shift] if shift else [exponent]
+    return f"power({', '.join(f'{argument:.7g}' for argument in arguments)})"
 
 
 def combined(

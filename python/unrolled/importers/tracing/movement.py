@@ -92,8 +92,12 @@ class Movement(Base):
             # The product itself has its axes in another order, and may still be behind a mask.
             *factors, own = x.node.labels
             labels = (*factors, tuple([own[axis] for axis in order]))
-            node = Node("contracted", x.node.name, shape, x.node.operands, labels=labels)
-            return replace(x, node=node, shape=shape)
+            given = x.node.operands
+            self._turned_products.setdefault((given, x.node.labels), x.node)
+            made = Node("contracted", x.node.name, shape, given, labels=labels)
+            return replace(
+                x, node=self._turned_products.setdefault((given, labels), made), shape=shape
+            )
         relations = [Relation.same(source, target) for target, source in enumerate(order)]
         result = self.emit(shape, [(x, relations)])
         hidden = hidden_of(x)

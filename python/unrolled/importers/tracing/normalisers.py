@@ -16,8 +16,8 @@ import numpy as np
 
 from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidModelError
-from unrolled.importers.tracing.base import SUM
-from unrolled.importers.tracing.functions import IDENTITY
+from unrolled.importers.tracing.base import PRODUCT, SUM
+from unrolled.importers.tracing.functions import IDENTITY, Composition
 from unrolled.importers.tracing.known import KnownElements
 from unrolled.importers.tracing.masking import hidden_of, is_low
 from unrolled.importers.tracing.values import (
@@ -37,7 +37,10 @@ from unrolled.network.builder import LinkRole
 
 __all__ = ["NORM_ROLES", "Normalisers", "behind", "normalises", "without_multiplied_out"]
 
-UNNAMED = ("log_softmax", "norm", "sparsemax")
+MEANS = ("rms_norm mean", "rms_norm mean_abs")
+"""Divisions by a mean of elements, or of their sizes: the kind of operation, and the divisor."""
+
+UNNAMED = ("log_softmax", "sparsemax")
 """Normalisers whose operation has no name of its own."""
 
 NORM_ROLES: tuple[LinkRole, ...] = ("scale", "shift", "mean", "variance")
@@ -71,6 +74,14 @@ class Normalisers(KnownElements):
         """
         if roles is None:
             roles = ("bias",) if len(weights) == 1 else NORM_ROLES[: len(weights)]
+        if operation is SUM and "scale" in roles and isinstance(x, Value):
+            if len(weights) == 1:
+                operation = PRODUCT
+            elif self.operations and (x.node.kind != "normalised" or not x.node.normaliser):
+                place = list(roles).index("scale")
+                rest = [weight for number, weight in enumerate(weights) if number != place]
+                x = self.affine(x, axes, weights[place], roles=("scale",))
+                return self.affine(x, axes, *rest, roles=["bias"] * len(rest))
         lengths = [x.shape[axis] for axis in axes]
         for weight in weights:
             own = lengths[max(len(lengths) - weight.rank, 0) :]
@@ -97,7 +108,7 @@ class Normalisers(KnownElements):
                     relations.append((Relation.same if whole else Relation.all)(source, axis))
                 links.append((weight, relations))
         is_alone = isinstance(x, Value) and len(links) == 1
-        if is_alone and self.operations and operation is not SUM:
+        if is_alone and self.operations and operation not in (SUM, PRODUCT):
             return self.emit(x.shape, links, operation, given)
         if isinstance(x, Value) and is_alone:
             y = replace(x, sign="", mapped=True, fill=None)
@@ -173,8 +184,8 @@ class Normalisers(KnownElements):
         axes : sequence of int
         normaliser : str
             The kind of the operation, such as "layer_norm", or nothing if it is another one. Of
-            "log_softmax", "sparsemax" and "norm", a division by a norm, only what becomes of
-            elements that a mask hides is known.
+            "log_softmax" and "sparsemax" only what becomes of elements that a mask hides is known.
+            "norm" divides by the root of the sum of squares.
         """
         if isinstance(x, Constant):
             return Constant(x.shape)
@@ -183,8 +194,11 @@ class Normalisers(KnownElements):
         chosen = {places[axis] for axis in checked_axes(self.name, axes, x.rank)}
         group = tuple(sorted([axis for axis in chosen if axis is not None]))
         fill = _normalised_fill(x.fill, normaliser)
-        kind = "" if normaliser in UNNAMED else normaliser
+        kind = "rms_norm" if normaliser == "norm" else normaliser
+        kind = "" if normaliser in UNNAMED else kind
         y = self._make_normalised(x, group, normaliser=kind, is_known=fill is not None)
+        if normaliser == "norm" and y.node is not x.node:
+            y = replace(y, function=_by_root_of_length(y.node))
         return replace(y, fill=fill)
 
     def _make_normalised(
@@ -229,14 +243,17 @@ class Normalisers(KnownElements):
             hidden=hidden,
         )
         function = IDENTITY
+        if statistic is not None and normaliser in MEANS:
+            factor = _degree_and_factor(statistic)[1]
+            if not math.isclose(factor, 1.0, rel_tol=1e-3):
+                function = function.then(partial(np.multiply, factor), f"times {factor:g}")
         if (
             normaliser == "rms_norm"
             and statistic is not None
             and not _is_root_of_mean(statistic, _reduction_in(statistic.node))
         ):
             # Divided by a norm and not by a root mean square.
-            factor = float(np.prod([node.shape[axis] for axis in axes])) ** -0.5
-            function = function.then(partial(np.multiply, factor), f"times {factor:g}")
+            function = _by_root_of_length(made)
         return replace(x, node=made, function=function)
 
     def _seen_whole(self, x: Value, axes: Sequence[int] | set[int]) -> Value:
@@ -304,6 +321,12 @@ class Normalisers(KnownElements):
         return replace(reduced, node=node, mapped=True)
 
 
+def _by_root_of_length(normalised: Node) -> Composition:
+    """What is left of a division by a norm behind one by the root mean square."""
+    factor = float(np.prod([normalised.shape[axis] for axis in normalised.axes])) ** -0.5
+    return IDENTITY.then(partial(np.multiply, factor), f"times {factor:g}")
+
+
 def _normalised_fill(fill: float | None, normaliser: str) -> float | None:
     """What a normaliser makes of the elements that a mask hides; None if that is not known."""
     if normaliser in ("softmax", "sparsemax"):  # They give no weight to what is put out.
@@ -365,8 +388,13 @@ def _normaliser(x: Value, axes: tuple[int, ...], kind: Combination, statistic: V
     reduced = _reduction_in(statistic.node)
     if reduced.reduction == "norm":
         return "" if is_centred else "rms_norm"
-    is_square = bool(reduced.operands) and reduced.operands[0].function.name() == "square"
-    if not is_square or reduced.reduction not in ("mean", "sum"):
+    if not reduced.operands or reduced.reduction not in ("mean", "sum"):
+        return ""
+    averaged = reduced.operands[0].function
+    for name, function in zip(MEANS, (np.positive, np.abs), strict=True):
+        if not is_centred and averaged.is_made_of(x.function, function):
+            return name if _degree_and_factor(statistic)[0] == -1 else ""
+    if averaged.name() != "square" and not averaged.is_made_of(x.function, np.square):
         return ""
     if is_centred:
         return "layer_norm" if _is_root_of_mean(statistic, reduced) else ""
@@ -384,6 +412,26 @@ def _is_root_of_mean(statistic: Value, reduced: Node) -> bool:
         root = float(statistic.function.apply(np.array([1e12 * length]))[0])
     # The argument is so large that no epsilon matters. Models store the root or its inverse.
     return math.isclose(root, 1e6, rel_tol=1e-3) or math.isclose(root, 1e-6, rel_tol=1e-3)
+
+
+def _degree_and_factor(statistic: Value) -> tuple[int, float]:
+    """With which power of its mean a statistic grows, and what it is of a mean of one.
+
+    A degree of 0 stands for statistics of which neither is known.
+    """
+    reduced, apply = statistic.node, statistic.function.apply
+    if apply is None or reduced.kind != "reduction":
+        return 0, 1.0
+    count = 1.0
+    if reduced.reduction == "sum":
+        count = float(math.prod(reduced.operands[0].shape[axis] for axis in reduced.axes))
+    # Arguments are so large that no epsilon matters.
+    with np.errstate(all="ignore"):
+        near, far = (float(value) for value in apply(np.array([1e9, 1e12])))
+        degree = math.log(far / near) / math.log(1e3) if near > 0 and far > 0 else 0.0
+    if not math.isclose(degree, -1.0, rel_tol=1e-6):
+        return 0, 1.0
+    return -1, near * 1e9 / count
 
 
 def _reduction_in(node: Node) -> Node:

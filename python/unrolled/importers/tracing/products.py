@@ -29,6 +29,7 @@ __all__ = ["Products"]
 
 AFFINE = Operation("affine")
 ONE_HOT = Operation("embedding", "one_hot")
+EMBEDDING = Operation("embedding")
 
 
 class Products(Choices):
@@ -217,6 +218,12 @@ class Products(Choices):
         if len(links) != 2:
             return OTHER, ["data"] * len(links)
         if weights.count(True) == 1:
+            (data,) = [
+                value for (value, _), is_weight in zip(links, weights, strict=True) if not is_weight
+            ]
+            tensor = data.node.tensor
+            if tensor is not None and self.network.operation(tensor) == ONE_HOT:
+                return EMBEDDING, ["table" if is_weight else "data" for is_weight in weights]
             return AFFINE, ["kernel" if is_weight else "data" for is_weight in weights]
         return MATMUL, ["data"] * len(links)
 

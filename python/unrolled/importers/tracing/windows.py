@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidModelError
 from unrolled.importers.tracing.base import OTHER, Link
@@ -133,7 +135,48 @@ class Windows(Elementwise):
             links.append((kernel, relations))
         if not links:
             return Constant(tuple(shape))
+        if isinstance(kernel, Constant) and inputs == outputs == groups:
+            order = (out, given, *range(taps, taps + spatial))
+            fixed = self.fixed_kernel(kernel, order, range(first, first + spatial))
+            return self.emit(tuple(shape), links, fixed)
         return self.emit(tuple(shape), links, *affine_of(links))
+
+    def fixed_kernel(
+        self, kernel: Constant, order: Sequence[int], places: Sequence[int]
+    ) -> Operation:
+        """The operation of a constant kernel that does the same to every channel, as a blur does.
+
+        Signals are followed if the kernel is a product of weights along each axis.
+
+        Parameters
+        ----------
+        kernel : Constant
+        order : sequence of int
+            Its axes: those of output and input channels, then those of taps.
+        places : sequence of int
+            The axes of the result that taps lie along, in the same order.
+        """
+        unknown = Operation("other", "fixed_kernel")
+        if kernel.array is None or kernel.array.dtype.kind not in "iuf" or not kernel.size:
+            return unknown
+        array = kernel.array.astype(np.float64).transpose(order)
+        self.budget.work(self.name, array.size)
+        taps = array[0, 0]
+        size = float(np.abs(taps).max())
+        is_alike = np.isfinite(array).all() and np.allclose(array, taps, rtol=0, atol=1e-6 * size)
+        if not is_alike or not size:
+            return unknown
+        peak = np.unravel_index(int(np.abs(taps).argmax()), taps.shape)
+        weights = []
+        product = np.ones(())
+        for axis in range(taps.ndim):
+            along = taps[(*peak[:axis], slice(None), *peak[axis + 1 :])]
+            along = along if axis == 0 else along / taps[peak]
+            weights.append(tuple(along.tolist()))
+            product = np.multiply.outer(product, along)
+        if not np.allclose(product, taps, rtol=0, atol=1e-6 * size):
+            return unknown
+        return Operation("average", axes=tuple(places), weights=tuple(weights))
 
     def convolve_transposed(
         self, x: Operand, kernel: Operand, windows: Sequence[Window], *, groups: int = 1
@@ -163,7 +206,13 @@ class Windows(Elementwise):
             relations = [Relation.sum(0), group, Relation.same(1, 2)]
             relations += [window.transposed_taps(2 + i, 3 + i) for i, window in enumerate(windows)]
             links.append((kernel, relations))
-        y: Operand = self.emit(shape, links, *affine_of(links)) if links else Constant(shape)
+        y: Operand = Constant(shape)
+        if isinstance(kernel, Constant) and links and within == 1 and groups == x.shape[1]:
+            places = range(3, 3 + len(windows))
+            fixed = self.fixed_kernel(kernel, range(kernel.rank), places)
+            y = self.emit(shape, links, fixed)
+        elif links:
+            y = self.emit(shape, links, *affine_of(links))
         return self.reshape(y, (x.shape[0], groups * within, *shape[3:]))
 
     def pool(

@@ -369,6 +369,8 @@ def _write_maximum(graph: GraphWriter, what: Computation) -> None:
 def _write_pooled(graph: GraphWriter, what: Computation) -> None:
     data = what.only("data")
     is_average = what.operation.kind == "average"
+    if what.operation.weights:
+        raise NotWrittenError("the taps of its window have weights of their own")
     kinds = {one.kind for one in data.relations}
     if "window" in kinds:
         channels = _by_target(data).get(0)

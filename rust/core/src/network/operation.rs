@@ -3,6 +3,8 @@
 //! Counts of paths do not depend on operations. Whatever follows a signal does: to it a maximum is
 //! not an average, and ReLU is not GELU.
 
+use super::relation::AxisRelation;
+
 /// What kind of computation makes a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum OperationKind {
@@ -98,10 +100,14 @@ pub struct Operation {
     pub kind: OperationKind,
     /// The name of a function of single elements, with its arguments if it has any:
     /// `"relu"`, `"leaky_relu(0.2)"`. Of a sum, `"subtract"` says that all operands but the first
-    /// are subtracted.
+    /// are subtracted; of an RMS norm, `"mean"` and `"mean_abs"` that it divides by the mean of its
+    /// elements, or of their sizes, and not by their root mean square.
     pub function: Option<String>,
     /// Axes of the target along which it normalises or contracts.
     pub axes: Vec<usize>,
+    /// Of an average that does not weigh all elements of a window alike, as blurring does: for each
+    /// of its axes, the weights of the window's taps. What it takes is a sum with their products.
+    pub weights: Vec<Vec<f64>>,
     /// What a sum of terms is divided by: the elements of an average's window if padding counts
     /// as well, the square root of the head size of attention scores.
     pub divisor: Option<f64>,
@@ -115,7 +121,15 @@ impl Operation {
     /// An operation of this kind, with nothing else to say about it.
     #[must_use]
     pub fn new(kind: OperationKind) -> Self {
-        Self { kind, function: None, axes: Vec::new(), divisor: None, groups: 1, epsilon: 0.0 }
+        Self {
+            kind,
+            function: None,
+            axes: Vec::new(),
+            weights: Vec::new(),
+            divisor: None,
+            groups: 1,
+            epsilon: 0.0,
+        }
     }
 
     /// Refuses numbers that no operation has, whatever tensor it is of.
@@ -133,10 +147,34 @@ impl Operation {
             let epsilon = self.epsilon;
             return Err(format!("epsilon must be a number of at least 0, got {epsilon:?}"));
         }
+        if !self.weights.is_empty() {
+            let (axes, taps) = (self.axes.len(), self.weights.len());
+            if self.kind != OperationKind::Average || axes != taps {
+                return Err(format!(
+                    "weights belong to an average, one list for each of its axes; got {taps} for \
+                     {axes} axes of '{}'",
+                    self.kind.name()
+                ));
+            }
+            if self.weights.iter().any(|taps| taps.is_empty()) {
+                return Err("a window has at least one tap".into());
+            }
+            if let Some(weight) = self.weights.iter().flatten().find(|weight| !weight.is_finite()) {
+                return Err(format!("weights must be finite numbers, got {weight:?}"));
+            }
+        }
         if self.groups == 0 {
             return Err("there must be at least one group, got 0".into());
         }
         Ok(())
+    }
+}
+
+impl Operation {
+    /// The weights of the taps of a relation of a link into the tensor, if they are not all alike.
+    pub(crate) fn taps_of(&self, part: &AxisRelation) -> Option<&[f64]> {
+        let place = self.axes.iter().position(|axis| part.target_axes.contains(axis))?;
+        self.weights.get(place).map(Vec::as_slice)
     }
 }
 

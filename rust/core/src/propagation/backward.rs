@@ -45,10 +45,15 @@ impl Sweep<'_> {
                     }
                 }
                 Rule::Function(_) | Rule::Softmax { .. } => {
-                    let passed = self.sloped(node, first);
-                    self.receive(program.links[first].source, &passed, exponent);
+                    let mut passed = self.sloped(node, first);
+                    if let Some(sum) = node.gated_sum {
+                        self.grow_with_gate(node, sum, &mut passed);
+                    }
+                    let unit = self.workspace.slope_exponents[number];
+                    self.receive(program.links[first].source, &passed, exponent + unit);
                 }
                 Rule::Product => self.product_back(node, exponent),
+                Rule::Quotient => self.quotient_back(number, node, exponent),
                 Rule::Maximum { .. } => {
                     for link in node.links.clone() {
                         let passed = self.sloped(node, link);
@@ -61,7 +66,8 @@ impl Sweep<'_> {
                 }
                 Rule::BatchNorm { affine, .. }
                 | Rule::GroupNorm { affine, .. }
-                | Rule::RmsNorm { affine, .. } => {
+                | Rule::RmsNorm { affine, .. }
+                | Rule::MeanNorm { affine, .. } => {
                     self.affine_gradient(node, *affine, mean, exponent);
                     let passed = self.sloped(node, first);
                     let unit = self.workspace.slope_exponents[number];
@@ -168,7 +174,12 @@ impl Sweep<'_> {
         let program = self.program;
         let link = &program.links[number];
         let Operator::Weighted(weighted) = &link.operator else {
-            let own = self.workspace.gradients[node.cells.clone()].to_vec();
+            let mut own = self.workspace.gradients[node.cells.clone()].to_vec();
+            if let Some(gate) = node.own_gate.as_ref().filter(|gate| gate.elements == number) {
+                // Elements and their product with a gate have the same derivatives, which add up.
+                let factor = (1.0 + 2.0 * self.gate_of_sum(gate).0).max(0.0);
+                own.iter_mut().for_each(|one| *one = one.times(factor, factor));
+            }
             return self.pass(number, &own, exponent);
         };
         let source = &program.nodes[link.source];
@@ -277,7 +288,14 @@ impl Sweep<'_> {
     }
 
     fn product_back(&mut self, node: &Node, exponent: i64) {
-        let own = self.workspace.gradients[node.cells.clone()].to_vec();
+        let mut own = self.workspace.gradients[node.cells.clone()].to_vec();
+        for (at, &scale) in node.scales.iter().enumerate() {
+            self.scale_gradient(node, scale, at, exponent);
+        }
+        for &scale in &node.scales {
+            let square = self.settings.parameters[scale].mean_square;
+            own.iter_mut().for_each(|one| *one = one.times(square, square));
+        }
         for link in node.links.clone() {
             let (mut passed, mut unit) = (own.clone(), exponent);
             for other in node.links.clone().filter(|&other| other != link) {
@@ -289,6 +307,80 @@ impl Sweep<'_> {
             }
             self.pass(link, &passed, unit);
         }
+    }
+
+    /// Where a gate is large because the values of a function are, so are the function's slopes: as
+    /// for ReLU, which has none where it is zero. This matters as far as channels differ.
+    fn grow_with_gate(&self, node: &Node, sum: usize, passed: &mut [Gradient]) {
+        let Some(own) = &self.program.nodes[sum].own_gate else { return };
+        let signal = node.mean(&self.workspace.signals);
+        let link = &self.program.links[node.links.start];
+        let slope = self.workspace.slopes[link.slopes].0;
+        let variance = signal.square - signal.mean * signal.mean;
+        if !(slope < 1.0 && slope > 0.0 && variance > 0.0) {
+            return;
+        }
+        let common = (signal.pairs[POSITIONS] - signal.mean * signal.mean) / variance;
+        let between = (common + (1.0 - common) / node.positions).clamp(0.0, 1.0);
+        let grown = 1.0 + (1.0 / slope - 1.0) * between;
+        let (once, twice) = (2.0 * self.gate_of_sum(own).0, self.squared_gate_of_sum(own));
+        let factor = (1.0 + (once + twice) * grown) / (1.0 + once + twice);
+        if factor.is_finite() && factor > 0.0 {
+            passed.iter_mut().for_each(|one| *one = one.times(factor, factor));
+        }
+    }
+
+    /// Adds the gradient of a parameter that multiplies a product: of everything else in it.
+    fn scale_gradient(&mut self, node: &Node, scale: usize, at: usize, exponent: i64) {
+        let mut factors = vec![Signal::ONE; node.cells.len()];
+        let mut unit = exponent;
+        for link in node.links.clone() {
+            for (factor, operand) in factors.iter_mut().zip(self.operand(node, link)) {
+                *factor = factor.times(&operand);
+            }
+            let own = self.workspace.signal_exponents[self.program.links[link].source];
+            unit = unit.saturating_add(own);
+        }
+        for (_, &other) in node.scales.iter().enumerate().filter(|&(place, _)| place != at) {
+            let square = self.settings.parameters[other].mean_square;
+            factors.iter_mut().for_each(|one| *one = one.scaled(1.0, square));
+        }
+        let own = &self.workspace.gradients[node.cells.clone()];
+        let others = (node.positions - 1.0).max(0.0);
+        let terms = own.iter().zip(&factors).enumerate();
+        let sum: f64 = terms
+            .map(|(at, (one, factor))| {
+                let share = node.shares.get(at).copied().unwrap_or(1.0);
+                share * (one.square * factor.square + others * one.pair * factor.pairs[POSITIONS])
+            })
+            .sum();
+        self.add_to_parameter(scale, node.elements * sum, unit);
+    }
+
+    /// The derivatives by the two tensors of a quotient: the first times one over the second.
+    fn quotient_back(&mut self, number: usize, node: &Node, exponent: i64) {
+        let (first, second) = (node.links.start, node.links.start + 1);
+        let own = self.workspace.gradients[node.cells.clone()].to_vec();
+        let dividend = self.operand(node, first);
+        let unit = self.workspace.signal_exponents[self.program.links[first].source];
+        let divisor = self.workspace.signal_exponents[self.program.links[second].source];
+        let factors = &self.workspace.slopes[self.program.links[first].slopes..];
+        let passed: Vec<Gradient> =
+            own.iter().zip(factors).map(|(one, f)| one.times(f.0, f.1)).collect();
+        let slopes = &self.workspace.slopes[self.program.links[second].slopes..];
+        let mut changed: Vec<Gradient> = own
+            .iter()
+            .zip(slopes)
+            .zip(&dividend)
+            .map(|((one, slope), factor)| {
+                one.times(slope.0 * factor.square, slope.1 * factor.pairs[POSITIONS])
+            })
+            .collect();
+        let slope_unit = self.workspace.slope_exponents[number];
+        self.pass(first, &passed, exponent.saturating_sub(divisor));
+        let moved = moderate(&mut changed);
+        let unit = exponent.saturating_add(unit).saturating_add(slope_unit).saturating_add(moved);
+        self.pass(second, &changed, unit);
     }
 
     /// The derivatives by the source of a window; `with_slopes` includes a function in between.
@@ -478,14 +570,16 @@ impl LinkMap {
             .collect();
         let mut passed = match &self.copies {
             Some((squares, _)) => squares.backward(&weighed),
-            None => self.cells.backward(&weighed),
+            None => self.squares.as_ref().unwrap_or(&self.cells).backward(&weighed),
         };
         if fixed.is_identity() {
             let kept = if fixed.flattens { 0.0 } else { 1.0 };
             return passed.into_iter().map(|one| one.times(1.0, kept)).collect();
         }
         for (one, &along) in passed.iter_mut().zip(&self.read_along_positions) {
-            one.square += (along - 1.0).max(0.0) * one.pair;
+            // Weights of both signs take from each other.
+            let more = if fixed.is_weighted { along - 1.0 } else { (along - 1.0).max(0.0) };
+            one.square += more * one.pair;
         }
         // The correlation of derivatives between positions is known on average only.
         let mean = mean_of(given, &self.target_shares);

@@ -1,7 +1,8 @@
 //! How the cells of two tensors join: one small matrix between runs for each relation of a link.
 
 use super::cells::{Grid, edges};
-use crate::network::{AxisRelation, Link, Relation};
+use super::geometry::{Lengths, weighted_edges};
+use crate::network::{AxisRelation, Link, Operation, Relation};
 
 /// Something that links add up.
 pub(super) trait Linear: Copy + Default {
@@ -26,6 +27,24 @@ pub(super) struct CellMap {
     target_order: Vec<usize>,
 }
 
+/// What an edge counts: how many parallel ones there are, or the weight of its tap, or the square
+/// of that.
+#[derive(Clone, Copy)]
+pub(super) struct Weigh<'a> {
+    pub(super) operation: &'a Operation,
+    pub(super) squares: bool,
+}
+
+impl Weigh<'_> {
+    fn of(self, weight: f64) -> f64 {
+        if self.squares { weight * weight } else { weight }
+    }
+
+    fn taps(&self, part: &AxisRelation) -> Option<&[f64]> {
+        self.operation.taps_of(part)
+    }
+}
+
 /// One relation, between runs.
 #[derive(Debug, Clone)]
 struct Part {
@@ -41,15 +60,15 @@ struct Part {
 
 impl CellMap {
     /// The map of a link; `of_positions` says for each of its relations whether it joins positions,
-    /// and `edges` how many edges it has if only the mean number an element is wanted. Parallel
-    /// edges count as `weigh` says.
+    /// and `edges` how many edges it has, or what they weigh, if only the mean number an element is
+    /// wanted. Edges count as `weigh` says.
     pub(super) fn new(
         link: &Link,
         from: &Grid,
         to: &Grid,
         edges: &[Option<f64>],
         of_positions: impl Fn(&AxisRelation) -> bool,
-        weigh: fn(u64) -> f64,
+        weigh: Weigh<'_>,
     ) -> Self {
         let mut map = Self {
             parts: Vec::new(),
@@ -135,7 +154,7 @@ impl Part {
         to: &Grid,
         edges: Option<f64>,
         of_positions: bool,
-        weigh: fn(u64) -> f64,
+        weigh: Weigh<'_>,
     ) -> Self {
         let runs = |grid: &Grid, axes: &[usize]| -> usize {
             axes.iter()
@@ -170,7 +189,8 @@ impl Part {
             }
             relation => {
                 let axes = (part.source_axes[0], part.target_axes[0]);
-                Some(rows(relation, (from, axes.0), (to, axes.1), weigh))
+                let taps = weigh.taps(part);
+                Some(rows(relation, (from, axes.0), (to, axes.1), (weigh, taps)))
             }
         };
         Self { source, target, rows, of_positions }
@@ -249,7 +269,7 @@ fn rows(
     relation: &Relation,
     (from, source): (&Grid, usize),
     (to, target): (&Grid, usize),
-    weigh: fn(u64) -> f64,
+    (weigh, taps): (Weigh<'_>, Option<&[f64]>),
 ) -> Vec<Vec<(u32, f64, f64)>> {
     let (of_source, of_target) = (from.starts(source), to.starts(target));
     let source_length: u64 = from.lengths(source).iter().product();
@@ -262,12 +282,23 @@ fn rows(
     for (run, &start) in of_target.iter().enumerate() {
         run_of[start as usize] = run;
     }
-    edges(relation, source_length, target_length, |i, o, times| {
+    let mut join = |i: usize, o: usize, weight: f64| {
         if run_of[o] != usize::MAX {
             let run = of_source.partition_point(|&start| start <= i as u64) - 1;
-            first[run_of[o]].push((run, weigh(times)));
+            first[run_of[o]].push((run, weigh.of(weight)));
         }
-    });
+    };
+    match taps {
+        Some(taps) => {
+            let ends = Lengths { source: source_length, target: target_length };
+            weighted_edges(relation, ends, |i, o, t| {
+                join(i, o, taps.get(t).copied().unwrap_or(0.0));
+            });
+        }
+        None => {
+            edges(relation, source_length, target_length, |i, o, times| join(i, o, times as f64));
+        }
+    }
     first
         .into_iter()
         .enumerate()

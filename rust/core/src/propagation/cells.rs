@@ -10,8 +10,8 @@
 
 use std::ops::Range;
 
-use super::geometry::slide;
-use crate::network::{AxisRelation, Link, Relation};
+use super::geometry::{Lengths, slide, weighted_edges};
+use crate::network::{AxisRelation, Link, Operation, Relation};
 
 /// A factor of an axis, with the first index of each of its runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +32,8 @@ pub(super) struct Grid {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Join<'a> {
     /// With the relations that are the same for all elements, on average.
-    Link(&'a Link, &'a [bool]),
+    /// The operation of the target may give weights to the taps of a window.
+    Link(&'a Link, &'a [bool], &'a Operation),
     Same,
     /// Nothing is followed element by element.
     Apart,
@@ -215,7 +216,7 @@ fn split_alike(grids: &mut [Grid], &(source, target, join): &(usize, usize, Join
         Join::Apart => false,
         Join::Same => (0..from.axes.len())
             .fold(false, |changes, axis| split_axes(from, &[axis], to, &[axis]) | changes),
-        Join::Link(link, _) => {
+        Join::Link(link, ..) => {
             link.relations.iter().fold(false, |changes, part| match part.relation {
                 Relation::Same | Relation::Reshape => {
                     split_axes(from, &part.source_axes, to, &part.target_axes) | changes
@@ -295,9 +296,11 @@ fn cut_alike(grids: &mut [Grid], &(source, target, join): &(usize, usize, Join<'
         Join::Apart => false,
         Join::Same => (0..from.axes.len())
             .fold(false, |changes, axis| cut_equal_axes(from, &[axis], to, &[axis]) | changes),
-        Join::Link(link, even) => {
+        Join::Link(link, even, operation) => {
             let parts = link.relations.iter().zip(even);
-            parts.fold(false, |changes, (part, even)| cut_part(from, to, part, *even) | changes)
+            parts.fold(false, |changes, (part, even)| {
+                cut_part(from, to, part, operation.taps_of(part), *even) | changes
+            })
         }
     }
 }
@@ -322,7 +325,13 @@ fn cut_equal_axes(from: &mut Grid, source: &[usize], to: &mut Grid, target: &[us
     changes
 }
 
-fn cut_part(from: &mut Grid, to: &mut Grid, part: &AxisRelation, even: bool) -> bool {
+fn cut_part(
+    from: &mut Grid,
+    to: &mut Grid,
+    part: &AxisRelation,
+    taps: Option<&[f64]>,
+    even: bool,
+) -> bool {
     let (source, target) = match part.relation {
         Relation::Same | Relation::Reshape => {
             return cut_equal_axes(from, &part.source_axes, to, &part.target_axes);
@@ -344,7 +353,7 @@ fn cut_part(from: &mut Grid, to: &mut Grid, part: &AxisRelation, even: bool) -> 
     let length = |grid: &Grid, axis: usize| grid.lengths(axis).iter().product::<u64>();
     let (source_length, target_length) = (length(from, source), length(to, target));
     let (reads, read) =
-        signatures(&part.relation, (source_length, &of_source), (target_length, &of_target));
+        signatures(&part.relation, taps, (source_length, &of_source), (target_length, &of_target));
     changes |= from.cut(source, with_cuts(&of_source, &read));
     changes |= to.cut(target, with_cuts(&of_target, &reads));
     changes
@@ -371,6 +380,7 @@ fn with_cuts(starts: &[u64], signatures: &[u128]) -> Vec<u64> {
 /// but for a chance of about 2^-128.
 fn signatures(
     relation: &Relation,
+    taps: Option<&[f64]>,
     (source, source_starts): (u64, &[u64]),
     (target, target_starts): (u64, &[u64]),
 ) -> (Vec<u128>, Vec<u128>) {
@@ -388,10 +398,17 @@ fn signatures(
     let (of_source, of_target) = (run_of(source_starts, source), run_of(target_starts, target));
     let mut reads = vec![0u128; target as usize];
     let mut read = vec![0u128; source as usize];
-    edges(relation, source, target, |i, o, times| {
-        reads[o] = reads[o].wrapping_add(of_source[i].wrapping_mul(u128::from(times)));
-        read[i] = read[i].wrapping_add(of_target[o].wrapping_mul(u128::from(times)));
-    });
+    let mut join = |i: usize, o: usize, times: u128| {
+        reads[o] = reads[o].wrapping_add(of_source[i].wrapping_mul(times));
+        read[i] = read[i].wrapping_add(of_target[o].wrapping_mul(times));
+    };
+    match taps {
+        // Taps of unequal weights are told from each other.
+        Some(taps) => weighted_edges(relation, Lengths { source, target }, |i, o, t| {
+            join(i, o, mixed(u128::from(taps.get(t).map_or(0, |weight| weight.to_bits()))) | 1);
+        }),
+        None => edges(relation, source, target, |i, o, times| join(i, o, u128::from(times))),
+    }
     (reads, read)
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::moments::{Law, Moments};
 use super::piecewise::PiecewiseLinear;
+use super::power::Power;
 use super::sampled::Sampled;
 use super::smooth::{Expansion, Smooth};
 
@@ -12,6 +13,8 @@ use super::smooth::{Expansion, Smooth};
 pub(crate) enum Function {
     /// Linear between kinks.
     Piecewise(PiecewiseLinear),
+    /// A power of positive numbers that vary little.
+    Power(Power),
     /// Any other.
     Smooth(Smooth),
 }
@@ -87,12 +90,13 @@ impl Function {
         } else {
             arguments.split(',').map(|text| text.trim().parse().ok()).collect::<Option<_>>()?
         };
-        if numbers.len() > 2 || numbers.iter().any(|x| x.is_nan()) {
+        if numbers.len() > 3 || numbers.iter().any(|x| x.is_nan()) {
             return None;
         }
         let number = |index: usize, default: f64| numbers.get(index).copied().unwrap_or(default);
         let plain: String = base.trim().to_ascii_lowercase().replace(['_', '-', ' '], "");
         let most = match plain.as_str() {
+            "power" => 3,
             "clip" | "hardtanh" | "linear" | "hardsigmoid" => 2,
             "leakyrelu" | "prelu" | "erf" | "silu" | "swish" | "softplus" | "elu" | "celu"
             | "softshrink" => 1,
@@ -163,6 +167,14 @@ impl Function {
             "sin" => smooth(Smooth::Sin),
             "cos" => smooth(Smooth::Cos),
             "atan" => smooth(Smooth::Atan),
+            "sqrt" => Some(Self::Power(Power { exponent: 0.5, shift: 0.0, scale: 1.0 })),
+            "reciprocal" => Some(Self::Power(Power::RECIPROCAL)),
+            "power" => {
+                let [exponent, shift, scale] =
+                    [number(0, 1.0), number(1, 0.0), number(2, 1.0)].map(finite);
+                let (exponent, shift, scale) = (exponent?, shift?, scale?);
+                Some(Self::Power(Power { exponent, shift, scale }))
+            }
             _ => None,
         }
     }
@@ -187,6 +199,7 @@ impl Function {
     pub(crate) fn rises(&self) -> bool {
         match self {
             Self::Piecewise(function) => function.is_monotone(),
+            Self::Power(_) => false,
             Self::Smooth(function) => function.rises(),
         }
     }
@@ -203,6 +216,7 @@ impl Function {
                 // Arguments are nearer to zero than any kink that is not at zero.
                 ((side(-1e-9), side(1e-9)), value)
             }
+            (Self::Power(_), _) => return None,
             (Self::Smooth(function), true) => {
                 let (left, right, value) = function.tangents();
                 ((left, right), value)
@@ -222,6 +236,7 @@ impl Function {
     pub(crate) fn moments(&self, law: &Law, kept: &mut Option<Expansion>) -> Moments {
         match self {
             Self::Piecewise(function) => function.moments(law),
+            Self::Power(power) => power.moments(law),
             Self::Smooth(function) => function.moments(law, kept),
         }
     }

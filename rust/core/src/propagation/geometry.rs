@@ -104,6 +104,42 @@ pub(crate) fn sums(relation: &Relation, lengths: Lengths, average: bool) -> Opti
     Some(found)
 }
 
+/// The sums of a window whose taps have these weights; those of taps that it does not have are
+/// left out.
+pub(crate) fn weighted_sums(relation: &Relation, lengths: Lengths, taps: &[f64]) -> Option<Sums> {
+    if lengths.source.max(lengths.target) > LARGEST_AXIS {
+        return None;
+    }
+    let mut into = vec![0.0; lengths.target as usize];
+    let mut from = vec![0.0; lengths.source as usize];
+    let mut single = 0.0;
+    weighted_edges(relation, lengths, |i, o, t| {
+        let weight = taps.get(t).copied().unwrap_or(0.0);
+        into[o] += weight;
+        from[i] += weight;
+        single += weight * weight;
+    });
+    let squares = |sums: &[f64]| sums.iter().map(|sum| sum * sum).sum();
+    Some(Sums { total: into.iter().sum(), single, into: squares(&into), from: squares(&from) })
+}
+
+/// Calls `visit(i, o, t)` for every edge of a window, from `i` to `o` by its tap `t`.
+pub(super) fn weighted_edges(
+    relation: &Relation,
+    lengths: Lengths,
+    mut visit: impl FnMut(usize, usize, usize),
+) {
+    match relation {
+        Relation::Window(window) => {
+            slide(window, lengths.target, lengths.source, |o, i, t| visit(i, o, t));
+        }
+        Relation::TransposedWindow(window) => {
+            slide(window, lengths.source, lengths.target, visit);
+        }
+        _ => {}
+    }
+}
+
 fn of_degrees(relation: &Relation, degrees: &Degrees, lengths: Lengths, average: bool) -> Sums {
     let mut sums = Sums { total: 0.0, single: 0.0, into: 0.0, from: 0.0 };
     for &count in &degrees.reads {

@@ -54,6 +54,7 @@ mod geometry;
 mod moments;
 mod normal;
 mod piecewise;
+mod power;
 mod program;
 mod sampled;
 mod scaled;
@@ -62,6 +63,7 @@ mod signal;
 mod smooth;
 mod sweep;
 
+pub use compile::followed_functions;
 pub use functions::{FUNCTION_NAMES, OwnFunction, OwnFunctions, own_function};
 pub use program::{Exactness, ParameterUse, Program, Resolution};
 pub use scaled::Scaled;

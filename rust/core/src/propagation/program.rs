@@ -104,8 +104,13 @@ pub(super) struct Node {
     pub(super) tensor: TensorId,
     pub(super) rule: Rule,
     pub(super) links: Range<usize>,
-    /// Parameters that are added.
+    /// Parameters that are added, and those that multiply a product.
     pub(super) biases: Vec<usize>,
+    pub(super) scales: Vec<usize>,
+    /// What a product, or a sum, owes to a gate that is a norm of what it multiplies.
+    pub(super) own_gate: Option<OwnGate>,
+    /// Of the elements that such a sum adds: its number.
+    pub(super) gated_sum: Option<usize>,
     pub(super) elements: f64,
     /// The range of the node's cells, and the share of the node's elements in each of them.
     pub(super) cells: Range<usize>,
@@ -136,6 +141,8 @@ pub(super) enum Rule {
     /// A function of single elements, by its number.
     Function(usize),
     Product,
+    /// The first tensor divided by the second, which is positive and varies little.
+    Quotient,
     /// The largest of several tensors, or the smallest.
     Maximum {
         sign: f64,
@@ -160,6 +167,14 @@ pub(super) enum Rule {
         epsilon: f64,
         affine: Affine,
         group: f64,
+    },
+    /// Division by a mean over a group of positive elements, or of their sizes.
+    MeanNorm {
+        epsilon: f64,
+        affine: Affine,
+        channels: f64,
+        positions: f64,
+        of_sizes: bool,
     },
     /// Attention weights over `keys` keys; scores are `scale` times the product of a query and a
     /// key of `features` features.
@@ -187,8 +202,24 @@ pub(super) enum Rule {
     Embedding {
         table: usize,
     },
-    /// Indices of an embedding, through which nothing flows.
+    /// Indices of an embedding and what they are computed from, through which nothing flows.
     OneHot,
+}
+
+/// A gate by a statistic of the very elements that it multiplies, channel by channel: the root of
+/// their sum of squares, perhaps divided by its mean over channels. What it multiplies is large where
+/// it is large itself.
+#[derive(Debug, Clone)]
+pub(super) struct OwnGate {
+    /// The node of the sum of squares.
+    pub(super) total: usize,
+    /// The link with the elements.
+    pub(super) elements: usize,
+    /// Of a product: the link with the gate.
+    pub(super) gate: usize,
+    /// Of a sum that adds the elements to their product with the gate: the node of that product,
+    /// and the parameters that multiply it on the way.
+    pub(super) product: Option<(usize, Vec<usize>)>,
 }
 
 /// A function that is taken of the largest of its arguments instead of all of them.
@@ -224,6 +255,8 @@ pub(super) struct Scores {
     pub(super) key: usize,
     pub(super) features: f64,
     pub(super) scale: f64,
+    /// What the scores are multiplied by on the way to the softmax.
+    pub(super) scale_after: f64,
     pub(super) keys: f64,
     pub(super) queries: f64,
     /// A parameter that is added to the scores.
@@ -271,6 +304,9 @@ pub(super) struct LinkMap {
     /// The same with the squares of multiplicities, if some copies of an element are added
     /// together; and whether these are copies of one position.
     pub(super) copies: Option<(CellMap, bool)>,
+    /// The same with the squares of the weights of a window's taps, if these have weights of their
+    /// own.
+    pub(super) squares: Option<CellMap>,
     pub(super) reads: Vec<f64>,
     pub(super) reads_of_positions: Vec<f64>,
     pub(super) read_along_positions: Vec<f64>,
@@ -329,6 +365,10 @@ pub(super) struct Fixed {
     pub(super) target_channels: f64,
     /// Whether positions of the source become channels of the target.
     pub(super) flattens: bool,
+    /// The share of the target's elements that read any of the source.
+    pub(super) coverage: f64,
+    /// Whether the taps of a window have weights of their own.
+    pub(super) is_weighted: bool,
 }
 
 /// A window of which the largest element is taken.

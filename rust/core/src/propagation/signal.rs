@@ -226,6 +226,9 @@ impl Gradient {
 impl Fixed {
     /// Whether the elements are the same on both sides.
     pub(super) fn is_identity(&self) -> bool {
+        if self.is_weighted {
+            return false;
+        }
         let same = |sums: Sums, source: f64, target: f64| {
             source == target
                 && sums.total == source
@@ -235,13 +238,6 @@ impl Fixed {
         };
         same(self.positions, self.source_positions, self.target_positions)
             && same(self.channels, self.source_channels, self.target_channels)
-    }
-
-    /// The share of the target's elements that read any of the source.
-    pub(super) fn coverage(&self) -> f64 {
-        let positions = self.positions.total / self.target_positions;
-        let channels = self.channels.total / self.target_channels;
-        positions.min(1.0) * channels.min(1.0)
     }
 
     /// The signal of a target whose source has the same signal everywhere.

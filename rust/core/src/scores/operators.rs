@@ -174,8 +174,10 @@ impl Move {
 /// A mean over a window.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Average {
-    /// Elements of a window.
-    pub(super) taps: f64,
+    /// The square of the sum of the weights of a window, and the sum of their squares: one, and one
+    /// over the number of elements, where all of them weigh the same.
+    pub(super) common: f64,
+    pub(super) own: f64,
     /// Source positions for each target position.
     pub(super) stride: f64,
     /// The correlation between windows of their means of white noise, and the same at stride 1.
@@ -224,15 +226,20 @@ impl Weighted {
     }
 }
 
-/// The correlation of averaged white noise between windows of `sizes` that move by `strides`.
-pub(super) fn overlap(windows: impl Iterator<Item = (u64, f64)>) -> f64 {
+/// The correlation of averaged white noise between windows of `sizes` that move by `strides`, and
+/// whose taps have weights if they are not all alike.
+pub(super) fn overlap<'a>(windows: impl Iterator<Item = (u64, f64, Option<&'a [f64]>)>) -> f64 {
     let (mut sum, mut taps) = (1.0, 1.0);
-    for (size, stride) in windows {
+    for (size, stride, weights) in windows {
         let length = size as f64;
         let mut along = length;
         for shift in 1..size {
-            let common = 1.0 - shift as f64 * stride / length;
-            if common <= 0.0 {
+            let distance = shift as f64 * stride;
+            let common = match weights {
+                Some(weights) => correlation_at(weights, distance as usize),
+                None => 1.0 - distance / length,
+            };
+            if distance >= length {
                 break;
             }
             along += 2.0 * (length - shift as f64) * common * common;
@@ -241,6 +248,14 @@ pub(super) fn overlap(windows: impl Iterator<Item = (u64, f64)>) -> f64 {
         taps *= length;
     }
     if taps > 1.0 { ((sum - taps).max(0.0) / (taps * taps - taps)).sqrt() } else { 0.0 }
+}
+
+/// The correlation of two sums of white noise with these weights, one moved by a distance.
+fn correlation_at(weights: &[f64], distance: usize) -> f64 {
+    let squares: f64 = weights.iter().map(|weight| weight * weight).sum();
+    let moved = weights.iter().skip(distance);
+    let products: f64 = weights.iter().zip(moved).map(|(one, other)| one * other).sum();
+    if squares > 0.0 { products / squares } else { 0.0 }
 }
 
 impl Operator {
@@ -264,9 +279,10 @@ impl Operator {
             }
             Self::Average(window) => {
                 let apart = from.variance - from.covariance;
-                to.variance = (from.covariance + apart / window.taps) / window.channels;
-                to.covariance =
-                    (from.covariance + window.overlap * apart / window.taps) / window.channels;
+                let (common, apart) = (window.common * from.covariance, window.own * apart);
+                to.variance = (common + apart) / window.channels;
+                to.covariance = (common + window.overlap * apart) / window.channels;
+                to.mean *= window.common.sqrt();
                 to.kept = to.variance;
             }
             Self::Global { .. } => to = Signal::STANDARD,
@@ -294,9 +310,9 @@ impl Operator {
                 to
             }
             Self::Average(window) => {
-                let Average { taps, stride, dense_overlap, channels, .. } = *window;
-                let coherent = gradient.covariance / (stride * stride);
-                let apart = (gradient.square - gradient.covariance) / (stride * taps);
+                let Average { common, own, stride, dense_overlap, channels, .. } = *window;
+                let coherent = common * gradient.covariance / (stride * stride);
+                let apart = own * (gradient.square - gradient.covariance) / stride;
                 let scale = 1.0 / (channels * channels);
                 Gradient {
                     square: (coherent + apart) * scale,
@@ -337,7 +353,11 @@ mod tests {
 
     #[test]
     fn overlaps_are_those_of_box_filters() {
-        let of = |size: u64, stride: f64| overlap([(size, stride), (size, stride)].into_iter());
+        let of = |size: u64, stride: f64| {
+            overlap([(size, stride, None), (size, stride, None)].into_iter())
+        };
+        let equal = overlap([(3, 1.0, Some(&[0.5; 3][..])), (3, 1.0, None)].into_iter());
+        assert!((equal - of(3, 1.0)).abs() < 1e-15);
         assert!((of(3, 1.0) - 2f64.sqrt() / 3.0).abs() < 1e-15);
         assert!((of(2, 1.0) - 3f64.sqrt() / 4.0).abs() < 1e-15);
         assert_eq!(of(5, 5.0), 0.0);

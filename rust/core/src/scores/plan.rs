@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::operators::{Average, Largest, Move, Operator, Weighted, overlap};
 use crate::error::{Error, Result};
 use crate::network::relation::{AxisRelation, Relation};
-use crate::network::{Link, LinkRole, Network, OperationKind, Role, TensorId};
+use crate::network::{Link, LinkRole, Network, Operation, OperationKind, Role, TensorId};
 use crate::propagation::{
     Function, KernelUse, MASKED_ATTENTION, OwnFunctions, Survey, joins_positions, largest_normal,
     lengths, sums,
@@ -110,6 +110,10 @@ pub(crate) enum Rule {
     Relu,
     Norm,
     Product,
+    /// The first signal divided by the second, which varies little.
+    Quotient,
+    /// A number that varies little and has no scale of its own: a root, a quotient, a mean.
+    Steady,
     Softmax {
         length: f64,
     },
@@ -442,11 +446,17 @@ impl<'a> Planner<'a> {
         if operation.function.as_deref() == Some(MASKED_ATTENTION) {
             return self.masked_attention(id, &links, gates);
         }
+        if self.survey.indices[id.0] {
+            for &(number, link) in &links {
+                self.push_link(link, Operator::Blocked, gates.get(number).copied().flatten())?;
+            }
+            return Ok(Some(Rule::Sum { subtracts: false }));
+        }
         let is_square = operation.kind == OperationKind::Product
             && matches!(links[..], [(_, one), (_, other)]
                 if one.source == other.source && one.relations == other.relations);
         for &(number, link) in &links[..if is_square { 1 } else { links.len() }] {
-            let operator = self.operator(number, link, operation.kind);
+            let operator = self.operator(number, link, operation);
             self.push_link(link, operator, gates.get(number).copied().flatten())?;
         }
         Ok(match operation.kind {
@@ -460,12 +470,21 @@ impl<'a> Planner<'a> {
             OperationKind::Embedding => Some(Rule::Sum { subtracts: false }),
             OperationKind::Function => match operation.function.as_deref() {
                 // Inputs have a variance of one behind the scaling that a model begins with.
+                Some(name) if self.is_power(name) => Some(Rule::Steady),
                 Some(name) if self.is_scaling_of_input(name, &links) => Some(Rule::Concatenation),
                 Some(name) => self.function(id, name),
                 None => self.refuse(id, "its function has no name".into()),
             },
             OperationKind::Product => Some(Rule::Product),
             OperationKind::Maximum => Some(Rule::Choice),
+            OperationKind::RmsNorm if operation.function.as_deref() == Some("mean") => {
+                Some(Rule::Steady)
+            }
+            OperationKind::Other
+                if operation.function.as_deref() == Some("divide") && links.len() == 2 =>
+            {
+                Some(Rule::Quotient)
+            }
             OperationKind::BatchNorm
             | OperationKind::LayerNorm
             | OperationKind::RmsNorm
@@ -484,6 +503,12 @@ impl<'a> Planner<'a> {
                 self.refuse(id, reason)
             }
         })
+    }
+
+    /// Whether a function is known of positive numbers only.
+    fn is_power(&self, name: &str) -> bool {
+        !self.own.contains_key(name)
+            && matches!(Function::from_name(name), Some(Function::Power(_)))
     }
 
     /// Whether a function is a straight line, and all that it reads is an input.
@@ -588,7 +613,7 @@ impl<'a> Planner<'a> {
         along.sum::<f64>() / self.dimensions(link.source).max(1.0)
     }
 
-    fn operator(&mut self, number: usize, link: &Link, kind: OperationKind) -> Operator {
+    fn operator(&mut self, number: usize, link: &Link, operation: &Operation) -> Operator {
         if let Some(kernel) = &self.survey.kernels[number] {
             let kernels = self.kernel_of.len();
             let known = self.kernel_of.entry(self.root(kernel.tensor).0);
@@ -599,9 +624,9 @@ impl<'a> Planner<'a> {
                 Operator::Weighted(self.weighted(kernel_number, kernel, link))
             });
         }
-        match kind {
+        match operation.kind {
             OperationKind::Embedding => Operator::Blocked,
-            OperationKind::Average | OperationKind::MaxPool => self.pool(link, kind),
+            OperationKind::Average | OperationKind::MaxPool => self.pool(link, operation),
             OperationKind::Matmul => {
                 let elements = self.network.tensors()[link.source.0].elements() as f64;
                 Operator::Contracted { products: self.edges(link) / elements }
@@ -631,9 +656,10 @@ impl<'a> Planner<'a> {
         moved
     }
 
-    fn pool(&self, link: &Link, kind: OperationKind) -> Operator {
-        let mut windows: Vec<(u64, f64)> = Vec::new();
+    fn pool(&self, link: &Link, operation: &Operation) -> Operator {
+        let mut windows: Vec<(u64, f64, Option<&[f64]>)> = Vec::new();
         let (mut taps, mut stride, mut channels) = (1.0, 1.0, 1.0);
+        let (mut common, mut own) = (1.0, 1.0);
         for part in link.relations.iter() {
             let (source, target, edges) = self.measure(link, part);
             let (size, step) = match &part.relation {
@@ -642,16 +668,25 @@ impl<'a> Planner<'a> {
                 _ => ((edges / target).round().max(1.0) as u64, source / target),
             };
             if self.joins_positions(link, part) {
-                windows.push((size, step));
+                let weights = operation.taps_of(part);
+                windows.push((size, step, weights));
                 taps *= size as f64;
+                if let Some(weights) = weights {
+                    let sum: f64 = weights.iter().sum();
+                    common *= sum * sum;
+                    own *= weights.iter().map(|weight| weight * weight).sum::<f64>();
+                } else {
+                    own /= size as f64;
+                }
                 stride *= step;
             } else {
                 channels *= size as f64;
             }
         }
         let positions = self.positions(link.source);
-        let is_average = kind == OperationKind::Average;
-        if !windows.is_empty() && self.positions(link.target) == 1.0 {
+        let is_average = operation.kind == OperationKind::Average;
+        let is_plain = operation.weights.is_empty();
+        if !windows.is_empty() && is_plain && self.positions(link.target) == 1.0 {
             return Operator::Global { positions, is_average };
         }
         if !is_average {
@@ -662,9 +697,10 @@ impl<'a> Planner<'a> {
                 overlap: overlap(windows.iter().copied()),
             });
         }
-        let dense = windows.iter().map(|&(size, _)| (size, 1.0));
+        let dense = windows.iter().map(|&(size, _, weights)| (size, 1.0, weights));
         Operator::Average(Average {
-            taps,
+            common,
+            own,
             stride,
             dense_overlap: overlap(dense),
             overlap: overlap(windows.iter().copied()),

@@ -7,7 +7,7 @@ use super::plan::{Node, Plan, PlanLink, Rule};
 use crate::propagation::Moments;
 
 /// The names of the scores of [`Plan::score`], in their order.
-pub const SCORE_NAMES: [&str; 10] = [
+pub const SCORE_NAMES: [&str; 11] = [
     "saliency_entropy",
     "effective_macs",
     "effective_units",
@@ -18,6 +18,7 @@ pub const SCORE_NAMES: [&str; 10] = [
     "activations",
     "depth",
     "layers",
+    "log_size",
 ];
 
 /// Scores of one architecture. Only what lies between an input and an output counts.
@@ -43,6 +44,10 @@ pub struct Scores {
     pub depth: f64,
     /// Links with a kernel.
     pub layers: f64,
+    /// The mean of the saliency entropy and of the mean logarithm of effective parameters and
+    /// layers, in nats. Kernels whose results meet in one sum or concatenation, and nowhere else,
+    /// are one layer here, for they are blocks of one kernel.
+    pub log_size: f64,
 }
 
 impl Scores {
@@ -58,11 +63,12 @@ impl Scores {
         activations: 0.0,
         depth: 0.0,
         layers: 0.0,
+        log_size: f64::NEG_INFINITY,
     };
 
     /// All scores, in the order of [`SCORE_NAMES`].
     #[must_use]
-    pub fn to_array(&self) -> [f64; 10] {
+    pub fn to_array(&self) -> [f64; 11] {
         [
             self.saliency_entropy,
             self.effective_macs,
@@ -74,6 +80,7 @@ impl Scores {
             self.activations,
             self.depth,
             self.layers,
+            self.log_size,
         ]
     }
 }
@@ -90,6 +97,7 @@ pub struct Workspace {
     saliencies: Vec<Saliency>,
     /// The last sweep in which each kernel was met.
     met: Vec<u64>,
+    meetings: Meetings,
     sweep: u64,
 }
 
@@ -128,8 +136,35 @@ impl Workspace {
             known: KnownMoments::new(plan.functions.len()),
             saliencies: Vec::with_capacity(plan.links.len()),
             met: vec![0; plan.kernels],
+            meetings: Meetings::new(nodes),
             sweep: 0,
         }
+    }
+}
+
+/// Where the results of kernels meet.
+#[derive(Debug, Clone, Default)]
+struct Meetings {
+    /// The sum or the concatenation of channels that a tensor is a part of and that alone reads it,
+    /// if there is one. Norms may lie in between, and before a concatenation functions.
+    of: Vec<Option<usize>>,
+    /// The same for whatever arrives at a tensor, which may be that place itself.
+    into: Vec<Option<usize>>,
+    is_read: Vec<bool>,
+    /// The last sweep in which a kernel led to each of them.
+    met: Vec<u64>,
+}
+
+impl Meetings {
+    fn new(nodes: usize) -> Self {
+        let (of, into) = (vec![None; nodes], vec![None; nodes]);
+        Self { of, into, is_read: vec![false; nodes], met: vec![0; nodes] }
+    }
+
+    /// One more reader of a tensor, and the meeting that it leads to.
+    fn read(&mut self, tensor: usize, to: Option<usize>) {
+        self.of[tensor] = to.filter(|_| !self.is_read[tensor]);
+        self.is_read[tensor] = true;
     }
 }
 
@@ -181,6 +216,7 @@ impl Plan {
     pub fn score(&self, workspace: &mut Workspace) -> Scores {
         self.forwards(workspace);
         self.backwards(workspace);
+        self.find_meetings(&mut workspace.meetings);
         self.sum(workspace)
     }
 
@@ -264,6 +300,13 @@ impl Plan {
                 found.kept = found.variance;
                 found.settle();
             }
+            Rule::Quotient => {
+                if let Some(dividend) = links.first() {
+                    found = arriving(dividend);
+                    found.kept = found.variance;
+                }
+            }
+            Rule::Steady => found = Signal { mean: 1.0, ..Signal::default() },
             Rule::Softmax { length } => {
                 for link in links {
                     let one = arriving(link).plain();
@@ -421,6 +464,23 @@ impl Plan {
                 }
                 to.times(square, pair)
             }
+            Rule::Quotient if number == 0 => *gradient,
+            Rule::Quotient => {
+                // In proportion to the divisor, as if that were one.
+                let (mut to, divisor) = (*gradient, source.variance + source.mean * source.mean);
+                if divisor <= 0.0 {
+                    return Gradient::default();
+                }
+                for other in others() {
+                    let mean = other.mean * other.mean;
+                    let squares = (other.variance + mean, other.covariance + mean);
+                    to = to.times(squares.0 / divisor, squares.1 / divisor);
+                    to.exponent = to.exponent.saturating_add(other.exponent);
+                }
+                to.exponent = to.exponent.saturating_sub(source.exponent);
+                to
+            }
+            Rule::Steady => Gradient::default(),
             Rule::Softmax { .. } => {
                 let own = workspace.signals[at];
                 let square = own.variance + own.mean * own.mean;
@@ -465,20 +525,68 @@ impl Plan {
         }
     }
 
+    /// Finds where each tensor is added or put beside others, if nothing else is done with it.
+    ///
+    /// Kernels that lead to one such place do not lead to each other. They are blocks of one kernel:
+    /// side by side if they are added, one below the other if they read one tensor and are put
+    /// beside each other, and else along the diagonal, as groups are.
+    fn find_meetings(&self, meetings: &mut Meetings) {
+        meetings.is_read[..self.nodes.len()].fill(false);
+        for &output in &self.outputs {
+            meetings.read(output, None);
+        }
+        let is_sum = |place: usize| matches!(self.nodes[place].rule, Rule::Sum { .. });
+        for (at, node) in self.nodes.iter().enumerate().rev() {
+            let behind = if meetings.is_read[at] { meetings.of[at] } else { None };
+            let to = match (node.rule, self.into(node).len()) {
+                // Sums of sums are one sum, and so are concatenations.
+                (Rule::Sum { .. }, 2..) => behind.filter(|&place| is_sum(place)).or(Some(at)),
+                (Rule::Concatenation, 2..) => behind.filter(|&place| !is_sum(place)).or(Some(at)),
+                (Rule::Relu | Rule::Function(_), _) => behind.filter(|&place| !is_sum(place)),
+                (Rule::Norm | Rule::Sum { .. } | Rule::Concatenation, _) => behind,
+                _ => None,
+            };
+            meetings.into[at] = to;
+            let positions = self.facts(node).positions;
+            for link in self.into(node) {
+                let source = self.facts(&self.nodes[link.source()]);
+                // Parts that lie at other positions are results of other layers.
+                let stays = matches!(self.operator(link), Operator::Move(_))
+                    && source.positions == positions;
+                meetings.read(link.source(), to.filter(|_| stays));
+            }
+        }
+    }
+
+    /// How many layers the kernels into a tensor are, apart from those that were met before.
+    fn new_layers(at: usize, kernels: usize, workspace: &mut Workspace) -> usize {
+        let Workspace { meetings, sweep, .. } = workspace;
+        match meetings.into[at] {
+            Some(place) if kernels > 0 => {
+                usize::from(std::mem::replace(&mut meetings.met[place], *sweep) != *sweep)
+            }
+            _ => kernels,
+        }
+    }
+
     fn sum(&self, workspace: &mut Workspace) -> Scores {
         let mut scores = Scores::NOTHING;
+        let mut layers = 0;
         for &output in &self.outputs {
             scores.depth = scores.depth.max(f64::from(workspace.depths[output]));
         }
         workspace.saliencies.clear();
         workspace.sweep += 1;
         for (at, node) in self.nodes.iter().enumerate() {
+            let mut kernels = 0;
             for link in self.into(node) {
                 if let Operator::Weighted(kernel) = self.operator(link) {
                     let source = workspace.signals[link.source()];
                     add_link(&mut scores, kernel, &source, at, workspace);
+                    kernels += 1;
                 }
             }
+            layers += Self::new_layers(at, kernels, workspace);
         }
         let matter = workspace.saliencies.iter().filter(|one| one.root > 0.0);
         let Some(top) = matter.clone().map(|one| one.exponent).max() else { return scores };
@@ -493,6 +601,8 @@ impl Plan {
             }
         }
         scores.saliency_entropy = total.ln() - weighed / total;
+        let size = (scores.effective_parameters.ln() + (layers as f64).ln()) / 2.0;
+        scores.log_size = (scores.saliency_entropy + size) / 2.0;
         scores
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use unrolled_core::{
     CountOptions, Network as CoreNetwork, Role, TensorId, count, extreme_lengths, length_sums,
-    path_moments,
+    path_moments, propagation,
 };
 
 use crate::enter::enter;
@@ -168,6 +168,10 @@ impl Network {
         let operations =
             (0..self.0.tensors().len()).filter_map(|id| self.0.operation(TensorId(id)).ok());
         operations.cloned().map(Operation).collect()
+    }
+
+    fn followed_functions(&self) -> Result<Vec<String>, CoreError> {
+        Ok(propagation::followed_functions(&self.0)?)
     }
 
     #[getter]

@@ -19,8 +19,10 @@ pub(crate) struct Operation(pub(crate) CoreOperation);
 impl Operation {
     #[new]
     #[pyo3(
-        signature = (kind, function=None, *, axes=None, divisor=None, groups=None, epsilon=None),
-        text_signature = "(kind, function=None, *, axes=(), divisor=None, groups=1, epsilon=0.0)"
+        signature = (
+            kind, function=None, *, axes=None, divisor=None, groups=None, epsilon=None, weights=None
+        ),
+        text_signature = "(kind, function=None, *, axes=(), divisor=None, groups=1, epsilon=0.0, weights=())"
     )]
     fn new(
         kind: &Bound<'_, PyAny>,
@@ -29,6 +31,7 @@ impl Operation {
         divisor: Option<&Bound<'_, PyAny>>,
         groups: Option<&Bound<'_, PyAny>>,
         epsilon: Option<&Bound<'_, PyAny>>,
+        weights: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let name = kind.extract::<PyBackedStr>().ok();
         let kind = name.and_then(|name| OperationKind::from_name(&name)).ok_or_else(|| {
@@ -61,6 +64,15 @@ impl Operation {
             let epsilon = epsilon.ok_or_else(|| refused("epsilon", "a number from 0", given))?;
             // Minus zero is equal to zero, and all that is equal must be hashed and written alike.
             operation.epsilon = epsilon + 0.0;
+        }
+        if let Some(given) = weights {
+            let expected = "a list of numbers for each axis";
+            let numbers = |taps: Borrowed<'_, '_, PyAny>| items(taps, number).ok().flatten();
+            let taps = items(given.as_borrowed(), numbers)?;
+            let taps = taps.ok_or_else(|| refused("weights", expected, given))?;
+            // Minus zero is equal to zero.
+            let plain = |taps: Vec<f64>| taps.into_iter().map(|weight| weight + 0.0).collect();
+            operation.weights = taps.into_iter().map(plain).collect();
         }
         operation.check().map_err(|reason| {
             InvalidArgumentError::new_err(format!("Operation('{}'): {reason}", kind.name()))
@@ -98,11 +110,21 @@ impl Operation {
         self.0.epsilon
     }
 
+    #[getter]
+    fn weights<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let taps: Vec<Bound<'py, PyTuple>> =
+            self.0.weights.iter().map(|taps| PyTuple::new(py, taps)).collect::<PyResult<_>>()?;
+        PyTuple::new(py, taps)
+    }
+
     fn __hash__(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        let CoreOperation { kind, function, axes, divisor, groups, epsilon } = &self.0;
+        let CoreOperation { kind, function, axes, weights, divisor, groups, epsilon } = &self.0;
         (kind, function, axes, divisor.map(f64::to_bits), groups, epsilon.to_bits())
             .hash(&mut hasher);
+        for weight in weights.iter().flatten() {
+            weight.to_bits().hash(&mut hasher);
+        }
         hasher.finish()
     }
 
@@ -115,12 +137,15 @@ impl Operation {
         named.set_item("divisor", self.0.divisor)?;
         named.set_item("groups", self.0.groups)?;
         named.set_item("epsilon", self.0.epsilon)?;
+        if !self.0.weights.is_empty() {
+            named.set_item("weights", self.0.weights.clone())?;
+        }
         let positional = (self.kind(), self.function()).into_pyobject(py)?;
         Ok((positional, named))
     }
 
     fn __repr__(&self) -> String {
-        let CoreOperation { function, axes, divisor, groups, epsilon, .. } = &self.0;
+        let CoreOperation { function, axes, weights, divisor, groups, epsilon, .. } = &self.0;
         let mut text = format!("Operation('{}'", self.kind());
         if let Some(function) = function {
             text += &format!(", '{function}'");
@@ -139,6 +164,16 @@ impl Operation {
         }
         if *epsilon != 0.0 {
             text += &format!(", epsilon={epsilon:?}");
+        }
+        if !weights.is_empty() {
+            let listed = |taps: &[f64]| {
+                let numbers: Vec<_> = taps.iter().map(|weight| format!("{weight:?}")).collect();
+                let comma = if taps.len() == 1 { "," } else { "" };
+                format!("({}{comma})", numbers.join(", "))
+            };
+            let axes: Vec<_> = weights.iter().map(|taps| listed(taps)).collect();
+            let comma = if axes.len() == 1 { "," } else { "" };
+            text += &format!(", weights=({}{comma})", axes.join(", "));
         }
         text + ")"
     }

@@ -48,7 +48,7 @@ impl<'a> Compiler<'a> {
                 Rule::Function(number) => {
                     let (left, right) = match &self.program.functions[*number] {
                         Function::Piecewise(line) => line.far_slopes(),
-                        Function::Smooth(_) => return None,
+                        Function::Power(_) | Function::Smooth(_) => return None,
                     };
                     if left != right {
                         return None;
@@ -102,13 +102,14 @@ impl<'a> Compiler<'a> {
             query: self.program.node_of[query.source.0]?,
             key: self.program.node_of[key.source.0]?,
             features,
-            scale: own * scale,
+            scale: own,
+            scale_after: scale,
             keys: shape[axis] as f64,
             queries: rows.map(|axis| shape[axis] as f64).product(),
             bias,
             common: 0.0,
         };
-        self.program.nodes[number].rule = Rule::Scores(Scores { scale: own, ..scores });
+        self.program.nodes[number].rule = Rule::Scores(scores);
         Some(scores)
     }
 

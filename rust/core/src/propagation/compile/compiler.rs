@@ -21,6 +21,8 @@ pub(super) struct Compiler<'a> {
     pub(super) from: Vec<Vec<&'a Link>>,
     /// Whether a tensor has a place in the program.
     pub(super) lives: Vec<bool>,
+    /// Whether a tensor is computed for nothing but indices of embeddings.
+    pub(super) indices: Vec<bool>,
     /// For every tensor, the axes along which its readers share weights, and the axes along which
     /// it was itself computed with shared weights.
     pub(super) wanted: Vec<Vec<bool>>,
@@ -67,6 +69,7 @@ impl<'a> Compiler<'a> {
             into,
             from,
             lives: vec![false; tensors],
+            indices: vec![false; tensors],
             wanted: vec![Vec::new(); tensors],
             positions: vec![Vec::new(); tensors],
             roots: vec![Vec::new(); tensors],

@@ -6,9 +6,9 @@ use super::compiler::Compiler;
 use super::survey::joins_positions;
 use crate::error::{Error, Result};
 use crate::network::{AxisRelation, Link, Network, OperationKind, Relation};
-use crate::propagation::cell_map::CellMap;
+use crate::propagation::cell_map::{CellMap, Weigh};
 use crate::propagation::cells::{Grid, Join, refine};
-use crate::propagation::geometry::LARGEST_AXIS;
+use crate::propagation::geometry::{LARGEST_AXIS, lengths, weighted_sums};
 use crate::propagation::normal::largest;
 use crate::propagation::program::{LinkMap, Node, Operator, Resolution, Rule};
 
@@ -55,7 +55,8 @@ impl Compiler<'_> {
                 let link = &self.program.links[number];
                 let join = match link.operator {
                     Operator::Weighted(_) | Operator::Fixed(_) | Operator::Window(_) => {
-                        Join::Link(self.originals[number], &even[number])
+                        let operation = self.network.operation(node.tensor)?;
+                        Join::Link(self.originals[number], &even[number], operation)
                     }
                     Operator::Same if shape(link.source) == shape(target) => Join::Same,
                     _ => Join::Apart,
@@ -85,7 +86,7 @@ impl Compiler<'_> {
             .iter()
             .enumerate()
             .filter_map(|(number, &(source, target, join))| match join {
-                Join::Link(link, _) => Some((number, source, target, link)),
+                Join::Link(link, ..) => Some((number, source, target, link)),
                 _ => None,
             })
             .collect();
@@ -126,24 +127,35 @@ impl Compiler<'_> {
         (source, target): (usize, usize),
         grids: &[Grid],
     ) -> Result<LinkMap> {
-        let mut means = Vec::with_capacity(even.len());
+        let operation = self.network.operation(link.target)?;
+        let is_weighted = !operation.weights.is_empty();
+        let mut means = [Vec::with_capacity(even.len()), Vec::with_capacity(even.len())];
         for (part, &is_even) in link.relations.iter().zip(even) {
-            means.push(if is_even { Some(self.sums_of(link, part, false)?.total) } else { None });
+            let ends = lengths(part, self.shape(link.source), self.shape(link.target));
+            let sums = match operation.taps_of(part) {
+                Some(taps) => weighted_sums(&part.relation, ends, taps),
+                None => Some(self.sums_of(link, part, false)?),
+            };
+            let sums = sums.ok_or_else(|| self.too_long(link))?;
+            means[0].push(is_even.then_some(sums.total));
+            means[1].push(is_even.then_some(sums.single));
         }
-        let new_map = |weigh: fn(u64) -> f64| {
+        let new_map = |squares: bool| {
             let of_positions = |part: &AxisRelation| self.joins_positions(link, part);
-            CellMap::new(link, &grids[source], &grids[target], &means, of_positions, weigh)
+            let weigh = Weigh { operation, squares };
+            let means = &means[usize::from(squares && is_weighted)];
+            CellMap::new(link, &grids[source], &grids[target], means, of_positions, weigh)
         };
-        let cells = new_map(|times| times as f64);
+        let cells = new_map(false);
+        let is_fixed = matches!(self.program.links[number].operator, Operator::Fixed(_));
         let copied = link.relations.iter().find(|part| match &part.relation {
             Relation::Sparse(rows) => rows.multiplicities.iter().any(|&times| times > 1),
             _ => false,
         });
-        let is_fixed = matches!(self.program.links[number].operator, Operator::Fixed(_));
-        let copies = copied.filter(|_| is_fixed).map(|part| {
-            let squares = new_map(|times| times as f64 * times as f64);
-            (squares, self.joins_positions(link, part))
-        });
+        let copies = copied
+            .filter(|_| is_fixed)
+            .map(|part| (new_map(true), self.joins_positions(link, part)));
+        let squares = is_weighted.then(|| new_map(true));
         let reads = cells.reads(false);
         let mut known: HashMap<u64, (f64, f64)> = HashMap::new();
         let largest = match &self.program.links[number].operator {
@@ -154,10 +166,23 @@ impl Compiler<'_> {
             }
             _ => Vec::new(),
         };
+        // With weights of their own, as many elements as give such a sum of squares.
+        let alike = |sums: Vec<f64>, squares: Option<Vec<f64>>| match squares {
+            Some(squares) => {
+                let ratio = |(sum, square): (&f64, f64)| {
+                    if square > 0.0 { sum * sum / square } else { 1.0 }
+                };
+                sums.iter().zip(squares).map(ratio).collect()
+            }
+            None => sums,
+        };
+        let along = squares.as_ref().map(|map| map.reads(true));
+        let along_back = squares.as_ref().map(|map| map.read_positions());
         Ok(LinkMap {
             largest,
-            reads_of_positions: cells.reads(true),
-            read_along_positions: cells.read_positions(),
+            reads_of_positions: alike(cells.reads(true), along),
+            read_along_positions: alike(cells.read_positions(), along_back),
+            squares,
             target_shares: self.program.nodes[target].shares.clone(),
             reads,
             cells,

@@ -49,7 +49,9 @@ impl Compiler<'_> {
             Rule::Combine { .. } => {
                 let fixed: Vec<_> = links.iter().filter(|link| !weighted(link)).collect();
                 let averages = fixed.iter().any(|link| match &link.operator {
-                    Operator::Fixed(fixed) => fixed.positions.into > fixed.target_positions,
+                    Operator::Fixed(fixed) => {
+                        fixed.is_weighted || fixed.positions.into > fixed.target_positions
+                    }
                     _ => false,
                 });
                 let others = fixed.iter().filter(|link| !is_affine(link)).count();
@@ -75,7 +77,9 @@ impl Compiler<'_> {
                     Exactness::MeanField
                 }
             }
-            Rule::Product | Rule::Maximum { .. } if overlap => Exactness::Approximate,
+            Rule::Product | Rule::Quotient | Rule::Maximum { .. } if overlap => {
+                Exactness::Approximate
+            }
             Rule::Attention(_) | Rule::Mix { .. } | Rule::Masked(_) | Rule::Softmax { .. } => {
                 Exactness::Approximate
             }

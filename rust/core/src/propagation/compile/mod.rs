@@ -10,6 +10,7 @@ mod attention;
 mod compiler;
 mod division;
 mod exactness;
+mod gates;
 mod parameters;
 mod pooling;
 mod rules;
@@ -22,6 +23,7 @@ use crate::propagation::program::{Exactness, Node, Program, Resolution, Rule};
 use compiler::Compiler;
 
 pub(crate) use attention::{MASKED_ATTENTION, PART_OF_ATTENTION};
+pub use survey::followed_functions;
 pub(crate) use survey::{KernelUse, Survey, joins_positions};
 
 impl Program {
@@ -40,6 +42,7 @@ impl Compiler<'_> {
     fn run(mut self, resolution: Resolution) -> Result<Program> {
         let ends = self.ends()?;
         self.mark_living(&ends);
+        self.mark_indices(&ends);
         self.find_wanted_positions();
         for id in self.order.clone() {
             if self.lives[id.0] {
@@ -60,6 +63,7 @@ impl Compiler<'_> {
             });
         }
         self.find_centred();
+        self.find_gated();
         self.divide_into_cells(resolution)?;
         for node in &self.program.nodes {
             for link in &mut self.program.links[node.links.clone()] {
@@ -103,6 +107,8 @@ impl Compiler<'_> {
             }
         };
         let biases = self.biases(id);
+        let scales = if matches!(rule, Rule::Product) { self.scales(id) } else { Vec::new() };
+        let own_gate = self.own_gate(&rule, first);
         let positions = self.count_positions(id);
         self.program.node_of[id.0] = Some(self.program.nodes.len());
         let cell = self.program.cells;
@@ -112,6 +118,9 @@ impl Compiler<'_> {
             rule,
             links: first..self.program.links.len(),
             biases,
+            scales,
+            own_gate,
+            gated_sum: None,
             elements: tensor.elements() as f64,
             cells: cell..cell + 1,
             shares: Vec::new(),

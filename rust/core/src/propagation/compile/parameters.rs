@@ -29,6 +29,13 @@ impl Compiler<'_> {
         links.into_iter().map(|link| self.use_parameter(link)).collect()
     }
 
+    /// Parameters that multiply a product.
+    pub(super) fn scales(&mut self, id: TensorId) -> Vec<usize> {
+        let links: Vec<&Link> =
+            self.into[id.0].iter().copied().filter(|link| link.role == LinkRole::Scale).collect();
+        links.into_iter().map(|link| self.use_parameter(link)).collect()
+    }
+
     /// Records a use of a parameter, and returns the parameter's number.
     pub(super) fn use_parameter(&mut self, link: &Link) -> usize {
         let (mut fan_in, mut fan_out, mut source) = (1.0, 1.0, None);

@@ -8,13 +8,19 @@ use super::survey::joins_positions;
 use crate::error::Result;
 use crate::network::{Link, LinkRole, Operation, OperationKind, Relation, TensorId};
 use crate::propagation::functions::Function;
-use crate::propagation::geometry::{Lengths, Sums, lengths};
+use crate::propagation::geometry::{Lengths, Sums, lengths, weighted_sums};
 use crate::propagation::program::{Affine, Cross, Fixed, Operator, Rule, Weighted};
 
 impl<'a> Compiler<'a> {
     /// The rule of a tensor, whose links are added to the program; `None` if it is not known.
     pub(super) fn rule(&mut self, id: TensorId, operation: &Operation) -> Result<Option<Rule>> {
         let mut links = self.data_links(id);
+        if self.indices[id.0] {
+            for link in links {
+                self.push(link, Operator::Same);
+            }
+            return Ok(Some(Rule::OneHot));
+        }
         match (operation.kind, operation.function.as_deref()) {
             (OperationKind::Other, Some(MASKED_ATTENTION)) => {
                 return self.masked_attention(id, operation);
@@ -84,11 +90,18 @@ impl<'a> Compiler<'a> {
             | OperationKind::GroupNorm => Ok(Some(self.norm(id, operation, &links))),
             OperationKind::Softmax => Ok(Some(self.softmax(id, operation, &links))),
             OperationKind::Matmul => self.matmul(id, operation, &links).map(Some),
+            OperationKind::Other if operation.function.as_deref() == Some("divide") => {
+                if links.len() != 2 {
+                    let reason = format!("a quotient takes two tensors, got {}", links.len());
+                    self.refuse(id, reason);
+                    return Ok(None);
+                }
+                self.factors(&links).map(|()| Some(Rule::Quotient))
+            }
             OperationKind::Other => {
                 self.refuse(
                     id,
                     match operation.function.as_deref() {
-                        Some("divide") => "quotients of two tensors have no rule".to_owned(),
                         Some(function) => format!("'{function}' has no rule"),
                         None => "it was made without an operation".to_owned(),
                     },
@@ -120,7 +133,8 @@ impl<'a> Compiler<'a> {
                 }
                 continue;
             }
-            let mut fixed = self.fixed(link, average && operation.divisor.is_none())?;
+            let averages = average && operation.divisor.is_none() && operation.weights.is_empty();
+            let mut fixed = self.fixed(link, averages, operation)?;
             fixed.coefficient = sign / operation.divisor.unwrap_or(1.0);
             along_positions |= fixed.positions.total < fixed.target_positions;
             seen.push((link, self.program.links.len()));
@@ -202,7 +216,7 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    fn fixed(&self, link: &Link, average: bool) -> Result<Fixed> {
+    fn fixed(&self, link: &Link, average: bool, operation: &Operation) -> Result<Fixed> {
         let (source, target) = (self.shape(link.source), self.shape(link.target));
         let (from, to) = (&self.positions[link.source.0], &self.positions[link.target.0]);
         let mut fixed = Fixed {
@@ -215,10 +229,20 @@ impl<'a> Compiler<'a> {
             source_channels: 1.0,
             target_channels: 1.0,
             flattens: false,
+            coverage: 1.0,
+            is_weighted: !operation.weights.is_empty(),
         };
+        let (mut of_positions, mut of_channels) = (1.0, 1.0);
         for part in link.relations.iter() {
-            let sums = self.sums_of(link, part, average)?;
-            let Lengths { source: reads, target: stops } = lengths(part, source, target);
+            let ends = lengths(part, source, target);
+            let plain = self.sums_of(link, part, average)?;
+            let sums = match operation.taps_of(part) {
+                Some(taps) => {
+                    weighted_sums(&part.relation, ends, taps).ok_or_else(|| self.too_long(link))?
+                }
+                None => plain,
+            };
+            let Lengths { source: reads, target: stops } = ends;
             let some = |axes: &[usize], shape: &[u64], flags: &[bool]| {
                 axes.iter().any(|&axis| flags[axis] && shape[axis] > 1)
             };
@@ -226,14 +250,17 @@ impl<'a> Compiler<'a> {
             fixed.flattens |= !of_target && stops > 1 && some(&part.source_axes, source, from);
             if joins_positions(part, (source, target), (from, to)) {
                 fixed.positions = fixed.positions.times(sums);
+                of_positions *= plain.total / stops as f64;
                 fixed.source_positions *= reads as f64;
                 fixed.target_positions *= stops as f64;
             } else {
                 fixed.channels = fixed.channels.times(sums);
+                of_channels *= plain.total / stops as f64;
                 fixed.source_channels *= reads as f64;
                 fixed.target_channels *= stops as f64;
             }
         }
+        fixed.coverage = f64::min(of_positions, 1.0) * f64::min(of_channels, 1.0);
         Ok(fixed)
     }
 
@@ -242,7 +269,7 @@ impl<'a> Compiler<'a> {
             let operator = if link.relations.iter().all(|p| p.relation == Relation::Same) {
                 Operator::Same
             } else {
-                Operator::Fixed(self.fixed(link, false)?)
+                Operator::Fixed(self.fixed(link, false, &Operation::default())?)
             };
             self.push(link, operator);
         }
@@ -327,9 +354,16 @@ impl<'a> Compiler<'a> {
                 affine,
                 stored: role(LinkRole::Mean).zip(role(LinkRole::Variance)),
             },
-            OperationKind::RmsNorm => {
-                Rule::RmsNorm { epsilon, affine, group: along(true) * along(false) }
-            }
+            OperationKind::RmsNorm => match operation.function.as_deref() {
+                Some(divisor @ ("mean" | "mean_abs")) => Rule::MeanNorm {
+                    epsilon,
+                    affine,
+                    channels: along(false),
+                    positions: along(true),
+                    of_sizes: divisor == "mean_abs",
+                },
+                _ => Rule::RmsNorm { epsilon, affine, group: along(true) * along(false) },
+            },
             _ => Rule::GroupNorm {
                 epsilon,
                 affine,

@@ -4,7 +4,7 @@
 use super::compiler::Compiler;
 use crate::error::{Error, Result};
 use crate::network::{
-    AxisRelation, Link, LinkRole, Network, OperationKind, Relation, Role, TensorId,
+    AxisRelation, Link, LinkRole, Network, Operation, OperationKind, Relation, Role, TensorId,
 };
 use crate::propagation::functions::OwnFunctions;
 
@@ -16,6 +16,8 @@ pub(crate) struct Survey {
     pub(crate) ends: Vec<TensorId>,
     /// Whether a tensor lies between an input, or a parameter that is data, and an output.
     pub(crate) lives: Vec<bool>,
+    /// Whether a tensor is computed for nothing but indices of embeddings, which let nothing through.
+    pub(crate) indices: Vec<bool>,
     /// For every tensor, the axes along which weights are shared.
     pub(crate) positions: Vec<Vec<bool>>,
     /// The kernel of every link with data, by number of the link.
@@ -42,6 +44,7 @@ impl Survey {
         let mut compiler = Compiler::new(network, &own)?;
         let ends = compiler.ends()?;
         compiler.mark_living(&ends);
+        compiler.mark_indices(&ends);
         compiler.find_wanted_positions();
         for id in compiler.order.clone() {
             if !compiler.lives[id.0] {
@@ -62,9 +65,31 @@ impl Survey {
             })
         };
         let kernels = network.links().iter().map(kernel_of).collect();
-        let Compiler { order, lives, positions, .. } = compiler;
-        Ok(Self { order, ends, lives, positions, kernels })
+        let Compiler { order, lives, indices, positions, .. } = compiler;
+        Ok(Self { order, ends, lives, indices, positions, kernels })
     }
+}
+
+/// The names of the functions that a signal meets on its way through a network, each once. Those
+/// that only choose rows of a table are not among them.
+///
+/// # Errors
+/// A network without outputs, or a cycle.
+pub fn followed_functions(network: &Network) -> Result<Vec<String>> {
+    let survey = Survey::new(network)?;
+    let mut names = Vec::new();
+    for id in survey.order {
+        if !survey.lives[id.0] || survey.indices[id.0] {
+            continue;
+        }
+        if let Ok(Operation { kind: OperationKind::Function, function: Some(name), .. }) =
+            network.operation(id)
+            && !names.contains(name)
+        {
+            names.push(name.clone());
+        }
+    }
+    Ok(names)
 }
 
 /// Whether a relation joins positions, along which weights are shared, and not channels.
@@ -126,6 +151,28 @@ impl Compiler<'_> {
                         self.into[id.0].iter().any(|link| self.lives[link.source.0])
                     }
                 };
+        }
+    }
+
+    /// Marks what is computed for nothing but indices of embeddings. Whatever its operations are,
+    /// nothing flows through them.
+    pub(super) fn mark_indices(&mut self, ends: &[TensorId]) {
+        for &id in self.order.iter().rev() {
+            let is_inner = self.lives[id.0]
+                && !ends.contains(&id)
+                && self.network.tensors()[id.0].role == Role::Activation;
+            let mut readers = self.from[id.0]
+                .iter()
+                .filter(|link| link.role == LinkRole::Data && self.lives[link.target.0])
+                .map(|link| link.target)
+                .peekable();
+            self.indices[id.0] = is_inner
+                && readers.peek().is_some()
+                && readers.all(|reader| {
+                    let operation = self.network.operation(reader);
+                    self.indices[reader.0]
+                        || operation.is_ok_and(|one| one.kind == OperationKind::Embedding)
+                });
         }
     }
 

@@ -17,7 +17,8 @@ impl Sweep<'_> {
         let (query, key) = (signal(scores.query), signal(scores.key));
         let exponents = &self.workspace.signal_exponents;
         let unit = exponents[scores.query] + exponents[scores.key];
-        let gain = scores.features * scores.scale * scores.scale;
+        let scale = scores.scale * scores.scale_after;
+        let gain = scores.features * scale * scale;
         let bias = self.elements(scores.bias, 0.0).mean_square;
         let within = |query: f64, same: f64, apart: f64| {
             times_power_of_four(gain * query * (same - apart).max(0.0), unit)

@@ -1,9 +1,10 @@
 //! Functions of single elements, whose arguments are taken to be normal.
 
-use super::{Exponent, Sweep, Workspace, out_of_domain};
+use super::{Exponent, Sweep, Workspace, not_steady, out_of_domain};
 use crate::error::Result;
 use crate::propagation::functions::Function;
 use crate::propagation::moments::{Law, Moments};
+use crate::propagation::power::Power;
 use crate::propagation::program::Node;
 use crate::propagation::signal::Signal;
 use crate::propagation::smooth::Expansions;
@@ -12,13 +13,44 @@ use crate::propagation::smooth::Expansions;
 const MANY_CELLS: usize = 24;
 
 impl Sweep<'_> {
-    pub(super) fn function(&mut self, node: &Node, function: usize) -> Result<Exponent> {
-        let number = node.links.start;
-        let exponent = self.exponent(number);
-        let link = &self.program.links[number];
+    pub(super) fn function(
+        &mut self,
+        number: usize,
+        node: &Node,
+        function: usize,
+    ) -> Result<Exponent> {
+        let first = node.links.start;
+        let exponent = self.exponent(first);
+        let link = &self.program.links[first];
         let (from, to) = self.ends(node, link);
         to.copy_from_slice(from);
+        if let Function::Power(power) = self.program.functions[function] {
+            return self.power(number, node, power, exponent);
+        }
         self.apply(node, function, exponent)
+    }
+
+    /// Raises the cells of a node to a power, which has a unit of its own.
+    fn power(
+        &mut self,
+        number: usize,
+        node: &Node,
+        power: Power,
+        exponent: Exponent,
+    ) -> Result<Exponent> {
+        let (power, unit) = power.in_units_of(exponent);
+        let slopes = self.program.links[node.links.start].slopes;
+        let Workspace { signals, slopes: all, slope_exponents, .. } = &mut *self.workspace;
+        let cells = &mut signals[node.cells.clone()];
+        for (cell, slope) in cells.iter_mut().zip(&mut all[slopes..]) {
+            let law = cell.law();
+            if !power.holds(&law) {
+                return Err(not_steady(node, "a root or a quotient", &law));
+            }
+            (*cell, *slope) = power.moments(&law).parts();
+        }
+        slope_exponents[number] = unit.saturating_sub(exponent);
+        Ok(unit)
     }
 
     /// Applies a function to the cells of a node; slopes are kept with its first link.
@@ -73,7 +105,7 @@ impl Sweep<'_> {
 
 impl Moments {
     /// The signal of the values, and the slopes.
-    fn parts(&self) -> (Signal, (f64, f64)) {
+    pub(super) fn parts(&self) -> (Signal, (f64, f64)) {
         let signal = Signal { mean: self.mean, square: self.square, pairs: self.pairs };
         (signal, (self.slope_square, self.slope_pair))
     }

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use crate::error::{Error, Result};
 use crate::network::TensorId;
 use crate::propagation::cell_map::Linear;
-use crate::propagation::moments::Moments;
+use crate::propagation::moments::{Law, Moments};
 use crate::propagation::program::{DataLink, Node, Program, Rule};
 use crate::propagation::scaled::{Scaled, excess, is_in_range};
 use crate::propagation::settings::{Elements, Settings};
@@ -97,7 +97,8 @@ impl Workspace {
             Rule::Function(_)
             | Rule::BatchNorm { .. }
             | Rule::GroupNorm { .. }
-            | Rule::RmsNorm { .. } => {
+            | Rule::RmsNorm { .. }
+            | Rule::MeanNorm { .. } => {
                 let link = &program.links[node.links.start];
                 let own = &self.slopes[link.slopes..link.slopes + node.cells.len()];
                 let shares = own.iter().enumerate();
@@ -218,13 +219,15 @@ impl Sweep<'_> {
                     self.fill(node, Signal::of_parameter(self.settings.parameters[parameter]))
                 }
                 Rule::Combine { cross } => self.combine(node, *cross),
-                &Rule::Function(function) => self.function(node, function)?,
+                &Rule::Function(function) => self.function(number, node, function)?,
                 Rule::Product => self.product(node),
                 Rule::Maximum { sign } => self.maximum(node, *sign),
                 Rule::MaxPool { after } => self.max_pool(node, *after)?,
-                Rule::BatchNorm { .. } | Rule::GroupNorm { .. } | Rule::RmsNorm { .. } => {
-                    self.normalise(number, node)
-                }
+                Rule::Quotient => self.quotient(number, node)?,
+                Rule::BatchNorm { .. }
+                | Rule::GroupNorm { .. }
+                | Rule::RmsNorm { .. }
+                | Rule::MeanNorm { .. } => self.normalise(number, node)?,
                 Rule::Attention(scores) => {
                     let signal = self.attention(scores);
                     self.fill(node, signal)
@@ -305,6 +308,19 @@ impl Sweep<'_> {
 
 fn out_of_domain(node: &Node, is_large: bool) -> Error {
     Error::OutOfDomain { tensor: node.tensor.0, what: "signal", is_large }
+}
+
+/// Numbers that are not so positive, or not so steady, that a function of them can be followed.
+fn not_steady(node: &Node, what: &'static str, law: &Law) -> Error {
+    Error::NotSteady {
+        tensor: node.tensor.0,
+        what,
+        found: format!(
+            "here the deviation is {:.2e} and the mean {:.2e}",
+            law.variance.max(0.0).sqrt(),
+            law.mean
+        ),
+    }
 }
 
 /// Refuses numbers that no mean square or correlation can be.

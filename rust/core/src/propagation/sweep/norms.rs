@@ -1,21 +1,32 @@
 //! Normalisers, in closed form for many channels.
 
-use super::{Exponent, Sweep};
+use super::{Exponent, Sweep, not_steady};
+use crate::error::Result;
+use crate::propagation::moments::Law;
+use crate::propagation::piecewise::PiecewiseLinear;
+use crate::propagation::power::Power;
 use crate::propagation::program::{Node, Rule};
-use crate::propagation::scaled::{Scaled, times_power_of_four};
+use crate::propagation::scaled::{Scaled, times_power_of_four, times_power_of_two};
 use crate::propagation::settings::BatchNormMode;
 use crate::propagation::signal::{BOTH, POSITIONS, SAMPLES, Signal};
 
 impl Sweep<'_> {
     /// Batch, layer, group and RMS norm, their scale and their shift.
-    pub(super) fn normalise(&mut self, number: usize, node: &Node) -> Exponent {
+    pub(super) fn normalise(&mut self, number: usize, node: &Node) -> Result<Exponent> {
+        if let Rule::MeanNorm { .. } = node.rule {
+            let (_, divisor) = self.divided_by_means(node);
+            if !Power::RECIPROCAL.holds(&divisor) {
+                return Err(not_steady(node, "a division by a mean", &divisor));
+            }
+        }
         let (affine, factor) = match &node.rule {
             Rule::BatchNorm { affine, .. } => (*affine, 1.0),
             Rule::GroupNorm { affine, channels, positions, .. } => {
                 (*affine, slope_of_norm(channels * positions, 1.0))
             }
             Rule::RmsNorm { affine, group, .. } => (*affine, slope_of_norm(*group, 0.0)),
-            _ => return 0,
+            Rule::MeanNorm { affine, .. } => (*affine, 1.0),
+            _ => return Ok(0),
         };
         let standard = self.standardised(node);
         let (scale, scale_unit) = Signal::of_bias(self.elements(affine.scale, 1.0));
@@ -41,13 +52,69 @@ impl Sweep<'_> {
             self.workspace.slopes[slopes + at] = (slope, slope);
         }
         self.workspace.slope_exponents[number] = scale_unit - standard.unit;
-        exponent
+        Ok(exponent)
+    }
+
+    /// Elements divided by the mean of their group, or of the sizes of its elements, and the law of
+    /// that mean. It varies little; what it varies by is taken off the elements, as their mean is
+    /// one whatever it is.
+    fn divided_by_means(&self, node: &Node) -> (Standardised, Law) {
+        let number = node.links.start;
+        let source = &self.program.nodes[self.program.links[number].source];
+        let unit = self.exponent(number);
+        let own = &self.workspace.signals[source.cells.clone()];
+        let &Rule::MeanNorm { epsilon, channels, positions, of_sizes, .. } = &node.rule else {
+            return (
+                Standardised { cells: own.to_vec(), exponent: unit, inverses: Vec::new(), unit },
+                Signal::ONE.law(),
+            );
+        };
+        let size = |from: &Signal| {
+            if of_sizes {
+                PiecewiseLinear::rays(-1.0, 1.0).moments(&from.law()).parts().0
+            } else {
+                *from
+            }
+        };
+        let sizes: Vec<Signal> = own.iter().map(size).collect();
+        let whole = size(&source.mean(&self.workspace.signals));
+        let means = node.means_over_groups(&sizes, |one| one.mean);
+        let epsilon = times_power_of_two(epsilon, unit.saturating_neg());
+        let elements = channels * positions;
+        let law = Law {
+            mean: whole.mean + epsilon,
+            variance: whole.variance_of_mean(channels, positions),
+            correlations: [1.0; 3],
+        };
+        let spread = Power::RECIPROCAL.moments(&law).parts().0.square * law.mean * law.mean;
+        let (mut cells, mut inverses) =
+            (Vec::with_capacity(own.len()), Vec::with_capacity(own.len()));
+        for (from, &mean) in own.iter().zip(&means) {
+            let divisor = mean + epsilon;
+            let cell = if of_sizes {
+                from.scaled(1.0 / divisor, 1.0 / (divisor * divisor))
+            } else {
+                let rest = from.without_group(&whole, channels, positions);
+                let rest = rest.scaled(0.0, 1.0 / (divisor * divisor));
+                let (share, excess) = (mean / divisor, (from.mean - mean) / divisor);
+                let moved = share * share + 2.0 * share * excess;
+                rest.less(share + excess, [-moved; 4])
+            };
+            // The derivative of a quotient by its own mean has no component along that mean.
+            let along = (cell.square - 2.0) / elements;
+            inverses.push(spread * (1.0 + along).max(0.0) / (divisor * divisor));
+            cells.push(cell);
+        }
+        (Standardised { cells, exponent: 0, inverses, unit }, law)
     }
 
     /// What a normaliser makes of its argument before its scale and shift. Which mean is subtracted
     /// depends on the norm; the variance that it divides by is the mean over a group of the squares
     /// that are left.
     pub(crate) fn standardised(&self, node: &Node) -> Standardised {
+        if let Rule::MeanNorm { .. } = node.rule {
+            return self.divided_by_means(node).0;
+        }
         let number = node.links.start;
         let link = &self.program.links[number];
         let source = &self.program.nodes[link.source];
@@ -80,7 +147,7 @@ impl Sweep<'_> {
             .collect();
         let (variances, own_unit) = match stored {
             Some((_, variance)) => (vec![variance.value; cells.len()], variance.exponent),
-            None => (node.means_over_groups(&cells), unit),
+            None => (node.means_over_groups(&cells, |one| one.square), unit),
         };
         let epsilon = match node.rule {
             Rule::BatchNorm { epsilon, .. }
@@ -138,6 +205,12 @@ fn slope_of_norm(n: f64, means: f64) -> f64 {
 }
 
 impl Signal {
+    /// The variance of the mean over a group of channels and positions.
+    fn variance_of_mean(&self, channels: f64, positions: f64) -> f64 {
+        let within = (self.square - self.pairs[POSITIONS]) / positions + self.pairs[POSITIONS];
+        (within - self.mean * self.mean) / channels
+    }
+
     /// The signal minus the mean of its group, whose signal is `whole`. The products of an element
     /// lose twice those of the element with the mean, and gain those of the mean with itself.
     fn without_group(&self, whole: &Self, channels: f64, positions: f64) -> Self {
@@ -165,15 +238,15 @@ impl Signal {
 }
 
 impl Node {
-    /// For every cell the mean of the mean squares of its group.
-    fn means_over_groups(&self, cells: &[Signal]) -> Vec<f64> {
+    /// For every cell the mean of a moment over its group.
+    fn means_over_groups(&self, cells: &[Signal], moment: fn(&Signal) -> f64) -> Vec<f64> {
         if let [only] = cells {
-            return vec![only.square];
+            return vec![moment(only)];
         }
         let groups = self.groups.iter().max().map_or(0, |&last| last as usize + 1);
         let (mut sums, mut shares) = (vec![0.0; groups], vec![0.0; groups]);
         for ((cell, &share), &group) in cells.iter().zip(&self.shares).zip(&self.groups) {
-            sums[group as usize] += share * cell.square;
+            sums[group as usize] += share * moment(cell);
             shares[group as usize] += share;
         }
         self.groups.iter().map(|&group| sums[group as usize] / shares[group as usize]).collect()

@@ -109,6 +109,9 @@ impl Sweep<'_> {
             cell.pairs[POSITIONS] += share.1 * products;
             cell.pairs[BOTH] += share.1 * products;
         }
+        if let Some(own) = &node.own_gate {
+            self.add_gated(node, own, exponent);
+        }
         exponent
     }
 
@@ -147,6 +150,34 @@ impl Squares {
     }
 }
 
+impl Fixed {
+    /// The signal of a window whose taps have weights, from the sum of means, and the sum of
+    /// products with squared weights, whose sum is `weight`. `along` is the square of the sum of
+    /// weights in proportion to that.
+    fn weighed(&self, mean: f64, squares: &Signal, weight: f64, along: f64) -> Signal {
+        if weight == 0.0 {
+            return Signal::default();
+        }
+        let (a, square) = (self.coefficient, self.coefficient * self.coefficient);
+        let [samples, apart, both] = squares.pairs;
+        let own = square * (squares.square + (along - 1.0) * apart);
+        let sampled = square * (samples + (along - 1.0) * both);
+        let local = squares.scaled(1.0 / weight, 1.0 / weight);
+        let between = |same: f64, apart: f64| {
+            self.between(&local, same, apart).map(|product| product / self.coverage)
+        };
+        Signal {
+            mean: a * mean,
+            square: own,
+            pairs: [
+                sampled,
+                between(local.square, local.pairs[POSITIONS]).unwrap_or(own),
+                between(local.pairs[SAMPLES], local.pairs[BOTH]).unwrap_or(sampled),
+            ],
+        }
+    }
+}
+
 impl LinkMap {
     /// The signal that every cell of the target gets through fixed weights.
     pub(super) fn gather(&self, fixed: &Fixed, given: &[Signal]) -> Vec<Signal> {
@@ -177,11 +208,14 @@ impl LinkMap {
             once.iter().zip(&squared).map(more).collect::<Vec<_>>()
         });
         let is_identity = fixed.is_identity();
-        let coverage = fixed.coverage();
+        let weighed = self.squares.as_ref().map(|map| (map.forward(given), map.reads(false)));
         sums.iter()
             .enumerate()
             .map(|(at, sum)| {
                 let (reads, along) = (self.reads[at], self.reads_of_positions[at]);
+                if let Some((squares, reads)) = &weighed {
+                    return fixed.weighed(sum.mean, &squares[at], reads[at], along);
+                }
                 if reads == 0.0 {
                     return Signal::default();
                 }
@@ -198,7 +232,7 @@ impl LinkMap {
                 let (own, sampled) = (own + square * more.0, sampled + square * more.1);
                 let local = sum.scaled(1.0 / reads, 1.0 / reads);
                 let between = |same: f64, apart: f64| {
-                    fixed.between(&local, same, apart).map(|product| product / coverage)
+                    fixed.between(&local, same, apart).map(|product| product / fixed.coverage)
                 };
                 Signal {
                     mean: weight * sum.mean,
