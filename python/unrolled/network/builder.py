@@ -223,7 +223,7 @@ def remembered(
     @wraps(make)
     def form_of(layer: str, /, *args: Arguments.args, **options: Arguments.kwargs) -> Form:
         try:
-            return known(*args, **options)
+            return known(*args, **options)  # type: ignore[arg-type]
         except (TypeError, UnrolledError):
             # Arguments that cannot be remembered, or are refused: the error names the layer then.
             return make(layer, *args, **options)

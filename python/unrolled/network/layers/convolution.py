@@ -156,7 +156,8 @@ class Convolution(Builder):
         layer = self._layer("depthwise_conv", name)
         self._own(layer, x)
         windows = checked_windows(layer, x.shape, kernel_size, stride, dilation, padding)
-        groups = spatial_shape(layer, x.shape) and x.shape[0]
+        spatial_shape(layer, x.shape)  # Refuses what has no channels.
+        groups = x.shape[0]
         channels = integer(layer, "channels", integer(layer, "multiplier", multiplier) * groups)
         own = _convolution(layer, x.shape, channels, groups, *windows, use_bias)
         return self._convolve(layer, x, own, kernel, bias)
