@@ -19,6 +19,7 @@ HEAVY = (
     "scipy",
     "tensorflow",
     "torch",
+    "unrolled.network.exporting",
 )
 
 

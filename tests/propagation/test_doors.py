@@ -59,7 +59,8 @@ def gradients(network: Network) -> dict[str, Any]:
     p = propagate(network, 1.2)
     found = {}
     for tensor in network.parameters:
-        role = next(one for one in ("query", "key", "value", "output") if one in tensor.name)
+        roles = ("query", "key", "value", "output", "relative")
+        role = next(one for one in roles if one in tensor.name)
         found[role] = p[tensor.name].gradient
     return found
 
@@ -85,6 +86,59 @@ def test_counts_are_the_same_with_operations(name: str, door: Any, semantics: An
     for one in bare:
         assert bare[one].exact().tolist() == full[one].exact().tolist()
     assert sorted(bare[one].total for one in bare) == sorted(built[one].total for one in built)
+
+
+def with_relative_bias(net: Network, tokens: int) -> Network:
+    """The network read from ONNX, where a parameter is added to its scores before the mask."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_from_string(net.to_onnx(seed=0))
+    (masking,) = [node for node in model.graph.node if node.op_type == "Where"]
+    products = [node for node in model.graph.node if node.op_type in ("MatMul", "Mul", "Div")]
+    scores = {name for node in products for name in node.output}
+    at = next(at for at, name in enumerate(masking.input) if name in scores)
+    bias = onnx.numpy_helper.from_array(np.ones((HEADS, tokens, tokens), np.float32), "relative")
+    model.graph.initializer.append(bias)
+    added = onnx.helper.make_node("Add", [masking.input[at], "relative"], ["biased"])
+    model.graph.node.insert(list(model.graph.node).index(masking), added)
+    masking.input[at] = "biased"
+    return unrolled.from_onnx(model, operations=True)
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_a_bias_without_variance_changes_nothing_behind_a_mask(name: str) -> None:
+    """Its scores are written out as products, from which the same is to follow."""
+    built = layer(MASKS[name])
+    found = with_relative_bias(built, TOKENS)
+    without = {one: figure for one, figure in gradients(found).items() if one != "relative"}
+    assert without == pytest.approx(gradients(built), rel=1e-6)
+    ours, theirs = unrolled.score(built), unrolled.score(found)
+    assert theirs.saliency_entropy == pytest.approx(ours.saliency_entropy, rel=0.02)
+
+
+def test_a_bias_behind_a_mask_in_simulation() -> None:
+    """Scores vary by 1/2, one half of it by the bias; derivatives are off by less than a fifth."""
+    tokens, width, draws = 12, 96, 400
+    net = Network("mixer")
+    x = net.input((tokens, width))
+    net.output(net.multi_head_attention(x, HEADS, causal=True, use_bias=False, name="m"))
+    p = propagate(with_relative_bias(net, tokens), 0.5, biases=0.25)
+    random = np.random.default_rng(6)
+    features = width // HEADS
+    query, key, value = random.normal(0, 0.5**0.5, (3, draws, HEADS, tokens, features))
+    scores = query @ key.swapaxes(-1, -2) / features**0.5
+    scores = scores + random.normal(0, 0.5, scores.shape)
+    scores = np.where(np.tril(np.ones((tokens, tokens), bool)), scores, -np.inf)
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    weights = weights / weights.sum(-1, keepdims=True)
+    squares = np.square(weights @ value).mean((1, 2, 3))
+    error = squares.std() / draws**0.5
+    assert abs(squares.mean() - p["m/attention"].mean_square) < 4 * error + 0.05 * squares.mean()
+    pulled = random.normal(0, p["m/attention"].gradient ** 0.5, value.shape)
+    slopes = pulled @ value.swapaxes(-1, -2)
+    slopes = weights * (slopes - (weights * slopes).sum(-1, keepdims=True))
+    sums = np.square(slopes).sum((1, 2, 3))
+    error = sums.std() / draws**0.5
+    assert abs(sums.mean() - p["relative"].gradient) < 4 * error + 0.2 * sums.mean()
 
 
 def test_a_name_that_is_taken_is_no_obstacle() -> None:

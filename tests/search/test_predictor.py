@@ -14,7 +14,7 @@ import unrolled
 from unrolled import models, search
 from unrolled.cli import main
 from unrolled.scores import benchmarks
-from unrolled.scores.regression import standardized
+from unrolled.scores.regression import normal_scores, posterior, standardized
 from unrolled.scores.statistics import spearman
 from unrolled.search.labels import read_labels
 from unrolled.spectrum.catalogue import FEATURES
@@ -44,6 +44,21 @@ def test_fifty_labels_rank_better_than_parameters(cells: Any) -> None:
         rest = np.setdiff1d(np.arange(len(rows)), chosen)
         found.append(spearman(predictor.predict(rows[rest]), accuracy[rest]))
     assert np.mean(found) > spearman(baseline, accuracy) + 0.05
+
+
+def test_shuffled_labels_teach_nothing_beyond_what_the_scores_say(cells: Any) -> None:
+    space, rows, accuracy = cells
+    columns = space.features(rows[:400])
+    features = np.stack([columns[name] for name in FEATURES], axis=1)
+    random = np.random.default_rng(1)
+    found = []
+    for _ in range(100):
+        chosen = random.choice(400, 20, replace=False)
+        labels = normal_scores(random.permutation(accuracy[chosen]))
+        mean = posterior(features, np.zeros((400, 1)), chosen, labels).mean
+        rest = np.delete(np.arange(400), chosen)
+        found.append(spearman(mean[rest], accuracy[rest]))
+    assert abs(np.mean(found)) < 4 * np.std(found) / np.sqrt(len(found))
 
 
 def test_shuffled_labels_teach_nothing(cells: Any) -> None:

@@ -215,7 +215,7 @@ def analyze_command(
         sheet = analysis.sheet(width, columns=columns, depth=depth, sort=sort, dtype=dtype)
         print_sheet(sheet, width)
         if analysis.provenance is not None:
-            say(f"\n{printable(analysis.name)}: {analysis.provenance}")
+            say("\n" + tables.wrapped(f"{analysis.name}: {analysis.provenance}", width))
 
 
 @main.command("compare")

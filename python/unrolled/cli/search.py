@@ -20,6 +20,7 @@ from unrolled.cli.options import refuse_given
 from unrolled.cli.program import progress_bar, say
 from unrolled.errors import InvalidArgumentError, UnrolledError
 from unrolled.network.network import Network
+from unrolled.show import tables
 
 if TYPE_CHECKING:
     from unrolled.search.predictor import Predictor
@@ -181,7 +182,7 @@ def search_command(
         if len(found) > len(shown):
             notes = f"{len(found):,} architectures were scored"
             notes += f", {len(found.errors):,} of them have no path or cannot be built."
-            say(notes)
+            say(tables.wrapped(notes))
 
 
 def _predictor(
@@ -240,7 +241,7 @@ def _say_predictions(
         say(json_text(found))
         return
     say(ranking.table(n=top))
-    say(predictor.explain().reason)
+    say(tables.wrapped(predictor.explain().reason))
 
 
 def _read_by(where: str | None) -> list[str]:

@@ -29,6 +29,7 @@ from unrolled.cli.program import progress_bar, say
 from unrolled.ensemble.ensemble import Ensemble
 from unrolled.ensemble.sweeps import peaks_table
 from unrolled.printable import printable
+from unrolled.show import tables
 
 __all__ = ["thermo_command"]
 
@@ -99,7 +100,7 @@ def thermo_command(
         listed = [peak._asdict() for peak in peaks]
         say(json_text([{"name": analysis.name, "unit": unit, **columns, "peaks": listed}]))
     else:
-        say(f"{printable(analysis.name)}\n{sweep.table()}")
+        say(f"{tables.wrapped(printable(analysis.name))}\n{sweep.table()}")
         if peaks:
             say(f"\n{peaks_table(peaks, ensemble.unit)}")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unrolled._support import notebooks
 from unrolled._support.arguments import check_progress, checked_limit
@@ -23,8 +23,6 @@ from unrolled.graph.names import TensorNames, TensorPlace
 from unrolled.network.builder import Link, Semantics, Tensor
 from unrolled.network.configurations import split_name
 from unrolled.network.construction import construction_of, core_of, fingerprint_of
-from unrolled.network.exporting import model_bytes
-from unrolled.network.exporting.values import InitialWeights
 from unrolled.network.layers.attention import Attention
 from unrolled.network.layers.convolution import Convolution
 from unrolled.network.layers.elementwise import Elementwise
@@ -33,6 +31,9 @@ from unrolled.network.layers.pooling import Pooling
 from unrolled.network.provenance import Provenance
 from unrolled.network.selection import Selection
 from unrolled.network.sharing import Layer, SharingKey, fill_with_shared, layers, sharing_groups
+
+if TYPE_CHECKING:
+    from unrolled.network.exporting.values import InitialWeights
 
 __all__ = ["Link", "Network", "Tensor"]
 
@@ -401,6 +402,9 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
         """
         self.check_decided()
         self.check_read_with_functions()
+        # Few write files, and all who import the package would wait for it.
+        from unrolled.network.exporting import model_bytes
+
         content = model_bytes(self, weights, seed=seed, batch=batch)
         if path is not None:
             write_with(path, lambda file: file.write(content))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -20,7 +20,6 @@ from unrolled._support.arguments import (
     items,
 )
 from unrolled._support.hints import described, did_you_mean
-from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, MissingPackageError
 from unrolled.scores import statistics
 from unrolled.scores.benchmarks import (
@@ -32,6 +31,7 @@ from unrolled.scores.benchmarks import (
 )
 from unrolled.scores.families import FAMILIES, given_models, load_family
 from unrolled.scores.labels import LabelCurve, checked_labels, label_curve
+from unrolled.scores.shown import baseline_name, frame_of, with_interval
 from unrolled.show import tables
 
 if TYPE_CHECKING:
@@ -181,14 +181,12 @@ class Evaluation:
         rows = []
         for name in self.values:
             row = [self[name, task] for task in tasks]
-            mark = " (baseline)" if row[0].is_baseline else ""
+            shown = baseline_name(name) if row[0].is_baseline else name
             cells = [
-                f"{one.spearman:.2f} ({one.low:.2f} to {one.high:.2f})"
-                if has_intervals
-                else f"{getattr(one, figure):.3f}"
+                with_interval(one) if has_intervals else f"{getattr(one, figure):.3f}"
                 for one in row
             ]
-            rows.append([name + mark, *cells])
+            rows.append([shown, *cells])
         notes = [
             "In brackets: 95 % bootstrap intervals."
             if has_intervals
@@ -211,10 +209,7 @@ class Evaluation:
         MissingPackageError
             pandas is not installed.
         """
-        module = import_optional("pandas", "pandas")
-        columns = [field.name for field in fields(Agreement)]
-        frame: pandas.DataFrame = module.DataFrame.from_records(self.to_dict(), columns=columns)
-        return frame.set_index(["score", "task"])
+        return frame_of(Agreement, self.agreements, ["score", "task"])
 
     def plot(
         self, score: str | None = None, task: str | None = None, *, axes: Axes | None = None
@@ -248,18 +243,14 @@ class Evaluation:
         values, accuracies = self.values[score], self.benchmark.accuracies[task]
         is_drawn = np.isfinite(values)
         with plot.styled():
-            figure: Any = None
-            if axes is None:
-                figure, [axes] = plot.new_figure()
+            axes = plot.panel(axes)
             axes.plot(values[is_drawn], accuracies[is_drawn], ".", markersize=2, alpha=0.4)
             if score not in LOGARITHMS:
                 axes.set_xscale("symlog")
             axes.set_xlabel(score.replace("_", " "))
             axes.set_ylabel(f"{task.replace('_', ' ')}")
             axes.set_title(f"{self.benchmark.name}: Spearman {agreement.spearman:.3f}")
-        if figure is None:
-            figure = axes.figure
-        return figure, axes
+        return plot.figure_of(axes), axes
 
     def __repr__(self) -> str:
         return self.table() if self.curve is None else f"{self.table()}\n\n{self.curve.table()}"

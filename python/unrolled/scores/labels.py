@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from unrolled._support.arguments import Progress, checked_positive, items
 from unrolled._support.hints import described
-from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError
 from unrolled.scores import statistics
 from unrolled.scores.benchmarks import Benchmark
@@ -29,6 +28,7 @@ from unrolled.scores.regression import (
     posterior,
 )
 from unrolled.scores.scoring import are_scored
+from unrolled.scores.shown import baseline_name, frame_of, with_interval
 from unrolled.show import tables
 from unrolled.spectrum.catalogue import FEATURES
 
@@ -132,10 +132,9 @@ class LabelCurve:
                 f"{labels} labels" if labels >= FEWEST_LABELS else f"{labels} labels: {ZERO_LABEL}"
             )
             cells = [self[labels, task] for task in self.tasks]
-            shown = [f"{one.spearman:.2f} ({one.low:.2f} to {one.high:.2f})" for one in cells]
-            rows.append([what, *shown])
+            rows.append([what, *map(with_interval, cells)])
         for name, values in self.baselines.items():
-            rows.append([f"{name} (baseline)", *(f"{values[task]:.2f}" for task in self.tasks)])
+            rows.append([baseline_name(name), *(f"{values[task]:.2f}" for task in self.tasks)])
         draws = max(one.draws for one in self.points)
         notes = [
             f"Means of {draws} draws of the labels, over all architectures without one.",
@@ -159,10 +158,7 @@ class LabelCurve:
         MissingPackageError
             pandas is not installed.
         """
-        module = import_optional("pandas", "pandas")
-        columns = [field.name for field in fields(LabelPoint)]
-        frame: pandas.DataFrame = module.DataFrame.from_records(self.to_dict(), columns=columns)
-        return frame.set_index(["task", "labels"])
+        return frame_of(LabelPoint, self.points, ["task", "labels"])
 
     def plot(self, task: str | None = None, *, axes: Axes | None = None) -> tuple[Figure, Axes]:
         """Draw the curve of a task, with its interval, and the baselines as lines.
@@ -196,9 +192,7 @@ class LabelCurve:
             )
         labels = [one.labels for one in points]
         with plot.styled():
-            figure: Any = None
-            if axes is None:
-                figure, [axes] = plot.new_figure()
+            axes = plot.panel(axes)
             axes.plot(labels, [one.spearman for one in points], "o-", label="predictor")
             low, high = [one.low for one in points], [one.high for one in points]
             axes.fill_between(labels, low, high, alpha=0.2, linewidth=0)
@@ -214,9 +208,7 @@ class LabelCurve:
             axes.set_ylabel("Spearman's correlation")
             axes.set_title(f"{self.name}: {chosen.replace('_', ' ')}")
             axes.legend()
-        if figure is None:
-            figure = axes.figure
-        return figure, axes
+        return plot.figure_of(axes), axes
 
     def __repr__(self) -> str:
         return self.table()

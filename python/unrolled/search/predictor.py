@@ -29,6 +29,7 @@ from unrolled.scores.regression import (
     posterior,
     standardized,
 )
+from unrolled.scores.shown import baseline_name
 from unrolled.scores.statistics import spearman
 from unrolled.search.candidates import (
     BASELINES,
@@ -192,7 +193,7 @@ class Explanation:
         ]
         own = f"{self.correlation:.2f} ({self.low:.2f} to {self.high:.2f})"
         rows = [["predictor, each from the others", own]]
-        rows += [[f"{name} (baseline)", f"{value:.2f}"] for name, value in self.baselines.items()]
+        rows += [[baseline_name(name), f"{value:.2f}"] for name, value in self.baselines.items()]
         notes = ["In brackets: the 95 % interval over resamples of the labels.", self.reason]
         text = tables.Sheet(f"Predictor from {self.num_labels} labels", columns, rows, notes).text(
             width

@@ -319,18 +319,14 @@ class Table:
             parts.append(pair[is_in])
         points = np.concatenate(parts)
         with plot.styled():
-            figure: Any = None
-            if axes is None:
-                figure, [axes] = plot.new_figure()
+            axes = plot.panel(axes)
             axes.plot(points[:, 0], points[:, 1], ".", markersize=2, alpha=0.4)
             if names[0] in SMALLER_IS_BETTER and len(points) and (points[:, 0] > 0).all():
                 axes.set_xscale("log")
             axes.set_xlabel(names[0].replace("_", " "))
             axes.set_ylabel(names[1].replace("_", " "))
             axes.set_title(f"{self.name}: {len(points):,} architectures")
-        if figure is None:
-            figure = axes.figure
-        return figure, axes
+        return plot.figure_of(axes), axes
 
     def table(self, *, most: int = 20, width: int | None = None) -> str:
         """The first architectures as text.

@@ -100,6 +100,16 @@ def new_figure(rows: int = 1, size: tuple[float, float] = PANEL) -> tuple[Figure
     return figure, [part.subplots() for part in parts]
 
 
+def panel(axes: Axes | None) -> Axes:
+    """The axes that were given, or those of a new figure. To be called within `styled`."""
+    return new_figure()[1][0] if axes is None else axes
+
+
+def figure_of(axes: Axes) -> Figure:
+    """The figure that axes belong to, also if they lie in a figure within it."""
+    return axes.figure.canvas.figure
+
+
 def empty_figure(width: float, height: float) -> Figure:
     """A figure of a size in inches, also where there is no display."""
     options: dict[str, Any] = {"figsize": (width, height), "layout": "constrained"}
@@ -134,7 +144,7 @@ def contexts(analysis: AnalysisLike, *, axes: Axes | None = None) -> tuple[Figur
     """
     layers = analysis.layers
     with styled():
-        axes = axes or new_figure()[1][0]
+        axes = panel(axes)
         at = np.arange(1, len(layers) + 1)
         least = np.array([layer.log2_minimum for layer in layers])
         most = np.array([layer.log2_maximum for layer in layers])
@@ -145,7 +155,7 @@ def contexts(analysis: AnalysisLike, *, axes: Axes | None = None) -> tuple[Figur
         axes.set_ylabel(f"contexts of a parameter,\n{LOG_COUNT}")
         axes.set_ylim(bottom=min(0, *axes.get_ylim()))
         _label_layers(axes, layers)
-    return _find_figure(axes), axes
+    return figure_of(axes), axes
 
 
 def spectrum(source: AnalysisLike | Spectrum, *, axes: Axes | None = None) -> tuple[Figure, Axes]:
@@ -173,7 +183,7 @@ def spectrum(source: AnalysisLike | Spectrum, *, axes: Axes | None = None) -> tu
     levels = source if isinstance(source, Spectrum) else source.spectrum
     edges, numbers = histogram(levels)
     with styled():
-        axes = axes or new_figure()[1][0]
+        axes = panel(axes)
         axes.stairs(numbers, edges, fill=True, color=COLOR, alpha=0.85, baseline=0.5)
         axes.set_yscale("log")
         axes.set_ylim(bottom=0.7)
@@ -182,7 +192,7 @@ def spectrum(source: AnalysisLike | Spectrum, *, axes: Axes | None = None) -> tu
             xlabel=f"contexts of a parameter, {LOG_COUNT}",
             ylabel="number of parameters, $g$",
         )
-    return _find_figure(axes), axes
+    return figure_of(axes), axes
 
 
 def histogram(levels: Spectrum, bins: int = BINS) -> tuple[Any, Any]:
@@ -217,7 +227,7 @@ def spread(analysis: AnalysisLike, *, axes: Axes | None = None) -> tuple[Figure,
         names.append(f"{len(rest)} other{'s' if len(rest) > 1 else ''}")
         shares.append(float(sum(np.nan_to_num(layer.share_of_spread) for layer in rest)))
     with styled():
-        axes = axes or new_figure()[1][0]
+        axes = panel(axes)
         colors = [COLOR] * len(shown) + ["#999999"] * bool(rest)
         texts = [tables.share(share, is_positive=share > 0) for share in shares]
         _bars(axes, names, [100 * share for share in shares], texts, colors)
@@ -226,7 +236,7 @@ def spread(analysis: AnalysisLike, *, axes: Axes | None = None) -> tuple[Figure,
             title="Where the spread comes from",
             xlabel=r"share of the expected spread $E[\log_2 C]$ [%]",
         )
-    return _find_figure(axes), axes
+    return figure_of(axes), axes
 
 
 def overview(analysis: AnalysisLike) -> tuple[Figure, list[Axes]]:
@@ -431,7 +441,3 @@ def _label_layers(axes: Axes, layers: Sequence[LayerSummary]) -> None:
         axes.set_xticks(starts, names, rotation=30, ha="right", rotation_mode="anchor", **LITERAL)
     else:
         axes.locator_params(axis="x", integer=True)
-
-
-def _find_figure(axes: Axes) -> Figure:
-    return axes.figure.canvas.figure

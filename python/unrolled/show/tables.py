@@ -33,6 +33,7 @@ __all__ = [
     "render",
     "scaled",
     "share",
+    "wrapped",
 ]
 
 MISSING = "-"
@@ -75,7 +76,7 @@ class Sheet(NamedTuple):
     def text(self, width: int | None) -> str:
         """See `render`; without columns the title alone."""
         if not self.columns:
-            return printable_lines(self.title)
+            return wrapped(self.title, width)
         return render(
             self.title,
             self.columns,
@@ -97,8 +98,9 @@ class Sheet(NamedTuple):
         yield from map(Text, figures)
         if not self.columns:
             return
-        yield Text("")
-        yield _table(self.columns, rows, self.totals, rule="\N{BOX DRAWINGS LIGHT HORIZONTAL}")
+        for part in _parts(self.columns, rows, self.totals, width or output_width()):
+            yield Text("")
+            yield _table(*part, rule="\N{BOX DRAWINGS LIGHT HORIZONTAL}")
         yield from (Text(printable(note), style="dim") for note in self.notes)
 
 
@@ -229,20 +231,91 @@ def render(
 ) -> str:
     """A table as text, in plain ASCII, no trailing blanks; totals stand below a line of their own.
 
-    At most `width` columns wide, unless digits would have to be cut off.
+    At most `width` columns wide. Columns for which there is no room follow below, beside the first
+    column once more; only two columns may be wider, for no digit is cut off.
     """
     from rich.text import Text
 
-    rows = _cut_names(columns, rows, totals, width or output_width())
-    all_rows = [*rows, totals] if totals else rows
-    widest = max(width or output_width(), _least_width(columns, all_rows))
+    most = width or output_width()
+    rows = _cut_names(columns, rows, totals, most)
+    parts = _parts(columns, rows, totals, most)
+    widest = max(most, *[_least_width(part.columns, part.all_rows) for part in parts])
     drawing = console(StringIO(), widest, plain=True)
     with drawing.capture() as capture:
-        drawing.print(_table(columns, rows, totals))
+        for number, part in enumerate(parts):
+            if number:
+                drawing.print()
+            drawing.print(_table(*part))
         for note in notes:
             drawing.print(Text(printable(note)))
     lines = [line.rstrip() for line in capture.get().split("\n")]
-    return "\n".join([printable_lines(title), "", *lines]).rstrip("\n")
+    return "\n".join([wrapped(title, width), "", *lines]).rstrip("\n")
+
+
+def wrapped(text: str, width: int | None = None) -> str:
+    """Text whose lines go on in the next one, at a blank if there is one, where they are too long.
+
+    Parameters
+    ----------
+    text : str
+    width : int, optional
+        By default `output_width`.
+
+    Examples
+    --------
+    >>> print(wrapped("The signal vanishes: at layer 'conv_5'", 24))
+    The signal vanishes: at
+    layer 'conv_5'
+    """
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    most = width or output_width()
+    found: list[str] = []
+    for line in printable_lines(text).split("\n"):
+        if cell_len(line) <= most:
+            found.append(line)
+        else:
+            lines = Text(line).wrap(console(StringIO(), most, plain=True), most)
+            found += [part.plain.rstrip() for part in lines]
+    return "\n".join(found)
+
+
+class Part(NamedTuple):
+    """Columns of a table with their cells, and those of the totals."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str]]
+    totals: Sequence[str]
+
+    @property
+    def all_rows(self) -> Sequence[Sequence[str]]:
+        """The rows and the totals, if there are any."""
+        return [*self.rows, self.totals] if self.totals else self.rows
+
+
+def _parts(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    totals: Sequence[str],
+    width: int,
+) -> list[Part]:
+    """A table in as many parts as a width needs, each with the first column."""
+
+    def part(chosen: Sequence[int]) -> Part:
+        return Part(
+            [columns[at] for at in chosen],
+            [[row[at] for at in chosen] for row in rows],
+            [totals[at] for at in chosen] if totals else (),
+        )
+
+    groups = [[0]]
+    for at in range(1, len(columns)):
+        longer = part([*groups[-1], at])
+        if len(groups[-1]) > 1 and _least_width(longer.columns, longer.all_rows) > width:
+            groups.append([0])
+        groups[-1].append(at)
+    return [part(group) for group in groups]
 
 
 def _cut_names(
@@ -261,7 +334,9 @@ def _cut_names(
     others = [column for place, column in enumerate(columns) if place != at]
     all_rows = [*rows, totals] if totals else rows
     rest = [[*row[:at], *row[at + 1 :]] for row in all_rows]
-    room = max(width - _least_width(others, rest) - 1, NARROWEST_FOLD)
+    room = width - _least_width(others, rest) - 1
+    if room < NARROWEST_FOLD:  # It will be in parts, each with the names.
+        room = max(NARROWEST_FOLD, width // 3)
     if max(map(cell_len, names)) <= room:
         return rows
     cut = cut_names(names, room)

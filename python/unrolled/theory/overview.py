@@ -93,7 +93,8 @@ class Overview:
         for part, result in self.parts():
             heading = f"== {part} =="
             if result is None:
-                blocks.append(f"{heading}\nDoes not apply: {self.missing[part]}")
+                reason = f"Does not apply: {self.missing[part]}"
+                blocks.append(f"{heading}\n{tables.wrapped(reason, width)}")
             else:
                 blocks.append(f"{heading}\n{result.table(width=width)}")
         return "\n\n".join(blocks)

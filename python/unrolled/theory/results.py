@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from unrolled._support.optional import import_optional
 from unrolled.show import html, tables
-from unrolled.show.plot import new_figure
+from unrolled.show.plot import figure_of, panel
 from unrolled.show.summaries import Block
 
 if TYPE_CHECKING:
@@ -170,16 +170,6 @@ def cell(value: object) -> str:
     if isinstance(value, Sequence):
         return ", ".join(cell(one) for one in value) or tables.MISSING
     return str(value)
-
-
-def panel(axes: Axes | None) -> Axes:
-    """The axes that were given, or those of a new figure. To be called within `plot.styled`."""
-    return new_figure()[1][0] if axes is None else axes
-
-
-def figure_of(axes: Axes) -> Figure:
-    """The figure that axes belong to, also if they lie in a figure within it."""
-    return axes.figure.canvas.figure
 
 
 def _plain(value: object) -> Any:

@@ -44,6 +44,9 @@ LATEST_MASKS = 8
 Link = tuple[Value, Sequence[Relation]]
 
 MOVE, OTHER = Operation("move"), Operation("other")
+VISIBLE = Operation("move", "visible")
+"""What a mask leaves of a tensor: a softmax of it is one over what is left."""
+
 SUM, PRODUCT = Operation("sum"), Operation("product")
 MATMUL = Operation("matmul")
 AVERAGE, MAXIMUM = Operation("average"), Operation("max_pool")
@@ -306,7 +309,7 @@ class Base:
             flat: TensorLink = (tensor, regrouping(node.shape, shape), "data")
             tensor = self._emit_tensor(f"{node.name}/flat", shape, [flat], MOVE)
         links: list[TensorLink] = [(tensor, relations, "data") for relations in hiding.links]
-        visible = self._emit_tensor(f"{node.name}/visible", shape, links, MOVE)
+        visible = self._emit_tensor(f"{node.name}/visible", shape, links, VISIBLE)
         if shape == node.shape:
             return visible
         back: TensorLink = (visible, regrouping(shape, node.shape), "data")

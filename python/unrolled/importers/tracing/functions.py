@@ -177,7 +177,7 @@ def _name_of_power(apply: ElementFunction, values: Array) -> str | None:
         near, low, high = (float(value) for value in apply(np.array([0.0, 1e9, 1e12])))
         is_positive = low > 0 and high > 0
         exponent = round(math.log(high / low) / math.log(1e3), 6) if is_positive else 0.0
-        if exponent >= 0 and np.isfinite(values).all():
+        if exponent == 0 or (exponent > 0 and np.isfinite(values).all()):
             return None  # It is known of negative numbers, too, and is no power there.
         scale = low / 1e9**exponent
         shift = (near / scale) ** (1 / exponent) if near > 0 and math.isfinite(near) else 0.0

@@ -498,6 +498,10 @@ impl Sweep<'_> {
         let source = |link: usize| self.program.links[link].source;
         let (query_node, key_node, value_node) =
             (source(to_query), source(to_key), source(to_value));
+        if let Some(bias) = masked.bias {
+            let sum = node.elements / masked.width * slope.square;
+            self.add_to_parameter(bias, sum, exponent + value_unit);
+        }
         let passed = slope.times(of_keys, of_keys);
         self.receive_evenly(query_node, passed, exponent + value_unit + key_unit);
         let own = query.square * slope.square;

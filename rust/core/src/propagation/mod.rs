@@ -70,7 +70,10 @@ pub use scaled::Scaled;
 pub use settings::{BatchNormMode, Elements, InputLaw, Settings};
 pub use sweep::{TensorReading, Workspace, propagate};
 
-pub(crate) use compile::{KernelUse, MASKED_ATTENTION, PART_OF_ATTENTION, Survey, joins_positions};
+pub(crate) use compile::{
+    KernelUse, MASKED_ATTENTION, PART_OF_ATTENTION, Survey, behind_mask, joins_positions,
+    visible_share,
+};
 pub(crate) use functions::Function;
 pub(crate) use geometry::{lengths, sums};
 pub(crate) use moments::Moments;

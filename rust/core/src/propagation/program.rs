@@ -273,6 +273,8 @@ pub(super) struct Masked {
     pub(super) width: f64,
     /// What products of a query and a key are multiplied by.
     pub(super) scale: f64,
+    /// A parameter that is added to the scores.
+    pub(super) bias: Option<usize>,
     pub(super) queries: f64,
     pub(super) keys: f64,
     /// Numbers of keys that queries see, and the share of queries that see as many.

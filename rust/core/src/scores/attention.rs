@@ -8,16 +8,18 @@ use crate::propagation::PART_OF_ATTENTION;
 
 impl<'a> Planner<'a> {
     pub(super) fn matmul(&mut self, id: TensorId, links: &[(usize, &Link)]) -> Option<Rule> {
-        let &[(_, one), (_, _)] = links else {
+        let &[(_, one), (_, other)] = links else {
             return self.refuse(id, "a product of matrices needs two that are computed".into());
         };
         let elements = self.network.tensors()[id.0].elements() as f64;
-        let terms = self.edges(one) / elements;
         let is_softmax = |&(_, link): &(usize, &Link)| {
             let node = self.node_of[link.source.0].map(|node| &self.plan.nodes[node].rule);
             matches!(node, Some(Rule::Softmax { .. }))
         };
-        if let Some(weights) = links.iter().position(is_softmax) {
+        let weights = links.iter().position(is_softmax);
+        // A mask may hide some of the keys: values are read as far as it does not.
+        let terms = self.edges(if weights == Some(0) { other } else { one }) / elements;
+        if let Some(weights) = weights {
             return Some(Rule::Mix { keys: terms, weights });
         }
         let divisor = self.network.operation(id).ok()?.divisor.unwrap_or(1.0);

@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::network::relation::{AxisRelation, Relation};
 use crate::network::{Link, LinkRole, Network, Operation, OperationKind, Role, TensorId};
 use crate::propagation::{
-    Function, KernelUse, MASKED_ATTENTION, OwnFunctions, Survey, joins_positions, largest_normal,
-    lengths, sums,
+    Function, KernelUse, MASKED_ATTENTION, OwnFunctions, Survey, behind_mask, joins_positions,
+    largest_normal, lengths, sums, visible_share,
 };
 
 /// A compiled network. It depends on shapes, links and operations alone, and has only what lies
@@ -389,6 +389,12 @@ impl<'a> Planner<'a> {
                 self.part_of_attention(id)?;
                 continue;
             }
+            // A mask leaves the signal of scores and weights as it is; products count what it hides.
+            let whole = behind_mask(self.network, id, |id| self.links_into(id));
+            if let Some(node) = whole.and_then(|whole| self.node_of[whole.0]) {
+                self.node_of[id.0] = Some(node);
+                continue;
+            }
             let first = self.plan.links.len();
             let rule = match self.network.tensors()[id.0].role {
                 Role::Activation => self.rule(id, gates)?,
@@ -492,7 +498,9 @@ impl<'a> Planner<'a> {
             OperationKind::Softmax => {
                 let shape = &self.network.tensors()[id.0].shape;
                 let along = operation.axes.iter().filter_map(|&axis| shape.get(axis));
-                Some(Rule::Softmax { length: along.map(|&length| length as f64).product() })
+                let length: f64 = along.map(|&length| length as f64).product();
+                let share = links.first().map_or(1.0, |(_, link)| self.visible_share(link.source));
+                Some(Rule::Softmax { length: (length * share).max(1.0) })
             }
             OperationKind::Matmul => self.matmul(id, &links),
             OperationKind::Other => {
@@ -577,6 +585,14 @@ impl<'a> Planner<'a> {
         // An axis too long to be followed index by index is taken to be read once.
         let edges = sums(&part.relation, both, false).map_or(both.target as f64, |s| s.total);
         (both.source as f64, both.target as f64, edges)
+    }
+
+    fn visible_share(&self, from: TensorId) -> f64 {
+        visible_share(self.network, from, |id| self.links_into(id), |link| self.edges(link))
+    }
+
+    fn links_into(&self, id: TensorId) -> Vec<&'a Link> {
+        self.into[id.0].iter().map(|&number| &self.network.links()[number]).collect()
     }
 
     pub(super) fn edges(&self, link: &Link) -> f64 {

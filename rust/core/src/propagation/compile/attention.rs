@@ -1,21 +1,11 @@
 //! Softmaxes and products of matrices, and the attention that they make up together.
 
-use std::collections::HashMap;
-
 use super::compiler::Compiler;
+use super::masked::visible_share;
 use crate::error::Result;
 use crate::network::{Link, Operation, Relation, TensorId};
-use crate::propagation::cells::edges;
 use crate::propagation::functions::Function;
-use crate::propagation::geometry::{LARGEST_AXIS, Lengths, lengths};
-use crate::propagation::program::{Masked, Node, Operator, Rule, Scores};
-
-/// The function of an operation of the kind `other` that stands for attention of which a mask hides
-/// keys: a tensor that is linked to its values and to the weights of its queries.
-pub(crate) const MASKED_ATTENTION: &str = "masked_attention";
-
-/// That of the tensors behind it that stand for its scores and weights, and are no tensors of either.
-pub(crate) const PART_OF_ATTENTION: &str = "part_of_attention";
+use crate::propagation::program::{Node, Operator, Rule, Scores};
 
 impl<'a> Compiler<'a> {
     pub(super) fn softmax(
@@ -32,7 +22,9 @@ impl<'a> Compiler<'a> {
         {
             return Rule::Attention(scores);
         }
-        Rule::Softmax { length }
+        let edges = |link: &Link| self.product(link, false).map_or(0.0, |sums| sums.total);
+        let share = visible_share(self.network, link.source, |id| self.data_links(id), edges);
+        Rule::Softmax { length: (length * share).max(1.0) }
     }
 
     /// The product of queries and keys that a softmax along `axis` is taken of, with scalings and
@@ -40,6 +32,9 @@ impl<'a> Compiler<'a> {
     fn scores_behind(&mut self, from: TensorId, axis: usize) -> Option<Scores> {
         let (mut at, mut scale, mut bias) = (from, 1.0, None);
         let product = loop {
+            if let Some(whole) = self.behind_mask(at) {
+                at = whole;
+            }
             let node = self.program.node_of[at.0]?;
             let node = &self.program.nodes[node];
             let links = &self.program.links[node.links.clone()];
@@ -58,10 +53,15 @@ impl<'a> Compiler<'a> {
                 }
                 Rule::Combine { .. } => {
                     let mut computed = None;
+                    for &added in &node.biases {
+                        if bias.replace(added).is_some() {
+                            return None;
+                        }
+                    }
                     for link in links {
-                        match self.program.nodes[link.source].rule {
-                            Rule::Parameter(number) if bias.is_none() => bias = Some(number),
-                            _ if computed.is_none() => computed = Some(link),
+                        match self.parameter_moved(link.source) {
+                            Some(number) if bias.is_none() => bias = Some(number),
+                            None if computed.is_none() => computed = Some(link),
                             _ => return None,
                         }
                     }
@@ -113,6 +113,20 @@ impl<'a> Compiler<'a> {
         Some(scores)
     }
 
+    /// The parameter that a node is, or of whose elements it is made by moves.
+    fn parameter_moved(&self, mut node: usize) -> Option<usize> {
+        loop {
+            let Node { rule, links, .. } = &self.program.nodes[node];
+            match (rule, &self.program.links[links.clone()]) {
+                (Rule::Parameter(number), _) => return Some(*number),
+                (Rule::Combine { .. }, [only]) if matches!(only.operator, Operator::Fixed(_)) => {
+                    node = only.source;
+                }
+                _ => return None,
+            }
+        }
+    }
+
     pub(super) fn matmul(
         &mut self,
         id: TensorId,
@@ -161,7 +175,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// The node whose weights a tensor is computed with, but for moves, and what they are applied to.
-    fn made_of(&self, mut node: usize) -> Option<(usize, usize)> {
+    pub(super) fn made_of(&self, mut node: usize) -> Option<(usize, usize)> {
         loop {
             let links = &self.program.links[self.program.nodes[node].links.clone()];
             match (&self.program.nodes[node].rule, links) {
@@ -200,105 +214,5 @@ impl<'a> Compiler<'a> {
             own.common = scores.common;
         }
         scores
-    }
-
-    /// The rule of attention of which a mask hides keys.
-    pub(super) fn masked_attention(
-        &mut self,
-        id: TensorId,
-        operation: &Operation,
-    ) -> Result<Option<Rule>> {
-        let links = self.data_links(id);
-        let is_part = |link: &&Link| {
-            let operation = self.network.operation(link.source);
-            operation.is_ok_and(|one| one.function.as_deref() == Some(PART_OF_ATTENTION))
-        };
-        let (weights, values): (Vec<&Link>, Vec<&Link>) = links.into_iter().partition(is_part);
-        // Behind the weights stand the totals of a query and those of a key, each of one tensor.
-        let behind = |link: &&'a Link| self.data_links(link.source);
-        let totals: Vec<&Link> = weights.first().map(behind).unwrap_or_default();
-        let tensors: Vec<&Link> =
-            totals.iter().take(2).filter_map(|total| behind(total).first().copied()).collect();
-        let ([query, key], Some(&value)) = (&tensors[..], values.first()) else {
-            self.refuse(id, "attention behind a mask reads queries, keys and values");
-            return Ok(None);
-        };
-        let ends = [*query, *key, value];
-        if ends.iter().any(|link| self.program.node_of[link.source.0].is_none()) {
-            return Ok(None);
-        }
-        let shape = self.shape(id);
-        let (Some(&width), Some(at)) = (shape.last(), shape.len().checked_sub(2)) else {
-            self.refuse(id, "attention has axes of tokens and of features");
-            return Ok(None);
-        };
-        let leading: u64 = shape[..at].iter().product();
-        let queries = shape[at];
-        let (mut seen, mut shared, mut keys) = (HashMap::new(), 0.0, 1);
-        for link in &values {
-            let mut share = 1.0 / leading as f64;
-            let mut tokens = None;
-            for part in link.relations.iter() {
-                if part.target_axes == [at] {
-                    tokens = Some(part);
-                } else if part.target_axes != [at + 1] {
-                    share *= self.sums_of(link, part, false)?.total;
-                }
-            }
-            let Some(part) = tokens else { continue };
-            let Lengths { source, target } =
-                lengths(part, self.shape(link.source), self.shape(link.target));
-            if source.max(target) > LARGEST_AXIS {
-                return Err(self.too_long(link));
-            }
-            keys = source;
-            let mut numbers = vec![0u64; target as usize];
-            edges(&part.relation, source, target, |_, query, _| numbers[query] += 1);
-            let mut weight_of = vec![0.0; source as usize];
-            edges(&part.relation, source, target, |key, query, _| {
-                weight_of[key] += 1.0 / numbers[query] as f64;
-            });
-            for &number in numbers.iter().filter(|&&number| number > 0) {
-                *seen.entry(number).or_insert(0.0) += share / target as f64;
-            }
-            let own: f64 = numbers.iter().filter(|&&n| n > 0).map(|&n| 1.0 / n as f64).sum();
-            let all: f64 = weight_of.iter().map(|weight| weight * weight).sum();
-            let pairs = target as f64 * (target as f64 - 1.0);
-            shared += if pairs > 0.0 { share * (all - own) / pairs } else { 0.0 };
-        }
-        let mut seen: Vec<(f64, f64)> =
-            seen.into_iter().map(|(number, share): (u64, f64)| (number as f64, share)).collect();
-        seen.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
-        let repeats = ends.map(|link| {
-            let own = self.shape(link.source);
-            let tokens: u64 = own.iter().rev().take(2).product();
-            (leading * tokens) as f64 / self.network.tensors()[link.source.0].elements() as f64
-        });
-        let features = self.shape(query.source).last().copied().unwrap_or(1) as f64;
-        let mut common = 0.0;
-        let [_, of_key, of_value] =
-            ends.map(|link| self.program.node_of[link.source.0].and_then(|at| self.made_of(at)));
-        if let (Some((made, one)), Some((_, other))) = (of_key, of_value)
-            && one == other
-        {
-            let source = &self.program.nodes[one];
-            common = source.elements / source.positions;
-            // The attention will be the next node.
-            self.program.nodes[made].keys_of = Some(self.program.nodes.len());
-        }
-        for link in ends {
-            self.push(link, Operator::Contracted { from: 1.0 });
-        }
-        Ok(Some(Rule::Masked(Masked {
-            features,
-            width: width as f64,
-            scale: 1.0 / operation.divisor.unwrap_or(1.0),
-            queries: queries as f64,
-            keys: keys as f64,
-            seen,
-            shared,
-            repeats,
-            common,
-        })))
     }
 }

@@ -11,6 +11,7 @@ mod compiler;
 mod division;
 mod exactness;
 mod gates;
+mod masked;
 mod parameters;
 mod pooling;
 mod rules;
@@ -22,7 +23,7 @@ use crate::propagation::functions::OwnFunctions;
 use crate::propagation::program::{Exactness, Node, Program, Resolution, Rule};
 use compiler::Compiler;
 
-pub(crate) use attention::{MASKED_ATTENTION, PART_OF_ATTENTION};
+pub(crate) use masked::{MASKED_ATTENTION, PART_OF_ATTENTION, behind_mask, visible_share};
 pub use survey::followed_functions;
 pub(crate) use survey::{KernelUse, Survey, joins_positions};
 

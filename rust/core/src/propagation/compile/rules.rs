@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::attention::{MASKED_ATTENTION, PART_OF_ATTENTION};
 use super::compiler::Compiler;
+use super::masked::{MASKED_ATTENTION, PART_OF_ATTENTION};
 use super::survey::joins_positions;
 use crate::error::Result;
 use crate::network::{Link, LinkRole, Operation, OperationKind, Relation, TensorId};
@@ -31,6 +31,11 @@ impl<'a> Compiler<'a> {
         }
         if links.iter().any(|link| self.program.node_of[link.source.0].is_none()) {
             return Ok(None);
+        }
+        if operation.kind == OperationKind::Matmul
+            && let Some(rule) = self.masked_product(id)?
+        {
+            return Ok(Some(rule));
         }
         if operation.kind == OperationKind::Function {
             // A function such as max(x, a x) may read one tensor in several places.

@@ -97,8 +97,9 @@ impl Sweep<'_> {
         };
         let over_queries =
             |of: &dyn Fn(f64) -> f64| masked.seen.iter().map(|&(n, share)| share * of(n)).sum();
-        let own = variance(query.square, key.square, key.pairs[POSITIONS]);
-        let sampled = variance(query.pairs[SAMPLES], key.pairs[SAMPLES], key.pairs[BOTH]);
+        let bias = self.elements(masked.bias, 0.0).mean_square;
+        let own = bias + variance(query.square, key.square, key.pairs[POSITIONS]);
+        let sampled = bias + variance(query.pairs[SAMPLES], key.pairs[SAMPLES], key.pairs[BOTH]);
         let between = variance(query.pairs[POSITIONS], key.square, key.pairs[POSITIONS]);
         let both = variance(query.pairs[BOTH], key.pairs[SAMPLES], key.pairs[BOTH]);
         let inverse: f64 = over_queries(&|n| 1.0 / n);
