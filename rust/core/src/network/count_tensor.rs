@@ -7,7 +7,6 @@ use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
 use crate::machine::reserve::Buffer;
-use crate::network::kernels::vector::largest;
 use crate::network::maps::runs::Runs;
 use crate::number::{Number, Value};
 
@@ -211,4 +210,21 @@ impl<N: Number> CountTensor<N> {
         }
         differing
     }
+}
+
+/// The largest of all lanes. Several are compared side by side, since each would have to wait for the
+/// one before otherwise.
+fn largest<'a, N: Number>(rows: impl Iterator<Item = &'a [N::Lane]>) -> N::Lane {
+    let greater = |a: N::Lane, b: N::Lane| if b > a { b } else { a };
+    let (mut top, mut strands) = (N::ZERO, [N::ZERO; VECTOR]);
+    for row in rows {
+        let (chunks, rest) = row.as_chunks::<VECTOR>();
+        for chunk in chunks {
+            for lane in 0..VECTOR {
+                strands[lane] = greater(strands[lane], chunk[lane]);
+            }
+        }
+        top = rest.iter().copied().fold(top, greater);
+    }
+    strands.into_iter().fold(top, greater)
 }

@@ -90,23 +90,6 @@ pub(crate) fn total<S: Semiring>(lanes: &[S::Lane]) -> S::Lane {
     strands.into_iter().fold(sum, |sum, strand| S::add(sum, strand))
 }
 
-/// The largest of all lanes. Several are compared side by side, since each would have to wait for the
-/// one before otherwise.
-pub(crate) fn largest<'a, S: Semiring>(rows: impl Iterator<Item = &'a [S::Lane]>) -> S::Lane {
-    let greater = |a: S::Lane, b: S::Lane| if b > a { b } else { a };
-    let (mut top, mut strands) = (S::ZERO, [S::ZERO; VECTOR]);
-    for row in rows {
-        let (chunks, rest) = row.as_chunks::<VECTOR>();
-        for chunk in chunks {
-            for lane in 0..VECTOR {
-                strands[lane] = greater(strands[lane], chunk[lane]);
-            }
-        }
-        top = rest.iter().copied().fold(top, greater);
-    }
-    strands.into_iter().fold(top, greater)
-}
-
 /// Applies [`Number::settle`] lane by lane; digits go to `out`, what they carry to `carry`.
 #[inline(always)]
 pub(crate) fn settle<N: Number, const ADD: bool, const SCALED: bool>(
