@@ -559,6 +559,10 @@ class Program:
         """Of every parameter: tensor, role, target and source, fan-in and fan-out, uses."""
 
     @property
+    def entries(self) -> list[int]:
+        """By input, where a signal enters: behind the scaling that a model begins with."""
+
+    @property
     def cut(self) -> list[int]:
         """Softmaxes at the end, which are left out."""
 
@@ -581,7 +585,11 @@ class Program:
     def propagate(
         self, parameters: _Floats, inputs: _Floats, seeds: Sequence[float], stored: bool = False
     ) -> Sweep:
-        """Rows are mean and mean square; mean square and the three correlations."""
+        """Sweep forwards and back.
+
+        Rows are mean and mean square; of inputs the mean square, three correlations, and whether
+        they are those behind the scaling that a model begins with.
+        """
 
 @final
 class Sweep:

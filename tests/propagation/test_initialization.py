@@ -441,3 +441,60 @@ def test_shell_draws(tmp_path):
     result = invoke("init", "resnet18", "--size", 32, "--plot", path)
     assert result.exit_code == 0
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def preprocessed(scaling: tuple[str, ...], *, moves: bool = False) -> unrolled.Network:
+    net = unrolled.Network()
+    x = net.input((12, 12, 3) if moves else (3, 12, 12), name="image")
+    for name in scaling:
+        x = net.activation(x, name)
+    if moves:
+        x = net.transpose(x, (2, 0, 1))
+    for width in (8, 16):
+        x = net.activation(net.conv(x, width, 3, padding=1, use_bias=False))
+    net.output(net.dense(net.global_pool(x), 5, use_bias=False))
+    return net
+
+
+@pytest.mark.parametrize(
+    "scaling", [("linear(0.003921569, 0)",), ("linear(0.0078431, -1)",), ("linear(2, 1)",) * 2]
+)
+@pytest.mark.parametrize("moves", [False, True])
+def test_signals_scores_and_reports_begin_behind_the_scaling_of_a_model(scaling, moves):
+    """One place says where a signal enters: `propagate`, reports and scores agree on it."""
+    plain, scaled = (preprocessed(names, moves=moves) for names in ((), scaling))
+    one, other = (unrolled.initialization_report(net) for net in (plain, scaled))
+    for row, same in zip(one.rows, other.rows, strict=True):
+        assert same.mean_square == pytest.approx(row.mean_square)
+        assert same.correlation == pytest.approx(row.correlation, abs=1e-12)
+        assert same.relative_gradient == pytest.approx(row.relative_gradient)
+        assert same.verdict == row.verdict
+    assert unrolled.score(scaled).to_dict()["saliency_entropy"] == pytest.approx(
+        unrolled.score(plain).to_dict()["saliency_entropy"]
+    )
+    propagation = other.propagation
+    (entry,) = propagation.entries
+    assert propagation[entry].mean_square == pytest.approx(1.0)
+    assert propagation[entry].mean == pytest.approx(0.0, abs=1e-12)
+    slope = math.prod(float(name[7:-1].split(",")[0]) for name in scaling)
+    assert propagation.jacobian == pytest.approx(slope**2 * one.propagation.jacobian)
+
+
+def test_a_law_that_is_given_is_that_of_the_input_itself():
+    """Pixels of mean square 100 in front of a division by 10."""
+    net = preprocessed(("linear(0.1, 0)",))
+    p = unrolled.propagate(net, input=unrolled.Signal(100.0))
+    assert p["image"].mean_square == pytest.approx(100)
+    assert p[p.entries[0]].mean_square == pytest.approx(1.0)
+    report = unrolled.initialization_report(net, input=unrolled.Signal(1.0))
+    first = p[p.kernels[0].target].mean_square
+    assert report.rows[0].mean_square == pytest.approx(0.01 * first)
+    # In proportion to what enters the model, nothing vanishes.
+    assert report.vanishes_at is None
+
+
+def test_an_input_that_is_also_read_as_it_is_has_no_scaling():
+    net = unrolled.Network()
+    x = net.input((8,))
+    net.output(net.add(net.dense(x, 4), net.dense(net.activation(x, "linear(0.01, 0)"), 4)))
+    assert unrolled.propagate(net).entries == ("input",)

@@ -407,6 +407,29 @@ def test_stored_batch_norm() -> None:
     within(Estimate((b.gradient.reshape(1500, -1) ** 2).sum(1) / 2), p["y/shift"].gradient)
 
 
+def test_batch_norm_without_statistics_of_its_own() -> None:
+    """It normalises by the samples in every mode, as there is nothing else to normalise by."""
+    draws, width, batch = Draws(60, 22), 40, 96
+    x = draws.input(width, samples=batch, correlation=0.5)
+    k1, k2 = draws.kernel(2 / width, width, width), draws.kernel(2 / width, width, width)
+    h = apply(normalise(dense(x, k1), [1]), *RELU)
+    y = normalise(dense(h, k2), [1])
+    draws.pull(y)
+    net = Network()
+    at = net.input((width,))
+    for name in ("d1", "d2"):
+        at = at if name == "d1" else net.activation(at)
+        before = net.dense(at, width, use_bias=False, name=name)
+        at = net.tensor(f"{name}/norm", (width,), operation=Operation("batch_norm", axes=(0,)))
+        net.link(before, at, [Relation.same(0, 0)])
+    net.output(at)
+    p = propagate(net, input=Signal(correlation=0.5), batch_norm="stored")
+    for name, kernel in (("d1", k1), ("d2", k2)):
+        squares = Estimate((kernel.gradient**2).sum((1, 2)) / batch)
+        within(squares, p[f"{name}/kernel"].gradient, 0.1)
+    within(mean_square(y), p["d2/norm"].mean_square, 0.02)
+
+
 @pytest.mark.parametrize("kind", ["layer_norm", "rms_norm"])
 def test_norm_of_a_residual_stream(kind: str) -> None:
     """Blocks without end on one stream, normalised over 48 elements; two percent a block."""
@@ -504,6 +527,56 @@ def test_attention(correlation: float) -> None:
     gradients = Estimate(pair_of_positions(value.gradient.swapaxes(2, 3), width))
     coherence = p["m/value"].gradient_correlation * p["m/value"].gradient
     within(gradients, coherence, 0.1)
+
+
+def headed(tokens: int, width: int, **options: Any) -> Network:
+    net = Network()
+    x = net.input((tokens, width))
+    query, key, value = (net.dense(x, width, use_bias=False, name=name) for name in "qkv")
+    net.output(net.attention(query, key, value, name="y", **options))
+    return net
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 5, 40])
+def test_a_mask_that_hides_nothing_changes_nothing(tokens: int) -> None:
+    law = Signal(1.0, 0.1, 0.3, 0.05)
+    plain = propagate(headed(tokens, 12), 1.5, input=law)
+    masked = propagate(headed(tokens, 12, mask=np.ones((tokens, tokens), bool)), 1.5, input=law)
+    assert masked.jacobian == pytest.approx(plain.jacobian, rel=1e-12)
+    for name in ("q", "k", "v", "y"):
+        one, other = masked[name], plain[name]
+        assert one.mean_square == pytest.approx(other.mean_square, rel=1e-12)
+        assert one.correlation == pytest.approx(other.correlation, rel=1e-12)
+        assert one.gradient == pytest.approx(other.gradient, rel=1e-9, abs=1e-15)
+        if tokens > 1:
+            same = pytest.approx(other.position_correlation, rel=1e-12)
+            assert one.position_correlation == same
+        if name != "y":
+            kernels = [p[f"{name}/kernel"].gradient for p in (masked, plain)]
+            assert kernels[0] == pytest.approx(kernels[1], rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize(("tokens", "bias"), [(1, 0.0), (2, 0.2), (8, 0.22), (16, 0.25)])
+def test_attention_of_few_keys(tokens: int, bias: float) -> None:
+    """Scores of variance 1/2 among few keys, whose weights cannot be larger than one."""
+    draws, width = Draws(300, 21), 32
+    x = draws.input(tokens, width, samples=1)
+    kernels = [draws.kernel(variance / width, width, width) for variance in (0.5, 1.0, 1.0)]
+    query, key, value = (dense(x, one) for one in kernels)
+    products = contract("dsqc,dskc->dsqk", query, key)
+    products = apply(products, lambda s: s / width**0.5, lambda s: np.full_like(s, width**-0.5))
+    y = contract("dsqk,dskc->dsqc", softmax(products), value)
+    draws.pull(y)
+    variances = {name: v / width for name, v in zip("qkv", (0.5, 1.0, 1.0), strict=True)}
+    p = propagate(headed(tokens, width), variances)
+    within(mean_square(y), p["y"].mean_square, bias)
+    within(gradient_square(value), p["v"].gradient, bias)
+    for name, one in (("q", query), ("k", key)):
+        if tokens == 1:  # There is nothing to choose between.
+            assert not one.gradient.any()
+            assert p[name].gradient == 0
+        else:
+            within(gradient_square(one), p[name].gradient, 2 * bias)
 
 
 def seen_by(kind: str, tokens: int) -> np.ndarray[Any, Any]:

@@ -399,7 +399,7 @@ def initialization_report(
 def _lost(network: Network, error: SignalLostError) -> InitializationReport:
     """The report on a signal or gradient that grew or shrank until it could not be followed."""
     squares = {tensor.name: tensor.log2_mean_square for tensor in error.before}
-    start = _log2_of_input(network, error.before)
+    start = _log2_of_input(error.before, error.entries)
     ratios = [
         (kernel.layer, squares[kernel.target] - start)
         for kernel in error.kernels
@@ -442,7 +442,7 @@ def _finding_of_signal(verb: str, layer: str, log2_ratio: float) -> str:
 
 def _report(network: Network, propagation: Propagation) -> InitializationReport:
     tensors = {tensor.name: tensor for tensor in propagation.tensors}
-    start = _log2_of_input(network, propagation.tensors)
+    start = _log2_of_input(propagation.tensors, propagation.entries)
     rows = tuple(_row(kernel, tensors, start) for kernel in propagation.kernels)
     alike = _rows_alike(network, propagation, rows)
     rows = tuple(
@@ -482,19 +482,9 @@ def _layers_without_gradient(propagation: Propagation) -> list[str]:
     return [one.layer for one in propagation.kernels if one.log2_gradient == -inf]
 
 
-def _log2_of_input(network: Network, tensors: Sequence[TensorPropagation]) -> float:
+def _log2_of_input(tensors: Sequence[TensorPropagation], entries: Sequence[str]) -> float:
     """The mean square of what enters the model, behind the scaling that it begins with, if any."""
-    inputs = [tensor.log2_mean_square for tensor in tensors if tensor.kind == "input"]
-    start = max(inputs, default=0.0)
-    for tensor in tensors:
-        if tensor.kind == "function":
-            operation = network.operation(network[tensor.name])
-            if operation is None or not (operation.function or "").startswith("linear"):
-                break
-            start = tensor.log2_mean_square
-        elif tensor.kind not in ("input", "parameter", "move"):
-            break
-    return start
+    return max((one.log2_mean_square for one in tensors if one.name in entries), default=0.0)
 
 
 def _row(

@@ -59,7 +59,9 @@ def propagate(
     biases : float, optional
         The variance of a bias. By default 0, and with "torch" that of the weights.
     input : Signal or mapping of str to Signal, optional
-        The law of the inputs; by default ``Signal()``.
+        The law of the inputs. By default ``Signal()`` behind the scaling that a model begins with:
+        straight lines that nothing but an input enters, such as a division by 255. What is given
+        here is the law in front of it.
     batch_norm : {"batch", "stored"}
         Whether batch norms normalise by the samples, as in training, or by their parameters for
         mean and variance, which are 0 and 1 unless `weights` or `overrides` say otherwise.
@@ -188,6 +190,7 @@ def propagate(
         sum(end.size for end in ends),
         settings,
         notes,
+        [tensors[number].name for number in program.entries],
     )
     if sweep.lost is not None:
         raise _lost(propagation, sweep.lost)
@@ -211,8 +214,8 @@ def _checked_functions(
 def _laws(given: Signal | Mapping[str, Signal] | None, inputs: list[Tensor]) -> Any:
     """The law of each input, a row each."""
     if given is None or isinstance(given, Signal):
-        law = (given or Signal()).law
-        return np.array([law] * max(len(inputs), 1))
+        law = (*(given or Signal()).law, given is None)
+        return np.array([law] * max(len(inputs), 1), dtype=np.float64)
     if not isinstance(given, Mapping):
         raise InvalidArgumentError(
             "input must be a Signal, or a mapping from names of inputs to Signals, got "
@@ -226,7 +229,8 @@ def _laws(given: Signal | Mapping[str, Signal] | None, inputs: list[Tensor]) -> 
             )
         if not isinstance(signal, Signal):
             raise InvalidArgumentError(f"input[{name!r}] must be a Signal, got {described(signal)}")
-    return np.array([given.get(name, Signal()).law for name in names]).reshape(-1, 4)
+    laws = [(*given.get(name, Signal()).law, name not in given) for name in names]
+    return np.array(laws, dtype=np.float64).reshape(-1, 5)
 
 
 def _seeds(network: Network, program: Program, ends: Sequence[Tensor]) -> list[float]:
@@ -268,12 +272,15 @@ class SignalLostError(TheoryDomainError):
         The tensors whose signals are known, in the order in which they are computed.
     kernels : tuple of ParameterPropagation
         All kernels.
+    entries : tuple of str
+        See `Propagation`.
     """
 
     what: Literal["signal", "gradient"]
     is_large: bool
     before: tuple[TensorPropagation, ...]
     kernels: tuple[ParameterPropagation, ...]
+    entries: tuple[str, ...]
 
 
 def _lost(
@@ -293,6 +300,7 @@ def _lost(
     error.tensor, error.what, error.is_large = tensor, what, is_large
     error.before = found[: names.index(tensor)] if what == "signal" else found
     error.kernels = propagation.kernels
+    error.entries = propagation.entries
     return error
 
 

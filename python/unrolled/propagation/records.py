@@ -173,6 +173,9 @@ class Propagation(Mapping[str, TensorPropagation | ParameterPropagation]):
         loss.
     notes : tuple of str
         What was left out or assumed.
+    entries : tuple of str
+        For every input the tensor at which its signal enters: the last of the scaling that a model
+        begins with, such as a division by 255, or the input itself.
 
     Examples
     --------
@@ -198,6 +201,7 @@ class Propagation(Mapping[str, TensorPropagation | ParameterPropagation]):
         outputs: int,
         settings: Mapping[str, Any],
         notes: Sequence[str],
+        entries: Sequence[str] = (),
     ) -> None:
         self.network = network
         self._tensors = {tensor.name: tensor for tensor in tensors}
@@ -211,6 +215,7 @@ class Propagation(Mapping[str, TensorPropagation | ParameterPropagation]):
         self.num_outputs = outputs
         self.settings = dict(settings)
         self.notes = tuple(notes)
+        self.entries = tuple(entries)
 
     def __getitem__(self, name: str) -> TensorPropagation | ParameterPropagation:
         if name in self._tensors:

@@ -91,6 +91,11 @@ impl Program {
     }
 
     #[getter]
+    fn entries(&self) -> Vec<usize> {
+        self.0.entries().map(|tensor| tensor.0).collect()
+    }
+
+    #[getter]
     fn cut(&self) -> Vec<usize> {
         self.0.cut().iter().map(|tensor| tensor.0).collect()
     }
@@ -146,6 +151,7 @@ impl Program {
                     samples: row[1],
                     positions: row[2],
                     both: row[3],
+                    is_scaled: row[4] != 0.0,
                 })
                 .collect(),
             batch_norm: if stored { BatchNormMode::Stored } else { BatchNormMode::Batch },

@@ -1,9 +1,9 @@
 //! The sweep backwards: derivatives by elements and by parameters.
 
-use super::program::{Affine, LinkMap, Masked, Node, Operator, Rule, Scores};
+use super::program::{Affine, LinkMap, Masked, NextNorm, Node, Operator, Rule, Scores};
 use super::scaled::{Scaled, excess, is_in_range, times_power_of_four};
 use super::settings::BatchNormMode;
-use super::signal::{BOTH, Gradient, POSITIONS, Signal};
+use super::signal::{BOTH, Gradient, POSITIONS, SAMPLES, Signal};
 use super::sweep::Sweep;
 use crate::error::{Error, Result};
 
@@ -74,10 +74,12 @@ impl Sweep<'_> {
                     self.receive(program.links[first].source, &passed, exponent + unit);
                 }
                 Rule::Attention(scores) => {
-                    let [own, _, positions, _] =
-                        self.weight_products(scores).map(|sum| sum / scores.keys);
+                    // A change that is equal for all scores of a query changes no weight.
+                    let [own, _, positions, _] = self.weight_products(scores);
+                    let slope = own * (1.0 - own) / scores.keys;
                     let source = program.links[first].source;
-                    self.receive_evenly(source, mean.times(own, positions), exponent);
+                    let passed = mean.times(slope, positions / scores.keys);
+                    self.receive_evenly(source, passed, exponent);
                 }
                 Rule::Mix { scores, width } => {
                     self.mix_back(node, scores, *width, mean, exponent);
@@ -184,12 +186,22 @@ impl Sweep<'_> {
         };
         let source = &program.nodes[link.source];
         let unit = self.workspace.signal_exponents[link.source];
-        let is_centred = node.is_centred_next && self.settings.batch_norm == BatchNormMode::Batch;
+        let is_centred = match node.next {
+            None => false,
+            Some(NextNorm::Stored) => self.settings.batch_norm == BatchNormMode::Batch,
+            Some(NextNorm::OfSamples) => true,
+        };
         let Scaled { value: variance, exponent: weight_unit } = self.weight(number);
         let own = &self.workspace.gradients[node.cells.clone()];
         let signals = &self.workspace.signals[source.cells.clone()];
         // Batch norm takes off what all positions of all samples have in common.
-        let common_of = |signal: &Signal| signal.seen(weighted.sees_positions).pairs[BOTH];
+        let common_of = |signal: &Signal| {
+            if node.positions > 1.0 {
+                signal.seen(weighted.sees_positions).pairs[BOTH]
+            } else {
+                signal.pairs[SAMPLES]
+            }
+        };
         let mut squares = signals
             .iter()
             .map(|signal| signal.square - if is_centred { common_of(signal) } else { 0.0 });

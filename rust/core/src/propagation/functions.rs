@@ -189,9 +189,14 @@ impl Function {
         matches!(self, Self::Piecewise(function) if function.is_homogeneous())
     }
 
-    /// Whether the function is a straight line.
-    pub(crate) fn is_straight(&self) -> bool {
-        matches!(self, Self::Piecewise(function) if function.is_straight())
+    /// Slope and offset of a straight line.
+    pub(crate) fn line(&self) -> Option<(f64, f64)> {
+        match self {
+            Self::Piecewise(function) if function.is_straight() => {
+                Some((function.far_slopes().0, function.value(0.0)))
+            }
+            _ => None,
+        }
     }
 
     /// Whether the largest value is that of the largest argument: always, or, as for GELU and its

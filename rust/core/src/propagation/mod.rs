@@ -58,6 +58,7 @@ mod power;
 mod program;
 mod sampled;
 mod scaled;
+mod scaling;
 mod settings;
 mod signal;
 mod smooth;
@@ -79,6 +80,7 @@ pub(crate) use geometry::{lengths, sums};
 pub(crate) use moments::Moments;
 pub(crate) use normal::largest as largest_normal;
 pub(crate) use scaled::{excess, times_power_of_four};
+pub(crate) use scaling::scalings;
 
 /// Moments of a function of two normal variables: see [`function_moments`].
 #[derive(Debug, Clone, Copy, PartialEq)]

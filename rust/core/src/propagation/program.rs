@@ -4,11 +4,13 @@
 //! A program depends on shapes, links and operations alone. Variances of weights, inputs and all
 //! other numbers that one may want to change between two sweeps are in the settings.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::cell_map::CellMap;
 use super::functions::Function;
 use super::geometry::Sums;
+use super::scaling::Scaling;
 use crate::network::{LinkRole, TensorId};
 
 /// A network, compiled for [`propagate`](super::propagate).
@@ -30,6 +32,8 @@ pub struct Program {
     pub(super) cut: Vec<TensorId>,
     /// Kernels that are computed from parameters.
     pub(super) computed: Vec<TensorId>,
+    /// The scaling that each input begins with, by its node.
+    pub(super) scalings: HashMap<usize, Scaling>,
     /// Which elements have cells of their own.
     pub(super) resolution: Resolution,
     /// Cells of all nodes.
@@ -125,7 +129,7 @@ pub(super) struct Node {
     pub(super) keys_of: Option<usize>,
     /// Whether a normaliser over samples follows directly, which subtracts what samples have in
     /// common.
-    pub(super) is_centred_next: bool,
+    pub(super) next: Option<NextNorm>,
 }
 
 /// How the signal of a tensor follows from those it is computed from.
@@ -204,6 +208,15 @@ pub(super) enum Rule {
     },
     /// Indices of an embedding and what they are computed from, through which nothing flows.
     OneHot,
+}
+
+/// A normaliser over samples that follows a tensor directly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NextNorm {
+    /// It has stored statistics, which it may use instead of those of the samples.
+    Stored,
+    /// It has none but those of the samples.
+    OfSamples,
 }
 
 /// A gate by a statistic of the very elements that it multiplies, channel by channel: the root of
@@ -394,6 +407,17 @@ impl Program {
     #[must_use]
     pub fn parameters(&self) -> &[ParameterUse] {
         &self.parameters
+    }
+
+    /// Where what enters a model enters it: for every input, the last tensor of the scaling that it
+    /// begins with, such as a division by 255, or the input itself.
+    pub fn entries(&self) -> impl Iterator<Item = TensorId> {
+        let inputs = self.nodes.iter().enumerate();
+        let inputs = inputs.filter(|(_, node)| matches!(node.rule, Rule::Input));
+        inputs.map(|(number, node)| {
+            let scaling = self.scalings.get(&number);
+            scaling.and_then(|one| one.functions.last()).copied().unwrap_or(node.tensor)
+        })
     }
 
     /// Which elements are told from each other: what was asked for, or could be afforded.

@@ -20,11 +20,14 @@ pub struct InputLaw {
     pub positions: f64,
     /// Correlation with an element of another sample at another position.
     pub both: f64,
+    /// Whether it is the law behind the scaling that a model begins with, if it does with one, such
+    /// as a division by 255; see [`Program::entries`](super::Program::entries).
+    pub is_scaled: bool,
 }
 
 impl Default for InputLaw {
     fn default() -> Self {
-        Self { mean_square: 1.0, samples: 0.0, positions: 0.0, both: 0.0 }
+        Self { mean_square: 1.0, samples: 0.0, positions: 0.0, both: 0.0, is_scaled: true }
     }
 }
 

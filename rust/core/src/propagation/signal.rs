@@ -6,6 +6,7 @@ use super::moments::Law;
 use super::piecewise::PiecewiseLinear;
 use super::program::{Fixed, PoolWindow};
 use super::scaled::{Scaled, times_power_of_four, times_power_of_two};
+use super::scaling::Scaling;
 use super::settings::{Elements, InputLaw};
 
 /// The pairs of elements that mean products are kept of: with another sample, with another
@@ -53,9 +54,17 @@ impl Signal {
     pub(super) const ONE: Self = Self { mean: 1.0, square: 1.0, pairs: [1.0; 3] };
 
     pub(super) fn of_input(law: InputLaw) -> Self {
-        let InputLaw { mean_square, samples, positions, both } = law;
+        let InputLaw { mean_square, samples, positions, both, .. } = law;
         let pairs = [samples, positions, both].map(|correlation| correlation * mean_square);
         Self { mean: 0.0, square: mean_square, pairs }
+    }
+
+    /// What a straight line makes this signal, which has no mean, of.
+    pub(super) fn before(&self, scaling: &Scaling) -> Self {
+        let Scaling { slope, offset, .. } = *scaling;
+        let mean = -offset / slope;
+        let raw = |product: f64| product / (slope * slope) + mean * mean;
+        Self { mean, square: raw(self.square), pairs: self.pairs.map(raw) }
     }
 
     /// Elements of a parameter are the same in all samples, and independent of each other.

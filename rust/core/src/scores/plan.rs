@@ -1,6 +1,6 @@
 //! From a network to a plan: the rule of each tensor, and the geometry of each link.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::network::relation::{AxisRelation, Relation};
 use crate::network::{Link, LinkRole, Network, Operation, OperationKind, Role, TensorId};
 use crate::propagation::{
     Function, KernelUse, MASKED_ATTENTION, OwnFunctions, Survey, behind_mask, joins_positions,
-    largest_normal, lengths, sums, visible_share,
+    largest_normal, lengths, scalings, sums, visible_share,
 };
 
 /// A compiled network. It depends on shapes, links and operations alone, and has only what lies
@@ -301,6 +301,8 @@ pub(super) struct Planner<'a> {
     pub(super) network: &'a Network,
     own: &'a OwnFunctions,
     survey: Survey,
+    /// Functions that only scale an input, before anything else is done to it.
+    scalings: HashSet<TensorId>,
     /// Numbers of the links with data into every tensor.
     pub(super) into: Vec<Vec<usize>>,
     /// The source of the first link into every tensor.
@@ -324,6 +326,8 @@ pub(super) struct Planner<'a> {
 impl<'a> Planner<'a> {
     fn new(network: &'a Network, own: &'a OwnFunctions) -> Result<Self> {
         let survey = Survey::new(network)?;
+        let found = scalings(network, own)?.into_values();
+        let scalings = found.flat_map(|scaling| scaling.functions).collect();
         let tensors = network.tensors().len();
         let mut into = vec![Vec::new(); tensors];
         let mut origins = vec![None; tensors];
@@ -364,6 +368,7 @@ impl<'a> Planner<'a> {
             network,
             own,
             survey,
+            scalings,
             into,
             origins,
             reached,
@@ -477,7 +482,7 @@ impl<'a> Planner<'a> {
             OperationKind::Function => match operation.function.as_deref() {
                 // Inputs have a variance of one behind the scaling that a model begins with.
                 Some(name) if self.is_power(name) => Some(Rule::Steady),
-                Some(name) if self.is_scaling_of_input(name, &links) => Some(Rule::Concatenation),
+                Some(_) if self.scalings.contains(&id) => Some(Rule::Concatenation),
                 Some(name) => self.function(id, name),
                 None => self.refuse(id, "its function has no name".into()),
             },
@@ -517,14 +522,6 @@ impl<'a> Planner<'a> {
     fn is_power(&self, name: &str) -> bool {
         !self.own.contains_key(name)
             && matches!(Function::from_name(name), Some(Function::Power(_)))
-    }
-
-    /// Whether a function is a straight line, and all that it reads is an input.
-    fn is_scaling_of_input(&self, name: &str, links: &[(usize, &Link)]) -> bool {
-        let is_input = |id: TensorId| self.network.tensors()[id.0].role == Role::Input;
-        links.iter().all(|(_, link)| is_input(link.source))
-            && !self.own.contains_key(name)
-            && Function::from_name(name).is_some_and(|function| function.is_straight())
     }
 
     pub(super) fn push_link(

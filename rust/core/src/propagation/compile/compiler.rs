@@ -85,6 +85,7 @@ impl<'a> Compiler<'a> {
                 outputs: Vec::new(),
                 cut: Vec::new(),
                 computed: Vec::new(),
+                scalings: HashMap::new(),
                 resolution: Resolution::Mean,
                 cells: 0,
                 slopes: 0,

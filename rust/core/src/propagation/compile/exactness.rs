@@ -1,8 +1,10 @@
 //! How far each rule can be trusted.
 
 use super::compiler::Compiler;
+use crate::error::Result;
 use crate::network::TensorId;
-use crate::propagation::program::{Cross, DataLink, Exactness, Operator, Rule};
+use crate::propagation::program::{Cross, DataLink, Exactness, NextNorm, Operator, Rule};
+use crate::propagation::scaling::scalings;
 
 /// A tensor's roots are those it is computed from without weights in between. So many are
 /// remembered at most.
@@ -90,6 +92,16 @@ impl Compiler<'_> {
         found
     }
 
+    /// Finds the scaling that each input begins with.
+    pub(super) fn find_scalings(&mut self) -> Result<()> {
+        for (input, scaling) in scalings(self.network, self.own)? {
+            if let Some(node) = self.program.node_of[input.0] {
+                self.program.scalings.insert(node, scaling);
+            }
+        }
+        Ok(())
+    }
+
     /// Marks the nodes that are directly followed by a normaliser over samples. It subtracts what
     /// samples have in common, so that the gradients of their weights do not depend on that.
     pub(super) fn find_centred(&mut self) {
@@ -99,12 +111,13 @@ impl Compiler<'_> {
         }
         for at in 0..self.program.nodes.len() {
             let node = &self.program.nodes[at];
-            if let (Rule::BatchNorm { .. }, [link]) =
+            if let (Rule::BatchNorm { stored, .. }, [link]) =
                 (&node.rule, &self.program.links[node.links.clone()])
                 && readers[link.source] == 1
             {
+                let next = if stored.is_some() { NextNorm::Stored } else { NextNorm::OfSamples };
                 let source = link.source;
-                self.program.nodes[source].is_centred_next = true;
+                self.program.nodes[source].next = Some(next);
             }
         }
     }

@@ -65,6 +65,7 @@ impl Compiler<'_> {
         }
         self.find_centred();
         self.find_gated();
+        self.find_scalings()?;
         self.divide_into_cells(resolution)?;
         for node in &self.program.nodes {
             for link in &mut self.program.links[node.links.clone()] {
@@ -128,7 +129,7 @@ impl Compiler<'_> {
             groups: Vec::new(),
             positions,
             exactness,
-            is_centred_next: false,
+            next: None,
             keys_of: None,
         });
         Ok(())

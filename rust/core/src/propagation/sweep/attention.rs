@@ -31,9 +31,9 @@ impl Sweep<'_> {
         ]
     }
 
-    /// Sums over keys of mean products of weights, as if scores were normal and their number large.
+    /// Sums over keys of mean products of weights.
     pub(crate) fn weight_products(&self, scores: &Scores) -> [f64; 4] {
-        self.score_variances(scores).map(|t| (t.exp() / scores.keys).min(1.0))
+        self.score_variances(scores).map(|t| concentration(t, scores.keys))
     }
 
     pub(super) fn attention(&self, scores: &Scores) -> Signal {
@@ -80,9 +80,7 @@ impl Sweep<'_> {
         exponent
     }
 
-    /// Sums over keys of mean products of weights behind a mask. A query that sees `n` keys has
-    /// the sum of squares `e^t / (n - 1 + e^t)`, where `t` is the variance of its scores. This is
-    /// right for one key, for many keys, and to first order in `t` for any number of them.
+    /// Sums over keys of mean products of weights behind a mask, as means over queries.
     pub(crate) fn masked_products(&self, masked: &Masked, node: &Node) -> MaskedProducts {
         let (query, query_unit) = self.source(node.links.start);
         let (key, key_unit) = self.source(node.links.start + 1);
@@ -90,10 +88,6 @@ impl Sweep<'_> {
         let gain = masked.features * masked.scale * masked.scale;
         let variance = |query: f64, same: f64, apart: f64| {
             times_power_of_four(gain * query * (same - apart).max(0.0), unit)
-        };
-        let grown = |t: f64, n: f64| {
-            // In this form an exponential that overflows does no harm.
-            1.0 / (1.0 + (n - 1.0) * (-t).exp())
         };
         let over_queries =
             |of: &dyn Fn(f64) -> f64| masked.seen.iter().map(|&(n, share)| share * of(n)).sum();
@@ -105,13 +99,13 @@ impl Sweep<'_> {
         let inverse: f64 = over_queries(&|n| 1.0 / n);
         // Two queries have the keys in common that both see.
         let typical = 1.0 / inverse;
-        let apart = |t: f64| (masked.shared * typical * grown(t, typical)).min(1.0);
+        let apart = |t: f64| (masked.shared * typical * concentration(t, typical)).min(1.0);
         MaskedProducts {
-            own: over_queries(&|n| grown(own, n)),
-            samples: over_queries(&|n| grown(sampled, n)),
+            own: over_queries(&|n| concentration(own, n)),
+            samples: over_queries(&|n| concentration(sampled, n)),
             between: apart(between),
             both: apart(both),
-            slope: over_queries(&|n| grown(own, n) * (1.0 - grown(own, n))),
+            slope: over_queries(&|n| concentration(own, n) * (1.0 - concentration(own, n))),
             inverse,
         }
     }
@@ -142,12 +136,11 @@ impl Sweep<'_> {
         let mut slopes = Vec::with_capacity(to.len());
         for (to, from) in to.iter_mut().zip(from) {
             let mean = from.mean * from.mean;
-            let product = |pair: f64| {
-                (times_power_of_four(pair - mean, unit).exp() / length).min(1.0) / length
-            };
+            let product =
+                |pair: f64| concentration(times_power_of_four(pair - mean, unit), length) / length;
             let square = product(from.square);
             *to = Signal { mean: 1.0 / length, square, pairs: from.pairs.map(product) };
-            slopes.push((square, to.pairs[POSITIONS]));
+            slopes.push((square * (1.0 - square * length), to.pairs[POSITIONS]));
         }
         self.workspace.slopes[link.slopes..link.slopes + slopes.len()].copy_from_slice(&slopes);
         0
@@ -187,6 +180,15 @@ impl Sweep<'_> {
         self.fill(node, signal);
         one + other
     }
+}
+
+/// The sum of squared weights of a softmax over `n` normal scores of variance `t`, or that of
+/// products of the weights of two softmaxes whose scores have the covariance `t`:
+/// `e^t / (n - 1 + e^t)`. This is right for one score, for many scores, and to first order in `t` for
+/// any number of them.
+pub(crate) fn concentration(t: f64, n: f64) -> f64 {
+    // In this form an exponential that overflows does no harm.
+    1.0 / (1.0 + (n - 1.0) * (-t).exp())
 }
 
 /// Sums over keys of mean products of the weights of attention, as means over queries.

@@ -213,7 +213,9 @@ impl Sweep<'_> {
                     let laws = &self.settings.inputs;
                     let law = laws[input.min(laws.len() - 1)];
                     input += 1;
-                    self.fill(node, Signal::of_input(law))
+                    let signal = Signal::of_input(law);
+                    let scaling = program.scalings.get(&number).filter(|_| law.is_scaled);
+                    self.fill(node, scaling.map_or(signal, |scaling| signal.before(scaling)))
                 }
                 &Rule::Parameter(parameter) => {
                     self.fill(node, Signal::of_parameter(self.settings.parameters[parameter]))
