@@ -374,9 +374,9 @@ def _parameters(uses: Sequence[Use], elements: Any, sweep: Sweep) -> list[Parame
 
 def _log2(value: float, power_of_four: int) -> float:
     """Base-2 logarithm of ``value * 4**power_of_four``."""
-    if isnan(value):
-        return nan
-    return log2(value) + 2 * power_of_four if value > 0 else -inf
+    if value > 0:
+        return log2(value) + 2 * power_of_four
+    return nan if isnan(value) else -inf
 
 
 def _log2_jacobian(entries: Sequence[TensorPropagation]) -> float:
