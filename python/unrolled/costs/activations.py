@@ -17,7 +17,7 @@ from unrolled.errors import InvalidArgumentError
 from unrolled.network.builder import Link, Tensor
 from unrolled.network.network import Network
 
-__all__ = ["Activations", "activations_of", "width_of"]
+__all__ = ["Activations", "activations_in", "activations_of", "width_of"]
 
 BFLOAT16 = "bfloat16"
 """A type of two bytes that NumPy does not know."""
@@ -101,24 +101,27 @@ def activations_of(
     >>> found.total, found.forward_peak, found.saved
     (10, 8, 11)
     """
-    flow = DataFlow(network, num_tensors, num_outputs)
+    return activations_in(DataFlow(network, num_tensors, num_outputs))
+
+
+def activations_in(flow: DataFlow) -> Activations:
+    """Count the elements of activations of what lies between inputs and outputs."""
+    kinds = flow.kinds
     into: dict[int, list[Link]] = {tensor.id: [] for tensor in flow.tensors}
     for link in flow.links:
         into[link.target.id].append(link)
-    root = _find_shared_memory(network, flow.tensors, into)
+    root = _find_shared_memory(flow, into)
     # By tensor that is kept: the first operation that asks for it, which is the last to need it.
     needed_by: dict[int, Tensor] = {}
     for tensor in flow.tensors:
-        operation = network.operation(tensor)
-        if operation is None or operation.kind in FREE_KINDS:
+        if tensor.role != "activation" or kinds[tensor.id] in FREE_KINDS:
             continue
         for link in into[tensor.id]:
             needed_by.setdefault(root[link.source.id], tensor)
     sizes = {tensor.id: tensor.size for tensor in flow.tensors}
     by_kind: dict[str, tuple[int, int]] = {}
     for number, tensor in needed_by.items():
-        operation = network.operation(tensor)
-        kind = "other" if operation is None else operation.kind
+        kind = kinds[tensor.id]
         tensors, size = by_kind.get(kind, (0, 0))
         by_kind[kind] = (tensors + 1, size + sizes[number])
     owned = [tensor for tensor in flow.tensors if root[tensor.id] == tensor.id]
@@ -157,15 +160,13 @@ def width_of(dtype: Any) -> tuple[str, int]:
     return known.name, known.itemsize
 
 
-def _find_shared_memory(
-    network: Network, tensors: Iterable[Tensor], into: dict[int, list[Link]]
-) -> dict[int, int]:
+def _find_shared_memory(flow: DataFlow, into: dict[int, list[Link]]) -> dict[int, int]:
     """For every tensor the one whose memory it shares: its own, or that of what is reshaped."""
     readers = Counter(link.source.id for links in into.values() for link in links)
     root: dict[int, int] = {}
-    for tensor in tensors:
-        operation, links = network.operation(tensor), into[tensor.id]
-        kind = "" if operation is None else operation.kind
+    for tensor in flow.tensors:
+        links = into[tensor.id]
+        kind = flow.kinds[tensor.id] if tensor.role == "activation" else ""
         number = readers[links[0].source.id] if links else 0
         shared = takes_memory_of(kind, tensor, links, number)
         root[tensor.id] = root[links[0].source.id] if shared else tensor.id
@@ -178,7 +179,8 @@ def _find_forward_peak(
     """The most elements at any step of an evaluation."""
     last = {root[tensor.id]: at for at, tensor in enumerate(flow.tensors)}
     for at, tensor in enumerate(flow.tensors):
-        last |= {root[link.source.id]: at for link in into[tensor.id]}
+        for link in into[tensor.id]:
+            last[root[link.source.id]] = at
     last |= {root[tensor.id]: len(flow.tensors) for tensor in flow.outputs}
     freed: dict[int, list[int]] = {}
     for number, at in last.items():

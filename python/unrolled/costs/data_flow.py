@@ -38,6 +38,8 @@ class DataFlow:
         Between these tensors.
     ends : set of int
         The outputs that nothing else is computed from.
+    kinds : list of str
+        Of the operations of all tensors of the network, by their numbers.
 
     Raises
     ------
@@ -53,6 +55,8 @@ class DataFlow:
         links = [
             link for link in first_links(network, num_tensors) if link.source.role != "parameter"
         ]
+        # One call for all of them: networks unrolled over time have tens of thousands.
+        self.kinds = [operation.kind for operation in network._core.operations]
         inputs = {tensor.id for tensor in network.inputs} & known
         outputs = {tensor.id for tensor in _first_outputs(network, num_outputs)} & known
         reached, reaching = set(inputs), set(outputs)
@@ -62,11 +66,11 @@ class DataFlow:
             into[link.target.id].append(link)
             out_of[link.source.id].append(link)
         for tensor in tensors:
-            if any(link.source.id in reached for link in into[tensor.id]):
-                reached.add(tensor.id)
+            if tensor.id in reached:
+                reached.update([link.target.id for link in out_of[tensor.id]])
         for tensor in reversed(tensors):
-            if any(link.target.id in reaching for link in out_of[tensor.id]):
-                reaching.add(tensor.id)
+            if tensor.id in reaching:
+                reaching.update([link.source.id for link in into[tensor.id]])
         live = reached & reaching
         if not live & inputs:
             raise NothingToCountError(
@@ -116,7 +120,9 @@ def computed_order(network: Network, num_tensors: int | None = None) -> list[Ten
         The links form a cycle.
     """
     tensors = network.tensors[:num_tensors]
-    pairs = [(link.source.id, link.target.id) for link in first_links(network, num_tensors)]
+    pairs = network._core.ends
+    if num_tensors is not None and num_tensors < network.num_tensors:
+        pairs = [pair for pair in pairs if max(pair) < num_tensors]
     if all(source < target for source, target in pairs):
         return list(tensors)
     order = computation_order([tensor.name for tensor in tensors], pairs)

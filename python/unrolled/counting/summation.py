@@ -230,7 +230,7 @@ def grade_moments(
     _check_ends(network)
     request = _Request(None, None, None, grade, "element", "sum")
     grade_of = _grade_function(network, request)
-    grades = [_checked_grade(grade_of(link), _where(link)) for link in network.links]
+    grades = [_checked_grade(grade_of(link), link) for link in network.links]
     count = network._core.path_moments
     total = int(_only_counts(count([], memory_limit=limit, progress=progress), True).integers()[0])
     if not total:
@@ -546,7 +546,7 @@ def _diagram(network: Network, request: _Request) -> Diagram:
         shape = shapes[link.target.id]
         where = _where(link)
         weight = checked_weight(weight_of(link), shape, where)
-        grade = _checked_grade(grade_of(link), where)
+        grade = _checked_grade(grade_of(link), link)
         if request.semiring == "max" and request.grade is not None:
             weight = math.ldexp(1.0, grade)
         relations = link.relations if request.level == "element" else ()
@@ -612,7 +612,8 @@ def _grade_function(network: Network, request: _Request) -> Grade:
         raise InvalidArgumentError(
             f"grade must be a function of a Link or 'affine', got {described(grade)}"
         )
-    layers = {tensor.id for tensor in network.tensors if _kind(network, tensor) == "affine"}
+    operations = network._core.operations
+    layers = {number for number, known in enumerate(operations) if known.kind == "affine"}
     return lambda link: int(link.source.role != "parameter" and link.target.id in layers)
 
 
@@ -676,14 +677,15 @@ def checked_weight(value: object, shape: tuple[int, ...], where: str) -> Weight:
     return float(array) if array.ndim == 0 else array.astype(np.float64)
 
 
-def _checked_grade(value: object, where: str) -> int:
+def _checked_grade(value: object, link: Link) -> int:
     try:
         grade = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         grade = -1
     if not 0 <= grade <= LARGEST_GRADE:
         raise InvalidArgumentError(
-            f"{where}: a grade is an integer from 0 to {LARGEST_GRADE}, got {described(value)}"
+            f"{_where(link)}: a grade is an integer from 0 to {LARGEST_GRADE}, got "
+            f"{described(value)}"
         )
     return grade
 

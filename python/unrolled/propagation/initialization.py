@@ -552,16 +552,18 @@ def _tensors_reaching_outputs(network: Network, propagation: Propagation) -> set
     # As they are, and after a move has repeated them.
     reaching: tuple[set[str], set[str]] = (set(), set())
     for name, (_, size) in reversed(followed.items()):
-        behind = [(reader, *followed[reader]) for reader in readers.get(name, ())]
-        for is_repeated in (False, True):
-            for reader, kind, larger in behind:
+        behind = readers.get(name)
+        if behind is None:
+            reaching[False].add(name)
+            reaching[True].add(name)
+            continue
+        for reader in behind:
+            kind, larger = followed[reader]
+            for is_repeated in (False, True):
                 is_larger = is_repeated or larger > size
                 is_gate = kind == "product" and is_larger
                 if not is_gate and reader in reaching[kind == "move" and is_larger]:
                     reaching[is_repeated].add(name)
-                    break
-            if not behind:
-                reaching[is_repeated].add(name)
     return reaching[False]
 
 
@@ -658,10 +660,11 @@ def _advice(network: Network, propagation: Propagation, report: InitializationRe
 def _advice_on_correlation(network: Network, propagation: Propagation, is_normalised: bool) -> str:
     if any(one.role == "bias" and one.mean_square > 0 for one in propagation.parameters):
         return "Smaller biases keep samples apart for longer: all samples have them in common."
+    followed = {tensor.name for tensor in propagation.tensors if tensor.kind == "function"}
     names = {
         (operation.function or "").partition("(")[0]
-        for tensor in propagation.tensors
-        if tensor.kind == "function" and (operation := network.operation(tensor.name)) is not None
+        for tensor, operation in zip(network.tensors, network._core.operations, strict=True)
+        if tensor.name in followed
     }
     if is_normalised or names <= HOMOGENEOUS:
         return (

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from unrolled._support.hints import described
-from unrolled.costs.activations import activations_of, width_of
+from unrolled.costs.activations import Activations, activations_in, activations_of, width_of
 from unrolled.costs.data_flow import DataFlow
 from unrolled.errors import InvalidArgumentError
 from unrolled.graph.graph import Graph
@@ -51,6 +51,9 @@ __all__ = [
 EliminationOrder: TypeAlias = (
     'Literal["forward", "reverse", "markowitz", "exhaustive"] | Iterable[Any] | None'
 )
+KEPT_TYPE = "float32"
+"""The type of what reverse mode keeps."""
+
 LONGEST_ORDER = 60
 """Characters of an order that a table shows."""
 
@@ -220,7 +223,7 @@ def jacobian_cost(
     if dims:
         return _cost_of_chain(dims)
     if isinstance(found, Network):
-        return _cost_of_network(found)
+        return cost_of_flow(DataFlow(found))
     raise InvalidArgumentError(
         f"jacobian_cost() takes numbers of units, a network or a graph, got {described(model)}"
     )
@@ -297,8 +300,8 @@ def _cost_of_graph(graph: Graph, order: EliminationOrder) -> JacobianCost:
     )
 
 
-def _cost_of_network(network: Network) -> JacobianCost:
-    flow = DataFlow(network)
+def cost_of_flow(flow: DataFlow, activations: Activations | None = None) -> JacobianCost:
+    """The cost of a network, and what is kept, unless that is known."""
     links = list(zip(flow.links, flow.pairs, strict=True))
     forward = sum(pairs for link, pairs in links if link.source.role != "input")
     reverse = sum(pairs for link, pairs in links if link.target.id not in flow.ends)
@@ -325,15 +328,17 @@ def _cost_of_network(network: Network) -> JacobianCost:
         optimal, text = best.cost, best.text
     except NotSeriesParallelError as error:
         reason = str(error)
+    if activations is None:
+        activations = activations_in(flow)
     return JacobianCost(
-        network.name,
+        flow.network.name,
         num_inputs * forward,
         num_outputs * reverse,
         optimal,
         text,
         optimal,
         reason,
-        activation_memory(network).saved,
+        activations.in_bytes(KEPT_TYPE).saved,
     )
 
 
@@ -470,9 +475,7 @@ def gradient_cost(
     halves = 0
     reverse = 0
     for link, pairs in zip(flow.links, flow.pairs, strict=True):
-        operation = network.operation(link.target)
-        is_product = operation is not None and operation.kind == "matmul"
-        halves += pairs if is_product else 2 * pairs
+        halves += pairs if flow.kinds[link.target.id] == "matmul" else 2 * pairs
         reverse += pairs if link.source.role != "input" else 0
     for link in network.links:
         if link.source.role != "parameter" or link.target.id not in live:
@@ -590,9 +593,14 @@ def activation_memory(
     True
     """
     network = _network("activation_memory", model, inputs, semantics)
-    found = activations_of(network).in_bytes(dtype)
+    return memory_of(network.name, activations_of(network), dtype)
+
+
+def memory_of(name: str, activations: Activations, dtype: Any = KEPT_TYPE) -> ActivationMemory:
+    """What is kept of a network of that name, in elements of a type."""
+    found = activations.in_bytes(dtype)
     return ActivationMemory(
-        network.name,
+        name,
         width_of(dtype)[0],
         found.by_kind,
         found.saved,

@@ -7,15 +7,17 @@ that all count alike are those of `unrolled.theory.path_laws`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unrolled._core import Operation
 from unrolled._support.hints import described
-from unrolled.counting.path_diagram import computation_order, number_of_pairs
+from unrolled.costs.data_flow import computed_order
+from unrolled.counting.path_diagram import number_of_pairs
 from unrolled.errors import InvalidArgumentError, NothingToCountError
 from unrolled.network.builder import Link, Tensor
 from unrolled.network.network import Network
@@ -183,96 +185,102 @@ def effective_depth(
 
 def _law(network: Network, propagation: Propagation) -> tuple[tuple[float, ...], int]:
     """The law of the depth, and the largest depth of any path."""
-    states = {state.name: state for state in propagation.tensors}
+    by_name = {state.name: state for state in propagation.tensors}
+    # All by number: networks unrolled over time have tens of thousands of tensors.
+    tensors, operations = network.tensors, network._core.operations
+    states = [by_name.get(tensor.name) for tensor in tensors]
+    kinds = [operation.kind for operation in operations]
     variances: dict[str, float] = {}
     for kernel in propagation.kernels:
         # A layer with several kernels, as a recurrent one, has those of one variance.
         variances[kernel.target] = kernel.mean_square
-    out_of: dict[int, list[tuple[Link, float]]] = {}
+    out_of: list[list[tuple[Link, float]]] = [[] for _ in tensors]
     into: dict[int, list[Link]] = {}
     for link in network.links:
         if link.source.role != "parameter" and link.role == "data":
             into.setdefault(link.target.id, []).append(link)
     # Layers of one kind have equal links: most are counted once.
     pairs_of = cache(number_of_pairs)
-    for links in into.values():
+    for number, links in into.items():
         for link in links:
             pairs = pairs_of(link.relations, link.source.shape, link.target.shape)
-            passed = _passed(network, link, links, states, variances, pairs)
-            out_of.setdefault(link.source.id, []).append((link, passed))
-    ends = {_before_softmax(network, tensor, into).id for tensor in network.outputs}
+            passed = _passed(link, links, operations[number], states, variances, pairs)
+            out_of[link.source.id].append((link, passed))
+    ends = {_before_softmax(tensor, kinds, into).id for tensor in network.outputs}
     # A function right before a maximum is followed together with it and has no gradient of its own;
     # what comes back along its links then stands for it.
-    totals = {name: _total(state) for name, state in states.items()}
-    laws: dict[int, np.ndarray] = {}
-    deepest: dict[int, int] = {}
-    tensors = network.tensors
-    arrows = [(link.source.id, link.target.id) for link in network.links]
-    for number in reversed(computation_order([tensor.name for tensor in tensors], arrows)):
-        tensor = tensors[number]
-        branches: list[tuple[float, Link | None]] = [
-            (math.log2(passed) + totals[link.target.name], link)
-            for link, passed in out_of.get(number, [])
-            if link.target.id in laws and link.target.name in states and passed > 0
-        ]
-        # The derivative of an output by itself: one for every element.
-        seeds: list[tuple[float, Link | None]] = []
+    totals = [None if state is None else _total(state) for state in states]
+    laws: list[np.ndarray | None] = [None] * len(tensors)
+    deepest = [0] * len(tensors)
+    for tensor in reversed(computed_order(network)):
+        number = tensor.id
+        branches = []
+        for link, passed in out_of[number]:
+            target = link.target.id
+            law, total = laws[target], totals[target]
+            if law is not None and total is not None and passed > 0:
+                step = int(kinds[target] == "affine")
+                branches.append((math.log2(passed) + total, step, law, deepest[target]))
         if number in ends:
-            seeds.append((math.log2(max(states[tensor.name].size, 1)), None))
-        choices = [(log, link) for log, link in [*branches, *seeds] if log > -math.inf]
-        if not choices:
+            # The derivative of an output by itself: one for every element.
+            branches.append((math.log2(max(tensor.size, 1)), 0, np.ones(1), 0))
+        branches = [branch for branch in branches if branch[0] > -math.inf]
+        if not branches:
             continue
-        most = max(log for log, _ in choices)
-        shares = np.array([2.0 ** (log - most) for log, _ in choices])
-        if totals.get(tensor.name) == -math.inf:
-            totals[tensor.name] = most + math.log2(shares.sum())
-        shares /= shares.sum()
-        parts = []
-        for share, (_, way) in zip(shares, choices, strict=True):
-            step = 0 if way is None else _is_weight_layer(network, way)
-            after = np.ones(1) if way is None else laws[way.target.id]
-            depth = 0 if way is None else deepest[way.target.id]
-            parts.append((share, step, after))
-            deepest[number] = max(deepest.get(number, 0), depth + step)
-        law = np.zeros(max(step + len(after) for _, step, after in parts))
-        for share, step, after in parts:
-            law[step : step + len(after)] += share * after
-        laws[number] = law
+        most = max(branch[0] for branch in branches)
+        shares = [2.0 ** (branch[0] - most) for branch in branches]
+        whole = sum(shares)
+        if totals[number] == -math.inf:
+            totals[number] = most + math.log2(whole)
+        laws[number] = _mixture(
+            (share / whole, step, law)
+            for share, (_, step, law, _) in zip(shares, branches, strict=True)
+        )
+        deepest[number] = max(step + depth for _, step, _, depth in branches)
     return _of_inputs(network, totals, laws, deepest)
 
 
-def _before_softmax(network: Network, output: Tensor, into: dict[int, list[Link]]) -> Tensor:
+def _mixture(parts: Iterable[tuple[float, int, np.ndarray]]) -> np.ndarray:
+    """The sum of laws with a share each, every one a number of layers deeper than it was."""
+    known = list(parts)
+    if len(known) == 1 and known[0][1] == 0:
+        return known[0][2]  # Most tensors are read once, and need no law of their own.
+    law = np.zeros(max(step + len(after) for _, step, after in known))
+    for share, step, after in known:
+        law[step : step + len(after)] += share * after
+    return law
+
+
+def _before_softmax(output: Tensor, kinds: Sequence[str], into: dict[int, list[Link]]) -> Tensor:
     """Where derivatives start: an output, or what a softmax there is taken of."""
-    operation = network.operation(output)
-    while operation is not None and operation.kind == "softmax" and into.get(output.id):
+    while output.role == "activation" and kinds[output.id] == "softmax" and into.get(output.id):
         output = into[output.id][0].source
-        operation = network.operation(output)
     return output
 
 
 def _of_inputs(
     network: Network,
-    totals: dict[str, float],
-    laws: dict[int, np.ndarray],
-    deepest: dict[int, int],
+    totals: Sequence[float | None],
+    laws: Sequence[np.ndarray | None],
+    deepest: Sequence[int],
 ) -> tuple[tuple[float, ...], int]:
     """The laws of all inputs, each with the share of the gradient that arrives there."""
-    starts = [
-        (totals[tensor.name], tensor.id)
-        for tensor in network.inputs
-        if tensor.id in laws and totals.get(tensor.name, -math.inf) > -math.inf
-    ]
+    starts = []
+    for tensor in network.inputs:
+        total, law = totals[tensor.id], laws[tensor.id]
+        if law is not None and total is not None and total > -math.inf:
+            starts.append((total, law, deepest[tensor.id]))
     if not starts:
         raise NothingToCountError(
             f"network '{network.name}': no gradient arrives at an input, so no path has a weight"
         )
-    most = max(log for log, _ in starts)
-    shares = np.array([2.0 ** (log - most) for log, _ in starts])
-    shares /= shares.sum()
-    law = np.zeros(max(len(laws[number]) for _, number in starts))
-    for share, (_, number) in zip(shares, starts, strict=True):
-        law[: len(laws[number])] += share * laws[number]
-    return tuple(law.tolist()), max(deepest[number] for _, number in starts)
+    most = max(total for total, _, _ in starts)
+    shares = [2.0 ** (total - most) for total, _, _ in starts]
+    whole = sum(shares)
+    law = _mixture(
+        (share / whole, 0, one) for share, (_, one, _) in zip(shares, starts, strict=True)
+    )
+    return tuple(law.tolist()), max(depth for _, _, depth in starts)
 
 
 def _total(state: TensorPropagation) -> float:
@@ -281,17 +289,16 @@ def _total(state: TensorPropagation) -> float:
 
 
 def _passed(
-    network: Network,
     link: Link,
     siblings: Sequence[Link],
-    states: dict[str, TensorPropagation],
+    operation: Operation,
+    states: Sequence[TensorPropagation | None],
     variances: dict[str, float],
     pairs: int,
 ) -> float:
     """How much of the squared derivatives by a target comes back along one of its links."""
-    operation = network.operation(link.target)
-    kind = "other" if operation is None else operation.kind
-    target = states.get(link.target.name)
+    kind = operation.kind
+    target = states[link.target.id]
     if target is None:
         return 0.0
     if kind == "function" or kind.endswith("_norm"):
@@ -306,14 +313,10 @@ def _passed(
             return taps / operation.divisor**2
         return 1.0 / taps if taps else 0.0
     if kind in ("product", "matmul"):
-        others = [states[one.source.name].mean_square for one in siblings if one is not link]
-        divisor = (operation.divisor if operation is not None else None) or 1.0
+        sources = [states[one.source.id] for one in siblings if one is not link]
+        others = [source.mean_square for source in sources if source is not None]
+        divisor = operation.divisor or 1.0
         return math.prod(others) * (taps if kind == "matmul" else 1.0) / divisor**2
     if kind in ("maximum", "max_pool", "softmax"):
         return 1.0
     return taps
-
-
-def _is_weight_layer(network: Network, link: Link) -> int:
-    operation = network.operation(link.target)
-    return int(operation is not None and operation.kind == "affine")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from math import isnan
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from unrolled._support.collection import collection_paused
 from unrolled._support.hints import described
+from unrolled.costs.activations import activations_in
+from unrolled.costs.data_flow import DataFlow
 from unrolled.errors import (
     InvalidArgumentError,
     TheoryDomainError,
@@ -24,8 +28,8 @@ from unrolled.theory.checkpointing import Checkpoints, checkpoints
 from unrolled.theory.derivatives import (
     ActivationMemory,
     JacobianCost,
-    activation_memory,
-    jacobian_cost,
+    cost_of_flow,
+    memory_of,
 )
 from unrolled.theory.effective_depth import EffectiveDepth, effective_depth
 from unrolled.theory.path_laws import Paths, paths
@@ -213,6 +217,7 @@ PARTS = (
 """Attributes of `Overview`, in the order of their usefulness to whoever designs a model."""
 
 
+@collection_paused()
 def overview(
     model: Any, weights: Any = "he", *, inputs: Any = None, size: Any = None, **options: Any
 ) -> Overview:
@@ -266,6 +271,9 @@ def overview(
 
     # Depth by depth, paths of hundreds of layers take minutes; their mean and variance do not.
     found_paths = attempt("paths", lambda: paths(network, law=False, shares=False))
+    # Both say that there is no derivative where there is no path.
+    flow = cache(lambda: DataFlow(network))
+    activations = cache(lambda: activations_in(flow()))
     report = attempt("initialization", lambda: initialization_report(network, weights, **options))
     propagation = None if report is None else report.propagation
     depth = None
@@ -285,8 +293,8 @@ def overview(
         found_paths,
         depth,
         report,
-        attempt("derivatives", lambda: jacobian_cost(network)),
-        attempt("memory", lambda: activation_memory(network)),
+        attempt("derivatives", lambda: cost_of_flow(flow(), activations())),
+        attempt("memory", lambda: memory_of(network.name, activations())),
         plan,
         attempt("regions", lambda: linear_region_bounds(network)),
         missing,

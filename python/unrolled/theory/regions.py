@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from unrolled._core import Operation
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, TheoryDomainError, UnknownOperationError
 from unrolled.network.builder import Link, Tensor
 from unrolled.network.network import Network
 from unrolled.show.plot import COLOR, SECOND_COLOR, styled
 from unrolled.sources.resolution import resolve
-from unrolled.theory.activations import as_activation
+from unrolled.theory.activations import Activation, as_activation
 from unrolled.theory.arguments import checked_count
 from unrolled.theory.layers import evaluation_order, links_by_target
 from unrolled.theory.results import TheoryResult, figure_of, panel
@@ -296,6 +297,7 @@ class _Walk:
     """Ranks and layers of kinks, tensor by tensor."""
 
     network: Network
+    operations: Sequence[Operation]
     inputs: int
     kernels: dict[int, int]
     ranks: dict[int, int] = field(default_factory=dict)
@@ -303,6 +305,7 @@ class _Walk:
     refused: dict[str, str] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    activations: dict[str, Activation | None] = field(default_factory=dict)
     has_relus_only: bool = True
     is_dense: bool = True
 
@@ -322,7 +325,9 @@ def _bounds_of_network(network: Network) -> RegionBounds:
     }
     order = evaluation_order(network, into)
     inputs = sum(tensor.size for tensor in order if tensor.role == "input")
-    walk = _Walk(network, inputs, kernels)
+    # One call for all of them: networks unrolled over time have tens of thousands.
+    operations = network._core.operations
+    walk = _Walk(network, operations, inputs, kernels)
     for tensor in order:
         if tensor.role == "input":
             walk.ranks[tensor.id] = tensor.size
@@ -339,7 +344,7 @@ def _bounds_of_network(network: Network) -> RegionBounds:
             "they compute, with Network.activation, or with the operation of Network.tensor",
             walk.unknown.items(),
         )
-    kinds = [getattr(network.operation(tensor), "kind", "") for tensor in order]
+    kinds = [operations[tensor.id].kind for tensor in order if tensor.role == "activation"]
     if "function" not in kinds and kinds.count("affine") > 1:
         raise TheoryDomainError(
             f"network '{network.name}' says of no tensor that an activation makes it, as counts do "
@@ -371,8 +376,8 @@ def _listed(tensors: Mapping[str, str]) -> str:
 
 def _visit(walk: _Walk, tensor: Tensor, links: Sequence[Link]) -> None:
     """The rank of a tensor, and its kinks."""
-    operation = walk.network.operation(tensor)
-    kind = "other" if operation is None else operation.kind
+    operation = walk.operations[tensor.id]
+    kind = operation.kind
     sources = {link.source.id: link.source for link in links if link.source.role != "parameter"}
     rank = min(walk.inputs, sum(walk.ranks[one] for one in sources), tensor.size)
     walk.ranks[tensor.id] = rank
@@ -380,8 +385,9 @@ def _visit(walk: _Walk, tensor: Tensor, links: Sequence[Link]) -> None:
     if any(link.role != "data" for link in links):
         walk.refused[tensor.name] = "multiplies by what depends on the input"
     elif kind == "function":
-        name = "" if operation is None else operation.function or ""
-        _visit_function(walk, tensor, name, sum(walk.ranks[one] for one in sources))
+        _visit_function(
+            walk, tensor, operation.function or "", sum(walk.ranks[one] for one in sources)
+        )
     elif kind in ("max_pool", "maximum"):
         window = len(links) if kind == "maximum" else _window(links[0])
         walk.has_relus_only = False
@@ -403,9 +409,14 @@ def _visit(walk: _Walk, tensor: Tensor, links: Sequence[Link]) -> None:
 
 def _visit_function(walk: _Walk, tensor: Tensor, function: str, rank: int) -> None:
     """A function of single elements: each of its kinks is a hyperplane an element."""
-    try:
-        activation = as_activation(walk.network.functions.get(function, function))
-    except InvalidArgumentError:
+    if function not in walk.activations:
+        try:
+            known = as_activation(walk.network.functions.get(function, function))
+        except InvalidArgumentError:
+            known = None
+        walk.activations[function] = known
+    activation = walk.activations[function]
+    if activation is None:
         walk.unknown[tensor.name] = f"applies {function}, which is not known"
         return
     if not activation.slopes:

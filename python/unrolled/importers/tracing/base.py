@@ -404,7 +404,9 @@ class Base:
             raise InvalidModelError(
                 f"the model takes more than {MOST_TENSORS:,} tensors; is it one?"
             )
-        name = "".join([letter if letter.isprintable() else "_" for letter in name]) or "tensor"
+        if not name.isprintable():
+            name = "".join([letter if letter.isprintable() else "_" for letter in name])
+        name = name or "tensor"
         number = self._copies.get(name, 1)
         free = name if number == 1 else f"{name}#{number}"
         while free in self.network or free in self._reserved:

@@ -39,13 +39,19 @@ use crate::number::{Exact, Log, Number};
 pub fn count(network: &Network, options: &CountOptions, monitor: &Monitor<'_>) -> Result<Counts> {
     let limit = options.memory_limit.unwrap_or_else(available_memory);
     let plan = Plan::new(network, options)?;
-    if bound::most_bytes(network, &plan.order, &plan.incoming) > limit {
-        plan.rehearse(limit, options.exact, monitor)?;
-    }
     if options.exact {
-        plan.count::<Exact>(limit, monitor)
-    } else {
-        plan.count::<Log>(limit, monitor)
+        if bound::most_bytes(network, &plan.order, &plan.incoming) > limit {
+            plan.rehearse(limit, true, monitor)?;
+        }
+        return plan.count::<Exact>(limit, monitor);
+    }
+    // A rehearsal takes as long as the count itself: it only says how much memory was missing.
+    match plan.count::<Log>(limit, monitor) {
+        Err(error @ Error::MemoryLimit { complete: false, .. }) => {
+            plan.rehearse(limit, false, monitor)?;
+            Err(error)
+        }
+        found => found,
     }
 }
 
