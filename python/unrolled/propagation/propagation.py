@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import inf, isnan, ldexp, log2, nan, prod
+from math import inf, isfinite, isnan, ldexp, log2, nan, prod
 from typing import Any, Literal
 
 import numpy as np
@@ -182,15 +182,17 @@ def propagate(
         )
     if exact is None and program.resolution != "exact":
         notes.append("Elements near borders are not told from others, for too many would differ.")
+    found = _tensors(network, program, sweep, order)
+    entries = [tensors[number].name for number in program.entries]
     propagation = Propagation(
         network,
-        _tensors(network, program, sweep, order),
+        found,
         _parameters(uses, elements, sweep),
-        _log2(*sweep.jacobian),
+        _log2_jacobian([tensor for tensor in found if tensor.name in entries]),
         sum(end.size for end in ends),
         settings,
         notes,
-        [tensors[number].name for number in program.entries],
+        entries,
     )
     if sweep.lost is not None:
         raise _lost(propagation, sweep.lost)
@@ -375,6 +377,15 @@ def _log2(value: float, power_of_four: int) -> float:
     if value > 0:
         return log2(value) + 2 * power_of_four
     return nan if isnan(value) else -inf
+
+
+def _log2_jacobian(entries: Sequence[TensorPropagation]) -> float:
+    """Base-2 logarithm of the squared derivatives by all elements of some tensors."""
+    logs = [one.log2_gradient + log2(one.size) for one in entries if one.size]
+    most = max(logs, default=-inf)
+    if not isfinite(most):
+        return most
+    return most + log2(sum(2.0 ** (one - most) for one in logs))
 
 
 def _ldexp(value: float, exponent: int) -> float:

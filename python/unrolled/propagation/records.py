@@ -254,7 +254,10 @@ class Propagation(Mapping[str, TensorPropagation | ParameterPropagation]):
 
     @property
     def jacobian(self) -> float:
-        """Expected squared Frobenius norm E|J|^2 of the derivatives of outputs by inputs."""
+        """Expected squared Frobenius norm E|J|^2 of the derivatives of outputs by inputs.
+
+        Inputs are meant as they are behind the scaling that a model begins with; see `entries`.
+        """
         return _power(self.log2_jacobian)
 
     @property

@@ -12,47 +12,15 @@ pytest.importorskip("onnx")
 
 import onnx
 
-from cases.onnx_models import model, node
+from cases.onnx_folded import SIGNATURE, folded
+from cases.onnx_models import node
 from unrolled import count, from_onnx
 
 RANDOM = np.random.default_rng(5)
-SIGNATURE = """
-# inputs
-p_tokens: PARAMETER target='tokens'
-p_bias: PARAMETER target='attention.bias'
-p_gain: PARAMETER target='gain'
-b_frequencies: BUFFER target='frequencies' persistent=False
-b_mean: BUFFER target='mean' persistent=True
-x: USER_INPUT
-
-# outputs
-y: USER_OUTPUT
-"""
 
 
 def numbers(*shape: int) -> Any:
     return RANDOM.normal(size=shape).astype(np.float32)
-
-
-def folded(
-    *nodes: Any,
-    stored: dict[str, Any],
-    sources: dict[str, list[str]],
-    inputs: dict[str, Any],
-    signature: str = SIGNATURE,
-) -> Any:
-    """A model of PyTorch's exporter, which says what stored tensors were folded from."""
-    file = model(*nodes, inputs=inputs)
-    for name, array in stored.items():
-        file.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(array), name))
-    for name, names in sources.items():
-        value = file.graph.value_info.add(name=name)
-        value.CopyFrom(onnx.helper.make_tensor_value_info(name, 1, stored[name].shape))
-        value.metadata_props.add(key="pkg.onnxscript.optimizer.folded_from", value=repr(names))
-    file.graph.metadata_props.add(
-        key="pkg.torch.export.ExportedProgram.graph_signature", value=signature
-    )
-    return file
 
 
 def names_of(net: Any) -> list[str]:
@@ -191,6 +159,22 @@ def test_what_was_made_of_two_parameters_keeps_its_numbers() -> None:
         inputs={"x": (3, 4)},
     )
     assert names_of(from_onnx(file)) == ["head.weight"]
+
+
+def test_properties_that_are_no_text_are_as_if_they_were_not_there() -> None:
+    """Of values, of the graph, and of nodes, which say which modules they belong to."""
+    scoped = node("Mul x,val_3 -> y")
+    scoped.metadata_props.add(key="pkg.torch.onnx.name_scopes", value="['', 'SCOPE', 'mul']")
+    file = folded(
+        scoped,
+        stored={"val_3": numbers(4, 3)},
+        sources={"val_3": ["SOURCE"]},
+        inputs={"x": (4, 3)},
+    )
+    content = file.SerializeToString()
+    for word in (b"SCOPE", b"SOURCE", b"PARAMETER"):
+        content = content.replace(word, b"\xff" * len(word))
+    assert names_of(from_onnx(content)) == ["val_3"]
 
 
 @pytest.mark.parametrize("signature", ["", "no list", SIGNATURE * 20_000])

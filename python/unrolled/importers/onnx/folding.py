@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from unrolled.importers.onnx.reader import is_float
+from unrolled.importers.onnx.reader import is_float, property_of
 
 __all__ = ["Folding", "read_folding"]
 
@@ -29,9 +29,6 @@ STORED = re.compile(
     r"^\w+: (PARAMETER|BUFFER) target='([^'\n]+)'(?: persistent=(True|False))?$", re.MULTILINE
 )
 QUOTED = re.compile(r"'([^'\n]+)'")
-
-LONGEST_LIST = 1 << 20
-"""Characters of a property that are read."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ def read_folding(graph: Any) -> Folding:
     parameters: set[str] = set()
     buffers: set[str] = set()
     left_out: set[str] = set()
-    for kind, target, persistent in STORED.findall(_property(graph, SIGNATURE)):
+    for kind, target, persistent in STORED.findall(property_of(graph, SIGNATURE)):
         if kind == "PARAMETER":
             parameters.add(target)
         else:
@@ -81,7 +78,7 @@ def read_folding(graph: Any) -> Folding:
     for value in graph.value_info:
         if value.name not in stored or value.name in parameters:
             continue
-        names = QUOTED.findall(_property(value, FOLDED_FROM))
+        names = QUOTED.findall(property_of(value, FOLDED_FROM))
         if not names:
             continue
         found = [name for name in names if name in parameters]
@@ -89,10 +86,3 @@ def read_folding(graph: Any) -> Folding:
         if len(names) == 1:
             moved.add(value.name)
     return Folding(sources, frozenset(moved), frozenset(stored & left_out))
-
-
-def _property(part: Any, key: str) -> str:
-    for entry in getattr(part, "metadata_props", ()):
-        if entry.key == key and isinstance(entry.value, str):
-            return entry.value if len(entry.value) <= LONGEST_LIST else ""
-    return ""

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from unrolled.importers.onnx.folding import Folding
 from unrolled.importers.onnx.graph import find_needed
 from unrolled.importers.onnx.quantisation import MOVING, all_nodes, is_weight_type
+from unrolled.importers.onnx.reader import property_of
 from unrolled.importers.tracing.values import size_of
 
 __all__ = ["known_names"]
@@ -142,9 +143,7 @@ def _role(reader: Reader, stored: Iterable[str]) -> str:
 
 def _layer(node: Any) -> tuple[str, str, str] | None:
     """The module that a node belongs to, what stands before a role, and the node's number in it."""
-    scopes = next(
-        (one.value for one in getattr(node, "metadata_props", ()) if one.key == SCOPES), ""
-    )
+    scopes = property_of(node, SCOPES)
     if 0 < len(scopes) <= LONGEST_PATH:
         modules = re.findall(r"'([^']*)'", scopes)[:-1]
         if modules and modules[-1]:

@@ -34,6 +34,7 @@ __all__ = [
     "may_put_out",
     "name_of",
     "named_source",
+    "property_of",
     "read_constant",
     "shape_of_tensor",
 ]
@@ -52,6 +53,9 @@ MOST_AXES = 64
 
 MOST_VALUES = 1 << 20
 """One attribute may have so many values."""
+
+LONGEST_PROPERTY = 1 << 20
+"""Characters of a property that are read."""
 
 LARGEST_ELEMENT = 8
 """Bytes of an integer."""
@@ -225,6 +229,15 @@ def _names(graph: Any) -> Iterator[Any]:
         yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
         for attribute in node.attribute:
             yield from (attribute.name, attribute.ref_attr_name)
+
+
+def property_of(part: Any, key: str) -> str:
+    """What a node, a value or a graph says of itself under a key; nothing if it is no text."""
+    for entry in getattr(part, "metadata_props", ()):
+        # Protocol buffers give bytes that are no UTF-8 as bytes.
+        if entry.key == key and isinstance(entry.value, str):
+            return entry.value if len(entry.value) <= LONGEST_PROPERTY else ""
+    return ""
 
 
 @cache
