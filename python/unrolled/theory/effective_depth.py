@@ -306,7 +306,7 @@ def _passed(
     taps = pairs / max(target.size, 1)
     if kind == "affine":  # Of the taps, only those in bounds.
         return taps * variances.get(link.target.name, 1.0)
-    if operation is not None and kind == "average":
+    if kind == "average":
         if operation.weights:
             return math.prod(sum(weight**2 for weight in one) for one in operation.weights)
         if operation.divisor is not None:
