@@ -4,27 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unrolled import errors, importers, models, quantities
+from unrolled import errors, quantities
 from unrolled._core import VERSION as __version__
 from unrolled._core import Operation, Relation
-from unrolled.analysis import (
-    Analysis,
-    Comparison,
-    analyze,
-    compare,
-    diff,
-    divergence,
-)
 from unrolled.counting import Counts, GraphCounts, ParameterCounts, count
-from unrolled.ensemble import (
-    DensityOfStates,
-    EnergyLevel,
-    Ensemble,
-    HeatCapacityPeak,
-    Prior,
-    PriorLevel,
-    TemperatureSweep,
-)
 from unrolled.errors import (
     CycleError,
     GraphFileError,
@@ -47,10 +30,27 @@ from unrolled.errors import (
 )
 from unrolled.graph import Graph
 from unrolled.network import Configuration, Layer, Link, Network, Provenance, Tensor
-from unrolled.show.layers import LayerSummary
 from unrolled.spectrum import Divergence, Level, Spectrum
 
 if TYPE_CHECKING:
+    from unrolled import importers, models
+    from unrolled.analysis import (
+        Analysis,
+        Comparison,
+        analyze,
+        compare,
+        diff,
+        divergence,
+    )
+    from unrolled.ensemble import (
+        DensityOfStates,
+        EnergyLevel,
+        Ensemble,
+        HeatCapacityPeak,
+        Prior,
+        PriorLevel,
+        TemperatureSweep,
+    )
     from unrolled.importers.jax import from_jax
     from unrolled.importers.keras import from_keras
     from unrolled.importers.onnx import from_onnx
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         propagate,
     )
     from unrolled.scores import Evaluation, Features, Scores, evaluate, features, score
+    from unrolled.show.layers import LayerSummary
 
 __all__ = [
     "Analysis",
@@ -136,32 +137,49 @@ __all__ = [
 ]
 
 
-PACKAGES = ("propagation", "scores", "search", "theory")
-FRAMEWORKS = ("jax", "keras", "onnx", "torch")
-FROM_PROPAGATION = (
-    "InitializationReport",
-    "Propagation",
-    "Signal",
-    "initialization_report",
-    "propagate",
-)
-FROM_SCORES = ("Evaluation", "Features", "Scores", "evaluate", "features", "score")
+LATER = {
+    "analysis": ("Analysis", "Comparison", "analyze", "compare", "diff", "divergence"),
+    "ensemble": (
+        "DensityOfStates",
+        "EnergyLevel",
+        "Ensemble",
+        "HeatCapacityPeak",
+        "Prior",
+        "PriorLevel",
+        "TemperatureSweep",
+    ),
+    "importers": (),
+    "importers.jax": ("from_jax",),
+    "importers.keras": ("from_keras",),
+    "importers.onnx": ("from_onnx",),
+    "importers.torch": ("from_torch",),
+    "models": (),
+    "propagation": (
+        "InitializationReport",
+        "Propagation",
+        "Signal",
+        "initialization_report",
+        "propagate",
+    ),
+    "scores": ("Evaluation", "Features", "Scores", "evaluate", "features", "score"),
+    "search": (),
+    "show.layers": ("LayerSummary",),
+    "theory": (),
+}
+"""Packages that are imported when they are first used, and their names that are here."""
 
 
 def __getattr__(name: str) -> Any:
     """Import what not everyone needs when it is first used, so that the rest starts sooner."""
     from importlib import import_module
 
-    if name == "theory":
-        package = import_module("unrolled.theory")
-    elif name == "search":
-        package = import_module("unrolled.search")
-    elif name == "propagation" or name in FROM_PROPAGATION:
-        package = import_module("unrolled.propagation")
-    elif name == "scores" or name in FROM_SCORES:
-        package = import_module("unrolled.scores")
-    elif name.startswith("from_") and name.removeprefix("from_") in FRAMEWORKS:
-        package = import_module(f"unrolled.importers.{name.removeprefix('from_')}")
-    else:
-        raise AttributeError(f"module 'unrolled' has no attribute {name!r}")
-    return package if name in PACKAGES else getattr(package, name)
+    for package, names in LATER.items():
+        if name == package:
+            return import_module(f"unrolled.{name}")
+        if name in names:
+            return getattr(import_module(f"unrolled.{package}"), name)
+    raise AttributeError(f"module 'unrolled' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *(name for name in LATER if "." not in name)})
