@@ -137,49 +137,66 @@ __all__ = [
 ]
 
 
-LATER = {
-    "analysis": ("Analysis", "Comparison", "analyze", "compare", "diff", "divergence"),
-    "ensemble": (
-        "DensityOfStates",
-        "EnergyLevel",
-        "Ensemble",
-        "HeatCapacityPeak",
-        "Prior",
-        "PriorLevel",
-        "TemperatureSweep",
-    ),
-    "importers": (),
-    "importers.jax": ("from_jax",),
-    "importers.keras": ("from_keras",),
-    "importers.onnx": ("from_onnx",),
-    "importers.torch": ("from_torch",),
-    "models": (),
-    "propagation": (
-        "InitializationReport",
-        "Propagation",
-        "Signal",
-        "initialization_report",
-        "propagate",
-    ),
-    "scores": ("Evaluation", "Features", "Scores", "evaluate", "features", "score"),
-    "search": (),
-    "show.layers": ("LayerSummary",),
-    "theory": (),
-}
-"""Packages that are imported when they are first used, and their names that are here."""
+PACKAGES = (
+    "analysis",
+    "ensemble",
+    "importers",
+    "models",
+    "propagation",
+    "scores",
+    "search",
+    "theory",
+)
+FRAMEWORKS = ("jax", "keras", "onnx", "torch")
+FROM_ANALYSIS = ("Analysis", "Comparison", "analyze", "compare", "diff", "divergence")
+FROM_ENSEMBLE = (
+    "DensityOfStates",
+    "EnergyLevel",
+    "Ensemble",
+    "HeatCapacityPeak",
+    "Prior",
+    "PriorLevel",
+    "TemperatureSweep",
+)
+FROM_PROPAGATION = (
+    "InitializationReport",
+    "Propagation",
+    "Signal",
+    "initialization_report",
+    "propagate",
+)
+FROM_SCORES = ("Evaluation", "Features", "Scores", "evaluate", "features", "score")
 
 
 def __getattr__(name: str) -> Any:
     """Import what not everyone needs when it is first used, so that the rest starts sooner."""
     from importlib import import_module
 
-    for package, names in LATER.items():
-        if name == package:
-            return import_module(f"unrolled.{name}")
-        if name in names:
-            return getattr(import_module(f"unrolled.{package}"), name)
-    raise AttributeError(f"module 'unrolled' has no attribute {name!r}")
+    if name == "analysis" or name in FROM_ANALYSIS:
+        package = import_module("unrolled.analysis")
+    elif name == "ensemble" or name in FROM_ENSEMBLE:
+        package = import_module("unrolled.ensemble")
+    elif name == "importers":
+        package = import_module("unrolled.importers")
+    elif name == "models":
+        package = import_module("unrolled.models")
+    elif name == "propagation" or name in FROM_PROPAGATION:
+        package = import_module("unrolled.propagation")
+    elif name == "scores" or name in FROM_SCORES:
+        package = import_module("unrolled.scores")
+    elif name == "search":
+        package = import_module("unrolled.search")
+    elif name == "theory":
+        package = import_module("unrolled.theory")
+    elif name == "LayerSummary":
+        package = import_module("unrolled.show.layers")
+    elif name.startswith("from_") and name.removeprefix("from_") in FRAMEWORKS:
+        package = import_module(f"unrolled.importers.{name.removeprefix('from_')}")
+    else:
+        raise AttributeError(f"module 'unrolled' has no attribute {name!r}")
+    return package if name in PACKAGES else getattr(package, name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *(name for name in LATER if "." not in name)})
+    """Also what is not imported yet."""
+    return sorted({*globals(), *__all__, *PACKAGES})
