@@ -509,3 +509,30 @@ def test_what_is_no_network_is_refused(case: Case) -> None:
     x = net.input((4, 8, 8))
     with pytest.raises(kind, match=message):
         attempt(net, x)
+
+
+@pytest.mark.parametrize(
+    ("layer", "arguments", "wrong"),
+    [
+        ("conv", (4, 3), (4.0, 3)),
+        ("conv", (4, 3), (4, 3.0)),
+        ("conv", (4, (3, 3)), (4, (3, 3.0))),
+        ("conv", (4, 3), (0, 3)),
+        ("max_pool", (2,), (2.0,)),
+        ("max_pool", ((2, 2),), ((2, 2.0),)),
+        ("dense", (4,), (4.0,)),
+        ("dense", (4,), ("4",)),
+    ],
+)
+def test_numbers_of_a_wrong_type_are_refused_after_an_equal_layer(
+    layer: str, arguments: tuple[Any, ...], wrong: tuple[Any, ...]
+) -> None:
+    # Layers that are alike are remembered, and 3.0 == 3.
+    net = Network()
+    x = net.input((2, 8, 8))
+    getattr(net, layer)(x, *arguments, name="right")
+    tensors = net.num_tensors
+    for _ in range(2):
+        with pytest.raises(InvalidArgumentError, match="'wrong'"):
+            getattr(net, layer)(x, *wrong, name="wrong")
+    assert net.num_tensors == tensors

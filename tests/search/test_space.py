@@ -491,3 +491,22 @@ def dead() -> Network:
     net.input((3,))
     net.output(net.tensor("nothing", (3,)))
     return net
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("factor", ["query", "key", "value"])
+def test_attention_is_nothing_where_one_of_its_factors_is(factor: str, causal: bool) -> None:
+    net = Network("attention")
+    x = net.input((4, 6), "x")
+    factors = {name: net.dense(x, 6, name=name) for name in ("query", "key", "value")}
+    factors[factor] = net.choice("factor", {"dense": factors[factor], "none": None})
+    y = net.attention(*factors.values(), causal=causal, name="attention")
+    net.output(net.dense(y, 2, name="head"))
+    space = search.Space(net)
+    scores = search.propagate_many(space, [[0], [1]])
+    alone = unrolled.score(space.network([0]))
+    assert scores["saliency_entropy"][0] == pytest.approx(alone.saliency_entropy, rel=1e-12)
+    assert scores["saliency_entropy"][1] == -np.inf
+    assert search.macs_many(space, [[1]])["macs"].tolist() == [0]
+    with pytest.raises(NothingToCountError, match="no path leads to an output"):
+        space.network([1])

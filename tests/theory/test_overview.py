@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
@@ -21,6 +22,30 @@ def test_parts_are_those_of_the_functions_themselves() -> None:
     assert found.memory == theory.activation_memory(net)
     assert found.initialization is not None
     assert found.initialization.rows == unrolled.initialization_report(net).rows
+
+
+def test_frame_has_the_main_figure_of_each_part() -> None:
+    found = theory.overview(unrolled.models.mlp([8, 8], inputs=4, classes=2, name="small"))
+    frame = found.to_pandas()
+    assert frame.index.tolist() == ["small"]
+    assert frame.loc["small"].to_dict() == found.summary()
+    assert found.paths is not None
+    assert frame.attrs["assumptions"]["paths"] == found.paths.assumptions
+
+
+@pytest.mark.parametrize("was_enabled", [True, False])
+def test_collector_is_left_as_it_was(was_enabled: bool) -> None:
+    """Whether a model is understood or not."""
+    before = gc.isenabled()
+    (gc.enable if was_enabled else gc.disable)()
+    try:
+        theory.overview(unrolled.models.mlp([2], inputs=2))
+        assert gc.isenabled() == was_enabled
+        with pytest.raises(InvalidArgumentError):
+            theory.overview(unrolled.Graph.from_edges([0], [1]))
+        assert gc.isenabled() == was_enabled
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 def test_part_that_does_not_apply_says_why() -> None:

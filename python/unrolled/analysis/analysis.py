@@ -10,13 +10,13 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unrolled._support import files
+from unrolled._support.caching import cached_property
 from unrolled._support.records import read_json
 from unrolled.analysis.larger_inputs import larger_image
 from unrolled.analysis.records import NetworkFacts, arguments_of, record_of

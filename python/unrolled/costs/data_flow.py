@@ -6,9 +6,9 @@ What that costs is in `unrolled.costs.operations` and `unrolled.costs.activation
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from itertools import accumulate
 
+from unrolled._support.caching import cached_property
 from unrolled.counting.path_diagram import computation_order, number_of_pairs
 from unrolled.errors import NothingToCountError
 from unrolled.network.builder import Link, Tensor

@@ -6,12 +6,13 @@ Those of a graph are in `graph_counts`, of one parameter in `parameter_counts`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unrolled._support import notebooks
+from unrolled._support.caching import cached_property
 from unrolled._support.copying import shared_copy, stored_attributes
 from unrolled._support.hints import did_you_mean
 from unrolled.counting.kept import AnyCounts, KeptCounts

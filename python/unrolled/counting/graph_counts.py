@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from unrolled._support.arguments import Progress
+from unrolled._support.caching import cached_property
 from unrolled._support.copying import shared_copy, stored_attributes
 from unrolled._support.hints import described, shortened
 from unrolled.errors import (

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._support.caching import cached_property
 from unrolled.errors import InvalidArgumentError
 from unrolled.spectrum.spectrum import NOT_EXACT
 

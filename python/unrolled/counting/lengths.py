@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._support.caching import cached_property
 from unrolled._support.copying import stored_attributes
 from unrolled.counting.kept import AnyCounts, AnyParameterCounts, KeptParameter
 from unrolled.counting.run_lengths import RunLengths

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import operator
-from functools import cached_property, partial
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._support.caching import cached_property
 from unrolled._support.copying import shared_copy, stored_attributes
 from unrolled.counting.kept import AnyParameterCounts, KeptParameter
 from unrolled.counting.run_lengths import RunLengths

@@ -12,7 +12,6 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import cached_property
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -22,6 +21,7 @@ import numpy.typing as npt
 from unrolled import _core
 from unrolled._core import Operation
 from unrolled._support.arguments import Progress, check_progress, checked_choice, checked_limit
+from unrolled._support.caching import cached_property
 from unrolled._support.hints import described, did_you_mean
 from unrolled.counting.counted_sweep import (
     counted,

@@ -111,6 +111,8 @@ def _pack(array: npt.NDArray[Any], copy: bool, dtype: Any = None) -> npt.NDArray
     """The array without gaps, shared or copied."""
     if copy:
         return np.array(array, dtype=dtype, order="C")
+    if array.flags.carray and (dtype is None or array.dtype == dtype):
+        return array
     return np.require(array, dtype=dtype, requirements=["C", "A"])
 
 

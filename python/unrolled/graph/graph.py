@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from unrolled import _core
 from unrolled._support import notebooks
 from unrolled._support.arguments import Progress, check_progress, checked_name, checked_threads
+from unrolled._support.caching import cached_property
 from unrolled._support.copying import shared_copy
 from unrolled._support.hints import described
 from unrolled.errors import InvalidGraphError, UnknownNameError

@@ -5,12 +5,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Hashable, Iterator, Sequence, Sized
 from contextlib import contextmanager
-from functools import cached_property
 from math import prod
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from unrolled._support.caching import cached_property
 from unrolled._support.hints import described, shortened
 from unrolled.errors import CycleError, InvalidGraphError
 

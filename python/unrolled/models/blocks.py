@@ -28,6 +28,9 @@ Padding: TypeAlias = Literal["symmetric", "same", "valid"]
 ImageSize: TypeAlias = int | Sequence[int]
 Arguments = ParamSpec("Arguments")
 
+PLAIN = frozenset((int, float, str, bool, type(None)))
+"""Types of what cannot be changed."""
+
 
 def resizable(model: Callable[Arguments, Network]) -> Callable[Arguments, Network]:
     """Let the networks a function builds be built again for another ``size``."""
@@ -36,13 +39,22 @@ def resizable(model: Callable[Arguments, Network]) -> Callable[Arguments, Networ
     @wraps(model)
     def build(*args: Arguments.args, **options: Arguments.kwargs) -> Network:
         net = model(*args, **options)
-        kept_args, kept = deepcopy((args, options))
-
+        kept_args = tuple([_copied(one) for one in args])
+        kept = {name: _copied(one) for name, one in options.items()}
         has_functions = not is_optional or bool(options.get("activations", False))
         net.set_recipe(partial(_build_again, build, kept_args, kept), has_functions=has_functions)
         return net
 
     return build
+
+
+def _copied(argument: Any) -> Any:
+    """A copy of what may change later; most arguments are plain, or lists of what is."""
+    if type(argument) in PLAIN:
+        return argument
+    if type(argument) is list and all(type(item) in PLAIN for item in argument):
+        return argument[:]
+    return deepcopy(argument)
 
 
 def _build_again(

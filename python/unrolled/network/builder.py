@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import wraps
+from dataclasses import dataclass, fields
+from functools import lru_cache, partial, wraps
 from math import prod
 from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeAlias, TypeVar, get_args
 
@@ -18,6 +18,7 @@ from unrolled.errors import (
     MemoryLimitError,
     SizeOverflowError,
     UnknownNameError,
+    UnrolledError,
 )
 from unrolled.network.shapes import boolean, checked_shape
 
@@ -30,8 +31,33 @@ Result = TypeVar("Result")
 OneBuilder = TypeVar("OneBuilder", bound="Builder")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Tensor:
+class _Draft:
+    """A tensor while it is made: its attributes can be set, each with a single instruction.
+
+    A network makes hundreds of tensors, and a frozen class would set each attribute by a call.
+    """
+
+    __slots__ = ("id", "name", "network", "role", "shape", "trainable")
+
+    def __init__(
+        self,
+        network: Builder,
+        number: int,
+        name: str,
+        shape: tuple[int, ...],
+        role: Role,
+        trainable: bool,
+    ) -> None:
+        self.network = network
+        self.id = number
+        self.name = name
+        self.shape = shape
+        self.role = role
+        self.trainable = trainable
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Tensor(_Draft):
     """A handle on one tensor of a `Network`; layers take handles and return them.
 
     Attributes
@@ -49,12 +75,21 @@ class Tensor:
         Whether it is a parameter that training changes.
     """
 
+    __slots__ = ()
+
     network: Builder
     id: int
     name: str
     shape: tuple[int, ...]
     role: Role
     trainable: bool
+
+    def __getstate__(self) -> list[Any]:
+        return [getattr(self, one.name) for one in fields(self)]
+
+    def __setstate__(self, state: Sequence[Any]) -> None:
+        for one, value in zip(fields(self), state, strict=True):
+            object.__setattr__(self, one.name, value)
 
     @property
     def size(self) -> int:
@@ -67,6 +102,21 @@ class Tensor:
     def __repr__(self) -> str:
         frozen = ", trainable=False" if self.role == "parameter" and not self.trainable else ""
         return f"Tensor({self.name!r}, shape={self.shape}, role={self.role!r}{frozen})"
+
+
+def _tensor(
+    network: Builder,
+    number: int,
+    name: str,
+    shape: tuple[int, ...],
+    role: Role = "activation",
+    trainable: bool = False,
+) -> Tensor:
+    """A new handle."""
+    draft: Any = _Draft(network, number, name, shape, role, trainable)
+    draft.__class__ = Tensor
+    made: Tensor = draft
+    return made
 
 
 class Connection(NamedTuple):
@@ -157,6 +207,28 @@ def form(
     except OverflowError as error:
         shapes = [shape, *[weight.shape for weight in weights]]
         raise _too_large(next(one for one in shapes if max(one, default=0) >> 64)) from error
+
+
+def remembered(
+    make: Callable[Concatenate[str, Arguments], Form],
+) -> Callable[Concatenate[str, Arguments], Form]:
+    """Remember the forms that a function makes of the arguments of layers, which it checks.
+
+    The function is given the name of the layer first, for messages alone. Arguments are told apart
+    by type as well, since 1, 1.0 and True are equal. The items of sequences are not, and must have
+    been checked before.
+    """
+    known = lru_cache(maxsize=FORMS, typed=True)(partial(make, ""))
+
+    @wraps(make)
+    def form_of(layer: str, /, *args: Arguments.args, **options: Arguments.kwargs) -> Form:
+        try:
+            return known(*args, **options)  # type: ignore[arg-type]
+        except (TypeError, UnrolledError):
+            # Arguments that cannot be remembered, or are refused: the error names the layer then.
+            return make(layer, *args, **options)
+
+    return form_of
 
 
 class Choice(NamedTuple):
@@ -601,7 +673,7 @@ class Builder:
             raise
         except OverflowError as error:
             raise SizeOverflowError(f"layer '{name}': {_too_large(shape)}") from error
-        tensor = self._handles[number] = Tensor(self, number, name, shape, role, trainable)
+        tensor = self._handles[number] = _tensor(self, number, name, shape, role, trainable)
         return tensor
 
     def _handle(self, number: int) -> Tensor:
@@ -620,18 +692,19 @@ class Builder:
     ) -> Tensor:
         """Declare a layer in one call of the core.
 
-        Parameters that are not given are declared before the tensor that is computed.
+        Parameters that are not given, or are None, are declared before the tensor that is computed.
         """
         numbers: list[int | None] = []
-        for tensor, weight in zip(given, form.weights, strict=True):
-            if tensor is None:
-                numbers.append(None)
-            else:
-                self._check_given(layer, weight.role, weight.shape, tensor)
-                numbers.append(tensor.id)
-        number = self._core.add_layer(layer, form.declaration, [x.id for x in sources], numbers)
-        tensor = Tensor(self, number, layer, form.shape, "activation", False)
-        self._handles[number] = tensor
+        if given:
+            for one, weight in zip(given, form.weights, strict=True):
+                if one is None:
+                    numbers.append(None)
+                else:
+                    self._check_given(layer, weight.role, weight.shape, one)
+                    numbers.append(one.id)
+        read = [sources[0].id] if len(sources) == 1 else [x.id for x in sources]
+        number = self._core.add_layer(layer, form.declaration, read, numbers)
+        tensor = self._handles[number] = _tensor(self, number, layer, form.shape)
         return tensor
 
     def _compute(
@@ -672,7 +745,7 @@ class Builder:
 def _tensor_of(network: Builder, number: int, row: tuple[str, Sequence[int], Role, bool]) -> Tensor:
     """A handle on what the core knows as a tensor."""
     name, shape, role, trainable = row
-    return Tensor(network, number, name, tuple(shape), role, trainable)
+    return _tensor(network, number, name, tuple(shape), role, trainable)
 
 
 def _too_large(shape: tuple[int, ...]) -> SizeOverflowError:

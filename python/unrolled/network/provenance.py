@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
+from unrolled._support.caching import cached_property
 from unrolled.printable import printable
 
 __all__ = ["Provenance"]

@@ -181,6 +181,25 @@ def slides(
         raise type(error)(f"layer '{layer}': {error}") from None
 
 
+def checked_windows(
+    layer: str, shape: tuple[int, ...], size: Any, stride: Any, dilation: Any, padding: Any
+) -> tuple[Any, Any, Any, Any]:
+    """Sizes, strides, dilations and paddings of windows, as `slides` takes them.
+
+    They can be compared: what is not one plain number or the name of a padding is a tuple of plain
+    numbers.
+    """
+    if type(size) is type(stride) is type(dilation) is int and type(padding) is str:
+        return size, stride, dilation, padding
+    axes = len(spatial_shape(layer, shape))
+    return (
+        per_axis(layer, "window size", size, axes),
+        per_axis(layer, "stride", stride, axes),
+        per_axis(layer, "dilation", dilation, axes),
+        padding if type(padding) is str else tuple(paddings(layer, padding, axes)),
+    )
+
+
 @lru_cache
 def _slides(*arguments: tuple[Any, ...]) -> tuple[Slide, ...]:
     """Windows by their extents, sizes, strides, dilations and paddings; layers have many alike."""

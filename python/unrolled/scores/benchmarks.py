@@ -12,7 +12,6 @@ import gzip
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.resources import files
 from io import StringIO
 from types import MappingProxyType
@@ -23,6 +22,7 @@ import numpy.typing as npt
 
 from unrolled._core import Scorer, Variants, VariantScorer
 from unrolled._support.arguments import Progress, checked_choice, checked_numbers
+from unrolled._support.caching import cached_property
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError
 from unrolled.models.benchmarks import SPACES, Choices, SearchSpace

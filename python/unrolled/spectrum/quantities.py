@@ -16,13 +16,13 @@ models without training", Mach. Learn.: Sci. Technol. (2023), doi 10.1088/2632-2
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from numbers import Real
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from unrolled._support.caching import cached_property
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError, NothingToCountError
 from unrolled.spectrum.spectrum import scaled_log2

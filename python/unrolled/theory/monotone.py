@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from unrolled._support.arguments import checked_choice
+from unrolled._support.caching import cached_property
 from unrolled._support.hints import described
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, NoFixedPointError, TheoryDomainError

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from unrolled._support.collection import collection_paused
 from unrolled._support.hints import described
+from unrolled._support.optional import import_optional
 from unrolled.costs.activations import activations_in
 from unrolled.costs.data_flow import DataFlow
 from unrolled.errors import (
@@ -37,6 +38,7 @@ from unrolled.theory.regions import RegionBounds, linear_region_bounds
 from unrolled.theory.results import TheoryResult
 
 if TYPE_CHECKING:
+    import pandas
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -172,6 +174,30 @@ class Overview:
             "linear regions, at most (log2)": self.regions and f"{self.regions.log2_upper:,.0f}",
         }
         return {heading: text or tables.MISSING for heading, text in found.items()}
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The main figure of each part as a data frame of one row; see `summary`.
+
+        The assumptions of each part are in its ``attrs``.
+
+        Raises
+        ------
+        MissingPackageError
+            pandas is not installed.
+
+        Examples
+        --------
+        >>> from unrolled import models
+        >>> net = models.mlp(8, depth=2, inputs=4, classes=2)
+        >>> overview(net).to_pandas().loc["mlp", "Jacobian"]
+        'reverse mode'
+        """
+        module = import_optional("pandas", "pandas")
+        index = module.Index([self.name], name="model")
+        frame: pandas.DataFrame = module.DataFrame([self.summary()], index=index)
+        results = [(part, one) for part, one in self.parts() if isinstance(one, TheoryResult)]
+        frame.attrs = {"assumptions": {part: one.assumptions for part, one in results}}
+        return frame
 
     def blocks(self) -> Iterator[Block]:
         """The parts as small tables and sentences, for pages; signals layer by layer are left out.

@@ -38,9 +38,9 @@ pub use graph::{
 };
 pub use machine::{Hook, Monitor};
 pub use network::{
-    AxisRelation, CountOptions, Counts, Edge, Level, Link, LinkRole, Network, Operation,
-    OperationKind, ParameterCounts, Relation, Role, SparseRows, SpectrumLevel, Tensor, TensorId,
-    Window, count, extreme_lengths, length_sums, path_moments,
+    AxisRelation, CountOptions, Counts, Declaration, Edge, Level, Link, LinkRole, Network,
+    Operation, OperationKind, ParameterCounts, Relation, Role, SparseRows, SpectrumLevel, Tensor,
+    TensorId, Weight, Window, count, extreme_lengths, length_sums, path_moments,
 };
 pub use number::Value;
 pub use unroll::{Unrolled, unroll};

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from unrolled._core import Operation, Relation
 from unrolled.errors import (
     InvalidArgumentError,
@@ -12,12 +10,12 @@ from unrolled.errors import (
     UnrolledError,
 )
 from unrolled.network.builder import (
-    FORMS,
     Builder,
     Form,
     Tensor,
     Weight,
     form,
+    remembered,
     undone_if_refused,
 )
 from unrolled.network.relations import along
@@ -29,6 +27,7 @@ from unrolled.network.shapes import (
     Slide,
     boolean,
     checked_reach,
+    checked_windows,
     integer,
     paddings,
     pair,
@@ -107,12 +106,9 @@ class Convolution(Builder):
         """
         layer = self._layer("conv", name)
         self._own(layer, x)
-        channels = integer(layer, "channels", channels)
-        groups = integer(layer, "groups", groups)
-        windows = slides(
-            layer, spatial_shape(layer, x.shape), kernel_size, stride, dilation, padding
-        )
-        return self._convolve(layer, x, channels, groups, windows, use_bias, kernel, bias)
+        windows = checked_windows(layer, x.shape, kernel_size, stride, dilation, padding)
+        own = _convolution(layer, x.shape, channels, groups, *windows, use_bias)
+        return self._convolve(layer, x, own, kernel, bias)
 
     @undone_if_refused
     def depthwise_conv(
@@ -159,11 +155,12 @@ class Convolution(Builder):
         """
         layer = self._layer("depthwise_conv", name)
         self._own(layer, x)
-        spatial = spatial_shape(layer, x.shape)
+        windows = checked_windows(layer, x.shape, kernel_size, stride, dilation, padding)
+        spatial_shape(layer, x.shape)  # Refuses what has no channels.
         groups = x.shape[0]
         channels = integer(layer, "channels", integer(layer, "multiplier", multiplier) * groups)
-        windows = slides(layer, spatial, kernel_size, stride, dilation, padding)
-        return self._convolve(layer, x, channels, groups, windows, use_bias, kernel, bias)
+        own = _convolution(layer, x.shape, channels, groups, *windows, use_bias)
+        return self._convolve(layer, x, own, kernel, bias)
 
     @undone_if_refused
     def conv_transpose(
@@ -241,20 +238,11 @@ class Convolution(Builder):
         )
 
     def _convolve(
-        self,
-        layer: str,
-        x: Tensor,
-        channels: int,
-        groups: int,
-        windows: tuple[Slide, ...],
-        use_bias: bool,
-        kernel: Tensor | None,
-        bias: Tensor | None,
+        self, layer: str, x: Tensor, own: Form, kernel: Tensor | None, bias: Tensor | None
     ) -> Tensor:
-        inputs = x.shape[0]
-        _check_groups(layer, inputs, channels, groups)
-        has_bias = _has_bias(layer, use_bias, bias)
-        own = _convolution(windows, inputs, channels, groups, has_bias)
+        if kernel is None and bias is None:
+            return self._declare(layer, own, [x])
+        has_bias = _has_bias(layer, len(own.weights) > 1, bias)
         return self._declare(layer, own, [x], (kernel, bias) if has_bias else (kernel,))
 
     def _convolve_transposed(
@@ -300,11 +288,25 @@ class Convolution(Builder):
         return self._declare(layer, own, [grouped], given)
 
 
-@lru_cache(maxsize=FORMS)
+@remembered
 def _convolution(
-    windows: tuple[Slide, ...], inputs: int, channels: int, groups: int, has_bias: bool
+    layer: str,
+    shape: tuple[int, ...],
+    channels: int,
+    groups: int,
+    size: PerAxis,
+    stride: PerAxis,
+    dilation: PerAxis,
+    padding: Padding,
+    use_bias: bool,
 ) -> Form:
-    """A convolution with these windows over its spatial axes."""
+    """A convolution of a tensor of this shape."""
+    channels = integer(layer, "channels", channels)
+    groups = integer(layer, "groups", groups)
+    windows = slides(layer, spatial_shape(layer, shape), size, stride, dilation, padding)
+    inputs = shape[0]
+    _check_groups(layer, inputs, channels, groups)
+    has_bias = boolean(layer, "use_bias", use_bias)
     shape = (channels, inputs // groups, *[w.size for w in windows])
     taps = [w.taps(axis + 1, axis) for axis, w in enumerate(windows, 1)]
     weights = [Weight("kernel", shape, (Relation.same(0, 0), Relation.each(1), *taps))]

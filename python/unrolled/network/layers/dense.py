@@ -7,12 +7,12 @@ from functools import lru_cache
 from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError
 from unrolled.network.builder import (
-    FORMS,
     Builder,
     Form,
     Tensor,
     Weight,
     form,
+    remembered,
     undone_if_refused,
 )
 from unrolled.network.layers.elementwise import alignment, broadcast_shape
@@ -75,17 +75,15 @@ class Dense(Builder):
         """
         layer = self._layer("dense", name)
         self._own(layer, x)
-        units = integer(layer, "units", units)
-        if not x.shape:
-            raise InvalidNetworkError(f"layer '{layer}': a dense layer needs an axis, got a scalar")
-        use_bias = boolean(layer, "use_bias", use_bias)
-        if bias is not None and not use_bias:
+        own = _dense(layer, x.shape, units, use_bias)
+        if kernel is None and bias is None:
+            return self._declare(layer, own, [x])
+        has_bias = len(own.weights) > 1
+        if bias is not None and not has_bias:
             raise InvalidArgumentError(
                 f"layer '{layer}': a bias was given together with use_bias=False"
             )
-        *leading, inputs = x.shape
-        given = (kernel, bias) if use_bias else (kernel,)
-        return self._declare(layer, _dense(tuple(leading), inputs, units, use_bias), [x], given)
+        return self._declare(layer, own, [x], (kernel, bias) if has_bias else (kernel,))
 
     @undone_if_refused
     def matmul(self, a: Tensor, b: Tensor, *, name: str | None = None) -> Tensor:
@@ -215,13 +213,17 @@ class Dense(Builder):
         return self._compute(layer, (*shape, a.shape[-2], free), operation, links)
 
 
-@lru_cache(maxsize=FORMS)
-def _dense(leading: tuple[int, ...], inputs: int, units: int, use_bias: bool) -> Form:
-    """A dense layer over the last axis."""
+@remembered
+def _dense(layer: str, shape: tuple[int, ...], units: int, use_bias: bool) -> Form:
+    """A dense layer over the last axis of a tensor of this shape."""
+    units = integer(layer, "units", units)
+    if not shape:
+        raise InvalidNetworkError(f"layer '{layer}': a dense layer needs an axis, got a scalar")
+    *leading, inputs = shape
     last = len(leading)
     read, weighed = _contraction(last)
     weights = [Weight("kernel", (inputs, units), weighed)]
-    if use_bias:
+    if boolean(layer, "use_bias", use_bias):
         weights.append(Weight("bias", (units,), along((last,), last + 1)))
     return form((*leading, units), AFFINE, [read], weights)
 

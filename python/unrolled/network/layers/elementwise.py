@@ -80,7 +80,8 @@ class Elementwise(Builder):
                 f"{described(function)}"
             )
         layer = self._layer(function.partition("(")[0] or function, name)
-        return self._pointwise(layer, x, _function(function))
+        self._own(layer, x)
+        return self._declare(layer, _function(x.shape, function), [x])
 
     @undone_if_refused
     def add(self, *xs: Tensor, name: str | None = None) -> Tensor:
@@ -158,10 +159,6 @@ class Elementwise(Builder):
         """Smallest of several tensors, element by element; edges and errors as for `add`."""
         return self._combine(self._layer("minimum", name), xs, MINIMUM)
 
-    def _pointwise(self, layer: str, x: Tensor, operation: Operation) -> Tensor:
-        self._own(layer, x)
-        return self._declare(layer, _alike(x.shape, operation, 1), [x])
-
     def _combine(self, layer: str, xs: Sequence[Tensor], operation: Operation) -> Tensor:
         if not xs:
             raise InvalidArgumentError(f"layer '{layer}': at least one operand is needed, got none")
@@ -184,10 +181,10 @@ def _alike(shape: tuple[int, ...], operation: Operation, operands: int) -> Form:
     return form(shape, operation, [same(len(shape))] * operands)
 
 
-@lru_cache
-def _function(name: str) -> Operation:
-    """The operation of a function, which a network has many of."""
-    return Operation("function", name)
+@lru_cache(maxsize=FORMS)
+def _function(shape: tuple[int, ...], name: str) -> Form:
+    """A function of the elements of a tensor of this shape."""
+    return form(shape, Operation("function", name), [same(len(shape))])
 
 
 def _maps_elements(function: PointwiseFunction) -> bool:

@@ -17,6 +17,7 @@ from unrolled.network.builder import (
     Tensor,
     Weight,
     form,
+    remembered,
     undone_if_refused,
 )
 from unrolled.network.relations import along, same
@@ -80,6 +81,8 @@ class Normalization(Builder):
         """
         layer = self._layer("batch_norm", name)
         self._own(layer, x)
+        if scale is shift is True and mean is variance is None:
+            return self._declare(layer, _batch_norm(layer, x.shape, axis, epsilon), [x])
         axis = axis_of(layer, axis, len(x.shape))
         weights = _affine(layer, scale, shift)
         weights["mean"], weights["variance"] = mean, variance
@@ -326,6 +329,14 @@ def _norm(
         for role in roles
     ]
     return form(shape, operation, [[*read, *group]], weights)
+
+
+@remembered
+def _batch_norm(layer: str, shape: tuple[int, ...], axis: int, epsilon: float) -> Form:
+    """A batch norm with parameters of its own."""
+    axis = axis_of(layer, axis, len(shape))
+    operation = _operation("batch_norm", (axis,), 1, non_negative(layer, "epsilon", epsilon))
+    return _norm(shape, ("scale", "shift", "mean", "variance"), (axis,), (), operation)
 
 
 @lru_cache(maxsize=FORMS)

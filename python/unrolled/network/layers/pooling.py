@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from unrolled._core import Operation, Relation
 from unrolled._support.arguments import checked_choice
 from unrolled.errors import InvalidNetworkError
-from unrolled.network.builder import FORMS, Builder, Form, Tensor, form, undone_if_refused
+from unrolled.network.builder import Builder, Form, Tensor, form, remembered, undone_if_refused
 from unrolled.network.relations import same
 from unrolled.network.shapes import (
     Padding,
     PerAxis,
-    Slide,
     boolean,
+    checked_windows,
     slides,
     spatial_shape,
     under_windows,
 )
 
-OPERATIONS = {"average": Operation("average"), "max": Operation("max_pool")}
+Kind: TypeAlias = Literal["average", "max"]
+
+OPERATIONS: dict[Kind, Operation] = {"average": Operation("average"), "max": Operation("max_pool")}
 
 
 class Pooling(Builder):
@@ -65,7 +66,7 @@ class Pooling(Builder):
         (64, 56, 56)
         """
         layer = self._layer("max_pool", name)
-        return self._pool(layer, x, pool_size, stride, dilation, padding, OPERATIONS["max"])
+        return self._pool(layer, x, pool_size, stride, dilation, padding, "max")
 
     @undone_if_refused
     def average_pool(
@@ -88,7 +89,7 @@ class Pooling(Builder):
             As for `conv`.
         """
         layer = self._layer("average_pool", name)
-        return self._pool(layer, x, pool_size, stride, dilation, padding, OPERATIONS["average"])
+        return self._pool(layer, x, pool_size, stride, dilation, padding, "average")
 
     @undone_if_refused
     def global_pool(
@@ -96,7 +97,7 @@ class Pooling(Builder):
         x: Tensor,
         *,
         keep_dimensions: bool = False,
-        kind: Literal["average", "max"] = "average",
+        kind: Kind = "average",
         name: str | None = None,
     ) -> Tensor:
         """Mean or maximum over all axes but the first.
@@ -130,20 +131,8 @@ class Pooling(Builder):
         """
         layer = self._layer("global_pool", name)
         self._own(layer, x)
-        checked_choice(f"layer '{layer}': kind", kind, ("average", "max"))
-        axes = range(1, len(x.shape))
-        if not axes:
-            raise InvalidNetworkError(
-                f"layer '{layer}': expected channels and at least one spatial axis, got a tensor "
-                f"of shape {x.shape}"
-            )
-        if boolean(layer, "keep_dimensions", keep_dimensions):
-            shape = (x.shape[0], *[1 for _ in axes])
-            pooled = [Relation.all(axis, axis) for axis in axes]
-        else:
-            shape = x.shape[:1]
-            pooled = [Relation.each(axis) for axis in axes]
-        return self._compute(layer, shape, OPERATIONS[kind], [(x, [*same(1), *pooled])])
+        own = _global_pooling(layer, x.shape, keep_dimensions, kind)
+        return self._declare(layer, own, [x])
 
     def _pool(
         self,
@@ -153,17 +142,44 @@ class Pooling(Builder):
         stride: PerAxis | None,
         dilation: PerAxis,
         padding: Padding,
-        operation: Operation,
+        kind: Kind,
     ) -> Tensor:
         self._own(layer, x)
         stride = pool_size if stride is None else stride
-        spatial = spatial_shape(layer, x.shape)
-        windows = slides(layer, spatial, pool_size, stride, dilation, padding)
-        return self._declare(layer, _pooling(x.shape[0], windows, operation), [x])
+        windows = checked_windows(layer, x.shape, pool_size, stride, dilation, padding)
+        return self._declare(layer, _pooling(layer, x.shape, *windows, kind), [x])
 
 
-@lru_cache(maxsize=FORMS)
-def _pooling(channels: int, windows: tuple[Slide, ...], operation: Operation) -> Form:
-    """A pooling of so many channels."""
-    shape = (channels, *[window.length for window in windows])
-    return form(shape, operation, [(*same(1), *under_windows(windows))])
+@remembered
+def _pooling(
+    layer: str,
+    shape: tuple[int, ...],
+    size: PerAxis,
+    stride: PerAxis,
+    dilation: PerAxis,
+    padding: Padding,
+    kind: Kind,
+) -> Form:
+    """A pooling of a tensor of this shape."""
+    windows = slides(layer, spatial_shape(layer, shape), size, stride, dilation, padding)
+    pooled = (shape[0], *[window.length for window in windows])
+    return form(pooled, OPERATIONS[kind], [(*same(1), *under_windows(windows))])
+
+
+@remembered
+def _global_pooling(layer: str, shape: tuple[int, ...], keep_dimensions: bool, kind: Kind) -> Form:
+    """A pooling of all positions of a tensor of this shape."""
+    checked_choice(f"layer '{layer}': kind", kind, ("average", "max"))
+    axes = range(1, len(shape))
+    if not axes:
+        raise InvalidNetworkError(
+            f"layer '{layer}': expected channels and at least one spatial axis, got a tensor "
+            f"of shape {shape}"
+        )
+    if boolean(layer, "keep_dimensions", keep_dimensions):
+        pooled = (shape[0], *[1 for _ in axes])
+        read = [Relation.all(axis, axis) for axis in axes]
+    else:
+        pooled = shape[:1]
+        read = [Relation.each(axis) for axis in axes]
+    return form(pooled, OPERATIONS[kind], [[*same(1), *read]])

@@ -150,13 +150,8 @@ impl<N: Number> CountTensor<N> {
     pub(crate) fn trim(&mut self) {
         let (rows, lanes) = (self.rows(), self.width());
         let largest = |tensor: &Self, plane: usize| {
-            let mut top = N::ZERO;
-            for row in 0..rows {
-                for &lane in &tensor.row(row)[plane * lanes..(plane + 1) * lanes] {
-                    top = if lane > top { lane } else { top };
-                }
-            }
-            top
+            let cut = |row| &tensor.row(row)[plane * lanes..(plane + 1) * lanes];
+            largest::<N>((0..rows).map(cut))
         };
         let mut top = largest(self, self.planes - 1);
         while self.planes > 1 && top == N::ZERO {
@@ -215,4 +210,21 @@ impl<N: Number> CountTensor<N> {
         }
         differing
     }
+}
+
+/// The largest of all lanes. Several are compared side by side, since each would have to wait for the
+/// one before otherwise.
+fn largest<'a, N: Number>(rows: impl Iterator<Item = &'a [N::Lane]>) -> N::Lane {
+    let greater = |a: N::Lane, b: N::Lane| if b > a { b } else { a };
+    let (mut top, mut strands) = (N::ZERO, [N::ZERO; VECTOR]);
+    for row in rows {
+        let (chunks, rest) = row.as_chunks::<VECTOR>();
+        for chunk in chunks {
+            for lane in 0..VECTOR {
+                strands[lane] = greater(strands[lane], chunk[lane]);
+            }
+        }
+        top = rest.iter().copied().fold(top, greater);
+    }
+    strands.into_iter().fold(top, greater)
 }

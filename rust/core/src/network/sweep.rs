@@ -1,5 +1,7 @@
 //! The sweep over a network, from the outputs back to every parameter.
 
+use std::sync::Arc;
+
 use crate::error::{Error, Result};
 use crate::machine::memory::{available_memory, is_to_be_had};
 use crate::machine::monitor::Monitor;
@@ -83,7 +85,9 @@ struct PlaceCounts<'p, N: Number> {
 impl<N: Number> PlaceCounts<'_, N> {
     /// Whether a parameter of this shape and with these links receives the same.
     fn are_those_of(&self, place: &[&Link], shape: &[u64]) -> bool {
-        let relations = |(a, b): (&&Link, &&Link)| a.relations == b.relations;
+        let relations = |(a, b): (&&Link, &&Link)| {
+            Arc::ptr_eq(&a.relations, &b.relations) || a.relations == b.relations
+        };
         self.shape == shape
             && self.place.len() == place.len()
             && self.place.iter().zip(place).all(relations)

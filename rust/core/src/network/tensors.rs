@@ -1,6 +1,7 @@
 //! Networks: a short list of tensors, and the links between them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::network::operation::{LinkRole, Operation};
@@ -51,8 +52,8 @@ pub struct Link {
     pub source: TensorId,
     /// The later tensor.
     pub target: TensorId,
-    /// One relation per group of axes.
-    pub relations: Vec<AxisRelation>,
+    /// One relation per group of axes; links of layers that are alike share them.
+    pub relations: Arc<[AxisRelation]>,
     /// What the source is to the target.
     pub role: LinkRole,
 }
@@ -195,16 +196,37 @@ impl Network {
         relations: Vec<AxisRelation>,
         role: LinkRole,
     ) -> Result<()> {
+        self.check(source, target, &relations)?;
+        self.push_link(source, target, relations.into(), role);
+        Ok(())
+    }
+
+    /// Refuses a link that does not fit.
+    pub(crate) fn check(
+        &self,
+        source: TensorId,
+        target: TensorId,
+        relations: &[AxisRelation],
+    ) -> Result<()> {
         let (from, to) = (self.tensor(source)?, self.tensor(target)?);
-        check_link(from, to, &relations).map_err(|reason| Error::InvalidLink {
+        check_link(from, to, relations).map_err(|reason| Error::InvalidLink {
             from: from.name.clone(),
             from_shape: from.shape.clone(),
             to: to.name.clone(),
             to_shape: to.shape.clone(),
             reason,
-        })?;
+        })
+    }
+
+    /// Adds a link that was checked, or that is known to fit.
+    pub(crate) fn push_link(
+        &mut self,
+        source: TensorId,
+        target: TensorId,
+        relations: Arc<[AxisRelation]>,
+        role: LinkRole,
+    ) {
         self.links.push(Link { source, target, relations, role });
-        Ok(())
     }
 
     /// Marks a tensor as an output: every element of it counts 1 for itself.
@@ -412,7 +434,7 @@ fn all_axes(relations: &[AxisRelation], side: fn(&AxisRelation) -> &Vec<usize>) 
 fn element_sources(link: &Link, from: &Tensor, to: &Tensor, o: u64) -> Vec<(u64, u64)> {
     let at = unravel(o, &to.shape);
     let mut found = vec![(0u64, 1u64)];
-    for part in &link.relations {
+    for part in link.relations.iter() {
         let lengths =
             |shape: &[u64], axes: &[usize]| axes.iter().map(|&a| shape[a]).collect::<Vec<_>>();
         let (inner, outer) =

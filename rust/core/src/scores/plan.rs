@@ -651,7 +651,7 @@ impl<'a> Planner<'a> {
     fn moved(&self, link: &Link) -> Move {
         let mut moved = Move::SAME;
         let mut edges = 1.0;
-        for part in &link.relations {
+        for part in link.relations.iter() {
             if part.relation == Relation::Same {
                 edges *= self.measure(link, part).2;
                 continue;
@@ -673,7 +673,7 @@ impl<'a> Planner<'a> {
         let mut windows: Vec<(u64, f64, Option<&[f64]>)> = Vec::new();
         let (mut taps, mut stride, mut channels) = (1.0, 1.0, 1.0);
         let (mut common, mut own) = (1.0, 1.0);
-        for part in &link.relations {
+        for part in link.relations.iter() {
             let (source, target, edges) = self.measure(link, part);
             let (size, step) = match &part.relation {
                 Relation::Same | Relation::Reshape => continue,
@@ -724,7 +724,7 @@ impl<'a> Planner<'a> {
     fn weighted(&self, number: usize, kernel: &KernelUse, link: &Link) -> Weighted {
         let (mut fan, mut taps, mut stride) = (1.0, 1.0, 1.0);
         let (mut source_positions, mut read) = (1.0, 1.0);
-        for part in &link.relations {
+        for part in link.relations.iter() {
             let (source, target, edges) = self.measure(link, part);
             let is_position = !part.source_axes.is_empty()
                 && !part.target_axes.is_empty()

@@ -14,6 +14,7 @@ use crate::network::plan::{Plan, sorting_key};
 use crate::network::sweep::Arrived;
 use crate::network::{CountOptions, Link, Role, TensorId};
 use crate::number::{Exact, Log, Number, Value};
+use crate::propagation::power_of_two;
 
 /// Architectures that a thread counts before it takes the next ones.
 const BATCH: usize = 16;
@@ -283,32 +284,35 @@ fn totals(levels: &[(Value, u64)], nodes: u64, inputs: u64, outputs: u64) -> Var
     let Some(base) = levels.iter().map(|(value, _)| value.exponent).max() else {
         return VariantTotals::NOTHING;
     };
-    let weight = |(value, times): &(Value, u64)| {
-        let below = (base - value.exponent).min(2000) as i32;
-        *times as f64 * value.mantissa * 2f64.powi(-below)
-    };
-    let total = compensated(levels.iter().map(weight));
-    let largest = levels.iter().map(weight).fold(0.0, f64::max);
+    let weights: Vec<f64> = levels
+        .iter()
+        .map(|(value, times)| {
+            *times as f64 * power_of_two((value.exponent - base).max(-2000)) * value.mantissa
+        })
+        .collect();
+    let total = compensated(weights.iter().copied());
+    let largest = weights.iter().copied().fold(0.0, f64::max);
     let shift = total.log2().floor();
     let (total_log, total_exponent) = ((total * (-shift).exp2()).log2(), base + shift as i64);
     let parameters = levels.iter().fold(0u64, |sum, (_, times)| sum.saturating_add(*times));
-    let surprisal = |level: &(Value, u64)| {
-        let (value, times) = level;
-        let own = weight(level);
+    let logarithms: Vec<f64> = levels.iter().map(|(value, _)| value.mantissa.log2()).collect();
+    let surprisal = |at: usize| {
+        let ((value, times), own) = (&levels[at], weights[at]);
         if *times == 1 && own == largest && 2.0 * own > total {
             // One parameter has most of the contexts: the difference of two logarithms would have
             // no correct digit left.
-            let others = levels.iter().filter(|other| !std::ptr::eq(*other, level)).map(weight);
+            let others = (0..levels.len()).filter(|&other| other != at).map(|one| weights[one]);
             return (compensated(others) / own).ln_1p() / std::f64::consts::LN_2;
         }
-        (total_exponent - value.exponent) as f64 + (total_log - value.mantissa.log2())
+        (total_exponent - value.exponent) as f64 + (total_log - logarithms[at])
     };
-    let surprisals: Vec<f64> = levels.iter().map(surprisal).collect();
-    let with = || levels.iter().zip(&surprisals);
-    let total_surprisal = compensated(with().map(|((_, times), bits)| *times as f64 * bits));
-    let entropy = compensated(with().map(|(level, bits)| weight(level) * bits)) / total;
-    let spread = |level: &(Value, u64)| weight(level) * level.0.log2();
-    let expected_spread = compensated(levels.iter().map(spread)) / total;
+    let surprisals: Vec<f64> = (0..levels.len()).map(surprisal).collect();
+    let total_surprisal =
+        compensated(levels.iter().zip(&surprisals).map(|((_, times), bits)| *times as f64 * bits));
+    let entropy =
+        compensated(weights.iter().zip(&surprisals).map(|(own, bits)| own * bits)) / total;
+    let spread = |at: usize| weights[at] * (levels[at].0.exponent as f64 + logarithms[at]);
+    let expected_spread = compensated((0..levels.len()).map(spread)) / total;
     let size = (inputs as f64) + (outputs as f64) + nodes as f64;
     let inputs = inputs as f64;
     VariantTotals {

@@ -1,7 +1,7 @@
 //! `Declaration`: all that a layer tells the core, but for its name and what it reads.
 
 use pyo3::prelude::*;
-use unrolled_core::{AxisRelation, LinkRole, Operation as CoreOperation};
+use unrolled_core::{Declaration as CoreDeclaration, Weight};
 
 use crate::network::operation::{Operation, role_of};
 use crate::network::relation::{Relation, copies_of};
@@ -9,20 +9,7 @@ use crate::network::relation::{Relation, copies_of};
 /// What layers that are alike have in common: the tensor that they compute, how each tensor that
 /// they read is linked to it, and the parameters that they need.
 #[pyclass(frozen, module = "unrolled._core", name = "Declaration")]
-pub(crate) struct Declaration {
-    pub(crate) shape: Vec<u64>,
-    pub(crate) operation: CoreOperation,
-    pub(crate) data: Vec<Vec<AxisRelation>>,
-    pub(crate) weights: Vec<Weight>,
-}
-
-/// A parameter that layers need, and how they read it.
-pub(crate) struct Weight {
-    pub(crate) role: LinkRole,
-    pub(crate) shape: Vec<u64>,
-    pub(crate) relations: Vec<AxisRelation>,
-    pub(crate) trainable: bool,
-}
+pub(crate) struct Declaration(pub(crate) CoreDeclaration);
 
 /// A parameter as Python describes it: role, shape, relations, and whether training changes it.
 type WeightRow<'py> = (String, Vec<u64>, Vec<PyRef<'py, Relation>>, bool);
@@ -37,18 +24,12 @@ impl Declaration {
         weights: Vec<WeightRow<'_>>,
     ) -> PyResult<Self> {
         let weight = |(role, shape, relations, trainable): WeightRow<'_>| {
-            Ok(Weight {
-                role: role_of(&role)?,
-                shape,
-                relations: copies_of(&relations)?,
-                trainable,
-            })
+            let relations = copies_of(&relations)?.into();
+            Ok(Weight { role: role_of(&role)?, shape, relations, trainable })
         };
-        Ok(Self {
-            shape,
-            operation: operation.0.clone(),
-            data: data.iter().map(|relations| copies_of(relations)).collect::<PyResult<_>>()?,
-            weights: weights.into_iter().map(weight).collect::<PyResult<_>>()?,
-        })
+        let data = data.iter().map(|relations| Ok(copies_of(relations)?.into()));
+        let data = data.collect::<PyResult<_>>()?;
+        let weights = weights.into_iter().map(weight).collect::<PyResult<_>>()?;
+        Ok(Self(CoreDeclaration::new(shape, operation.0.clone(), data, weights)))
     }
 }

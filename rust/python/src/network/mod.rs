@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use unrolled_core::{
-    AxisRelation, CountOptions, LinkRole, Network as CoreNetwork, Role, TensorId, count,
-    extreme_lengths, length_sums, path_moments, propagation,
+    CountOptions, Network as CoreNetwork, Role, TensorId, count, extreme_lengths, length_sums,
+    path_moments, propagation,
 };
 
 use crate::enter::enter;
@@ -26,51 +26,10 @@ type TensorRow = (String, Vec<u64>, &'static str, bool);
 type LinkRow = (usize, usize, Vec<Relation>);
 
 impl Network {
-    fn try_add_layer(
-        &mut self,
-        name: &str,
-        layer: &Declaration,
-        sources: &[usize],
-        given: &[Option<usize>],
-    ) -> PyResult<usize> {
-        let mut parameters = Vec::with_capacity(layer.weights.len());
-        for (at, weight) in layer.weights.iter().enumerate() {
-            parameters.push(match given.get(at).copied().flatten() {
-                Some(id) => TensorId(id),
-                None => {
-                    let own = format!("{name}/{}", weight.role.name());
-                    let role = Role::Parameter { trainable: weight.trainable };
-                    self.0.add(&own, &weight.shape, role).map_err(CoreError::from)?
-                }
-            });
-        }
-        let added = self.0.add_computed(name, &layer.shape, layer.operation.clone());
-        let target = added.map_err(CoreError::from)?;
-        for (&source, relations) in sources.iter().zip(&layer.data) {
-            self.link_to(target, TensorId(source), relations, LinkRole::Data)?;
-        }
-        for (source, weight) in parameters.into_iter().zip(&layer.weights) {
-            self.link_to(target, source, &weight.relations, weight.role)?;
-        }
-        Ok(target.0)
-    }
-
     /// The tensors of a role, in the order of declaration.
     fn of_role(&self, is_wanted: impl Fn(Role) -> bool) -> Vec<usize> {
         let tensors = self.0.tensors().iter().enumerate();
         tensors.filter(|(_, tensor)| is_wanted(tensor.role)).map(|(id, _)| id).collect()
-    }
-
-    fn link_to(
-        &mut self,
-        target: TensorId,
-        source: TensorId,
-        relations: &[AxisRelation],
-        role: LinkRole,
-    ) -> PyResult<()> {
-        let copies = relations.iter().map(AxisRelation::try_clone);
-        let relations = copies.collect::<Result<_, _>>().map_err(no_memory)?;
-        Ok(self.0.link_as(source, target, relations, role).map_err(CoreError::from)?)
     }
 }
 
@@ -152,13 +111,10 @@ impl Network {
         layer: &Declaration,
         sources: Vec<usize>,
         given: Vec<Option<usize>>,
-    ) -> PyResult<usize> {
-        let (tensors, links) = self.sizes();
-        let added = self.try_add_layer(name, layer, &sources, &given);
-        if added.is_err() {
-            self.0.truncate(tensors, links);
-        }
-        added
+    ) -> Result<usize, CoreError> {
+        let sources: Vec<TensorId> = sources.into_iter().map(TensorId).collect();
+        let given: Vec<Option<TensorId>> = given.into_iter().map(|one| one.map(TensorId)).collect();
+        Ok(self.0.add_layer(name, &layer.0, &sources, &given)?.0)
     }
 
     fn mark_output(&mut self, id: usize) -> Result<(), CoreError> {

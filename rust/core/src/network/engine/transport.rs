@@ -189,7 +189,7 @@ impl<'r> LinkParts<'r> {
     /// The parts of a link.
     fn of(link: &'r Link, source: &Tensor, target: &Tensor) -> Self {
         let mut parts = Self { single: SmallVec::new(), reshapes: Vec::new() };
-        for relation in &link.relations {
+        for relation in link.relations.iter() {
             if relation.relation != Relation::Reshape {
                 parts.single.push(LinkPart {
                     relation: &relation.relation,

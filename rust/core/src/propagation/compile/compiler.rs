@@ -138,7 +138,7 @@ impl<'a> Compiler<'a> {
     /// Axes of the target of a kernel along which the same weights are used again.
     pub(super) fn shared_axes(&self, kernel: &Link) -> Vec<bool> {
         let mut shared = vec![false; self.shape(kernel.target).len()];
-        for part in &kernel.relations {
+        for part in kernel.relations.iter() {
             let is_shared = match part.relation {
                 Relation::Sum | Relation::Taps { .. } | Relation::TransposedTaps { .. } => true,
                 Relation::All => self.shape(kernel.source)[part.source_axes[0]] == 1,
@@ -168,7 +168,7 @@ impl<'a> Compiler<'a> {
 
     pub(super) fn product(&self, link: &Link, average: bool) -> Result<Sums> {
         let mut product = Sums::ONE;
-        for part in &link.relations {
+        for part in link.relations.iter() {
             product = product.times(self.sums_of(link, part, average)?);
         }
         Ok(product)

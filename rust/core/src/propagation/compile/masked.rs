@@ -75,7 +75,7 @@ fn only_regroups(network: &Network, link: &Link) -> bool {
     let shape = |id: TensorId| &network.tensors()[id.0].shape;
     let (source, target) = (shape(link.source), shape(link.target));
     let mut places = Vec::new();
-    for part in &link.relations {
+    for part in link.relations.iter() {
         let is_long = part.source_axes.iter().any(|&axis| source[axis] > 1)
             || part.target_axes.iter().any(|&axis| target[axis] > 1);
         if !is_long {
@@ -226,7 +226,7 @@ impl<'a> Compiler<'a> {
         for link in &parts.values {
             let mut share = 1.0 / (leading * width);
             let mut tokens = None;
-            for part in &link.relations {
+            for part in link.relations.iter() {
                 if part.target_axes == [row] {
                     tokens = Some(part);
                 } else {

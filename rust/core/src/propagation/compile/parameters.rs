@@ -65,7 +65,7 @@ impl Compiler<'_> {
         });
         let Some(data) = data else { return (1.0, 1.0, None) };
         let (mut fan_in, mut fan_out) = (1.0, 1.0);
-        for part in &data.relations {
+        for part in data.relations.iter() {
             let lengths = lengths(part, self.shape(data.source), self.shape(data.target));
             let (into, from) = fans(&part.relation, lengths);
             fan_in *= into;

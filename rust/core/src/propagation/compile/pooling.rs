@@ -37,7 +37,7 @@ impl<'a> Compiler<'a> {
         let mut sums = Sums::ONE;
         let (mut extent, mut stops) = (1.0, 1.0);
         let mut sees_positions = false;
-        for part in &link.relations {
+        for part in link.relations.iter() {
             if part.relation == Relation::Same {
                 continue;
             }

@@ -161,7 +161,7 @@ impl<'a> Compiler<'a> {
         let source = self.shape(data.source);
         // The weights may take other axes of the source for positions than the source itself has.
         let mut seen = vec![false; source.len()];
-        for part in &data.relations {
+        for part in data.relations.iter() {
             let is_shared = part.target_axes.iter().any(|&axis| shared[axis]);
             for &axis in &part.source_axes {
                 seen[axis] = is_shared && !part.target_axes.is_empty();
@@ -198,7 +198,7 @@ impl<'a> Compiler<'a> {
     /// the weights are those of a transposed convolution, where strides keep positions apart.
     fn share(&self, kernel: &Link, shared: &[bool], positions: f64) -> Result<f64> {
         let (mut squares, mut total) = (1.0, 1.0);
-        for part in &kernel.relations {
+        for part in kernel.relations.iter() {
             if !part.target_axes.iter().any(|&axis| shared[axis]) {
                 continue;
             }
@@ -238,7 +238,7 @@ impl<'a> Compiler<'a> {
             is_weighted: !operation.weights.is_empty(),
         };
         let (mut of_positions, mut of_channels) = (1.0, 1.0);
-        for part in &link.relations {
+        for part in link.relations.iter() {
             let ends = lengths(part, source, target);
             let plain = self.sums_of(link, part, average)?;
             let sums = match operation.taps_of(part) {

@@ -191,7 +191,7 @@ impl Compiler<'_> {
                 let pools = self.network.operation(link.target).is_ok_and(|operation| {
                     matches!(operation.kind, OperationKind::Average | OperationKind::MaxPool)
                 });
-                for part in &link.relations {
+                for part in link.relations.iter() {
                     let is_window = !matches!(part.relation, Relation::Same | Relation::Reshape);
                     let all = !part.target_axes.is_empty()
                         && part.target_axes.iter().all(|&axis| {
@@ -231,7 +231,7 @@ impl Compiler<'_> {
             if of_source.len() != lengths.len() {
                 continue; // Its operation is not known, which will be an error.
             }
-            for part in &link.relations {
+            for part in link.relations.iter() {
                 // An axis that a product of matrices sums over says nothing of the result's axes.
                 let is_summed = is_product && part.relation == Relation::All;
                 if is_summed && part.source_axes.iter().any(|&axis| lengths[axis] > 1) {
