@@ -4,27 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unrolled import errors, importers, models, quantities
+from unrolled import errors, quantities
 from unrolled._core import VERSION as __version__
 from unrolled._core import Operation, Relation
-from unrolled.analysis import (
-    Analysis,
-    Comparison,
-    analyze,
-    compare,
-    diff,
-    divergence,
-)
 from unrolled.counting import Counts, GraphCounts, ParameterCounts, count
-from unrolled.ensemble import (
-    DensityOfStates,
-    EnergyLevel,
-    Ensemble,
-    HeatCapacityPeak,
-    Prior,
-    PriorLevel,
-    TemperatureSweep,
-)
 from unrolled.errors import (
     CycleError,
     GraphFileError,
@@ -47,10 +30,27 @@ from unrolled.errors import (
 )
 from unrolled.graph import Graph
 from unrolled.network import Configuration, Layer, Link, Network, Provenance, Tensor
-from unrolled.show.layers import LayerSummary
 from unrolled.spectrum import Divergence, Level, Spectrum
 
 if TYPE_CHECKING:
+    from unrolled import importers, models
+    from unrolled.analysis import (
+        Analysis,
+        Comparison,
+        analyze,
+        compare,
+        diff,
+        divergence,
+    )
+    from unrolled.ensemble import (
+        DensityOfStates,
+        EnergyLevel,
+        Ensemble,
+        HeatCapacityPeak,
+        Prior,
+        PriorLevel,
+        TemperatureSweep,
+    )
     from unrolled.importers.jax import from_jax
     from unrolled.importers.keras import from_keras
     from unrolled.importers.onnx import from_onnx
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         propagate,
     )
     from unrolled.scores import Evaluation, Features, Scores, evaluate, features, score
+    from unrolled.show.layers import LayerSummary
 
 __all__ = [
     "Analysis",
@@ -136,8 +137,27 @@ __all__ = [
 ]
 
 
-PACKAGES = ("propagation", "scores", "search", "theory")
+PACKAGES = (
+    "analysis",
+    "ensemble",
+    "importers",
+    "models",
+    "propagation",
+    "scores",
+    "search",
+    "theory",
+)
 FRAMEWORKS = ("jax", "keras", "onnx", "torch")
+FROM_ANALYSIS = ("Analysis", "Comparison", "analyze", "compare", "diff", "divergence")
+FROM_ENSEMBLE = (
+    "DensityOfStates",
+    "EnergyLevel",
+    "Ensemble",
+    "HeatCapacityPeak",
+    "Prior",
+    "PriorLevel",
+    "TemperatureSweep",
+)
 FROM_PROPAGATION = (
     "InitializationReport",
     "Propagation",
@@ -152,16 +172,31 @@ def __getattr__(name: str) -> Any:
     """Import what not everyone needs when it is first used, so that the rest starts sooner."""
     from importlib import import_module
 
-    if name == "theory":
-        package = import_module("unrolled.theory")
-    elif name == "search":
-        package = import_module("unrolled.search")
+    if name == "analysis" or name in FROM_ANALYSIS:
+        package = import_module("unrolled.analysis")
+    elif name == "ensemble" or name in FROM_ENSEMBLE:
+        package = import_module("unrolled.ensemble")
+    elif name == "importers":
+        package = import_module("unrolled.importers")
+    elif name == "models":
+        package = import_module("unrolled.models")
     elif name == "propagation" or name in FROM_PROPAGATION:
         package = import_module("unrolled.propagation")
     elif name == "scores" or name in FROM_SCORES:
         package = import_module("unrolled.scores")
+    elif name == "search":
+        package = import_module("unrolled.search")
+    elif name == "theory":
+        package = import_module("unrolled.theory")
+    elif name == "LayerSummary":
+        package = import_module("unrolled.show.layers")
     elif name.startswith("from_") and name.removeprefix("from_") in FRAMEWORKS:
         package = import_module(f"unrolled.importers.{name.removeprefix('from_')}")
     else:
         raise AttributeError(f"module 'unrolled' has no attribute {name!r}")
     return package if name in PACKAGES else getattr(package, name)
+
+
+def __dir__() -> list[str]:
+    """Also what is not imported yet."""
+    return sorted({*globals(), *__all__, *PACKAGES})

@@ -110,7 +110,8 @@ def test_normalisation_by_numbers_of_the_configuration_scales_the_signal(invert)
     net = from_keras(keras.Model(x, y), operations=True)
     # The second moments of three channels, one after the other; means are not followed.
     factor = np.mean(variance if invert else 1 / variance)
-    found = unrolled.propagate(net)["conv"].mean_square
+    # By default a signal enters behind the scaling that a model begins with; here in front of it.
+    found = unrolled.propagate(net, input=unrolled.Signal())["conv"].mean_square
     plain = from_keras(keras.Model(x, L.Conv2D(4, 3, name="conv")(x)), operations=True)
     expected = unrolled.propagate(plain)["conv"].mean_square * 0.25 * factor
     assert found == pytest.approx(expected, rel=1e-6)
@@ -137,7 +138,10 @@ def test_a_mean_that_does_not_fit_is_an_error():
 
 def test_preprocessing_is_no_vanishing_signal():
     model = keras.applications.EfficientNetV2B0(weights=None)
-    report = unrolled.initialization_report(model)
+    report = unrolled.initialization_report(model, input=unrolled.Signal())
     assert report.vanishes_at is None
     first = next(one for one in report.propagation.tensors if one.kind == "function")
     assert first.mean_square < 1e-3
+    # Without a law of its own, what enters behind the preprocessing has a mean square of one.
+    default = unrolled.initialization_report(model).propagation
+    assert default[default.entries[0]].mean_square == pytest.approx(1.0)

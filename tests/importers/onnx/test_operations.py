@@ -317,8 +317,10 @@ def test_a_constant_array_multiplies_by_its_mean_square() -> None:
     given = {"weights": {"w": (4, 3, 3, 3)}, "inputs": {"x": (1, 3, 6, 6)}}
     divided = model(*nodes, constants={"deviation": deviation}, **given)
     plain = model("Conv x,w -> y", **given)
+    # By default a signal enters behind the scaling that a model begins with; here it is in front.
     found, expected = (
-        unrolled.propagate(unrolled.from_onnx(one, operations=True)) for one in (divided, plain)
+        unrolled.propagate(unrolled.from_onnx(one, operations=True), input=unrolled.Signal())
+        for one in (divided, plain)
     )
     factor = np.mean(1 / np.square(deviation))
     assert found["y"].mean_square == pytest.approx(expected["y"].mean_square * factor, rel=1e-6)
