@@ -8,7 +8,7 @@ import numpy as np
 
 from unrolled._core import Operation, Relation
 from unrolled.importers.jax.table import TABLE, refused
-from unrolled.importers.tracing.base import OTHER
+from unrolled.importers.tracing.base import AVERAGE, OTHER
 from unrolled.importers.tracing.values import Constant, Operand, Value
 from unrolled.importers.tracing.windows import Window, affine_of
 
@@ -48,13 +48,19 @@ def _sparse(tracer: Tracer, a: Operand, b: Operand, node: Equation) -> Operand |
     if matrix.rank != 2 or len(summed[0]) != 1 or batch[0]:
         return None
     along, axis = (part[0] for part in (summed if constant_first else summed[::-1]))
-    weights = np.abs(matrix.array if along == 1 else matrix.array.T).astype(np.float64)
+    rows = (matrix.array if along == 1 else matrix.array.T).astype(np.float64)
+    weights = np.abs(rows)
     reads = weights > NEGLIGIBLE * weights.max(initial=0)
     if reads.all() or not reads.any():
         return None
     offsets = np.concatenate([[0], np.cumsum(reads.sum(axis=1))])
     length = reads.shape[0]
-    y = tracer.read(x, {axis: (length, Relation.sparse(axis, axis, offsets, np.nonzero(reads)[1]))})
+    relation = Relation.sparse(axis, axis, offsets, np.nonzero(reads)[1])
+    if np.allclose(rows.sum(axis=1), 1.0, atol=1e-3):  # It interpolates.
+        y = tracer.read(x, {axis: (length, relation)}, AVERAGE)
+    else:
+        read = tracer.read(x, {axis: (length, relation)})
+        y = tracer.multiplied(read, Constant.of(rows[reads]))
     rest = [other for other in range(x.rank) if other != axis]
     return tracer.transpose(y, [axis, *rest] if constant_first else [*rest, axis])
 

@@ -10,6 +10,7 @@ from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidModelError
 from unrolled.importers.keras.layer import TABLE, Layer
 from unrolled.importers.keras.rules import biased
+from unrolled.importers.tracing.base import AVERAGE
 from unrolled.importers.tracing.products import AFFINE
 from unrolled.importers.tracing.resampling import taps
 from unrolled.importers.tracing.tracer import Tracer
@@ -376,7 +377,7 @@ def resized(
     positions = (np.arange(length) + 0.5) * n / length - 0.5
     scale = n / length if antialias else 1.0
     relation = taps(axis, positions, n, INTERPOLATIONS[method], scale=scale)
-    return layer.tracer.read(x, {axis: (length, relation)})
+    return layer.tracer.read(x, {axis: (length, relation)}, AVERAGE)
 
 
 @rule("CenterCrop", "RandomCrop")

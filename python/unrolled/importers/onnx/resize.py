@@ -11,6 +11,7 @@ from unrolled.errors import InvalidModelError, UnsupportedOperatorError
 from unrolled.importers.onnx.elementwise import checked_axes
 from unrolled.importers.onnx.reader import Node
 from unrolled.importers.onnx.table import TABLE
+from unrolled.importers.tracing.base import AVERAGE, MOVE
 from unrolled.importers.tracing.resampling import nearest, taps
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Operand
@@ -64,7 +65,9 @@ def resize(tracer: Tracer, node: Node) -> Operand:
         changes[axis] = (length, relation)
     if isinstance(x, Constant):
         return Constant(tuple(shape))
-    return tracer.read(x, changes) if changes else x
+    # What is interpolated is followed as a mean of what it reads.
+    operation = MOVE if mode == "nearest" else AVERAGE
+    return tracer.read(x, changes, operation) if changes else x
 
 
 def _sizes(node: Node, x: Operand, axes: list[int]) -> tuple[list[int], list[float]]:

@@ -10,6 +10,7 @@ import numpy as np
 from unrolled._core import Operation, Relation
 from unrolled.errors import UnsupportedOperatorError
 from unrolled.importers.torch.node import Node, aten, many, tensor_of
+from unrolled.importers.tracing.base import AVERAGE, MOVE
 from unrolled.importers.tracing.values import Array, Operand, Shape, Value
 from unrolled.importers.tracing.windows import Window
 
@@ -130,7 +131,9 @@ def _resize(tracer: Tracer, node: Node) -> Operand:
     for axis in range(2, x.rank):
         weights = _resizing(node, axis, x.shape, node.shape)
         changes[axis] = (node.shape[axis], _relation(axis, weights))
-    return tracer.read(x, changes)
+    # What is interpolated is followed as a mean of what it reads.
+    is_mean = any(relation.kind == "sparse" for _, relation in changes.values())
+    return tracer.read(x, changes, AVERAGE if is_mean else MOVE)
 
 
 def _resizing(node: Node, axis: int, before: Shape, after: Shape) -> Array:

@@ -108,8 +108,15 @@ class Products(Choices):
             node = Node("contracted", self.name, shape, values, labels=named)
             return Value(node, shape)
         y = self.emit(shape, links, operation, roles)
+        constants = [x for x in operands if isinstance(x, Constant) and x.array is not None]
+        for constant in constants:
+            y = self.multiplied(y, constant)
         waits = any(x.awaits_scale for x, _ in factors)
         return replace(y, awaits_scale=True) if waits else y
+
+    def multiplied(self, x: Value, constant: Constant) -> Value:
+        """A sum of which each term is multiplied with one of the elements of a constant."""
+        return self._with_constants(x, [constant], "product") if self.operations else x
 
     def _masked_product(self, product: MaskedProduct) -> Operand:
         """A product with a factor of which a mask makes some elements zero."""

@@ -148,9 +148,15 @@ fn of_degrees(relation: &Relation, degrees: &Degrees, lengths: Lengths, average:
         sums.single += count * weight * weight;
         sums.into += (count * weight) * (count * weight);
     }
-    if let Relation::Sparse(rows) = relation {
+    if matches!(relation, Relation::Sparse(_)) {
         // Parallel edges carry the same value and add coherently.
-        sums.single = rows.multiplicities.iter().map(|&m| (m * m) as f64).sum();
+        sums.single = 0.0;
+        for (o, &count) in degrees.reads.iter().enumerate() {
+            let weight = if average && count > 0.0 { 1.0 / count } else { 1.0 };
+            for (_, multiplicity) in relation.sources(o as u64, lengths.source, lengths.target) {
+                sums.single += (multiplicity as f64 * weight).powi(2);
+            }
+        }
     }
     sums.from = if average {
         let mut weights = vec![0.0; lengths.source as usize];
