@@ -47,7 +47,7 @@ def test_functions_are_those_that_propagation_follows(function: str) -> None:
     (y,) = run(net.to_onnx(), z[None])
     density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
     measured = np.trapezoid(y**2 * density, z)
-    signal = unrolled.propagate(net)["y"]
+    signal = unrolled.propagate(net, input=unrolled.Signal())["y"]
     assert measured == pytest.approx(signal.variance + signal.mean**2, rel=2e-5)
 
 
