@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
@@ -88,6 +89,26 @@ def test_moments_without_the_law_are_those_of_the_law(twin):
     if found.total:
         assert found.mean == pytest.approx(sums.mean_grade, rel=1e-12, abs=1e-12)
         assert found.variance == pytest.approx(sums.grade_variance, rel=1e-9, abs=1e-9)
+
+
+def test_path_sums_are_a_record():
+    net = models.resnet(18, size=32)
+    for weights in (None, {"affine": 0.5}):
+        sums = path_sums(net, weights)
+        shares = sums.shares()
+        assert [row["tensor"] for row in sums.rows] == list(shares)
+        for row in sums.rows:
+            name = row["tensor"]
+            forward = np.logaddexp2.reduce(sums.log2_forward(name), axis=None)
+            backward = np.logaddexp2.reduce(sums.log2_backward(name), axis=None)
+            assert row["log2 forward"] == pytest.approx(forward)
+            assert row["log2 backward"] == pytest.approx(backward)
+            assert row["share"] == shares[name]
+        assert sums.assumptions in sums.table()
+        assert sums.assumptions in sums._repr_html_().replace("&#x27;", "'").replace("&#39;", "'")
+    largest = path_sums(net, direction="forward", semiring="max")
+    assert {key for row in largest.rows for key in row} == {"tensor", "log2 forward"}
+    assert "largest path" in str(largest)
 
 
 def test_without_law_and_shares():

@@ -35,8 +35,13 @@ from unrolled.counting.weighted_sweep import of_equal_grades, sweep, weighted
 from unrolled.errors import InvalidArgumentError, NothingToCountError, UnknownNameError
 from unrolled.network.builder import Link
 from unrolled.network.network import Network
+from unrolled.show.plot import COLOR, SECOND_COLOR, figure_of, panel, styled
+from unrolled.show.records import Record
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
     from unrolled.network.builder import Tensor
 
 __all__ = ["GradeMoments", "PathSums", "grade_moments", "path_sums"]
@@ -269,7 +274,7 @@ class _Parts(NamedTuple):
     request: _Request
 
 
-class PathSums:
+class PathSums(Record):
     """Weighted sums over the paths of a network, of all its tensors. `path_sums` makes one.
 
     A snapshot: layers added to the network later do not change it.
@@ -472,6 +477,64 @@ class PathSums:
             )
             for name in self._between
         }
+
+    @property
+    def title(self) -> str:
+        """The name of the network and the total."""
+        return f"{self.name}: sums over paths, log2 of the total {self.log2_total:,.6g}"
+
+    @property
+    def rows(self) -> list[dict[str, object]]:
+        """For every tensor but parameters the logarithms to base 2 of its sums, over all elements.
+
+        Beside them is the share of the total that leads through it, where both directions were
+        summed and there is a path.
+        """
+        directions = [one for one in ("forward", "backward") if getattr(self._parts, one)]
+        has_shares = len(directions) == 2 and self.semiring == "sum" and self._total != 0
+        shares = self.shares() if has_shares and self.log2_total > -math.inf else {}
+        found = []
+        for name in self._between:
+            ones = SumMap.of_weight(1, self._diagram.shapes[self._numbers[name]])
+            row: dict[str, object] = {"tensor": name}
+            for direction in directions:
+                values: SumMap = getattr(self._parts, direction)[self._numbers[name]]
+                row[f"log2 {direction}"] = log2_of(values.total_with(ones, self.semiring))
+            if shares:
+                row["share"] = shares[name]
+            found.append(row)
+        return found
+
+    @property
+    def assumptions(self) -> str:
+        """What a path weighs, and what becomes of parallel ones."""
+        numbers = "integers, exact" if self.is_exact else "floats with exponents of their own"
+        parallel = "parallel paths add up" if self.semiring == "sum" else "the largest path counts"
+        return f"a path weighs the product of its links' weights; {parallel}; sums are {numbers}"
+
+    def plot(self, *, axes: Axes | None = None) -> tuple[Figure, Axes]:
+        """The sums of the tensors in the order of the network; errors are those of `Record.plot`.
+
+        Parameters
+        ----------
+        axes : matplotlib.axes.Axes, optional
+
+        Returns
+        -------
+        figure, axes
+        """
+        rows = self.rows
+        with styled():
+            axes = panel(axes)
+            for key, color in (("log2 forward", COLOR), ("log2 backward", SECOND_COLOR)):
+                if key in rows[0]:
+                    values = np.array([row[key] for row in rows], dtype=np.float64)
+                    axes.plot(range(len(rows)), values, color=color, label=key.partition(" ")[2])
+            axes.set(
+                title=self.name, xlabel="tensor", ylabel=r"$\log_2$ of its sum over paths [bits]"
+            )
+            axes.legend()
+        return figure_of(axes), axes
 
     def __repr__(self) -> str:
         return f"PathSums({self.name!r}, log2 of the total {self.log2_total:,.6g})"
