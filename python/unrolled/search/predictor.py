@@ -24,10 +24,10 @@ from unrolled.scores.regression import (
     FEWEST_LABELS,
     ZERO_LABEL,
     Posterior,
+    coordinates,
     normal_scores,
     parts,
     posterior,
-    standardized,
 )
 from unrolled.scores.shown import baseline_name
 from unrolled.scores.statistics import spearman
@@ -422,10 +422,12 @@ class Predictor:
                 f"n={wanted}, but only {usable.sum()} architectures without a label have a path "
                 "from an input to an output"
             )
-        features = np.concatenate(
-            [one.features(self._choice) for one in (self._fitted(), candidates)]
+        both = (self._fitted(), candidates)
+        places = coordinates(
+            np.concatenate([one.features(self._choice) for one in both]),
+            np.concatenate([one.scores() for one in both]),
         )
-        chosen = _spread_out(features, self.num_labels, usable, wanted)
+        chosen = _spread_out(places, self.num_labels, usable, wanted)
         ranking = {one.number: one for one in self._ranking(candidates)}
         return [ranking[at] for at in chosen]
 
@@ -673,12 +675,15 @@ def _resampled(predictions: Array, baseline: Array, labels: Array) -> _Resampled
     return _Resampled(error, low, high, gain_error)
 
 
-def _spread_out(features: Array, labels: int, usable: npt.NDArray[np.bool_], n: int) -> list[int]:
+def _spread_out(places: Array, labels: int, usable: npt.NDArray[np.bool_], n: int) -> list[int]:
     """Which architectures to label: each the one that lowers the sum of variances most.
+
+    The variances are those of the constant and linear parts of the kernel.
 
     Parameters
     ----------
-    features : array of shape ``(labels + architectures, features)``
+    places : array of shape ``(labels + architectures, coordinates)``
+        As `coordinates` returns them.
     labels : int
         How many of them have labels; they come first.
     usable : array of bool, shape ``(architectures,)``
@@ -686,12 +691,10 @@ def _spread_out(features: Array, labels: int, usable: npt.NDArray[np.bool_], n: 
     n : int
         How many to choose.
     """
-    scaled = standardized(features)
-    size = float((scaled**2).sum() / len(scaled)) or 1.0
-    scaled = np.concatenate([scaled / math.sqrt(size), np.ones((len(scaled), 1))], axis=1)
-    known, others = scaled[:labels], scaled[labels:]
-    # The covariance of the weights of features, which the kernel stands for.
-    precision = np.eye(scaled.shape[1]) + known.T @ known / TYPICAL_NOISE
+    places = np.concatenate([places, np.ones((len(places), 1))], axis=1)
+    known, others = places[:labels], places[labels:]
+    # The covariance of the weights of coordinates, which the kernel stands for.
+    precision = np.eye(places.shape[1]) + known.T @ known / TYPICAL_NOISE
     covariance = np.linalg.inv(precision)
     products = others.T @ others
     left, chosen = usable.copy(), []
