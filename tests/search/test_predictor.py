@@ -222,6 +222,16 @@ def test_own_features_and_chosen_ones_are_used() -> None:
 
 
 @pytest.mark.parametrize(
+    ("returned", "message"),
+    [("x", "got str 'x'"), ([[1], [1, 2]], "got list"), (np.ones(12), r"got shape \(12,\)")],
+)
+def test_own_features_that_are_no_table_of_numbers_are_refused(returned: Any, message: str) -> None:
+    predictor = search.Predictor(lambda columns: returned, space=SPACE)
+    with pytest.raises(unrolled.InvalidArgumentError, match=message):
+        predictor.fit(SPACE.rows(0, 12), range(12))
+
+
+@pytest.mark.parametrize(
     ("rows", "accuracies", "message"),
     [
         ([[0] * 8, [1] * 8], [0.5], "1 accuracies of 2"),

@@ -167,10 +167,12 @@ class Explanation:
         Why, in a sentence.
     features : dict of str to float
         The share of the variance of predictions that each feature carries, the largest first. A
-        prediction is a sum over features, so that their shares and `prior` add up to 1; one that
-        takes back what others say has a negative share.
+        prediction is a sum over features and products of two, of which each has half, so that
+        their shares and `prior` add up to 1; one that takes back what others say has a negative
+        share.
     prior : float
-        The share of the zero-label scores that predictions begin with.
+        The share of the zero-label scores: what predictions begin with, and what labels change
+        of it.
     """
 
     num_labels: int
@@ -205,7 +207,13 @@ class Explanation:
             tables.Column("share"),
             tables.Column("meaning", "left", folds=True),
         ]
-        rows = [["zero-label scores", f"{self.prior:.0%}", "what predictions begin with"]]
+        rows = [
+            [
+                "zero-label scores",
+                f"{self.prior:.0%}",
+                "what predictions begin with, as labels correct it",
+            ]
+        ]
         rows += [
             [name, f"{share:.0%}", FEATURES[name].meaning if name in FEATURES else ""]
             for name, share in list(self.features.items())[:MOST_SHOWN]
@@ -220,9 +228,10 @@ class Explanation:
 class Predictor:
     """Predicts accuracies of architectures from those of a few that were trained.
 
-    A Gaussian process over forty features of the graph, weighed by the signal that links carry,
-    with zero-label scores as its prior mean; predictions under several priors and noises are
-    averaged by their evidence. Nothing is tuned. All architectures at hand are scaled together, so
+    A Gaussian process over forty features of the graph, weighed by the signal that links carry, the
+    ranks of zero-label scores, and products of two of them, with a zero-label score as its prior
+    mean; predictions under several priors and noises are averaged by their evidence. Nothing is
+    tuned. All architectures at hand are scaled together, so
     a prediction depends on what is predicted beside it, a little.
 
     Parameters
@@ -446,7 +455,8 @@ class Predictor:
         }
         if count < FEWEST_LABELS:
             reason = (
-                f"{count} labels are too few to fit anything (it takes {FEWEST_LABELS}): "
+                f"There are too few labels to fit anything ({count}, and it takes "
+                f"{FEWEST_LABELS}): "
                 f"architectures are ranked by the zero-label score {ZERO_LABEL}."
             )
             nothing = (math.nan,) * 4
