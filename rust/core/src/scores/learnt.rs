@@ -1,8 +1,8 @@
 //! What is computed from parameters alone, such as learnt queries: it has a signal, and is on no
 //! path from an input, so that no derivative is followed through it and no kernel of it counts.
 
-use std::collections::{HashMap, HashSet};
-use std::mem::replace;
+use std::collections::HashSet;
+use std::mem::{replace, take};
 use std::sync::Arc;
 
 use super::operators::Signal;
@@ -28,10 +28,10 @@ impl Planner<'_> {
             self.survey.order.iter().copied().filter(|id| members.contains(id)).collect();
         // A plan of their own is made, and forgotten.
         let plan = replace(&mut self.plan, Plan::empty());
-        let tensors = replace(&mut self.tensors, Vec::new());
-        let operators = replace(&mut self.operators, Vec::new());
-        let gates = replace(&mut self.gates, Vec::new());
-        let functions = replace(&mut self.function_of, HashMap::new());
+        let tensors = take(&mut self.tensors);
+        let operators = take(&mut self.operators);
+        let gates = take(&mut self.gates);
+        let functions = take(&mut self.function_of);
         let kernels = self.kernel_of.clone();
         let outer = replace(&mut self.among_parameters, true);
         for member in &order {
