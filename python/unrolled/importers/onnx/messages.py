@@ -57,7 +57,8 @@ def dtype_of(data_type: int) -> np.dtype[Any]:
         There is none.
     """
     if data_type in TYPES:
-        return np.dtype(TYPES[data_type]).newbyteorder("=")
+        native: np.dtype[Any] = np.dtype(TYPES[data_type]).newbyteorder("=")
+        return native
     helper = import_optional("onnx.helper", "onnx", "reading ONNX models")
     return np.dtype(helper.tensor_dtype_to_np_dtype(data_type))
 
