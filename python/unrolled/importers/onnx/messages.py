@@ -57,10 +57,10 @@ def dtype_of(data_type: int) -> np.dtype[Any]:
         There is none.
     """
     if data_type in TYPES:
-        native: np.dtype[Any] = np.dtype(TYPES[data_type]).newbyteorder("=")
-        return native
+        return np.dtype(TYPES[data_type]).newbyteorder("=")
     helper = import_optional("onnx.helper", "onnx", "reading ONNX models")
-    return np.dtype(helper.tensor_dtype_to_np_dtype(data_type))
+    found: np.dtype[Any] = np.dtype(helper.tensor_dtype_to_np_dtype(data_type))
+    return found
 
 
 def array_of(tensor: Any) -> npt.NDArray[Any]:
