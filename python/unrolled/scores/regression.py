@@ -29,10 +29,10 @@ __all__ = [
 
 Array = npt.NDArray[np.float64]
 
-PRIORS = ("log_effective_size", "saliency_entropy", "weights", "macs", "activations")
+PRIORS = ("log_size", "saliency_entropy", "weights", "activations")
 """The zero-label scores that predictions may begin with."""
 
-ZERO_LABEL = "log_effective_size"
+ZERO_LABEL = "log_size"
 """The score to rank by without labels."""
 
 FEWEST_LABELS = 5

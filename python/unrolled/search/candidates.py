@@ -27,13 +27,13 @@ Array = npt.NDArray[np.float64]
 FeatureChoice = str | Sequence[str] | Callable[[Mapping[str, Array]], Array]
 """What `Predictor` takes as features."""
 
-BASELINES = ("weights", "macs", "saliency_entropy", "log_effective_size")
+BASELINES = ("weights", "macs", "saliency_entropy", "log_size")
 """What a predictor has to beat, or else it gives way to the best of them."""
 
 BESIDE = ("activations", "effective_macs", "effective_units", "effective_edges")
 """What stands beside them, so that nothing is chosen among too many."""
 
-LOGARITHMS = ("log_effective_size", "saliency_entropy")
+LOGARITHMS = ("log_size", "saliency_entropy")
 """Scores that are logarithms already."""
 
 SIZES = ("weights", "macs", "activations", "depth", "effective_macs", "effective_units")

@@ -10,7 +10,7 @@ use crate::network::Network;
 use crate::propagation::{Pieces, own_functions};
 
 /// How many numbers a row of features has.
-const FEATURES: usize = FEATURE_NAMES.len() + 1 + SCORE_NAMES.len();
+const FEATURES: usize = FEATURE_NAMES.len() + SCORE_NAMES.len();
 
 /// A network, compiled for scoring.
 #[pyclass(frozen, module = "unrolled._core", name = "Scorer")]
@@ -38,7 +38,7 @@ impl Scorer {
     /// Names of the columns that `features` gives.
     #[classattr]
     fn feature_columns() -> Vec<&'static str> {
-        FEATURE_NAMES.iter().chain(&["log_effective_size"]).chain(&SCORE_NAMES).copied().collect()
+        FEATURE_NAMES.iter().chain(&SCORE_NAMES).copied().collect()
     }
 
     /// Features and scores, in the order of `feature_columns`.
@@ -57,7 +57,7 @@ impl Scorer {
 /// The columns of `Scorer.feature_columns`.
 pub(crate) fn feature_row(found: &(Scores, Features)) -> [f64; FEATURES] {
     let mut row = [0.0; FEATURES];
-    row[..=FEATURE_NAMES.len()].copy_from_slice(&found.1.to_array());
-    row[FEATURE_NAMES.len() + 1..].copy_from_slice(&found.0.to_array());
+    row[..FEATURE_NAMES.len()].copy_from_slice(&found.1);
+    row[FEATURE_NAMES.len()..].copy_from_slice(&found.0.to_array());
     row
 }

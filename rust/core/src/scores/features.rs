@@ -54,29 +54,9 @@ pub const FEATURE_NAMES: [&str; 40] = [
     "log_other_macs",
 ];
 
-/// The features of one architecture, and the logarithm of its effective size: of its effective
-/// weights times its effective units at the positions that are computed.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Features {
-    /// In the order of [`FEATURE_NAMES`]; natural logarithms.
-    pub values: [f64; 40],
-    /// Minus infinity if no kernel lies between an input and an output.
-    pub log_effective_size: f64,
-}
-
-impl Features {
-    /// Where no path leads from an input to an output.
-    pub(crate) const NOTHING: Self =
-        Self { values: [0.0; 40], log_effective_size: f64::NEG_INFINITY };
-
-    /// All features, and then the logarithm of the effective size.
-    #[must_use]
-    pub fn to_array(&self) -> [f64; 41] {
-        let mut found = [self.log_effective_size; 41];
-        found[..40].copy_from_slice(&self.values);
-        found
-    }
-}
+/// The features of one architecture, in the order of [`FEATURE_NAMES`]; natural logarithms. All are
+/// zero where no path leads from an input to an output.
+pub type Features = [f64; FEATURE_NAMES.len()];
 
 /// What is known of the paths from the inputs to a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -372,7 +352,7 @@ impl Sweep<'_> {
             if denominator > 0.0 { numerator / denominator } else { 0.0 }
         };
         let extreme = |value: f64| if value.is_finite() { value } else { 0.0 };
-        let values = [
+        [
             end.kernels,
             deviation,
             end.activations,
@@ -413,8 +393,7 @@ impl Sweep<'_> {
             census.links.max(1.0).ln(),
             other_parameters.ln_1p(),
             other_macs.ln_1p(),
-        ];
-        Features { values, log_effective_size: widths.total_weights.ln() + widths.total_units.ln() }
+        ]
     }
 
     /// The paths to all outputs together, each output with an equal share.
@@ -464,8 +443,6 @@ struct Widths {
     last_correlation: f64,
     weighted_correlation: f64,
     macs: f64,
-    total_weights: f64,
-    total_units: f64,
 }
 
 impl Default for Widths {
@@ -488,8 +465,6 @@ impl Default for Widths {
             last_correlation: 0.0,
             weighted_correlation: 0.0,
             macs: 0.0,
-            total_weights: 0.0,
-            total_units: 0.0,
         }
     }
 }
@@ -521,7 +496,5 @@ impl Widths {
         }
         self.weighted_correlation += weights * kernel.target_positions * link.correlation;
         self.macs += weights * kernel.target_positions;
-        self.total_weights += weights;
-        self.total_units += units;
     }
 }

@@ -6,7 +6,9 @@ use crate::error::{Error, Result};
 use crate::machine::Monitor;
 use crate::machine::team::Team;
 use crate::propagation::OwnFunctions;
-use crate::scores::{FeatureDesk, Features, GatedPlan, Operator, Plan, Scores, Workspace};
+use crate::scores::{
+    FEATURE_NAMES, FeatureDesk, Features, GatedPlan, Operator, Plan, Scores, Workspace,
+};
 
 /// How long one link takes, as a number of lanes of a count, so that progress is reported in time.
 const LANES_A_LINK: u64 = 64;
@@ -134,7 +136,7 @@ impl VariantScorer {
         threads: usize,
         monitor: &Monitor<'_>,
     ) -> Result<Vec<(Scores, Features)>> {
-        let empty = (Scores::NOTHING, Features::NOTHING);
+        let empty = (Scores::NOTHING, [0.0; FEATURE_NAMES.len()]);
         self.each(rows, architectures, threads, monitor, empty, |desk, batch| {
             for (lane, found) in batch.iter_mut().enumerate() {
                 self.restrict(desk, lane);
