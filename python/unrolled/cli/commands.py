@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import sys
@@ -13,7 +12,6 @@ from typing import Any
 
 import click
 
-from unrolled import models
 from unrolled._core import VERSION
 from unrolled._support import files
 from unrolled._support.hints import shortened
@@ -34,11 +32,7 @@ from unrolled.costs import width_of
 from unrolled.errors import InvalidArgumentError, UnrolledError
 from unrolled.network.network import Network
 from unrolled.printable import one_line, printable
-from unrolled.propagation import Signal, initialization_report
-from unrolled.scores.benchmarks import BENCHMARKS
-from unrolled.scores.evaluation import FIGURES, evaluate
-from unrolled.scores.families import FAMILIES
-from unrolled.scores.scoring import ranked, score_network
+from unrolled.scores.names import BENCHMARKS, FAMILIES, FIGURES
 from unrolled.show import tables
 from unrolled.show.cells import ranking_title, score_sheet
 from unrolled.show.formats import json_value
@@ -313,6 +307,8 @@ def report_command(
 
     Example: unrolled report *.onnx -o report.html --title "Our models"
     """
+    import datetime
+
     from unrolled import report  # It is heavy, and only needed here.
 
     report.check_packages()
@@ -322,6 +318,8 @@ def report_command(
     scheme: Any = "he" if weights is None else scheme_of(weights)
     initializations = []
     if weights is not None:
+        from unrolled.propagation import initialization_report  # It is heavy, and only needed here.
+
         initializations = [initialization_report(one, scheme) for one in models_found]
     with progress_bar("Counting") as progress:
         comparison = compare(
@@ -535,6 +533,11 @@ def init_command(
 
     Example: unrolled init model.onnx --init torch
     """
+    from unrolled.propagation import (  # It is heavy, and only needed here.
+        Signal,
+        initialization_report,
+    )
+
     chosen = model_options_of(options)
     chosen.check([name])
     check_figure(plot)
@@ -628,6 +631,7 @@ def theory_command(
     if name is None:
         result = mean_field_of(str(activation), sw2, sb2)
     else:
+        from unrolled.propagation import Signal
         from unrolled.theory import overview  # It is heavy, and only needed here.
 
         result = overview(
@@ -710,6 +714,8 @@ def score_command(
 
     Example: unrolled score model.onnx efficientnetv2-b0
     """
+    from unrolled.scores.scoring import ranked, score_network  # It is heavy, and only needed here.
+
     chosen = model_options_of(options)
     chosen.check(names)
     ranked([], sort)
@@ -767,6 +773,8 @@ def evaluate_command(
 
     Example: unrolled evaluate nasbench201
     """
+    from unrolled.scores.evaluation import evaluate  # It is heavy, and only needed here.
+
     check_formats(as_json, of_tables=["figure"])
     check_figure(plot)
     numbers = None if labels is None else parsed_labels(labels)
@@ -810,6 +818,8 @@ def models_command() -> None:
         tables.Column("own size"),
         tables.Column("description", "left", folds=True),
     ]
+    from unrolled import models  # Other commands have files.
+
     rows = [[info.name, str(info.size), info.description] for info in models.describe()]
     say(tables.render("Published models", columns, rows, width=None))
 
