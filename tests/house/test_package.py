@@ -128,6 +128,16 @@ def test_public_names_are_there():
         assert getattr(unrolled, name) is not None, name
 
 
+PACKAGES = ["analysis", "costs", "counting", "importers", "network", "scores", "show", "spectrum"]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_names_that_wait_are_listed_and_found(package):
+    code = f"import unrolled.{package} as package\nlisted = dir(package)\n"
+    code += "for name in package.__all__:\n    assert name in listed and getattr(package, name)"
+    imported_by(code)
+
+
 def test_errors_have_one_base():
     import unrolled
 

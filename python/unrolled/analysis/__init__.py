@@ -40,3 +40,8 @@ def __getattr__(name: str) -> Any:
     else:
         raise AttributeError(f"module 'unrolled.analysis' has no attribute {name!r}")
     return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    """Also what is not imported yet."""
+    return sorted({*globals(), *__all__})

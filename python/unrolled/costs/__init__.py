@@ -28,3 +28,8 @@ def __getattr__(name: str) -> Any:
     if name in ("Flow", "OperationCost", "costs_of", "flow_of"):
         return getattr(import_module("unrolled.costs.operations"), name)
     raise AttributeError(f"module 'unrolled.costs' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Also what is not imported yet."""
+    return sorted({*globals(), *__all__})

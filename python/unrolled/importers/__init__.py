@@ -30,3 +30,8 @@ def __getattr__(name: str) -> Any:
     if name in ("Constant", "Operand", "Value"):
         return getattr(import_module("unrolled.importers.tracing.values"), name)
     raise AttributeError(f"module 'unrolled.importers' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Also what is not imported yet."""
+    return sorted({*globals(), *__all__})

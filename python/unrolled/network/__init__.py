@@ -38,3 +38,8 @@ def __getattr__(name: str) -> Any:
     if name == "Provenance":
         return import_module("unrolled.network.provenance").Provenance
     raise AttributeError(f"module 'unrolled.network' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Also what is not imported yet."""
+    return sorted({*globals(), *__all__})

@@ -28,3 +28,8 @@ def __getattr__(name: str) -> Any:
     if name in ("Scores", "score"):
         return getattr(import_module("unrolled.scores.scoring"), name)
     raise AttributeError(f"module 'unrolled.scores' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Also what is not imported yet."""
+    return sorted({*globals(), *__all__})

@@ -21,3 +21,8 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         return import_module(f"unrolled.show.{name}")
     raise AttributeError(f"module 'unrolled.show' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Also what is not imported yet."""
+    return sorted({*globals(), *__all__})

@@ -24,3 +24,8 @@ def __getattr__(name: str) -> Any:
 
         return divergences.Divergence
     raise AttributeError(f"module 'unrolled.spectrum' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Also what is not imported yet."""
+    return sorted({*globals(), *__all__})
