@@ -42,3 +42,5 @@ copybutton_prompt_is_regexp = True
 html_theme = "furo"
 html_title = f"unrolled {version}"
 html_theme_options = {"navigation_with_keys": True}
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]

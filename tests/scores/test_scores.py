@@ -408,15 +408,6 @@ def test_features_of_a_mask_of_blocks_are_those_of_blocks_apart() -> None:
     assert masked.to_dict() == apart.to_dict()
 
 
-def test_a_mask_over_keys_that_are_parameters_is_refused_as_without_it() -> None:
-    for mask in (None, np.eye(4, 3, dtype=bool)):
-        net = Network()
-        keys, values = net.parameter("keys", (3, 2)), net.parameter("values", (3, 2))
-        net.output(net.attention(net.input((4, 2)), keys, values, mask=mask))
-        with pytest.raises(UnknownOperationError, match="two that are computed"):
-            unrolled.score(net)
-
-
 def test_the_scaling_that_a_model_begins_with_does_not_count() -> None:
     scaling = "linear(0.00392, -0.5)"
 

@@ -47,6 +47,8 @@ MOST_POINTS = 120
 NAME_TAG = "name"
 """Marks the renderers of names, which the script of the page places."""
 LONGEST_NAME = 28
+DEFAULTS = {"view", "selected", "selection_policy"}
+"""Attributes that Bokeh writes for every line and point, and that its script makes by itself."""
 
 
 class Look(NamedTuple):
@@ -365,7 +367,7 @@ def embedded(charts: Iterable[Chart]) -> str:
         for chart in charts:
             document.add_root(chart.figure)
     numbers: dict[str, str] = {}
-    content = _renumber(document.to_json(deferred=False), numbers)
+    content = _shorten(document.to_json(deferred=False), numbers)
     content["title"] = ""
     roots = {numbers[chart.figure.id]: chart.anchor for chart in charts}
     text = json.dumps({"document": content, "roots": roots}, separators=(",", ":"))
@@ -380,16 +382,18 @@ def library() -> str:
     return script
 
 
-def _renumber(value: Any, numbers: dict[str, str]) -> Any:
+def _shorten(value: Any, numbers: dict[str, str]) -> Any:
+    """Bokeh's objects with numbers for names, without what is as it is by default."""
     if isinstance(value, dict):
         return {
             key: numbers.setdefault(item, f"m{len(numbers) + 1}")
             if key == "id" and isinstance(item, str)
-            else _renumber(item, numbers)
+            else _shorten(item, numbers)
             for key, item in value.items()
+            if key not in DEFAULTS
         }
     if isinstance(value, (list, tuple)):
-        return [_renumber(item, numbers) for item in value]
+        return [_shorten(item, numbers) for item in value]
     return value
 
 

@@ -82,6 +82,14 @@
   addEventListener("beforeprint", () => paint(colors.print));
   addEventListener("afterprint", follow);
 
+  // Where a column is narrow, names break behind what separates their parts.
+  for (const name of document.querySelectorAll("th[scope=row]")) {
+    const parts = name.textContent.split(/(?<=[_./-])(?![_./-])/);
+    if (parts.length > 1 && !name.children.length) {
+      name.replaceChildren(...parts.flatMap((part, i) => (i ? [document.createElement("wbr"), part] : [part])));
+    }
+  }
+
   const boxes = [...document.querySelectorAll("fieldset input[type=checkbox]")];
   const search = document.querySelector("fieldset input[type=search]");
   search?.addEventListener("input", () => {

@@ -6,25 +6,77 @@ use crate::error::Result;
 use crate::network::{Link, TensorId};
 use crate::propagation::PART_OF_ATTENTION;
 
+/// One of the two matrices of a product.
+struct Factor<'a> {
+    link: &'a Link,
+    /// Whether it has the weights of a softmax.
+    is_softmax: bool,
+}
+
 impl<'a> Planner<'a> {
-    pub(super) fn matmul(&mut self, id: TensorId, links: &[(usize, &Link)]) -> Option<Rule> {
-        let &[(_, one), (_, other)] = links else {
-            return self.refuse(id, "a product of matrices needs two that are computed".into());
+    pub(super) fn matmul(&mut self, id: TensorId, gates: &[Option<usize>]) -> Result<Option<Rule>> {
+        let numbers = self.into[id.0].clone();
+        let links: Vec<&'a Link> =
+            numbers.iter().map(|&number| &self.network.links()[number]).collect();
+        let &[one, other] = &links[..] else {
+            return Ok(self.refuse(id, "a product of matrices needs two factors".into()));
         };
-        let elements = self.network.tensors()[id.0].elements() as f64;
-        let is_softmax = |&(_, link): &(usize, &Link)| {
-            let node = self.node_of[link.source.0].map(|node| &self.plan.nodes[node].rule);
+        let gate = |at: usize| gates.get(numbers[at]).copied().flatten();
+        let gates = [gate(0), gate(1)];
+        let products = [one, other].map(|link| self.edges(link) / self.elements(link.source));
+        let Some(factors) = self.push_factors([one, other], products, gates)? else {
+            return Ok(self.refuse(id, "neither factor is computed from an input".into()));
+        };
+        // A mask may hide some of the keys: values are read as far as it does not.
+        let values = if factors[0].is_softmax { factors[1].link } else { factors[0].link };
+        let terms = self.edges(values) / self.elements(id);
+        if let Some(weights) = factors.iter().position(|factor| factor.is_softmax) {
+            return Ok(Some(Rule::Mix { keys: terms, weights }));
+        }
+        let divisor = self.network.operation(id)?.divisor.unwrap_or(1.0);
+        let scale = 1.0 / (divisor * divisor);
+        let is_score = self.is_score[id.0];
+        // A layer may be written as a product of two parameters: it keeps the variance.
+        let is_layer = self.among_parameters && !is_score;
+        let scale = if is_layer { 1.0 / terms } else { scale };
+        Ok(Some(Rule::Matmul { terms, scale, is_score }))
+    }
+
+    /// Adds the links of a product of two matrices. If one of them is computed from parameters
+    /// alone, the link of the other has its signal, and comes first. `None` if both are.
+    fn push_factors(
+        &mut self,
+        links: [&'a Link; 2],
+        products: [f64; 2],
+        gates: [Option<usize>; 2],
+    ) -> Result<Option<[Factor<'a>; 2]>> {
+        let reached = links.map(|link| self.reached[link.source.0]);
+        let is_softmax = |planner: &Self, link: &Link| {
+            let node = planner.node_of[link.source.0].map(|node| &planner.plan.nodes[node].rule);
             matches!(node, Some(Rule::Softmax { .. }))
         };
-        let weights = links.iter().position(is_softmax);
-        // A mask may hide some of the keys: values are read as far as it does not.
-        let terms = self.edges(if weights == Some(0) { other } else { one }) / elements;
-        if let Some(weights) = weights {
-            return Some(Rule::Mix { keys: terms, weights });
-        }
-        let divisor = self.network.operation(id).ok()?.divisor.unwrap_or(1.0);
-        let scale = 1.0 / (divisor * divisor);
-        Some(Rule::Matmul { terms, scale, is_score: self.is_score[id.0] })
+        let computed = match reached {
+            [true, true] => {
+                for (at, link) in links.into_iter().enumerate() {
+                    let operator = Operator::Contracted { products: products[at] };
+                    self.push_link(link, operator, gates[at])?;
+                }
+                return Ok(Some(
+                    links.map(|link| Factor { link, is_softmax: is_softmax(self, link) }),
+                ));
+            }
+            [true, false] => 0,
+            [false, true] => 1,
+            [false, false] => return Ok(None),
+        };
+        let (link, other) = (links[computed], links[1 - computed]);
+        let (factor, of_weights) = self.learnt_signal(other.source)?;
+        let operator = Operator::ByLearnt { products: products[computed], factor };
+        self.push_link(link, operator, gates[computed])?;
+        Ok(Some([
+            Factor { link, is_softmax: is_softmax(self, link) },
+            Factor { link: other, is_softmax: of_weights },
+        ]))
     }
 
     /// Whether a tensor stands for scores or weights behind a mask, and is no tensor of either.
@@ -48,17 +100,14 @@ impl<'a> Planner<'a> {
         let features = self.length_of_rows(query.source);
         let divisor = self.network.operation(mixed)?.divisor.unwrap_or(1.0);
         let first = self.plan.links.len();
-        for link in [query, key] {
-            let products = pairs * features / self.elements(link.source);
-            self.push_link(link, Operator::Contracted { products }, None)?;
-        }
+        let products = [query, key].map(|link| pairs * features / self.elements(link.source));
         let scale = 1.0 / (divisor * divisor);
-        let rule = if self.plan.links.len() == first + 2 {
-            Rule::Matmul { terms: features, scale, is_score: true }
-        } else {
-            self.drop_links(first);
-            self.refuse(mixed, "a product of matrices needs two that are computed".into());
-            Rule::Choice
+        let rule = match self.push_factors([query, key], products, [None; 2])? {
+            Some(_) => Rule::Matmul { terms: features, scale, is_score: true },
+            None => {
+                self.refuse(mixed, "neither queries nor keys are computed from an input".into());
+                Rule::Choice
+            }
         };
         self.push_node(by_key, rule, first)?;
         if let Some(facts) = self.tensors.last_mut() {
@@ -77,25 +126,27 @@ impl<'a> Planner<'a> {
     pub(super) fn masked_attention(
         &mut self,
         id: TensorId,
-        links: &[(usize, &'a Link)],
         gates: &[Option<usize>],
     ) -> Result<Option<Rule>> {
-        let is_part = |&&(_, link): &&(usize, &'a Link)| self.is_part_of_attention(link.source);
-        let weights = links.iter().find(is_part).copied();
-        let value = links.iter().find(|one| !is_part(one)).copied();
-        let (Some(weights), Some(value)) = (weights, value) else {
-            return Ok(self.refuse(id, "a product of matrices needs two that are computed".into()));
+        let numbers = self.into[id.0].clone();
+        let find = |is_part: bool| {
+            let links = numbers.iter().map(|&number| (number, &self.network.links()[number]));
+            links.into_iter().find(|(_, link)| self.is_part_of_attention(link.source) == is_part)
+        };
+        let (Some(weights), Some(value)) = (find(true), find(false)) else {
+            return Ok(self.refuse(id, "a product of matrices needs two factors".into()));
         };
         let Some((_, pairs)) = self.pairs(weights.1.source) else {
             return Ok(self.refuse(id, "nothing is linked to it but weights".into()));
         };
         let width = self.length_of_rows(id);
-        let of_value = pairs * width / self.elements(value.1.source);
-        for ((number, link), products) in [(weights, width), (value, of_value)] {
-            let gate = gates.get(number).copied().flatten();
-            self.push_link(link, Operator::Contracted { products }, gate)?;
-        }
-        Ok(Some(Rule::Mix { keys: pairs * width / self.elements(id), weights: 0 }))
+        let products = [width, pairs * width / self.elements(value.1.source)];
+        let gates = [weights, value].map(|(number, _)| gates.get(number).copied().flatten());
+        let Some(factors) = self.push_factors([weights.1, value.1], products, gates)? else {
+            return Ok(self.refuse(id, "neither factor is computed from an input".into()));
+        };
+        let keys = pairs * width / self.elements(id);
+        Ok(Some(Rule::Mix { keys, weights: usize::from(!factors[0].is_softmax) }))
     }
 
     /// The attention that reads weights, and how many pairs of a query and a key it sees.
@@ -107,7 +158,7 @@ impl<'a> Planner<'a> {
         Some((mixed, edges / self.length_of_rows(mixed)))
     }
 
-    fn sources(&self, id: TensorId) -> impl Iterator<Item = TensorId> {
+    pub(super) fn sources(&self, id: TensorId) -> impl Iterator<Item = TensorId> {
         self.into[id.0].iter().map(|&number| self.network.links()[number].source)
     }
 

@@ -11,8 +11,9 @@
 //! tensor. A [`Plan`] is compiled once, and [`Plan::score`] allocates nothing. Architectures that are
 //! variants of one network are parts of one plan; see [`variants`](crate::variants).
 //!
-//! `plan` derives what a link joins, `attention` what becomes of queries, keys and values, `operators` says what a link does to a signal, and
-//! `sweep` runs them; `features` describes architectures to a predictor.
+//! `plan` derives what a link joins, `attention` what becomes of queries, keys and values, `learnt`
+//! what signal parameters have that are one of them, `operators` says what a link does to a signal,
+//! and `sweep` runs them; `features` describes architectures to a predictor.
 //!
 //! ```
 //! use unrolled_core::propagation::OwnFunctions;
@@ -38,6 +39,7 @@
 
 mod attention;
 mod features;
+mod learnt;
 mod operators;
 mod plan;
 mod sweep;

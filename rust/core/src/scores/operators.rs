@@ -6,7 +6,7 @@ use crate::propagation::{excess, times_power_of_four};
 ///
 /// Variances are in units of `4^exponent`, the mean in units of `2^exponent`.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Signal {
+pub(crate) struct Signal {
     pub(super) variance: f64,
     /// Covariance between two positions of one channel.
     pub(super) covariance: f64,
@@ -148,6 +148,8 @@ pub(crate) enum Operator {
     Weighted(Weighted),
     /// A factor of a product of matrices: the products that each of its elements is in.
     Contracted { products: f64 },
+    /// The same where the other factor is computed from parameters alone, and has this signal.
+    ByLearnt { products: f64, factor: Signal },
     /// No signal passes, because the source is an index.
     Blocked,
 }
@@ -271,7 +273,7 @@ impl Operator {
                     to.covariance = to.variance;
                 }
             }
-            Self::Contracted { .. } => to.kept = to.variance,
+            Self::Contracted { .. } | Self::ByLearnt { .. } => to.kept = to.variance,
             Self::Largest(window) => {
                 // What a window has in common moves all its elements, and so the largest, alike.
                 let apart = window.variance * (from.variance - from.covariance);
@@ -343,7 +345,9 @@ impl Operator {
                     / (weighted.source_channels * weighted.stride * from.variance);
                 gradient.times(factor, factor / weighted.stride)
             }
-            Self::Contracted { products } => gradient.times(*products, *products),
+            Self::Contracted { products } | Self::ByLearnt { products, .. } => {
+                gradient.times(*products, *products)
+            }
             Self::Blocked => Gradient::default(),
         }
     }

@@ -21,8 +21,8 @@ pub struct Plan {
     /// All links; those that lead to one node stand next to each other.
     pub(crate) links: Vec<PlanLink>,
     /// What a part of the plan shares with the whole, so that little is copied.
-    tensors: Arc<Vec<NodeFacts>>,
-    operators: Arc<Vec<LinkFacts>>,
+    pub(super) tensors: Arc<Vec<NodeFacts>>,
+    pub(super) operators: Arc<Vec<LinkFacts>>,
     pub(crate) functions: Vec<Function>,
     pub(crate) outputs: Vec<usize>,
     pub(crate) kernels: usize,
@@ -330,7 +330,7 @@ pub(super) struct Planner<'a> {
     pub(super) network: &'a Network,
     routing: &'a Routing<'a>,
     own: &'a OwnFunctions,
-    survey: Survey,
+    pub(super) survey: Survey,
     /// Functions that only scale an input, before anything else is done to it.
     scalings: HashSet<TensorId>,
     /// Numbers of the links with data into every tensor.
@@ -338,18 +338,20 @@ pub(super) struct Planner<'a> {
     /// The source of the first link into every tensor.
     origins: Vec<Option<TensorId>>,
     /// Whether a tensor is computed from an input.
-    reached: Vec<bool>,
+    pub(super) reached: Vec<bool>,
+    /// Whether what is added to the plan is computed from parameters alone.
+    pub(super) among_parameters: bool,
     /// Whether a softmax is taken of a tensor, apart from functions and sums in between.
     pub(super) is_score: Vec<bool>,
     pub(super) node_of: Vec<Option<usize>>,
     /// Trainable elements of parameters that every tensor reads as something else than a kernel.
     other_parameters: Vec<f64>,
-    function_of: HashMap<String, usize>,
-    kernel_of: HashMap<usize, usize>,
+    pub(super) function_of: HashMap<String, usize>,
+    pub(super) kernel_of: HashMap<usize, usize>,
     pub(super) plan: Plan,
-    gates: Vec<Option<u32>>,
+    pub(super) gates: Vec<Option<u32>>,
     pub(super) tensors: Vec<NodeFacts>,
-    operators: Vec<LinkFacts>,
+    pub(super) operators: Vec<LinkFacts>,
     unknown: Vec<(String, String)>,
 }
 
@@ -404,6 +406,7 @@ impl<'a> Planner<'a> {
             into,
             origins,
             reached,
+            among_parameters: false,
             is_score,
             node_of: vec![None; tensors],
             other_parameters,
@@ -419,36 +422,38 @@ impl<'a> Planner<'a> {
 
     fn run(&mut self, gates: &[Option<usize>]) -> Result<()> {
         for id in self.survey.order.clone() {
-            if !self.reached[id.0] {
-                continue;
+            if self.reached[id.0] {
+                self.add(id, gates)?;
             }
-            if self.is_part_of_attention(id) {
-                self.part_of_attention(id)?;
-                continue;
-            }
-            // A mask leaves the signal of scores and weights as it is; products count what it hides.
-            let whole = behind_mask(self.network, id, |id| self.links_into(id));
-            if let Some(node) = whole.and_then(|whole| self.node_of[whole.0]) {
-                self.node_of[id.0] = Some(node);
-                continue;
-            }
-            let first = self.plan.links.len();
-            let rule = match self.network.tensors()[id.0].role {
-                Role::Activation => self.rule(id, gates)?,
-                _ => Some(Rule::Input),
-            };
-            let Some(rule) = rule else {
-                self.drop_links(first);
-                // Compilation goes on, so that the error names all tensors that are not known.
-                self.push_node(id, Rule::Choice, first)?;
-                continue;
-            };
-            self.push_node(id, rule, first)?;
         }
         for end in self.survey.ends.clone() {
             self.plan.outputs.extend(self.node_of[end.0]);
         }
         Ok(())
+    }
+
+    /// Adds a tensor to the plan, if it needs a node of its own.
+    pub(super) fn add(&mut self, id: TensorId, gates: &[Option<usize>]) -> Result<()> {
+        if self.is_part_of_attention(id) {
+            return self.part_of_attention(id);
+        }
+        // A mask leaves the signal of scores and weights as it is; products count what it hides.
+        let whole = behind_mask(self.network, id, |id| self.links_into(id));
+        if let Some(node) = whole.and_then(|whole| self.node_of[whole.0]) {
+            self.node_of[id.0] = Some(node);
+            return Ok(());
+        }
+        let first = self.plan.links.len();
+        let rule = match self.network.tensors()[id.0].role {
+            Role::Activation => self.rule(id, gates)?,
+            _ => Some(Rule::Input),
+        };
+        let Some(rule) = rule else {
+            self.drop_links(first);
+            // Compilation goes on, so that the error names all tensors that are not known.
+            return self.push_node(id, Rule::Choice, first);
+        };
+        self.push_node(id, rule, first)
     }
 
     pub(super) fn push_node(&mut self, id: TensorId, rule: Rule, first: usize) -> Result<()> {
@@ -480,15 +485,18 @@ impl<'a> Planner<'a> {
     /// The rule of a tensor, whose links are added to the plan; `None` if it is not known.
     fn rule(&mut self, id: TensorId, gates: &[Option<usize>]) -> Result<Option<Rule>> {
         let operation = self.network.operation(id)?;
+        if operation.function.as_deref() == Some(MASKED_ATTENTION) {
+            return self.masked_attention(id, gates);
+        }
+        if operation.kind == OperationKind::Matmul && !self.survey.indices[id.0] {
+            return self.matmul(id, gates);
+        }
         let numbers = self.into[id.0].clone();
         let links: Vec<(usize, &'a Link)> = numbers
             .into_iter()
             .map(|number| (number, &self.network.links()[number]))
             .filter(|(_, link)| self.reached[link.source.0])
             .collect();
-        if operation.function.as_deref() == Some(MASKED_ATTENTION) {
-            return self.masked_attention(id, &links, gates);
-        }
         if self.survey.indices[id.0] {
             for &(number, link) in &links {
                 self.push_link(link, Operator::Blocked, gates.get(number).copied().flatten())?;
@@ -539,8 +547,8 @@ impl<'a> Planner<'a> {
                 let share = links.first().map_or(1.0, |(_, link)| self.visible_share(link.source));
                 Some(Rule::Softmax { length: (length * share).max(1.0) })
             }
-            OperationKind::Matmul => self.matmul(id, &links),
-            OperationKind::Other => {
+            // Products of matrices were left to `matmul`.
+            OperationKind::Matmul | OperationKind::Other => {
                 if let Some(law) = self.routing.routes.get(&id) {
                     return Ok(Some(Rule::Route(Route::new(law))));
                 }
@@ -676,10 +684,6 @@ impl<'a> Planner<'a> {
         match operation.kind {
             OperationKind::Embedding => Operator::Blocked,
             OperationKind::Average | OperationKind::MaxPool => self.pool(link, operation),
-            OperationKind::Matmul => {
-                let elements = self.network.tensors()[link.source.0].elements() as f64;
-                Operator::Contracted { products: self.edges(link) / elements }
-            }
             _ => Operator::Move(self.moved(link)),
         }
     }

@@ -220,7 +220,8 @@ impl Plan {
         self.sum(workspace)
     }
 
-    fn forwards(&self, workspace: &mut Workspace) {
+    /// The signal of every tensor.
+    pub(super) fn forwards(&self, workspace: &mut Workspace) {
         for (at, node) in self.nodes.iter().enumerate() {
             if node.rule == Rule::Input {
                 (workspace.signals[at], workspace.depths[at]) = (Signal::STANDARD, 0);
@@ -330,10 +331,7 @@ impl Plan {
                     Signal { variance, covariance, mean: route.mean, kept: variance, exponent: 0 };
             }
             Rule::Matmul { terms, scale, is_score } => {
-                let mut factors = [Signal::STANDARD; 2];
-                for (link, factor) in links.iter().zip(&mut factors) {
-                    *factor = arriving(link);
-                }
+                let factors = [0, 1].map(|number| self.factor(links, number, workspace));
                 let [(q1, r1), (q2, r2)] = factors.map(|one| {
                     let mean = one.mean * one.mean;
                     (one.variance + mean, one.covariance + mean)
@@ -349,22 +347,29 @@ impl Plan {
             }
             Rule::Mix { keys, weights } => {
                 let spread = self.spread(node, weights, keys, workspace);
-                for (_, link) in links.iter().enumerate().filter(|&(number, _)| number != weights) {
-                    found = arriving(link);
-                    let apart = found.variance - found.covariance;
-                    found.variance = found.covariance + spread * apart;
-                    found.covariance += apart / keys;
-                    found.kept = found.variance;
-                }
+                found = self.factor(links, 1 - weights, workspace);
+                let apart = found.variance - found.covariance;
+                found.variance = found.covariance + spread * apart;
+                found.covariance += apart / keys;
+                found.kept = found.variance;
             }
         }
         found
     }
 
+    /// The signal of one of the two factors of a product of matrices.
+    fn factor(&self, links: &[PlanLink], number: usize, workspace: &Workspace) -> Signal {
+        match (links.get(number), links.first().map(|link| self.operator(link))) {
+            (Some(link), _) => self.operator(link).forwards(&workspace.signals[link.source()]),
+            (None, Some(Operator::ByLearnt { factor, .. })) => *factor,
+            (None, _) => Signal::STANDARD,
+        }
+    }
+
     /// The factor by which attention multiplies the variance between keys: one over their number if
     /// they have equal weights.
     fn spread(&self, node: &Node, weights: usize, keys: f64, workspace: &Workspace) -> f64 {
-        let one = workspace.signals[self.into(node)[weights].source()];
+        let one = self.factor(self.into(node), weights, workspace);
         (keys * (one.variance + one.mean * one.mean)).min(1.0)
     }
 
@@ -507,38 +512,38 @@ impl Plan {
                 gradient.times(square, square)
             }
             Rule::Matmul { scale, is_score, .. } => {
-                let mut to = *gradient;
-                for other in others() {
-                    let mean = other.mean * other.mean;
-                    let apart = other.variance - other.covariance;
-                    to = if is_score {
-                        to.times(scale * apart, scale * apart)
-                    } else {
-                        to.times(scale * (other.variance + mean), scale * (other.covariance + mean))
-                    };
-                    to.exponent = to.exponent.saturating_add(other.exponent);
-                }
+                let other = self.factor(links, 1 - number, workspace);
+                let mean = other.mean * other.mean;
+                let apart = other.variance - other.covariance;
+                let mut to = if is_score {
+                    gradient.times(scale * apart, scale * apart)
+                } else {
+                    gradient
+                        .times(scale * (other.variance + mean), scale * (other.covariance + mean))
+                };
+                to.exponent = to.exponent.saturating_add(other.exponent);
                 to
             }
             Rule::Mix { keys, weights } => {
-                let &Operator::Contracted { products } = self.operator(&links[number]) else {
+                let (Operator::Contracted { products } | Operator::ByLearnt { products, .. }) =
+                    *self.operator(&links[number])
+                else {
                     return *gradient;
                 };
                 if number == weights {
-                    let mut to = *gradient;
-                    for other in others() {
-                        let apart = other.variance - other.covariance;
-                        to = to.times(apart, 0.0);
-                        to.exponent = to.exponent.saturating_add(other.exponent);
-                    }
+                    let other = self.factor(links, 1 - number, workspace);
+                    let mut to = gradient.times(other.variance - other.covariance, 0.0);
+                    to.exponent = to.exponent.saturating_add(other.exponent);
                     return to;
                 }
-                // The operator counts products, which are part of the mean here.
+                // The operator counts the queries that read a value. Their derivatives add up, each
+                // times a weight, which is one over the number of keys in the mean.
                 let spread = self.spread(node, weights, keys, workspace);
-                let apart = gradient.square - gradient.covariance;
+                let (queries, apart) = (products, gradient.square - gradient.covariance);
+                let coherent = queries / keys * gradient.covariance;
                 Gradient {
-                    square: (gradient.covariance + spread * apart) / products,
-                    covariance: (gradient.covariance + apart / keys) / products,
+                    square: (coherent + spread * apart) / keys,
+                    covariance: (coherent + apart / keys) / keys,
                     exponent: gradient.exponent,
                 }
             }
