@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -61,7 +60,12 @@ class Products(Choices):
         return self.contract([first, second], result, [a, b])
 
     def contract(
-        self, labels: Sequence[Sequence[int]], result: Sequence[int], operands: Sequence[Operand]
+        self,
+        labels: Sequence[Sequence[int]],
+        result: Sequence[int],
+        operands: Sequence[Operand],
+        *,
+        otherwise: Operation = OTHER,
     ) -> Operand:
         """Einstein summation with numbered axes; lengths of 1 broadcast.
 
@@ -72,6 +76,8 @@ class Products(Choices):
         result : sequence of int
             The labels of the result; all others are summed over.
         operands : sequence of Operand
+        otherwise : Operation
+            What it is if it has more than two factors.
         """
         operands = [self._diagonal(x, given) for x, given in zip(operands, labels, strict=True)]
         labels = [list(dict.fromkeys(given)) for given in labels]
@@ -101,6 +107,8 @@ class Products(Choices):
                 return self._masked_product(product)
         links = [(x, related(x.shape, given, result, shape)) for x, given in factors]
         operation, roles = self._product(links, operands)
+        if len(links) > 2:
+            operation = otherwise
         if operation is MATMUL and _are_scores(factors, result):
             # Whether a mask follows decides what becomes of them.
             named = (*[tuple(own) for _, own in factors], tuple(result))
@@ -177,7 +185,7 @@ class Products(Choices):
         query, key, value = [self.made(self._in_order(*one)) for one in ordered]
         if product.lead is not None:
             at = leading.index(product.lead) - len(leading)
-            parts = [part if part.axis is None else replace(part, axis=at) for part in parts]
+            parts = [part if part.axis is None else part._replace(axis=at) for part in parts]
         shape = tuple([lengths[label] for label in leading])
         name = self._choose_name(self.name)
         while any(f"{name}/{part}" in self.network for part in PARTS_OF_ATTENTION):
@@ -361,9 +369,10 @@ def _are_scores(factors: Sequence[Factor], result: Sequence[int]) -> bool:
 
 def _parse(name: str, equation: str, ranks: Sequence[int]) -> tuple[list[list[int]], list[int]]:
     """The labels of the operands and of the result of an equation, as numbers."""
+    from string import ascii_letters as letters  # It is not quick to import.
+
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
-    letters = string.ascii_letters
     plain = [term.replace("...", "") for term in terms]
     fits = len(terms) == len(ranks)
     fits = fits and all(len(term) <= rank for term, rank in zip(plain, ranks, strict=True))
