@@ -93,7 +93,6 @@ def features(net: Description, output: str) -> dict[str, float]:
             )
         },
         "log_links": math.log(found["links"]),
-        "log_effective_size": math.log(scores["W"]) + _log_units(net, steps),
         **_of_layers(net, steps, laws),
     }
 
@@ -145,15 +144,6 @@ def _tau(net: Description, step: Step) -> tuple[float, float]:
     v, c = net.steps[step.sources[0]].forward
     k = step.numbers["k"]
     return k**4 / (k**2 + (k**4 - k**2) * (c / v) ** 2), c / v
-
-
-def _log_units(net: Description, steps: list[Step]) -> float:
-    total = 0.0
-    for step in steps:
-        if step.operation == "conv":
-            fan = net.steps[step.sources[0]].channels / step.numbers["groups"]
-            total += step.channels * step.positions * math.sqrt(fan * _tau(net, step)[0])
-    return math.log(total)
 
 
 def _of_layers(

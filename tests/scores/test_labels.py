@@ -55,7 +55,7 @@ def test_points_are_those_of_predictors_that_are_fitted_one_by_one() -> None:
     assert point.spearman == pytest.approx(np.mean(expected), abs=1e-4)
     assert point.error == pytest.approx(np.std(expected, ddof=1) / np.sqrt(6), abs=1e-4)
     assert min(expected) - 1e-3 <= point.low <= point.high <= max(expected) + 1e-3
-    zero = spearman(space.features(rows)["log_effective_size"][alive], accuracy[alive])
+    zero = spearman(space.features(rows)["log_size"][alive], accuracy[alive])
     assert found[0, "accuracy"].spearman == pytest.approx(zero)
     assert found[0, "accuracy"].low < zero < found[0, "accuracy"].high
     macs = spearman(columns["macs"][alive], accuracy[alive])
@@ -127,7 +127,7 @@ def test_curves_are_shown_exported_and_drawn(tmp_path: Path) -> None:
     curve = found.curve
     assert curve is not None
     table = curve.table(width=120)
-    assert "0 labels: log_effective_size" in table
+    assert "0 labels: log_size" in table
     assert "macs (baseline)" in table
     assert "10 labels" in repr(found)
     frame = curve.to_pandas()

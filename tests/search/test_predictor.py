@@ -106,7 +106,7 @@ def test_an_explanation_says_what_carries_the_predictions_and_how_sure_it_is() -
     assert found.correlation == pytest.approx(spearman(np.array(left_out), labels), abs=0.02)
     assert found.low <= found.correlation <= found.high
     assert found.error < 0.1
-    assert {"weights", "macs", "saliency_entropy", "log_effective_size"} <= set(found.baselines)
+    assert {"weights", "macs", "saliency_entropy", "log_size"} <= set(found.baselines)
     table = found.table(width=100)
     assert f"({found.low:.2f} to {found.high:.2f})" in table
     assert "zero-label scores" in table
@@ -131,7 +131,7 @@ def test_fewer_than_five_labels_leave_the_zero_label_score() -> None:
     predictor = search.Predictor(space=SPACE).fit(rows[:3], [0.1, 0.5, 0.3])
     assert "too few" in predictor.explain().reason
     ranking = predictor.rank(rows)
-    assert ranking.basis == "log_effective_size"
+    assert ranking.basis == "log_size"
     assert np.isnan(ranking[0].prediction)
     with pytest.raises(unrolled.InvalidArgumentError, match="3 labels"):
         predictor.predict(rows)
