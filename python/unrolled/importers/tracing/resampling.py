@@ -72,8 +72,8 @@ def taps(
     near = first[:, None] + np.arange(int(2 * radius * stretch) + 3)
     distance = np.abs(near - positions[:, None]) / stretch
     weights = np.where(distance < radius, _weight(kind, distance, coefficient), 0.0)
-    weights /= weights.sum(axis=1, keepdims=True)
     rows, columns = np.nonzero(np.abs(weights) > NEGLIGIBLE)
+    weights /= weights.sum(axis=1, keepdims=True)
     read = np.clip(near[rows, columns], 0, extent - 1)
     # Beyond an end, the element there is read; more than one such tap is still one edge.
     is_new = np.ones(len(rows), dtype=bool)
