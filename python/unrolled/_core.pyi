@@ -17,6 +17,7 @@ __all__ = [
     "Operation",
     "ParameterCounts",
     "Program",
+    "Quantities",
     "Relation",
     "Scorer",
     "Spectrum",
@@ -26,6 +27,8 @@ __all__ = [
     "boltzmann_sums",
     "function_moments",
     "function_names",
+    "probabilities",
+    "surprisals",
 ]
 
 VERSION: Final[str]
@@ -293,6 +296,12 @@ class Network:
         """The names of the functions that a signal meets on its way, each once."""
 
     @property
+    def num_inputs(self) -> int:
+        """The number of elements of all inputs."""
+
+    @property
+    def num_outputs(self) -> int: ...
+    @property
     def outputs(self) -> list[int]: ...
     def unroll(
         self, memory_limit: int | None = None, progress: _Progress = None
@@ -408,6 +417,11 @@ class Spectrum:
     def exponents(self) -> npt.NDArray[np.int64]: ...
     @property
     def degeneracies(self) -> npt.NDArray[np.uint64]: ...
+    @property
+    def num_reached(self) -> int:
+        """How many parameters have a context."""
+
+    def quantities(self) -> Quantities: ...
     def exact(self, level: int) -> int: ...
     def owners(self, level: int) -> list[tuple[int, int]]:
         """The tensors that have this level, and how many of their elements do."""
@@ -517,6 +531,11 @@ class GraphSpectrum:
     @property
     def degeneracies(self) -> npt.NDArray[np.uint64]: ...
     @property
+    def num_reached(self) -> int:
+        """How many parameters have a context."""
+
+    def quantities(self) -> Quantities: ...
+    @property
     def num_parameters(self) -> int:
         """Of all parameters, with a path or without one."""
 
@@ -526,6 +545,41 @@ class GraphSpectrum:
     def total(self) -> _Count: ...
     def exact(self, level: int) -> int: ...
     def __len__(self) -> int: ...
+
+@final
+class Quantities:
+    """The quantities of a spectrum, in bits; see `unrolled.quantities`."""
+
+    def __new__(
+        cls,
+        mantissas: npt.NDArray[np.float64],
+        exponents: npt.NDArray[np.int64],
+        degeneracies: npt.NDArray[np.uint64],
+    ) -> Quantities: ...
+    @property
+    def num_parameters(self) -> int: ...
+    @property
+    def log2_total(self) -> float: ...
+    @property
+    def total_surprisal(self) -> float: ...
+    @property
+    def entropy(self) -> float: ...
+    @property
+    def expected_spread(self) -> float: ...
+
+def surprisals(
+    mantissas: npt.NDArray[np.float64],
+    exponents: npt.NDArray[np.int64],
+    degeneracies: npt.NDArray[np.uint64],
+) -> npt.NDArray[np.float64]:
+    """Of one parameter of each level, in bits."""
+
+def probabilities(
+    mantissas: npt.NDArray[np.float64],
+    exponents: npt.NDArray[np.int64],
+    degeneracies: npt.NDArray[np.uint64],
+) -> npt.NDArray[np.float64]:
+    """Relative frequency of one parameter of each level."""
 
 def boltzmann_sums(
     energies: npt.NDArray[np.float64],

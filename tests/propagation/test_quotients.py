@@ -207,6 +207,18 @@ def test_a_quotient_by_what_may_be_zero_is_refused() -> None:
         unrolled.initialization_report(net)
 
 
+def between_kernels(nodes: list, width: int, variance: float, correlation: float) -> Propagation:
+    """A file's nodes from h to y, of so many units, between a kernel before and one behind."""
+    nodes = [("MatMul", ["x", "k1"], "h", {}), *nodes, ("MatMul", ["y", "k2"], "z", {})]
+    weights = {
+        "k1": np.ones((20, width), np.float32),
+        "k2": np.ones((width, 5), np.float32),
+        "axes": np.array([-1]),
+    }
+    net = onnx_model(nodes, ([1, 20], [1, 5]), weights)
+    return propagate(net, {"k1": variance, "k2": 1.0}, input=Signal(correlation=correlation))
+
+
 @pytest.mark.parametrize("order", [1, 2])
 def test_division_by_a_norm(order: int) -> None:
     """Elements divided by the norm over forty of them; one in forty is left."""
@@ -221,18 +233,10 @@ def test_division_by_a_norm(order: int) -> None:
     z = dense(y, k2)
     draws.pull(z)
     nodes = [
-        ("MatMul", ["x", "k1"], "h", {}),
         (f"ReduceL{order}", ["h", "axes"], "n", {"keepdims": 1}),
         ("Div", ["h", "n"], "y", {}),
-        ("MatMul", ["y", "k2"], "z", {}),
     ]
-    weights = {
-        "k1": np.ones((20, width), np.float32),
-        "k2": np.ones((width, 5), np.float32),
-        "axes": np.array([-1]),
-    }
-    net = onnx_model(nodes, ([1, 20], [1, 5]), weights)
-    p = propagate(net, {"k1": 3 / 20, "k2": 1.0}, input=Signal(correlation=0.5))
+    p = between_kernels(nodes, width, 3 / 20, 0.5)
     within(mean_square(z), p["z"].mean_square, 0.03)
     within(pair_of_samples(z), p["z"].correlation * p["z"].mean_square, 0.04)
     within(gradient_square(h), p["h"].gradient, 0.05)
@@ -248,19 +252,11 @@ def test_division_by_the_mean_of_positive_elements() -> None:
     z = dense(y, k2)
     draws.pull(z)
     nodes = [
-        ("MatMul", ["x", "k1"], "h", {}),
         ("Relu", ["h"], "a", {}),
         ("ReduceMean", ["a", "axes"], "m", {"keepdims": 1}),
         ("Div", ["a", "m"], "y", {}),
-        ("MatMul", ["y", "k2"], "z", {}),
     ]
-    weights = {
-        "k1": np.ones((20, width), np.float32),
-        "k2": np.ones((width, 5), np.float32),
-        "axes": np.array([-1]),
-    }
-    net = onnx_model(nodes, ([1, 20], [1, 5]), weights)
-    p = propagate(net, {"k1": 2 / 20, "k2": 1.0}, input=Signal(correlation=0.3))
+    p = between_kernels(nodes, width, 2 / 20, 0.3)
     norm = next(tensor for tensor in p.tensors if tensor.kind == "rms_norm")
     within(Estimate(per_draw(y.array)), norm.mean)
     for value, tensor in ((y, norm), (z, p["z"])):

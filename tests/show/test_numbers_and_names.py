@@ -56,6 +56,15 @@ def test_prefixes(number: int, text: str) -> None:
     assert tables.scaled(number) == text
 
 
+@given(st.floats(allow_nan=False, allow_infinity=False))
+@example(999_999.7)
+def test_a_figure_is_right_to_six_digits_and_short(value: float) -> None:
+    text = tables.figure(value)
+    assert float(text.replace(",", "")) == pytest.approx(value, rel=5.0e-6, abs=1e-300)
+    assert len(text) <= 20
+    assert "e" not in text or not 1e-3 <= abs(value) < 1e14
+
+
 @given(
     st.lists(st.text("ab_", min_size=1, max_size=30), min_size=1, max_size=5), st.integers(12, 20)
 )

@@ -1,7 +1,9 @@
 """Quantities against 200-digit arithmetic, published numbers and laws."""
 
 import math
+import pickle
 from fractions import Fraction
+from types import SimpleNamespace
 
 import mpmath
 import numpy as np
@@ -9,7 +11,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from unrolled import InvalidArgumentError, NothingToCountError, Spectrum, quantities
+from unrolled import (
+    Graph,
+    InvalidArgumentError,
+    NothingToCountError,
+    Spectrum,
+    analyze,
+    count,
+    models,
+    quantities,
+)
 
 SIZES = {"num_inputs": 2, "num_outputs": 1, "num_weight_nodes": 8}
 
@@ -42,8 +53,7 @@ def precise(tally, num_inputs=2, num_outputs=1, num_weight_nodes=8):
         }
 
 
-def computed(tally):
-    spectrum = Spectrum.from_counts(tally)
+def computed(spectrum):
     return {
         "log2_total_contexts": quantities.log2_total_contexts(spectrum),
         "total_surprisal": quantities.total_surprisal(spectrum),
@@ -54,9 +64,10 @@ def computed(tally):
     }
 
 
-def check(tally):
+def check(tally, spectrum=None):
     expected = precise(tally)
-    for name, value in computed(tally).items():
+    found = computed(Spectrum.from_counts(tally) if spectrum is None else spectrum)
+    for name, value in found.items():
         # An estimate is the logarithm of a quantity: relative errors become absolute ones.
         absolute = 1e-13 if name.endswith("_estimate") else 1e-300
         assert value == pytest.approx(float(expected[name]), rel=1e-13, abs=absolute), name
@@ -87,6 +98,42 @@ any_degeneracy = st.one_of(st.just(1), st.integers(1, 10), st.integers(1, 10**8)
 @example({3: 10**8})
 def test_all_quantities_agree_with_200_digits(tally):
     check(tally)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        models.cnn([4, 8], size=9, strides=2, batch_norm=True),
+        models.mlp([3] * 40, inputs=2, skip=2),
+        Graph.from_edges([0, 0, 1, 1, 2, 5], [1, 2, 2, 3, 3, 2]),
+        Graph.from_edges([0, 1, 2], [3, 3, 3], parameters=[7, 7, 8, -1], multiplicity=[1, 5, 6]),
+    ],
+)
+def test_what_was_counted_has_the_quantities_of_its_counts(model):
+    """The core works them out of its own levels, of arrays, and of what a pickle holds."""
+    spectrum = count(model).spectrum()
+    tally = dict(zip(spectrum.counts, spectrum.degeneracies.tolist(), strict=True))
+    check(tally, spectrum)
+    check(tally, pickle.loads(pickle.dumps(spectrum)))
+    assert spectrum.num_parameters == sum(tally.values())
+    analysis = analyze(model)
+    for name in ("log2_total_contexts", "entropy", "expected_spread", "total_surprisal"):
+        assert getattr(analysis, name) == pytest.approx(float(precise(tally)[name]), rel=1e-13)
+
+
+def test_anything_with_levels_is_a_spectrum():
+    """Lists, narrow types and arrays with gaps are taken as they are."""
+    tally = {3: 5, 16: 2, 24: 1}
+    columns = np.array([[1.5, 1.0, 1.5], [1, 4, 4], [5, 2, 1]]).T
+    exponents = columns[:, 1].astype(np.int32)
+    for mantissas, degeneracies in (
+        (columns[:, 0], columns[:, 2].astype(np.int64)),
+        ([1.5, 1.0, 1.5], [5, 2, 1]),
+    ):
+        check(
+            tally,
+            SimpleNamespace(mantissas=mantissas, exponents=exponents, degeneracies=degeneracies),
+        )
 
 
 @pytest.mark.parametrize("gap", [1, 10, 40, 60, 200, 900])

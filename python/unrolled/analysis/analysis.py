@@ -164,17 +164,17 @@ class Analysis:
     @cached_property
     def expected_spread(self) -> float:
         """``E[log2 C]`` in bits; see `quantities.expected_spread`."""
-        return quantities.expected_spread(self._weighed)
+        return quantities.expected_spread(self.spectrum)
 
     @cached_property
     def entropy(self) -> float:
         """``H`` in bits; see `quantities.entropy`."""
-        return quantities.entropy(self._weighed)
+        return quantities.entropy(self.spectrum)
 
     @cached_property
     def total_surprisal(self) -> float:
         """``S_G`` in bits; see `quantities.total_surprisal`."""
-        return quantities.total_surprisal(self._weighed)
+        return quantities.total_surprisal(self.spectrum)
 
     @cached_property
     def surprisal_estimate(self) -> float:
@@ -746,10 +746,6 @@ class Analysis:
             *((CATALOGUE[key].label, f"{value:,.6f}", "bits") for key, value in values),
         ]
 
-    @cached_property
-    def _weighed(self) -> quantities.Weighed:
-        return quantities.Weighed(self.spectrum)
-
     def _estimate(self, formula: Callable[..., float]) -> float:
         if self.num_inputs == 0:
             raise InvalidNetworkError(
@@ -757,7 +753,7 @@ class Analysis:
                 "declare one with Network.input, or with the inputs of a Graph"
             )
         return formula(
-            self._weighed,
+            self.spectrum,
             num_inputs=self.num_inputs,
             num_outputs=self.num_outputs,
             num_weight_nodes=self.num_weight_nodes,

@@ -726,7 +726,7 @@ def score_command(
 
 
 @main.command("evaluate", short_help="Say how well scores rank what was trained.")
-@click.argument("benchmark", type=click.Choice((*BENCHMARKS, *FAMILIES)))
+@click.argument("benchmark", metavar="BENCHMARK", type=click.Choice((*BENCHMARKS, *FAMILIES)))
 @click.option(
     "--score",
     "scores",
@@ -762,8 +762,9 @@ def evaluate_command(
 ) -> None:
     """Compare scores and baselines with the published accuracies of BENCHMARK.
 
-    Spaces of cells and chains of blocks take some seconds. The family "published" needs nothing
-    else; torchvision, timm and keras need these packages, and some minutes.
+    BENCHMARK is a space of cells or chains of blocks, which takes some seconds (nasbench201,
+    nasbench_macro, transnasbench_micro), or a family of models: published needs nothing else;
+    torchvision, timm, pycls (models of timm) and keras need these packages, and some minutes.
 
     Example: unrolled evaluate nasbench201
     """

@@ -15,7 +15,7 @@ from unrolled._support import notebooks
 from unrolled._support.caching import cached_property
 from unrolled._support.copying import shared_copy, stored_attributes
 from unrolled._support.hints import did_you_mean
-from unrolled.counting.kept import AnyCounts, KeptCounts
+from unrolled.counting.kept import AnyCounts, KeptCounts, KeptSpectrum
 from unrolled.counting.lengths import LengthCounts, Lengths
 from unrolled.counting.parameter_counts import ParameterCounts
 from unrolled.errors import (
@@ -41,8 +41,8 @@ class Counts:
         Name of the network.
     is_exact : bool
         Whether the counts are integers; otherwise they are known in log space only.
-    num_outputs : int
-        Scalar outputs of the network.
+    num_inputs, num_outputs : int
+        Scalar inputs, ``N_I``, and outputs of the network.
     semantics : {"value", "dependency"}
         Which edges normalisers had.
     provenance : Provenance or None
@@ -65,6 +65,7 @@ class Counts:
         self._lengths = lengths
         self.name = network.name
         self.is_exact = core.exact
+        self.num_inputs = network.num_inputs
         self.num_outputs = network.num_outputs
         self.semantics = network.semantics
         self.provenance = network.provenance
@@ -72,11 +73,6 @@ class Counts:
         # network, and never change.
         self._network = network
         self._num_tensors = network.num_tensors
-
-    @cached_property
-    def num_inputs(self) -> int:
-        """Number of scalar inputs of the network, ``N_I``."""
-        return sum(tensor.size for tensor in self.inputs)
 
     @cached_property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -152,16 +148,12 @@ class Counts:
     @cached_property
     def _spectrum(self) -> Spectrum:
         core = self._core.spectrum()
-        values = Values(
-            np.asarray(core.mantissas),
-            np.asarray(core.exponents),
-            np.asarray(core.degeneracies),
-        )
+        levels = Values(*core[:3]) if isinstance(core, KeptSpectrum) else core
 
         def owners(level: int) -> dict[str, int]:
             return {self._tensors[number].name: size for number, size in core.owners(level)}
 
-        return Spectrum(values, core.exact if self.is_exact else None, owners)
+        return Spectrum(levels, core.exact if self.is_exact else None, owners)
 
     def __getitem__(self, name: str) -> ParameterCounts:
         number = self._number(name)

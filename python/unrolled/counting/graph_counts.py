@@ -20,7 +20,7 @@ from unrolled.errors import (
     NothingToCountError,
     UnknownNameError,
 )
-from unrolled.spectrum.spectrum import NOT_EXACT, Spectrum, Values
+from unrolled.spectrum.spectrum import NOT_EXACT, Spectrum
 
 if TYPE_CHECKING:
     from unrolled import _core
@@ -330,8 +330,7 @@ class GraphCounts:
     @cached_property
     def _spectrum(self) -> Spectrum:
         core = self._parts
-        values = Values(core.mantissas, core.exponents, core.degeneracies)
-        return Spectrum(values, core.exact if self.is_exact else None, lambda level: {})
+        return Spectrum(core, core.exact if self.is_exact else None, lambda level: {})
 
     @cached_property
     def _parts(self) -> _core.GraphSpectrum:

@@ -20,7 +20,7 @@ from unrolled.spectrum.spectrum import NOT_EXACT
 if TYPE_CHECKING:
     from unrolled import _core
 
-__all__ = ["AnyCounts", "AnyParameterCounts", "KeptCounts", "KeptParameter"]
+__all__ = ["AnyCounts", "AnyParameterCounts", "KeptCounts", "KeptParameter", "KeptSpectrum"]
 
 AnyCounts: TypeAlias = "_core.Counts | KeptCounts"
 AnyParameterCounts: TypeAlias = "_core.ParameterCounts | KeptParameter"

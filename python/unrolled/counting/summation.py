@@ -28,6 +28,7 @@ from unrolled.counting.counted_sweep import (
     grade_law,
     is_countable,
 )
+from unrolled.counting.joined_sums import sum_before_joining
 from unrolled.counting.path_diagram import Arrow, Diagram, Weight
 from unrolled.counting.scaled import LARGEST_PRODUCTS, SUMS, Scaled
 from unrolled.counting.sum_maps import SumMap, Total, combined, log2_of, ratio
@@ -180,7 +181,8 @@ def path_sums(
         if direction != "forward":
             backward = _count_maps(diagram, is_exact, options)
         if graded:
-            law = SumMap.of_counts(grade_law(from_inputs, is_exact, **options), is_exact)
+            found_law = grade_law(sum_before_joining(from_inputs), is_exact, **options)
+            law = SumMap.of_counts(found_law, is_exact)
     else:
         ring = SUMS if semiring == "sum" else LARGEST_PRODUCTS
         if direction != "backward":
@@ -190,7 +192,7 @@ def path_sums(
             found = sweep(diagram.turned_round(), ring, progress=progress)
             backward = list(map(SumMap.of_scaled, found, diagram.shapes))
         if graded:
-            real = _real_law(from_inputs, progress)
+            real = _real_law(sum_before_joining(from_inputs), progress)
             law = SumMap.of_scaled(real, real.shape)
     return PathSums(network, diagram, _Parts(forward, backward, law, is_exact, request))
 
@@ -768,7 +770,7 @@ def _reachable(diagram: Diagram) -> Diagram:
 
 def _real_law(diagram: Diagram, progress: Progress | None) -> Scaled:
     """Sum over the paths of each grade."""
-    sums = sweep(diagram, SUMS, graded=True, progress=progress)
+    sums = sweep(diagram, SUMS, graded=True, ends_only=True, progress=progress)
     law = Scaled.zeros((1,))
     for number, weight in diagram.ends.items():
         values, shape = sums[number], diagram.shapes[number]

@@ -24,6 +24,7 @@ def sweep(
     semiring: Semiring,
     *,
     graded: bool = False,
+    ends_only: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Scaled | None]:
     """For every tensor the sum over all paths from a start to each of its elements.
@@ -35,18 +36,24 @@ def sweep(
         How parallel paths are put together.
     graded : bool
         Keep paths of each grade apart, along an additional first axis.
+    ends_only : bool
+        Forget the sums of all tensors but the ends as soon as they are no longer needed.
     progress : callable, optional
 
     Returns
     -------
     list of Scaled or None
-        By number of tensor; None for a tensor that no start leads to. The axes are those of the
-        tensor, of length 1 where all slices are equal, after that of the grades if graded.
+        By number of tensor; None for a tensor that no start leads to, or that is not wanted. The
+        axes are those of the tensor, of length 1 where all slices are equal, after that of the
+        grades if graded.
     """
     lead = 1 if graded else 0
     into: list[list[Arrow]] = [[] for _ in diagram.shapes]
     for arrow in diagram.arrows:
         into[arrow.target].append(arrow)
+    readers = [0] * len(diagram.shapes)
+    for source in [arrow.source for arrow in diagram.arrows] + list(diagram.ends):
+        readers[source] += 1
     sums: list[Scaled | None] = [None] * len(diagram.shapes)
     done = 0
     for number in diagram.order():
@@ -57,6 +64,9 @@ def sweep(
             parts.append(start.map(lambda array: array[None]) if graded else start)
         for arrow in into[number]:
             values = sums[arrow.source]
+            readers[arrow.source] -= 1
+            if ends_only and not readers[arrow.source]:
+                sums[arrow.source] = None
             done += 1
             if values is not None:
                 values = along(arrow, values, diagram.shapes, lead, semiring)

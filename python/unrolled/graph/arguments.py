@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from unrolled._support.hints import described, did_you_mean
-from unrolled.errors import CycleError, InvalidGraphError
+from unrolled.errors import InvalidGraphError
 from unrolled.graph.arrays import as_mask, integers, labels, node_ids, refuse_negative
 from unrolled.graph.names import Names
 
@@ -19,7 +18,7 @@ __all__ = [
     "checked_nodes",
     "named_labels",
     "named_nodes",
-    "naming_negative_ids",
+    "refuse_negative_ids",
     "roles",
 ]
 
@@ -44,7 +43,7 @@ def roles(
     nodes: int,
 ) -> dict[str, Any]:
     """What nodes are, as the core takes it."""
-    is_mask = as_mask(parameters) is not None
+    is_mask = parameters is not None and as_mask(parameters) is not None
     return {
         "outputs": node_ids(outputs, "outputs", nodes),
         "inputs": node_ids(inputs, "inputs", nodes),
@@ -112,14 +111,7 @@ def _found(node: Any, what: str, names: Names) -> int:
     return number
 
 
-@contextmanager
-def naming_negative_ids(**arrays: npt.ArrayLike) -> Iterator[None]:
-    """Where the core refuses a huge id that was a negative one, say so instead."""
-    try:
-        yield
-    except CycleError:
-        raise
-    except InvalidGraphError:
-        for what, values in arrays.items():
-            refuse_negative(integers(values, what), what)
-        raise
+def refuse_negative_ids(**arrays: npt.ArrayLike) -> None:
+    """Say which id is negative where the core refuses a huge one, which it took it for."""
+    for what, values in arrays.items():
+        refuse_negative(integers(values, what), what)

@@ -16,17 +16,17 @@ from unrolled._support.arguments import Progress, check_progress, checked_name, 
 from unrolled._support.caching import cached_property
 from unrolled._support.copying import shared_copy
 from unrolled._support.hints import described
-from unrolled.errors import InvalidGraphError, UnknownNameError
+from unrolled.errors import CycleError, InvalidGraphError, UnknownNameError
 from unrolled.graph import archive, exchange
 from unrolled.graph.arguments import (
     checked_nodes,
     named_labels,
     named_nodes,
-    naming_negative_ids,
+    refuse_negative_ids,
     roles,
 )
-from unrolled.graph.arrays import Unsigned, multiplicities, unsigned
-from unrolled.graph.names import Names, as_names, naming_cycles
+from unrolled.graph.arrays import Unsigned, largest, multiplicities, unsigned
+from unrolled.graph.names import Names, as_names, named_cycle
 from unrolled.graph.scipy_matrices import MatrixLists, entries_of_matrix
 
 if TYPE_CHECKING:
@@ -153,27 +153,30 @@ class Graph:
         """
         label = checked_name(name, "a graph")
         check_progress(progress)
-        ends = {
-            "sources": unsigned(sources, "sources"),
-            "targets": unsigned(targets, "targets", copy=copy),
-        }
+        ends = unsigned(sources, "sources")
+        heads = unsigned(targets, "targets", copy=copy)
         times = multiplicities(multiplicity, copy=copy)
         nodes = None if num_nodes is None else checked_nodes(num_nodes)
 
         if nodes is None and not (outputs is None and inputs is None and parameters is None):
-            largest = max([int(end.max()) for end in ends.values() if end.size], default=-1)
-            nodes = min(largest + 1, (1 << 64) - 1)  # too many in any case, says the core
-        with naming_negative_ids(sources=sources, targets=targets), naming_cycles(names):
+            most = max([largest(end) for end in (ends, heads) if end.size], default=-1)
+            nodes = min(most + 1, (1 << 64) - 1)  # too many in any case, says the core
+        try:
             core = _core.Graph.from_edges(
-                ends["sources"],
-                ends["targets"],
+                ends,
+                heads,
                 times,
                 nodes,
                 roles(outputs, inputs, parameters, nodes or 0),
                 checked_threads(threads),
                 progress,
             )
-        return cls(core, label, as_names(names, core.num_nodes))
+        except CycleError as error:
+            raise named_cycle(error, names) from None
+        except InvalidGraphError:
+            refuse_negative_ids(sources=sources, targets=targets)
+            raise
+        return cls(core, label, None if names is None else as_names(names, core.num_nodes))
 
     @classmethod
     def from_csr(
@@ -221,7 +224,7 @@ class Graph:
         targets = unsigned(indices, "indices", copy=copy)
         times = multiplicities(multiplicity, copy=copy)
         nodes = max(len(offsets) - 1, 0)
-        with naming_negative_ids(indptr=indptr, indices=indices), naming_cycles(names):
+        try:
             core = _core.Graph.from_csr(
                 offsets,
                 targets,
@@ -230,7 +233,12 @@ class Graph:
                 checked_threads(threads),
                 progress,
             )
-        return cls(core, label, as_names(names, core.num_nodes))
+        except CycleError as error:
+            raise named_cycle(error, names) from None
+        except InvalidGraphError:
+            refuse_negative_ids(indptr=indptr, indices=indices)
+            raise
+        return cls(core, label, None if names is None else as_names(names, core.num_nodes))
 
     @classmethod
     def from_scipy(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Hashable, Iterator, Sequence, Sized
-from contextlib import contextmanager
 from math import prod
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -14,7 +13,7 @@ from unrolled._support.caching import cached_property
 from unrolled._support.hints import described, shortened
 from unrolled.errors import CycleError, InvalidGraphError
 
-__all__ = ["Names", "TableNames", "TensorNames", "TensorPlace", "as_names", "naming_cycles"]
+__all__ = ["Names", "TableNames", "TensorNames", "TensorPlace", "as_names", "named_cycle"]
 
 
 @runtime_checkable
@@ -142,22 +141,10 @@ LONGEST_CYCLE = 20
 """So many nodes of a cycle are shown at most."""
 
 
-@contextmanager
-def naming_cycles(names: Sequence[Hashable] | Names | None) -> Iterator[None]:
-    """Name the nodes of a cycle where the core, which knows their numbers only, refuses one."""
-    try:
-        yield
-    except CycleError as error:
-        if names is None or not all(_has_name(node, names) for node in error.nodes):
-            raise
-        raise _name_cycle(error, names) from None
-
-
-def _has_name(node: object, names: Sequence[Hashable] | Names) -> bool:
-    return isinstance(node, int) and 0 <= node < len(names)
-
-
-def _name_cycle(error: CycleError, names: Sequence[Hashable] | Names) -> CycleError:
+def named_cycle(error: CycleError, names: Sequence[Hashable] | Names | None) -> CycleError:
+    """Name the nodes of a cycle that the core, which knows their numbers only, has refused."""
+    if names is None or not all(_has_name(node, names) for node in error.nodes):
+        return error
     nodes = [names[node] for node in error.nodes if isinstance(node, int)]
     shown = [shortened(repr(node)) for node in nodes]
     if len(shown) > LONGEST_CYCLE:
@@ -166,3 +153,7 @@ def _name_cycle(error: CycleError, names: Sequence[Hashable] | Names) -> CycleEr
     return CycleError(
         f"the graph has a cycle: {' -> '.join(shown)}; counting paths needs an acyclic graph", nodes
     )
+
+
+def _has_name(node: object, names: Sequence[Hashable] | Names) -> bool:
+    return isinstance(node, int) and 0 <= node < len(names)

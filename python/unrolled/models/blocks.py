@@ -52,7 +52,7 @@ def _copied(argument: Any) -> Any:
     """A copy of what may change later; most arguments are plain, or lists of what is."""
     if type(argument) in PLAIN:
         return argument
-    if type(argument) is list and all(type(item) in PLAIN for item in argument):
+    if type(argument) is list and PLAIN.issuperset(map(type, argument)):
         return argument[:]
     return deepcopy(argument)
 
@@ -112,6 +112,8 @@ def classifier(net: Network, x: Tensor, classes: int, include_top: bool) -> Netw
 
 def positive(what: str, value: Any) -> int:
     """`value` as a positive int."""
+    if type(value) is int and value > 0:
+        return value
     try:
         number = index(value)
     except TypeError:

@@ -25,6 +25,7 @@ from unrolled.network.shapes import boolean, checked_shape
 Role = Literal["input", "parameter", "activation"]
 LinkRole = Literal["data", "kernel", "bias", "scale", "shift", "mean", "variance", "table"]
 Semantics = Literal["value", "dependency"]
+SEMANTICS: tuple[Semantics, ...] = get_args(Semantics)
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -257,7 +258,9 @@ def undone_if_refused(
 ) -> Callable[Concatenate[OneBuilder, Arguments], Result]:
     """Let a layer method that fails leave the network as it was.
 
-    A layer is several tensors and links, and what is wrong with it may be found after the first.
+    Some layers are several tensors and links, and what is wrong with them may be found after the
+    first. A layer that is declared by one `Builder._declare` under a `Builder._free_name`, and
+    changes nothing besides, needs none of this.
     """
 
     @wraps(layer)
@@ -267,14 +270,8 @@ def undone_if_refused(
         try:
             return layer(self, *args, **options)
         except BaseException as error:  # Whatever it is, Ctrl-C too, it is passed on.
-            self._core.truncate(tensors, links)
-            self._handles = {at: one for at, one in self._handles.items() if at < tensors}
             self._numbers, self._functions = numbers, functions
-            if isinstance(error, MemoryError) and not isinstance(error, MemoryLimitError):
-                raise MemoryLimitError(
-                    f"network '{self.name}': there is not enough memory for this layer; free some, "
-                    "raise the limit of the process, or use smaller sizes"
-                ) from error
+            self._undo(tensors, links, error)
             raise
 
     return whole
@@ -294,7 +291,7 @@ class Builder:
     """
 
     def __init__(self, name: str, semantics: Semantics) -> None:
-        checked_choice("semantics", semantics, get_args(Semantics))
+        checked_choice("semantics", semantics, SEMANTICS)
         self.name = checked_name(name, "a network")
         self._semantics: Semantics = semantics
         self._core = Core()
@@ -421,12 +418,12 @@ class Builder:
     @property
     def num_inputs(self) -> int:
         """The number of scalar inputs, N_I."""
-        return sum(prod(tensor.shape) for tensor in self.inputs)
+        return self._core.num_inputs
 
     @property
     def num_outputs(self) -> int:
         """The number of scalar outputs."""
-        return sum(prod(tensor.shape) for tensor in self.outputs)
+        return self._core.num_outputs
 
     @property
     def num_parameters(self) -> int:
@@ -592,7 +589,7 @@ class Builder:
 
         Functions of one's own are known under the same names, too.
         """
-        self._numbers = dict(other._numbers)
+        self._numbers = {kind: other._last_number(kind) for kind in other._numbers}
         self._functions = dict(other._functions)
         self._moments = {name: of for name, of in other._moments.items() if name in self}
 
@@ -621,19 +618,34 @@ class Builder:
 
     def _layer(self, kind: str, name: str | None) -> str:
         """The name of a new layer: the one given if it is free, or the next automatic one."""
-        find = self._core.find
         if name is None:
-            while True:
-                number = self._numbers.get(kind, 0) + 1
+            name = self._free_name(kind, None)
+            self._numbers = {**self._numbers, kind: self._numbers.get(kind, 0) + 1}
+            return name
+        return self._free_name(kind, name)
+
+    def _last_number(self, kind: str) -> int:
+        """The number before that of the next unnamed layer of a kind."""
+        number, find = self._numbers.get(kind, 0), self._core.find
+        while find(f"{kind}_{number + 1}") is not None:
+            number += 1
+        return number
+
+    def _free_name(self, kind: str, name: str | None) -> str:
+        """As `_layer`, for a layer that will have a tensor of this name, or will not be.
+
+        An automatic number is not used up before there is such a tensor.
+        """
+        if name is None:
+            number = self._last_number(kind)
+            if self._numbers.get(kind, 0) != number:
                 self._numbers = {**self._numbers, kind: number}
-                name = f"{kind}_{number}"
-                if find(name) is None:
-                    return name
+            return f"{kind}_{number + 1}"
         if not isinstance(name, str) or not name or not name.isprintable():
             raise InvalidArgumentError(
                 f"a name must be a printable, non-empty string, got {name!r}"
             )
-        if find(name) is not None:
+        if self._core.find(name) is not None:
             raise InvalidNetworkError(
                 f"layer '{name}': the network has a tensor of this name already; "
                 "give every layer a name of its own"
@@ -703,9 +715,31 @@ class Builder:
                     self._check_given(layer, weight.role, weight.shape, one)
                     numbers.append(one.id)
         read = [sources[0].id] if len(sources) == 1 else [x.id for x in sources]
-        number = self._core.add_layer(layer, form.declaration, read, numbers)
-        tensor = self._handles[number] = _tensor(self, number, layer, form.shape)
+        core = self._core
+        tensors, links = core.sizes()
+        try:
+            number = core.add_layer(layer, form.declaration, read, numbers)
+            tensor = self._handles[number] = _tensor(self, number, layer, form.shape)
+        except BaseException as error:  # The core has added nothing, unless it was Ctrl-C later.
+            self._undo(tensors, links, error)
+            raise
         return tensor
+
+    def _undo(self, tensors: int, links: int, error: BaseException) -> None:
+        """Take away what was added beyond so many tensors and links, because of an error.
+
+        Raises
+        ------
+        MemoryLimitError
+            In place of a `MemoryError`.
+        """
+        self._core.truncate(tensors, links)
+        self._handles = {at: one for at, one in self._handles.items() if at < tensors}
+        if isinstance(error, MemoryError) and not isinstance(error, MemoryLimitError):
+            raise MemoryLimitError(
+                f"network '{self.name}': there is not enough memory for this layer; free some, "
+                "raise the limit of the process, or use smaller sizes"
+            ) from error
 
     def _compute(
         self,

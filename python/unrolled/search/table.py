@@ -430,7 +430,7 @@ def _taken(chunk: Chunk, members: npt.NDArray[np.intp]) -> Chunk:
 def _number(value: float) -> str:
     if np.isfinite(value) and value == round(value):
         return tables.integer(round(value))
-    return f"{value:.6g}"
+    return tables.figure(value)
 
 
 def checked_path(path: str | os.PathLike[str]) -> Path:

@@ -342,9 +342,7 @@ def _bars(
 
 
 def _bar_text(value: float | None) -> str:
-    if value is None:
-        return tables.MISSING
-    return f"{value:,.0f}" if abs(value) >= 1e5 else f"{value:,.6g}"
+    return tables.MISSING if value is None else tables.figure(value)
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> Path:

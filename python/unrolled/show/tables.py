@@ -114,6 +114,11 @@ def bits(number: float, decimals: int = 2) -> str:
     return f"{number:.{decimals}f}"
 
 
+def figure(number: float) -> str:
+    """With six digits, or those of the nearest integer where it has more: ``7,200,312``."""
+    return f"{number:,.0f}" if 999_999.5 <= abs(number) < 1e15 else f"{number:,.6g}"
+
+
 def scaled(number: int) -> str:
     """A large number with four digits and a prefix: ``4.089 G``; a small one in full."""
     if abs(number) < SMALLEST_SCALED:

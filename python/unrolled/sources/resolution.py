@@ -177,6 +177,8 @@ class _Options:
         self.inputs, self.values, self.semantics = inputs, values, semantics
         self.size, self.padding = size, padding
         self.mmap = mmap
+        of_imports = inputs is not None or values is not None or semantics is not None
+        self.any_given = of_imports or size is not None or padding is not None or mmap
 
     def refuse_all_but(self, suitable: Sequence[str], model: object) -> None:
         """Refuse options that would change nothing for a model, or for what a text says it is.
@@ -185,6 +187,8 @@ class _Options:
         ------
         InvalidArgumentError
         """
+        if not self.any_given:
+            return
         given = {
             "inputs": self.inputs is not None,
             "values": self.values is not None,

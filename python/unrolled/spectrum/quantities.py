@@ -5,9 +5,10 @@ Every function takes a spectrum: the distinct context counts ``C`` of the parame
 `unrolled.Spectrum` is one; anything with the attributes of `SpectrumLike` will do. Logarithms have
 base 2 and results are in bits. Parameters without a context are no part of a spectrum.
 
-Results agree with 200-digit arithmetic to about 1e-15 relative, for counts of any size: exponents
-are kept apart from mantissas, sums are compensated, and no formula subtracts large numbers from
-each other. The logarithms `surprisal_estimate` and `spread_estimate` have that error absolutely.
+Results agree with 200-digit arithmetic to about 1e-15 relative, for counts of any size: the core,
+which works them out, keeps exponents apart from mantissas and compensates sums, and no formula
+subtracts large numbers from each other. The logarithms `surprisal_estimate` and `spread_estimate`
+have that error absolutely.
 
 Source of all formulas: A. G. Polat, F. Alpaslan, "The reusability prior: comparing deep learning
 models without training", Mach. Learn.: Sci. Technol. (2023), doi 10.1088/2632-2153/acc713.
@@ -22,10 +23,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from unrolled._support.caching import cached_property
+from unrolled import _core
 from unrolled._support.hints import described
-from unrolled.errors import InvalidArgumentError, NothingToCountError
-from unrolled.spectrum.spectrum import scaled_log2
+from unrolled.errors import InvalidArgumentError
+from unrolled.spectrum.spectrum import Spectrum
 
 __all__ = [
     "SpectrumLike",
@@ -59,58 +60,6 @@ class SpectrumLike(Protocol):
         """Numbers of parameters, positive, shape ``(levels,)``."""
 
 
-class Weighed:
-    """A spectrum with its contexts as floating-point numbers, made once for several quantities.
-
-    Attributes
-    ----------
-    states : ndarray of float64
-        The degeneracies.
-    weights : ndarray of float64
-        The contexts of all parameters of each level, times ``2**-base``.
-    base : int
-    sum : float
-        Of the weights.
-    """
-
-    def __init__(self, spectrum: SpectrumLike) -> None:
-        if len(spectrum.mantissas) == 0:
-            raise NothingToCountError(
-                "an empty spectrum has no quantities: no parameter has a context"
-            )
-        self.mantissas, self.exponents = spectrum.mantissas, spectrum.exponents
-        self.degeneracies = spectrum.degeneracies
-        self.base = int(spectrum.exponents.max())
-        self.states = spectrum.degeneracies.astype(np.float64)
-        self.weights = self.states * _scaled_mantissas(spectrum, self.base)
-        self.sum = _sum(self.weights)
-
-    @property
-    def total(self) -> tuple[float, int]:
-        """The sum of the contexts as a mantissa in [1, 2) and an exponent."""
-        half, exponent = math.frexp(self.sum)
-        return 2.0 * half, exponent - 1 + self.base
-
-    @cached_property
-    def surprisals(self) -> Floats:
-        """Surprisal of one parameter of each level, in bits."""
-        mantissa, exponent = self.total
-        bits: Floats = (exponent - self.exponents) + (math.log2(mantissa) - np.log2(self.mantissas))
-        largest = int(self.weights.argmax())
-        if int(self.degeneracies[largest]) == 1:
-            # A parameter that has nearly all contexts has a surprisal near zero, where the
-            # difference of two logarithms has no correct digits left: sum what the others have
-            # instead.
-            others = _sum(self.weights[:largest]) + _sum(self.weights[largest + 1 :])
-            if others < self.weights[largest]:
-                bits[largest] = math.log1p(others / float(self.weights[largest])) / math.log(2)
-        return bits
-
-    def expectation(self, values: Floats) -> float:
-        """``sum p values`` over all parameters."""
-        return _sum(self.weights * values) / self.sum
-
-
 def log2_total_contexts(spectrum: SpectrumLike) -> float:
     """Logarithm of the total number of contexts.
 
@@ -123,8 +72,7 @@ def log2_total_contexts(spectrum: SpectrumLike) -> float:
     >>> quantities.log2_total_contexts(Spectrum.from_counts([2, 2, 2, 1, 1]))
     3.0
     """
-    mantissa, exponent = _weighed(spectrum).total
-    return exponent + math.log2(mantissa)
+    return _quantities(spectrum).log2_total
 
 
 def probabilities(spectrum: SpectrumLike) -> Floats:
@@ -144,8 +92,7 @@ def probabilities(spectrum: SpectrumLike) -> Floats:
     >>> quantities.probabilities(Spectrum.from_counts([2, 1, 1])).tolist()
     [0.25, 0.5]
     """
-    weighed = _weighed(spectrum)
-    return _scaled_mantissas(spectrum, weighed.base) / weighed.sum
+    return _core.probabilities(*_arrays(spectrum))
 
 
 def surprisals(spectrum: SpectrumLike) -> Floats:
@@ -165,7 +112,7 @@ def surprisals(spectrum: SpectrumLike) -> Floats:
     >>> quantities.surprisals(Spectrum.from_counts([2, 1, 1])).tolist()
     [2.0, 1.0]
     """
-    return _weighed(spectrum).surprisals
+    return _core.surprisals(*_arrays(spectrum))
 
 
 def total_surprisal(spectrum: SpectrumLike) -> float:
@@ -180,8 +127,7 @@ def total_surprisal(spectrum: SpectrumLike) -> float:
     >>> quantities.total_surprisal(Spectrum.from_counts([1] * 8))
     24.0
     """
-    weighed = _weighed(spectrum)
-    return _sum(weighed.states * weighed.surprisals)
+    return _quantities(spectrum).total_surprisal
 
 
 def entropy(spectrum: SpectrumLike) -> float:
@@ -196,8 +142,7 @@ def entropy(spectrum: SpectrumLike) -> float:
     >>> quantities.entropy(Spectrum.from_counts([1] * 8))
     3.0
     """
-    weighed = _weighed(spectrum)
-    return weighed.expectation(weighed.surprisals)
+    return _quantities(spectrum).entropy
 
 
 def expected_spread(spectrum: SpectrumLike) -> float:
@@ -212,7 +157,7 @@ def expected_spread(spectrum: SpectrumLike) -> float:
     >>> quantities.expected_spread(Spectrum.from_counts([4] * 3))
     2.0
     """
-    return _weighed(spectrum).expectation(scaled_log2(spectrum.mantissas, spectrum.exponents))
+    return _quantities(spectrum).expected_spread
 
 
 def size(*, num_inputs: int, num_outputs: int, num_weight_nodes: int) -> int:
@@ -232,16 +177,9 @@ def size(*, num_inputs: int, num_outputs: int, num_weight_nodes: int) -> int:
     >>> quantities.size(num_inputs=2, num_outputs=1, num_weight_nodes=8)
     11
     """
-    given = {
-        "num_inputs": (num_inputs, 1),
-        "num_outputs": (num_outputs, 1),
-        "num_weight_nodes": (num_weight_nodes, 0),
-    }
-    for name, (number, least) in given.items():
-        if not isinstance(number, Real):
-            raise InvalidArgumentError(f"{name} must be a number, got {described(number)}")
-        if number < least:
-            raise InvalidArgumentError(f"{name} is {number}; expected a number >= {least}")
+    _check_number("num_inputs", num_inputs, 1)
+    _check_number("num_outputs", num_outputs, 1)
+    _check_number("num_weight_nodes", num_weight_nodes, 0)
     return num_inputs + num_outputs + num_weight_nodes
 
 
@@ -306,22 +244,32 @@ def spread_estimate(
     ...     uniform, num_inputs=2, num_outputs=1, num_weight_nodes=8), 12)
     0.540568381363
     """
-    spread = expected_spread(spectrum)
+    found = _quantities(spectrum)
     whole = size(num_inputs=num_inputs, num_outputs=num_outputs, num_weight_nodes=num_weight_nodes)
-    parameters = int(spectrum.degeneracies.sum(dtype=np.uint64))
-    return math.log2((spread + 1.0) * (parameters * num_inputs / whole))
+    return math.log2((found.expected_spread + 1.0) * (found.num_parameters * num_inputs / whole))
 
 
-def _scaled_mantissas(spectrum: SpectrumLike, base: int) -> Floats:
-    """``C * 2**-base``, where what is too small to be added to the total becomes 0."""
-    shifts = np.maximum(spectrum.exponents - base, -2000)
-    return np.ldexp(spectrum.mantissas, shifts.astype(np.int32))
+def _check_number(name: str, number: object, least: int) -> None:
+    """Refuse what is no number, or too small."""
+    if type(number) is not int and not isinstance(number, Real):
+        raise InvalidArgumentError(f"{name} must be a number, got {described(number)}")
+    if number < least:
+        raise InvalidArgumentError(f"{name} is {number}; expected a number >= {least}")
 
 
-def _weighed(spectrum: SpectrumLike) -> Weighed:
-    return spectrum if isinstance(spectrum, Weighed) else Weighed(spectrum)
+def _quantities(spectrum: SpectrumLike) -> _core.Quantities:
+    """The quantities of a spectrum, which the core works out all at once."""
+    if isinstance(spectrum, Spectrum):
+        return spectrum.quantities()
+    return _core.Quantities(*_arrays(spectrum))
 
 
-def _sum(values: Floats) -> float:
-    """The sum, rounded once; over a list, which is several times as quick as over an array."""
-    return math.fsum(values.tolist())
+def _arrays(
+    spectrum: SpectrumLike,
+) -> tuple[Floats, npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
+    """The levels of a spectrum as the core takes them."""
+    return (
+        np.ascontiguousarray(spectrum.mantissas, dtype=np.float64),
+        np.ascontiguousarray(spectrum.exponents, dtype=np.int64),
+        np.ascontiguousarray(spectrum.degeneracies, dtype=np.uint64),
+    )

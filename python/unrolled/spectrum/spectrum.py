@@ -6,11 +6,12 @@ import math
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from unrolled import _core
 from unrolled._support import notebooks
 from unrolled._support.arguments import iterator_of
 from unrolled._support.hints import described
@@ -45,6 +46,10 @@ class Values(NamedTuple):
     degeneracies: npt.NDArray[np.uint64]
 
 
+Levels: TypeAlias = Values | _core.Spectrum | _core.GraphSpectrum
+"""The levels of a spectrum as arrays, or as the core has them, where nothing is copied yet."""
+
+
 class Spectrum:
     """Distinct context counts in ascending order, with their degeneracies.
 
@@ -62,21 +67,19 @@ class Spectrum:
     ([1, 2], [2, 1])
     """
 
-    __slots__ = ("_exact", "_owners", "_values")
+    __slots__ = ("_arrays", "_exact", "_levels", "_owners", "_quantities")
 
     def __init__(
         self,
-        values: Values,
+        levels: Levels,
         exact: Callable[[int], int] | None,
         owners: Callable[[int], Mapping[str, int]],
     ) -> None:
-        self._values = Values(
-            values.mantissas.view(), values.exponents.view(), values.degeneracies.view()
-        )
-        for array in self._values:
-            array.flags.writeable = False
+        self._levels = levels
         self._exact = exact
         self._owners = owners
+        self._arrays: Values | None = None
+        self._quantities: _core.Quantities | None = None
 
     @classmethod
     def from_counts(cls, counts: Iterable[int] | Mapping[int, int]) -> Spectrum:
@@ -117,6 +120,33 @@ class Spectrum:
             np.array([tally[count] for count in levels], dtype=np.uint64),
         )
         return cls(values, levels.__getitem__, lambda level: {})
+
+    @property
+    def _values(self) -> Values:
+        """The levels as read-only arrays, made when first asked for."""
+        if self._arrays is None:
+            levels = self._levels
+            self._arrays = Values(
+                levels.mantissas.view(), levels.exponents.view(), levels.degeneracies.view()
+            )
+            for array in self._arrays:
+                array.flags.writeable = False
+        return self._arrays
+
+    def quantities(self) -> _core.Quantities:
+        """What `unrolled.quantities` gives of the spectrum, worked out once.
+
+        Raises
+        ------
+        NothingToCountError
+            A spectrum without a level.
+        """
+        if self._quantities is None:
+            levels = self._levels
+            self._quantities = (
+                _core.Quantities(*levels) if isinstance(levels, Values) else levels.quantities()
+            )
+        return self._quantities
 
     @property
     def mantissas(self) -> npt.NDArray[np.float64]:
@@ -175,7 +205,10 @@ class Spectrum:
     @property
     def num_parameters(self) -> int:
         """Number of parameters with a context, ``N_G``."""
-        return int(self.degeneracies.sum(dtype=np.uint64))
+        levels = self._levels
+        if isinstance(levels, Values):
+            return int(levels.degeneracies.sum(dtype=np.uint64))
+        return levels.num_reached
 
     @property
     def total(self) -> int:
@@ -215,7 +248,8 @@ class Spectrum:
         return self
 
     def __len__(self) -> int:
-        return len(self.mantissas)
+        levels = self._levels
+        return len(levels.mantissas if isinstance(levels, Values) else levels)
 
     def __iter__(self) -> Iterator[Level]:
         return iter(self.levels)

@@ -295,7 +295,7 @@ def overview(
             missing[part] = str(error)
             return None
 
-    # Depth by depth, paths of hundreds of layers take minutes; their mean and variance do not.
+    # Depth by depth, paths of hundreds of layers take seconds; their mean and variance do not.
     found_paths = attempt("paths", lambda: paths(network, law=False, shares=False))
     # Both say that there is no derivative where there is no path.
     flow = cache(lambda: DataFlow(network))

@@ -11,7 +11,8 @@
 //! - [`propagation`] follows signals and derivatives through a network at initialisation, and
 //!   [`scores`] ranks architectures without data and without weights. [`variants`] counts and scores
 //!   many architectures that are variants of one network.
-//! - [`boltzmann_sums`] gives the thermodynamics of the distinct counts.
+//! - [`Quantities`] are those of the distinct counts, such as their entropy; [`boltzmann_sums`] gives
+//!   their thermodynamics.
 //!
 //! Counts are integers of unlimited size or floating-point numbers in log space ([`Value`]). Every
 //! long call takes a [`Monitor`], which reports progress and can stop the call.
@@ -26,6 +27,7 @@ mod machine;
 mod network;
 mod number;
 pub mod propagation;
+mod quantities;
 pub mod scores;
 mod unroll;
 pub mod variants;
@@ -43,6 +45,7 @@ pub use network::{
     TensorId, Weight, Window, count, extreme_lengths, length_sums, path_moments,
 };
 pub use number::Value;
+pub use quantities::{Quantities, ScaledLevel, probabilities, surprisals};
 pub use unroll::{Unrolled, unroll};
 
 /// The examples of the README, as tests.

@@ -10,10 +10,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms of the core, from the lowest on; those of one row do not know each other.
-const ROOMS: [&[&str]; 8] = [
+const ROOMS: [&[&str]; 9] = [
     &["error"],
     &["machine"],
     &["number", "boltzmann"],
+    &["quantities"],
     &["graph", "network"],
     &["unroll", "propagation"],
     &["scores"],

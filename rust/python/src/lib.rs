@@ -7,6 +7,7 @@ mod graph;
 mod natural;
 mod network;
 mod propagation;
+mod quantities;
 mod scores;
 mod variants;
 
@@ -35,6 +36,8 @@ mod _core {
     use crate::network::relation::Relation;
     #[pymodule_export]
     use crate::propagation::{Program, Sweep, function_moments, function_names};
+    #[pymodule_export]
+    use crate::quantities::{Quantities, probabilities, surprisals};
     #[pymodule_export]
     use crate::scores::Scorer;
     #[pymodule_export]

@@ -106,6 +106,14 @@ pub(crate) fn no_memory(error: TryReserveError) -> PyErr {
     PyMemoryError::new_err(error.to_string())
 }
 
+/// A whole number, which hardly ever has more than 64 bits; for those that do there is a slower way.
+pub(crate) fn whole(py: Python<'_>, number: u128) -> PyResult<Bound<'_, PyAny>> {
+    Ok(match u64::try_from(number) {
+        Ok(number) => number.into_pyobject(py)?.into_any(),
+        Err(_) => number.into_pyobject(py)?.into_any(),
+    })
+}
+
 /// An array of the items of an iterator, if there is memory for it.
 pub(crate) fn array<'py, T: Element>(
     py: Python<'py>,

@@ -44,7 +44,6 @@ MOVE = Operation("move")
 class Convolution(Builder):
     """Layer methods for convolutions."""
 
-    @undone_if_refused
     def conv(
         self,
         x: Tensor,
@@ -104,13 +103,12 @@ class Convolution(Builder):
         >>> net["stem/kernel"].shape
         (16, 3, 3, 3)
         """
-        layer = self._layer("conv", name)
+        layer = self._free_name("conv", name)
         self._own(layer, x)
         windows = checked_windows(layer, x.shape, kernel_size, stride, dilation, padding)
         own = _convolution(layer, x.shape, channels, groups, *windows, use_bias)
         return self._convolve(layer, x, own, kernel, bias)
 
-    @undone_if_refused
     def depthwise_conv(
         self,
         x: Tensor,
@@ -153,7 +151,7 @@ class Convolution(Builder):
         >>> x.shape, net["dw/kernel"].shape
         ((8, 5, 5), (8, 1, 3, 3))
         """
-        layer = self._layer("depthwise_conv", name)
+        layer = self._free_name("depthwise_conv", name)
         self._own(layer, x)
         windows = checked_windows(layer, x.shape, kernel_size, stride, dilation, padding)
         spatial_shape(layer, x.shape)  # Refuses what has no channels.

@@ -28,7 +28,6 @@ EMBEDDING = Operation("embedding")
 class Dense(Builder):
     """Layer methods that contract an axis."""
 
-    @undone_if_refused
     def dense(
         self,
         x: Tensor,
@@ -73,7 +72,7 @@ class Dense(Builder):
         >>> net["head/kernel"].shape
         (64, 10)
         """
-        layer = self._layer("dense", name)
+        layer = self._free_name("dense", name)
         self._own(layer, x)
         own = _dense(layer, x.shape, units, use_bias)
         if kernel is None and bias is None:

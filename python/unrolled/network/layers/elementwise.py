@@ -32,7 +32,6 @@ MINIMUM = Operation("maximum", "minimum")
 class Elementwise(Builder):
     """Layer methods that work element by element."""
 
-    @undone_if_refused
     def activation(
         self,
         x: Tensor,
@@ -70,20 +69,26 @@ class Elementwise(Builder):
         >>> net.activation(net.input((8, 7, 7)), "silu")
         Tensor('silu_1', shape=(8, 7, 7), role='activation')
         """
-        if callable(function) and _maps_elements(function):
-            function = self.keep_function(function)
-        elif not isinstance(function, str) or not function:
+        if not isinstance(function, str) or not function:
+            return self._activate_own(x, function, name)
+        layer = self._free_name(function.partition("(")[0] or function, name)
+        self._own(layer, x)
+        return self._declare(layer, _function(x.shape, function), [x])
+
+    @undone_if_refused
+    def _activate_own(
+        self, x: Tensor, function: str | PointwiseFunction, name: str | None
+    ) -> Tensor:
+        """An activation by a function of one's own."""
+        if not callable(function) or not _maps_elements(function):
             layer = name if isinstance(name, str) and name else "activation"
             raise InvalidArgumentError(
                 f"layer '{layer}': function must be the name of a function such as "
                 "'relu', or a function that maps the elements of a NumPy array, got "
                 f"{described(function)}"
             )
-        layer = self._layer(function.partition("(")[0] or function, name)
-        self._own(layer, x)
-        return self._declare(layer, _function(x.shape, function), [x])
+        return self.activation(x, self.keep_function(function), name=name)
 
-    @undone_if_refused
     def add(self, *xs: Tensor, name: str | None = None) -> Tensor:
         """Sum of tensors after broadcasting; one edge for each occurrence of an operand.
 
@@ -117,14 +122,12 @@ class Elementwise(Builder):
         >>> net.add(x, net.activation(x)).shape
         (8, 7, 7)
         """
-        return self._combine(self._layer("add", name), xs, SUM)
+        return self._combine(self._free_name("add", name), xs, SUM)
 
-    @undone_if_refused
     def subtract(self, a: Tensor, b: Tensor, *, name: str | None = None) -> Tensor:
         """Difference of two tensors; edges and errors as for `add`."""
-        return self._combine(self._layer("subtract", name), (a, b), DIFFERENCE)
+        return self._combine(self._free_name("subtract", name), (a, b), DIFFERENCE)
 
-    @undone_if_refused
     def multiply(self, *xs: Tensor, name: str | None = None) -> Tensor:
         """Product of tensors, a gate for example; both factors are edges, as for `add`.
 
@@ -142,22 +145,19 @@ class Elementwise(Builder):
         >>> net.multiply(x, net.reshape(gate, (8, 1, 1))).shape
         (8, 7, 7)
         """
-        return self._combine(self._layer("multiply", name), xs, PRODUCT)
+        return self._combine(self._free_name("multiply", name), xs, PRODUCT)
 
-    @undone_if_refused
     def divide(self, a: Tensor, b: Tensor, *, name: str | None = None) -> Tensor:
         """Quotient of two tensors; edges and errors as for `add`."""
-        return self._combine(self._layer("divide", name), (a, b), QUOTIENT)
+        return self._combine(self._free_name("divide", name), (a, b), QUOTIENT)
 
-    @undone_if_refused
     def maximum(self, *xs: Tensor, name: str | None = None) -> Tensor:
         """Largest of several tensors, element by element; edges and errors as for `add`."""
-        return self._combine(self._layer("maximum", name), xs, MAXIMUM)
+        return self._combine(self._free_name("maximum", name), xs, MAXIMUM)
 
-    @undone_if_refused
     def minimum(self, *xs: Tensor, name: str | None = None) -> Tensor:
         """Smallest of several tensors, element by element; edges and errors as for `add`."""
-        return self._combine(self._layer("minimum", name), xs, MINIMUM)
+        return self._combine(self._free_name("minimum", name), xs, MINIMUM)
 
     def _combine(self, layer: str, xs: Sequence[Tensor], operation: Operation) -> Tensor:
         if not xs:

@@ -27,7 +27,6 @@ from unrolled.network.shapes import axes_of, axis_of, integer, non_negative
 class Normalization(Builder):
     """Layer methods that normalise."""
 
-    @undone_if_refused
     def batch_norm(
         self,
         x: Tensor,
@@ -79,7 +78,7 @@ class Normalization(Builder):
         [('bn/scale', True), ('bn/shift', True),
          ('bn/mean', False), ('bn/variance', False)]
         """
-        layer = self._layer("batch_norm", name)
+        layer = self._free_name("batch_norm", name)
         self._own(layer, x)
         if scale is shift is True and mean is variance is None:
             return self._declare(layer, _batch_norm(layer, x.shape, axis, epsilon), [x])

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from unrolled._core import Operation, Relation
 from unrolled._support.arguments import checked_choice
 from unrolled.errors import InvalidNetworkError
-from unrolled.network.builder import Builder, Form, Tensor, form, remembered, undone_if_refused
+from unrolled.network.builder import Builder, Form, Tensor, form, remembered
 from unrolled.network.relations import same
 from unrolled.network.shapes import (
     Padding,
@@ -27,7 +27,6 @@ OPERATIONS: dict[Kind, Operation] = {"average": Operation("average"), "max": Ope
 class Pooling(Builder):
     """Layer methods for pooling."""
 
-    @undone_if_refused
     def max_pool(
         self,
         x: Tensor,
@@ -65,10 +64,9 @@ class Pooling(Builder):
         >>> net.max_pool(net.input((64, 112, 112)), 3, stride=2, padding="symmetric").shape
         (64, 56, 56)
         """
-        layer = self._layer("max_pool", name)
+        layer = self._free_name("max_pool", name)
         return self._pool(layer, x, pool_size, stride, dilation, padding, "max")
 
-    @undone_if_refused
     def average_pool(
         self,
         x: Tensor,
@@ -88,10 +86,9 @@ class Pooling(Builder):
         InvalidArgumentError, InvalidNetworkError
             As for `conv`.
         """
-        layer = self._layer("average_pool", name)
+        layer = self._free_name("average_pool", name)
         return self._pool(layer, x, pool_size, stride, dilation, padding, "average")
 
-    @undone_if_refused
     def global_pool(
         self,
         x: Tensor,
@@ -129,7 +126,7 @@ class Pooling(Builder):
         >>> net.global_pool(net.input((64, 7, 7))).shape
         (64,)
         """
-        layer = self._layer("global_pool", name)
+        layer = self._free_name("global_pool", name)
         self._own(layer, x)
         own = _global_pooling(layer, x.shape, keep_dimensions, kind)
         return self._declare(layer, own, [x])

@@ -89,7 +89,7 @@ impl ParameterCounts {
                 weight_nodes,
             };
         }
-        let cells: Vec<Value> = (0..counts.cells()).map(|cell| counts.value(cell)).collect();
+        let mut cells: Vec<Value> = (0..counts.cells()).map(|cell| counts.value(cell)).collect();
         let mut order: Vec<usize> = (0..cells.len()).collect();
         order.sort_by(|&a, &b| cells[a].compare(&cells[b]));
         let mut level_index = vec![0; cells.len()];
@@ -100,7 +100,7 @@ impl ParameterCounts {
                 Some(level) if level.value.compare(&cells[cell]).is_eq() => {
                     level.degeneracy += degeneracy
                 }
-                _ => levels.push(Level { value: cells[cell].clone(), degeneracy }),
+                _ => levels.push(Level { value: std::mem::take(&mut cells[cell]), degeneracy }),
             }
             level_index[cell] = levels.len() as u32 - 1;
         }
@@ -180,7 +180,7 @@ impl Counts {
             .flat_map(|parameter| parameter.levels.iter().map(|level| (parameter.tensor, level)))
             .filter(|(_, level)| !level.value.is_zero())
             .collect();
-        owned.sort_by(|(a, x), (b, y)| x.value.compare(&y.value).then(a.cmp(b)));
+        owned.sort_unstable_by(|(a, x), (b, y)| x.value.compare(&y.value).then(a.cmp(b)));
         let mut spectrum: Vec<SpectrumLevel> = Vec::new();
         for (owner, level) in owned {
             match spectrum.last_mut() {

@@ -87,7 +87,8 @@ impl Number for Exact {
     }
 
     fn value(lanes: impl DoubleEndedIterator<Item = u64>, low: usize, factors: &[u64]) -> Value {
-        let mut words: Vec<u32> = Vec::new();
+        let digits = low + lanes.size_hint().0;
+        let mut words: Vec<u32> = Vec::with_capacity(digits * RADIX as usize / 32 + 1);
         let (mut pending, mut filled) = (0u128, 0);
         for lane in std::iter::repeat_n(0, low).chain(lanes) {
             pending |= u128::from(lane) << filled;

@@ -46,7 +46,15 @@ impl Value {
     pub fn integer(count: BigUint) -> Self {
         let bits = count.bits();
         let shift = bits.saturating_sub(64);
-        let head = (&count >> shift).iter_u64_digits().next().unwrap_or(0);
+        // The 64 highest bits stand in the two highest words.
+        let mut words = count.iter_u64_digits().rev();
+        let (first, second) = (words.next().unwrap_or(0), words.next().unwrap_or(0));
+        let idle = first.leading_zeros();
+        let head = if shift == 0 || idle == 0 {
+            first
+        } else {
+            first << idle | second >> (u64::BITS - idle)
+        };
         // Of the bits that are shifted out it only matters whether one is set: that decides between
         // two neighbours where the rest is a half.
         let sticky = shift > 0 && count.trailing_zeros().is_some_and(|zeros| zeros < shift);
@@ -57,13 +65,12 @@ impl Value {
     /// Compares two counts by size.
     #[must_use]
     pub fn compare(&self, other: &Self) -> std::cmp::Ordering {
-        match (&self.exact, &other.exact) {
+        // Rounding keeps the order: only where it made two counts equal must their integers tell.
+        let key = |value: &Self| (!value.is_zero(), value.exponent, value.mantissa.to_bits());
+        key(self).cmp(&key(other)).then_with(|| match (&self.exact, &other.exact) {
             (Some(a), Some(b)) => a.cmp(b),
-            _ => {
-                let key = |value: &Self| (!value.is_zero(), value.exponent);
-                key(self).cmp(&key(other)).then(self.mantissa.total_cmp(&other.mantissa))
-            }
-        }
+            _ => std::cmp::Ordering::Equal,
+        })
     }
 }
 

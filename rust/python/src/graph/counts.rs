@@ -12,6 +12,7 @@ use crate::enter::enter;
 use crate::error::CoreError;
 use crate::graph::arrays::GraphArrays;
 use crate::natural::{array, listed};
+use crate::quantities::{Quantities, levels};
 
 /// The counts of all nodes of a graph.
 #[pyclass(frozen, module = "unrolled._core", name = "GraphCounts")]
@@ -121,6 +122,17 @@ impl GraphSpectrum {
     #[getter]
     fn degeneracies<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u64>>> {
         array(py, self.spectrum.degeneracies.iter().copied())
+    }
+
+    fn quantities(&self, py: Python<'_>) -> Result<Quantities, CoreError> {
+        let CoreSpectrum { mantissas, exponents, degeneracies, .. } = &*self.spectrum;
+        Quantities::of(py, levels(mantissas, exponents, degeneracies))
+    }
+
+    /// How many parameters have a path.
+    #[getter]
+    fn num_reached(&self) -> u64 {
+        self.spectrum.degeneracies.iter().sum()
     }
 
     #[getter]

@@ -10,6 +10,7 @@ use unrolled_core::{Counts as CoreCounts, Level, SpectrumLevel, Value};
 
 use crate::error::CoreError;
 use crate::natural::{array, listed};
+use crate::quantities::Quantities;
 
 /// The counts of a whole network.
 #[pyclass(frozen, module = "unrolled._core", name = "Counts")]
@@ -138,6 +139,20 @@ impl Spectrum {
     #[getter]
     fn degeneracies<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u64>>> {
         column(py, &self.0, |row| row.level.degeneracy)
+    }
+
+    fn quantities(&self, py: Python<'_>) -> Result<Quantities, CoreError> {
+        let level = |row: &SpectrumLevel| {
+            let Level { value, degeneracy } = &row.level;
+            (value.mantissa, value.exponent, *degeneracy)
+        };
+        Quantities::of(py, self.0.iter().map(level))
+    }
+
+    /// How many parameters have a context.
+    #[getter]
+    fn num_reached(&self) -> u64 {
+        self.0.iter().map(|row| row.level.degeneracy).sum()
     }
 
     fn exact(&self, level: usize) -> PyResult<Option<BigUint>> {

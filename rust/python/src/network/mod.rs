@@ -16,7 +16,7 @@ use unrolled_core::{
 use crate::enter::enter;
 use crate::error::CoreError;
 use crate::graph::{Graph, unroll};
-use crate::natural::no_memory;
+use crate::natural::{no_memory, whole};
 use crate::network::counts::Counts;
 use crate::network::declaration::Declaration;
 use crate::network::operation::{Operation, role_of};
@@ -31,6 +31,11 @@ impl Network {
         let tensors = self.0.tensors().iter().enumerate();
         tensors.filter(|(_, tensor)| is_wanted(tensor.role)).map(|(id, _)| id).collect()
     }
+}
+
+/// The number of elements of some tensors.
+fn elements<'t>(tensors: impl Iterator<Item = &'t unrolled_core::Tensor>) -> u128 {
+    tensors.map(|tensor| u128::from(tensor.elements())).sum()
 }
 
 /// A tensor as Python sees it.
@@ -182,6 +187,18 @@ impl Network {
     #[getter]
     fn parameters(&self) -> Vec<usize> {
         self.of_role(|role| matches!(role, Role::Parameter { .. }))
+    }
+
+    #[getter]
+    fn num_inputs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let inputs = self.0.tensors().iter().filter(|tensor| tensor.role == Role::Input);
+        whole(py, elements(inputs))
+    }
+
+    #[getter]
+    fn num_outputs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let outputs = self.0.outputs().iter().filter_map(|id| self.0.tensors().get(id.0));
+        whole(py, elements(outputs))
     }
 
     #[getter]
