@@ -64,7 +64,7 @@ class TestFixedPoint:
         z, _, radius = exact_cell()
         # The eigenvalues are a complex pair, whose product is the determinant.
         assert radius == pytest.approx(math.sqrt(0.68 * np.prod(1 - z**2)), rel=1e-14)
-        assert radius == pytest.approx(0.747546302561, abs=1e-12)
+        assert radius == pytest.approx(0.74754630256146728, abs=1e-15)
         found = fixed_point(cell, np.zeros(2), method="iteration", tol=1e-13)
         assert found.contraction == pytest.approx(radius, rel=0.02)
 

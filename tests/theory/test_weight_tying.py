@@ -198,7 +198,7 @@ class TestSteps:
 
 class TestDiscount:
     @pytest.mark.parametrize(
-        ("discount", "total"), [(0.25, 11.36388140161725), (0.4, 51.95067264573993)]
+        ("discount", "total"), [(0.25, 11.36388140161725), (0.4, 51.95067264573991)]
     )
     def test_five_nodes(self, discount, total):
         found = weight_tied(CELL, discount=discount)

@@ -260,7 +260,7 @@ def _check_number(name: str, number: object, least: int) -> None:
 def _quantities(spectrum: SpectrumLike) -> _core.Quantities:
     """The quantities of a spectrum, which the core works out all at once."""
     if isinstance(spectrum, Spectrum):
-        return spectrum.quantities()
+        return spectrum._worked_out()
     return _core.Quantities(*_arrays(spectrum))
 
 

@@ -133,7 +133,7 @@ class Spectrum:
                 array.flags.writeable = False
         return self._arrays
 
-    def quantities(self) -> _core.Quantities:
+    def _worked_out(self) -> _core.Quantities:
         """What `unrolled.quantities` gives of the spectrum, worked out once.
 
         Raises

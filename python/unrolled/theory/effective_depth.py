@@ -88,8 +88,8 @@ class EffectiveDepth(TheoryResult):
             "them. One number stands for a tensor, so that borders count on average: with padding "
             "the mean comes out too small, by one per cent in three layers of 3 by 3 kernels on "
             "maps of 12 by 12, and by more on smaller ones. Where a tensor goes to several places, "
-            "maxima, softmax and operations that are "
-            "not known are taken to pass derivatives on as they are"
+            "maxima, softmax and operations that are not known are taken to pass derivatives on "
+            "as they are."
         )
 
     def plot(self, *, axes: Axes | None = None) -> tuple[Figure, Axes]:

@@ -20,6 +20,9 @@ __all__ = ["Bracket", "Edge", "Factor", "NotSeriesParallelError", "best_bracket"
 MOST_EXACT = 256
 """Factors of a chain up to which costs are compared as integers of any size."""
 
+MOST_NAMED = 5
+"""Tensors that an error names."""
+
 
 @dataclass(frozen=True)
 class Edge:
@@ -217,7 +220,8 @@ def _piece(
         return Factor(sizes[first], sizes[last], number)
     branches = _branches(first, last, edges)
     if len(branches) == 1:
-        names = ", ".join(sorted(str(edge.source) for edge in edges if edge.source != first)[:5])
+        inner = {str(edge.source) for edge in edges if edge.source != first}
+        names = ", ".join(sorted(inner)[:MOST_NAMED])
         raise NotSeriesParallelError(
             f"between '{first}' and '{last}' branches are linked with each other (at {names})"
         )

@@ -100,7 +100,8 @@ class RegionBounds(TheoryResult):
     def title(self) -> str:
         """The bounds."""
         lower = "" if self.log2_lower is None else f"at least 2^{self.log2_lower:.6g}, "
-        return f"Linear regions of {self.name}: {lower}at most 2^{self.log2_upper:.6g}"
+        digits = ".6g" if self.log2_upper < 1e6 else ".0f"
+        return f"Linear regions of {self.name}: {lower}at most 2^{self.log2_upper:{digits}}"
 
     @property
     def rows(self) -> list[dict[str, object]]:

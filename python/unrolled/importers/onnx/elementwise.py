@@ -11,6 +11,7 @@ import numpy as np
 
 from unrolled._core import Relation
 from unrolled.errors import InvalidModelError
+from unrolled.importers.onnx.messages import dtype_of
 from unrolled.importers.onnx.reader import Node, Stored, is_float
 from unrolled.importers.onnx.table import TABLE
 from unrolled.importers.tracing.base import OTHER
@@ -305,11 +306,9 @@ def prelu(tracer: Tracer, node: Node) -> Operand:
 def cast(tracer: Tracer, node: Node) -> Operand:
     x = node.input(0)
     if isinstance(x, Constant) and x.array is not None:
-        from onnx import helper
-
         target = node.attribute("to", 0)
         try:
-            kind = np.dtype(helper.tensor_dtype_to_np_dtype(target)) if target else None
+            kind = dtype_of(target) if target else None
         except (KeyError, ValueError, TypeError):
             raise InvalidModelError(f"node '{node.name}': unknown data type {target}") from None
         if node.operator == "CastLike":

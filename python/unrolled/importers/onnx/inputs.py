@@ -11,6 +11,7 @@ import numpy.typing as npt
 from unrolled._support.hints import described, did_you_mean, listed, shortened
 from unrolled.errors import InvalidArgumentError, InvalidModelError
 from unrolled.importers.door import Door
+from unrolled.importers.onnx.messages import dtype_of
 from unrolled.importers.onnx.reader import MOST_AXES
 from unrolled.importers.tracing.budget import LARGEST_CONSTANT
 from unrolled.importers.tracing.values import Shape, size_of
@@ -207,8 +208,6 @@ def _values(
     source: str, inputs: Mapping[str, Any], given: Mapping[str, Any] | None, door: Door
 ) -> dict[str, npt.NDArray[Any]]:
     """The values of integer inputs, in the types of the inputs."""
-    from onnx import helper
-
     term = door.term("values")
     if given is not None and not isinstance(given, Mapping):
         raise InvalidArgumentError(
@@ -224,7 +223,7 @@ def _values(
         what = f"{source}: {term}: input '{shortened(name)}'"
         kind = getattr(_tensor_type(inputs[name]), "elem_type", 0)
         try:
-            array, dtype = np.asarray(value), helper.tensor_dtype_to_np_dtype(kind)
+            array, dtype = np.asarray(value), dtype_of(kind)
         except (KeyError, TypeError, ValueError, OverflowError):
             raise InvalidArgumentError(
                 f"{what} cannot have a value, got {described(value)}"

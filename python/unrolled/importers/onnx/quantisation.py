@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from unrolled.importers.onnx.messages import type_name
 from unrolled.importers.onnx.reader import is_float
 from unrolled.importers.onnx.table import QUANTISED_INPUTS
 from unrolled.importers.tracing.values import size_of
@@ -89,12 +90,7 @@ def is_weight_type(data_type: int) -> bool:
 @cache
 def _is_small(data_type: int) -> bool:
     """Whether a TensorProto of this type holds integers of 8 bits or less."""
-    from onnx import TensorProto
-
-    try:
-        return TensorProto.DataType.Name(data_type) in SMALL
-    except ValueError:
-        return False
+    return type_name(data_type) in SMALL
 
 
 def _places(node: Any) -> list[int]:

@@ -16,6 +16,7 @@ from unrolled._support.files import open_regular, read_bytes
 from unrolled._support.hints import described, listed, shortened
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, InvalidModelError
+from unrolled.importers.onnx.messages import array_of, dtype_of, messages, type_name, value_of
 from unrolled.importers.onnx.wire import check_fields
 from unrolled.importers.tracing.budget import LARGEST_CONSTANT, Budget
 from unrolled.importers.tracing.masking import LOW
@@ -95,7 +96,7 @@ def load_model(model: Any) -> tuple[Any, Path | None]:
     folder : Path or None
         Where external data would be.
     """
-    onnx = import_optional("onnx", "onnx", "reading ONNX models")
+    onnx = messages()
     if isinstance(model, onnx.ModelProto):
         return model, None
     if not isinstance(model, (str, Path, bytes)):
@@ -243,12 +244,7 @@ def property_of(part: Any, key: str) -> str:
 @cache
 def is_float(data_type: int) -> bool:
     """Whether a TensorProto of this type holds floating-point numbers."""
-    from onnx import TensorProto
-
-    try:
-        return TensorProto.DataType.Name(data_type) in FLOATS
-    except ValueError:
-        return False
+    return type_name(data_type) in FLOATS
 
 
 def shape_of_tensor(name: str, tensor: Any) -> Shape:
@@ -278,8 +274,6 @@ def read_constant(
 
     Floating-point numbers of another file are read where it is known that they are no weights.
     """
-    from onnx import numpy_helper
-
     shape = shape_of_tensor(name, tensor)
     if is_external(tensor):
         check_location(name, tensor)
@@ -296,7 +290,7 @@ def read_constant(
             )  # The file is not there; a rule that needs the elements reports that.
         tensor = found
     try:
-        array = np.asarray(numpy_helper.to_array(tensor)).reshape(shape)
+        array = array_of(tensor).reshape(shape)
     except MemoryError:
         raise
     except Exception as error:
@@ -308,13 +302,11 @@ def read_constant(
 
 def stored_values(tensor: Any) -> Any:
     """The elements of a tensor of floats; None if the file does not hold them."""
-    from onnx import numpy_helper
-
     fields = ("raw_data", "float_data", "double_data", "int32_data")
     if is_external(tensor) or not any(len(getattr(tensor, field)) for field in fields):
         return None
     try:
-        return np.asarray(numpy_helper.to_array(tensor))
+        return array_of(tensor)
     except (ValueError, TypeError):
         return None  # Only the shape is told, as in models without their weights.
 
@@ -323,9 +315,7 @@ def first_elements(
     name: str, tensor: Any, folder: Path | None, budget: Budget, number: int
 ) -> Constant:
     """The first elements of a tensor that is stored in another file, as many as asked for."""
-    from onnx import TensorProto
-
-    part = TensorProto()
+    part = messages().TensorProto()
     part.CopyFrom(tensor)
     part.ClearField("dims")
     part.dims.append(number)
@@ -334,12 +324,10 @@ def first_elements(
 
 def may_put_out(tensor: Any) -> bool:
     """Whether a large stored tensor begins as a mask would that is added to scores."""
-    from onnx import helper
-
     if is_external(tensor) or not tensor.raw_data:
         return False
     try:
-        kind = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+        kind = dtype_of(tensor.data_type)
     except (KeyError, ValueError, TypeError):
         return False
     if kind.kind != "f" or len(tensor.raw_data) < LARGEST_WEIGHT * kind.itemsize:
@@ -350,9 +338,7 @@ def may_put_out(tensor: Any) -> bool:
 
 def is_external(tensor: Any) -> bool:
     """Whether the elements of a tensor are in another file."""
-    from onnx import TensorProto
-
-    return bool(tensor.data_location == TensorProto.EXTERNAL)
+    return bool(tensor.data_location == tensor.EXTERNAL)
 
 
 def check_location(name: str, tensor: Any) -> None:
@@ -378,8 +364,6 @@ def _with_external_data(name: str, tensor: Any, folder: Path, size: int) -> Any:
     Only as many bytes are read as the elements can have, from a regular file that is in the folder
     of the model when all links are followed.
     """
-    from onnx import TensorProto
-
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
     try:
@@ -397,7 +381,7 @@ def _with_external_data(name: str, tensor: Any, folder: Path, size: int) -> Any:
             content = stream.read(max(length, 0))
     except (OSError, ValueError, OverflowError):
         return None
-    found = TensorProto()
+    found = messages().TensorProto()
     found.data_type = tensor.data_type
     found.dims.extend(tensor.dims)
     found.raw_data = content
@@ -405,12 +389,10 @@ def _with_external_data(name: str, tensor: Any, folder: Path, size: int) -> Any:
 
 
 def _bytes_of_element(data_type: int) -> int:
-    from onnx import helper
-
     if not is_float(data_type):
         return LARGEST_ELEMENT
     try:
-        return int(np.dtype(helper.tensor_dtype_to_np_dtype(data_type)).itemsize)
+        return int(dtype_of(data_type).itemsize)
     except (KeyError, ValueError, TypeError):
         return LARGEST_ELEMENT
 
@@ -566,8 +548,6 @@ class Node:
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """The value of an attribute: an int, a float, a str, a list, a graph, or a Constant."""
-        from onnx import AttributeProto, helper
-
         for attribute in self.proto.attribute:
             if attribute.name != name:
                 continue
@@ -575,13 +555,13 @@ class Node:
                 attribute = self._references.get(attribute.ref_attr_name)
                 if attribute is None:
                     return default
-            if attribute.type == AttributeProto.TENSOR:
+            if attribute.type == attribute.TENSOR:
                 return self._read(f"{self.name}:{name}", attribute.t)
             try:
                 for kind in ("ints", "floats", "strings"):
                     if len(getattr(attribute, kind)) > MOST_VALUES:
                         raise ValueError(f"it has more than {MOST_VALUES:,} values")
-                value = helper.get_attribute_value(attribute)
+                value = value_of(attribute)
             except (ValueError, TypeError) as error:
                 raise InvalidModelError(
                     f"node '{self.name}': attribute '{name}' cannot be read: {error}"
