@@ -10,6 +10,7 @@ from mpmath import mp
 from unrolled.scores.regression import (
     NOISES,
     SLOPES,
+    coordinates,
     normal_scores,
     parts,
     posterior,
@@ -22,11 +23,17 @@ def direct(
 ) -> tuple[list[mpmath.mpf], list[mpmath.mpf]]:
     """The averaged prediction, by solving with whole matrices."""
     n = len(labelled)
-    size = sum(mp.mpf(x) ** 2 for x in features.ravel()) / len(features)
+    ranked = np.stack([normal_scores(score) for score in scores.T], axis=1)
+
+    def product(columns: np.ndarray, i: int, j: int) -> mpmath.mpf:
+        size = sum(mp.mpf(x) ** 2 for x in columns.ravel()) / len(columns)
+        return (
+            sum(mp.mpf(a) * mp.mpf(b) for a, b in zip(columns[i], columns[j], strict=True)) / size
+        )
 
     def kernel(i: int, j: int) -> mpmath.mpf:
-        product = sum(mp.mpf(a) * mp.mpf(b) for a, b in zip(features[i], features[j], strict=True))
-        return product / size + 1
+        linear = (product(features, i, j) + product(ranked, i, j)) / 2
+        return 1 + linear + linear**2 / 4
 
     parts = []
     for score in scores.T:
@@ -76,6 +83,18 @@ def test_predictions_are_those_of_fifty_digits() -> None:
     assert found.mean == pytest.approx([float(one) for one in mean], rel=1e-8)
     assert found.variance == pytest.approx([float(one) for one in variance], rel=1e-8)
     assert found.weights.sum() == pytest.approx(1.0)
+
+
+def test_coordinates_share_the_variance_between_features_and_scores() -> None:
+    random = np.random.default_rng(3)
+    features, scores = random.standard_normal((20, 7)), random.standard_normal((20, 2))
+    squares = coordinates(features, scores) ** 2
+    assert squares[:, :7].sum() / 20 == pytest.approx(0.5)
+    assert squares[:, 7:].sum() / 20 == pytest.approx(0.5)
+    # What does not differ leaves all of it to the others.
+    for given in ((features, np.ones((20, 2))), (np.ones((20, 7)), scores)):
+        assert (coordinates(*given) ** 2).sum() / 20 == pytest.approx(1.0)
+    assert not coordinates(np.ones((4, 2)), np.ones((4, 1))).any()
 
 
 def test_parts_add_up_to_the_prediction() -> None:

@@ -86,7 +86,7 @@ def test_twenty_trained_networks_lead_to_a_good_one_and_its_file(
     assert choice.trainer.accuracy(last) > 0.9
     assert choice.report.vanishes_at is None
     assert choice.report.explodes_at is None
-    network = digits.space().network(choice.ranking[0].row)
+    network = digits.space().network(choice.row)
     assert {one.name for one in network.parameters} == set(choice.trainer.weights)
     runtime = pytest.importorskip("onnxruntime")
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

@@ -14,7 +14,7 @@ import unrolled
 from unrolled import models, search
 from unrolled.cli import main
 from unrolled.scores import benchmarks
-from unrolled.scores.regression import normal_scores, posterior, standardized
+from unrolled.scores.regression import PRIORS, coordinates, normal_scores, posterior
 from unrolled.scores.statistics import spearman
 from unrolled.search.labels import read_labels
 from unrolled.spectrum.catalogue import FEATURES
@@ -183,11 +183,13 @@ def test_a_suggestion_is_the_one_that_leaves_least_uncertain() -> None:
     rows = np.unique(rows, axis=0)
     predictor = search.Predictor(space=SPACE).fit(rows[:6], np.arange(6.0))
     columns = SPACE.features(rows)
-    known = np.stack([columns[name] for name in FEATURES], axis=1)
+    known, scores = (
+        np.stack([columns[name] for name in names], axis=1) for names in (FEATURES, PRIORS)
+    )
     # As the predictor scales them: what has labels, and then all that it chooses among.
-    features = standardized(np.concatenate([known[:6], known]))
-    kernel = features @ features.T / (features**2).sum(axis=1).mean() + 1.0
-    labelled, others = list(range(6)), range(6, len(features))
+    places = coordinates(*(np.concatenate([one[:6], one]) for one in (known, scores)))
+    kernel = places @ places.T + 1.0
+    labelled, others = list(range(6)), range(6, len(places))
 
     def uncertain(chosen: list[int]) -> float:
         own = kernel[np.ix_(chosen, chosen)] + 0.15 * np.eye(len(chosen))
@@ -217,6 +219,16 @@ def test_own_features_and_chosen_ones_are_used() -> None:
     ).fit(rows[:12], sizes[:12])
     for predictor in (named, own):
         assert spearman(predictor.predict(rows), sizes) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [("x", "got str 'x'"), ([[1], [1, 2]], "got list"), (np.ones(12), r"got shape \(12,\)")],
+)
+def test_own_features_that_are_no_table_of_numbers_are_refused(returned: Any, message: str) -> None:
+    predictor = search.Predictor(lambda columns: returned, space=SPACE)
+    with pytest.raises(unrolled.InvalidArgumentError, match=message):
+        predictor.fit(SPACE.rows(0, 12), range(12))
 
 
 @pytest.mark.parametrize(

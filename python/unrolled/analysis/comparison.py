@@ -15,6 +15,7 @@ from unrolled.counting.counts import Counts
 from unrolled.errors import InvalidArgumentError, UnrolledError
 from unrolled.importers.door import Door
 from unrolled.importers.recognition import framework_of
+from unrolled.network.network import Network
 from unrolled.printable import one_line
 from unrolled.show import formats, html, tables
 from unrolled.show.cells import (
@@ -503,7 +504,10 @@ def compare(
             from unrolled.scores.scoring import score_network
 
             try:
-                found = score_network(_network_of(source))
+                network = _network_of(source)
+                if isinstance(network, Network):  # It may be that of an analysis.
+                    network.check_read_with_functions()
+                found = score_network(network)
             except UnrolledError as error:
                 if scores is not None:
                     raise

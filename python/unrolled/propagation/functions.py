@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unrolled._support.hints import described
-from unrolled.errors import InvalidArgumentError
+from unrolled.errors import InvalidArgumentError, UnknownOperationError
 from unrolled.network.network import Network
 
 __all__ = ["own_pieces", "pieces_of"]
@@ -80,14 +80,37 @@ def own_pieces(
     ------
     InvalidArgumentError
         See `pieces_of`.
+    UnknownOperationError
+        Functions that the model was read with and that take no numbers, none of which is given.
     NothingToCountError
         A network without an output.
     """
     own = {**network.functions, **(functions or {})}
     if not own:
         return {}
-    followed = set(network._core.followed_functions())
-    return pieces_of({name: own[name] for name in own if name in followed})
+    followed = [name for name in network._core.followed_functions() if name in own]
+    given = functions or {}
+    failures = {name: _failure(own[name]) for name in followed if name not in given}
+    unknown = [(name, failure) for name, failure in failures.items() if failure is not None]
+    if unknown:
+        names = ", ".join([f"'{name}' ({failure})" for name, failure in unknown])
+        raise UnknownOperationError(
+            f"what these functions make of floating-point numbers is not known: {names}; say it "
+            f"with functions={{{unknown[0][0]!r}: callable}}, which takes an array of floats and "
+            "returns one of equal shape",
+            unknown,
+        )
+    return pieces_of({name: own[name] for name in followed})
+
+
+def _failure(function: Callable[[Any], Any]) -> str | None:
+    """Why a function that a model was read with takes no numbers, such as one of truth values."""
+    x = np.linspace(-1, 1, 9)
+    try:
+        np.asarray(function(x))
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return None
 
 
 def _pieces(name: str, function: Callable[[Any], Any]) -> Pieces:

@@ -1,9 +1,10 @@
 """Gaussian processes over features of architectures, averaged by their evidence.
 
-The features of all architectures at hand are scaled together, and a linear kernel compares them.
-What is left of the ranks of the labels after a multiple of the ranks of a zero-label score is the
-target. The multiple, the score and the noise are not chosen: predictions under all of them are
-averaged, each by its evidence. Which features there are is not known here.
+The features of all architectures at hand are scaled together, and a polynomial kernel of degree two
+compares them and the ranks of zero-label scores, which have half of the variance. What is left of
+the ranks of the labels after a multiple of the ranks of one of these scores is the target. The
+multiple, the score and the noise are not chosen: predictions under all of them are averaged, each
+by its evidence. Which features there are is not known here.
 """
 
 from __future__ import annotations
@@ -20,11 +21,10 @@ __all__ = [
     "PRIORS",
     "ZERO_LABEL",
     "Posterior",
-    "gram_matrix",
+    "coordinates",
     "normal_scores",
     "parts",
     "posterior",
-    "standardized",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -39,7 +39,7 @@ FEWEST_LABELS = 5
 """With fewer labels than this nothing is fitted."""
 
 NOISES = (0.02, 0.05, 0.15, 0.4, 1.0, 3.0)
-"""Variances of the noise of labels, as multiples of the mean variance under the kernel."""
+"""Variances of the noise of labels, as multiples of the mean variance of the linear part."""
 
 SLOPES = (0.0, 0.3, 0.6, 0.9)
 """Multiples of the ranks of a zero-label score that predictions begin with."""
@@ -116,28 +116,40 @@ def normal_scores(values: npt.ArrayLike) -> Array:
     return quantiles
 
 
-def gram_matrix(features: Array, labelled: npt.NDArray[np.intp]) -> tuple[Array, Array]:
-    """Scaled products of features: of all architectures with those that have labels, and alone.
+def coordinates(features: Array, scores: Array) -> Array:
+    """Where architectures lie: features and ranks of scores, each half of the variance.
 
     Parameters
     ----------
     features : array of shape ``(architectures, features)``
-        As `standardized` returns them.
-    labelled : array of int, shape ``(labels,)``
-        Which architectures have labels.
+    scores : array of shape ``(architectures, scores)``
 
     Returns
     -------
-    array of shape ``(architectures, labels)``, array of shape ``(architectures,)``
-        The mean of the second is 1, if the features differ at all.
+    array of shape ``(architectures, features that differ + scores)``
+        The mean over architectures of the sum of squares is 1, if anything differs at all.
     """
-    own = np.einsum("nf,nf->n", features, features)
-    scale = _scale(own)
-    return features @ features[labelled].T / scale, own / scale
+    groups = [_of_unit_size(group) for group in (standardized(features), _ranks(scores))]
+    return _of_unit_size(np.concatenate(groups, axis=1))
 
 
-def _scale(own: Array) -> float:
-    return float(own.mean()) if own.size and own.mean() > 0 else 1.0
+def _of_unit_size(columns: Array) -> Array:
+    """Columns divided by a number, so that the mean sum of squares of a row is 1."""
+    size = float((columns**2).sum() / max(1, len(columns)))
+    return columns / np.sqrt(size) if size > 0 else columns
+
+
+def _ranks(scores: Array) -> Array:
+    return np.stack([normal_scores(score) for score in scores.T], axis=1)
+
+
+def _kernel(products: Array) -> Array:
+    """The kernel, from products of coordinates: a constant, the linear part, and a quadratic one.
+
+    Its variances are 1, 1 and about a quarter.
+    """
+    kernel: Array = (1.0 + products / 2) ** 2
+    return kernel
 
 
 def posterior(
@@ -158,15 +170,13 @@ def posterior(
     -------
     Posterior
     """
-    across, own = gram_matrix(standardized(features), labelled)
-    # A constant of unknown size is part of the model: a kernel that is 1 everywhere.
-    across, own = across + 1.0, own + 1.0
+    places = coordinates(features, scores)
+    across, own = _kernel(places @ places[labelled].T), _kernel((places**2).sum(axis=1))
     values, vectors = np.linalg.eigh(across[labelled])
     rotated = across @ vectors
     count = len(targets)
     # What predictions begin with: a column for each score and slope, as all that follows.
-    ranks = np.stack([normal_scores(score) for score in scores.T], axis=1)
-    begin = (ranks[:, :, None] * np.array(SLOPES)).reshape(len(features), -1)
+    begin = (_ranks(scores)[:, :, None] * np.array(SLOPES)).reshape(len(features), -1)
     residual = vectors.T @ (targets[:, None] - begin[labelled])
     means, lefts, scales, solved, evidences = [], [], [], [], []
     for noise in NOISES:
@@ -194,7 +204,8 @@ def posterior(
 def parts(features: Array, scores: Array, labelled: npt.NDArray[np.intp], targets: Array) -> Array:
     """What each feature adds to the mean of `posterior`, and at last what all scores add.
 
-    The kernel is linear, so that a prediction is a constant and a sum over features.
+    A prediction is a constant and a sum over coordinates and products of two of them. Each of the
+    two has half of a product.
 
     Parameters
     ----------
@@ -206,10 +217,14 @@ def parts(features: Array, scores: Array, labelled: npt.NDArray[np.intp], target
     array of shape ``(features + 1, architectures)``
     """
     found = posterior(features, scores, labelled, targets)
-    scaled = standardized(features)
-    scale = _scale(np.einsum("nf,nf->n", scaled, scaled))
+    places = coordinates(features, scores)
+    # (1 + p / 2)^2 is 1 + p (1 + p / 4), and p is a sum over coordinates.
+    across = (1.0 + places @ places[labelled].T / 4) * found.coefficients
+    carried = (places * (across @ places[labelled])).T
+    differ = _differ(features)
     added = np.zeros((features.shape[1] + 1, len(features)))
-    added[:-1][_differ(features)] = (scaled * (scaled[labelled].T @ found.coefficients) / scale).T
-    for score, weights in zip(scores.T, found.weights.sum(axis=2), strict=True):
-        added[-1] += weights @ np.array(SLOPES) * normal_scores(score)
+    added[:-1][differ] = carried[: differ.sum()]
+    added[-1] = carried[differ.sum() :].sum(axis=0)
+    slopes = found.weights.sum(axis=2) @ np.array(SLOPES)
+    added[-1] += _ranks(scores) @ slopes
     return added

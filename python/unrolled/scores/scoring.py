@@ -252,7 +252,7 @@ def score_network(
 
 
 def checked_network(network: Any) -> Network:
-    """A network that can be scored.
+    """A network that can be scored, of those that were resolved with ``operations=True``.
 
     Raises
     ------
@@ -264,7 +264,6 @@ def checked_network(network: Any) -> Network:
             f"score() needs a network of layers, got {described(network)}, which has none"
         )
     network.check_decided()
-    network.check_read_with_functions()
     network.check_built_with_functions()
     if not network.outputs:
         raise NothingToCountError(f"network '{network.name}' has no output; mark one with output()")

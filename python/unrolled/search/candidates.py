@@ -83,7 +83,14 @@ class Candidates(NamedTuple):
             A function of one's own that gives no such array, or numbers that are not finite.
         """
         if callable(choice):
-            given = np.asarray(choice(self.columns), dtype=np.float64)
+            returned = choice(self.columns)
+            try:
+                given = np.asarray(returned, dtype=np.float64)
+            except (TypeError, ValueError):
+                raise InvalidArgumentError(
+                    f"features() must return an array of shape ({len(self)}, features), got "
+                    f"{described(returned)}"
+                ) from None
             if given.ndim != 2 or len(given) != len(self):
                 raise InvalidArgumentError(
                     f"features() must return an array of shape ({len(self)}, features), got shape "

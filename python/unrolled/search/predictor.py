@@ -24,10 +24,10 @@ from unrolled.scores.regression import (
     FEWEST_LABELS,
     ZERO_LABEL,
     Posterior,
+    coordinates,
     normal_scores,
     parts,
     posterior,
-    standardized,
 )
 from unrolled.scores.shown import baseline_name
 from unrolled.scores.statistics import spearman
@@ -167,10 +167,12 @@ class Explanation:
         Why, in a sentence.
     features : dict of str to float
         The share of the variance of predictions that each feature carries, the largest first. A
-        prediction is a sum over features, so that their shares and `prior` add up to 1; one that
-        takes back what others say has a negative share.
+        prediction is a sum over features and products of two, of which each has half, so that
+        their shares and `prior` add up to 1; one that takes back what others say has a negative
+        share.
     prior : float
-        The share of the zero-label scores that predictions begin with.
+        The share of the zero-label scores: what predictions begin with, and what labels change
+        of it.
     """
 
     num_labels: int
@@ -205,7 +207,13 @@ class Explanation:
             tables.Column("share"),
             tables.Column("meaning", "left", folds=True),
         ]
-        rows = [["zero-label scores", f"{self.prior:.0%}", "what predictions begin with"]]
+        rows = [
+            [
+                "zero-label scores",
+                f"{self.prior:.0%}",
+                "what predictions begin with, as labels correct it",
+            ]
+        ]
         rows += [
             [name, f"{share:.0%}", FEATURES[name].meaning if name in FEATURES else ""]
             for name, share in list(self.features.items())[:MOST_SHOWN]
@@ -220,9 +228,10 @@ class Explanation:
 class Predictor:
     """Predicts accuracies of architectures from those of a few that were trained.
 
-    A Gaussian process over forty features of the graph, weighed by the signal that links carry,
-    with zero-label scores as its prior mean; predictions under several priors and noises are
-    averaged by their evidence. Nothing is tuned. All architectures at hand are scaled together, so
+    A Gaussian process over forty features of the graph, weighed by the signal that links carry, the
+    ranks of zero-label scores, and products of two of them, with a zero-label score as its prior
+    mean; predictions under several priors and noises are averaged by their evidence. Nothing is
+    tuned. All architectures at hand are scaled together, so
     a prediction depends on what is predicted beside it, a little.
 
     Parameters
@@ -422,10 +431,12 @@ class Predictor:
                 f"n={wanted}, but only {usable.sum()} architectures without a label have a path "
                 "from an input to an output"
             )
-        features = np.concatenate(
-            [one.features(self._choice) for one in (self._fitted(), candidates)]
+        both = (self._fitted(), candidates)
+        places = coordinates(
+            np.concatenate([one.features(self._choice) for one in both]),
+            np.concatenate([one.scores() for one in both]),
         )
-        chosen = _spread_out(features, self.num_labels, usable, wanted)
+        chosen = _spread_out(places, self.num_labels, usable, wanted)
         ranking = {one.number: one for one in self._ranking(candidates)}
         return [ranking[at] for at in chosen]
 
@@ -444,7 +455,8 @@ class Predictor:
         }
         if count < FEWEST_LABELS:
             reason = (
-                f"{count} labels are too few to fit anything (it takes {FEWEST_LABELS}): "
+                f"There are too few labels to fit anything ({count}, and it takes "
+                f"{FEWEST_LABELS}): "
                 f"architectures are ranked by the zero-label score {ZERO_LABEL}."
             )
             nothing = (math.nan,) * 4
@@ -673,12 +685,15 @@ def _resampled(predictions: Array, baseline: Array, labels: Array) -> _Resampled
     return _Resampled(error, low, high, gain_error)
 
 
-def _spread_out(features: Array, labels: int, usable: npt.NDArray[np.bool_], n: int) -> list[int]:
+def _spread_out(places: Array, labels: int, usable: npt.NDArray[np.bool_], n: int) -> list[int]:
     """Which architectures to label: each the one that lowers the sum of variances most.
+
+    The variances are those of the constant and linear parts of the kernel.
 
     Parameters
     ----------
-    features : array of shape ``(labels + architectures, features)``
+    places : array of shape ``(labels + architectures, coordinates)``
+        As `coordinates` returns them.
     labels : int
         How many of them have labels; they come first.
     usable : array of bool, shape ``(architectures,)``
@@ -686,12 +701,10 @@ def _spread_out(features: Array, labels: int, usable: npt.NDArray[np.bool_], n: 
     n : int
         How many to choose.
     """
-    scaled = standardized(features)
-    size = float((scaled**2).sum() / len(scaled)) or 1.0
-    scaled = np.concatenate([scaled / math.sqrt(size), np.ones((len(scaled), 1))], axis=1)
-    known, others = scaled[:labels], scaled[labels:]
-    # The covariance of the weights of features, which the kernel stands for.
-    precision = np.eye(scaled.shape[1]) + known.T @ known / TYPICAL_NOISE
+    places = np.concatenate([places, np.ones((len(places), 1))], axis=1)
+    known, others = places[:labels], places[labels:]
+    # The covariance of the weights of coordinates, which the kernel stands for.
+    precision = np.eye(places.shape[1]) + known.T @ known / TYPICAL_NOISE
     covariance = np.linalg.inv(precision)
     products = others.T @ others
     left, chosen = usable.copy(), []

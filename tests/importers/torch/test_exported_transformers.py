@@ -11,7 +11,16 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("onnxscript")
 
-from unrolled import Counts, analyze, count, from_onnx, from_torch  # noqa: E402
+from unrolled import (  # noqa: E402  # noqa: E402
+    Counts,
+    analyze,
+    count,
+    from_onnx,
+    from_torch,
+    initialization_report,
+    propagate,
+    score,
+)
 
 WORDS, WIDTH = 7, 8
 IDS = torch.zeros(1, 5, dtype=torch.long)
@@ -40,9 +49,9 @@ def mistral() -> Any:
     return transformers.MistralForCausalLM(transformers.MistralConfig(**SIZES, sliding_window=3))
 
 
-def mixtral() -> Any:
+def mixtral(implementation: str = "batched_mm") -> Any:
     # The other ways to compute experts have no export.
-    experts = {"num_local_experts": 3, "experts_implementation": "batched_mm"}
+    experts = {"num_local_experts": 3, "experts_implementation": implementation}
     return transformers.MixtralForCausalLM(transformers.MixtralConfig(**SIZES, **experts))
 
 
@@ -136,3 +145,36 @@ def test_masks_and_positions_in_another_file_are_read(tmp_path: Path) -> None:
         torch.onnx.export(module, (ids,), file, **EXPORTERS["default"])
     found, expected = count(from_onnx(file)), count(from_torch(module, (ids,)))
     assert counts_in_use(found) == counts_in_use(expected)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_experts_have_the_signals_and_scores_of_the_module(tmp_path: Path) -> None:
+    """However their rows are sorted, and from a file, whose tables have 32 bits."""
+    file = tmp_path / "model.onnx"
+    modules = [Logits(mixtral(way)) for way in ("batched_mm", "grouped_mm")]
+    with torch.no_grad():
+        torch.onnx.export(modules[0], (IDS,), file, **EXPORTERS["default"])
+    nets = [from_torch(module, (IDS,), operations=True) for module in modules]
+    nets.append(from_onnx(file, operations=True))
+    kernels = [name for name, _ in modules[0].named_parameters() if "norm" not in name]
+    expected = propagate(nets[0])
+    for net in nets[1:]:
+        found = propagate(net)
+        for name in kernels:
+            assert found[name].gradient == pytest.approx(expected[name].gradient, rel=1e-6), name
+        assert score(net).log_size == pytest.approx(score(nets[0]).log_size, rel=1e-6)
+
+
+@pytest.mark.parametrize("way", ["batched_mm", "grouped_mm"])
+def test_deepseek_has_a_report(way: str) -> None:
+    """Its experts are chosen in groups, by scores that are masked and put back."""
+    sizes = {**SIZES, "num_key_value_heads": 2, "experts_implementation": way}
+    sizes |= {"n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 6}
+    sizes |= {"n_group": 2, "topk_group": 1, "first_k_dense_replace": 1, "n_shared_experts": 1}
+    sizes |= {"q_lora_rank": 4, "kv_lora_rank": 4, "qk_rope_head_dim": 4, "qk_nope_head_dim": 4}
+    config = transformers.DeepseekV3Config(**sizes, v_head_dim=4)
+    net = from_torch(Logits(transformers.DeepseekV3ForCausalLM(config)), (IDS,), operations=True)
+    report = initialization_report(net)
+    experts = [row for row in report.rows if "mlp.experts" in row.name]
+    assert len(experts) == 2
+    assert all(row.gradient > 0 for row in experts)

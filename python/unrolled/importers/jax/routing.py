@@ -42,7 +42,7 @@ def top_k(tracer: Tracer, node: Equation) -> list[Operand]:
     (x,) = node.operands
     axis = next((axis for axis, n in enumerate(node.shapes[0]) if n != x.shape[axis]), x.rank - 1)
     axis = node.params.get("axis", node.params.get("reduction_dimension", axis))
-    y = tracer.reorder(x, axis, node.shapes[0][axis % x.rank])
+    y = tracer.reorder(x, axis, node.shapes[0][axis % x.rank], largest=True)
     return [y, y]
 
 

@@ -373,10 +373,7 @@ def largest(tracer: Tracer, node: Node) -> list[Operand]:
     number = node.number(1, node.attribute("k", 0))
     if not 1 <= number <= x.shape[axis]:
         raise InvalidModelError(f"node '{node.name}': {number} of {x.shape[axis]} are wanted")
-    if isinstance(x, Constant):
-        shape = (*x.shape[:axis], number, *x.shape[axis + 1 :])
-        return [Constant(shape), Constant(shape)]
-    y = tracer.read(x, {axis: (number, Relation.all(axis, axis))}, OTHER)
+    y = tracer.reorder(x, axis, number, largest=bool(node.attribute("largest", 1)))
     return [y, tracer.pointwise(y)]
 
 

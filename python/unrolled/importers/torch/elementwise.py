@@ -376,7 +376,8 @@ def _sort(tracer: Tracer, node: Node) -> Operand | list[Operand]:
     if not x.rank:
         return x if len(node.shapes) == 1 else [x, tracer.pointwise(x)]
     axis = node.get("dim", 0 if "msort" in node.operator else -1)
-    y = tracer.reorder(x, axis, node.shape[axis])
+    largest = node.operator.startswith("aten.topk") and bool(node.get("largest", True))
+    y = tracer.reorder(x, axis, node.shape[axis], largest=largest)
     if "arg" in node.operator:
         return tracer.pointwise(y)
     return y if len(node.shapes) == 1 else [y, tracer.pointwise(y)]

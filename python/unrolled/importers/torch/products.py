@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unrolled._core import Relation
+from unrolled._core import Operation, Relation
 from unrolled.errors import UnsupportedOperatorError
 from unrolled.importers.torch.node import TABLE, Node, aten
 from unrolled.importers.tracing.functions import NAMED
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from unrolled.importers.tracing.tracer import Tracer
 
 __all__: list[str] = []
+
+GROUPED_MATMUL = Operation("other", "grouped_matmul")
+"""Rows, matrices, and one-hot rows that say whose matrix is that of a row."""
 
 
 @aten("linear")
@@ -64,7 +67,9 @@ def _grouped_matmul(tracer: Tracer, node: Node) -> Operand:
     if isinstance(ends, Value):
         groups = [(ends, [Relation.sum(0), Relation.same(0, 1)])]
         one_hot = tracer.emit(one_hot.shape, groups, ONE_HOT)
-    y = tracer.contract([[0, 1], [2, 1, 3], [0, 2]], [0, 3], [x, matrices, one_hot])
+    operands = [x, matrices, one_hot]
+    labels = [[0, 1], [2, 1, 3], [0, 2]]
+    y = tracer.contract(labels, [0, 3], operands, otherwise=GROUPED_MATMUL)
     bias = node.get("bias")
     return y if bias is None else tracer.add(y, bias)
 

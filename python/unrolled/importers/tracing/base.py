@@ -44,6 +44,9 @@ LATEST_MASKS = 8
 Link = tuple[Value, Sequence[Relation]]
 
 MOVE, OTHER = Operation("move"), Operation("other")
+TOP_K = Operation("other", "top_k")
+"""The largest elements along the last axis, or where they are: what routers choose experts by."""
+
 VISIBLE = Operation("move", "visible")
 """What a mask leaves of a tensor: a softmax of it is one over what is left."""
 

@@ -61,7 +61,12 @@ class Products(Choices):
         return self.contract([first, second], result, [a, b])
 
     def contract(
-        self, labels: Sequence[Sequence[int]], result: Sequence[int], operands: Sequence[Operand]
+        self,
+        labels: Sequence[Sequence[int]],
+        result: Sequence[int],
+        operands: Sequence[Operand],
+        *,
+        otherwise: Operation = OTHER,
     ) -> Operand:
         """Einstein summation with numbered axes; lengths of 1 broadcast.
 
@@ -72,6 +77,8 @@ class Products(Choices):
         result : sequence of int
             The labels of the result; all others are summed over.
         operands : sequence of Operand
+        otherwise : Operation
+            What it is if it has more than two factors.
         """
         operands = [self._diagonal(x, given) for x, given in zip(operands, labels, strict=True)]
         labels = [list(dict.fromkeys(given)) for given in labels]
@@ -101,6 +108,8 @@ class Products(Choices):
                 return self._masked_product(product)
         links = [(x, related(x.shape, given, result, shape)) for x, given in factors]
         operation, roles = self._product(links, operands)
+        if len(links) > 2:
+            operation = otherwise
         if operation is MATMUL and _are_scores(factors, result):
             # Whether a mask follows decides what becomes of them.
             named = (*[tuple(own) for _, own in factors], tuple(result))

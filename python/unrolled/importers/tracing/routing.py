@@ -13,7 +13,7 @@ import numpy as np
 
 from unrolled._core import Relation
 from unrolled.errors import InvalidModelError
-from unrolled.importers.tracing.base import OTHER
+from unrolled.importers.tracing.base import OTHER, TOP_K
 from unrolled.importers.tracing.products import ONE_HOT, Products
 from unrolled.importers.tracing.values import (
     Array,
@@ -33,7 +33,9 @@ __all__ = ["Routing"]
 class Routing(Products):
     """The part of `Tracer` that chooses and puts elements at run time."""
 
-    def reorder(self, x: Operand, axis: int, length: int | None = None) -> Operand:
+    def reorder(
+        self, x: Operand, axis: int, length: int | None = None, *, largest: bool = False
+    ) -> Operand:
         """Elements along an axis in an order that depends on them, or the first of that order.
 
         Parameters
@@ -42,6 +44,8 @@ class Routing(Products):
         axis : int
         length : int, optional
             How many of them; by default all.
+        largest : bool
+            Whether these are the largest, whose places may say which experts compute a token.
         """
         axis = checked_axis(self.name, axis, x.rank)
         number = x.shape[axis] if length is None else length
@@ -51,7 +55,8 @@ class Routing(Products):
             )
         if isinstance(x, Constant):
             return Constant((*x.shape[:axis], number, *x.shape[axis + 1 :]))
-        return self.read(x, {axis: (number, Relation.all(axis, axis))}, OTHER)
+        operation = TOP_K if largest and axis == x.rank - 1 else OTHER
+        return self.read(x, {axis: (number, Relation.all(axis, axis))}, operation)
 
     def take_along(self, x: Operand, index: Operand, axis: int) -> Operand:
         """Elements along an axis, each chosen by the number that an index has at its place.
@@ -84,7 +89,7 @@ class Routing(Products):
         result = [*same[:axis], x.rank, *same[axis + 1 :]]
         moved = self.contract([same, [*same, x.rank]], result, [updates, wide])
         sides = [(0, whole - part) for whole, part in zip(x.shape, moved.shape, strict=True)]
-        return self.combine(x, self.pad(moved, sides))
+        return self._beside(x, self.pad(moved, sides))
 
     def gather_at(self, x: Operand, axes: Sequence[int], numbers: Sequence[Operand]) -> Operand:
         """The slices of a tensor at places that are given for some of its axes.
@@ -159,7 +164,14 @@ class Routing(Products):
         order_of_axes = [*places.fixed, *places.free, *rest]
         moved = self.reshape(moved, [x.shape[axis] for axis in order_of_axes])
         back = [order_of_axes.index(axis) for axis in range(x.rank)]
-        return self.combine(x, self.transpose(moved, back))
+        return self._beside(x, self.transpose(moved, back))
+
+    def _beside(self, x: Operand, moved: Operand) -> Operand:
+        """What was put into a tensor, which is all that there is if that was zero."""
+        is_empty = isinstance(x, Constant) and x.array is not None and not x.array.any()
+        if self.operations and is_empty and moved.shape == x.shape:
+            return moved
+        return self.combine(x, moved)
 
     def _one_hot(self, numbers: Sequence[Operand], shape: Shape, length: int) -> Operand:
         """Rows of zeros and a one, one for each place, where numbers of run time say."""

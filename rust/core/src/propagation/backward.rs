@@ -85,6 +85,11 @@ impl Sweep<'_> {
                     self.mix_back(node, scores, *width, mean, exponent);
                 }
                 Rule::Scores(scores) => self.scores_back(node, scores, mean, exponent),
+                Rule::Route(_) => {
+                    let (slope, pair) = self.workspace.slopes[program.links[first].slopes];
+                    let passed = mean.times(slope, pair);
+                    self.receive_evenly(program.links[first].source, passed, exponent);
+                }
                 Rule::Masked(masked) => self.masked_back(node, masked, mean, exponent),
                 Rule::Matmul { scale, .. } => {
                     for (index, link) in node.links.clone().enumerate() {

@@ -56,6 +56,7 @@ mod normal;
 mod piecewise;
 mod power;
 mod program;
+mod routing;
 mod sampled;
 mod scaled;
 mod scaling;
@@ -79,6 +80,7 @@ pub(crate) use functions::Function;
 pub(crate) use geometry::{lengths, sums, weighted_sums};
 pub(crate) use moments::Moments;
 pub(crate) use normal::largest as largest_normal;
+pub(crate) use routing::{Routing, WeightLaw, WeightMoments};
 pub(crate) use scaled::{excess, power_of_two, times_power_of_four};
 pub(crate) use scaling::scalings;
 

@@ -10,6 +10,7 @@ use std::ops::Range;
 use super::cell_map::CellMap;
 use super::functions::Function;
 use super::geometry::Sums;
+use super::routing::WeightLaw;
 use super::scaling::Scaling;
 use crate::network::{LinkRole, TensorId};
 
@@ -24,6 +25,8 @@ pub struct Program {
     /// All parameters, in the order of declaration.
     pub(super) parameters: Vec<ParameterUse>,
     pub(super) functions: Vec<Function>,
+    /// How weights of experts follow from a router's numbers, each law once.
+    pub(super) routes: Vec<WeightLaw>,
     /// The node of every tensor that is not a parameter used as a weight.
     pub(super) node_of: Vec<Option<usize>>,
     /// Where the derivatives start.
@@ -206,6 +209,8 @@ pub(super) enum Rule {
     Embedding {
         table: usize,
     },
+    /// Weights of the experts that a token chose, by the number of their law.
+    Route(usize),
     /// Indices of an embedding and what they are computed from, through which nothing flows.
     OneHot,
 }

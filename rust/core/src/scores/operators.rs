@@ -216,6 +216,8 @@ pub(crate) struct Weighted {
     pub(crate) stride: f64,
     /// Positions read: all of the source where windows overlap, else one for each window.
     pub(crate) positions_read: f64,
+    /// Of how many kernels alike each place uses one: experts for every slot.
+    pub(crate) copies: f64,
     /// Whether the kernel is a table whose rows are read at indices.
     pub(crate) is_table: bool,
 }

@@ -9,8 +9,9 @@ use crate::error::{Error, Result};
 use crate::network::relation::{AxisRelation, Relation};
 use crate::network::{Link, LinkRole, Network, Operation, OperationKind, Role, TensorId};
 use crate::propagation::{
-    Function, KernelUse, MASKED_ATTENTION, OwnFunctions, Survey, behind_mask, joins_positions,
-    largest_normal, lengths, scalings, sums, visible_share, weighted_sums,
+    Function, KernelUse, MASKED_ATTENTION, OwnFunctions, Routing, Survey, WeightLaw, WeightMoments,
+    behind_mask, joins_positions, largest_normal, lengths, scalings, sums, visible_share,
+    weighted_sums,
 };
 
 /// A compiled network. It depends on shapes, links and operations alone, and has only what lies
@@ -123,11 +124,38 @@ pub(crate) enum Rule {
         scale: f64,
         is_score: bool,
     },
+    /// Weights of the experts that a token chose.
+    Route(Route),
     /// Values by weights of a softmax over so many keys; which of the links has the weights.
     Mix {
         keys: f64,
         weights: usize,
     },
+}
+
+/// Moments of the weights of experts, at numbers of a router of variance one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Route {
+    pub(super) mean: f64,
+    pub(super) square: f64,
+    /// The mean product of the weights that two tokens give to one expert, if they are independent.
+    pub(super) apart: f64,
+    /// It rises to the mean square with this power of their correlation.
+    pub(super) power: f64,
+    /// The squared slope of a weight by all numbers together.
+    pub(super) slope: f64,
+}
+
+impl Route {
+    fn new(law: &WeightLaw) -> Self {
+        let found = law.moments(0.0, 1.0, [0.0, 0.5, 1.0], 1);
+        let WeightMoments { mean, square, pairs: [apart, halfway, _], slope, .. } = found;
+        let ratio = (halfway - apart) / (square - apart);
+        // One expert has nothing to choose from.
+        let power = if ratio > 0.0 && ratio < 1.0 { -ratio.log2() } else { 1.0 };
+        let slope = slope * law.experts as f64 / law.chosen as f64;
+        Self { mean, square, apart, power, slope }
+    }
 }
 
 impl Plan {
@@ -206,7 +234,9 @@ impl GatedPlan {
                 ),
             });
         }
-        let mut planner = Planner::new(network, own)?;
+        // Variants of a network are told by its links, which are others once experts are slots.
+        let routing = if gates.is_empty() { Routing::of(network)? } else { Routing::none(network) };
+        let mut planner = Planner::new(&routing, own)?;
         planner.run(gates)?;
         if planner.unknown.is_empty() {
             let mut plan = planner.plan;
@@ -299,6 +329,7 @@ fn short(number: usize) -> Result<u32> {
 /// A plan that is being made.
 pub(super) struct Planner<'a> {
     pub(super) network: &'a Network,
+    routing: &'a Routing<'a>,
     own: &'a OwnFunctions,
     pub(super) survey: Survey,
     /// Functions that only scale an input, before anything else is done to it.
@@ -326,7 +357,8 @@ pub(super) struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn new(network: &'a Network, own: &'a OwnFunctions) -> Result<Self> {
+    fn new(routing: &'a Routing<'a>, own: &'a OwnFunctions) -> Result<Self> {
+        let network = &*routing.network;
         let survey = Survey::new(network)?;
         let found = scalings(network, own)?.into_values();
         let scalings = found.flat_map(|scaling| scaling.functions).collect();
@@ -368,6 +400,7 @@ impl<'a> Planner<'a> {
         }
         Ok(Self {
             network,
+            routing,
             own,
             survey,
             scalings,
@@ -517,10 +550,14 @@ impl<'a> Planner<'a> {
             }
             // Products of matrices were left to `matmul`.
             OperationKind::Matmul | OperationKind::Other => {
-                let reason = match operation.function.as_deref() {
+                if let Some(law) = self.routing.routes.get(&id) {
+                    return Ok(Some(Rule::Route(Route::new(law))));
+                }
+                let reason = self.routing.reasons.get(&id).cloned();
+                let reason = reason.unwrap_or_else(|| match operation.function.as_deref() {
                     Some(name) => format!("'{name}' has no rule"),
                     None => "it was made without an operation".to_owned(),
-                };
+                });
                 self.refuse(id, reason)
             }
         })
@@ -782,6 +819,7 @@ impl<'a> Planner<'a> {
             taps,
             stride,
             positions_read,
+            copies: self.routing.experts.get(&self.root(kernel.tensor)).copied().unwrap_or(1.0),
             is_table: kernel.is_table,
         }
     }

@@ -320,6 +320,16 @@ impl Plan {
                     found = Signal { variance, covariance: 0.0, mean, kept: variance, exponent: 0 };
                 }
             }
+            Rule::Route(route) => {
+                let r = links.first().map_or(0.0, |link| arriving(link).correlation());
+                let pair = route.apart + (route.square - route.apart) * r.powf(route.power);
+                let mean = route.mean * route.mean;
+                let variance = (route.square - mean).max(0.0);
+                // Tokens that chose other experts have less in common than independent numbers.
+                let covariance = pair - mean;
+                found =
+                    Signal { variance, covariance, mean: route.mean, kept: variance, exponent: 0 };
+            }
             Rule::Matmul { terms, scale, is_score } => {
                 let factors = [0, 1].map(|number| self.factor(links, number, workspace));
                 let [(q1, r1), (q2, r2)] = factors.map(|one| {
@@ -486,6 +496,16 @@ impl Plan {
                 to
             }
             Rule::Steady => Gradient::default(),
+            Rule::Route(route) => {
+                // The operator counts the weights that follow from each number.
+                let pair = route.slope * source.correlation();
+                let mut to = gradient.times(route.slope, pair);
+                if let Operator::Move(moved) = self.operator(&links[number]) {
+                    to = to.times(1.0 / moved.channels, 1.0 / moved.channels);
+                }
+                to.exponent = to.exponent.saturating_sub(source.exponent);
+                to
+            }
             Rule::Softmax { .. } => {
                 let own = workspace.signals[at];
                 let square = own.variance + own.mean * own.mean;
@@ -663,8 +683,8 @@ fn add_link(
     scores.activations += kernel.target_channels * kernel.target_positions;
     if workspace.met[kernel.kernel] != workspace.sweep {
         workspace.met[kernel.kernel] = workspace.sweep;
-        scores.effective_parameters += weights * taps;
-        scores.weights += weights * kernel.taps;
+        scores.effective_parameters += weights * taps * kernel.copies;
+        scores.weights += weights * kernel.taps * kernel.copies;
     }
     let gradient = workspace.gradients[at];
     let (kept, exponent) = if kernel.is_table { (1.0, 0) } else { (source.kept, source.exponent) };

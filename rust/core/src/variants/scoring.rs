@@ -242,7 +242,7 @@ impl VariantScorer {
                     sizes.activations += kernel.target_channels * kernel.target_positions;
                     if met[kernel.kernel] != *round {
                         met[kernel.kernel] = *round;
-                        sizes.weights += weights * kernel.taps;
+                        sizes.weights += weights * kernel.taps * kernel.copies;
                     }
                 }
                 depth = depth.max(through);

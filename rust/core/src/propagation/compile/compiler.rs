@@ -9,6 +9,7 @@ use crate::network::{AxisRelation, Link, LinkRole, Network, Relation, Role, Tens
 use crate::propagation::functions::OwnFunctions;
 use crate::propagation::geometry::{Sums, lengths, sums};
 use crate::propagation::program::{DataLink, Operator, ParameterUse, Program, Resolution};
+use crate::propagation::routing::Routing;
 
 /// How many programs were compiled.
 static COMPILED: AtomicU64 = AtomicU64::new(1);
@@ -16,6 +17,8 @@ static COMPILED: AtomicU64 = AtomicU64::new(1);
 pub(super) struct Compiler<'a> {
     pub(super) network: &'a Network,
     pub(super) own: &'a OwnFunctions,
+    /// What is known of experts, whose network this is; `None` where nobody asked.
+    pub(super) routing: Option<&'a Routing<'a>>,
     pub(super) order: Vec<TensorId>,
     /// The links that lead to every tensor, and those that lead from it.
     pub(super) into: Vec<Vec<&'a Link>>,
@@ -69,6 +72,7 @@ impl<'a> Compiler<'a> {
         Ok(Self {
             network,
             own,
+            routing: None,
             order: network.topological_order()?,
             into,
             from,
@@ -87,6 +91,7 @@ impl<'a> Compiler<'a> {
                 links: Vec::new(),
                 parameters,
                 functions: Vec::new(),
+                routes: Vec::new(),
                 node_of: vec![None; tensors],
                 outputs: Vec::new(),
                 cut: Vec::new(),

@@ -82,9 +82,11 @@ impl Compiler<'_> {
             Rule::Product | Rule::Quotient | Rule::Maximum { .. } if overlap => {
                 Exactness::Approximate
             }
-            Rule::Attention(_) | Rule::Mix { .. } | Rule::Masked(_) | Rule::Softmax { .. } => {
-                Exactness::Approximate
-            }
+            Rule::Attention(_)
+            | Rule::Mix { .. }
+            | Rule::Masked(_)
+            | Rule::Softmax { .. }
+            | Rule::Route(_) => Exactness::Approximate,
             Rule::Embedding { .. } | Rule::OneHot => Exactness::Exact,
             _ => Exactness::MeanField,
         };

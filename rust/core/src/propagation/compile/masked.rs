@@ -96,6 +96,8 @@ fn only_regroups(network: &Network, link: &Link) -> bool {
 struct MaskedParts<'a> {
     query: &'a Link,
     key: &'a Link,
+    /// The first of the links with values, of which there is one for each kind of slice.
+    value: &'a Link,
     values: Vec<&'a Link>,
     features: f64,
     width: f64,
@@ -132,7 +134,7 @@ impl<'a> Compiler<'a> {
             let at = usize::from(link.source == key && factors[0].is_some());
             factors[at].get_or_insert(link);
         }
-        let ([Some(query), Some(key)], Some(value)) = (factors, values.first()) else {
+        let ([Some(query), Some(key)], Some(&value)) = (factors, values.first()) else {
             return Ok(None);
         };
         let shape = self.shape(id);
@@ -151,6 +153,7 @@ impl<'a> Compiler<'a> {
         let parts = MaskedParts {
             query,
             key,
+            value,
             row: part.target_axes[0],
             values,
             features: scores.features,
@@ -207,6 +210,7 @@ impl<'a> Compiler<'a> {
         let parts = MaskedParts {
             query,
             key,
+            value,
             values,
             features: self.shape(query.source).last().copied().unwrap_or(1) as f64,
             width: width as f64,
@@ -218,7 +222,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn masked(&mut self, id: TensorId, parts: &MaskedParts<'a>) -> Result<Rule> {
-        let &MaskedParts { query, key, features, width, scale, bias, row, .. } = parts;
+        let &MaskedParts { query, key, value, features, width, scale, bias, row, .. } = parts;
         let shape = self.shape(id);
         let queries = shape[row];
         let leading = self.network.tensors()[id.0].elements() as f64 / queries as f64 / width;
@@ -257,7 +261,6 @@ impl<'a> Compiler<'a> {
         let mut seen: Vec<(f64, f64)> =
             seen.into_iter().map(|(number, share): (u64, f64)| (number as f64, share)).collect();
         seen.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
-        let Some(&value) = parts.values.first() else { return Ok(Rule::OneHot) };
         let ends = [query, key, value];
         let sizes = [queries as f64 * features, keys as f64 * features, keys as f64 * width];
         let mut repeats = [1.0; 3];

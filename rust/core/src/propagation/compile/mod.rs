@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::network::{Network, Role, TensorId};
 use crate::propagation::functions::OwnFunctions;
 use crate::propagation::program::{Exactness, Node, Program, Resolution, Rule};
+use crate::propagation::routing::Routing;
 use compiler::Compiler;
 
 pub(crate) use masked::{MASKED_ATTENTION, PART_OF_ATTENTION, behind_mask, visible_share};
@@ -36,7 +37,16 @@ impl Program {
     /// operation is not known; a network without outputs, a cycle, and links that do not fit the
     /// operations of their targets.
     pub fn compile(network: &Network, own: &OwnFunctions, resolution: Resolution) -> Result<Self> {
-        Compiler::new(network, own)?.run(resolution)
+        let routing = Routing::of(network)?;
+        let mut compiler = Compiler::new(&routing.network, own)?;
+        compiler.routing = Some(&routing);
+        let mut program = compiler.run(resolution)?;
+        for parameter in &mut program.parameters {
+            parameter.elements *= routing.experts.get(&parameter.tensor).unwrap_or(&1.0);
+            let readers = parameter.target.and_then(|target| routing.readers.get(&target));
+            parameter.fan_out /= readers.unwrap_or(&1.0);
+        }
+        Ok(program)
     }
 }
 

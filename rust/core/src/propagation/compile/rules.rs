@@ -105,13 +105,15 @@ impl<'a> Compiler<'a> {
                 self.factors(&links).map(|()| Some(Rule::Quotient))
             }
             OperationKind::Other => {
-                self.refuse(
-                    id,
-                    match operation.function.as_deref() {
-                        Some(function) => format!("'{function}' has no rule"),
-                        None => "it was made without an operation".to_owned(),
-                    },
-                );
+                if let Some(rule) = self.route(id, &links) {
+                    return Ok(Some(rule));
+                }
+                let reason = self.routing.and_then(|routing| routing.reasons.get(&id)).cloned();
+                let reason = reason.unwrap_or_else(|| match operation.function.as_deref() {
+                    Some(function) => format!("'{function}' has no rule"),
+                    None => "it was made without an operation".to_owned(),
+                });
+                self.refuse(id, reason);
                 Ok(None)
             }
         }
@@ -286,6 +288,18 @@ impl<'a> Compiler<'a> {
             self.push(link, operator);
         }
         Ok(())
+    }
+
+    /// The rule of the weights of experts, if a tensor has such.
+    fn route(&mut self, id: TensorId, links: &[&'a Link]) -> Option<Rule> {
+        let law = *self.routing?.routes.get(&id)?;
+        self.push(links.first()?, Operator::Contracted { from: 1.0 });
+        let routes = &mut self.program.routes;
+        let number = routes.iter().position(|known| *known == law).unwrap_or_else(|| {
+            routes.push(law);
+            routes.len() - 1
+        });
+        Some(Rule::Route(number))
     }
 
     fn embedding(&mut self, operation: &Operation, links: &[&'a Link]) -> Result<Option<Rule>> {

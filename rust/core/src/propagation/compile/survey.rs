@@ -8,6 +8,7 @@ use crate::network::{
     AxisRelation, Link, LinkRole, Network, Operation, OperationKind, Relation, Role, TensorId,
 };
 use crate::propagation::functions::OwnFunctions;
+use crate::propagation::routing::Routing;
 
 /// What is known of a network before any rule is looked at.
 pub(crate) struct Survey {
@@ -77,6 +78,8 @@ impl Survey {
 /// # Errors
 /// A network without outputs, or a cycle.
 pub fn followed_functions(network: &Network) -> Result<Vec<String>> {
+    let routing = Routing::of(network)?;
+    let network = &*routing.network;
     let survey = Survey::new(network)?;
     let mut names = Vec::new();
     for id in survey.order {

@@ -12,6 +12,7 @@ mod attention;
 mod functions;
 mod norms;
 mod products;
+mod routing;
 mod sums;
 
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use crate::network::TensorId;
 use crate::propagation::cell_map::Linear;
 use crate::propagation::moments::{Law, Moments};
 use crate::propagation::program::{DataLink, Node, Program, Rule};
+use crate::propagation::routing::WeightMoments;
 use crate::propagation::scaled::{Scaled, excess, is_in_range};
 use crate::propagation::settings::{Elements, Settings};
 use crate::propagation::signal::{BOTH, Gradient, POSITIONS, SAMPLES, Signal};
@@ -46,6 +48,8 @@ pub struct Workspace {
     expansions: Vec<Option<Expansion>>,
     /// Moments of smooth functions by the number of the function and the law.
     moments: HashMap<(usize, [u64; 5]), Moments>,
+    /// Moments of weights of experts by the number of their law and the law of the numbers.
+    routes: HashMap<(usize, [u64; 5]), WeightMoments>,
     /// The program that these belong to.
     program: u64,
 }
@@ -192,6 +196,9 @@ impl Sweep<'_> {
         if workspace.program != program.number || workspace.moments.len() > MOST_MOMENTS {
             workspace.moments.clear();
         }
+        if workspace.program != program.number || workspace.routes.len() > MOST_MOMENTS {
+            workspace.routes.clear();
+        }
         if workspace.program != program.number {
             refill(&mut workspace.expansions, program.functions.len(), None);
             workspace.program = program.number;
@@ -244,6 +251,7 @@ impl Sweep<'_> {
                 &Rule::Embedding { table } => {
                     self.fill(node, Signal::of_table(self.settings.parameters[table]))
                 }
+                &Rule::Route(law) => self.route(node, law),
                 Rule::OneHot => self.fill(node, Signal::default()),
             };
             self.finish(number, node, exponent)?;
