@@ -188,6 +188,7 @@ class Operation:
     weights : tuple of tuple of float
         Of an average that does not weigh all elements of a window alike, such as a blur: for each
         of its axes, the weights of the window's taps. What it takes is the sum with their products.
+        Along an axis with a sparse relation, as interpolation has, they are those of its entries.
 
     Raises
     ------

@@ -6,7 +6,7 @@ from math import pi
 
 import pytest
 
-from unrolled import Network, Propagation, propagate
+from unrolled import Network, Propagation, Signal, propagate
 from unrolled.network.builder import Tensor
 
 
@@ -150,3 +150,15 @@ def test_residual_networks() -> None:
         x = net.activation(net.add(x, h))
     net.output(dense(net, x, 5))
     assert propagate(net).jacobian == pytest.approx(147.54, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("correlation", "simulated", "error"), [(0.47, 0.0495, 0.0005), (0.89, 0.0198, 0.0002)]
+)
+def test_attention_over_64_tokens(correlation: float, simulated: float, error: float) -> None:
+    """Simulated means and their standard errors, for inputs of these correlations to two digits."""
+    net = Network()
+    x = net.input((64, 128))
+    net.output(net.attention(*[net.dense(x, 128, use_bias=False) for _ in range(3)]))
+    found = propagate(net, "lecun", input=Signal(position_correlation=correlation))
+    assert found.jacobian / (64 * 128) == pytest.approx(simulated, abs=4 * error)

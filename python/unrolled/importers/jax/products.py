@@ -8,7 +8,8 @@ import numpy as np
 
 from unrolled._core import Operation, Relation
 from unrolled.importers.jax.table import TABLE, refused
-from unrolled.importers.tracing.base import AVERAGE, OTHER
+from unrolled.importers.tracing.base import OTHER
+from unrolled.importers.tracing.resampling import interpolation
 from unrolled.importers.tracing.values import Constant, Operand, Value
 from unrolled.importers.tracing.windows import Window, affine_of
 
@@ -56,11 +57,7 @@ def _sparse(tracer: Tracer, a: Operand, b: Operand, node: Equation) -> Operand |
     offsets = np.concatenate([[0], np.cumsum(reads.sum(axis=1))])
     length = reads.shape[0]
     relation = Relation.sparse(axis, axis, offsets, np.nonzero(reads)[1])
-    if np.allclose(rows.sum(axis=1), 1.0, atol=1e-3):  # It interpolates.
-        y = tracer.read(x, {axis: (length, relation)}, AVERAGE)
-    else:
-        read = tracer.read(x, {axis: (length, relation)})
-        y = tracer.multiplied(read, Constant.of(rows[reads]))
+    y = tracer.read(x, {axis: (length, relation)}, interpolation({axis: rows[reads]}))
     rest = [other for other in range(x.rank) if other != axis]
     return tracer.transpose(y, [axis, *rest] if constant_first else [*rest, axis])
 

@@ -402,9 +402,7 @@ def _resize(tracer: Tracer, layer: Layer) -> Operand:
     for key in ("crop_to_aspect_ratio", "pad_to_aspect_ratio"):
         if layer.config.get(key):
             raise layer.refused(f"{key} cannot be read")
-    lengths = layer.integers("size", 2)
     first = x.rank - 2 if layer.channels_first else x.rank - 3
+    lengths = zip((first, first + 1), layer.integers("size", 2), strict=True)
     method = str(layer.config.get("interpolation", "bilinear"))
-    for axis, length in zip((first, first + 1), lengths, strict=True):
-        x = resized(layer, x, axis, length, method, layer.config.get("antialias"))
-    return x
+    return resized(layer, x, dict(lengths), method, layer.config.get("antialias"))

@@ -147,6 +147,17 @@ def _activation(tracer: Tracer, layer: Layer) -> Operand:
     return layer.activation(layer.x)
 
 
+def _initial_slope(initializer: Any) -> float | None:
+    """What every slope of a PReLU begins with; none if they differ."""
+    config = {}
+    if isinstance(initializer, Mapping):
+        initializer, config = initializer.get("class_name"), initializer.get("config") or {}
+    slope = {"zeros": 0.0, "ones": 1.0, "constant": config.get("value", 0.0)}.get(
+        str(initializer).lower()
+    )
+    return float(slope) if isinstance(slope, (int, float)) else None
+
+
 @rule("PReLU")
 def _prelu(tracer: Tracer, layer: Layer) -> Operand:
     x = layer.x
@@ -155,7 +166,10 @@ def _prelu(tracer: Tracer, layer: Layer) -> Operand:
     layer.lengths(x, [axis for axis in axes if axis not in shared])
     shape = [1 if axis in shared else x.shape[axis] for axis in axes]
     alpha = layer.weight("alpha", shape)
-    return tracer.affine(x, axes, alpha, operation=Operation("other", "prelu"), roles=("scale",))
+    slope = _initial_slope(layer.config.get("alpha_initializer", "zeros"))
+    named = Operation("other", "prelu")
+    operation = named if slope is None else Operation("function", f"prelu({slope!r})")
+    return tracer.affine(x, axes, alpha, operation=operation, roles=("scale",))
 
 
 @rule(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,9 +10,8 @@ from unrolled._core import Operation, Relation
 from unrolled.errors import InvalidModelError
 from unrolled.importers.keras.layer import TABLE, Layer
 from unrolled.importers.keras.rules import biased
-from unrolled.importers.tracing.base import AVERAGE
 from unrolled.importers.tracing.products import AFFINE
-from unrolled.importers.tracing.resampling import taps
+from unrolled.importers.tracing.resampling import interpolation, taps
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Operand, Value
 from unrolled.importers.tracing.windows import Window, affine_of
@@ -339,9 +338,9 @@ def _up_sampling(tracer: Tracer, layer: Layer) -> Operand:
     rank = int(layer.operator[-2])
     _, positions = spatial_axes(layer, x, rank)
     method = layer.config.get("interpolation", "nearest")
-    for axis, factor in zip(positions, layer.integers("size", rank), strict=True):
-        x = resized(layer, x, axis, x.shape[axis] * factor, str(method))
-    return x
+    factors = zip(positions, layer.integers("size", rank), strict=True)
+    lengths = {axis: x.shape[axis] * factor for axis, factor in factors}
+    return resized(layer, x, lengths, str(method))
 
 
 @rule("Resizing")
@@ -352,32 +351,39 @@ def _resizing(tracer: Tracer, layer: Layer) -> Operand:
             raise layer.refused(f"{key} cannot be read")
     _, positions = spatial_axes(layer, x, 2)
     method = str(layer.config.get("interpolation", "bilinear"))
-    for axis, key in zip(positions, ("height", "width"), strict=True):
-        x = resized(layer, x, axis, layer.integer(key), method, layer.config.get("antialias"))
-    return x
+    lengths = zip(positions, map(layer.integer, ("height", "width")), strict=True)
+    return resized(layer, x, dict(lengths), method, layer.config.get("antialias"))
 
 
 def resized(
-    layer: Layer, x: Operand, axis: int, length: int, method: str, antialias: object = False
+    layer: Layer, x: Operand, lengths: Mapping[int, int], method: str, antialias: object = False
 ) -> Operand:
-    """Another number of positions along an axis, half a pixel being the centre of a pixel."""
-    n = x.shape[axis]
-    if length == n:
-        return x
-    layer.followed(length)
-    if method == "nearest":
-        # floor((o + 1/2) * n / length), in integers.
-        at = (2 * np.arange(length) + 1) * n // (2 * length)
-        return layer.tracer.take(x, axis, np.minimum(at, n - 1))
-    if method not in INTERPOLATIONS:
-        raise layer.refused(f"interpolation {method!r} cannot be read")
+    """Other numbers of positions along some axes, half a pixel being the centre of a pixel."""
+    changes, weights = {}, {}
+    for axis, length in lengths.items():
+        n = x.shape[axis]
+        if length == n:
+            continue
+        layer.followed(length)
+        if method == "nearest":
+            # floor((o + 1/2) * n / length), in integers.
+            at = (2 * np.arange(length) + 1) * n // (2 * length)
+            x = layer.tracer.take(x, axis, np.minimum(at, n - 1))
+            continue
+        if method not in INTERPOLATIONS:
+            raise layer.refused(f"interpolation {method!r} cannot be read")
+        layer.followed(length, MOST_POSITIONS)
+        positions = (np.arange(length) + 0.5) * n / length - 0.5
+        scale = n / length if antialias else 1.0
+        # The cubic of TensorFlow and JAX; that of PyTorch is a little wider.
+        relation, weights[axis] = taps(
+            axis, positions, n, INTERPOLATIONS[method], scale=scale, coefficient=-0.5
+        )
+        changes[axis] = (length, relation)
     if isinstance(x, Constant):
-        return Constant((*x.shape[:axis], length, *x.shape[axis + 1 :]))
-    layer.followed(length, MOST_POSITIONS)
-    positions = (np.arange(length) + 0.5) * n / length - 0.5
-    scale = n / length if antialias else 1.0
-    relation = taps(axis, positions, n, INTERPOLATIONS[method], scale=scale)
-    return layer.tracer.read(x, {axis: (length, relation)}, AVERAGE)
+        shape = [changes[axis][0] if axis in changes else n for axis, n in enumerate(x.shape)]
+        return Constant(tuple(shape))
+    return layer.tracer.read(x, changes, interpolation(weights)) if changes else x
 
 
 @rule("CenterCrop", "RandomCrop")

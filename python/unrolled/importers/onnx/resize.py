@@ -11,8 +11,8 @@ from unrolled.errors import InvalidModelError, UnsupportedOperatorError
 from unrolled.importers.onnx.elementwise import checked_axes
 from unrolled.importers.onnx.reader import Node
 from unrolled.importers.onnx.table import TABLE
-from unrolled.importers.tracing.base import AVERAGE, MOVE
-from unrolled.importers.tracing.resampling import nearest, taps
+from unrolled.importers.tracing.base import MOVE
+from unrolled.importers.tracing.resampling import interpolation, nearest, taps
 from unrolled.importers.tracing.tracer import Tracer
 from unrolled.importers.tracing.values import Constant, Operand
 
@@ -38,7 +38,7 @@ def resize(tracer: Tracer, node: Node) -> Operand:
     if node.attribute("coordinate_transformation_mode", "") == "tf_crop_and_resize":
         raise UnsupportedOperatorError("tf_crop_and_resize")
     shape = list(x.shape)
-    changes = {}
+    changes, weights = {}, {}
     for axis, length, scale in zip(axes, lengths, scales, strict=True):
         if not 1 <= length <= LONGEST_AXIS:
             raise InvalidModelError(f"node '{node.name}': an axis of length {length}")
@@ -61,12 +61,14 @@ def resize(tracer: Tracer, node: Node) -> Operand:
             stretch = max(1 / scale, 1.0) if node.attribute("antialias", 0) else 1.0
             if 4 * stretch * length > MOST_TAPS:
                 raise InvalidModelError(f"node '{node.name}': an axis of length {length}")
-            relation = taps(axis, at, extent, kind, scale=stretch)
+            coefficient = node.attribute("cubic_coeff_a", -0.75)
+            relation, weights[axis] = taps(
+                axis, at, extent, kind, scale=stretch, coefficient=coefficient
+            )
         changes[axis] = (length, relation)
     if isinstance(x, Constant):
         return Constant(tuple(shape))
-    # What is interpolated is followed as a mean of what it reads.
-    operation = MOVE if mode == "nearest" else AVERAGE
+    operation = interpolation(weights) if weights else MOVE
     return tracer.read(x, changes, operation) if changes else x
 
 

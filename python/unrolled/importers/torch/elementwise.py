@@ -315,10 +315,14 @@ def _filled(tracer: Tracer, node: Node) -> Operand:
 @aten("prelu", "_prelu_kernel")
 def _prelu(tracer: Tracer, node: Node) -> Operand:
     x, weight = node.operand("self"), node.operand("weight")
-    if weight.size == 1 or x.rank < 2:
+    is_weight = isinstance(weight, Value) and weight.node.is_weight
+    if not is_weight and (weight.size == 1 or x.rank < 2):
         return tracer.combine(x, tracer.reshape(weight, (weight.size,)))
+    # What PyTorch begins with, as far as the slopes are parameters.
+    operation = Operation("function", "prelu(0.25)") if is_weight else Operation("other", "prelu")
+    axis = min(1, x.rank - 1)
     weight = tracer.reshape(weight, (weight.size,))
-    return tracer.affine(x, (1,), weight, operation=Operation("other", "prelu"), roles=("scale",))
+    return tracer.affine(x, (axis,), weight, operation=operation, roles=("scale",))
 
 
 @aten("glu")

@@ -10,7 +10,8 @@ import numpy as np
 from unrolled._core import Operation, Relation
 from unrolled.errors import UnsupportedOperatorError
 from unrolled.importers.torch.node import Node, aten, many, tensor_of
-from unrolled.importers.tracing.base import AVERAGE, MOVE
+from unrolled.importers.tracing.base import MOVE
+from unrolled.importers.tracing.resampling import interpolation
 from unrolled.importers.tracing.values import Array, Operand, Shape, Value
 from unrolled.importers.tracing.windows import Window
 
@@ -127,13 +128,14 @@ def _resize(tracer: Tracer, node: Node) -> Operand:
     """Each axis by itself: an edge from each position whose weight is not zero."""
     x = node.operand(_first(node))
     assert isinstance(x, Value)
-    changes = {}
+    changes, weights = {}, {}
     for axis in range(2, x.rank):
-        weights = _resizing(node, axis, x.shape, node.shape)
-        changes[axis] = (node.shape[axis], _relation(axis, weights))
-    # What is interpolated is followed as a mean of what it reads.
-    is_mean = any(relation.kind == "sparse" for _, relation in changes.values())
-    return tracer.read(x, changes, AVERAGE if is_mean else MOVE)
+        rows = _resizing(node, axis, x.shape, node.shape)
+        relation = _relation(axis, rows)
+        changes[axis] = (node.shape[axis], relation)
+        if relation.kind == "sparse":
+            weights[axis] = rows.T[np.abs(rows.T) > SMALLEST_WEIGHT]
+    return tracer.read(x, changes, interpolation(weights) if weights else MOVE)
 
 
 def _resizing(node: Node, axis: int, before: Shape, after: Shape) -> Array:

@@ -107,6 +107,8 @@ pub struct Operation {
     pub axes: Vec<usize>,
     /// Of an average that does not weigh all elements of a window alike, as blurring does: for each
     /// of its axes, the weights of the window's taps. What it takes is a sum with their products.
+    /// Along an axis with a sparse relation, as interpolation has, the weights are those of the
+    /// relation's entries.
     pub weights: Vec<Vec<f64>>,
     /// What a sum of terms is divided by: the elements of an average's window if padding counts
     /// as well, the square root of the head size of attention scores.

@@ -104,8 +104,8 @@ pub(crate) fn sums(relation: &Relation, lengths: Lengths, average: bool) -> Opti
     Some(found)
 }
 
-/// The sums of a window whose taps have these weights; those of taps that it does not have are
-/// left out.
+/// The sums of a window whose taps have these weights, or of sparse rows whose entries have them;
+/// those of taps that it does not have are left out.
 pub(crate) fn weighted_sums(relation: &Relation, lengths: Lengths, taps: &[f64]) -> Option<Sums> {
     if lengths.source.max(lengths.target) > LARGEST_AXIS {
         return None;
@@ -123,7 +123,8 @@ pub(crate) fn weighted_sums(relation: &Relation, lengths: Lengths, taps: &[f64])
     Some(Sums { total: into.iter().sum(), single, into: squares(&into), from: squares(&from) })
 }
 
-/// Calls `visit(i, o, t)` for every edge of a window, from `i` to `o` by its tap `t`.
+/// Calls `visit(i, o, t)` for every edge of a window, from `i` to `o` by its tap `t`, or for every
+/// entry of sparse rows, by its number `t`.
 pub(super) fn weighted_edges(
     relation: &Relation,
     lengths: Lengths,
@@ -135,6 +136,13 @@ pub(super) fn weighted_edges(
         }
         Relation::TransposedWindow(window) => {
             slide(window, lengths.source, lengths.target, visit);
+        }
+        Relation::Sparse(rows) => {
+            for (o, ends) in rows.offsets.windows(2).enumerate() {
+                for entry in ends[0]..ends[1] {
+                    visit(rows.indices[entry as usize] as usize, o, entry as usize);
+                }
+            }
         }
         _ => {}
     }

@@ -77,7 +77,7 @@ pub(crate) use compile::{
     visible_share,
 };
 pub(crate) use functions::Function;
-pub(crate) use geometry::{lengths, sums};
+pub(crate) use geometry::{lengths, sums, weighted_sums};
 pub(crate) use moments::Moments;
 pub(crate) use normal::largest as largest_normal;
 pub(crate) use routing::{Routing, WeightLaw, WeightMoments};

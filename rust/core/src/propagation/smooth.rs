@@ -10,7 +10,8 @@ use std::f64::consts::{FRAC_1_SQRT_2, PI};
 use std::sync::OnceLock;
 
 use super::moments::{Law, Moments};
-use super::normal::{density, means, nodes, panels};
+use super::normal::{below, density as standard_density, means, nodes, panels};
+use super::piecewise::PiecewiseLinear;
 use super::sampled::Sampled;
 
 /// How many terms of the expansion are tried before it is given up.
@@ -18,6 +19,11 @@ const TERMS: [usize; 2] = [64, 256];
 
 /// The largest remainder of a series, in proportion to its sum.
 const TOLERANCE: f64 = 1e-14;
+
+/// The largest part of a mean product that is left out where arguments are large, and the variance
+/// that one of them must have left, in units of what is not near a line, if the other is known.
+const FAR_TOLERANCE: f64 = 1e-13;
+const FAR_WIDTHS: f64 = 1e5;
 
 /// Nodes at which polynomials are evaluated at once.
 const LANES: usize = 8;
@@ -74,7 +80,7 @@ impl Smooth {
         match self {
             Self::Gelu => {
                 let below = 0.5 * libm::erfc(-x * FRAC_1_SQRT_2);
-                (x * below, below + x * density(x))
+                (x * below, below + x * standard_density(x))
             }
             Self::GeluTanh => {
                 let inner = TANH_GELU * (x + 0.044_715 * x * x * x);
@@ -173,12 +179,28 @@ impl Smooth {
     /// lines through the origin in proportion to them.
     pub(super) fn far_slopes(&self) -> Option<(f64, f64)> {
         match self {
-            Self::Gelu | Self::GeluTanh | Self::Silu(_) | Self::Mish | Self::HardSwish => {
-                Some((0.0, 1.0))
-            }
+            Self::Gelu | Self::GeluTanh | Self::Mish | Self::HardSwish => Some((0.0, 1.0)),
+            Self::Silu(b) if *b == 0.0 => Some((0.5, 0.5)),
+            Self::Silu(b) => Some(if *b > 0.0 { (0.0, 1.0) } else { (1.0, 0.0) }),
             Self::Softplus(b) => Some(if *b > 0.0 { (0.0, 1.0) } else { (1.0, 0.0) }),
             Self::LogSigmoid => Some((1.0, 0.0)),
             Self::Elu { scale, .. } => Some((0.0, *scale)),
+            _ => None,
+        }
+    }
+
+    /// Bounds on how far the function is from the lines of [`Self::far_slopes`]: far away, and as
+    /// the integral of what is left near zero.
+    fn beside_lines(&self) -> Option<(f64, f64)> {
+        match self {
+            Self::Gelu | Self::GeluTanh | Self::Mish | Self::HardSwish | Self::LogSigmoid => {
+                Some((0.0, 2.0))
+            }
+            Self::Silu(b) | Self::Softplus(b) if *b != 0.0 => Some((0.0, 2.0 / (b * b))),
+            Self::Elu { scale, alpha, width } => {
+                let level = (scale * alpha).abs();
+                Some((level, level * width))
+            }
             _ => None,
         }
     }
@@ -351,6 +373,9 @@ impl Expansion {
         if correlation >= 1.0 {
             return self.square;
         }
+        if let Some((values, _)) = self.far_pair(function, correlation) {
+            return values;
+        }
         self.extend(function, correlation);
         if self.is_complete(correlation) {
             self.values.iter().rev().fold(0.0, |sum, a| sum * correlation + a * a)
@@ -367,6 +392,9 @@ impl Expansion {
         if correlation >= 1.0 {
             return self.slope_square;
         }
+        if let Some((_, slopes)) = self.far_pair(function, correlation) {
+            return slopes;
+        }
         self.extend(function, correlation);
         if self.is_complete(correlation) {
             let terms = self.values.iter().enumerate().skip(1).rev();
@@ -374,6 +402,50 @@ impl Expansion {
         } else {
             self.double_integrals(function, correlation).1
         }
+    }
+
+    /// Mean products of values and slopes for arguments that are nearly always so large that the
+    /// function is one of two lines; `None` if they are not.
+    ///
+    /// With the lines `l` and the rest `h = f - l`, `E f(x) f(x')` is the sum of `E l(x) l(x')`,
+    /// which has a closed form, of `2 E l(x) h(x')`, a single integral, and of `E h(x) h(x')`, which
+    /// takes both arguments to be near zero at once. That is left out where it is below the
+    /// tolerance. In units of the deviation both densities are at most those of two arguments at
+    /// zero, and the slope of `h` adds up to no more than its level, so that its mean product is
+    /// that of `h` itself divided by the square of the distance over which the density varies.
+    fn far_pair(&self, function: &Smooth, correlation: f64) -> Option<(f64, f64)> {
+        let ((left, right), (level, area)) = (function.far_slopes()?, function.beside_lines()?);
+        let q = self.variance;
+        // The variance that one argument has left if the other is known.
+        let own = q * (1.0 - correlation) * (1.0 + correlation);
+        let density = 1.0 / (2.0 * PI * (q * own).sqrt());
+        let values = level * level + area * area * density;
+        let slopes = (level * level + area * area / own) * density;
+        let is_small = values <= FAR_TOLERANCE * self.square
+            && slopes <= FAR_TOLERANCE * self.slope_square
+            && own >= FAR_WIDTHS * (area + 1.0);
+        if !is_small {
+            return None;
+        }
+        let law = Law { mean: self.mean, variance: q, correlations: [correlation; 3] };
+        let lines = PiecewiseLinear::rays(left, right).moments(&law);
+        let (deviation, apart) = (q.sqrt(), own.sqrt());
+        let bends = function.kinks().iter().chain(&[0.0]);
+        let places: Vec<f64> = bends.map(|bend| (bend - self.mean) / deviation).collect();
+        let points = panels(&places, 1.0 / deviation);
+        let [values, slopes] = means(&points, |z| {
+            let x = self.mean + deviation * z;
+            let (value, slope) = function.at(x);
+            let line = if x > 0.0 { right } else { left };
+            // The other argument, given this one.
+            let other = self.mean + correlation * deviation * z;
+            let share = below(other / apart);
+            let mean_slope = left + (right - left) * share;
+            let mean =
+                mean_slope * other + (right - left) * apart * standard_density(other / apart);
+            [(value - line * x) * mean, (slope - line) * mean_slope]
+        });
+        Some((lines.pairs[0] + 2.0 * values, lines.slope_pair + 2.0 * slopes))
     }
 
     /// Mean products of values and slopes: the outer integral is over what the arguments have in
@@ -529,4 +601,41 @@ fn sigmoid(x: f64) -> f64 {
 
 fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_arguments_have_the_products_of_double_integrals() {
+        let functions = [
+            (Smooth::Silu(1.0), true),
+            (Smooth::Silu(1.702), true),
+            (Smooth::GeluTanh, true),
+            (Smooth::Mish, true),
+            (Smooth::HardSwish, true),
+            (Smooth::Softplus(1.0), true),
+            (Smooth::LogSigmoid, true),
+            (Smooth::Elu { scale: 1.0, alpha: 1.0, width: 1.0 }, false),
+            (Smooth::Elu { scale: 1.0, alpha: 1e-3, width: 1.0 }, true),
+        ];
+        for (function, is_far) in functions {
+            for (mean, variance) in [(0.0, 1e8), (3e3, 1e8), (-2e4, 1e9), (0.0, 1e13)] {
+                let known = Expansion::new(&function, mean, variance);
+                for correlation in [-0.7, 0.2, 0.9, 0.99] {
+                    let found = known.far_pair(&function, correlation);
+                    assert!(found.is_some() || !is_far, "{function:?} {variance} {correlation}");
+                    let Some((value, slope)) = found else { continue };
+                    let (values, slopes) = known.double_integrals(&function, correlation);
+                    assert!((value - values).abs() <= 2e-12 * known.square, "{function:?}");
+                    assert!((slope - slopes).abs() <= 2e-12 * known.slope_square, "{function:?}");
+                }
+            }
+            // Nothing of it is taken where arguments are not large, or nearly equal.
+            assert_eq!(Expansion::new(&function, 0.0, 1e3).far_pair(&function, 0.5), None);
+            let known = Expansion::new(&function, 0.0, 1e8);
+            assert_eq!(known.far_pair(&function, 1.0 - 1e-9), None);
+        }
+    }
 }

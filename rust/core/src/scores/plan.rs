@@ -11,6 +11,7 @@ use crate::network::{Link, LinkRole, Network, Operation, OperationKind, Role, Te
 use crate::propagation::{
     Function, KernelUse, MASKED_ATTENTION, OwnFunctions, Routing, Survey, WeightLaw, WeightMoments,
     behind_mask, joins_positions, largest_normal, lengths, scalings, sums, visible_share,
+    weighted_sums,
 };
 
 /// A compiled network. It depends on shapes, links and operations alone, and has only what lies
@@ -722,9 +723,16 @@ impl<'a> Planner<'a> {
             };
             if self.joins_positions(link, part) {
                 let weights = operation.taps_of(part);
-                windows.push((size, step, weights));
+                let is_window = matches!(part.relation, Relation::Window(_));
+                windows.push((size, step, weights.filter(|_| is_window)));
                 taps *= size as f64;
-                if let Some(weights) = weights {
+                if let Some(weights) = weights.filter(|_| !is_window) {
+                    let ends = lengths(part, self.shape(link.source), self.shape(link.target));
+                    let sums = weighted_sums(&part.relation, ends, weights);
+                    let means = sums.map_or((1.0, 1.0), |s| (s.into / target, s.single / target));
+                    common *= means.0;
+                    own *= means.1;
+                } else if let Some(weights) = weights {
                     let sum: f64 = weights.iter().sum();
                     common *= sum * sum;
                     own *= weights.iter().map(|weight| weight * weight).sum::<f64>();

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::factors::Mixtures;
 use crate::error::{Error, Result};
 use crate::network::{AxisRelation, Link, LinkRole, Network, Relation, Role, TensorId};
 use crate::propagation::functions::OwnFunctions;
@@ -30,6 +31,9 @@ pub(super) struct Compiler<'a> {
     /// it was itself computed with shared weights.
     pub(super) wanted: Vec<Vec<bool>>,
     pub(super) positions: Vec<Vec<bool>>,
+    /// For every tensor the axes that are positions in part only, by the same two.
+    pub(super) wanted_mixtures: Vec<Mixtures>,
+    pub(super) mixtures: Vec<Mixtures>,
     pub(super) roots: Vec<Vec<usize>>,
     pub(super) parameter_of: HashMap<usize, usize>,
     pub(super) function_of: HashMap<String, usize>,
@@ -76,6 +80,8 @@ impl<'a> Compiler<'a> {
             indices: vec![false; tensors],
             wanted: vec![Vec::new(); tensors],
             positions: vec![Vec::new(); tensors],
+            wanted_mixtures: vec![Mixtures::new(); tensors],
+            mixtures: vec![Mixtures::new(); tensors],
             roots: vec![Vec::new(); tensors],
             parameter_of,
             function_of: HashMap::new(),

@@ -10,6 +10,7 @@ mod attention;
 mod compiler;
 mod division;
 mod exactness;
+mod factors;
 mod gates;
 mod masked;
 mod parameters;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::compiler::Compiler;
+use super::factors::is_mixed;
 use super::masked::{MASKED_ATTENTION, PART_OF_ATTENTION};
 use super::survey::joins_positions;
 use crate::error::Result;
@@ -253,7 +254,13 @@ impl<'a> Compiler<'a> {
             let some = |axes: &[usize], shape: &[u64], flags: &[bool]| {
                 axes.iter().any(|&axis| flags[axis] && shape[axis] > 1)
             };
-            let of_target = some(&part.target_axes, target, to);
+            // What is behind may take an axis of positions and channels apart again.
+            let behind = &self.wanted_mixtures[link.target.0];
+            let of_target = some(&part.target_axes, target, to)
+                || part
+                    .target_axes
+                    .iter()
+                    .any(|&axis| behind.get(axis).is_some_and(|one| is_mixed(one)));
             fixed.flattens |= !of_target && stops > 1 && some(&part.source_axes, source, from);
             if joins_positions(part, (source, target), (from, to)) {
                 fixed.positions = fixed.positions.times(sums);

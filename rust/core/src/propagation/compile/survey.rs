@@ -2,6 +2,7 @@
 //! which axes weights are shared.
 
 use super::compiler::Compiler;
+use super::factors::{factors_of, is_mixed, regrouped};
 use crate::error::{Error, Result};
 use crate::network::{
     AxisRelation, Link, LinkRole, Network, Operation, OperationKind, Relation, Role, TensorId,
@@ -182,7 +183,9 @@ impl Compiler<'_> {
     /// Axes of every tensor along which those that read it share their weights.
     pub(super) fn find_wanted_positions(&mut self) {
         for &id in self.order.iter().rev() {
-            let mut wanted = vec![false; self.shape(id).len()];
+            let shape = self.shape(id);
+            let mut wanted = vec![false; shape.len()];
+            let mut mixtures = vec![Vec::new(); shape.len()];
             for link in &self.from[id.0] {
                 if link.role != LinkRole::Data || !self.lives[link.target.0] {
                     continue;
@@ -194,7 +197,26 @@ impl Compiler<'_> {
                 let pools = self.network.operation(link.target).is_ok_and(|operation| {
                     matches!(operation.kind, OperationKind::Average | OperationKind::MaxPool)
                 });
+                let has_kernel = self.kernel_of(link).is_some();
                 for part in link.relations.iter() {
+                    if !has_kernel && matches!(part.relation, Relation::Same | Relation::Reshape) {
+                        let target = self.shape(link.target);
+                        let behind = &self.wanted_mixtures[link.target.0];
+                        let factors = factors_of(&part.target_axes, target, &seen, behind);
+                        let lengths = part.source_axes.iter().map(|&axis| shape[axis]);
+                        if let Some(found) =
+                            is_mixed(&factors).then(|| regrouped(&factors, lengths)).flatten()
+                        {
+                            for (&axis, own) in part.source_axes.iter().zip(found) {
+                                wanted[axis] |=
+                                    !own.is_empty() && own.iter().all(|factor| factor.is_position);
+                                if is_mixed(&own) {
+                                    mixtures[axis] = own;
+                                }
+                            }
+                            continue;
+                        }
+                    }
                     let is_window = !matches!(part.relation, Relation::Same | Relation::Reshape);
                     let all = !part.target_axes.is_empty()
                         && part.target_axes.iter().all(|&axis| {
@@ -207,6 +229,7 @@ impl Compiler<'_> {
                 }
             }
             self.wanted[id.0] = wanted;
+            self.wanted_mixtures[id.0] = mixtures;
         }
     }
 
@@ -215,6 +238,7 @@ impl Compiler<'_> {
         let shape = self.shape(id);
         let mut known = vec![false; shape.len()];
         let mut positions = vec![false; shape.len()];
+        let mut mixtures = vec![Vec::new(); shape.len()];
         let is_product = self
             .network
             .operation(id)
@@ -240,6 +264,24 @@ impl Compiler<'_> {
                 if is_summed && part.source_axes.iter().any(|&axis| lengths[axis] > 1) {
                     continue;
                 }
+                if matches!(part.relation, Relation::Same | Relation::Reshape) {
+                    let before = &self.mixtures[link.source.0];
+                    let factors = factors_of(&part.source_axes, lengths, of_source, before);
+                    let own = part.target_axes.iter().map(|&axis| shape[axis]);
+                    if let Some(found) =
+                        is_mixed(&factors).then(|| regrouped(&factors, own)).flatten()
+                    {
+                        for (&axis, own) in part.target_axes.iter().zip(found) {
+                            known[axis] = true;
+                            positions[axis] |=
+                                !own.is_empty() && own.iter().all(|factor| factor.is_position);
+                            if is_mixed(&own) {
+                                mixtures[axis] = own;
+                            }
+                        }
+                        continue;
+                    }
+                }
                 let long = part.source_axes.iter().filter(|&&axis| lengths[axis] > 1);
                 let flags: Vec<bool> = long.map(|&axis| of_source[axis]).collect();
                 let narrow = flags.is_empty();
@@ -263,7 +305,13 @@ impl Compiler<'_> {
                 positions[axis] = true;
             }
         }
+        for (mixture, _) in
+            mixtures.iter_mut().zip(&positions).filter(|(_, is_position)| **is_position)
+        {
+            mixture.clear();
+        }
         self.positions[id.0] = positions;
+        self.mixtures[id.0] = mixtures;
     }
 
     pub(super) fn count_positions(&self, id: TensorId) -> f64 {
