@@ -29,8 +29,8 @@ from unrolled.errors import (
     UnsupportedOperatorError,
 )
 from unrolled.graph import Graph
-from unrolled.network import Configuration, Layer, Link, Network, Provenance, Tensor
-from unrolled.spectrum import Divergence, Level, Spectrum
+from unrolled.network import Configuration, Link, Network, Tensor
+from unrolled.spectrum import Level, Spectrum
 
 if TYPE_CHECKING:
     from unrolled import importers, models
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from unrolled.importers.keras import from_keras
     from unrolled.importers.onnx import from_onnx
     from unrolled.importers.torch import from_torch
+    from unrolled.network import Layer, Provenance
     from unrolled.propagation import (
         InitializationReport,
         Propagation,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     )
     from unrolled.scores import Evaluation, Features, Scores, evaluate, features, score
     from unrolled.show.layers import LayerSummary
+    from unrolled.spectrum import Divergence
 
 __all__ = [
     "Analysis",
@@ -188,6 +190,10 @@ def __getattr__(name: str) -> Any:
         package = import_module("unrolled.search")
     elif name == "theory":
         package = import_module("unrolled.theory")
+    elif name in ("Layer", "Provenance"):
+        package = import_module("unrolled.network")
+    elif name == "Divergence":
+        package = import_module("unrolled.spectrum")
     elif name == "LayerSummary":
         package = import_module("unrolled.show.layers")
     elif name.startswith("from_") and name.removeprefix("from_") in FRAMEWORKS:

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from command_line import invoke
+from unrolled.analysis import comparison
 from unrolled.cli import commands, thermo
 
 
@@ -15,7 +16,7 @@ def nothing_is_counted(monkeypatch, tmp_path):
     def refuse(*arguments, **options):
         raise AssertionError("something was counted")
 
-    for room in (commands, thermo):
+    for room in (commands, comparison, thermo):
         for name in {"analyze", "compare", "resolve_name"} & vars(room).keys():
             monkeypatch.setattr(room, name, refuse)
     monkeypatch.chdir(tmp_path)

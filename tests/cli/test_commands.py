@@ -17,6 +17,7 @@ from unrolled import models
 from unrolled.cli import commands
 from unrolled.ensemble.sweeps import peaks_table
 from unrolled.show import tables
+from unrolled.show.formats import json_value
 from unrolled.spectrum.catalogue import CATALOGUE
 
 
@@ -397,7 +398,7 @@ def test_tables_fit_the_columns_variable(columns):
     ],
 )
 def test_json_has_no_number_that_a_reader_could_round(value, expected):
-    assert commands.json_value(value) == expected
+    assert json_value(value) == expected
 
 
 @pytest.mark.parametrize("bits", [13_000, 14_283, 50_000, 200_000])

@@ -15,7 +15,7 @@ from cases.graph_tables import COUNTS, ROWS, TOTAL, check, numbered, record_of, 
 from command_line import command, command_on_a_terminal, invoke
 from oracles.graph_paths import Expected
 from strategies.random_graphs import Case, decorated, grid, ladder, scattered
-from unrolled.cli import commands
+from unrolled.show.formats import json_value
 
 # CSV.
 
@@ -123,7 +123,7 @@ def test_a_saved_graph_has_the_figures_of_the_graph(tmp_path):
                     == sum(Expected(case).reached(Expected(case).downstream))
                 )
             elif key != "name":
-                assert record[key] == commands.json_value(value), key
+                assert record[key] == json_value(value), key
         in_log = record_of(tmp_path / "graph.npz", "--log", *options)
         assert in_log["total_contexts"] is None
         assert in_log["entropy"] == pytest.approx(expected.entropy, rel=1e-9)

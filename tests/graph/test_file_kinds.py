@@ -10,7 +10,8 @@ import pytest
 
 import unrolled
 from unrolled import GraphFileError, InvalidArgumentError, InvalidGraphError
-from unrolled.graph.readers import read_graph
+from unrolled.graph.networkx_files import READERS
+from unrolled.graph.readers import OF_NETWORKX, read_graph
 
 EDGES = [("w", "h", 1), ("v", "h", 2), ("h", "y", 3), ("x", "y", 1), ("x", "h", 1)]
 PARAMETERS = {"w": 3, "v": 6}
@@ -252,3 +253,7 @@ def test_pipes_and_devices_are_not_read(tmp_path):
     for name in ("pipe.csv", "zero.npz"):
         with pytest.raises(GraphFileError, match="copy what it has into a file first"):
             read_graph(str(tmp_path / name))
+
+
+def test_what_networkx_reads_is_told_apart_by_its_suffix():
+    assert tuple(READERS) == OF_NETWORKX

@@ -14,8 +14,15 @@ import unrolled
 from command_line import invoke
 from unrolled import InvalidArgumentError, MissingPackageError, Network
 from unrolled.errors import UnknownOperationError, UnsupportedOperatorError
+from unrolled.models.benchmarks import SPACES
 from unrolled.scores import families
-from unrolled.scores.families import FAMILIES, Member, ModelFamily, load_family
+from unrolled.scores.families import BUILDERS, Member, ModelFamily, load_family
+from unrolled.scores.names import BENCHMARKS, FAMILIES
+
+
+def test_the_shell_knows_every_benchmark_and_family() -> None:
+    assert tuple(SPACES) == BENCHMARKS
+    assert tuple(BUILDERS) == FAMILIES
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -61,3 +61,22 @@ def test_long_lines_go_on_at_a_blank() -> None:
         "d" * 8,
         "dddd e",
     ]
+
+
+@given(sheets(), st.lists(st.text(max_size=12), min_size=1), st.data(), st.integers(26, 90))
+def test_a_table_that_is_written_line_by_line_is_the_one_that_rich_draws(
+    sheet: tables.Sheet, texts: list[str], data: st.DataObject, width: int
+) -> None:
+    """Headings of several lines, blanks, and letters that are two columns wide, or none."""
+    anything = st.sampled_from([*texts, "", " a ", "\N{CJK UNIFIED IDEOGRAPH-4E00}"])
+    columns = [
+        column._replace(heading=data.draw(st.sampled_from(["", "two\nlines", " a", "b "])))
+        for column in sheet.columns
+    ]
+    rows = [[data.draw(anything) for _ in row] for row in sheet.rows]
+    parts = tables._parts(columns, rows, sheet.totals, width)
+    notes = data.draw(st.lists(anything, max_size=2))
+    lines = tables._plain_lines(parts, notes, width)
+    if lines is not None:
+        drawn = "\n".join(tables._drawn_lines(parts, notes, width))
+        assert "\n".join(lines).rstrip("\n") == drawn.rstrip("\n")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, MappingView
 from contextlib import suppress
-from decimal import Decimal
 from numbers import Real
 from typing import Any, TypeAlias, TypeVar
 
@@ -182,4 +181,6 @@ def checked_number(name: str, given: Any) -> float:
 
 
 def _is_real(kind: type) -> bool:
+    from decimal import Decimal  # Few have numbers of this type, and it is not quick to import.
+
     return issubclass(kind, (Real, Decimal)) and not issubclass(kind, (bool, np.timedelta64))

@@ -7,11 +7,15 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
-from typing import BinaryIO
-from uuid import uuid4
+from typing import TYPE_CHECKING, BinaryIO
 
-__all__ = ["check_writable", "open_regular", "read_bytes", "write", "write_with"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["check_writable", "open_regular", "read_bytes", "suffix_of", "write", "write_with"]
+
+# Paths of `pathlib` are made where they are needed: importing it takes longer than reading most
+# files.
 
 
 def write(path: str | os.PathLike[str], text: str) -> Path:
@@ -29,6 +33,8 @@ def write_with(path: str | os.PathLike[str], fill: Callable[[BinaryIO], object])
     OSError
         The file cannot be written; what was there before is still there.
     """
+    from pathlib import Path
+
     path = Path(path)
     target = _target(path)
     if target.exists() and not target.is_file():  # A device or a pipe cannot be replaced.
@@ -95,6 +101,17 @@ def read_bytes(path: str | os.PathLike[str], most: int) -> bytes:
     return content
 
 
+def suffix_of(name: str | os.PathLike[str]) -> str:
+    """The end of a name that says what kind of file it is, in small letters, or nothing.
+
+    Examples
+    --------
+    >>> suffix_of("models/ResNet.ONNX"), suffix_of("resnet50")
+    ('.onnx', '')
+    """
+    return os.path.splitext(os.path.normpath(os.fsdecode(name)))[1].lower()
+
+
 def _kind(mode: int) -> str:
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         return "device"
@@ -126,9 +143,11 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 def _target(path: str | os.PathLike[str]) -> Path:
     """The file itself where the path is a link; a link to itself is left to fail when opened."""
+    from pathlib import Path
+
     return Path(os.path.realpath(path))
 
 
 def _beside(target: Path) -> Path:
     """A file of a name of its own in the same folder, so that it can take the place of `target`."""
-    return target.with_name(f".{uuid4().hex}.part")
+    return target.with_name(f".{os.urandom(16).hex()}.part")

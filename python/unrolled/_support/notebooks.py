@@ -6,7 +6,6 @@ Everything from outside is made printable and escaped here.
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
@@ -138,4 +137,6 @@ def _frame(content: str, caption: str, ends: tuple[str, str]) -> str:
 
 
 def _escape(text: str) -> str:
-    return html.escape(printable(text))
+    from html import escape  # It brings a table of all characters.
+
+    return escape(printable(text))

@@ -6,7 +6,6 @@ or there is a `ResultFileError` that says what is wrong and where.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -46,6 +45,8 @@ def read_json(path: str | os.PathLike[str], read: Callable[[Any], Result]) -> Re
     OSError
         The file cannot be read.
     """
+    import json
+
     name = os.fsdecode(path)
     try:
         record = json.loads(files.read_bytes(path, LARGEST_FILE), parse_constant=_refuse_constant)

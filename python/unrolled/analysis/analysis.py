@@ -5,26 +5,21 @@ Several models are compared in `comparison`; the formulas are in `unrolled.spect
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unrolled import costs, show
 from unrolled._support import files
 from unrolled._support.caching import cached_property
-from unrolled._support.records import read_json
 from unrolled.analysis.larger_inputs import larger_image
-from unrolled.analysis.records import NetworkFacts, arguments_of, record_of
-from unrolled.costs import Activations, OperationCost, activations_of, costs_of, flow_of, width_of
 from unrolled.counting.counting import count
 from unrolled.counting.counts import Counts
 from unrolled.counting.graph_counts import GraphCounts
-from unrolled.counting.lengths import Moments
 from unrolled.counting.parameter_counts import ParameterCounts
 from unrolled.errors import (
     InvalidArgumentError,
@@ -36,33 +31,28 @@ from unrolled.importers.door import Door
 from unrolled.network.builder import Semantics
 from unrolled.network.configurations import split_name
 from unrolled.network.network import Network
-from unrolled.show import formats, html, layer_formats, tables
-from unrolled.show.layers import (
-    COLUMNS,
-    LayerSummary,
-    Whole,
-    chosen_columns,
-    layer_cells,
-    layer_tree,
-    sorted_layers,
-    taken_together,
-)
-from unrolled.show.summaries import Summary
 from unrolled.sources.resolution import resolve
 from unrolled.spectrum import quantities
 from unrolled.spectrum.catalogue import CATALOGUE, ESTIMATES, value_of
 from unrolled.spectrum.spectrum import Spectrum, scaled_integer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from rich.console import Console, ConsoleOptions, RenderableType
 
     from unrolled.analysis.layer_graph import LayerGraph
+    from unrolled.analysis.records import NetworkFacts
+    from unrolled.costs import Activations, OperationCost
     from unrolled.network.provenance import Provenance
+    from unrolled.show import tables
+    from unrolled.show.layers import LayerSummary
+    from unrolled.show.summaries import Summary
 
-__all__ = ["Analysis", "LayerSummary", "analyze", "network_of"]
+__all__ = ["Analysis", "analyze", "network_of"]
 
 ANALYZE = Door("analyze", {"inputs": "inputs", "values": "values"})
 
@@ -233,9 +223,13 @@ class Analysis:
         """What is known of the network besides its spectrum."""
         if not isinstance(self.counts, Counts):
             return self.facts
+        from unrolled.analysis.records import NetworkFacts  # Quantities need none of it.
+
         mean = variance = None
         if self.counts.has_lengths:
             counted = [(self.counts[name].length_moments, 1) for name in self.counts]
+            from unrolled.counting.lengths import Moments
+
             lengths = Moments.total(counted)
             mean, variance = lengths.mean, lengths.variance
         shapes = tuple([tensor.shape for tensor in self.counts.inputs])
@@ -276,9 +270,9 @@ class Analysis:
         for name in self.counts:
             layer = split_name(name)[0]
             groups.setdefault(layer, []).append(self.counts[name])
-        costs = {cost.name: cost for cost in self._costs if cost.has_parameters}
+        by_name = {cost.name: cost for cost in self._costs if cost.has_parameters}
         return tuple(
-            _add_cost(self._summarize_layer(name, group), costs[name])
+            _add_cost(self._summarize_layer(name, group), by_name[name])
             for name, group in groups.items()
         )
 
@@ -293,7 +287,7 @@ class Analysis:
             return self.facts.operations if self.facts is not None else ()
         without = (math.nan,) * 4
         return tuple(
-            _add_cost(LayerSummary(cost.name, (), 0, 0, *without), cost)
+            _add_cost(show.layers.LayerSummary(cost.name, (), 0, 0, *without), cost)
             for cost in self._costs
             if not cost.has_parameters and (cost.flops or cost.activations)
         )
@@ -311,7 +305,7 @@ class Analysis:
         >>> totals.num_parameters, totals.num_trainable, totals.macs
         (25610152, 25557032, 3857973248)
         """
-        total = taken_together([*self.layers, *self.operations], "total")
+        total = show.layers.taken_together([*self.layers, *self.operations], "total")
         return total._replace(output_shape=None)
 
     @cached_property
@@ -332,7 +326,9 @@ class Analysis:
             _ = self.layers
             return self.facts.activations if self.facts is not None else None
         try:
-            return activations_of(self.network, len(self.counts.tensors), self.counts.num_outputs)
+            return costs.activations_of(
+                self.network, len(self.counts.tensors), self.counts.num_outputs
+            )
         except NothingToCountError:
             return None
 
@@ -363,7 +359,7 @@ class Analysis:
         layers = [*self.layers, *self.operations]
         network = self.network
         number = len(self.counts.tensors) if isinstance(self.counts, Counts) else None
-        return draw_layers(self.name, layers, flow_of(network, number), depth)
+        return draw_layers(self.name, layers, costs.flow_of(network, number), depth)
 
     @property
     def network(self) -> Network:
@@ -385,7 +381,7 @@ class Analysis:
     def _costs(self) -> list[OperationCost]:
         if not isinstance(self.counts, Counts):
             return []
-        return costs_of(self.network, len(self.counts.tensors))
+        return costs.costs_of(self.network, len(self.counts.tensors))
 
     def to_dict(self, *, complete: bool = False) -> dict[str, Any]:
         """The name and all quantities, by the names of the attributes.
@@ -399,6 +395,8 @@ class Analysis:
             hold it; docs/formats.md describes the format.
         """
         if complete:
+            from unrolled.analysis.records import record_of  # It is only needed here.
+
             return record_of(self, self._known)
         return {"name": self.name} | {key: value_of(self, key) for key in CATALOGUE}
 
@@ -421,6 +419,8 @@ class Analysis:
         >>> again.to_dict() == analysis.to_dict(), again.layers == analysis.layers
         (True, True)
         """
+        from unrolled.analysis.records import arguments_of  # It is only needed here.
+
         return cls._from_arguments(arguments_of(record))
 
     def to_pandas(self) -> pandas.DataFrame:
@@ -433,7 +433,7 @@ class Analysis:
         MissingPackageError
             pandas is not installed.
         """
-        return layer_formats.to_pandas(self)
+        return show.layer_formats.to_pandas(self)
 
     def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
         """One line a layer and operation as comma-separated values; written to a file if given.
@@ -456,15 +456,15 @@ class Analysis:
         >>> analysis.to_csv().splitlines()[1].split(",")[:3]
         ['"layer1"', '"3x4 4"', '16']
         """
-        return formats.write_if_asked(path, layer_formats.to_csv(self))
+        return show.formats.write_if_asked(path, show.layer_formats.to_csv(self))
 
     def to_markdown(self, path: str | os.PathLike[str] | None = None) -> str:
         """The layers and their totals as a Markdown table; errors are those of `to_csv`."""
-        return formats.write_if_asked(path, layer_formats.to_markdown(self))
+        return show.formats.write_if_asked(path, show.layer_formats.to_markdown(self))
 
     def to_latex(self, path: str | os.PathLike[str] | None = None) -> str:
         """The layers as a LaTeX tabular for the package booktabs; errors are those of `to_csv`."""
-        return formats.write_if_asked(path, layer_formats.to_latex(self))
+        return show.formats.write_if_asked(path, show.layer_formats.to_latex(self))
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """What ``to_dict(complete=True)`` has as text, which `load` reads from a file.
@@ -474,8 +474,10 @@ class Analysis:
         OSError
             The file cannot be written.
         """
+        import json
+
         text = json.dumps(self.to_dict(complete=True), allow_nan=False)
-        return formats.write_if_asked(path, text)
+        return show.formats.write_if_asked(path, text)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write a file of the kind its suffix says, whole or not at all.
@@ -505,6 +507,8 @@ class Analysis:
         ...     unrolled.Analysis.load(path).entropy == analysis.entropy
         True
         """
+        from pathlib import Path
+
         path = Path(path)
         kind = path.suffix.lower()
         texts = {
@@ -520,9 +524,7 @@ class Analysis:
                 f"save(): '{path}' must end in .json, .csv, .md, .tex or the suffix of an image, "
                 "such as .png, .svg or .pdf; compare([model]).save(...) writes a report"
             )
-        from unrolled.show import plot  # It is only needed here.
-
-        return plot.save_drawn(self.plot, path)
+        return show.plot.save_drawn(self.plot, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Analysis:
@@ -535,6 +537,8 @@ class Analysis:
         OSError
             The file cannot be read.
         """
+        from unrolled._support.records import read_json  # It is only needed here.
+
         return read_json(path, cls.from_dict)
 
     @classmethod
@@ -571,7 +575,7 @@ class Analysis:
         if self._has_lengths:
             lines.append(("mean length of a context", f"{self.mean_length:,.6f}", "links"))
         how = "exactly" if self.is_exact else "in log space"
-        return Summary(f"{self.name}, counted {how}", lines, self._bounds())
+        return show.summaries.Summary(f"{self.name}, counted {how}", lines, self._bounds())
 
     def table(
         self,
@@ -643,12 +647,10 @@ class Analysis:
         MissingPackageError
             matplotlib is not installed.
         """
-        from unrolled.show import plot  # It is only needed here.
-
-        return plot.overview(self)
+        return show.plot.overview(self)
 
     def _repr_html_(self) -> str:
-        return html.analysis(self)
+        return show.html.analysis(self)
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
@@ -666,34 +668,37 @@ class Analysis:
         dtype: Any = "float32",
     ) -> tables.Sheet:
         """What `table` shows, before it is laid out; without layers, the summary alone."""
-        width = width or tables.output_width()
+        width = width or show.tables.output_width()
         if not self.has_layers:
             if (columns, depth, sort) != (None, None, None):
                 _ = self.layers
-            return tables.Sheet(self.summary(), (), ())
-        keys = chosen_columns(columns, width)
-        name, element = width_of(dtype)
+            return show.tables.Sheet(self.summary(), (), ())
+        keys = show.layers.chosen_columns(columns, width)
+        name, element = costs.width_of(dtype)
         bits = [one.log2_maximum for one in self.layers if not math.isnan(one.log2_maximum)]
         decimals = 1 if width < NARROW else 3
-        whole = Whole(self.totals, max(bits, default=math.nan), decimals, element)
+        whole = show.layers.Whole(self.totals, max(bits, default=math.nan), decimals, element)
         if depth is None:
-            shown = sorted_layers(self.layers, sort)
+            shown = show.layers.sorted_layers(self.layers, sort)
             if self.operations:
-                rest = taken_together(self.operations, "(no parameters)")
+                rest = show.layers.taken_together(self.operations, "(no parameters)")
                 shown.append(rest._replace(output_shape=None))
         elif isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
             raise InvalidArgumentError(f"depth must be an integer of at least 1, got {depth!r}")
         else:
-            shown = layer_tree([*self.layers, *self.operations], depth, sort)
-        rows = [layer_cells(layer, keys, whole) for layer in shown]
-        sheet = [tables.Column("layer", "left", folds=True)]
-        sheet += [tables.Column(COLUMNS[key].heading, COLUMNS[key].justify) for key in keys]
-        return tables.Sheet(
+            shown = show.layers.layer_tree([*self.layers, *self.operations], depth, sort)
+        rows = [show.layers.layer_cells(layer, keys, whole) for layer in shown]
+        sheet = [show.tables.Column("layer", "left", folds=True)]
+        columns_of = show.layers.COLUMNS
+        sheet += [
+            show.tables.Column(columns_of[key].heading, columns_of[key].justify) for key in keys
+        ]
+        return show.tables.Sheet(
             self.summary(),
             sheet,
             rows,
             self._notes(keys, name),
-            layer_cells(whole.total, keys, whole),
+            show.layers.layer_cells(whole.total, keys, whole),
         )
 
     def _notes(self, keys: Sequence[str], dtype: str) -> list[str]:
@@ -712,7 +717,7 @@ class Analysis:
             notes.append("(x2): parameters that are used in two places; they count once.")
         if self.activations is not None and {"memory", "activations"} & set(keys):
             memory = self.activations.in_bytes(dtype)
-            peaks = map(tables.byte_size, (memory.forward_peak, memory.backward_peak))
+            peaks = map(show.tables.byte_size, (memory.forward_peak, memory.backward_peak))
             notes.append(
                 "Memory of activations of one sample in {}: {} at the peak of an evaluation, {} at "
                 "that of a reverse sweep.".format(dtype, *peaks)
@@ -772,8 +777,10 @@ class Analysis:
         )
         mean_length = math.nan
         if self._has_lengths:
+            from unrolled.counting.lengths import Moments
+
             mean_length = Moments.total([(one.length_moments, 1) for one in parameters]).mean
-        return LayerSummary(
+        return show.layers.LayerSummary(
             name,
             tuple(one.shape for one in parameters),
             sum(spectrum.num_parameters for spectrum in spectra),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -161,7 +160,9 @@ def check_picture(path: Path) -> str:
         )
     if kind in ("svg", "png", "pdf"):
         import_optional("graphviz", "graphviz")
-        if shutil.which("dot") is None:
+        from shutil import which
+
+        if which("dot") is None:
             raise MissingPackageError(
                 f"'{path}' is drawn by Graphviz, whose program 'dot' is not installed; install it "
                 "from https://graphviz.org, or write a file of Mermaid (.mmd) instead"

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from unrolled import models
+from unrolled import costs
 from unrolled._core import VERSION
 from unrolled._support import files
 from unrolled._support.hints import shortened
 from unrolled.analysis.analysis import Analysis, analyze
-from unrolled.analysis.comparison import Comparison, Failure, compare, resolve_for_scores
 from unrolled.cli.options import (
     ModelOptions,
     counting_options_of,
@@ -30,21 +28,16 @@ from unrolled.cli.options import (
     source_options,
 )
 from unrolled.cli.program import EXIT_FAILURES, Program, progress_bar, say
-from unrolled.costs import width_of
 from unrolled.errors import InvalidArgumentError, UnrolledError
 from unrolled.network.network import Network
 from unrolled.printable import one_line, printable
-from unrolled.propagation import Signal, initialization_report
-from unrolled.scores.benchmarks import BENCHMARKS
-from unrolled.scores.evaluation import FIGURES, evaluate
-from unrolled.scores.families import FAMILIES
-from unrolled.scores.scoring import ranked, score_network
+from unrolled.scores.names import BENCHMARKS, FAMILIES, FIGURES
 from unrolled.show import tables
-from unrolled.show.cells import ranking_title, score_sheet
-from unrolled.show.formats import json_value
-from unrolled.show.layer_formats import layer_record
 from unrolled.show.layers import COLUMNS, chosen_columns, sorted_layers
 from unrolled.spectrum.catalogue import RANKED, RANKED_BY, SCORES
+
+if TYPE_CHECKING:
+    from unrolled.analysis.comparison import Comparison
 
 __all__ = ["main"]
 
@@ -194,7 +187,7 @@ def analyze_command(
         refuse_given(
             ["dtype"], "only for the columns memory and activations; choose one with --columns"
         )
-    width_of(dtype)
+    costs.width_of(dtype)
     sorted_layers([], sort)
     with progress_bar(f"Counting {os.path.basename(name)}") as progress:
         model = resolve_name(name, chosen, threads=threads, mmap=mmap, progress=progress)
@@ -254,6 +247,8 @@ def compare_command(
 
     Example: unrolled compare *.onnx resnet50 --sort entropy --keep-going
     """
+    from unrolled.analysis.comparison import compare  # It is heavy, and only needed here.
+
     check_formats(as_json, as_csv)
     check_figure(plot)
     counting = counting_options_of(options)
@@ -313,7 +308,11 @@ def report_command(
 
     Example: unrolled report *.onnx -o report.html --title "Our models"
     """
-    from unrolled import report  # It is heavy, and only needed here.
+    import datetime
+
+    # They are heavy, and only needed here.
+    from unrolled import report
+    from unrolled.analysis.comparison import compare
 
     report.check_packages()
     check_report(output, names)
@@ -322,6 +321,8 @@ def report_command(
     scheme: Any = "he" if weights is None else scheme_of(weights)
     initializations = []
     if weights is not None:
+        from unrolled.propagation import initialization_report  # It is heavy, and only needed here.
+
         initializations = [initialization_report(one, scheme) for one in models_found]
     with progress_bar("Counting") as progress:
         comparison = compare(
@@ -366,6 +367,11 @@ def loaded_models(
 
     One that cannot be read is an error, or among the others as a `Failure` if it is to go on.
     """
+    from unrolled.analysis.comparison import (  # It is heavy, and only needed here.
+        Failure,
+        resolve_for_scores,
+    )
+
     chosen.check(names)
 
     def load(name: str) -> Any:
@@ -535,6 +541,11 @@ def init_command(
 
     Example: unrolled init model.onnx --init torch
     """
+    from unrolled.propagation import (  # It is heavy, and only needed here.
+        Signal,
+        initialization_report,
+    )
+
     chosen = model_options_of(options)
     chosen.check([name])
     check_figure(plot)
@@ -628,6 +639,7 @@ def theory_command(
     if name is None:
         result = mean_field_of(str(activation), sw2, sb2)
     else:
+        from unrolled.propagation import Signal
         from unrolled.theory import overview  # It is heavy, and only needed here.
 
         result = overview(
@@ -710,6 +722,10 @@ def score_command(
 
     Example: unrolled score model.onnx efficientnetv2-b0
     """
+    # They are heavy, and only needed here.
+    from unrolled.scores.scoring import ranked, score_network
+    from unrolled.show.cells import ranking_title, score_sheet
+
     chosen = model_options_of(options)
     chosen.check(names)
     ranked([], sort)
@@ -768,6 +784,8 @@ def evaluate_command(
 
     Example: unrolled evaluate nasbench201
     """
+    from unrolled.scores.evaluation import evaluate  # It is heavy, and only needed here.
+
     check_formats(as_json, of_tables=["figure"])
     check_figure(plot)
     numbers = None if labels is None else parsed_labels(labels)
@@ -811,6 +829,8 @@ def models_command() -> None:
         tables.Column("own size"),
         tables.Column("description", "left", folds=True),
     ]
+    from unrolled import models  # Other commands have files.
+
     rows = [[info.name, str(info.size), info.description] for info in models.describe()]
     say(tables.render("Published models", columns, rows, width=None))
 
@@ -822,6 +842,8 @@ def to_json(
     more: Sequence[dict[str, Any]] = (),
 ) -> str:
     """A list with one object a model, and more objects behind."""
+    from unrolled.analysis.comparison import Comparison
+
     if isinstance(analyses, Comparison):
         rows = analyses.to_dict()
     else:
@@ -841,6 +863,8 @@ def layers_of(analysis: Analysis) -> dict[str, Any]:
     """Layers, operations, totals and memory for JSON; of a graph there are none."""
     if not analysis.has_layers:
         return {"layers": None}
+    from unrolled.show.layer_formats import layer_record
+
     memory = analysis.activations
     return {
         "layers": [layer_record(layer) for layer in analysis.layers],
@@ -855,14 +879,16 @@ def json_text(objects: Sequence[Mapping[str, Any]]) -> str:
 
     JSON has no infinity and nothing that is not a number: they become null, at every command.
     """
-    text = json.dumps(_json_values(objects), indent=2, allow_nan=False)
+    from unrolled.show.formats import json_value
+
+    text = json.dumps(_json_values(objects, json_value), indent=2, allow_nan=False)
     return text.replace("\x7f", "\\u007f")  # The one control character that JSON leaves as it is.
 
 
-def _json_values(value: Any) -> Any:
-    """Nested lists and mappings whose numbers JSON can have; see `json_value`."""
+def _json_values(value: Any, number: Callable[[Any], Any]) -> Any:
+    """Nested lists and mappings, each number as a function makes it one that JSON can have."""
     if isinstance(value, Mapping):
-        return {key: _json_values(one) for key, one in value.items()}
+        return {key: _json_values(one, number) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_json_values(one) for one in value]
-    return json_value(value)
+        return [_json_values(one, number) for one in value]
+    return number(value)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -16,9 +15,11 @@ from unrolled.errors import InvalidArgumentError
 from unrolled.graph.readers import is_graph_file
 from unrolled.importers.door import Door
 from unrolled.importers.recognition import is_model_file
-from unrolled.models.blocks import Padding
 from unrolled.network.network import Network
 from unrolled.sources.resolution import Model, resolve
+
+if TYPE_CHECKING:
+    from unrolled.models.blocks import Padding
 
 __all__ = [
     "ModelOptions",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 Part = TypeVar("Part")
+
 
 SHELL = Door(
     "unrolled",
@@ -113,6 +115,8 @@ def parse_bytes(context: click.Context, option: click.Parameter, text: str | Non
     if text is None:
         return None
     found = BYTES.fullmatch(text)
+    from decimal import Decimal
+
     size = Decimal(0)
     if found is not None:
         size = Decimal(found["number"]) * 1024 ** " KMGT".index(found["unit"].upper() or " ")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -335,6 +334,8 @@ def _variable(path: Path, variable: str) -> Any:
         raise InvalidArgumentError(
             f"{path} has the name of a module that is in use, {path.stem!r}; rename the file"
         )
+    import importlib.util
+
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise InvalidArgumentError(f"{path} is no Python file")

@@ -26,8 +26,6 @@ from unrolled.cli.options import (
     resolve_name,
 )
 from unrolled.cli.program import progress_bar, say
-from unrolled.ensemble.ensemble import Ensemble
-from unrolled.ensemble.sweeps import peaks_table
 from unrolled.printable import printable
 from unrolled.show import tables
 
@@ -92,6 +90,8 @@ def thermo_command(
     with progress_bar(f"Counting {os.path.basename(name)}") as progress:
         model = resolve_name(name, chosen, threads=threads, mmap=mmap, progress=progress)
         analysis = analyze(model, **counting, threads=threads, progress=progress)
+    from unrolled.ensemble.ensemble import Ensemble  # It is heavy, and only needed here.
+
     ensemble = Ensemble.from_counts(analysis, unit=unit)
     sweep, peaks = ensemble.sweep(**given), ensemble.heat_capacity_peaks()
     save_plot(plot, lambda: ensemble.plot(**given))
@@ -102,6 +102,8 @@ def thermo_command(
     else:
         say(f"{tables.wrapped(printable(analysis.name))}\n{sweep.table()}")
         if peaks:
+            from unrolled.ensemble.sweeps import peaks_table
+
             say(f"\n{peaks_table(peaks, ensemble.unit)}")
 
 

@@ -26,3 +26,8 @@ def __getattr__(name: str) -> Any:
 
         return getattr(summation, name)
     raise AttributeError(f"module 'unrolled.counting' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Also what is not imported yet."""
+    return sorted({*globals(), *__all__})

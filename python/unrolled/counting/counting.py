@@ -18,7 +18,6 @@ from unrolled._support.arguments import (
 from unrolled._support.hints import described
 from unrolled.counting.counts import Counts
 from unrolled.counting.graph_counts import GraphCounts, GraphSweep, Towards, counted
-from unrolled.counting.lengths import LengthCounts
 from unrolled.errors import (
     InvalidArgumentError,
     UnrolledError,
@@ -212,6 +211,8 @@ def _count_network(
             progress=phases.next(),
         )
         if lengths:
+            from unrolled.counting.lengths import LengthCounts  # Few ask for them.
+
             length_counts = LengthCounts(
                 core.length_sums(
                     exact,

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unrolled import _core
 from unrolled._support import notebooks
 from unrolled._support.caching import cached_property
 from unrolled._support.copying import shared_copy, stored_attributes
 from unrolled._support.hints import did_you_mean
-from unrolled.counting.kept import AnyCounts, KeptCounts, KeptSpectrum
-from unrolled.counting.lengths import LengthCounts, Lengths
 from unrolled.counting.parameter_counts import ParameterCounts
 from unrolled.errors import (
     InvalidArgumentError,
@@ -25,6 +24,8 @@ from unrolled.errors import (
 from unrolled.spectrum.spectrum import NOT_EXACT, Spectrum, Values
 
 if TYPE_CHECKING:
+    from unrolled.counting.kept import AnyCounts
+    from unrolled.counting.lengths import LengthCounts
     from unrolled.network.network import Network, Tensor
 
 __all__ = ["Counts"]
@@ -148,7 +149,7 @@ class Counts:
     @cached_property
     def _spectrum(self) -> Spectrum:
         core = self._core.spectrum()
-        levels = Values(*core[:3]) if isinstance(core, KeptSpectrum) else core
+        levels = core if isinstance(core, _core.Spectrum) else Values(*core[:3])
 
         def owners(level: int) -> dict[str, int]:
             return {self._tensors[number].name: size for number, size in core.owners(level)}
@@ -163,6 +164,8 @@ class Counts:
         shape, counted = self._tensors[number].shape, self._lengths
         lengths = None
         if counted is not None:
+            from unrolled.counting.lengths import Lengths  # Few ask for them.
+
             lengths = partial(Lengths, counted, number, is_exact=self.is_exact)
         return ParameterCounts(name, shape, self._core.parameter(number), self.is_exact, lengths)
 
@@ -174,9 +177,13 @@ class Counts:
 
     def __getstate__(self) -> dict[str, Any]:
         """All attributes, counts as plain arrays."""
+        from unrolled.counting.kept import KeptCounts  # Only pickles need it.
+
         state = stored_attributes(self)
         state["_core"] = KeptCounts.of(self._core)
         if self._lengths is not None:
+            from unrolled.counting.lengths import LengthCounts
+
             state["_lengths"] = LengthCounts(*map(KeptCounts.of, self._lengths))
         return state
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from unrolled._support.caching import cached_property
 from unrolled._support.copying import stored_attributes
-from unrolled.counting.kept import AnyCounts, AnyParameterCounts, KeptParameter
 from unrolled.counting.run_lengths import RunLengths
 from unrolled.spectrum.spectrum import scaled_integer
+
+if TYPE_CHECKING:
+    from unrolled.counting.kept import AnyCounts, AnyParameterCounts
 
 __all__ = ["LengthCounts", "Lengths", "Moments"]
 
@@ -105,6 +107,8 @@ class Lengths:
 
     def __getstate__(self) -> dict[str, Any]:
         """All attributes, counts as plain arrays."""
+        from unrolled.counting.kept import KeptParameter  # Only pickles need it.
+
         state = stored_attributes(self)
         for name in ("_sums", "_shortest", "_longest"):
             # Shortest and longest lengths are counted in log space, and yet are integers.

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from unrolled._support.caching import cached_property
 from unrolled._support.copying import shared_copy, stored_attributes
-from unrolled.counting.kept import AnyParameterCounts, KeptParameter
 from unrolled.counting.run_lengths import RunLengths
 from unrolled.errors import InvalidArgumentError
 from unrolled.spectrum.spectrum import NOT_EXACT, Spectrum, Values, scaled_log2
@@ -20,6 +19,7 @@ from unrolled.spectrum.spectrum import NOT_EXACT, Spectrum, Values, scaled_log2
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from unrolled.counting.kept import AnyParameterCounts
     from unrolled.counting.lengths import Lengths, Moments
 
 __all__ = ["ParameterCounts"]
@@ -328,6 +328,8 @@ class ParameterCounts:
 
     def __getstate__(self) -> dict[str, Any]:
         """All attributes, counts as plain arrays."""
+        from unrolled.counting.kept import KeptParameter  # Only pickles need it.
+
         state = stored_attributes(self)
         state["_core"] = KeptParameter.of(self._core, is_exact=self.is_exact)
         if self._make_lengths is not None:

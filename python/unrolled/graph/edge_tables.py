@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unrolled._support.arguments import Progress
 from unrolled._support.hints import listed
@@ -12,6 +12,9 @@ from unrolled.errors import GraphFileError
 from unrolled.graph.graph import Graph
 from unrolled.graph.names import TableNames
 from unrolled.printable import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["read_table"]
 

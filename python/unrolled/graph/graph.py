@@ -17,7 +17,6 @@ from unrolled._support.caching import cached_property
 from unrolled._support.copying import shared_copy
 from unrolled._support.hints import described
 from unrolled.errors import CycleError, InvalidGraphError, UnknownNameError
-from unrolled.graph import archive, exchange
 from unrolled.graph.arguments import (
     checked_nodes,
     named_labels,
@@ -27,12 +26,14 @@ from unrolled.graph.arguments import (
 )
 from unrolled.graph.arrays import Unsigned, largest, multiplicities, unsigned
 from unrolled.graph.names import Names, as_names, named_cycle
-from unrolled.graph.scipy_matrices import MatrixLists, entries_of_matrix
 
 if TYPE_CHECKING:
     import networkx as nx
 
 __all__ = ["Graph"]
+
+# Files of graphs, NetworkX and SciPy are looked after by modules that are imported when they are
+# needed.
 
 Array = TypeVar("Array", bound=npt.NDArray[Any])
 
@@ -275,6 +276,8 @@ class Graph:
         >>> Graph.from_scipy(scipy.sparse.csr_array([[0, 2], [0, 0]])).multiplicity
         array([2], dtype=uint64)
         """
+        from unrolled.graph.scipy_matrices import MatrixLists, entries_of_matrix
+
         entries = entries_of_matrix(matrix)
         if isinstance(entries, MatrixLists):
             return cls.from_csr(
@@ -362,6 +365,8 @@ class Graph:
         >>> unrolled.count(given).total
         1
         """
+        from unrolled.graph import exchange
+
         parts = exchange.parts_of_networkx(graph, multiplicity, kind, parameter)
         label = name if name is not None else (graph.name or "graph")
         return cls.from_csr(
@@ -404,6 +409,8 @@ class Graph:
         """
         check_progress(progress)
         file = os.path.abspath(os.fsdecode(path)) if mmap else None
+        from unrolled.graph import archive
+
         return cls(*archive.load(path, mmap=mmap, progress=progress), file=file)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -417,6 +424,8 @@ class Graph:
             Names of nodes that are not made of strings, numbers and tuples; a graph whose edges
             are in a file already.
         """
+        from unrolled.graph import archive
+
         archive.save(self._core, self.name, self._names, path)
 
     def to_networkx(self) -> nx.DiGraph[Any]:
@@ -427,6 +436,8 @@ class Graph:
         there: one that is an output is "output" whatever else it is, and an input is "input" even
         if it is a parameter.
         """
+        from unrolled.graph import exchange
+
         return exchange.to_networkx(self)
 
     def to_scipy(self) -> Any:
@@ -437,6 +448,8 @@ class Graph:
         SizeOverflowError
             A multiplicity that 63 bits cannot hold.
         """
+        from unrolled.graph import exchange
+
         return exchange.to_scipy(self)
 
     def coalesce(self) -> Graph:
@@ -447,6 +460,8 @@ class Graph:
         SizeOverflowError
             A multiplicity that 64 bits cannot hold.
         """
+        from unrolled.graph import exchange
+
         lists = exchange.coalesced(self)
         return Graph.from_csr(
             lists.indptr,

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stdout
 from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unrolled._support.arguments import Progress
@@ -21,6 +20,8 @@ from unrolled.graph.graph import Graph
 from unrolled.printable import printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import networkx as nx
 
 __all__ = ["READERS", "read_with_networkx"]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unrolled._support.arguments import Progress
-from unrolled._support.files import open_regular
+from unrolled._support.files import open_regular, suffix_of
 from unrolled._support.hints import out_of_memory
 from unrolled._support.optional import import_optional
 from unrolled.errors import (
@@ -21,20 +21,22 @@ from unrolled.errors import (
     InvalidGraphError,
     MemoryLimitError,
 )
-from unrolled.graph.edge_tables import read_table
 from unrolled.graph.graph import Graph
-from unrolled.graph.networkx_files import READERS, read_with_networkx
 from unrolled.printable import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["SUFFIXES", "is_graph_file", "read_graph"]
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
-SUFFIXES = (".npz", *SEPARATORS, *READERS)
+OF_NETWORKX = (".graphml", ".gexf", ".gml", ".edgelist", ".dot")
+SUFFIXES = (".npz", *SEPARATORS, *OF_NETWORKX)
 
 
 def is_graph_file(name: str) -> bool:
     """Whether a name is that of a file of a graph, there or not."""
-    return Path(name).suffix.lower() in SUFFIXES
+    return suffix_of(name) in SUFFIXES
 
 
 def read_graph(
@@ -55,6 +57,12 @@ def read_graph(
     MemoryLimitError
         More edges than there is memory for.
     """
+    # Most who look at a name have no graph.
+    from pathlib import Path
+
+    from unrolled.graph.edge_tables import read_table
+    from unrolled.graph.networkx_files import read_with_networkx
+
     path = Path(name)
     suffix = path.suffix.lower()
     if mmap and suffix != ".npz":
@@ -66,7 +74,7 @@ def read_graph(
         with _naming(path):
             if suffix in SEPARATORS:
                 return read_table(path, SEPARATORS[suffix], threads, progress)
-            if suffix in READERS:
+            if suffix in OF_NETWORKX:
                 return read_with_networkx(path, threads, progress)
             if suffix == ".npz" and _is_matrix(path):
                 return _read_matrix(path, mmap, threads, progress)

@@ -8,11 +8,10 @@ wrong with a given one, is up to the readers.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from unrolled._support.hints import did_you_mean, listed, out_of_memory, shortened
 from unrolled.errors import (
@@ -28,8 +27,7 @@ LONGEST_MESSAGE = 2000
 """Characters of an error about a model; what a file says may be as long as the file."""
 
 
-@dataclass(frozen=True)
-class Door:
+class Door(NamedTuple):
     """Where a model was given, and what its arguments are called there.
 
     Attributes
@@ -55,7 +53,7 @@ class Door:
     """
 
     function: str
-    terms: Mapping[str, str] = field(default_factory=dict)
+    terms: Mapping[str, str] = MappingProxyType({})
     is_shell: bool = False
 
     def term(self, argument: str) -> str:
@@ -75,6 +73,8 @@ class Door:
         """
         numbers = ", ".join(map(str, lengths))
         if self.is_shell:
+            import shlex
+
             return f"{self.term('inputs')} {shlex.quote(name)}={numbers.replace(' ', '')}"
         shape = f"({numbers},)" if len(lengths) == 1 else f"({numbers})"
         return self.inputs(reader, f"{{{name!r}: {shape}}}")

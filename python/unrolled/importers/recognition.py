@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from unrolled._support.files import suffix_of
 from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError
 from unrolled.importers.door import Door
@@ -36,7 +36,7 @@ CLASSES = {
 
 def is_model_file(name: str) -> bool:
     """Whether a name is that of a file with a model, there or not."""
-    return Path(name).suffix.lower() in FILES
+    return suffix_of(name) in FILES
 
 
 def imported(
@@ -98,7 +98,7 @@ def imported(
 def framework_of(model: Any) -> str | None:
     """The framework of a file or object, such as "onnx"; None if it is of none."""
     if isinstance(model, (str, os.PathLike)):
-        return FILES.get(Path(model).suffix.lower())
+        return FILES.get(suffix_of(model))
     for base in type(model).__mro__:
         framework = CLASSES.get((base.__module__.partition(".")[0], base.__name__))
         if framework is not None:

@@ -8,7 +8,6 @@ copied, compared and hashed as well.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -114,6 +113,7 @@ def core_of(construction: Construction) -> Core:
 def fingerprint_of(construction: Construction, *, names: bool) -> str:
     """The SHA-256 of the lines of `_describe` as hexadecimal digits; see `Network.fingerprint`."""
     import hashlib
+    import json
 
     digest = hashlib.sha256()
     for line in _describe(construction, names):

@@ -28,12 +28,12 @@ from unrolled.network.layers.convolution import Convolution
 from unrolled.network.layers.elementwise import Elementwise
 from unrolled.network.layers.movement import Movement
 from unrolled.network.layers.pooling import Pooling
-from unrolled.network.provenance import Provenance
 from unrolled.network.selection import Selection
-from unrolled.network.sharing import Layer, SharingKey, fill_with_shared, layers, sharing_groups
 
 if TYPE_CHECKING:
     from unrolled.network.exporting.values import InitialWeights
+    from unrolled.network.provenance import Provenance
+    from unrolled.network.sharing import Layer, SharingKey
 
 __all__ = ["Link", "Network", "Tensor"]
 
@@ -170,6 +170,8 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
     @property
     def layers(self) -> tuple[Layer, ...]:
         """The layers that have parameters, in the order of declaration."""
+        from unrolled.network.sharing import layers  # It is only needed here.
+
         return layers(self)
 
     def share(self, by: SharingKey = "configuration", *, name: str | None = None) -> Network:
@@ -222,6 +224,8 @@ class Network(Convolution, Pooling, Elementwise, Movement, Attention, Selection)
         >>> net.share({"ends": ["layer1", "layer4"]}).num_parameters
         986
         """
+        from unrolled.network.sharing import fill_with_shared, sharing_groups
+
         groups = sharing_groups(self, by)
         name = f"{self.name} (shared)" if name is None else name
         shared = Network(name, semantics=self.semantics)

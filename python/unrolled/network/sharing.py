@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import InvalidArgumentError, InvalidNetworkError, UnknownNameError
@@ -14,8 +13,7 @@ from unrolled.network.configurations import Configuration, configuration_of, ker
 __all__ = ["Configuration", "Layer", "SharingKey", "fill_with_shared", "layers", "sharing_groups"]
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """A layer that has parameters, as `Network.layers` lists them.
 
     Attributes
@@ -38,7 +36,7 @@ class Layer:
 
     name: str
     parameters: Mapping[str, Tensor]
-    configuration: Configuration | None = field(repr=False)
+    configuration: Configuration | None
 
     @property
     def stage(self) -> str:
@@ -49,6 +47,9 @@ class Layer:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the parameters by their role."""
         return {role: tensor.shape for role, tensor in self.parameters.items()}
+
+    def __repr__(self) -> str:
+        return f"Layer(name={self.name!r}, parameters={self.parameters!r})"
 
 
 SharingKey: TypeAlias = (

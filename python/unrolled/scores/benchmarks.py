@@ -27,10 +27,10 @@ from unrolled._support.hints import described
 from unrolled.errors import InvalidArgumentError
 from unrolled.models.benchmarks import SPACES, Choices, SearchSpace
 from unrolled.network.network import Network
+from unrolled.scores.names import BENCHMARKS
 from unrolled.scores.scoring import are_scored
 
 __all__ = [
-    "BENCHMARKS",
     "Benchmark",
     "OwnSpaceBenchmark",
     "Scorable",
@@ -40,9 +40,6 @@ __all__ = [
     "packaged_table",
     "trainable",
 ]
-
-BENCHMARKS = tuple(SPACES)
-"""The names that `load` knows."""
 
 
 class Benchmark(ABC):

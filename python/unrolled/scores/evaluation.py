@@ -23,14 +23,14 @@ from unrolled._support.hints import described, did_you_mean
 from unrolled.errors import InvalidArgumentError, MissingPackageError
 from unrolled.scores import statistics
 from unrolled.scores.benchmarks import (
-    BENCHMARKS,
     Benchmark,
     Scorable,
     load,
     own_space_benchmark,
 )
-from unrolled.scores.families import FAMILIES, given_models, load_family
+from unrolled.scores.families import given_models, load_family
 from unrolled.scores.labels import LabelCurve, checked_labels, label_curve
+from unrolled.scores.names import BENCHMARKS, FAMILIES, FIGURES
 from unrolled.scores.shown import baseline_name, frame_of, with_interval
 from unrolled.show import tables
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["BASELINES", "COLUMNS", "FIGURES", "Agreement", "Evaluation", "evaluate"]
+__all__ = ["BASELINES", "COLUMNS", "Agreement", "Evaluation", "evaluate"]
 
 BASELINES = {
     "parameters": "trainable parameters, also of parts that no path from the input leads through",
@@ -63,15 +63,6 @@ COLUMNS = (
 
 LOGARITHMS = ("log_size", "saliency_entropy")
 """Those that are on a logarithmic scale already."""
-
-FIGURES = {
-    "spearman": "Spearman's correlation with accuracy",
-    "kendall": "Kendall's tau-b with accuracy",
-    "within": "Spearman's correlation with accuracy among equal numbers of parameters",
-    "top_found": "Share of the most accurate that score highest",
-    "best": "Accuracy of what scores highest",
-}
-"""What a table of an evaluation can show."""
 
 WIDE = 0.05
 """Half the width of an interval from which on tables show it beside the correlation."""

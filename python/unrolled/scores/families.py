@@ -28,7 +28,7 @@ from unrolled.scores.benchmarks import Benchmark, packaged_table, trainable
 from unrolled.scores.scoring import are_scored, checked_network
 from unrolled.sources.resolution import resolve
 
-__all__ = ["FAMILIES", "Member", "ModelFamily", "given_models", "load_family"]
+__all__ = ["Member", "ModelFamily", "given_models", "load_family"]
 
 Numbers = npt.NDArray[np.float64]
 
@@ -221,9 +221,6 @@ BUILDERS: dict[str, Callable[[Member], Any]] = {
     "pycls": _timm,
     "keras": _keras,
 }
-
-FAMILIES = tuple(BUILDERS)
-"""The names that `load_family` knows."""
 
 
 def load_family(name: str) -> ModelFamily:

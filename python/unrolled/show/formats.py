@@ -6,7 +6,6 @@ from it: formulas from spreadsheets, marks and macros from the others.
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 from collections.abc import Sequence
@@ -72,6 +71,8 @@ def to_pandas(comparison: ComparisonLike) -> pandas.DataFrame:
 
 def to_csv(comparison: ComparisonLike) -> str:
     """See `Comparison.to_csv`."""
+    import csv  # Few write tables.
+
     rows = comparison.to_dict()
     # Scores, if there are any, come after the quantities that every comparison has.
     more = [key for key in SCORES if key not in CATALOGUE and rows and key in rows[0]]

@@ -5,7 +5,6 @@ Operations without parameters follow the layers. Names are treated as in `unroll
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 from collections.abc import Sequence
@@ -45,6 +44,8 @@ def to_pandas(analysis: AnalysisLike) -> pandas.DataFrame:
 
 def to_csv(analysis: AnalysisLike) -> str:
     """See `Analysis.to_csv`."""
+    import csv  # Few write tables.
+
     text = StringIO(",".join(LayerSummary._fields) + "\n")
     text.seek(0, os.SEEK_END)
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")

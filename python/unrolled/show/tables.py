@@ -239,13 +239,21 @@ def render(
     At most `width` columns wide. Columns for which there is no room follow below, beside the first
     column once more; only two columns may be wider, for no digit is cut off.
     """
-    from rich.text import Text
-
     most = width or output_width()
     rows = _cut_names(columns, rows, totals, most)
     parts = _parts(columns, rows, totals, most)
     widest = max(most, *[_least_width(part.columns, part.all_rows) for part in parts])
-    drawing = console(StringIO(), widest, plain=True)
+    lines = _plain_lines(parts, notes, widest)
+    if lines is None:
+        lines = _drawn_lines(parts, notes, widest)
+    return "\n".join([wrapped(title, width), "", *lines]).rstrip("\n")
+
+
+def _drawn_lines(parts: Sequence[Part], notes: Sequence[str], width: int) -> list[str]:
+    """Tables and notes as rich draws them, in plain ASCII."""
+    from rich.text import Text
+
+    drawing = console(StringIO(), width, plain=True)
     with drawing.capture() as capture:
         for number, part in enumerate(parts):
             if number:
@@ -253,8 +261,46 @@ def render(
             drawing.print(_table(*part))
         for note in notes:
             drawing.print(Text(printable(note)))
-    lines = [line.rstrip() for line in capture.get().split("\n")]
-    return "\n".join([wrapped(title, width), "", *lines]).rstrip("\n")
+    return [line.rstrip() for line in capture.get().split("\n")]
+
+
+def _plain_lines(parts: Sequence[Part], notes: Sequence[str], width: int) -> list[str] | None:
+    """What rich draws where no line has to go on in the next one; None where one has to.
+
+    For hundreds of layers rich takes longer than counting their contexts.
+    """
+    from rich.cells import cell_len
+
+    lines: list[str] = []
+    for number, part in enumerate(parts):
+        headings = [column.heading.split("\n") for column in part.columns]
+        tallest = max(map(len, headings))
+        # Headings stand at the bottom.
+        stacked = [[""] * (tallest - len(heading)) + heading for heading in headings]
+        head = [list(line) for line in zip(*stacked, strict=True)]
+        body = [[printable(cell) for cell in row] for row in part.rows]
+        foot = [[printable(cell) for cell in part.totals]] if part.totals else []
+        rows = [*head, *body, *foot]
+        # No column of rich is narrower than one letter.
+        widths = [max(map(cell_len, column)) or 1 for column in zip(*rows, strict=True)]
+        rule = "-" * (sum(widths) + len(widths) - 1)
+        if len(rule) > width:
+            return None
+        lines += [""] if number else []
+        for at, row in enumerate(rows):
+            if at in (len(head), len(head) + len(body)):
+                lines.append(rule)
+            cells = []
+            for cell, column, most in zip(row, part.columns, widths, strict=True):
+                shown = cell if column.justify == "left" else cell.rstrip()
+                blanks = " " * (most - cell_len(shown))
+                cells.append(shown + blanks if column.justify == "left" else blanks + shown)
+            lines.append(" ".join(cells).rstrip())
+    for note in map(printable, notes):
+        if cell_len(note) > width:
+            return None
+        lines.append(note.rstrip())
+    return lines
 
 
 def wrapped(text: str, width: int | None = None) -> str:
@@ -273,7 +319,6 @@ def wrapped(text: str, width: int | None = None) -> str:
     layer 'conv_5'
     """
     from rich.cells import cell_len
-    from rich.text import Text
 
     most = width or output_width()
     found: list[str] = []
@@ -281,6 +326,8 @@ def wrapped(text: str, width: int | None = None) -> str:
         if cell_len(line) <= most:
             found.append(line)
         else:
+            from rich.text import Text  # It is not quick to import.
+
             lines = Text(line).wrap(console(StringIO(), most, plain=True), most)
             found += [part.plain.rstrip() for part in lines]
     return "\n".join(found)

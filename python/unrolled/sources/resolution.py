@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from unrolled import models
 from unrolled._support.arguments import Progress
 from unrolled._support.hints import described
 from unrolled.counting.counts import Counts
@@ -16,10 +15,11 @@ from unrolled.graph.graph import Graph
 from unrolled.graph.readers import SUFFIXES, is_graph_file, read_graph
 from unrolled.importers.door import Door
 from unrolled.importers.recognition import FILES, imported, is_model_file
-from unrolled.models.blocks import Padding
 from unrolled.network.builder import Semantics
 from unrolled.network.network import Network
-from unrolled.sources.foreign_graphs import convert_graph
+
+if TYPE_CHECKING:
+    from unrolled.models.blocks import Padding
 
 __all__ = ["Model", "resolve"]
 
@@ -87,6 +87,8 @@ def resolve(
         return model
     if isinstance(model, (str, os.PathLike)):
         return _resolve_name(os.fsdecode(model), options, operations, threads, progress)
+    from unrolled.sources.foreign_graphs import convert_graph  # Files and names do not need it.
+
     found = convert_graph(model, threads=threads, progress=progress)
     if found is not None:
         options.refuse_all_but((), model)
@@ -131,7 +133,9 @@ def _resolve_name(
         )
         if network is not None:
             return network
-    _refuse_other_file(name)
+    from unrolled import models  # Files do not need them.
+
+    _refuse_other_file(name, models.names())
     options.refuse_all_but(("size", "padding"), f"the published model {name!r}")
     return models.build(
         name,
@@ -141,14 +145,14 @@ def _resolve_name(
     )
 
 
-def _refuse_other_file(name: str) -> None:
+def _refuse_other_file(name: str, published: Sequence[str]) -> None:
     """Tell a file of an unknown kind, or one that is not there, from a name that is unknown.
 
     Raises
     ------
     InvalidArgumentError
     """
-    if name in models.names():
+    if name in published:
         return
     known = ", ".join((*SUFFIXES, *FILES))
     if os.path.lexists(name):

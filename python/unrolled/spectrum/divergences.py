@@ -6,7 +6,6 @@ The function that takes models is `unrolled.divergence`, in `unrolled.analysis.d
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -150,6 +149,8 @@ def _bins(spectrum: Spectrum, align: Align | None, width: float) -> list[object]
 def _level_keys(spectrum: Spectrum, align: Align | None) -> list[object]:
     """A key for every level, equal where counts are, or their ratios to the largest."""
     if spectrum.is_exact:
+        from fractions import Fraction  # Only needed here, and not quick to import.
+
         counts = spectrum.counts
         return [Fraction(one, counts[-1]) for one in counts] if align else list(counts)
     exponents, mantissas = spectrum.exponents, spectrum.mantissas

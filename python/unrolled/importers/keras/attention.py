@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -159,7 +158,9 @@ def _attention(tracer: Tracer, layer: Layer) -> Any:
         if not additive:
             scores = _scale(tracer, scores, layer.weight("concat_score_weight", ()))
     else:
-        letters = string.ascii_lowercase[: query.rank - 2]
+        from string import ascii_lowercase  # It is not quick to import.
+
+        letters = ascii_lowercase[: query.rank - 2]
         scores = tracer.einsum(f"{letters}xz,{letters}yz->{letters}xy", query, key)
         if scale is not None:
             scores = _scale(tracer, scores, scale)

@@ -7,16 +7,18 @@ import json
 import os
 import sys
 import warnings
-import zipfile
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from unrolled._support.files import open_regular
 from unrolled._support.hints import described, shortened
 from unrolled._support.optional import import_optional
 from unrolled.errors import InvalidArgumentError, InvalidModelError
+
+if TYPE_CHECKING:
+    import zipfile
 
 __all__ = ["Source", "is_functional", "is_model", "layer_name", "named_source", "read"]
 
@@ -104,7 +106,7 @@ def read(model: Any) -> Source:
     elif _is_text(model):
         source = Source(_parse(_limit(model)), name)
     elif isinstance(model, (str, os.PathLike)):
-        source = _read_file(Path(os.fspath(model)))
+        source = _read_file(os.fspath(model))
     elif callable(getattr(model, "get_config", None)) and hasattr(model, "to_json"):
         source = _read_live(model)
     else:
@@ -119,7 +121,7 @@ def read(model: Any) -> Source:
     return source
 
 
-def _read_file(path: Path) -> Source:
+def _read_file(path: str) -> Source:
     try:
         with open_regular(path) as file:
             start = file.read(8)
@@ -129,7 +131,7 @@ def _read_file(path: Path) -> Source:
                 return _read_hdf5(path)
             text = start + file.read(LARGEST_CONFIG)
     except FileNotFoundError:
-        raise InvalidArgumentError(f"there is no file {os.fspath(path)!r}") from None
+        raise InvalidArgumentError(f"there is no file {path!r}") from None
     except InvalidModelError:
         raise
     except IsADirectoryError:
@@ -138,11 +140,16 @@ def _read_file(path: Path) -> Source:
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InvalidArgumentError(f"cannot read {os.fspath(path)!r}: {reason}") from None
-    return Source(_parse(_text(text)), str(path), stem=path.stem)
+        raise InvalidArgumentError(f"cannot read {path!r}: {reason}") from None
+    return Source(_parse(_text(text)), path, stem=_stem(path))
 
 
-def _read_hdf5(path: Path) -> Source:
+def _stem(path: str) -> str:
+    """The name of a file without folders and without its kind."""
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def _read_hdf5(path: str) -> Source:
     """A file of Keras 2, which has the configuration as an attribute."""
     h5py = import_optional("h5py", "h5", "reading HDF5 files of Keras")
     try:
@@ -157,7 +164,7 @@ def _read_hdf5(path: Path) -> Source:
         )
     text = _text(text) if isinstance(text, bytes) else _limit(str(text))
     shown = version.decode("utf-8", "replace") if isinstance(version, bytes) else version
-    return Source(_parse(text), str(path), shown if isinstance(shown, str) else "", stem=path.stem)
+    return Source(_parse(text), path, shown if isinstance(shown, str) else "", stem=_stem(path))
 
 
 class Bounded(io.RawIOBase):
@@ -195,8 +202,10 @@ class Bounded(io.RawIOBase):
         return True
 
 
-def _read_archive(path: Path, file: BinaryIO) -> Source:
+def _read_archive(path: str, file: BinaryIO) -> Source:
     """A .keras file: a zip archive with config.json and metadata.json."""
+    import zipfile  # It is only needed here, and not quick to import.
+
     try:
         with zipfile.ZipFile(Bounded(file)) as archive:
             config = _member(archive, "config.json")
@@ -212,12 +221,14 @@ def _read_archive(path: Path, file: BinaryIO) -> Source:
         raise InvalidModelError(f"a damaged Keras file: {shortened(str(error))}") from None
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None
     entry = _parse(_text(config))
-    return Source(entry, str(path), version if isinstance(version, str) else "", stem=path.stem)
+    return Source(entry, path, version if isinstance(version, str) else "", stem=_stem(path))
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     """The content of a member, or a byte more than a configuration may have."""
-    if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+    from zipfile import ZIP_DEFLATED, ZIP_STORED
+
+    if archive.getinfo(name).compress_type not in (ZIP_STORED, ZIP_DEFLATED):
         raise InvalidModelError(
             f"{name} is compressed in another way than Keras does, which is not read"
         )
@@ -227,7 +238,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 def _text(data: bytes) -> str:
     try:
-        return _limit(data).decode("utf-8-sig")
+        return _limit(data).removeprefix(BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidModelError(f"neither a .keras file nor JSON: {error}") from None
 

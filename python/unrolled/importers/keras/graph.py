@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,8 +22,7 @@ class Missing(Exception):  # noqa: N818 - it never leaves the reader.
     """A layer whose inputs come from one that cannot be read."""
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """An output of another layer: its name, which of its calls, and which tensor of that."""
 
     layer: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import index
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -63,7 +63,7 @@ class LayerReader(Protocol):
         """What a layer that is held by another one returns."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Layer:
     """A layer or an operation of a Keras model, as it is applied once.
 
@@ -87,7 +87,7 @@ class Layer:
     config: Config
     args: list[Any]
     kwargs: dict[str, Any]
-    reader: LayerReader = field(repr=False)
+    reader: LayerReader
     built: tuple[Any, ...] | None = None
     place: tuple[str, ...] = ()
     prefix: str = ""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from unrolled._support.hints import described, shortened
 from unrolled.errors import InvalidModelError, UnrolledError, UnsupportedOperatorError
@@ -47,8 +46,7 @@ class RuleError(Exception):
         self.error = error
 
 
-@dataclass(frozen=True)
-class Scope:
+class Scope(NamedTuple):
     """Where a layer is: the models around it, what precedes names of weights, what is frozen."""
 
     place: tuple[str, ...] = ()

@@ -113,7 +113,7 @@ class Elementwise(Normalisers):
         """Minus a tensor."""
         if isinstance(x, Constant):
             return self.work_out(x.shape, lambda array: -array, x)
-        shift = x.shift and replace(x.shift, sign=OPPOSITE[x.shift.sign])
+        shift = x.shift and x.shift._replace(sign=OPPOSITE[x.shift.sign])
         fill = None if x.fill is None else -float(x.fill)
         y = replace(x, sign=OPPOSITE[x.sign], shift=shift, fill=fill)
         return self._apply_function(y, np.negative, "negative")

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -79,8 +78,7 @@ NAMED: dict[str, ElementFunction] = {
 """Functions by the names that signal propagation knows, without arguments."""
 
 
-@dataclass(frozen=True, eq=False)
-class Composition:
+class Composition(NamedTuple):
     """What was done to the elements of a tensor, one function after the other.
 
     Attributes

@@ -8,7 +8,6 @@ queries and keys are still apart, nothing of the size of their product is made; 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -26,8 +25,7 @@ Factor: TypeAlias = tuple[Value, Sequence[int]]
 """A factor of a product, and the labels of its axes."""
 
 
-@dataclass(frozen=True)
-class MaskedProduct:
+class MaskedProduct(NamedTuple):
     """A product of two factors, of which one is zero where a mask hides it.
 
     Attributes
@@ -79,8 +77,7 @@ class MaskedProduct:
             row = next((label for label in reversed(own) if label not in rows), None)
         leads = [label for label in rows if label != row]
         is_simple = len(summed) == 1 and row is not None and len(leads) <= 1
-        return replace(
-            product,
+        return product._replace(
             summed=summed[0],
             row=row,
             lead=leads[0] if leads else None,
@@ -133,7 +130,7 @@ class MaskedProduct:
         else:
             wide, labels = expand(other, (length, *other.shape)), [self.lead, *labels]
         assert isinstance(wide, Value)
-        return replace(self, other=(wide, labels))
+        return self._replace(other=(wide, labels))
 
     def relations_of_other(self, part: MaskPart | None = None) -> list[Relation]:
         """How the other factor is read, as far as the mask does not hide its partner."""
@@ -187,8 +184,7 @@ class Made(NamedTuple):
     relations: list[list[Relation]]
 
 
-@dataclass(frozen=True)
-class Scores:
+class Scores(NamedTuple):
     """Scores of queries and keys behind the weights of a product, not made yet.
 
     Attributes

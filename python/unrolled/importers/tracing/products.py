@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -186,7 +185,7 @@ class Products(Choices):
         query, key, value = [self.made(self._in_order(*one)) for one in ordered]
         if product.lead is not None:
             at = leading.index(product.lead) - len(leading)
-            parts = [part if part.axis is None else replace(part, axis=at) for part in parts]
+            parts = [part if part.axis is None else part._replace(axis=at) for part in parts]
         shape = tuple([lengths[label] for label in leading])
         name = self._choose_name(self.name)
         while any(f"{name}/{part}" in self.network for part in PARTS_OF_ATTENTION):
@@ -370,9 +369,10 @@ def _are_scores(factors: Sequence[Factor], result: Sequence[int]) -> bool:
 
 def _parse(name: str, equation: str, ranks: Sequence[int]) -> tuple[list[list[int]], list[int]]:
     """The labels of the operands and of the result of an equation, as numbers."""
+    from string import ascii_letters as letters  # It is not quick to import.
+
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
-    letters = string.ascii_letters
     plain = [term.replace("...", "") for term in terms]
     fits = len(terms) == len(ranks)
     fits = fits and all(len(term) <= rank for term, rank in zip(plain, ranks, strict=True))

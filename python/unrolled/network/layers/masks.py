@@ -7,8 +7,7 @@ that see it, and what a query gets is the number of keys that it sees.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +23,7 @@ Flags = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class KeyMask:
+class KeyMask(NamedTuple):
     """The keys that each query sees.
 
     Attributes
@@ -81,8 +79,7 @@ class KeyMask:
         return KeyMask(keys, numbers, window, rows)
 
 
-@dataclass(frozen=True)
-class MaskPart:
+class MaskPart(NamedTuple):
     """A mask, and where it holds.
 
     Attributes
