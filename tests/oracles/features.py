@@ -16,7 +16,7 @@ from oracles.scores import Description, Step
 
 def features(net: Description, output: str) -> dict[str, float]:
     """The features of a network with one output, by name."""
-    scores = net.scores(output)
+    net.scores(output)  # Leaves in every step what comes from before and from behind it.
     steps = _live(net, output)
     laws: dict[str, Counter[int]] = {}
     functions: dict[str, float] = {}
