@@ -149,7 +149,7 @@ def _activation(tracer: Tracer, layer: Layer) -> Operand:
 
 def _initial_slope(initializer: Any) -> float | None:
     """What every slope of a PReLU begins with; none if they differ."""
-    config = {}
+    config: Mapping[str, Any] = {}
     if isinstance(initializer, Mapping):
         initializer, config = initializer.get("class_name"), initializer.get("config") or {}
     slope = {"zeros": 0.0, "ones": 1.0, "constant": config.get("value", 0.0)}.get(
