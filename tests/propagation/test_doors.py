@@ -12,7 +12,7 @@ import pytest
 
 import unrolled
 from cases.masks import BY_HEAD, HEADS, MASKS, TOKENS
-from unrolled import Network, count, propagate
+from unrolled import Network, count, propagate, score
 from unrolled.errors import InvalidArgumentError
 
 WIDTH = 6
@@ -215,3 +215,71 @@ def test_networks_without_functions_are_refused() -> None:
         for call in (unrolled.score, unrolled.features):
             with pytest.raises(InvalidArgumentError, match="activations=True"):
                 call(published)
+
+
+def classifier_of_onnx(last: str) -> Network:
+    onnx = pytest.importorskip("onnx")
+    helper, float32 = onnx.helper, onnx.TensorProto.FLOAT
+    nodes = [
+        helper.make_node("MatMul", ["x", "first"], ["h"]),
+        helper.make_node("Relu", ["h"], ["a"]),
+        helper.make_node("MatMul", ["a", "second"], ["z"]),
+    ]
+    if last:
+        nodes.append(helper.make_node(last, ["z"], ["y"], axis=-1))
+    shapes = {"first": (6, 12), "second": (12, 5)}
+    graph = helper.make_graph(
+        nodes,
+        "classifier",
+        [helper.make_tensor_value_info("x", float32, (1, 6))],
+        [helper.make_tensor_value_info("y" if last else "z", float32, (1, 5))],
+        [
+            onnx.numpy_helper.from_array(np.ones(shape, np.float32), name)
+            for name, shape in shapes.items()
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    return unrolled.from_onnx(model, operations=True)
+
+
+def classifier_of_jax(last: str) -> Network:
+    jax = pytest.importorskip("jax")
+    end = {"": lambda x: x, "Softmax": jax.nn.softmax, "LogSoftmax": jax.nn.log_softmax}[last]
+
+    def function(params: Any, x: Any) -> Any:
+        return end(jax.nn.relu(x @ params["first"]) @ params["second"])
+
+    params = {"first": np.zeros((6, 12)), "second": np.zeros((12, 5))}
+    return unrolled.from_jax(function, params, np.zeros((1, 6)), operations=True)
+
+
+def classifier_of_torch(last: str) -> Network:
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+    ends = {"": (), "Softmax": (nn.Softmax(-1),), "LogSoftmax": (nn.LogSoftmax(-1),)}
+    module = nn.Sequential(
+        nn.Linear(6, 12, bias=False), nn.ReLU(), nn.Linear(12, 5, bias=False), *ends[last]
+    )
+    return unrolled.from_torch(module, (torch.zeros(1, 6),), operations=True)
+
+
+CLASSIFIERS = {
+    "onnx": classifier_of_onnx,
+    "jax": classifier_of_jax,
+    "torch": classifier_of_torch,
+}
+
+
+@pytest.mark.parametrize("door", CLASSIFIERS)
+@pytest.mark.parametrize("last", ["Softmax", "LogSoftmax"])
+def test_the_logarithm_of_a_softmax_at_the_end_is_left_out_like_the_softmax(
+    door: str, last: str
+) -> None:
+    plain, whole = CLASSIFIERS[door](""), CLASSIFIERS[door](last)
+    p, q = propagate(plain, 1 / 6), propagate(whole, 1 / 6)
+    assert len(p.kernels) == len(q.kernels) == 2
+    for a, b in zip(p.kernels, q.kernels, strict=True):
+        assert b.gradient == pytest.approx(a.gradient, rel=1e-12)
+    assert any("at the end is left out" in note for note in q.notes)
+    assert score(whole).saliency_entropy == pytest.approx(score(plain).saliency_entropy, rel=1e-12)
+    assert score(whole).log_size == pytest.approx(score(plain).log_size, rel=1e-12)

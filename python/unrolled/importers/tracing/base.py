@@ -15,6 +15,7 @@ from unrolled.importers.tracing.budget import LARGEST_CONSTANT, Budget
 from unrolled.importers.tracing.functions import IDENTITY
 from unrolled.importers.tracing.masking import Flags, hiding_links
 from unrolled.importers.tracing.values import (
+    OTHER_NORMALISERS,
     Array,
     Constant,
     Kind,
@@ -351,6 +352,8 @@ class Base:
         if node.kind == "contracted":
             return MATMUL
         if node.kind == "normalised":
+            if node.normaliser in OTHER_NORMALISERS:
+                return Operation("other", node.normaliser, axes=node.axes)
             kind, _, divisor = node.normaliser.partition(" ")
             return Operation(kind or "other", divisor or None, axes=node.axes)
         return MOVE

@@ -24,6 +24,7 @@ from unrolled.importers.tracing.values import (
     INVERSE,
     LONGEST_CHAIN,
     OPPOSITE,
+    OTHER_NORMALISERS,
     Combination,
     Constant,
     Node,
@@ -39,9 +40,6 @@ __all__ = ["NORM_ROLES", "Normalisers", "behind", "normalises", "without_multipl
 
 MEANS = ("rms_norm mean", "rms_norm mean_abs")
 """Divisions by a mean of elements, or of their sizes: the kind of operation, and the divisor."""
-
-UNNAMED = ("log_softmax", "sparsemax")
-"""Normalisers whose operation has no name of its own."""
 
 NORM_ROLES: tuple[LinkRole, ...] = ("scale", "shift", "mean", "variance")
 """What the weights of norms are to their tensor, in the order in which rules give them."""
@@ -77,7 +75,7 @@ class Normalisers(KnownElements):
         if operation is SUM and "scale" in roles and isinstance(x, Value):
             if len(weights) == 1:
                 operation = PRODUCT
-            elif self.operations and (x.node.kind != "normalised" or not x.node.normaliser):
+            elif self.operations and x.node.normaliser in ("", *OTHER_NORMALISERS):
                 place = list(roles).index("scale")
                 rest = [weight for number, weight in enumerate(weights) if number != place]
                 x = self.affine(x, axes, weights[place], roles=("scale",))
@@ -183,9 +181,9 @@ class Normalisers(KnownElements):
         x : Operand
         axes : sequence of int
         normaliser : str
-            The kind of the operation, such as "layer_norm", or nothing if it is another one. Of
-            "log_softmax" and "sparsemax" only what becomes of elements that a mask hides is known.
-            "norm" divides by the root of the sum of squares.
+            The kind of the operation, such as "layer_norm", or nothing if it is another one.
+            "log_softmax" and "sparsemax" have no kind, but a name. "norm" divides by the root of
+            the sum of squares.
         """
         if isinstance(x, Constant):
             return Constant(x.shape)
@@ -195,7 +193,6 @@ class Normalisers(KnownElements):
         group = tuple(sorted([axis for axis in chosen if axis is not None]))
         fill = _normalised_fill(x.fill, normaliser)
         kind = "rms_norm" if normaliser == "norm" else normaliser
-        kind = "" if normaliser in UNNAMED else kind
         y = self._make_normalised(x, group, normaliser=kind, is_known=fill is not None)
         if normaliser == "norm" and y.node is not x.node:
             y = replace(y, function=_by_root_of_length(y.node))
@@ -381,7 +378,7 @@ def _is_multiplied_out(term: Value, scaled: Value) -> bool:
 def _normaliser(x: Value, axes: tuple[int, ...], kind: Combination, statistic: Value) -> str:
     """The kind of operation that subtracts a statistic from its tensor, or divides by it."""
     if kind == "sum":
-        return ""
+        return "log_softmax" if _is_log_of_exponentials(statistic, x) else ""
     is_centred = x.node.kind == "normalised" and x.node.axes == axes and not x.node.is_divided
     if x.function.name() == "exp":
         return "softmax"
@@ -399,6 +396,18 @@ def _normaliser(x: Value, axes: tuple[int, ...], kind: Combination, statistic: V
     if is_centred:
         return "layer_norm" if _is_root_of_mean(statistic, reduced) else ""
     return "rms_norm"
+
+
+def _is_log_of_exponentials(statistic: Value, x: Value) -> bool:
+    """Whether a statistic is minus the logarithm of the sum of the exponentials of a tensor."""
+    reduced, apply = statistic.node, statistic.function.apply
+    if reduced.kind != "reduction" or reduced.reduction != "sum" or apply is None:
+        return False
+    sums = np.array([0.5, 2.0, 1e3])
+    (summed,) = reduced.operands
+    return np.allclose(apply(sums), -np.log(sums)) and summed.function.is_made_of(
+        x.function, np.exp
+    )
 
 
 def _is_root_of_mean(statistic: Value, reduced: Node) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "INVERSE",
     "OPPOSITE",
+    "OTHER_NORMALISERS",
     "Combination",
     "Constant",
     "Kind",
@@ -54,6 +55,9 @@ Sign: TypeAlias = Literal["", "-", "/"]
 Combination: TypeAlias = Literal["sum", "product"]
 Array: TypeAlias = npt.NDArray[Any]
 
+
+OTHER_NORMALISERS = ("log_softmax", "sparsemax")
+"""Normalisers whose operation is of the kind "other", with their name."""
 
 OPPOSITE: dict[Sign, Sign] = {"": "-", "-": "", "/": "-"}
 INVERSE: dict[Sign, Sign] = {"": "/", "-": "/", "/": ""}

@@ -111,8 +111,16 @@ pub(crate) fn joins_positions(
     }
 }
 
+/// Whether an operation is a softmax, or the logarithm of one, which importers name.
+fn is_softmax(operation: &Operation) -> bool {
+    let is_logarithm = operation.function.as_deref() == Some("log_softmax");
+    operation.kind == OperationKind::Softmax
+        || (operation.kind == OperationKind::Other && is_logarithm)
+}
+
 impl Compiler<'_> {
-    /// Where derivatives start: the outputs, or the argument of a softmax that is an output.
+    /// Where derivatives start: the outputs, or the argument of a softmax that is an output, or of
+    /// the logarithm of one.
     pub(super) fn ends(&mut self) -> Result<Vec<TensorId>> {
         if self.network.outputs().is_empty() {
             return Err(Error::NothingToCount {
@@ -122,7 +130,7 @@ impl Compiler<'_> {
         let mut ends = Vec::new();
         for &output in self.network.outputs() {
             let mut end = output;
-            while self.network.operation(end)?.kind == OperationKind::Softmax {
+            while is_softmax(self.network.operation(end)?) {
                 let Some(link) = self.into[end.0].first() else { break };
                 self.program.cut.push(end);
                 end = link.source;
