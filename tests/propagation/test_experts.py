@@ -199,6 +199,18 @@ def test_a_choice_that_is_no_mixture_is_refused_by_name() -> None:
             follow(net)
 
 
+@pytest.mark.parametrize(("experts", "chosen"), [(4, 6), (100_000, 2)])
+def test_choices_that_no_mixture_has_are_refused(experts: int, chosen: int) -> None:
+    net = Network("odd")
+    x = net.input((3, 8))
+    numbers = net.dense(x, experts)
+    best = net.tensor("best", (3, chosen), operation=Operation("other", "top_k"))
+    net.link(numbers, best, [Relation.same(0, 0), Relation.all(1, 1)])
+    net.output(net.dense(best, 5))
+    with pytest.raises(UnknownOperationError, match="best"):
+        propagate(net)
+
+
 def test_functions_that_take_no_numbers_are_said_to_be_unknown() -> None:
     net = Network()
     x = net.dense(net.input((3,), "x"), 3, name="before")

@@ -11,6 +11,9 @@ use crate::network::{
 use crate::propagation::Survey;
 use crate::propagation::functions::Function;
 
+/// Models have hundreds. Moments are drawn, and draws of many more would take minutes.
+const MOST_EXPERTS: u64 = 1 << 12;
+
 /// What a tensor is to a router, by its number.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Class {
@@ -169,7 +172,10 @@ impl<'a> Finder<'a> {
                 && !left_out.contains(&id)
                 && source.len() == tokens.len() + 1
                 && &source[..tokens.len()] == tokens;
-            if let (true, Some(&experts)) = (is_choice, source.last()) {
+            if let (true, Some(&experts)) = (is_choice, source.last())
+                && experts <= MOST_EXPERTS
+                && (1..=experts).contains(&chosen)
+            {
                 router_of.insert(id, self.routers.len());
                 let tokens = tokens.iter().product();
                 self.routers.push(Router { choice: id, tokens, experts, chosen });
