@@ -15,6 +15,7 @@ from unrolled import (
     Operation,
     Relation,
     Signal,
+    features,
     from_onnx,
     initialization_report,
     propagate,
@@ -207,8 +208,10 @@ def test_choices_that_no_mixture_has_are_refused(experts: int, chosen: int) -> N
     best = net.tensor("best", (3, chosen), operation=Operation("other", "top_k"))
     net.link(numbers, best, [Relation.same(0, 0), Relation.all(1, 1)])
     net.output(net.dense(best, 5))
-    with pytest.raises(UnknownOperationError, match="best"):
-        propagate(net)
+    for follow in (propagate, score, features):
+        with pytest.raises(UnknownOperationError, match="network 'odd': .*'best'") as error:
+            follow(net)
+        assert list(error.value.tensors) == ["best"]
 
 
 def test_functions_that_take_no_numbers_are_said_to_be_unknown() -> None:

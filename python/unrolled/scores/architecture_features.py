@@ -154,5 +154,6 @@ def columns_of(
         scorer = Scorer(network._core, own_pieces(network, functions))
         row = scorer.features()
     except UnrolledError as error:
-        raise type(error)(f"network '{network.name}': {error}") from None
+        error.args = (f"network '{network.name}': {error.args[0]}", *error.args[1:])
+        raise
     return dict(zip(Scorer.feature_columns, row, strict=True))

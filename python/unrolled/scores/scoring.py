@@ -284,7 +284,8 @@ def figures_of(
         scorer = Scorer(network._core, own_pieces(network, functions))
         row = scorer.scores()
     except UnrolledError as error:
-        raise type(error)(f"network '{network.name}': {error}") from None
+        error.args = (f"network '{network.name}': {error.args[0]}", *error.args[1:])
+        raise
     return dict(zip(scorer.columns, row, strict=True))
 
 
