@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("onnxscript")
 
-from unrolled import (  # noqa: E402  # noqa: E402
+from unrolled import (  # noqa: E402
     Counts,
     analyze,
     count,
