@@ -209,7 +209,7 @@ def test_choices_that_no_mixture_has_are_refused(experts: int, chosen: int) -> N
     net.link(numbers, best, [Relation.same(0, 0), Relation.all(1, 1)])
     net.output(net.dense(best, 5))
     for follow in (propagate, score, features):
-        with pytest.raises(UnknownOperationError, match="network 'odd': .*'best'") as error:
+        with pytest.raises(UnknownOperationError, match=r"network 'odd': .*'best'") as error:
             follow(net)
         assert list(error.value.tensors) == ["best"]
 
