@@ -283,3 +283,19 @@ def test_the_logarithm_of_a_softmax_at_the_end_is_left_out_like_the_softmax(
     assert any("at the end is left out" in note for note in q.notes)
     assert score(whole).saliency_entropy == pytest.approx(score(plain).saliency_entropy, rel=1e-12)
     assert score(whole).log_size == pytest.approx(score(plain).log_size, rel=1e-12)
+
+
+def test_what_is_subtracted_may_be_any_function_of_a_sum() -> None:
+    """One that overflows where it is tried out gives no warning."""
+    onnx = pytest.importorskip("onnx")
+    helper, float32 = onnx.helper, onnx.TensorProto.FLOAT
+    nodes = [
+        helper.make_node("ReduceSum", ["x", "axes"], ["sum"]),
+        helper.make_node("Exp", ["sum"], ["large"]),
+        helper.make_node("Sub", ["x", "large"], ["y"]),
+    ]
+    ends = [helper.make_tensor_value_info(name, float32, (3, 4)) for name in "xy"]
+    axes = onnx.numpy_helper.from_array(np.array([1]), "axes")
+    graph = helper.make_graph(nodes, "unusual", ends[:1], ends[1:], [axes])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    assert unrolled.from_onnx(model, operations=True).num_outputs == 12

@@ -214,6 +214,60 @@ def test_choices_that_no_mixture_has_are_refused(experts: int, chosen: int) -> N
         assert list(error.value.tensors) == ["best"]
 
 
+def choosing(tokens: int, experts: int, chosen: int) -> tuple[Network, Any]:
+    """A network in which tokens choose experts, and one-hot rows that say which."""
+    net = Network("odd")
+    numbers = net.dense(net.input((tokens, 8), "routed"), experts)
+    top = net.tensor("top", (tokens, chosen), operation=Operation("other", "top_k"))
+    net.link(numbers, top, [Relation.same(0, 0), Relation.all(1, 1)])
+    rows = net.tensor(
+        "rows", (tokens, chosen, experts), operation=Operation("embedding", "one_hot")
+    )
+    net.link(top, rows, [Relation.same(0, 0), Relation.same(1, 1), Relation.sum(2)])
+    return net, rows
+
+
+def test_more_elements_than_64_bits_count_are_no_mixture() -> None:
+    net, rows = choosing(3, 64, 33)
+    x = net.input((3, 1 << 59), "x")
+    y = net.tensor("y", (3, 33, 64), operation=Operation("matmul"))
+    net.link(rows, y, [Relation.same(axis, axis) for axis in range(3)])
+    net.link(x, y, [Relation.same(0, 0), Relation.each(1), Relation.sum(1), Relation.sum(2)])
+    net.output(net.dense(y, 2))
+    assert score(net).num_parameters == (8 + 1) * 64 + (64 + 1) * 2
+
+
+def test_weights_may_be_moved_any_number_of_times() -> None:
+    net, rows = choosing(3, 4, 2)
+    moved = net.parameter("weights", (4, 8, 5))
+    for number in range(100_000):
+        before, moved = moved, net.tensor(f"t{number}", (4, 8, 5), operation=Operation("move"))
+        net.link(before, moved, [Relation.same(axis, axis) for axis in range(3)])
+    y = net.tensor("y", (3, 2, 8, 5), operation=Operation("embedding"))
+    net.link(
+        rows,
+        y,
+        [Relation.same(0, 0), Relation.same(1, 1), Relation.each(2), *map(Relation.sum, (2, 3))],
+    )
+    of_experts = [Relation.each(0), *map(Relation.sum, (0, 1))]
+    net.link(moved, y, [*of_experts, Relation.same(1, 2), Relation.same(2, 3)], role="table")
+    net.output(y)
+    assert score(net).num_parameters == 8 * 4 + 4 + 4 * 8 * 5
+
+
+def test_many_choices_that_are_not_understood_are_all_named() -> None:
+    net = Network("many")
+    x = net.input((3, 4))
+    for number in range(200):
+        top = net.tensor(f"t{number}", (3, 2), operation=Operation("other", "top_k"))
+        net.link(x, top, [Relation.same(0, 0), Relation.all(1, 1)])
+        x = net.dense(top, 4)
+    net.output(x)
+    with pytest.raises(UnknownOperationError) as error:
+        score(net)
+    assert list(error.value.tensors) == [f"t{number}" for number in range(200)]
+
+
 def test_functions_that_take_no_numbers_are_said_to_be_unknown() -> None:
     net = Network()
     x = net.dense(net.input((3,), "x"), 3, name="before")

@@ -10,7 +10,7 @@
 use std::f64::consts::LN_2;
 
 use crate::error::{Error, Result};
-use crate::number::split_exponent;
+use crate::number::{CompensatedSum, split_exponent};
 
 /// Below this power of two, a count adds nothing to the total.
 const LOWEST: i64 = -2000;
@@ -49,8 +49,8 @@ impl Quantities {
     pub fn of(levels: impl Iterator<Item = ScaledLevel> + Clone) -> Result<Self> {
         let total = Total::of(levels.clone())?;
         let mut parameters = 0;
-        let (mut surprisal, mut expected) = (Sum::default(), Sum::default());
-        let mut spread = Sum::default();
+        let (mut surprisal, mut expected) = (CompensatedSum::default(), CompensatedSum::default());
+        let mut spread = CompensatedSum::default();
         for (at, level) in levels.enumerate() {
             let (weight, bits) = (total.weight(level), total.surprisal(at, level));
             let (mantissa, exponent, degeneracy) = level;
@@ -111,7 +111,7 @@ impl Total {
             return Err(Error::NothingToCount { reason: reason.into() });
         };
         let mut total = Self { base, sum: 0.0, exponent: 0, log2_mantissa: 0.0, certain: None };
-        let (mut sum, mut others) = (Sum::default(), Sum::default());
+        let (mut sum, mut others) = (CompensatedSum::default(), CompensatedSum::default());
         // The heaviest level so far, and the sum of all others.
         let (mut at, mut heaviest, mut degeneracy) = (0, 0.0, 0);
         for (place, level) in levels.enumerate() {
@@ -155,30 +155,6 @@ impl Total {
                 steps + (self.log2_mantissa - mantissa.log2())
             }
         }
-    }
-}
-
-/// A compensated sum (Neumaier).
-#[derive(Clone, Copy, Default)]
-struct Sum {
-    high: f64,
-    /// What rounding took away.
-    low: f64,
-}
-
-impl Sum {
-    fn add(&mut self, term: f64) {
-        let sum = self.high + term;
-        self.low += if self.high.abs() >= term.abs() {
-            (self.high - sum) + term
-        } else {
-            (term - sum) + self.high
-        };
-        self.high = sum;
-    }
-
-    fn value(self) -> f64 {
-        self.high + self.low
     }
 }
 

@@ -119,6 +119,11 @@ class Composition(NamedTuple):
         with np.errstate(all="ignore"):
             return _agree(values, function(before))
 
+    def is_at(self, points: Array, function: ElementFunction) -> bool:
+        """Whether it gives what another function does, at some arguments of that."""
+        values = None if self.apply is None else _values_at(self.apply, points)
+        return values is not None and _agree(values, function(points))
+
     def name(self) -> str | None:
         """The name of the function, with its arguments if it has any; None if there is none."""
         return None if self.apply is None else _name_of(self.apply)
@@ -149,12 +154,16 @@ def _named_values() -> dict[str, Array]:
 
 
 def _values_on_grid(apply: ElementFunction) -> Array | None:
+    return _values_at(apply, GRID)
+
+
+def _values_at(apply: ElementFunction, points: Array) -> Array | None:
     with np.errstate(all="ignore"):
         try:
-            values = np.asarray(apply(GRID), dtype=np.float64)
+            values = np.asarray(apply(points), dtype=np.float64)
         except (TypeError, ValueError, ArithmeticError):
             return None
-    return values if values.shape == GRID.shape else None
+    return values if values.shape == points.shape else None
 
 
 @lru_cache(maxsize=256)

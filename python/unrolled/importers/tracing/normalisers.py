@@ -41,6 +41,9 @@ __all__ = ["NORM_ROLES", "Normalisers", "behind", "normalises", "without_multipl
 MEANS = ("rms_norm mean", "rms_norm mean_abs")
 """Divisions by a mean of elements, or of their sizes: the kind of operation, and the divisor."""
 
+POSITIVE = np.array([0.5, 2.0, 1e3])
+"""Sums of exponentials, at which their logarithm is told."""
+
 NORM_ROLES: tuple[LinkRole, ...] = ("scale", "shift", "mean", "variance")
 """What the weights of norms are to their tensor, in the order in which rules give them."""
 
@@ -400,14 +403,12 @@ def _normaliser(x: Value, axes: tuple[int, ...], kind: Combination, statistic: V
 
 def _is_log_of_exponentials(statistic: Value, x: Value) -> bool:
     """Whether a statistic is minus the logarithm of the sum of the exponentials of a tensor."""
-    reduced, apply = statistic.node, statistic.function.apply
-    if reduced.kind != "reduction" or reduced.reduction != "sum" or apply is None:
+    reduced = statistic.node
+    if reduced.kind != "reduction" or reduced.reduction != "sum":
         return False
-    sums = np.array([0.5, 2.0, 1e3])
     (summed,) = reduced.operands
-    return np.allclose(apply(sums), -np.log(sums)) and summed.function.is_made_of(
-        x.function, np.exp
-    )
+    is_logarithm = statistic.function.is_at(POSITIVE, lambda sums: -np.log(sums))
+    return is_logarithm and summed.function.is_made_of(x.function, np.exp)
 
 
 def _is_root_of_mean(statistic: Value, reduced: Node) -> bool:

@@ -10,7 +10,7 @@ use crate::machine::memory::{Purpose, check_free};
 use crate::network::count_tensor::CountTensor;
 use crate::network::maps::runs::Runs;
 use crate::network::tensors::TensorId;
-use crate::number::{Number, Value};
+use crate::number::{CompensatedSum, Number, Value};
 
 /// What memory is needed for, in messages.
 const SORTING: Purpose = Purpose {
@@ -204,19 +204,16 @@ fn exact_total<'l>(levels: impl Iterator<Item = &'l Level>) -> Value {
     Value::integer(levels.filter_map(term).sum())
 }
 
-/// The sum of counts in log space, relative to the largest and compensated (Neumaier).
+/// The sum of counts in log space, relative to the largest.
 fn scaled_total<'l>(levels: impl Iterator<Item = &'l Level> + Clone) -> Value {
     let reached = levels.filter(|level| !level.value.is_zero());
     let Some(top) = reached.clone().map(|level| level.value.exponent).max() else {
         return Value::scaled(0.0, 0);
     };
-    let (mut sum, mut lost) = (0.0f64, 0.0f64);
+    let mut sum = CompensatedSum::default();
     for level in reached {
         let below = (top - level.value.exponent).min(1000) as i32;
-        let term = level.value.mantissa * level.degeneracy as f64 * 2f64.powi(-below);
-        let next = sum + term;
-        lost += if sum >= term { (sum - next) + term } else { (term - next) + sum };
-        sum = next;
+        sum.add(level.value.mantissa * level.degeneracy as f64 * 2f64.powi(-below));
     }
-    Value::scaled(sum + lost, top)
+    Value::scaled(sum.value(), top)
 }

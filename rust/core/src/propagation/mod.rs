@@ -81,7 +81,7 @@ pub(crate) use geometry::{lengths, sums, weighted_sums};
 pub(crate) use moments::Moments;
 pub(crate) use normal::largest as largest_normal;
 pub(crate) use routing::{Routing, WeightLaw, WeightMoments};
-pub(crate) use scaled::{excess, power_of_two, times_power_of_four};
+pub(crate) use scaled::{excess, times_power_of_four};
 pub(crate) use scaling::scalings;
 
 /// Moments of a function of two normal variables: see [`function_moments`].

@@ -22,7 +22,7 @@ pub(super) fn is_in_range(exponent: i64) -> bool {
 }
 
 /// `2^exponent`, zero or infinite out of range.
-pub(crate) fn power_of_two(exponent: i64) -> f64 {
+pub(super) fn power_of_two(exponent: i64) -> f64 {
     match exponent {
         0 => 1.0,
         -1022..=1023 => f64::from_bits(((exponent + 1023) as u64) << 52),

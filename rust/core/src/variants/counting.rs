@@ -14,7 +14,7 @@ use crate::network::plan::{Plan, sorting_key};
 use crate::network::sweep::Arrived;
 use crate::network::{CountOptions, Link, Role, TensorId};
 use crate::number::{Exact, Log, Number, Value};
-use crate::propagation::power_of_two;
+use crate::quantities::Quantities;
 
 /// Architectures that a thread counts before it takes the next ones.
 const BATCH: usize = 16;
@@ -281,59 +281,20 @@ impl Whole {
 
 /// Quantities of counts with their degeneracies, of which some may be equal.
 fn totals(levels: &[(Value, u64)], nodes: u64, inputs: u64, outputs: u64) -> VariantTotals {
-    let Some(base) = levels.iter().map(|(value, _)| value.exponent).max() else {
-        return VariantTotals::NOTHING;
-    };
-    let weights: Vec<f64> = levels
-        .iter()
-        .map(|(value, times)| {
-            *times as f64 * power_of_two((value.exponent - base).max(-2000)) * value.mantissa
-        })
-        .collect();
-    let total = compensated(weights.iter().copied());
-    let largest = weights.iter().copied().fold(0.0, f64::max);
-    let shift = total.log2().floor();
-    let (total_log, total_exponent) = ((total * (-shift).exp2()).log2(), base + shift as i64);
-    let parameters = levels.iter().fold(0u64, |sum, (_, times)| sum.saturating_add(*times));
-    let logarithms: Vec<f64> = levels.iter().map(|(value, _)| value.mantissa.log2()).collect();
-    let surprisal = |at: usize| {
-        let ((value, times), own) = (&levels[at], weights[at]);
-        if *times == 1 && own == largest && 2.0 * own > total {
-            // One parameter has most of the contexts: the difference of two logarithms would have
-            // no correct digit left.
-            let others = (0..levels.len()).filter(|&other| other != at).map(|one| weights[one]);
-            return (compensated(others) / own).ln_1p() / std::f64::consts::LN_2;
-        }
-        (total_exponent - value.exponent) as f64 + (total_log - logarithms[at])
-    };
-    let surprisals: Vec<f64> = (0..levels.len()).map(surprisal).collect();
-    let total_surprisal =
-        compensated(levels.iter().zip(&surprisals).map(|((_, times), bits)| *times as f64 * bits));
-    let entropy =
-        compensated(weights.iter().zip(&surprisals).map(|(own, bits)| own * bits)) / total;
-    let spread = |at: usize| weights[at] * (levels[at].0.exponent as f64 + logarithms[at]);
-    let expected_spread = compensated((0..levels.len()).map(spread)) / total;
+    let scaled = levels.iter().map(|(value, times)| (value.mantissa, value.exponent, *times));
+    let Ok(found) = Quantities::of(scaled) else { return VariantTotals::NOTHING };
+    let parameters = u64::try_from(found.parameters).unwrap_or(u64::MAX);
     let size = (inputs as f64) + (outputs as f64) + nodes as f64;
     let inputs = inputs as f64;
+    let Quantities { log2_total, entropy, expected_spread, total_surprisal, .. } = found;
     VariantTotals {
         parameters,
         weight_nodes: nodes,
-        log2_total: total_exponent as f64 + total_log,
+        log2_total,
         entropy,
         expected_spread,
         total_surprisal,
         surprisal_estimate: (total_surprisal * inputs / size).log2(),
         spread_estimate: ((expected_spread + 1.0) * (parameters as f64 * inputs / size)).log2(),
     }
-}
-
-/// A sum of numbers that are not negative, compensated (Neumaier).
-fn compensated(terms: impl Iterator<Item = f64>) -> f64 {
-    let (mut sum, mut lost) = (0.0f64, 0.0f64);
-    for term in terms {
-        let next = sum + term;
-        lost += if sum >= term { (sum - next) + term } else { (term - next) + sum };
-        sum = next;
-    }
-    sum + lost
 }

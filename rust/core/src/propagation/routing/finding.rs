@@ -65,6 +65,8 @@ struct Finder<'a> {
     survey: &'a Survey,
     into: Vec<Vec<&'a Link>>,
     routers: Vec<Router>,
+    /// Their numbers by the tensor that chooses.
+    router_of: HashMap<TensorId, usize>,
     /// The law of weights, and of moved ones, and the router's numbers that they follow from.
     laws: HashMap<TensorId, (WeightLaw, TensorId)>,
     /// Results of the only expert of each token, one row a token and weighed.
@@ -107,6 +109,7 @@ pub(super) fn find(
         survey,
         into,
         routers: Vec::new(),
+        router_of: HashMap::new(),
         laws: HashMap::new(),
         weighed: HashSet::new(),
         found,
@@ -160,7 +163,6 @@ impl<'a> Finder<'a> {
 
     /// Every choice of the largest along a last axis, and the one-hot rows that are made of each.
     fn find_routers(&mut self, left_out: &HashSet<TensorId>) {
-        let mut router_of = HashMap::new();
         for &id in &self.survey.order {
             let reads = self.data(id);
             let (&[link], Some((&chosen, tokens))) = (&reads[..], self.shape(id).split_last())
@@ -176,7 +178,7 @@ impl<'a> Finder<'a> {
                 && experts <= MOST_EXPERTS
                 && (1..=experts).contains(&chosen)
             {
-                router_of.insert(id, self.routers.len());
+                self.router_of.insert(id, self.routers.len());
                 let tokens = tokens.iter().product();
                 self.routers.push(Router { choice: id, tokens, experts, chosen });
             }
@@ -186,18 +188,18 @@ impl<'a> Finder<'a> {
             let is_one_hot = operation.is_some_and(|one| {
                 one.kind == OperationKind::Embedding && one.function.as_deref() == Some("one_hot")
             });
-            if is_one_hot && let Some(router) = self.router_behind(id, &router_of) {
+            if is_one_hot && let Some(router) = self.router_behind(id) {
                 self.found.classes[id.0] = Class::Choice { router };
             }
         }
     }
 
     /// The only choice that indices are computed from.
-    fn router_behind(&self, id: TensorId, router_of: &HashMap<TensorId, usize>) -> Option<usize> {
+    fn router_behind(&self, id: TensorId) -> Option<usize> {
         let (mut waiting, mut seen, mut found) = (vec![id], HashSet::new(), None);
         while let Some(at) = waiting.pop() {
             for link in self.data(at) {
-                if let Some(&router) = router_of.get(&link.source) {
+                if let Some(&router) = self.router_of.get(&link.source) {
                     if found.is_some_and(|other| other != router) {
                         return None;
                     }
@@ -217,7 +219,7 @@ impl<'a> Finder<'a> {
         if matches!(self.class(id), Class::Choice { .. }) {
             return Ok(());
         }
-        if let Some(router) = self.routers.iter().position(|router| router.choice == id) {
+        if let Some(&router) = self.router_of.get(&id) {
             return self.chosen_numbers(id, router);
         }
         let links = self.data(id);
@@ -258,14 +260,23 @@ impl<'a> Finder<'a> {
     }
 
     /// Whether a tensor is a parameter, or moved elements of one.
-    fn is_weight(&self, id: TensorId) -> bool {
-        if matches!(self.network.tensors()[id.0].role, Role::Parameter { .. }) {
-            return true;
+    fn is_weight(&self, mut id: TensorId) -> bool {
+        while !self.is_parameter(id) {
+            match self.data(id)[..] {
+                [only] if self.kind(id) == Some(OperationKind::Move) => id = only.source,
+                _ => return false,
+            }
         }
-        match self.data(id)[..] {
-            [only] => self.kind(id) == Some(OperationKind::Move) && self.is_weight(only.source),
-            _ => false,
-        }
+        true
+    }
+
+    fn is_parameter(&self, id: TensorId) -> bool {
+        matches!(self.network.tensors()[id.0].role, Role::Parameter { .. })
+    }
+
+    /// Whether a tensor has so many times as many elements as another.
+    fn is_multiple(&self, id: TensorId, of: TensorId, times: u64) -> bool {
+        self.elements(of).checked_mul(times) == Some(self.elements(id))
     }
 
     fn set_rows(&mut self, id: TensorId, router: usize, axes: Vec<usize>) -> Option<()> {
@@ -400,25 +411,34 @@ impl<'a> Finder<'a> {
     /// Makes the axis of experts one of slots, for a parameter and all that lies on the way to it.
     fn experts_of(&mut self, weights: TensorId, axis: usize, router: usize) -> Option<()> {
         let Router { experts, chosen, .. } = self.routers[router];
-        if self.shape(weights).get(axis) != Some(&experts) || !self.is_weight(weights) {
+        if !self.is_weight(weights) {
             return None;
         }
-        let is_known = matches!(self.class(weights), Class::Slots { .. });
-        self.set_slots(weights, router, vec![axis])?;
-        if matches!(self.network.tensors()[weights.0].role, Role::Parameter { .. }) {
-            self.found.experts.insert(weights, experts as f64 / chosen as f64);
-            return Some(());
+        let (mut at, mut axis, mut moves) = (weights, axis, Vec::new());
+        loop {
+            if self.shape(at).get(axis) != Some(&experts) {
+                return None;
+            }
+            let is_known = matches!(self.class(at), Class::Slots { .. });
+            self.set_slots(at, router, vec![axis])?;
+            if self.is_parameter(at) {
+                break;
+            }
+            let &[link] = &self.data(at)[..] else { return None };
+            let part = link.relations.iter().find(|part| part.target_axes == [axis])?;
+            let (Relation::Same, &[before]) = (&part.relation, &part.source_axes[..]) else {
+                return None;
+            };
+            if !is_known {
+                moves.push(link);
+            }
+            (at, axis) = (link.source, before);
         }
-        let &[link] = &self.data(weights)[..] else { return None };
-        let part = link.relations.iter().find(|part| part.target_axes == [axis])?;
-        let (Relation::Same, &[before]) = (&part.relation, &part.source_axes[..]) else {
-            return None;
-        };
-        self.experts_of(link.source, before, router)?;
-        if !is_known {
-            let relations =
-                related(link, &self.side(link.source), &self.side(weights), Meeting::Same)?;
-            self.link(weights, link.source, relations, LinkRole::Data);
+        self.found.experts.insert(at, experts as f64 / chosen as f64);
+        for link in moves {
+            let (from, to) = (self.side(link.source), self.side(link.target));
+            let relations = related(link, &from, &to, Meeting::Same)?;
+            self.link(link.target, link.source, relations, LinkRole::Data);
         }
         Some(())
     }
@@ -454,7 +474,7 @@ impl<'a> Finder<'a> {
                     return self.weighed_rows_in_order(id, &contracted, &rows, x);
                 }
                 let side = Side::plain(self.shape(x.source));
-                if made != read * chosen || side.size(&contracted) != tokens {
+                if !self.is_multiple(id, x.source, chosen) || side.size(&contracted) != tokens {
                     return None;
                 }
                 self.set_rows(id, router, rows)?;
@@ -559,7 +579,7 @@ impl<'a> Finder<'a> {
         let last = self.shape(choice.source).len().checked_sub(1)?;
         let part = choice.relations.iter().find(|part| part.source_axes == [last])?;
         let &[at] = &part.target_axes[..] else { return None };
-        if self.elements(id) * chosen != self.elements(x.source) || self.shape(id)[at] != tokens {
+        if !self.is_multiple(x.source, id, chosen) || self.shape(id)[at] != tokens {
             return None;
         }
         let (from, to) = (self.side(x.source), self.side(id));
@@ -614,9 +634,9 @@ impl<'a> Finder<'a> {
         weights: &'a Link,
     ) -> Option<()> {
         self.experts_of(weights.source, 0, router)?;
-        let &[_, width] = self.shape(id) else { return None };
+        let &[rows, _] = self.shape(id) else { return None };
         let Router { tokens, chosen, .. } = self.routers[router];
-        if self.elements(id) != tokens * chosen * width {
+        if rows != tokens * chosen {
             return None;
         }
         self.set_rows(id, router, vec![0])?;
@@ -726,7 +746,7 @@ impl<'a> Finder<'a> {
         let links = self.data(id);
         is_move
             && matches!(links[..], [only] if experts > 1
-                && self.elements(id) == self.elements(only.source) * experts)
+                && self.is_multiple(id, only.source, experts))
     }
 
     /// One move back.

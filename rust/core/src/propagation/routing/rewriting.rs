@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use super::Routing;
 use super::finding::{Class, Found, find};
+use super::{Routing, TOP_K, is_other};
 use crate::error::Result;
 use crate::network::{Network, Role, TensorId};
 use crate::propagation::Survey;
+
+/// Of more choices than this that are not understood, the rest is not looked at: each takes a pass.
+const MOST_REFUSALS: usize = 64;
 
 /// Rewrites a network that has a choice of the largest numbers somewhere.
 pub(super) fn rewrite(network: &Network) -> Result<Routing<'_>> {
@@ -15,6 +18,10 @@ pub(super) fn rewrite(network: &Network) -> Result<Routing<'_>> {
     let (mut left_out, mut reasons) = (HashSet::new(), HashMap::new());
     // What is not understood is left as it is, and all else is looked at again.
     let found = loop {
+        if left_out.len() > MOST_REFUSALS {
+            let all = (0..network.tensors().len()).map(TensorId);
+            left_out.extend(all.filter(|&id| is_other(network, id, TOP_K)));
+        }
         match find(network, &survey, &left_out) {
             Ok(found) => break found,
             Err(failure) => {
